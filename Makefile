@@ -1,0 +1,58 @@
+# Every target works on a fresh machine with python3 and make: it sets up what it needs.
+# Chromium, nginx and the like are installed from the system's packages where that is allowed (see .ci/tools).
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+DATA ?= .data
+SKIP_SLOW := not slow and not browser
+
+.PHONY: run test check bench soak format tools clean
+
+run: $(VENV)/.run
+	$(BIN)/gateway serve --dev --port $(PORT) --data $(DATA)
+
+test: $(VENV)/.test tools
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest tests
+
+check: $(VENV)/.test
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest tests -m "$(SKIP_SLOW)"
+
+.PHONY: lint
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	$(BIN)/python tests/bench/bench.py
+
+soak: $(VENV)/.test tools
+	GATEWAY_SOAK=1 $(BIN)/pytest tests -m slow -s
+
+# The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
+tools:
+	@sh .ci/tools
+
+$(VENV)/bin/python:
+	python3 -m venv $(VENV) || { \
+	  command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -y -q python3-venv \
+	  && rm -rf $(VENV) && python3 -m venv $(VENV); }
+
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $$($(BIN)/python .ci/groups)
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DATA)

@@ -1,0 +1,207 @@
+"""Answering: may this data go, what may the website do, what holds now.
+
+Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gateway.choice.law import Rule
+from gateway.choice.recipient import Recipient
+from gateway.choice.standing import Standing
+from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all
+from gateway.ledger.records import Subject
+from gateway.mirror.lookup import Lookup, LookupRefused, Stale
+from gateway.people import Named, People
+from gateway.places import Places
+from gateway.signals import hear
+from gateway.signals.hear import Heard
+from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role
+
+NOBODY = Recipient("", Role.THIRD_PARTY, purposes=(), data=())
+PURPOSES = frozenset(Purpose)
+CLASSES = frozenset(DataClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A check, read from a body but not yet understood. None means not said."""
+
+    recipients: tuple[str, ...]
+    identifiers: Sequence[Mapping[str, object]] = ()
+    purpose: str | None = None
+    data: tuple[str, ...] | None = None
+    place: object = None
+    geo: object = None
+    ip: object = None
+    age: str | None = None
+    signals: Mapping[str, object] = field(default_factory=dict)
+    row: bool = False  # a row of a share: it needs an identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Verdicts by recipient. `position` is None where the store gave no answer."""
+
+    verdicts: dict[str, Verdict]
+    position: int | None
+    heard: Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the website may do for this visitor. `status`: honored, none or unknown (api.md, To the site)."""
+
+    allowed: Mapping[Purpose, bool]
+    status: str
+    place: str
+    standings: tuple[Standing, ...] = ()
+
+    @property
+    def opted_out(self) -> bool:
+        return self.status != "none"
+
+
+class Checks:
+    """Answers from the look-up. `office` gives the law, the day and the age floor of now."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        people: People,
+        office: Callable[[], Office],
+        recipients: Mapping[str, Recipient],
+        places: Places,
+    ) -> None:
+        self.recipients = recipients
+        self.places = places
+        self._lookup = lookup
+        self._people = people
+        self._office = office
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient. Whatever cannot be answered is a deny."""
+        heard = hear.from_call(ask.signals)
+        named = self._people.name(ask.identifiers)
+        try:
+            position = self._lookup.position()
+            standings, grants = self._standings(named.keys)
+        except LookupRefused as refused:
+            reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
+            return Checked({name: self._refuse(name, ask, reason) for name in ask.recipients}, None, heard)
+        places = self.places.of(ask.place, ask.geo, ask.ip)
+        question = Question(
+            recipient=NOBODY, purposes=(), data=(), places=places, age=ask.age, heard=heard,
+            standings=tuple(standings), grants=tuple(grants), limited=named.limited,
+        )  # fmt: skip
+        refusal = self._identifiers_refuse(ask, named, standings)
+        verdicts = {name: self._verdict(name, ask, question, refusal) for name in ask.recipients}
+        return Checked(verdicts, position, heard)
+
+    def _standings(self, keys: Sequence[bytes]) -> tuple[list[Standing], list[Grant]]:
+        standings = self._lookup.standings(keys) if keys else []
+        granted = any(standing.granted for standing in standings)
+        return standings, self._lookup.grants(keys) if granted else []
+
+    def _identifiers_refuse(
+        self, ask: Ask, named: Named, standings: Sequence[Standing]
+    ) -> Callable[[Recipient], Reason | None]:
+        """What the identifiers alone refuse, before any rule is asked."""
+        linked = any(standing.linked for standing in standings)
+
+        def refuse(recipient: Recipient) -> Reason | None:
+            if named.undeclared:
+                return Reason.UNDECLARED_IDENTIFIER
+            if named.malformed:
+                return Reason.MALFORMED
+            if ask.row and not named.subjects:
+                return Reason.LIMITED if named.limited else Reason.NO_IDENTIFIER
+            if ask.row and recipient.unlinked == "deny" and not linked:
+                return Reason.UNLINKED
+            return None
+
+        return refuse
+
+    def _verdict(
+        self, name: str, ask: Ask, question: Question, refusal: Callable[[Recipient], Reason | None]
+    ) -> Verdict:
+        recipient = self.recipients.get(name)
+        if recipient is None:
+            return self._refuse(name, ask, Reason.UNKNOWN_RECIPIENT)
+        if ask.purpose is not None and ask.purpose not in PURPOSES:
+            return self._refuse(name, ask, Reason.UNKNOWN_PURPOSE)
+        data = ask.data if ask.data is not None else recipient.data
+        known = tuple(DataClass(item) for item in data if item in CLASSES)
+        asked = replace(
+            question,
+            recipient=recipient,
+            purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes,
+            data=known,
+        )
+        verdict = decide(asked, self._office())
+        reason = refusal(recipient)
+        if reason is not None and verdict.reason is not Reason.OPTED_OUT:
+            return self._refuse(name, ask, reason, verdict.place)
+        if len(known) == len(data):
+            return verdict
+        refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
+        return replace(refused, data={**refused.data, **verdict.data})
+
+    def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
+        recipient = self.recipients.get(name)
+        data = ask.data if ask.data is not None else recipient.data if recipient else ()
+        return deny_all(data, reason, "", place)
+
+    def site(self, heard: Heard, denied: frozenset[Purpose], subjects: Sequence[Subject], place: object = None) -> Site:
+        """What holds for a visitor: the signals of this request, what the sealed cookie says, and what is recorded.
+        With the store away everybody counts as opted out (R17).
+        """
+        places = self.places.of(place)
+        shown = ",".join(sorted(places)) or "unknown"
+        try:
+            self._lookup.position()
+            standings, _ = self._standings([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", shown)
+        said = heard.denied | denied
+        office = self._office()
+        allowed: dict[Purpose, bool] = {}
+        chosen = False
+        for purpose in SIGNAL_PURPOSES:
+            out = purpose in said or any(standing.denies(purpose) for standing in standings)
+            chosen = chosen or out
+            regime = office.law.strictest(places, purpose, office.on)
+            opted_in = any(standing.opted_in(purpose) for standing in standings)
+            allowed[purpose] = not out and (opted_in or regime.rule < Rule.OPT_IN)
+        return Site(allowed, "honored" if chosen else "none", shown, tuple(standings))
+
+    def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
+        """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be
+        read, which denies.
+        """
+        return {p.value: word for p, word in self._states(subjects, purposes).items()}
+
+    def _states(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[Purpose, str]:
+        try:
+            standings, _ = self._standings([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return dict.fromkeys(purposes, "unknown")
+        return {
+            purpose: "opted_out" if any(s.denies(purpose) for s in standings)
+            else "opted_in" if any(s.opted_in(purpose) for s in standings) else "none"
+            for purpose in purposes
+        }  # fmt: skip
+
+    def event(self, seq: int) -> str | None:
+        """The event id of an entry, for keys that may know it."""
+        try:
+            return self._lookup.event(seq)
+        except LookupRefused:
+            return None
+
+    def position(self) -> int | None:
+        """How many entries the ledger holds; None while it gives no answer that may be trusted."""
+        try:
+            return self._lookup.position()
+        except LookupRefused:
+            return None

@@ -1,0 +1,62 @@
+"""One row of a share, shaped by its verdict: what goes as it stands, what goes changed, what does not go.
+
+A field that the recipient's field map does not name never goes (R20); a raw e-mail or phone leaves only as its hash.
+"""
+
+from collections.abc import Mapping
+
+from gateway.choice import geo, identity
+from gateway.terms import Answer, DataClass
+
+HASHES = {DataClass.EMAIL_HASH: ("email", "email_sha256"), DataClass.PHONE_HASH: ("phone", "phone_sha256")}
+
+
+def shape(
+    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer]
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """(what may leave, the data classes that leave). Empty when nothing may."""
+    out: dict[str, object] = {}
+    classes: set[str] = set()
+    for name, value in data.items():
+        data_class = fields.get(name)
+        if data_class is None or value is None:
+            continue
+        changed = _change(name, value, data_class, answers.get(data_class, Answer.DENY))
+        if changed is not None:
+            out[name] = changed
+            coarse = answers[data_class] is Answer.COARSEN
+            classes.add(DataClass.COARSE_GEO if coarse else data_class)
+    return out, tuple(sorted(classes))
+
+
+def classes_of(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[DataClass, ...]:
+    """The data classes that a row asks to send, in a fixed order."""
+    return tuple(sorted({fields[name] for name, value in data.items() if name in fields and value is not None}))
+
+
+def coordinates(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[object, object]:
+    """The row's own (latitude, longitude), for the place it was taken at (R13)."""
+    found: dict[str, object] = {}
+    for name, value in data.items():
+        if fields.get(name) is DataClass.PRECISE_GEO:
+            low = name.lower()
+            axis = "lat" if low in geo.LATITUDE else "lon" if low in geo.LONGITUDE else ""
+            found.setdefault(axis, value)
+    return found.get("lat"), found.get("lon")
+
+
+def _change(name: str, value: object, data_class: DataClass, answer: Answer) -> object | None:
+    if answer is Answer.DENY:
+        return None
+    if answer is Answer.COARSEN:
+        return geo.coarsen(name, value)
+    return _hashed(value, data_class) if data_class in HASHES else value
+
+
+def _hashed(value: object, data_class: DataClass) -> object | None:
+    raw, digest = HASHES[data_class]
+    for kind in (digest, raw):
+        read = identity.read(kind, value)
+        if isinstance(read, identity.Identifier):
+            return read.names[0][1]
+    return None

@@ -1,0 +1,62 @@
+"""Standing: the current answer for one identifier, two bits a purpose for its own choices and two for what has
+travelled to it (design decision 3).
+
+Deny travels, allow does not (decision 2); so a travelled state is only ever nothing or `OUT`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.terms import CHOOSABLE, Purpose
+
+NONE, OUT, IN = 0, 1, 2
+MASK = 3
+SHIFT: dict[Purpose, int] = {purpose: 2 * index for index, purpose in enumerate(CHOOSABLE)}
+
+
+def state(bits: int, purpose: Purpose) -> int:
+    """`NONE`, `OUT` or `IN` for one purpose."""
+    return bits >> SHIFT[purpose] & MASK
+
+
+def with_state(bits: int, purpose: Purpose, value: int) -> int:
+    shift = SHIFT[purpose]
+    return bits & ~(MASK << shift) | value << shift
+
+
+def out_bits(purposes: Iterable[Purpose]) -> int:
+    """The bits that say `OUT` for each of the purposes."""
+    return sum(OUT << SHIFT[purpose] for purpose in set(purposes))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One identifier's row. `linked`: some account is known for it (or it is one). `granted`: it has opt-ins that
+    name a recipient. `seq` is the last entry that touched it.
+    """
+
+    own: int = 0
+    travelled: int = 0
+    age_band: str | None = None
+    seq: int | None = None
+    linked: bool = False
+    granted: bool = False
+
+    def denies(self, purpose: Purpose) -> bool:
+        shift = SHIFT[purpose]
+        return self.own >> shift & MASK == OUT or self.travelled >> shift & MASK == OUT
+
+    def own_denies(self, purpose: Purpose) -> bool:
+        return self.own >> SHIFT[purpose] & MASK == OUT
+
+    def opted_in(self, purpose: Purpose) -> bool:
+        return self.own >> SHIFT[purpose] & MASK == IN
+
+    def states(self) -> dict[str, str]:
+        """What a person is shown: every purpose as opted_out, opted_in or none."""
+        return {purpose.value: self._word(purpose) for purpose in CHOOSABLE}
+
+    def _word(self, purpose: Purpose) -> str:
+        if self.denies(purpose):
+            return "opted_out"
+        return "opted_in" if self.opted_in(purpose) else "none"

@@ -1,0 +1,258 @@
+"""The verdict: may this data go to this recipient for this purpose now?
+
+The order is law.md section 7 (design decision 8): never-rules, explicit deny on any reachable identifier, in-band
+signal, opt-in consents, the default of the regime. Every rule looks at one (purpose, class) pair and the first one
+with an opinion decides; over the pairs the strictest answer wins. Pure: the standing, the law and the day come in.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from gateway.choice.law import UNKNOWN_PLACE, LawTable, Rule
+from gateway.choice.recipient import Recipient
+from gateway.choice.standing import Standing
+from gateway.signals.hear import Heard
+from gateway.terms import Answer, DataClass, Purpose, Reason, Role, Source
+
+STRICTNESS = {Answer.ALLOW: 0, Answer.HASH: 1, Answer.COARSEN: 2, Answer.DENY: 3}
+NOT_PERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
+SIGNAL_REASONS: Mapping[str, Reason] = {
+    Source.GPC: Reason.GPC,
+    Source.US_PRIVACY: Reason.US_PRIVACY,
+    Source.CMP_COOKIE: Reason.CMP_COOKIE,
+    "malformed": Reason.MALFORMED_SIGNAL,
+}
+HASH_OF = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
+AGES = ("under_13", "13_15", "16_17", "adult")
+
+
+NOTHING = Heard()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A confirmed opt-in that names a recipient and a data class."""
+
+    recipient: str
+    purpose: Purpose
+    data_class: DataClass
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`places`: all that are known, strictest wins; empty is unknown. `age`: a band, None when nothing is known.
+    `limited`: an identifier list with nothing usable, or a zero id in it.
+    """
+
+    recipient: Recipient
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    places: frozenset[str] = frozenset()
+    age: str | None = None
+    heard: Heard = NOTHING
+    standings: tuple[Standing, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What one rule says of one (purpose, class) pair."""
+
+    answer: Answer
+    reason: Reason
+    rule: str
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`allowed`: every class may go as it stands. `partly`: some may, or changed (R3)."""
+
+    data: dict[str, Answer]
+    reason: Reason
+    rule: str
+    place: str
+    seq: int | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return bool(self.data) and all(answer is Answer.ALLOW for answer in self.data.values())
+
+    @property
+    def partly(self) -> bool:
+        return not self.allowed and any(answer is not Answer.DENY for answer in self.data.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What holds for every question: the law, the day, the operator's age floor (0: none)."""
+
+    law: LawTable
+    on: date
+    age_floor: int = 0
+
+
+def deny_all(data: Iterable[str], reason: Reason, rule: str = "", place: str = UNKNOWN_PLACE) -> Verdict:
+    """A verdict that needs no rules: the store is away, the recipient is unknown, the body is unreadable."""
+    return Verdict({str(name): Answer.DENY for name in data}, reason, rule, place)
+
+
+def decide(question: Question, office: Office) -> Verdict:
+    """The answer for every class asked for, and the reason of the strictest one."""
+    chosen: Ruling | None = None
+    data: dict[str, Answer] = {}
+    for data_class in question.data:
+        ruling = _strictest([_rule(question, office, purpose, data_class) for purpose in question.purposes])
+        data[data_class.value] = ruling.answer
+        chosen = ruling if chosen is None else _strictest([chosen, ruling])
+    place = ",".join(sorted(question.places)) or UNKNOWN_PLACE
+    if chosen is None:
+        return deny_all((), Reason.MALFORMED, "no data class asked for", place)
+    return Verdict(data, chosen.reason, chosen.rule, place, chosen.seq)
+
+
+def _strictest(rulings: list[Ruling]) -> Ruling:
+    return max(rulings, key=lambda ruling: STRICTNESS[ruling.answer])
+
+
+def _rule(question: Question, office: Office, purpose: Purpose, data_class: DataClass) -> Ruling:
+    for rule in ORDER:
+        ruling = rule(question, office, purpose, data_class)
+        if ruling is not None:
+            return ruling
+    raise AssertionError("the last rule always has an opinion")  # pragma: no cover
+
+
+def _deny(reason: Reason, rule: str, seq: int | None = None) -> Ruling:
+    return Ruling(Answer.DENY, reason, rule, seq)
+
+
+def _content(_q: Question, _o: Office, _p: Purpose, data_class: DataClass) -> Ruling | None:
+    """Message content is never shared, with anybody but the law."""
+    if data_class is DataClass.CONTENT and _q.recipient.role is not Role.LEGAL:
+        return _deny(Reason.CONTENT, "policy 3: content is never shared")
+    return None
+
+
+def _registered(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    recipient = question.recipient
+    if purpose not in recipient.purposes:
+        return _deny(Reason.PURPOSE_NOT_REGISTERED, f"recipients.{recipient.name}.purposes")
+    hashable = any(hashed in recipient.data for hashed in HASH_OF.get(data_class, ()))
+    coarse = data_class is DataClass.PRECISE_GEO and DataClass.COARSE_GEO in recipient.data
+    if data_class not in recipient.data and not hashable and not coarse:
+        return _deny(Reason.CLASS_NOT_REGISTERED, f"recipients.{recipient.name}.data")
+    return None
+
+
+def _contract(question: Question, office: Office, _p: Purpose, _c: DataClass) -> Ruling | None:
+    recipient = question.recipient
+    if recipient.role is Role.LEGAL or recipient.contracted(office.on):
+        return None
+    return _deny(Reason.NO_CONTRACT, "11 CCR 7050(e), 7053")
+
+
+def _age(question: Question, office: Office, _p: Purpose, _c: DataClass) -> Ruling | None:
+    """The operator's floor (R14): below it only service, legal and safety go on."""
+    if not question.recipient.third or not office.age_floor:
+        return None
+    bands = [band for band in (question.age, *(s.age_band for s in question.standings)) if band in AGES]
+    youngest = min(bands, key=AGES.index, default="adult")
+    ceilings = {"under_13": 13, "13_15": 16, "16_17": 18}
+    if ceilings.get(youngest, 99) <= office.age_floor:
+        return _deny(Reason.AGE, f"policy 1: no one under {office.age_floor}")
+    return None
+
+
+def _service(question: Question, _o: Office, _p: Purpose, _c: DataClass) -> Ruling | None:
+    """A service provider's contracted purpose and the law's demands go on after an opt-out (L41)."""
+    if question.recipient.role is Role.LEGAL:
+        return Ruling(Answer.ALLOW, Reason.CONTRACTED, "law, fraud and safety: always recorded")
+    if question.recipient.role is Role.SERVICE_PROVIDER and _p in NOT_CHOOSABLE:
+        return Ruling(Answer.ALLOW, Reason.CONTRACTED, "11 CCR 7026(f)(1), 7050")
+    return None
+
+
+NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Purpose.LEGAL_NOTICE})
+
+
+def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    """A recorded opt-out on any identifier that was given, its own or travelled. Limit reaches precise points."""
+    asked = [purpose]
+    if data_class is DataClass.PRECISE_GEO:
+        asked.append(Purpose.SENSITIVE)
+    if data_class in NOT_PERSONAL or purpose in NOT_CHOOSABLE or purpose is Purpose.TRANSFER:
+        return None
+    for standing in question.standings:
+        for each in asked:
+            if standing.denies(each):
+                return _deny(Reason.OPTED_OUT, "Cal. Civ. Code 1798.120; design decision 2", standing.seq)
+    return None
+
+
+def _in_band(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    if data_class in NOT_PERSONAL:
+        return None
+    for said in question.heard.said:
+        if purpose in said.purposes:
+            reason = SIGNAL_REASONS.get(said.source, Reason.DEVICE)
+            return _deny(reason, "11 CCR 7025(c)(1)" if reason is Reason.GPC else "11 CCR 7025(b)")
+    return None
+
+
+def _limited(question: Question, _o: Office, _p: Purpose, data_class: DataClass) -> Ruling | None:
+    if question.limited and data_class not in NOT_PERSONAL:
+        return _deny(Reason.LIMITED, "a withheld identifier is a no (X-Mode order)")
+    return None
+
+
+def _precise(question: Question, office: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    """A precise point needs a law that allows it and this person's opt-in for this recipient (R7)."""
+    if data_class is not DataClass.PRECISE_GEO:
+        return None
+    row = office.law.strictest(question.places, DataClass.PRECISE_GEO, office.on)
+    regime = office.law.strictest(question.places, purpose, office.on)
+    if row.rule is not Rule.BANNED and DataClass.PRECISE_GEO in question.recipient.data:
+        for grant in question.grants:
+            wanted = (question.recipient.name, purpose, data_class)
+            if (grant.recipient, grant.purpose, grant.data_class) == wanted:
+                return Ruling(Answer.ALLOW, Reason.OPTED_IN, str(row), grant.seq)
+    if regime.rule >= Rule.OPT_IN and not _opted_in(question, purpose):
+        return None  # nothing of the point may go: the regime says so below
+    return Ruling(Answer.COARSEN, Reason.BANNED if row.rule is Rule.BANNED else Reason.COARSENED, str(row))
+
+
+def _opted_in(question: Question, purpose: Purpose) -> bool:
+    return any(standing.opted_in(purpose) for standing in question.standings)
+
+
+def _regime(question: Question, office: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    row = office.law.strictest(question.places, purpose, office.on)
+    if row.rule is Rule.BANNED:
+        return _deny(Reason.BANNED, str(row))
+    if _opted_in(question, purpose):
+        return _changed(question, data_class, Ruling(Answer.ALLOW, Reason.OPTED_IN, str(row)))
+    if row.rule >= Rule.OPT_IN and data_class not in NOT_PERSONAL:
+        unknown = not question.places or row.place in {UNKNOWN_PLACE, "US"}
+        return _deny(Reason.PLACE_UNKNOWN if unknown else Reason.OPT_IN_REQUIRED, str(row))
+    return _changed(question, data_class, Ruling(Answer.ALLOW, Reason.NO_CHOICE, str(row)))
+
+
+def _changed(question: Question, data_class: DataClass, ruling: Ruling) -> Ruling:
+    """Contact data goes to a hashed-e-mail recipient only as its hash."""
+    if data_class in HASH_OF and data_class not in question.recipient.data:
+        return Ruling(Answer.HASH, Reason.HASHED, "policy 2.4: solely in hashed form", ruling.seq)
+    return ruling
+
+
+OneRule = Callable[[Question, Office, Purpose, DataClass], Ruling | None]
+ORDER: tuple[OneRule, ...] = (
+    _content, _registered, _contract, _age,  # never-rules: no consent lifts them
+    _service,  # what an opt-out does not reach
+    _explicit,  # what the person said
+    _in_band, _limited,  # what this very request says
+    _precise, _regime,  # consents, then the default of the regime
+)  # fmt: skip

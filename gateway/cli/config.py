@@ -1,0 +1,30 @@
+"""`gateway config`: reading a configuration without starting anything."""
+
+import os
+from pathlib import Path
+
+import click
+
+from gateway import settings as settings_of
+from gateway.app import law_table
+
+
+@click.group(help="The configuration.")
+def config() -> None:
+    pass
+
+
+@config.command(help="Read a file (over the shipped one, under the environment) and say what is wrong, or what holds.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check(file: Path | None) -> None:
+    settings = settings_of.load(file, os.environ)
+    law_table()
+    click.echo("the configuration can be used")
+    for name, recipient in settings.registry().items():
+        what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
+        click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
+
+
+@config.command(help="Print the shipped configuration, every option with its default.")
+def show() -> None:
+    click.echo(settings_of.shipped(), nl=False)

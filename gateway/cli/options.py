@@ -1,0 +1,51 @@
+"""Options that several commands share, and opening an installation for one command."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway import settings as settings_of
+from gateway.app import House, open_house
+from gateway.choice.identity import UUIDS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+data = click.option(
+    "--data", type=click.Path(path_type=Path), envvar="GATEWAY_DATA", default=Path("data"), show_default=True,
+    help="The installation's folder.",
+)  # fmt: skip
+config = click.option(
+    "--config", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The operator's config.toml, over the shipped one.",
+)  # fmt: skip
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+dev = click.option("--dev", is_flag=True, help="As the development server sees it: contracts are filled in.")
+PLAIN = ("account", "email", "phone", *UUIDS)
+
+
+def identifiers(command: F) -> F:
+    """--email, --phone, --gaid and so on, each repeatable, and --id TYPE=VALUE for the other kinds."""
+    for kind in PLAIN:
+        command = click.option(f"--{kind}", multiple=True, help=f"A {kind}; repeatable.")(command)
+    return click.option("--id", "other", multiple=True, help="TYPE=VALUE of any other kind.")(command)
+
+
+def listed(values: dict[str, Any]) -> list[dict[str, object]]:
+    """The identifiers of a command line; takes them out of `values`."""
+    found: list[dict[str, object]] = []
+    for kind in PLAIN:
+        found += [{"type": kind, "value": value} for value in values.pop(kind)]
+    for text in values.pop("other"):
+        kind, _, value = text.partition("=")
+        found.append({"type": kind, "value": value})
+    return found
+
+
+@contextlib.contextmanager
+def house(folder: Path, file: Path | None, *, dev: bool = False) -> Iterator[House]:
+    with open_house(folder, settings_of.load(file, os.environ), dev=dev) as opened:
+        yield opened

@@ -1,0 +1,52 @@
+"""The group, the options that every command has, and the errors that carry their own cure."""
+
+import sys
+from collections.abc import Sequence
+from importlib import resources
+
+import click
+
+from gateway import __version__
+from gateway.cli.ask import check, history
+from gateway.cli.config import config
+from gateway.cli.keys import keys
+from gateway.cli.serve import migrate, serve
+from gateway.cli.tell import choose, import_, link
+from gateway.keys import SecretsMissing
+from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.writer import StoreUnavailable
+from gateway.settings import SettingsRefused
+
+UNUSABLE = 3
+
+
+@click.group(help="The consent gateway. `gateway help` lists longer texts.")
+@click.version_option(__version__, prog_name="gateway")
+def group() -> None:
+    pass
+
+
+@click.command("help", help="Print a longer text; without a name, list them.")
+@click.argument("name", required=False)
+def manual(name: str | None) -> None:
+    folder = resources.files("gateway") / "manual"
+    names = sorted(item.name.removesuffix(".md") for item in folder.iterdir() if item.name.endswith(".md"))
+    if name is None:
+        click.echo("\n".join(names))
+    elif name in names:
+        click.echo((folder / f"{name}.md").read_text())
+    else:
+        raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
+
+
+for command in (serve, migrate, check, choose, history, link, import_, keys, config, manual):
+    group.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; an error that carries its cure is printed as it is."""
+    try:
+        group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
+    except (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable) as refused:
+        click.echo(f"gateway: {refused}", err=True)
+        sys.exit(UNUSABLE)

@@ -1,0 +1,136 @@
+"""`gateway serve` and `gateway migrate`."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import uvicorn
+
+from gateway import app as composition
+from gateway import settings as settings_of
+from gateway.cli import logs, options
+from gateway.settings import Listen, Settings, SettingsRefused
+from gateway.web import demo
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+
+DRAIN = 5  # seconds that open requests get at a stop
+
+
+@click.command(help="Make the installation's folder, or bring an older one up to date.")
+@options.data
+def migrate(data: Path) -> None:
+    click.echo(f"{data}: ledger version {composition.migrate(data)}")
+
+
+@click.command(
+    help="Start the gateway. With --dev: on this machine's loopback only, with a demo site, the key `dev.dev` for every"
+    " scope, contracts filled in, and a folder that it makes itself."
+)
+@options.data
+@options.config
+@click.option("--dev", is_flag=True, help="For trying out and for tests; never reachable from outside.")
+@click.option("--port", type=int, default=8080, show_default=True, help="With --dev: the port; metrics on the next.")
+@click.option("--unix", type=click.Path(path_type=Path), help="Also serve /v1 on this socket.")
+def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None) -> None:
+    logs.configure()
+    settings = settings_of.load(file, os.environ)
+    if dev:
+        composition.migrate(data)
+        name = f"127.0.0.1:{port}"
+        listen = Listen(name, name, f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0", settings.listen.keep_alive)
+    else:
+        listen = settings.listen
+    sockets, ports = _bind(listen)
+    if unix:
+        sockets.append(_bind_unix(unix))
+    tracker = _tracker(sockets) if dev else None
+    built = composition.build(
+        data, settings, composition.Addresses(ports), dev=dev,
+        tracker=f"http://127.0.0.1:{tracker}" if tracker else "",
+    )  # fmt: skip
+    app = ByPort(built, {tracker: demo.tracker()}) if tracker else built
+    _say(sockets, ports, settings, tracker)
+    _run(app, sockets, settings)
+
+
+class ByPort:
+    """Hands a request to the application of the port that it came in on."""
+
+    def __init__(self, app: Any, others: Mapping[int, Any]) -> None:
+        self._app = app
+        self._others = others
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        server = scope.get("server") or ("", None)
+        await self._others.get(server[1] or 0, self._app)(scope, receive, send)
+
+
+def _bind(listen: Listen) -> tuple[list[socket.socket], dict[int, frozenset[str]]]:
+    """A socket an address. Two names for one address share it."""
+    wanted: dict[str, set[str]] = {}
+    for name, address in ((PUBLIC, listen.public), (INTERNAL, listen.internal), (METRICS, listen.metrics)):
+        wanted.setdefault(address, set()).add(name)
+    sockets, ports = [], {}
+    for address, names in wanted.items():
+        bound = _bind_one(address)
+        sockets.append(bound)
+        ports[bound.getsockname()[1]] = frozenset(names)
+    if len(ports) < len(wanted):
+        raise SettingsRefused("listen: public, internal and metrics on one port number cannot be told apart")
+    return sockets, ports
+
+
+def _bind_one(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host or "0.0.0.0", int(port)))  # noqa: S104 - an empty host in the file means every interface
+    except OSError as error:
+        raise SettingsRefused(f"{address} cannot be listened on: {error.strerror}") from error
+    return bound
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound.bind(str(path))
+    return bound
+
+
+def _tracker(sockets: list[socket.socket]) -> int:
+    bound = _bind_one("127.0.0.1:0")
+    sockets.append(bound)
+    return int(bound.getsockname()[1])
+
+
+def _say(
+    sockets: list[socket.socket], ports: Mapping[int, frozenset[str]], settings: Settings, tracker: int | None
+) -> None:
+    for bound in sockets:
+        name = bound.getsockname()
+        if isinstance(name, str):
+            logs.log.info("listening", on=name, serves="internal")
+        elif name[1] != tracker:
+            logs.log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
+    if tracker:
+        logs.log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
+    for name, recipient in settings.registry().items():
+        if not recipient.contract and tracker is None:
+            logs.log.warning("no contract: nothing goes there", recipient=name)
+
+
+def _run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
+    config = uvicorn.Config(
+        app, http="httptools", loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
+        proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,
+        timeout_graceful_shutdown=DRAIN,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    server.run(sockets=sockets)
+    if not server.started:
+        sys.exit(3)

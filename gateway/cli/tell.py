@@ -1,0 +1,140 @@
+"""`gateway choose`, `gateway link`, `gateway import`: writing from the desk."""
+
+import asyncio
+import csv
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.app import House
+from gateway.choice.law import PLACE
+from gateway.cli import options
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Manner, Purpose, Source
+
+BATCH = 500  # lines of an import between two progress steps
+ADDED = {
+    "email": Source.EMAIL,
+    "phone": Source.PHONE,
+    "letter": Source.LETTER,
+    "agent": Source.AGENT,
+    "sms": Source.SMS,
+}
+
+
+@click.command(help="Enter a choice that came by e-mail, phone or letter: opt_out or limit.")
+@click.argument("choice", type=click.Choice([ChoiceKind.OPT_OUT, ChoiceKind.LIMIT]))
+@options.data
+@options.config
+@options.identifiers
+@click.option("--purpose", "purposes", multiple=True, type=click.Choice([*CHOOSABLE]), help="Default: all.")
+@click.option("--manner", type=click.Choice([*Manner]), help="How it came.")
+@click.option("--received", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="The day it came (UTC).")
+@click.option("--place", default="", help="US-CA, DE.")
+@click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")
+def choose(
+    choice: str, data: Path, file: Path | None, purposes: tuple[str, ...], manner: str | None,
+    received: datetime | None, place: str, tie: bool, **values: Any,
+) -> None:  # fmt: skip
+    at = datetime.now(UTC)
+    came = received.replace(tzinfo=UTC) if received else None
+    if came and came > at:
+        raise click.UsageError("--received lies in the future")
+    if place and not PLACE.fullmatch(place):
+        raise click.UsageError("--place is an ISO 3166 code: US-CA, DE")
+    kind = ChoiceKind(choice)
+    named_purposes = tuple(map(Purpose, purposes)) or _default(kind)
+    source = ADDED.get(manner or "", Source.API)
+    said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came)
+    with options.house(data, file) as house:
+        named = house.consent.people.name(options.listed(values))
+        if not named.subjects:
+            raise click.UsageError("name at least one usable identifier")
+        chosen = asyncio.run(house.consent.choose(named.subjects, said, tie=tie))
+    for event in chosen.events:
+        click.echo(f"kept as {event['event']}, entry {event['seq']}")
+    click.echo("\n".join(f"  {name}: {word}" for name, word in chosen.standing.items()))
+    if named.ignored:
+        click.echo(f"not usable: {len(named.ignored)} of the identifiers", err=True)
+        sys.exit(1)
+
+
+def _default(kind: ChoiceKind) -> tuple[Purpose, ...]:
+    return (Purpose.SENSITIVE,) if kind is ChoiceKind.LIMIT else ALL_PURPOSES
+
+
+@click.command(help="Tell which identifiers an account has. --account names it, the others are linked.")
+@options.data
+@options.config
+@options.identifiers
+@click.option("--released", is_flag=True, help="The identifiers go back to the pool: their links end now.")
+def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
+    with options.house(data, file) as house:
+        named = house.consent.people.name(options.listed(values))
+        accounts = [subject for subject in named.subjects if subject.is_account]
+        others = [subject for subject in named.subjects if not subject.is_account]
+        if len(accounts) != 1 and not released:
+            raise click.UsageError("name one --account")
+        account = accounts[0] if accounts else house.consent.people.account("")
+        span = Span(milliseconds(datetime.now(UTC)))
+        changed = asyncio.run(house.consent.link(account, others, span, released=released))
+    click.echo(f"{changed} links changed")
+
+
+@click.command(
+    "import",
+    help="Take in existing opt-outs from a CSV with a header: type,value[,purposes,made_at,place]."
+    " Purposes are separated by spaces; empty means all. Running it again changes nothing.",
+)
+@click.argument("csv_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.data
+@options.config
+def import_(csv_file: Path, data: Path, file: Path | None) -> None:
+    with options.house(data, file) as house, csv_file.open(newline="", encoding="utf-8-sig") as opened:
+        reader = csv.DictReader(opened)
+        if not {"type", "value"} <= set(reader.fieldnames or ()):
+            raise click.UsageError("the header has at least type,value")
+        taken, bad = asyncio.run(_import(house, enumerate(reader, 2)))
+    click.echo(f"{taken} lines hold, {len(bad)} could not be read")
+    for number, why in bad[:20]:
+        click.echo(f"  line {number}: {why}", err=True)
+    sys.exit(1 if bad else 0)
+
+
+async def _import(house: House, lines: Iterator[tuple[int, Mapping[str, str]]]) -> tuple[int, list[tuple[int, str]]]:
+    """A line's Idempotency-Key is its content, so that the same file twice is one import."""
+    taken, bad = 0, []
+    waiting: list[Any] = []
+    for number, line in lines:
+        named = house.consent.people.name([{"type": line["type"].strip(), "value": line["value"]}])
+        if not named.subjects:
+            bad.append((number, named.ignored[0][1] if named.ignored else "empty"))
+            continue
+        content = repr(sorted((k, v) for k, v in line.items() if k)).encode()
+        key = "import:" + hashlib.sha256(content).hexdigest()
+        waiting.append(house.consent.choose(named.subjects, _imported(line), key=key, body=content))
+        taken += 1
+        if len(waiting) >= BATCH:
+            await asyncio.gather(*waiting)
+            waiting = []
+            click.echo(f"\r{taken}", nl=False, err=True)
+    await asyncio.gather(*waiting)
+    click.echo(f"\r{taken}", err=True)
+    return taken, bad
+
+
+def _imported(line: Mapping[str, str]) -> Choice:
+    stated = (line.get("purposes") or "").split()
+    purposes = tuple(Purpose(item) for item in stated if item in CHOOSABLE) or ALL_PURPOSES
+    place = (line.get("place") or "").strip().upper()
+    details = {"made_at": line["made_at"]} if line.get("made_at") else {}
+    return Choice(
+        ChoiceKind.OPT_OUT, purposes, Source.IMPORT, datetime.now(UTC), place if PLACE.fullmatch(place) else "",
+        details=details,
+    )  # fmt: skip

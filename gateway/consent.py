@@ -1,0 +1,232 @@
+"""The file that matters: what the gateway does with a choice, as verbs.
+
+observe   a signal was heard: written where it changes something
+choose    a person (or the desk for one) decided: always written, durable before the answer
+link      the backend or the desk says what an account has
+check     may this data go? (answered in check.py, a plain function: rows by key, no queue, no thread hop)
+share     check, write as intended, check again, send (sharing.py)
+
+Knows no HTTP. Time, keys, law and recipients come in as arguments.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway import seals
+from gateway.check import Ask, Checked, Checks
+from gateway.choice.recipient import Recipient
+from gateway.keys import Secrets
+from gateway.ledger import documents, idempotency, links, records
+from gateway.ledger.entry import Notice, b64
+from gateway.ledger.records import Choice, Subject, Written, milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.people import People
+from gateway.signals.hear import Said
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
+
+SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
+CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
+CONFIRM = b"confirm/1"
+
+
+class Refused(Exception):
+    """A choice that cannot be taken as it is. `kind` is from the closed list of problem types."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a choice came to. `standing`: of the purposes that were chosen, read back from enforcement."""
+
+    events: tuple[dict[str, object], ...]
+    accepted_at: datetime
+    effective_at: datetime
+    standing: Mapping[str, str]
+    may_ask_from: Mapping[str, str | None]
+    written: tuple[Written, ...] = ()
+    replayed: bool = False
+
+
+class Consent:
+    """One gateway. Everything it needs is handed to it by the composition root."""
+
+    def __init__(
+        self,
+        *,
+        checks: Checks,
+        people: People,
+        writer: Writer,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        send_window: timedelta = timedelta(milliseconds=250),
+    ) -> None:
+        self.checks = checks
+        self.people = people
+        self.secrets = secrets
+        self.clock = clock
+        self.send_window = send_window
+        self._writer = writer
+
+    @property
+    def recipients(self) -> Mapping[str, Recipient]:
+        return self.checks.recipients
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient; see `gateway.check`."""
+        return self.checks.check(ask)
+
+    async def observe(
+        self, subjects: Sequence[Subject], said: Said, *, place: str = "", account: Subject | None = None
+    ) -> int:
+        """Writes a signal for each subject whose own choice it changes, in one transaction, and ties a browser to
+        the signed-in account. Returns how many entries that took. Raises `StoreUnavailable`.
+        """
+        purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
+        at = self.clock()
+        choice = Choice(ChoiceKind.OPT_OUT, purposes, said.source, at, _coarse(place))
+
+        def job(tx: Transaction) -> int:
+            request = seals.new_browser()
+            count = sum(records.hear(tx, subject, choice, request) is not None for subject in subjects)
+            self._tie(tx, account, subjects, at)
+            return count
+
+        return await self._writer.commit(job)
+
+    async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
+        """The signed-in account has these browsers. Raises `StoreUnavailable`."""
+        at = self.clock()
+        await self._writer.commit(lambda tx: self._tie(tx, account, subjects, at))
+
+    def _tie(self, tx: Transaction, account: Subject | None, subjects: Sequence[Subject], at: datetime) -> None:
+        now = milliseconds(at)
+        for subject in subjects:
+            if account is not None and subject.key != account.key:
+                links.link(tx, account, subject, links.Span(now), now)
+
+    async def choose(
+        self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
+        token: str = "",
+    ) -> Chosen:  # fmt: skip
+        """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
+        caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it.
+        """
+        request = seals.new_browser()
+        written: list[Written] = []
+
+        def act(tx: Transaction) -> bytes:
+            now = milliseconds(choice.at)
+            if token:
+                idempotency.use(tx, token, now)
+            if choice.kind is ChoiceKind.OPT_IN:
+                _refuse_superseded(tx, subjects, choice)
+            if tie:
+                account = next((subject for subject in subjects if subject.is_account), None)
+                self._tie(tx, account, subjects, choice.at)
+            written.extend(records.write(tx, subject, choice, request) for subject in subjects)
+            return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
+
+        def job(tx: Transaction) -> tuple[list[list[Any]], bool]:
+            if not key:
+                return json.loads(act(tx)), False
+            answer, replayed = idempotency.once(tx, key, body, milliseconds(choice.at), lambda: act(tx))
+            return json.loads(answer), replayed
+
+        events, replayed = await self._writer.commit(job)
+        return self._chosen(events, replayed, subjects, choice, tuple(written))
+
+    def _chosen(
+        self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
+        written: tuple[Written, ...],
+    ) -> Chosen:  # fmt: skip
+        accepted = self.clock()
+        standing = self.checks.read_back(subjects, choice.purposes)
+        silent = (accepted + SILENCE).isoformat(timespec="seconds")
+        out = choice.kind is not ChoiceKind.OPT_IN
+        return Chosen(
+            tuple({"event": event, "seq": seq} for event, seq in events),
+            accepted, accepted + self.send_window, standing,
+            dict.fromkeys(choice.purposes, silent if out else None), written, replayed,
+        )  # fmt: skip
+
+    async def notice(self, sha256: bytes) -> Notice | None:
+        """A document that was logged before, or None."""
+        return await self._writer.commit(lambda tx: documents.find(tx, sha256))
+
+    async def log(self, shown: Sequence[documents.Document]) -> None:
+        """Logs documents, each once."""
+        at = self.clock()
+
+        def job(tx: Transaction) -> None:
+            for document in shown:
+                documents.log(tx, document, at)
+
+        await self._writer.commit(job)
+
+    def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
+        """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
+        identifiers; nothing is written, so one act alone changes nothing (R4, L48).
+        """
+        if len(choice.purposes) != 1 or not subjects:
+            raise Refused("one_purpose", "opting in names exactly one purpose and at least one identifier")
+        content = json.dumps(
+            {
+                "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
+                "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
+                "at": milliseconds(choice.at), "place": choice.place, "source": choice.source,
+            }
+        )  # fmt: skip
+        token = b64(seals.seal(self.secrets.seals[-1], CONFIRM, content.encode()))
+        return token, choice.at + timedelta(seconds=CONFIRM_SECONDS)
+
+    async def confirm(self, token: str, notice: Notice, *, key: str = "", body: bytes = b"") -> Chosen:
+        """The second act: writes the opt-in. `notice` is the text shown with the confirmation."""
+        try:
+            box = seals.unb64(token)
+            asked = json.loads(seals.open_seal(self.secrets.seals, CONFIRM, box))
+        except (seals.Opening, ValueError):
+            raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
+        now = self.clock()
+        if milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000:
+            raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
+        subjects = [Subject(kind, value, tuple(map(bytes.fromhex, keys))) for kind, value, keys in asked["subjects"]]
+        data_class = DataClass(asked["data"]) if asked["data"] else None
+        choice = Choice(
+            ChoiceKind.OPT_IN, (Purpose(asked["purpose"]),), asked["source"], now, asked["place"], notice,
+            recipient=asked["recipient"], data_class=data_class, details={"asked": asked["at"]},
+        )  # fmt: skip
+        return await self.choose(subjects, choice, key=key, body=body, token=token)
+
+    async def link(
+        self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
+    ) -> int:
+        """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
+        now = milliseconds(self.clock())
+
+        def job(tx: Transaction) -> int:
+            if released:
+                for identifier in identifiers:
+                    links.release(tx, identifier, now)
+                return len(identifiers)
+            return sum(links.link(tx, account, identifier, span, now) for identifier in identifiers)
+
+        return await self._writer.commit(job)
+
+
+def _refuse_superseded(tx: Transaction, subjects: Sequence[Subject], choice: Choice) -> None:
+    """An opt-out that came after the first act wins over the second (R4)."""
+    asked = choice.details.get("asked")
+    since = asked if isinstance(asked, int) else 0
+    if any(records.out_since(tx, subject, choice.purposes[0], since) for subject in subjects):
+        raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+
+
+def _coarse(place: str) -> str:
+    """A place as it may stand in a leaf: one, no finer than a state, or nothing."""
+    return place if place.count(",") == 0 and place != "unknown" else ""

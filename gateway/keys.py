@@ -1,0 +1,114 @@
+"""Secrets of one installation, and the keys that pseudonyms are made with.
+
+One file in the data folder, `secrets.json`, mode 0600, made once. Losing it loses every person's link to their
+standing: back it up apart from the ledger. API keys lie beside it in `api_keys.json`, their secrets hashed.
+
+A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper wraps the stored keys,
+key2 = HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back
+is lost.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.choice.identity import Name
+
+KEY_BYTES = 16
+SECRETS = "secrets.json"
+
+
+class SecretsMissing(Exception):
+    """The data folder has no secrets file. The text carries the command that makes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Each list is oldest first; the newest makes, all open. 32 random bytes each. Never printed."""
+
+    peppers: tuple[bytes, ...] = field(repr=False)
+    seals: tuple[bytes, ...] = field(repr=False)
+    tokens: tuple[bytes, ...] = field(repr=False)
+    wraps: tuple[bytes, ...] = field(repr=False)
+    accounts: tuple[bytes, ...] = field(repr=False)
+
+    def key(self, name: Name) -> bytes:
+        """The 16-byte key of a name under all peppers."""
+        kind, value = name
+        message = kind.encode() + b"\x00" + value.encode()
+        digest = hmac.digest(self.peppers[0], message, "sha256")[:KEY_BYTES]
+        return wrap(digest, self.peppers[1:])
+
+    def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
+        return tuple(self.key(name) for name in names)
+
+
+def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
+    """A stored key under further peppers, in their order."""
+    for pepper in peppers:
+        key = hmac.digest(pepper, key, "sha256")[:KEY_BYTES]
+    return key
+
+
+FIELDS = tuple(Secrets.__dataclass_fields__)
+
+
+def load(folder: Path) -> Secrets:
+    """Raises `SecretsMissing` where there are none."""
+    try:
+        stored = json.loads((folder / SECRETS).read_text())
+    except FileNotFoundError:
+        msg = f"{folder} has no {SECRETS}. Make a new installation with: gateway migrate --data {folder}"
+        raise SecretsMissing(msg) from None
+    return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+
+
+def create(folder: Path) -> Secrets:
+    """New secrets, durable before they are used. Never overwrites."""
+    made = Secrets(*((secrets.token_bytes(32),) for _ in FIELDS))
+    _store(folder, made, exclusive=True)
+    return made
+
+
+def add_pepper(folder: Path) -> Secrets:
+    """One more pepper at the end. The rows are rewritten by `gateway keys rotate-pepper`, which calls this first; a
+    crash between the two is finished by running it again, since the ledger's head tells how many are applied.
+    """
+    old = load(folder)
+    new = Secrets((*old.peppers, secrets.token_bytes(32)), old.seals, old.tokens, old.wraps, old.accounts)
+    _store(folder, new, exclusive=False)
+    return new
+
+
+def _store(folder: Path, value: Secrets, *, exclusive: bool) -> None:
+    text = {name: [item.hex() for item in getattr(value, name)] for name in FIELDS}
+    write_durably(folder / SECRETS, json.dumps(text, indent=1).encode(), exclusive=exclusive)
+
+
+def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> None:
+    """A small private file: written beside, synced, renamed. `exclusive`: FileExistsError where there is one."""
+    if exclusive and path.exists():
+        raise FileExistsError(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    beside.replace(path)
+    parent = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def digest(secret: str) -> str:
+    """How the secret of an API key is stored: 256 random bits need no slow hash (ledger.md 6.1)."""
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What happened, for ever: entries, the standing they make, and the disclosures they allowed."""

@@ -1,0 +1,119 @@
+"""An entry: the final leaf, its canonical bytes and its two commitments. Pure format, no I/O.
+
+Canonical form is RFC 8785 restricted to ASCII keys and strings, integers below 2**53, no floats; in that subset
+`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes (ledger.md 2.3). The stored bytes are what is hashed;
+they are never made again from their parts.
+
+    s = HMAC-SHA256(rs, kind || 0x00 || normalised value)           subject: its owner can open it
+    d = HMAC-SHA256(rd, "consent/details/1" || 0x00 || details)     details: sealed elsewhere
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+VERSION = 1
+DETAILS = b"consent/details/1\x00"
+MAX_BYTES = 65_535  # C2SP tlog-tiles: an entry's length is a uint16
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was shown: the document's hash, its version and language."""
+
+    sha256: bytes
+    version: str
+    language: str
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def canonical(members: Mapping[str, object]) -> bytes:
+    """The bytes of a leaf. Members that are None or empty are left out."""
+    kept = {name: value for name, value in members.items() if value not in (None, "", [])}
+    body = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    if len(body) > MAX_BYTES:
+        msg = f"an entry has {len(body)} bytes; a leaf may have {MAX_BYTES}"
+        raise ValueError(msg)
+    return body
+
+
+def choice(
+    *,
+    event: bytes,
+    kind: str,
+    purposes: Sequence[str],
+    source: str,
+    at: datetime,
+    subject: bytes,
+    details: bytes,
+    place: str = "",
+    notice: Notice | None = None,
+    recipient: str = "",
+    manner: str = "",
+) -> bytes:
+    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes (decision 6)."""
+    return canonical(
+        {
+            "v": VERSION,
+            "i": b64(event),
+            "e": kind,
+            "p": sorted(purposes),
+            "src": source,
+            "m": manner,
+            "t": minute(at),
+            "j": place,
+            "s": b64(subject),
+            "d": b64(details),
+            "n": b64(notice.sha256) if notice else None,
+            "nv": notice.version if notice else None,
+            "nl": notice.language if notice else None,
+            "to": recipient,
+            "r": "applied",
+        }
+    )
+
+
+def document(*, event: bytes, kind: str, sha256: bytes, version: str, language: str, at: datetime) -> bytes:
+    """A leaf that logs a shared document (a notice text) by its hash, once."""
+    members = {
+        "v": VERSION,
+        "i": b64(event),
+        "e": "doc",
+        "k": kind,
+        "n": b64(sha256),
+        "nv": version,
+        "nl": language,
+    }
+    return canonical({**members, "t": minute(at)})
+
+
+def disclosure(
+    *, event: bytes, recipient: str, purposes: Sequence[str], classes: Sequence[str], rows: int, hashed: bytes,
+    at: datetime,
+) -> bytes:  # fmt: skip
+    """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows (decision 12)."""
+    members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
+    return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
+
+
+def minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def subject_commitment(rs: bytes, kind: str, value: str) -> bytes:
+    return hmac.digest(rs, kind.encode() + b"\x00" + value.encode(), "sha256")
+
+
+def details_commitment(rd: bytes, details: bytes) -> bytes:
+    return hmac.digest(rd, DETAILS + details, "sha256")
+
+
+def sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -1,0 +1,47 @@
+"""What an Idempotency-Key was answered with, kept 35 days in the transaction of the act itself, and confirm tokens
+that were used. Both are jobs of the writer: the second of two equal requests waits in the queue and finds the first.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from gateway.ledger.writer import Transaction
+
+DAYS = 35
+CONFIRM_MINUTES = 15
+DAY = 86_400_000
+
+
+class Mismatch(Exception):
+    """The same key came with another body."""
+
+
+class Used(Exception):
+    """The confirm token was used before."""
+
+
+def once(tx: Transaction, key: str, body: bytes, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
+    name, content = hashlib.sha256(key.encode()).digest(), hashlib.sha256(body).digest()
+    tx.db.execute("DELETE FROM idempotency WHERE at < ? AND id = ?", (now - DAYS * DAY, name))
+    row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (name,)).fetchone()
+    if row is None:
+        answer = act()
+        tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (name, content, answer, now))
+        return answer, False
+    if row[0] != content:
+        raise Mismatch
+    return row[1], True
+
+
+def use(tx: Transaction, token: str, now: int) -> None:
+    """Marks a confirm token as used. Raises `Used`."""
+    tx.db.execute("DELETE FROM confirmed WHERE at < ?", (now - 2 * CONFIRM_MINUTES * 60_000,))
+    name = hashlib.sha256(token.encode()).digest()
+    if not tx.db.execute("INSERT INTO confirmed VALUES (?, ?) ON CONFLICT DO NOTHING", (name, now)).rowcount:
+        raise Used
+
+
+def forget_old(tx: Transaction, now: int) -> None:
+    """Keys past their time; run daily by whoever writes."""
+    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY,))

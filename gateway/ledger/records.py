@@ -1,0 +1,178 @@
+"""Writing choices: entry, sealed details and standing, in one transaction.
+
+Everything here runs inside the writer's thread as (part of) a job. A subject is an identifier as the ledger knows it:
+its keys, and the kind and value that only the commitment is made from; the value itself is never stored.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway import seals
+from gateway.choice.standing import OUT
+from gateway.ledger import entry, travel
+from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind, DataClass, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`keys[0]` is the identifier's own; the rest are keys of its other names."""
+
+    kind: str
+    value: str = field(repr=False)
+    keys: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def key(self) -> bytes:
+        return self.keys[0]
+
+    @property
+    def is_account(self) -> bool:
+        return self.kind == "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was decided, and how it was said. `at`: when it was accepted; `received`: when a letter came (R30)."""
+
+    kind: ChoiceKind
+    purposes: tuple[Purpose, ...]
+    source: str
+    at: datetime
+    place: str = ""
+    notice: entry.Notice | None = None
+    manner: str = ""
+    received: datetime | None = None
+    recipient: str = ""
+    data_class: DataClass | None = None
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One entry. `opening` is what shows its owner that it is about them; it is handed out once and kept sealed."""
+
+    event: bytes
+    seq: int
+    kind: str
+    key: bytes
+    opening: bytes = field(repr=False)
+
+
+def milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def know(tx: Transaction, subject: Subject) -> None:
+    """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier."""
+    for alias in subject.keys[1:]:
+        inserted = tx.db.execute("INSERT INTO name VALUES (?, ?) ON CONFLICT DO NOTHING", (alias, subject.key))
+        if not inserted.rowcount:
+            continue
+        travel.carry(tx, [subject.key], travel.own_denies(tx, alias), alias)
+        travel.carry(tx, [alias], travel.own_denies(tx, subject.key), subject.key)
+        _carry_travelled(tx, subject.key, alias)
+        travel.recompute(tx, alias)
+        travel.recompute(tx, subject.key)
+
+
+def _carry_travelled(tx: Transaction, canonical: bytes, alias: bytes) -> None:
+    rows = tx.db.execute(
+        "SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (canonical,)
+    ).fetchall()
+    for origin, purpose, seq, via in rows:
+        travel.carry(tx, [alias], [(origin, purpose, seq)], via)
+
+
+def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+    """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
+    know(tx, subject)
+    written = _append(tx, subject, choice, request)
+    now = milliseconds(choice.at)
+    if choice.kind is not ChoiceKind.OPT_IN:
+        travel.opt_out(tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account)
+    elif choice.recipient and choice.data_class:
+        _grant(tx, subject, choice, written.seq)
+    else:
+        for purpose in choice.purposes:
+            travel.opt_in(tx, subject.key, purpose, written.seq, now, account=subject.is_account)
+    return written
+
+
+def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
+    """A signal: an entry only where it changes the identifier's own choice (design decision 1)."""
+    know(tx, subject)
+    if travel.already_out(tx, subject.key, choice.purposes):
+        return None
+    return write(tx, subject, choice, request)
+
+
+def _grant(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
+    assert choice.data_class is not None
+    for purpose in choice.purposes:
+        tx.db.execute(
+            "INSERT INTO grant_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+            (subject.key, choice.recipient, purpose, choice.data_class, seq),
+        )
+    travel.recompute(tx, subject.key)
+
+
+def _append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+    event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
+    person, key = _person(tx, subject.key)
+    details = _details(choice)
+    body = entry.choice(
+        event=event, kind=choice.kind, purposes=choice.purposes, source=choice.source, at=choice.at,
+        subject=entry.subject_commitment(rs, subject.kind, subject.value),
+        details=entry.details_commitment(rd, details), place=choice.place, notice=choice.notice,
+        recipient=choice.recipient, manner=choice.manner,
+    )  # fmt: skip
+    seq = tx.append(body)
+    sealed = seals.seal(key, event, rs + rd + details)
+    received = milliseconds(choice.received) if choice.received else None
+    tx.db.execute(
+        "INSERT INTO detail VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, event, request, subject.key, subject.kind, person, milliseconds(choice.at), received, sealed),
+    )
+    return Written(event, seq, subject.kind, subject.key, rs)
+
+
+def _first(tx: Transaction, request: bytes) -> bool:
+    """The first entry of a request bears the request's own id, so that one id finds them all."""
+    return tx.db.execute("SELECT 1 FROM detail WHERE event = ?", (request,)).fetchone() is None
+
+
+def _details(choice: Choice) -> bytes:
+    members = {**choice.details, "at": choice.at.isoformat(timespec="milliseconds")}
+    if choice.received:
+        members["received"] = choice.received.isoformat()
+    if choice.data_class:
+        members["data"] = [choice.data_class]
+    return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _person(tx: Transaction, key: bytes) -> tuple[bytes, bytes]:
+    """The person of an identifier, made with the first entry about it, or anew where the key was destroyed."""
+    row = tx.db.execute("SELECT person FROM standing WHERE key = ?", (key,)).fetchone()
+    if row and row[0]:
+        known = tx.persons.key(row[0])
+        if known:
+            return row[0], known
+    person, secret = tx.persons.new_person()
+    tx.db.execute(
+        "INSERT INTO standing (key, person) VALUES (?, ?) ON CONFLICT DO UPDATE SET person = excluded.person",
+        (key, person),
+    )
+    return person, secret
+
+
+def out_since(tx: Transaction, subject: Subject, purpose: Purpose, since: int) -> bool:
+    """Whether this identifier itself opted out of a purpose at or after a moment: an older opt-in is superseded."""
+    row = tx.db.execute(
+        "SELECT 1 FROM own_choice WHERE key = ? AND purpose = ? AND state = ? AND out_at >= ?",
+        (subject.key, purpose, OUT, since),
+    ).fetchone()
+    return row is not None

@@ -1,0 +1,30 @@
+"""A new pepper: every stored key is wrapped once more, in one transaction, without any raw value (R19)."""
+
+from collections.abc import Callable
+
+from gateway.ledger.writer import Transaction
+
+KEY_COLUMNS = (
+    ("detail", "key"),
+    ("standing", "key"),
+    ("own_choice", "key"),
+    ("travelled_choice", "key"),
+    ("travelled_choice", "origin"),
+    ("travelled_choice", "via"),
+    ("grant_choice", "key"),
+    ("link", "account"),
+    ("link", "identifier"),
+    ("name", "alias"),
+    ("name", "canonical"),
+    ("release", "identifier"),
+    ("disclosure", "key"),
+)
+
+
+def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int:
+    """Rewrites every key column and says in the head how many peppers hold now. Returns how many standings."""
+    tx.db.create_function("wrap", 1, wrap, deterministic=True)
+    for table, column in KEY_COLUMNS:
+        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+    tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
+    return int(tx.db.execute("SELECT count(*) FROM standing").fetchone()[0])

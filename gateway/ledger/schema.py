@@ -1,0 +1,162 @@
+"""Opening the ledger's file: settings, version gate, numbered SQL. A newer or damaged file is refused with the
+command that helps; nothing is ever moved away or started empty.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+FILE = "ledger.sqlite3"
+HEADER = b"SQLite format 3\x00"
+
+# synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (ledger.md section 0).
+# wal_autocheckpoint=0: the writer checkpoints itself under its lock (the WAL-reset bug, ledger.md 3.1).
+SETTINGS = {
+    "synchronous": 2, "wal_autocheckpoint": 0, "foreign_keys": 1, "secure_delete": 1, "trusted_schema": 0,
+    "cell_size_check": 1, "mmap_size": 0, "busy_timeout": 5000, "journal_size_limit": 64 * 2**20,
+}  # fmt: skip
+
+
+class LedgerRefused(Exception):
+    """The file must not be used as it is. The text carries what is wrong and the command that helps."""
+
+
+def migrations() -> list[tuple[int, str]]:
+    """(version, SQL) in order, from the numbered files beside this room."""
+    folder = resources.files("gateway.ledger") / "sql"
+    files = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [(int(name.split("_")[0]), (folder / name).read_text()) for name in files]
+
+
+def version_wanted() -> int:
+    return migrations()[-1][0]
+
+
+def migrate(folder: Path, peppers: int) -> int:
+    """Makes the file or brings it up to date, each step in a transaction of its own. Returns the version."""
+    path = folder / FILE
+    db = _connect(path, "rwc")
+    try:
+        _settle(db, path)
+        found = version(db, path)
+        for number, sql in migrations():
+            if number > found:
+                _apply(db, number, sql, peppers)
+        return version(db, path)
+    finally:
+        db.close()
+
+
+def _apply(db: sqlite3.Connection, number: int, sql: str, peppers: int) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements(sql):
+            db.execute(statement)
+        if number == 1:
+            db.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (os.urandom(16), peppers))
+        db.execute(f"PRAGMA user_version = {number:d}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def statements(sql: str) -> Iterator[str]:
+    """One by one: `executescript` would commit before it begins, and a migration is all or nothing."""
+    pending = ""
+    for line in sql.splitlines():
+        pending += line + "\n"
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def open_to_write(folder: Path) -> sqlite3.Connection:
+    """The writer's connection. Raises `LedgerRefused` for a file that is missing, newer, older or damaged."""
+    path = folder / FILE
+    db = _open_existing(path, "rw", folder)
+    try:
+        _settle(db, path)
+        _gate(db, path, folder)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_to_read(folder: Path) -> sqlite3.Connection:
+    """A reader's connection: it cannot write, and its pages come from `read`, never from a mapping of the file."""
+    path = folder / FILE
+    db = _open_existing(path, "ro", folder)
+    try:
+        db.execute("PRAGMA mmap_size = 0")
+        db.execute("PRAGMA busy_timeout = 100")
+        _gate(db, path, folder)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _open_existing(path: Path, mode: str, folder: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise LedgerRefused(f"{path} is not there. Make it with: gateway migrate --data {folder}")
+    return _connect(path, mode)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
+    except sqlite3.Error as error:
+        raise LedgerRefused(f"{path} cannot be opened: {error}") from error
+
+
+def _settle(db: sqlite3.Connection, path: Path) -> None:
+    """The settings, each read back: a build that ignores one must not be trusted with opt-outs."""
+    try:
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise LedgerRefused(f"{path}: journal_mode is {mode}, not wal; is it on a network file system?")
+        for name, wanted in SETTINGS.items():
+            db.execute(f"PRAGMA {name} = {wanted:d}")
+            got = db.execute(f"PRAGMA {name}").fetchone()
+            if got is None or got[0] != wanted:
+                raise LedgerRefused(f"{path}: PRAGMA {name} reads back as {got}, not {wanted}")
+    except sqlite3.DatabaseError as error:
+        raise LedgerRefused(_damaged(path, error)) from error
+
+
+def version(db: sqlite3.Connection, path: Path) -> int:
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise LedgerRefused(_damaged(path, error)) from error
+
+
+def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
+    found, wanted = version(db, path), version_wanted()
+    if found > wanted:
+        raise LedgerRefused(
+            f"{path} has version {found}; this gateway knows up to {wanted}. Install the newer one: "
+            f"pip install --upgrade gateway"
+        )
+    if found < wanted:
+        raise LedgerRefused(f"{path} has version {found} of {wanted}. Run: gateway migrate --data {folder}")
+    try:
+        head = db.execute("SELECT size FROM head").fetchone()
+        last = db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entry").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise LedgerRefused(_damaged(path, error)) from error
+    if head is None or head[0] != last[0]:
+        raise LedgerRefused(_damaged(path, f"head says {head}, entries end at {last}"))
+
+
+def _damaged(path: Path, error: object) -> str:
+    return (
+        f"{path} is damaged ({error}). It is left as it is. Keep a copy, look with "
+        f"`sqlite3 {path} 'PRAGMA integrity_check'`, and put back the last backup of the folder."
+    )

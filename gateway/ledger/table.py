@@ -1,0 +1,75 @@
+"""The standing table as the look-up that checks read: SQLite rows by primary key, in the caller's own thread."""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.choice.standing import Standing
+from gateway.choice.verdict import Grant
+from gateway.ledger import schema
+from gateway.ledger.entry import b64
+from gateway.ledger.watch import FileWatch
+from gateway.mirror.lookup import Stale, Unreadable
+from gateway.terms import DataClass, Purpose
+
+
+class StandingTable:
+    """A `Lookup`. One reading connection, opened anew whenever the watch lost and found the file again."""
+
+    def __init__(self, folder: Path, watch: FileWatch) -> None:
+        self._folder = folder
+        self._watch = watch
+        self._db: sqlite3.Connection | None = None
+        self._generation = -1
+
+    def standings(self, keys: Sequence[bytes]) -> list[Standing]:
+        marks = ",".join("?" * len(keys))
+        rows = self._read(
+            f"SELECT own, travelled, age_band, seq, linked, granted FROM standing WHERE key IN ({marks})",  # noqa: S608
+            keys,
+        )
+        return [Standing(own, away, age, seq, bool(linked), bool(granted))
+                for own, away, age, seq, linked, granted in rows]  # fmt: skip
+
+    def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        marks = ",".join("?" * len(keys))
+        rows = self._read(
+            f"SELECT recipient, purpose, data_class, seq FROM grant_choice WHERE key IN ({marks})",  # noqa: S608
+            keys,
+        )
+        return [Grant(to, Purpose(purpose), DataClass(data), seq) for to, purpose, data, seq in rows]
+
+    def position(self) -> int:
+        return int(self._read("SELECT size FROM head", ())[0][0])
+
+    def event(self, seq: int) -> str | None:
+        rows = self._read("SELECT event FROM detail WHERE seq = ?", (seq,))
+        return b64(rows[0][0]) if rows else None
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _read(self, sql: str, values: Sequence[bytes | int]) -> list[tuple[Any, ...]]:
+        if not self._watch.fresh():
+            raise Stale
+        try:
+            if self._db is None or self._generation != self._watch.generation:
+                self._reopen()
+            assert self._db is not None
+            rows = self._db.execute(sql, values).fetchall()
+        except (sqlite3.Error, schema.LedgerRefused) as error:
+            with contextlib.suppress(sqlite3.Error):
+                self.close()
+            raise Unreadable(type(error).__name__) from error
+        if not self._watch.fresh():  # a process that was paused must not answer with an old proof
+            raise Stale
+        return rows
+
+    def _reopen(self) -> None:
+        self.close()
+        self._generation = self._watch.generation
+        self._db = schema.open_to_read(self._folder)

@@ -1,0 +1,39 @@
+"""The look-up interface: standings and grants by key, in process, without a queue or a thread hop.
+
+`check()` is a plain function and calls this. Who answers must be fresh: an answer from a store that may have moved
+or stopped is refused with `Stale`, and the verdict is then a deny.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.choice.standing import Standing
+from gateway.choice.verdict import Grant
+
+
+class LookupRefused(Exception):
+    """No answer that may be trusted. The verdict is deny."""
+
+
+class Stale(LookupRefused):
+    """Nobody has proved lately that the store is the one that is being written."""
+
+
+class Unreadable(LookupRefused):
+    """The store cannot be read."""
+
+
+class Lookup(Protocol):
+    """Keys are 16 bytes (gateway.keys). Each call raises `LookupRefused` rather than answer from doubt."""
+
+    def standings(self, keys: Sequence[bytes]) -> list[Standing]:
+        """The rows that exist, in no order; an unknown key has none."""
+
+    def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        """Opt-ins of these keys that name a recipient."""
+
+    def position(self) -> int:
+        """How many entries the ledger held when it was last read."""
+
+    def event(self, seq: int) -> str | None:
+        """The event id (base64url) of an entry about somebody; None for other entries."""

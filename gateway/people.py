@@ -1,0 +1,91 @@
+"""People as the ledger knows them: identifiers of a call become subjects with keys.
+
+A browser is named by its sealed token or cookie, everything else by its value; what is not usable is told apart and
+never raised, so that one bad identifier of three costs an opt-out nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway import seals
+from gateway.choice import identity
+from gateway.choice.identity import Identifier, Limited, Undeclared
+from gateway.keys import Secrets
+from gateway.ledger.records import Subject
+from gateway.terms import Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
+    `ignored`: (index, limited | undeclared | malformed).
+    """
+
+    subjects: tuple[Subject, ...] = ()
+    limited: bool = False
+    undeclared: bool = False
+    malformed: bool = False
+    ignored: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def keys(self) -> list[bytes]:
+        return [key for subject in self.subjects for key in subject.keys]
+
+
+class People:
+    """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        declared: Sequence[str] = (),
+        country: str = "US",
+    ) -> None:
+        self._secrets = secrets
+        self._clock = clock
+        self._declared = frozenset(declared)
+        self._country = country
+
+    def name(self, identifiers: Sequence[object], country: str = "") -> Named:
+        """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`."""
+        subjects: list[Subject] = []
+        ignored: list[tuple[int, str]] = []
+        for index, item in enumerate(identifiers):
+            read = self._read(item, country or self._country)
+            if isinstance(read, Identifier):
+                subjects.append(self.subject(read))
+            else:
+                word = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}[type(read)]
+                ignored.append((index, word))
+        words = {word for _, word in ignored}
+        return Named(
+            tuple({subject.key: subject for subject in subjects}.values()),
+            limited="limited" in words or bool(identifiers and not subjects),
+            undeclared="undeclared" in words,
+            malformed="malformed" in words,
+            ignored=tuple(ignored),
+        )
+
+    def _read(self, item: object, country: str) -> identity.Read:
+        if not isinstance(item, Mapping):
+            return Malformed("identifier", "type")
+        kind, value = item.get("type"), item.get("value")
+        if kind == "browser":
+            try:
+                value = seals.open_browser(self._secrets.seals, str(value), int(self._clock().timestamp()))
+            except seals.Opening:
+                return Malformed("browser", "token")
+        return identity.read(kind, value, source=item.get("source"), country=country, declared=self._declared)
+
+    def subject(self, identifier: Identifier) -> Subject:
+        return Subject(identifier.kind, identifier.value, self._secrets.keys(identifier.names))
+
+    def browser(self, value: str) -> Subject:
+        """A browser by its opened id."""
+        return Subject("browser", value, self._secrets.keys([("browser", value)]))
+
+    def account(self, value: str) -> Subject:
+        """A signed-in account whose assertion was verified."""
+        return Subject("account", value, self._secrets.keys([("account", value)]))

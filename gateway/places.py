@@ -1,0 +1,128 @@
+"""Which places a call is about: every one that is known, for the strictest to hold (R13).
+
+A place is ISO 3166-2 (`US-CA`) or 3166-1 (`DE`). It comes from the caller's `place`, from `geo` in OpenRTB's spelling,
+from coordinates when the operator has state boundaries, or from an IP looked up and forgotten. What cannot be read is
+no place, and no place at all is the opt-in regime.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+# OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
+# country is foreign whatever its name, and keeps the opt-in regime.
+ALPHA_3 = {"USA": "US", "CAN": "CA", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "MEX": "MX"}
+FOREIGN = "ZZ"  # ISO 3166 user-assigned: a country that we have no name for
+MAX_PLACES = 16
+SUBDIVISION = 3
+
+
+class AddressBook(Protocol):
+    """The operator's own IP database (maxminddb.Reader)."""
+
+    def get(self, ip_address: str) -> object: ...
+
+
+Ring = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The outline of one place, (longitude, latitude) points."""
+
+    place: str
+    rings: tuple[Ring, ...]
+
+    def holds(self, longitude: float, latitude: float) -> bool:
+        inside = False
+        for ring in self.rings:
+            for (x1, y1), (x2, y2) in zip(ring, [*ring[1:], ring[0]], strict=True):
+                between = (y1 > latitude) != (y2 > latitude)
+                if between and longitude < (x2 - x1) * (latitude - y1) / (y2 - y1) + x1:
+                    inside = not inside
+        return inside
+
+
+class Places:
+    """Resolves places. `addresses` and `boundaries` are the operator's, both optional."""
+
+    def __init__(self, addresses: AddressBook | None = None, boundaries: Iterable[Boundary] = ()) -> None:
+        self._addresses = addresses
+        self._boundaries = tuple(boundaries)
+
+    def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
+        """`place` and, where it is absent, the first of `geo` and `ip` that leads somewhere. Coordinates always add.
+        A place that was sent and cannot be read counts as foreign: it must not loosen anything.
+        """
+        found = set(self._spoken(place))
+        found |= self._standing_at(geo)
+        if place is None:
+            found |= self._geo(geo) or self._address(ip)
+        return frozenset(found)
+
+    def _spoken(self, place: object) -> Iterable[str]:
+        if place is None:
+            return
+        for item in place[:MAX_PLACES] if isinstance(place, list) else [place]:
+            code = item.strip().upper() if isinstance(item, str) else ""
+            if code:
+                yield code if CODE.fullmatch(code) else FOREIGN
+
+    def _geo(self, geo: object) -> set[str]:
+        if not isinstance(geo, Mapping):
+            return set()
+        country, region = geo.get("country"), geo.get("region")
+        if not isinstance(country, str) or not country.strip():
+            return set()
+        code = country.strip().upper()
+        code = ALPHA_3.get(code, code if len(code) == len(FOREIGN) else FOREIGN)
+        if isinstance(region, str) and 0 < len(region.strip()) <= SUBDIVISION:
+            code = f"{code}-{region.strip().upper()}"
+        return {code if CODE.fullmatch(code) else FOREIGN}
+
+    def _standing_at(self, geo: object) -> set[str]:
+        if not isinstance(geo, Mapping) or not self._boundaries:
+            return set()
+        return self.at(geo.get("lat"), geo.get("lon"))
+
+    def at(self, latitude: object, longitude: object) -> set[str]:
+        """The places whose outline holds a point."""
+        numbers = [value for value in (latitude, longitude) if isinstance(value, int | float)]
+        if len(numbers) != 2:  # noqa: PLR2004 - a point has two
+            return set()
+        return {outline.place for outline in self._boundaries if outline.holds(numbers[1], numbers[0])}
+
+    def _address(self, ip: object) -> set[str]:
+        if self._addresses is None or not isinstance(ip, str):
+            return set()
+        try:
+            found = self._addresses.get(ip)
+        except ValueError:
+            return set()
+        if not isinstance(found, Mapping):
+            return set()
+        country = _iso(found.get("country"))
+        parts = found.get("subdivisions")
+        part = _iso(parts[0]) if isinstance(parts, list) and parts else ""
+        return {f"{country}-{part}" if part else country} if country else set()
+
+
+def _iso(record: object) -> str:
+    code = record.get("iso_code") if isinstance(record, Mapping) else None
+    return code if isinstance(code, str) else ""
+
+
+def boundaries(geojson: Mapping[str, object]) -> list[Boundary]:
+    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError."""
+    found = []
+    features = geojson.get("features")
+    for feature in features if isinstance(features, list) else []:
+        place, geometry = feature["properties"].get("place"), feature["geometry"]
+        if not isinstance(place, str) or geometry["type"] not in {"Polygon", "MultiPolygon"}:
+            raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
+        polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+        rings = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
+        found.append(Boundary(place, rings))
+    return found

@@ -1,0 +1,140 @@
+"""Sealing: AES-256-GCM boxes that only this installation opens, and signed tokens for forms.
+
+Three things are sealed: the browser cookie, the browser token that goes to the site, and the details of an entry. Each
+has a label that is authenticated with it, so that one can never be taken for another. Never holds a clock.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from gateway.choice.standing import out_bits
+from gateway.terms import CHOOSABLE, Purpose
+
+NONCE = 12
+COOKIE = b"cookie/1"
+TOKEN = b"browser/1"
+# version, day since 1970, purposes opted out as standing bits, browser id (zeros: a flag without an id)
+COOKIE_FORM = struct.Struct(">BHQ16s")
+TOKEN_FORM = struct.Struct(">BQ16s")
+VERSION = 1
+NO_ID = bytes(16)
+
+
+class Opening(Exception):
+    """What was handed in is not one of our seals, or not for this use."""
+
+
+def seal(key: bytes, label: bytes, content: bytes) -> bytes:
+    """nonce, then ciphertext and tag. The label is authenticated, not stored."""
+    nonce = os.urandom(NONCE)
+    return nonce + AESGCM(key).encrypt(nonce, content, label)
+
+
+def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
+    """The content under any of the keys, the newest tried first. Raises `Opening`."""
+    for key in reversed(keys):
+        try:
+            return AESGCM(key).decrypt(box[:NONCE], box[NONCE:], label)
+        except (InvalidTag, ValueError):
+            continue
+    raise Opening(label.decode())
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserCookie:
+    """What `__Host-gateway` holds. It can only tighten: `denied` holds even while the ledger is away."""
+
+    browser: bytes
+    day: int
+    denied: frozenset[Purpose]
+
+    @property
+    def value(self) -> str:
+        """The browser identifier's value, empty for a flag without an id."""
+        return "" if self.browser == NO_ID else self.browser.hex()
+
+
+def new_browser() -> bytes:
+    return os.urandom(16)
+
+
+def seal_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
+    content = COOKIE_FORM.pack(VERSION, cookie.day, out_bits(cookie.denied), cookie.browser)
+    return _text(seal(keys[-1], COOKIE, content))
+
+
+def open_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie:
+    version, day, bits, browser = COOKIE_FORM.unpack(_open_text(keys, COOKIE, text, COOKIE_FORM.size))
+    if version != VERSION:
+        raise Opening(f"cookie version {version}")
+    denied = frozenset(p for index, p in enumerate(CHOOSABLE) if bits >> 2 * index & 3)
+    return BrowserCookie(browser, day, denied)
+
+
+def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int) -> str:
+    """A fresh token for one browser, good until `expires` (Unix seconds); no two are alike (R9)."""
+    return _text(seal(keys[-1], TOKEN, TOKEN_FORM.pack(VERSION, expires, browser)))
+
+
+def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
+    """The browser identifier's value, from a token or from the cookie as it stands. Raises `Opening`."""
+    try:
+        version, expires, browser = TOKEN_FORM.unpack(_open_text(keys, TOKEN, text, TOKEN_FORM.size))
+    except Opening:
+        value = open_cookie(keys, text).value
+        if not value:
+            raise
+        return value
+    if version != VERSION or now > expires:
+        raise Opening("browser token is over")
+    return str(browser.hex())
+
+
+def unb64(text: str) -> bytes:
+    """base64url without padding. Raises `Opening` for anything else."""
+    try:
+        return base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except (ValueError, binascii.Error):
+        raise Opening("base64url") from None
+
+
+def _text(box: bytes) -> str:
+    return base64.urlsafe_b64encode(box).rstrip(b"=").decode()
+
+
+def _open_text(keys: Sequence[bytes], label: bytes, text: str, size: int) -> bytes:
+    content = open_seal(keys, label, unb64(text))
+    if len(content) != size:
+        raise Opening(label.decode())
+    return content
+
+
+class Tokens:
+    """Signed, timed tokens whose payload is readable: never personal data in them. One salt a use."""
+
+    def __init__(self, keys: Sequence[bytes], salt: str) -> None:
+        # itsdangerous signs with SHA-1 unless told otherwise, and reads its list of keys oldest first.
+        self._serializer = URLSafeTimedSerializer(
+            list(keys), salt=salt, signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        )
+
+    def make(self, payload: Any) -> str:
+        made = self._serializer.dumps(payload)
+        return made if isinstance(made, str) else made.decode()
+
+    def read(self, token: str, max_age: int) -> Any | None:
+        """The payload, or None where the token is not ours, is for another use or older than `max_age` seconds."""
+        try:
+            return self._serializer.loads(token, max_age=max_age)
+        except BadData:
+            return None

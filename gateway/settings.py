@@ -1,0 +1,211 @@
+"""Settings: the shipped `config.toml` under the operator's file under the environment, checked to the last key.
+
+Only the composition root and the command line read this. A misspelt key, a wrong type or an unknown environment
+variable of ours refuses to start: a setting that is silently ignored is how an opt-out is lost.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from importlib import resources
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.choice.recipient import Recipient
+from gateway.terms import DataClass, Purpose, Role
+
+PREFIX = "GATEWAY_"
+Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
+
+
+class SettingsRefused(Exception):
+    """The text names the file or variable, the key and what is wrong with it."""
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Listen(Strict, frozen=True):
+    public: Address
+    internal: Address
+    metrics: Address
+    keep_alive: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Site(Strict, frozen=True):
+    name: str
+    policy_url: str
+    origins: tuple[str, ...]
+    enforce: bool
+
+
+class Gpc(Strict, frozen=True):
+    last_update: date
+    accept_folded: bool
+
+
+class Browser(Strict, frozen=True):
+    remember_gpc: Literal["id", "flag", "off"]
+    site_ids: tuple[str, ...]
+
+
+class Account(Strict, frozen=True):
+    header: bool
+
+
+class Phone(Strict, frozen=True):
+    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+
+
+class Age(Strict, frozen=True):
+    floor: Annotated[int, msgspec.Meta(ge=0, le=18)]
+
+
+class PlaceFiles(Strict, frozen=True):
+    database: str
+    boundaries: str
+
+
+class Identifiers(Strict, frozen=True):
+    declared: tuple[str, ...]
+
+
+class Share(Strict, frozen=True):
+    send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)]
+    max_rows: Annotated[int, msgspec.Meta(ge=1)]
+    max_mib: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class RecipientSettings(Strict, frozen=True):
+    role: Role
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    contract: str = ""
+    contract_until: date | None = None
+    unlinked: Literal["deny", "allow"] | None = None
+    mode: Literal["forward", "return"] = "return"
+    endpoint: str = ""
+    hosts: tuple[str, ...] = ()
+    fields: dict[str, DataClass] = {}
+
+
+class Settings(Strict, frozen=True):
+    listen: Listen
+    site: Site
+    gpc: Gpc
+    browser: Browser
+    account: Account
+    phone: Phone
+    age: Age
+    places: PlaceFiles
+    identifiers: Identifiers
+    share: Share
+    recipients: dict[str, RecipientSettings]
+
+    def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
+        """The recipients as the verdict knows them. `dev` fills in contracts and hands rows back where there is no
+        endpoint to send them to (R28).
+        """
+        return {name: _recipient(name, item, dev=dev) for name, item in self.recipients.items()}
+
+    def provider_hosts(self) -> tuple[str, ...]:
+        """Hosts that pages of opted-out people may still talk to."""
+        provided = (item.hosts for item in self.recipients.values() if item.role is Role.SERVICE_PROVIDER)
+        return tuple(sorted(host for hosts in provided for host in hosts))
+
+
+def _recipient(name: str, item: RecipientSettings, *, dev: bool) -> Recipient:
+    third = item.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
+    return Recipient(
+        name=name,
+        role=item.role,
+        purposes=item.purposes,
+        data=item.data,
+        contract=item.contract or ("dev" if dev else ""),
+        contract_until=item.contract_until,
+        unlinked=item.unlinked or ("deny" if third else "allow"),
+        fields=dict(item.fields),
+        mode="return" if dev and not item.endpoint else item.mode,
+        endpoint=item.endpoint,
+    )
+
+
+def shipped() -> str:
+    """The text of the shipped config.toml: inside the wheel, or beside the package in a checkout."""
+    inside = resources.files("gateway") / "config.toml"
+    if inside.is_file():
+        return inside.read_text()
+    return (Path(__file__).parent.parent / "config.toml").read_text()
+
+
+def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Raises `SettingsRefused`."""
+    merged: dict[str, Any] = tomllib.loads(shipped())
+    if file is not None:
+        try:
+            _merge(merged, tomllib.loads(file.read_text()))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingsRefused(f"{file}: {error}") from error
+    _from_environment(merged, environment)
+    try:
+        settings = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsRefused(f"{file or 'config.toml'}: {error}") from error
+    _check(settings)
+    return settings
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and key != "fields":
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """GATEWAY_SECTION__KEY. Tables and lists are for the file: a list is written with commas."""
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or "__" not in variable:
+            continue
+        path = variable.removeprefix(PREFIX).lower().split("__")
+        target = merged
+        for part in path[:-1]:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise SettingsRefused(f"{variable}: {part} is not a section")
+        is_list = isinstance(target.get(path[-1]), list)
+        target[path[-1]] = [item.strip() for item in text.split(",") if item.strip()] if is_list else text
+
+
+def _check(settings: Settings) -> None:
+    """What the shapes cannot say."""
+    for name, item in settings.recipients.items():
+        where = f"recipients.{name}"
+        unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
+        if unmapped:
+            raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")
+        if item.endpoint and not _may_send_to(item.endpoint):
+            raise SettingsRefused(f"{where}.endpoint: {item.endpoint} is neither https nor http on loopback")
+
+
+def _may_send_to(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    if parts.scheme == "https" and parts.hostname:
+        return True
+    return parts.scheme == "http" and is_loopback(parts.hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

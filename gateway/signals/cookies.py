@@ -1,0 +1,42 @@
+"""A Cookie header parser that loses nothing.
+
+`http.cookies` gives up on a whole header at one odd value, and keeps the last of two equal names; an opt-out cookie
+behind such a value would vanish (signals.md section 6, measured). Here: split at `;`, at the first `=`, trim, keep
+every duplicate and the raw value.
+"""
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
+
+MAX_BYTES = 16 * 1024  # api.md: over 16 kB only the first 16 kB is read, and counted
+
+
+def parse(headers: Iterable[bytes]) -> tuple[list[tuple[str, str]], bool]:
+    """All cookies in order as (name, raw value), and whether something was cut off at `MAX_BYTES`.
+
+    Bytes are read as latin-1, one code point a byte, so nothing is undecodable.
+    """
+    whole = b"; ".join(headers)
+    text = whole[:MAX_BYTES].decode("latin-1")
+    return list(_pairs(text)), len(whole) > MAX_BYTES
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for part in text.split(";"):
+        name, separator, value = part.partition("=")
+        name = name.strip()
+        if separator and name:
+            yield name, value.strip()
+
+
+def unwrap(value: str) -> str:
+    """A value without quotes around it and percent-encoding in it: tools write both."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    return unquote(value)
+
+
+def without(header: bytes, name: bytes) -> bytes:
+    """The header's value with every cookie of that name taken out; the rest as it stands."""
+    kept = [part for part in header.split(b";") if part.partition(b"=")[0].strip() != name]
+    return b";".join(kept).strip()

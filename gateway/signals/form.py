@@ -1,0 +1,41 @@
+"""The urlencoded body of the choices form. Takes what is usable; a form is never refused for what it lacks."""
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from gateway.terms import Malformed
+
+MAX_BYTES = 16 * 1024  # the form's own fields are under 1 kB
+MAX_FIELDS = 64
+TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of api.md's `POST /privacy-choices`, trimmed; empty where the person left them empty."""
+
+    action: str = ""
+    purpose: str = ""
+    phone: str = ""
+    email: str = ""
+    country: str = ""
+    state: str = ""
+    confirm: str = ""
+    token: str = ""
+
+
+def read(body: bytes) -> Form | Malformed:
+    """The first non-empty value of each known field; unknown fields are passed over."""
+    if len(body) > MAX_BYTES:
+        return Malformed("form", "size")
+    try:
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return Malformed("form", "fields")
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        limit = MAX_BYTES if name in {"token", "confirm"} else TEXT
+        text = value.replace("\x00", "").strip()[:limit]
+        if name in Form.__dataclass_fields__ and text:
+            fields.setdefault(name, text)
+    return Form(**fields)

@@ -1,0 +1,155 @@
+"""The vocabulary: every word that the rooms share, one word for one thing.
+
+Owns names only: no rule, no I/O. The order of `CHOOSABLE` is the order of the bits in a standing row,
+so it only ever grows at its end.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Purpose(StrEnum):
+    SALE = "sale"
+    SHARING = "sharing"
+    TARGETED_ADS = "targeted_ads"
+    PROFILING = "profiling"
+    SENSITIVE = "sensitive"
+    MARKETING_EMAIL = "marketing_email"
+    MARKETING_MAIL = "marketing_mail"
+    MARKETING_TEXT = "marketing_text"
+    MARKETING_CALL = "marketing_call"
+    THIRD_PARTY_MARKETING = "third_party_marketing"
+    CPNI_MARKETING = "cpni_marketing"
+    CPNI_DISCLOSURE = "cpni_disclosure"
+    CALL_LOCATION = "call_location"
+    # not open to opt-out
+    SERVICE = "service"
+    SECURITY = "security"
+    LEGAL = "legal"
+    TRANSFER = "transfer"
+    LEGAL_NOTICE = "legal_notice"
+
+
+CHOOSABLE: tuple[Purpose, ...] = tuple(Purpose)[:13]
+ALL_PURPOSES: tuple[Purpose, ...] = CHOOSABLE[:5]  # what `all` means; only opt_out and limit may say it (R4)
+SIGNAL_PURPOSES: tuple[Purpose, ...] = CHOOSABLE[:3]  # a signal never sets more than these
+AD_CHOICE_PURPOSES: tuple[Purpose, ...] = (Purpose.SHARING, Purpose.TARGETED_ADS)  # industry opt-outs (R25)
+
+
+class DataClass(StrEnum):
+    AD_ID = "ad_id"
+    DEVICE_ID = "device_id"
+    PRECISE_GEO = "precise_geo"
+    COARSE_GEO = "coarse_geo"
+    IP = "ip"
+    EMAIL_HASH = "email_hash"
+    PHONE_HASH = "phone_hash"
+    KEYWORDS = "keywords"
+    DEMOGRAPHICS = "demographics"
+    CONTACT = "contact"
+    ACCOUNT = "account"
+    CPNI = "cpni"
+    CONTENT = "content"
+    DEIDENTIFIED = "deidentified"
+    AGGREGATE = "aggregate"
+
+
+class Role(StrEnum):
+    THIRD_PARTY = "third_party"
+    SERVICE_PROVIDER = "service_provider"
+    AFFILIATE = "affiliate"
+    LEGAL = "legal"
+    SUCCESSOR = "successor"
+    CONSUMER_DIRECTED = "consumer_directed"
+
+
+class ChoiceKind(StrEnum):
+    OPT_OUT = "opt_out"
+    LIMIT = "limit"
+    OPT_IN = "opt_in"
+    CONFIRM = "confirm"
+    WITHDRAW = "withdraw"
+
+
+class Answer(StrEnum):
+    """What may happen to one data class."""
+
+    ALLOW = "allow"
+    COARSEN = "coarsen"
+    HASH = "hash"
+    DENY = "deny"
+
+
+class Reason(StrEnum):
+    """The closed list of reasons of a verdict. Callers read one they do not know as a deny."""
+
+    # denies that no consent can lift
+    UNKNOWN_RECIPIENT = "unknown_recipient"
+    UNKNOWN_PURPOSE = "unknown_purpose"
+    PURPOSE_NOT_REGISTERED = "purpose_not_registered"
+    CLASS_NOT_REGISTERED = "class_not_registered"
+    NO_CONTRACT = "no_contract"
+    CONTENT = "content_never_shared"
+    AGE = "age"
+    BANNED = "banned"
+    # denies of the person
+    OPTED_OUT = "opted_out"
+    GPC = "gpc"
+    US_PRIVACY = "us_privacy"
+    CMP_COOKIE = "cmp_cookie"
+    DEVICE = "device"
+    MALFORMED_SIGNAL = "malformed_signal"
+    LIMITED = "limited"
+    # denies for want of something
+    OPT_IN_REQUIRED = "opt_in_required"
+    PLACE_UNKNOWN = "place_unknown"
+    UNLINKED = "unlinked"
+    NO_IDENTIFIER = "no_identifier"
+    UNDECLARED_IDENTIFIER = "undeclared_identifier"
+    MALFORMED = "malformed"
+    # denies of ours
+    STALE = "stale"
+    STORE_UNAVAILABLE = "store_unavailable"
+    # allows, whole or in part
+    NO_CHOICE = "no_choice"
+    OPTED_IN = "opted_in"
+    CONTRACTED = "contracted_purpose"
+    COARSENED = "coarsened"
+    HASHED = "hashed"
+
+
+class Source(StrEnum):
+    """Where a choice was said."""
+
+    GPC = "gpc"
+    US_PRIVACY = "us_privacy"
+    CMP_COOKIE = "cmp_cookie"
+    FORM = "form"
+    SDK = "sdk"
+    API = "api"
+    EMAIL = "email"
+    PHONE = "phone"
+    LETTER = "letter"
+    AGENT = "agent"
+    SMS = "sms"
+    IMPORT = "import"
+
+
+class Manner(StrEnum):
+    """How a request reached the operator (R30)."""
+
+    WEB = "web"
+    APP = "app"
+    EMAIL = "email"
+    PHONE = "phone"
+    LETTER = "letter"
+    AGENT = "agent"
+    SMS = "sms"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A signal or an identifier that cannot be read. It is counted, and it never allows."""
+
+    channel: str
+    reason: str

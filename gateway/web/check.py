@@ -1,0 +1,93 @@
+"""POST /v1/check: may this data go to this recipient now? A "no" is a 200."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.check import Ask, Checked
+from gateway.choice.verdict import Verdict
+from gateway.consent import Consent
+from gateway.credentials import ApiKey, Credentials
+from gateway.terms import Reason
+from gateway.web import auth, wire
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
+
+SIGNALS = frozenset(
+    {Reason.GPC, Reason.US_PRIVACY, Reason.CMP_COOKIE, Reason.DEVICE, Reason.MALFORMED_SIGNAL, Reason.LIMITED}
+)
+CHOICES = frozenset({Reason.OPTED_OUT, Reason.OPTED_IN})
+CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE})
+
+
+class CheckDoor:
+    """The door for ad servers."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        body = wire.convert(wire.parse(await wire.read_body(request)), wire.Check)
+        ask = to_ask(body)
+        checked = self._consent.check(ask)
+        self._metrics.heard("check", checked.heard)
+        self._metrics.checked(checked, self._consent.recipients)
+        answer = self._answer(body, checked, key)
+        warnings = sorted({v.reason for v in checked.verdicts.values()} & CONFIGURATION)
+        if warnings:
+            self._metrics.misconfigured.labels(key.name).inc()
+        return wire.answer(answer, headers={"Gateway-Warning": ", ".join(warnings)} if warnings else None)
+
+    def _answer(self, body: wire.Check, checked: Checked, key: ApiKey) -> dict[str, Any]:
+        window = self._consent.send_window
+        until = self._consent.clock() + window
+        shared: dict[str, Any] = {
+            "position": checked.position,
+            "valid_until": stamp(until),
+            "valid_for_ms": int(window.total_seconds() * 1000),
+        }
+        if body.ref is not None:
+            shared["ref"] = body.ref
+        if body.dry_run:
+            shared["dry_run"] = True
+        named = key.may("desk") or key.may("export")
+        if body.recipients is not None:
+            verdicts = {name: self._verdict(verdict, named) for name, verdict in checked.verdicts.items()}
+            return {"verdicts": verdicts, **shared}
+        return {**self._verdict(next(iter(checked.verdicts.values())), named), **shared}
+
+    def _verdict(self, verdict: Verdict, named: bool) -> dict[str, Any]:
+        """`because` names event and seq to desk and export keys only: ad code must not learn which entry its id is
+        (R16).
+        """
+        signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
+        source = "signal" if signal else "choice" if choice else None
+        event = self._consent.checks.event(verdict.seq) if named and choice and verdict.seq is not None else None
+        return {
+            "allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data,
+            "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
+            "because": {"source": source, "event": event, "seq": verdict.seq if event else None},
+        }  # fmt: skip
+
+
+def to_ask(body: wire.Check) -> Ask:
+    """A strict body as a question. Raises `Problem` for both or neither of recipient and recipients."""
+    if (body.recipient is None) == (body.recipients is None):
+        raise Problem("malformed", "one of recipient and recipients", "/recipient")
+    recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
+    identifiers = [{"type": item.type, "value": item.value, "source": item.source} for item in body.identifiers]
+    return Ask(
+        recipients=recipients, identifiers=identifiers, purpose=body.purpose,
+        data=tuple(body.data) if body.data is not None else None, place=body.place, geo=body.geo, ip=body.ip,
+        age=wire.band(body.age), signals=wire.known_signals(body.signals),
+    )  # fmt: skip
+
+
+def stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

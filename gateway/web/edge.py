@@ -1,0 +1,110 @@
+"""The outermost layer: which path is served on which address, the development guard, request ids, one log line.
+
+Plain ASGI. A path asked on the wrong address is 404 (api.md). The log line has route, status and time; never a path
+with an id in it, a query, an address or a header.
+"""
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from gateway.web import problem
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PUBLIC, INTERNAL, METRICS = "public", "internal", "metrics"
+# From the first segment of a path to the addresses it is served on; what is not named is public (the site itself).
+SERVED: Mapping[str, frozenset[str]] = {
+    "v1": frozenset({INTERNAL}),
+    "openapi.json": frozenset({INTERNAL}),
+    "livez": frozenset({PUBLIC, INTERNAL, METRICS}),
+    "readyz": frozenset({PUBLIC, INTERNAL, METRICS}),
+    "metrics": frozenset({METRICS}),
+}
+# Calls that apps on the internet make (I31).
+FROM_APPS = frozenset({"/v1/choices"})
+PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
+
+log = structlog.get_logger("gateway")
+
+
+def listeners_of(path: str) -> frozenset[str]:
+    served = SERVED.get(path.split("/", 2)[1] if path.startswith("/") else "", frozenset({PUBLIC}))
+    return served | {PUBLIC} if path in FROM_APPS else served
+
+
+class Edge:
+    """`listener` says by the ASGI scope on which of the addresses a request came in."""
+
+    def __init__(
+        self, app: App, metrics: Metrics, listener: Callable[[Scope], frozenset[str]], *,
+        guard: Callable[[Scope], str] | None = None,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._metrics = metrics
+        self._listener = listener
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
+        status = 500
+
+        async def outward(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"gateway-request", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, outward)
+        finally:
+            self._told(scope, request_id, status, time.perf_counter() - began)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope["state"]["request_id"]
+        refusal = self._guard(scope) if self._guard else ""
+        if refusal:
+            await problem.response(Problem("not_loopback", refusal), request_id)(scope, receive, send)
+        elif not listeners_of(scope["path"]) & self._listener(scope):
+            await problem.response(Problem("not_found", "not on this address"), request_id)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _told(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or scope.get("gateway_route", "other")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.duration.labels(method, route, str(status)).observe(seconds)
+        log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)
+
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def loopback_only(scope: Scope) -> str:
+    """Why a request must not reach a development server, whose key everybody knows; empty where it may."""
+    for name, value in scope["headers"]:
+        if any(name == header or (header.endswith(b"-") and name.startswith(header)) for header in PROXIED):
+            return "a development server stands behind no proxy"
+        if name == b"host" and not _is_loopback(value):
+            return "a development server is asked by the name of this machine's loopback only"
+    return ""
+
+
+def _is_loopback(host: bytes) -> bool:
+    name = host.rsplit(b":", 1)[0] if not host.endswith(b"]") else host
+    return name in {b"localhost", b"[::1]"} or (name.startswith(b"127.") and name.replace(b".", b"").isdigit())

@@ -1,0 +1,56 @@
+"""Counters, in the format that Prometheus reads. Never a person, an address or an id in a label."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway import __version__
+from gateway.check import Checked
+from gateway.signals.hear import Heard
+from gateway.terms import Malformed
+
+
+class Metrics:
+    """One registry an application, so that two of them in one process (tests) do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
+        self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
+        self._verdicts = self._counter("verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason")
+        self.choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
+        self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
+        self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
+        self.unsigned = self._counter("accounts_ignored", "Gateway-Account assertions that were not ours", "where")
+        self.misconfigured = self._counter(
+            "checks_misconfigured", "Checks that name what is not configured", "key_name"
+        )
+        self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
+        self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
+        self.duration = Histogram(
+            "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
+        )  # fmt: skip
+        info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
+        info.labels(__version__).set(1)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"gateway_{name}", text, labels, registry=self.registry)
+
+    def heard(self, channel: str, heard: Heard) -> None:
+        for said in heard.said:
+            self._signals.labels(channel, said.source).inc()
+        self.malformed(heard.malformed)
+
+    def malformed(self, found: Iterable[Malformed]) -> None:
+        for item in found:
+            self._malformed.labels(item.channel, item.reason).inc()
+
+    def checked(self, checked: Checked, known: Iterable[str]) -> None:
+        names = set(known)
+        for name, verdict in checked.verdicts.items():
+            recipient = name if name in names else "unknown"  # a label must not grow with what strangers send
+            self._verdicts.labels(recipient, str(verdict.allowed).lower(), verdict.reason).inc()
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)

@@ -1,0 +1,191 @@
+"""`ConsentMiddleware`: plain ASGI in front of any site. Hears every request, tells the site what it may do, remembers.
+
+Inbound `Gateway-*` names are removed, whatever their spelling (`_` counts as `-`: PHP and WSGI cannot tell them
+apart), and ours are set, every key always present (api.md, To the site). The sealed cookie never reaches the site.
+`Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway import seals
+from gateway.check import Site
+from gateway.consent import Consent
+from gateway.ledger.records import Subject
+from gateway.ledger.writer import StoreUnavailable
+from gateway.seals import BrowserCookie
+from gateway.signals import cookies
+from gateway.signals.hear import Said
+from gateway.terms import SIGNAL_PURPOSES
+from gateway.web.browser_cookie import COOKIE, day, set_cookie
+from gateway.web.delivery_policy import delivery_policy
+from gateway.web.metrics import Metrics
+from gateway.web.visitor import Headers, Scope, Visitor, Visitors
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PREFIX = b"gateway-"
+RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
+TOKEN_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the site decides. `account` and `place` read the ASGI scope: who is signed in, where the visitor is known
+    to be. `enforce`: a Content-Security-Policy at delivery for opted-out people, `hosts` excepted (R1).
+    """
+
+    account: Callable[[Scope], str | None] | None = None
+    place: Callable[[Scope], str | None] | None = None
+    remember_gpc: Literal["id", "flag", "off"] = "id"
+    enforce: bool = False
+    hosts: tuple[str, ...] = ()
+
+
+class ConsentMiddleware:
+    """Mounts before an ASGI application. Stateless: what one request needs is in its `_Answer`."""
+
+    def __init__(
+        self, app: App, consent: Consent, visitors: Visitors, metrics: Metrics, options: Options | None = None
+    ) -> None:
+        self._app = app
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._options = options or Options()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        visitor = self._visitors.read(scope, self._options.account)
+        self._metrics.heard("web", visitor.heard)
+        self._metrics.malformed(visitor.malformed)
+        place = self._options.place(scope) if self._options.place else None
+        subjects = self._visitors.subjects(visitor)
+        site = self._consent.checks.site(visitor.heard, visitor.denied, subjects, place)
+        await self._remember(visitor, site, subjects)
+        answer = _Answer(self, visitor, site, scope, send)
+        await self._app(self._inward(scope, visitor, site), receive, answer.send)
+
+    async def _remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
+        """Writes what this request says, where that changes something. A client without our cookie and without an
+        account never writes (design flow a). With the store away the answer stands: everybody is opted out.
+        """
+        said = visitor.heard.to_remember()
+        account = next((subject for subject in subjects if subject.is_account), None)
+        browser = next((subject for subject in subjects if subject.kind == "browser"), None)
+        try:
+            if said and (browser or account) and self._changes(said, site, len(subjects)):
+                await self._consent.observe(subjects, said, place=site.place, account=account)
+            elif account and browser and sum(standing.linked for standing in site.standings) < 2:  # noqa: PLR2004
+                await self._consent.tie(account, [browser])
+        except StoreUnavailable:
+            self._metrics.refused_forms.labels("signal_not_kept").inc()
+
+    def _changes(self, said: Said, site: Site, subjects: int) -> bool:
+        """Whether some subject's row lacks a denial of its own; the writer looks again in its transaction."""
+        if len(site.standings) < subjects:
+            return True
+        wanted = [purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes]
+        return not all(standing.own_denies(purpose) for standing in site.standings for purpose in wanted)
+
+    def _inward(self, scope: Scope, visitor: Visitor, site: Site) -> Scope:
+        headers = [(name, value) for name, value in self._clean(scope["headers"])]
+        headers += [
+            (b"gateway-consent", consent_value(site).encode()),
+            (b"gateway-browser", self._token(visitor).encode()),
+            (b"gateway-place", site.place.encode()),
+            (b"gateway-request", str(scope.get("state", {}).get("request_id", "")).encode()),
+        ]
+        state = {**scope.get("state", {}), "gateway": site}
+        return {**scope, "headers": headers, "state": state}
+
+    @staticmethod
+    def _clean(headers: Headers) -> Headers:
+        kept = []
+        for name, value in headers:
+            if name.replace(b"_", b"-").startswith(PREFIX):
+                continue
+            if name == b"cookie":
+                value = cookies.without(value, COOKIE.encode())  # noqa: PLW2901
+                if not value:
+                    continue
+            kept.append((name, value))
+        return kept
+
+    def _token(self, visitor: Visitor) -> str:
+        if visitor.cookie is None or not visitor.cookie.value:
+            return ""
+        expires = int(self._consent.clock().timestamp()) + TOKEN_SECONDS
+        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
+
+    def cookie_for(self, visitor: Visitor, scope: Scope) -> str | None:
+        """The Set-Cookie that remembers what was heard; None where there is nothing new to remember."""
+        said = visitor.heard.to_remember()
+        old = visitor.cookie
+        if self._options.remember_gpc == "off" or not is_navigation(scope):
+            return None
+        today = day(self._consent.clock())
+        denied = (old.denied if old else frozenset()) | (said.purposes if said else frozenset())
+        stale = old is not None and today - old.day >= RENEW_DAYS
+        if not stale and (said is None or (old is not None and said.purposes <= old.denied)):
+            return None
+        fresh = seals.NO_ID if self._options.remember_gpc == "flag" else seals.new_browser()
+        cookie = BrowserCookie(old.browser if old else fresh, today, denied)
+        return set_cookie(self._consent.secrets.seals, cookie)
+
+    def policy_for(self, site: Site) -> str | None:
+        return delivery_policy(self._options.hosts) if self._options.enforce and site.opted_out else None
+
+
+class _Answer:
+    """One response on its way out: `Vary`, the cookie, and the policy of delivery."""
+
+    def __init__(self, owner: ConsentMiddleware, visitor: Visitor, site: Site, scope: Scope, send: Send) -> None:
+        self._send = send
+        self._cookie = owner.cookie_for(visitor, scope) if scope["type"] == "http" else None
+        self._policy = owner.policy_for(site)
+        self._private = self._cookie is not None or visitor.cookie is not None or visitor.account is not None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = self._outward(list(message.get("headers", [])))
+        await self._send(message)
+
+    def _outward(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        kept = [(n, v) for n, v in headers if not n.lower().replace(b"_", b"-").startswith(PREFIX)]
+        kept.append((b"vary", b"Sec-GPC"))
+        if self._cookie:
+            kept.append((b"set-cookie", self._cookie.encode()))
+        if self._policy:
+            kept.append((b"content-security-policy", self._policy.encode()))
+        return _privately(kept) if self._private else kept
+
+
+def _privately(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """No shared cache may keep an answer that one person's cookie or account had a part in (R33)."""
+    said = b", ".join(value for name, value in headers if name.lower() == b"cache-control").lower()
+    if b"no-store" in said or (b"private" in said and b"public" not in said):
+        return headers
+    kept = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
+    return [*kept, (b"cache-control", b"private, no-cache")]
+
+
+def consent_value(site: Site) -> str:
+    """The RFC 9651 dictionary of `Gateway-Consent`; `?1` may be done, `?0` must not."""
+    parts = [f"{purpose}=?{int(site.allowed[purpose])}" for purpose in SIGNAL_PURPOSES]
+    return ", ".join([*parts, f"status={site.status}"])
+
+
+def is_navigation(scope: Scope) -> bool:
+    """A page load by Fetch Metadata; without it, a GET that takes HTML."""
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode")
+    if mode is not None:
+        return mode == b"navigate"
+    return scope.get("method") == "GET" and b"text/html" in headers.get(b"accept", b"")

@@ -1,0 +1,180 @@
+"""/openapi.json: what there is, made from the shapes that the doors read, so that the two cannot drift."""
+
+from typing import Any
+
+import msgspec
+
+from gateway import __version__
+from gateway.terms import Answer, ChoiceKind, DataClass, Manner, Purpose, Reason, Source
+from gateway.web import problem, wire
+from gateway.web.health import API
+
+REF = "#/components/schemas/{name}"
+KEY: list[dict[str, list[str]]] = [{"key": []}]
+
+
+def _words(enum: type) -> dict[str, Any]:
+    return {"type": "string", "enum": [item.value for item in enum]}  # type: ignore[attr-defined]
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": REF.format(name=name)}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _problem(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {problem.MEDIA_TYPE: {"schema": _ref("Problem")}}}
+
+
+ERRORS = {
+    "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
+    "413": "too large", "415": "another media type", "422": "understood and not possible", "503": "nothing was kept",
+}  # fmt: skip
+CHOICE: dict[str, Any] = {
+    "type": "object",
+    "required": ["choice"],
+    "description": "Lenient: what cannot be used is listed in `ignored`.",
+    "properties": {
+        "identifiers": {"type": "array", "items": _ref("Identifier")},
+        "choice": _words(ChoiceKind),
+        "purposes": {"type": "array", "items": {"type": "string", "enum": ["all", *Purpose]}},
+        "place": {"type": ["string", "array", "null"]},
+        "source": _words(Source),
+        "notice": {"type": ["object", "null"], "properties": {"sha256": {"type": "string"}}},
+        "made_at": {"type": ["string", "null"], "format": "date-time"},
+        "received_at": {"type": ["string", "null"], "format": "date-time"},
+        "manner": _words(Manner),
+        "proof": {"type": ["object", "null"]},
+        "recipient": {"type": "string"},
+        "data": {"type": "array", "items": _words(DataClass)},
+        "confirm": {"type": "string"},
+    },
+}
+LINK: dict[str, Any] = {
+    "type": "object",
+    "required": ["identifiers"],
+    "additionalProperties": False,
+    "properties": {
+        "account": {"type": "string"},
+        "identifiers": {"type": "array", "minItems": 1, "items": _ref("Identifier")},
+        "from": {"type": ["string", "null"], "format": "date-time"},
+        "until": {"type": ["string", "null"], "format": "date-time"},
+        "event": {"type": "string", "enum": ["number_released"]},
+    },
+}
+VERDICT: dict[str, Any] = {
+    "type": "object",
+    "required": ["allowed", "partly", "data", "reason", "rule", "place", "because"],
+    "properties": {
+        "allowed": {"type": "boolean"},
+        "partly": {"type": "boolean"},
+        "data": {"type": "object", "additionalProperties": _words(Answer)},
+        "reason": _words(Reason),
+        "rule": {"type": "string"},
+        "place": {"type": "string"},
+        "because": {"type": "object"},
+    },
+}
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
+}
+
+
+def _call(
+    summary: str, ok: dict[str, str], *, body: dict[str, Any] | None = None, lines: bool = False,
+    errors: tuple[str, ...] = (), secured: bool = True, parameters: list[dict[str, Any]] | None = None,
+    kind: str = "application/json",
+) -> dict[str, Any]:  # fmt: skip
+    responses: dict[str, Any] = {code: {"description": text} for code, text in ok.items()}
+    responses |= {code: _problem(ERRORS[code]) for code in errors}
+    call: dict[str, Any] = {"summary": summary, "responses": responses, "x-since": API}
+    if secured:
+        call["security"] = KEY
+    if parameters:
+        call["parameters"] = parameters
+    if body:
+        content = {kind: {"schema": body}}
+        if lines:
+            content[wire.NDJSON] = {"schema": {"type": "string"}}
+        call["requestBody"] = {"required": True, "content": content}
+    return call
+
+
+REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
+NAMED = [{"name": "recipient", "in": "path", "required": True, "schema": {"type": "string"}}]
+EVENT = [{"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}]
+ALL = ("400", "401", "403", "413", "415")
+
+
+def document() -> dict[str, Any]:
+    """The whole description, OpenAPI 3.1."""
+    _, shapes = msgspec.json.schema_components([wire.Check, wire.Row], ref_template=REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
+        "paths": _paths(),
+        "components": {
+            "schemas": {
+                **shapes,
+                "Choice": CHOICE,
+                "Link": LINK,
+                "Verdict": VERDICT,
+                "Problem": _problem_schema(),
+            },
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
+        },
+    }
+
+
+def _paths() -> dict[str, Any]:
+    done = {"303": "to the confirmation"}
+    checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=ALL)
+    checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
+    return {
+        "/.well-known/gpc.json": {"get": _call("Statement of GPC support", {"200": "JSON"}, secured=False)},
+        "/privacy-choices": {
+            "get": _call("The choices page", {"200": "HTML"}, secured=False),
+            "post": _call("Opt out or limit, one step", done, body=FORM, secured=False,
+                          errors=("400", "403", "413", "415", "503"), kind="application/x-www-form-urlencoded"),
+        },
+        "/privacy-choices/done/{event}": {
+            "get": _call("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=EVENT)
+        },
+        "/privacy-choices/status": {"get": _call("What holds for this browser", {"200": "JSON"}, secured=False)},
+        "/v1/check": {"post": checked},
+        "/v1/choices": {
+            "post": _call("A choice", {"200": "replayed, or withheld ids only", "201": "kept", "202": "confirm it"},
+                          body=_ref("Choice"), lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT)
+        },
+        "/v1/links": {
+            "post": _call("What an account has", {"200": "answers by line", "201": "linked"}, body=_ref("Link"),
+                          lines=True, errors=(*ALL, "503"))
+        },
+        "/v1/shares/{recipient}": {
+            "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,
+                          errors=(*ALL, "503"), parameters=NAMED) | {"x-404": "no such recipient"}
+        },
+        "/v1/self": {"get": _call("What this installation is", {"200": "JSON"}, errors=("401",))},
+        "/livez": {"get": _call("Up", {"200": "up"}, secured=False)},
+        "/readyz": {"get": _call("Keeping and answering", {"200": "ready", "503": "not"}, secured=False)},
+    }  # fmt: skip
+
+
+def _problem_schema() -> dict[str, Any]:
+    types = [problem.PREFIX + kind for kind in problem.KINDS]
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "enum": types},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "instance": {"type": "string"},
+            "errors": {"type": "array", "items": {"type": "object"}},
+        },
+    }

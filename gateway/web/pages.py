@@ -1,0 +1,267 @@
+"""The choices page: a form that anybody can post once, its confirmation, and the statement of support for GPC.
+
+No login, no script, no cookie needed, no proof (R11). Whatever was given is opted out: the browser always, the phone
+or the e-mail if either is there (design flow b). The confirmation shows the state read back from enforcement.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import orjson
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway import seals
+from gateway.choice.law import STATES
+from gateway.consent import Chosen, Consent
+from gateway.ledger import history
+from gateway.ledger.entry import b64
+from gateway.ledger.records import Choice, Subject
+from gateway.ledger.writer import StoreUnavailable
+from gateway.seals import BrowserCookie, Tokens
+from gateway.signals import form
+from gateway.signals.form import Form
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
+from gateway.web import cross_site, notices
+from gateway.web.browser_cookie import day, set_cookie
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
+from gateway.web.visitor import Visitor, Visitors
+
+TOKEN_SECONDS = 24 * 3600
+COUNTRIES = (("US", "United States"), ("CA", "Canada"), ("", "Another country"))
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'self'",
+    "Referrer-Policy": "same-origin",  # no-referrer would make the form's own post `Origin: null` (R32)
+    "X-Content-Type-Options": "nosniff",
+    "Vary": "Sec-GPC, Cookie",
+}
+COVERS = {
+    "browser": "this browser, until its cookies are cleared; a private window is another browser",
+    "phone": "the phone number that you gave, wherever it is used here, and its account, app and devices",
+    "email": "the e-mail address that you gave, wherever it is used here, and its account, app and devices",
+}
+NOT_SAVED = (
+    "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
+    " still here. Until then nothing about this browser is sold or shared."
+)
+FOREIGN_FORM = (
+    "This form was sent from another site or an old window. Please press the button again here; what you typed is"
+    " still here."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    data: Path
+    policy_url: str
+    origins: Collection[str]
+    gpc_since: date
+
+
+class Pages:
+    """The public pages. Holds no state of anybody."""
+
+    def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings) -> None:
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._settings = settings
+        self._tokens = Tokens(consent.secrets.tokens, "choices-form/1")
+        self._notice = notices.load(notices.CHOICES)
+        templates = jinja2.Environment(loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False)
+        self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
+        self._css = static("choices.css")
+
+    # --- GET -------------------------------------------------------------------------------------------------
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices`"""
+        return self._form_page(request, Form(country="US"))
+
+    async def done(self, request: Request) -> Response:
+        """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission."""
+        try:
+            event = seals.unb64(request.path_params["event"])
+        except seals.Opening:
+            raise Problem("not_found", "no such submission") from None
+        said = await history.of_request(self._settings.data, event)
+        if not said:
+            raise Problem("not_found", "no such submission")
+        lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
+        unread = request.query_params.get("unread", "")
+        return self._page(
+            "done.html",
+            lines=lines,
+            all_out=all(line["state"] == "Opted out" for line in lines),
+            at=said[0][2].strftime("%Y-%m-%d %H:%M"),
+            event=request.path_params["event"],
+            unread=unread if unread in {"phone number", "e-mail address"} else "",
+        )
+
+    def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, str]:
+        states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
+        out = set(states.values()) <= {"opted_out", "unknown"}
+        return {"state": "Opted out" if out else "Not opted out", "covers": COVERS.get(kind, "an identifier")}
+
+    async def status(self, request: Request) -> Response:
+        """`GET /privacy-choices/status`: what holds for this browser, for the page's own script."""
+        visitor = self._visitors.read(request.scope)
+        self._metrics.heard("status", visitor.heard)
+        site = self._site(visitor)
+        display = "Opt-Out Request Honored" if site.status == "honored" else None
+        body = {
+            "status": "opted_out" if site.opted_out else "not_opted_out",
+            "display": display,
+            "gpc": visitor.heard.gpc,
+            "purposes": self._purposes(visitor),
+            "place": site.place,
+        }
+        response = Response(orjson.dumps(body), headers={**HEADERS}, media_type="application/json")
+        cookie = self._cookie(visitor, visitor.heard.denied if visitor.heard.to_remember() else frozenset())
+        if cookie and visitor.cookie is None:
+            response.headers.append("set-cookie", cookie)
+        return response
+
+    async def gpc(self, _: Request) -> Response:
+        """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
+        body = {"gpc": True, "lastUpdate": self._settings.gpc_since.isoformat()}
+        return Response(orjson.dumps(body), media_type="application/json")
+
+    async def style(self, _: Request) -> Response:
+        headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
+        return Response(self._css, headers=headers, media_type="text/css")
+
+    # --- POST ------------------------------------------------------------------------------------------------
+
+    async def post(self, request: Request) -> Response:
+        """`POST /privacy-choices`: opt_out or limit, durable before the 303."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            raise Problem("unsupported_media_type", "send application/x-www-form-urlencoded")
+        said = form.read(await _limited_body(request))
+        if isinstance(said, Malformed):
+            self._metrics.malformed([said])
+            raise Problem("too_large" if said.reason == "size" else "malformed", f"the form's {said.reason}")
+        shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
+        if not cross_site.is_own(request.headers, self._settings.origins, token_valid=shown is not None):
+            self._metrics.refused_forms.labels("cross_site").inc()
+            return self._form_page(request, said, FOREIGN_FORM, 403)
+        if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
+            raise Problem("proof_required", "opting in needs proof of control; sign in to do it")
+        return await self._opt_out(request, said, "missing" if not said.token else "valid" if shown else "stale")
+
+    async def _opt_out(self, request: Request, said: Form, token: str) -> Response:
+        visitor = self._visitors.read(request.scope)
+        browser = visitor.cookie.browser if visitor.cookie and visitor.cookie.value else seals.new_browser()
+        subjects = [self._consent.people.browser(browser.hex())]
+        if visitor.account:
+            subjects.append(self._consent.people.account(visitor.account))
+        typed, unread = self._typed(said)
+        purposes = (Purpose.SENSITIVE,) if said.action == ChoiceKind.LIMIT else ALL_PURPOSES
+        choice = Choice(
+            ChoiceKind.LIMIT if said.action == ChoiceKind.LIMIT else ChoiceKind.OPT_OUT, purposes, Source.FORM,
+            self._consent.clock(), _place(said), self._notice.notice if token == "valid" else None,  # noqa: S105
+            manner=Manner.WEB, details={"form_token": token},
+        )  # fmt: skip
+        try:
+            chosen = await self._consent.choose([*subjects, *typed], choice)
+        except StoreUnavailable:
+            self._metrics.refused_forms.labels("not_kept").inc()
+            return self._form_page(request, said, NOT_SAVED, 503)
+        self._metrics.choices.labels(choice.kind, choice.source).inc()
+        return self._confirmed(visitor, browser, purposes, chosen, unread)
+
+    def _confirmed(
+        self, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen, unread: str
+    ) -> Response:
+        url = f"/privacy-choices/done/{chosen.events[0]['event']}"
+        response = RedirectResponse(url + (f"?unread={unread.replace(' ', '+')}" if unread else ""), 303, HEADERS)
+        denied = visitor.denied | frozenset(purposes)
+        cookie = BrowserCookie(browser, day(self._consent.clock()), denied)
+        response.headers.append("set-cookie", set_cookie(self._consent.secrets.seals, cookie))
+        return response
+
+    def _typed(self, said: Form) -> tuple[list[Subject], str]:
+        """Subjects of what was typed, and the name of a field that could not be read."""
+        subjects: list[Subject] = []
+        unread = ""
+        for kind, value, label in (
+            ("phone", said.phone, "phone number"),
+            ("email", said.email, "e-mail address"),
+        ):
+            if value:
+                named = self._consent.people.name([{"type": kind, "value": value}], said.country)
+                subjects += named.subjects
+                unread = unread or ("" if named.subjects else label)
+        if unread:
+            self._metrics.malformed([Malformed("form", "identifier")])
+        return subjects, unread
+
+    # --- helpers ---------------------------------------------------------------------------------------------
+
+    def _site(self, visitor: Visitor) -> Any:
+        subjects = self._visitors.subjects(visitor)
+        return self._consent.checks.site(visitor.heard, visitor.denied, subjects)
+
+    def _purposes(self, visitor: Visitor) -> dict[str, str]:
+        states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)
+        denied = visitor.heard.denied | visitor.denied
+        return {name: "opted_out" if name in denied else word for name, word in states.items()}
+
+    def _cookie(self, visitor: Visitor, purposes: frozenset[Purpose]) -> str | None:
+        if not purposes:
+            return None
+        browser = visitor.cookie.browser if visitor.cookie else seals.new_browser()
+        cookie = BrowserCookie(browser, day(self._consent.clock()), visitor.denied | purposes)
+        return set_cookie(self._consent.secrets.seals, cookie)
+
+    def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
+        visitor = self._visitors.read(request.scope)
+        self._metrics.heard("page", visitor.heard)
+        site = self._site(visitor)
+        response = self._page(
+            "choices.html", status,
+            form=said, problem=problem, honored=site.status == "honored", unknown=site.status == "unknown",
+            gpc=visitor.heard.gpc, notice=notices.paragraphs(self._notice), countries=COUNTRIES,
+            states=sorted(STATES), policy_url=self._settings.policy_url,
+            token=self._tokens.make({"n": b64(self._notice.sha256), "l": self._notice.language}),
+        )  # fmt: skip
+        if status == 503:  # noqa: PLR2004
+            response.headers["Retry-After"] = "60"
+        return response
+
+    def _page(self, name: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates[name].render(**values)
+        return Response(text, status, HEADERS, "text/html")
+
+
+def static(name: str) -> bytes:
+    """A file of the owner's `static/` folder: inside the wheel, or beside the package in a checkout."""
+    inside = resources.files("gateway") / "static" / name
+    if inside.is_file():
+        return inside.read_bytes()
+    return (Path(__file__).parent.parent.parent / "static" / name).read_bytes()
+
+
+async def _limited_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > form.MAX_BYTES:
+            break
+    return bytes(body)
+
+
+def _place(said: Form) -> str:
+    state = said.state.upper()
+    if said.country in {"", "US"} and state in STATES:
+        return f"US-{state}"
+    return said.country if said.country in {"US", "CA"} else ""

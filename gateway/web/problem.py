@@ -1,0 +1,95 @@
+"""Errors become RFC 9457 problem documents here, and only here do they get status codes. A "no" is not an error."""
+
+from dataclasses import dataclass
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent import Refused
+from gateway.ledger.idempotency import Mismatch, Used
+from gateway.ledger.writer import StoreUnavailable
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:consent-gateway:problem:"
+
+# The closed list: kind -> (status, title). Callers switch on `type`.
+KINDS: dict[str, tuple[int, str]] = {
+    "malformed": (400, "The body cannot be read"),
+    "unknown_member": (400, "The body has a member that this call does not know"),
+    "unauthorized": (401, "No key, or not one of ours"),
+    "forbidden": (403, "The key lacks the scope"),
+    "proof_required": (403, "Opting in needs proof of control"),
+    "cross_site": (403, "The form was sent from another site"),
+    "not_loopback": (403, "A development server answers this machine only"),
+    "not_found": (404, "There is no such thing here"),
+    "method_not_allowed": (405, "Not with this method"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "Not in this media type"),
+    "nothing_usable": (422, "Nothing usable is left of the choice"),
+    "one_purpose": (422, "Opting in names exactly one purpose"),
+    "notice_required": (422, "Opting in needs the notice that was shown"),
+    "confirm_unknown": (422, "The confirm token is not known"),
+    "confirm_expired": (422, "The confirm token is over"),
+    "confirm_used": (422, "The confirm token was used"),
+    "superseded": (422, "An opt-out came later"),
+    "idempotency_mismatch": (422, "The same Idempotency-Key came with another body"),
+    "store_unavailable": (503, "Nothing was kept; repeat with the same Idempotency-Key"),
+    "internal": (500, "A fault of ours"),
+}
+BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+@dataclass
+class Problem(Exception):
+    """Raised by a door; `pointer` is a JSON pointer to what is wrong in the body."""
+
+    kind: str
+    detail: str
+    pointer: str = ""
+
+
+def response(problem: Problem, request_id: str = "") -> Response:
+    status, title = KINDS[problem.kind]
+    body: dict[str, object] = {
+        "type": PREFIX + problem.kind, "title": title, "status": status, "detail": problem.detail,
+    }  # fmt: skip
+    if problem.pointer:
+        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail}]
+    if request_id:
+        body["instance"] = request_id
+    headers = {"Cache-Control": "no-store"}
+    if status == 503:  # noqa: PLR2004 - the one status that asks to come again
+        headers["Retry-After"] = "1"
+    if status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+
+
+def of(error: Exception) -> Problem:
+    """What an error of the inner rooms means to a caller."""
+    match error:
+        case Problem():
+            return error
+        case Refused():
+            return Problem(error.kind, str(error))
+        case Mismatch():
+            return Problem("idempotency_mismatch", "use a new key for another body")
+        case Used():
+            return Problem("confirm_used", "a confirm token is good for one opt-in; ask for a new one")
+        case StoreUnavailable():
+            return Problem("store_unavailable", str(error))
+        case HTTPException():
+            kind = BY_STATUS.get(error.status_code, "malformed")
+            return Problem(kind, str(error.detail))
+        case _:
+            return Problem("internal", "the request could not be answered; see the log under this request id")
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """Starlette's exception handler for all of them."""
+    return response(of(error), request.scope.get("state", {}).get("request_id", ""))
+
+
+HANDLED: tuple[type[Exception], ...] = (Problem, Refused, Mismatch, Used, StoreUnavailable, HTTPException)

@@ -1,0 +1,152 @@
+"""Shapes on the wire. Strict where a slip could allow (check, shares), lenient where it could lose an opt-out
+(choices, links read by hand in their doors).
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, TypeVar
+from zlib import MAX_WBITS, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
+
+import msgspec
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.verdict import AGES
+from gateway.signals.hear import KNOWN
+from gateway.web.problem import Problem
+
+T = TypeVar("T")
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+MAX_BODY = 8 * 2**20
+MAX_RECIPIENTS = 64
+BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class Identifier(Strict, frozen=True):
+    """One typed value; `source` for cookie and eid."""
+
+    type: str
+    value: str | int
+    source: str | None = None
+
+
+class Check(Strict, frozen=True):
+    """The body of POST /v1/check."""
+
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=256)]
+    recipient: str | None = None
+    recipients: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)] | None = None
+    purpose: str | None = None
+    data: Annotated[list[str], msgspec.Meta(min_length=1, max_length=64)] | None = None
+    place: str | list[str] | None = None
+    geo: dict[str, Any] | None = None
+    ip: str | None = None
+    age: Annotated[int, msgspec.Meta(ge=0, le=150)] | str | None = None
+    signals: dict[str, Any] | None = None
+    ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    dry_run: bool = False
+
+
+class Row(Strict, frozen=True):
+    """One row of POST /v1/shares/{recipient}."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=64)]
+    data: dict[str, Any]
+    at: str | int | None = None
+    place: str | list[str] | None = None
+
+
+def parse(body: bytes) -> Any:
+    """JSON of any shape. Raises `Problem`."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem("malformed", f"not JSON: {error.msg} at {error.pos}") from None
+
+
+def convert(value: object, shape: type[T]) -> T:
+    """A strict shape. The problem names the member and never quotes a value."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        kind = "unknown_member" if "unknown field" in text else "malformed"
+        where = text.rpartition(" - at `")[2].rstrip("`") if " - at `" in text else "$"
+        pointer = where.replace("$", "", 1).replace(".", "/").replace("[", "/").replace("]", "")
+        raise Problem(kind, text, pointer) from None
+
+
+def band(age: int | str | None) -> str | None:
+    """An age in years, or a band, as a band."""
+    if age is None:
+        return None
+    if isinstance(age, str):
+        if age not in AGES:
+            raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
+        return age
+    return next((name for limit, name in BANDS if age < limit), "adult")
+
+
+def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
+    """A misspelt signal must not allow: an unknown one is the caller's fault (api.md)."""
+    unknown = set(signals or ()) - KNOWN
+    if unknown:
+        raise Problem("unknown_member", "unknown signal", f"/signals/{min(unknown)[:64]}")
+    return signals or {}
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The whole body, gunzipped where it says so. 413 past the limit, before or after unpacking."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Problem("unsupported_media_type", "Content-Encoding is identity or gzip")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > limit:
+        raise Problem("too_large", f"a body has at most {limit} bytes")
+    chunks = request.stream() if encoding == "identity" else _gunzip(request.stream(), limit)
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit:
+            raise Problem("too_large", f"a body has at most {limit} bytes")
+    return bytes(body)
+
+
+async def _gunzip(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    unpack = decompressobj(MAX_WBITS | 16)
+    try:
+        async for chunk in chunks:
+            yield unpack.decompress(chunk, limit + 1)
+            if unpack.unconsumed_tail:
+                raise Problem("too_large", f"a body has at most {limit} bytes once unpacked")
+    except ZlibError:
+        raise Problem("malformed", "not gzip") from None
+    if not unpack.eof:
+        raise Problem("malformed", "the gzip stream ends early")
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+
+
+def require_json(request: Request, *, lines: bool = False) -> bool:
+    """True for NDJSON. A form type that a browser can send without asking first is refused (V5)."""
+    kind = media_type(request)
+    if kind == JSON or (lines and kind in {NDJSON, "application/jsonl", "application/ndjson"}):
+        return kind != JSON
+    raise Problem("unsupported_media_type", f"send {JSON}" + (f" or {NDJSON}" if lines else ""))
+
+
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, {"Cache-Control": "no-store", **(headers or {})}, JSON)
+
+
+def lines_answer(lines: list[object]) -> Response:
+    return Response(b"".join(orjson.dumps(line) + b"\n" for line in lines), 200, {"Cache-Control": "no-store"}, NDJSON)

@@ -1,0 +1,52 @@
+"""An installation and its application inside the test's own process."""
+
+import contextlib
+from pathlib import Path
+
+import httpx2
+
+from gateway import settings as settings_of
+from gateway.app import Addresses, build, migrate, now
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+
+EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})
+DEV = {"Authorization": "Bearer dev.dev"}
+
+
+def settings(file: Path | None = None, **environment: str):
+    """The shipped settings; keyword arguments are environment variables without their prefix."""
+    return settings_of.load(file, {f"GATEWAY_{name.upper()}": value for name, value in environment.items()})
+
+
+@contextlib.asynccontextmanager
+async def application(folder: Path, configured=None, *, clock=now, dev=True, served=None, tracker="http://127.0.0.1:1"):
+    """The whole ASGI application with its lifespan; every path is served unless `served` names listeners."""
+    migrate(folder)
+    by_port = {8080: served or EVERYWHERE}
+    app = build(folder, configured or settings(), Addresses(by_port), dev=dev, tracker=tracker, clock=clock)
+    async with lifespan(app):
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    """Starts and stops an ASGI application, as uvicorn does."""
+    import anyio
+
+    to_app, from_test = anyio.create_memory_object_stream(2)
+    from_app, to_test = anyio.create_memory_object_stream(2)
+    async with anyio.create_task_group() as tasks, to_app, from_test, from_app, to_test:
+        tasks.start_soon(app, {"type": "lifespan", "state": {}}, from_test.receive, from_app.send)
+        await to_app.send({"type": "lifespan.startup"})
+        started = await to_test.receive()
+        assert started["type"] == "lifespan.startup.complete", started
+        yield
+        await to_app.send({"type": "lifespan.shutdown"})
+        stopped = await to_test.receive()
+        assert stopped["type"] == "lifespan.shutdown.complete", stopped
+
+
+def client(app, **headers: str) -> httpx2.AsyncClient:
+    """Calls the application as a loopback caller on port 8080 would. It keeps no cookies by itself."""
+    transport = httpx2.ASGITransport(app=app)
+    return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", headers=headers)

@@ -1,0 +1,84 @@
+"""The real service in a process of its own, on a free loopback port."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+START = 20.0
+
+
+def free_port() -> int:
+    """A port whose next one is free too: the metrics listen there."""
+    for _ in range(100):
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            with contextlib.suppress(OSError):
+                second.bind(("127.0.0.1", port + 1))
+                return port
+    raise RuntimeError("no two neighbouring ports")
+
+
+@dataclass
+class Service:
+    """One running gateway. `url` is its address; `log` its standard output and error."""
+
+    port: int
+    data: Path
+    log: Path
+    arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Service":
+        command = [*self.prefix, sys.executable, "-m", "gateway", "serve", "--dev", "--port", str(self.port),
+                   "--data", str(self.data), *self.arguments]  # fmt: skip
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONWARNINGS": ""})
+        deadline = time.monotonic() + START
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.url}/readyz", timeout=1).close()
+                return self
+            assert self.process.poll() is None, self.log.read_text()[-2000:]
+            time.sleep(0.05)
+        raise AssertionError(f"no answer: {self.log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=15)
+
+    @property
+    def tracker(self) -> str:
+        """The demo's second origin, as the service told it."""
+        import json
+
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if '"demo"' in line]
+        return lines[-1]["on"]
+
+
+@contextlib.contextmanager
+def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()):
+    """A started service in `folder`; stopped at the end, by its own pid."""
+    running = Service(free_port(), folder / "data", folder / "log", arguments, prefix)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
