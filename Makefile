@@ -32,6 +32,7 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.test
+	@sh .ci/tools wrk
 	$(BIN)/python tests/bench/bench.py
 
 soak: $(VENV)/.test tools

@@ -152,7 +152,7 @@ class Consent:
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
             accepted, accepted + self.send_window, standing,
-            dict.fromkeys(choice.purposes, silent if out else None), written, replayed,
+            dict.fromkeys(map(str, choice.purposes), silent if out else None), written, replayed,
         )  # fmt: skip
 
     async def notice(self, sha256: bytes) -> Notice | None:

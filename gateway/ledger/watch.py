@@ -67,12 +67,15 @@ class FileWatch:
         self.fresh_until = 0.0
         self.healthy = False
 
-    def prove_path(self) -> None:
-        """Raises `FileMoved`, or OSError where the path leads nowhere."""
+    def prove_file(self) -> None:
+        """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. The writer asks
+        before and after each commit: a connection alone would go on from the pages that it has in memory."""
         assert self._descriptor is not None
         here, held = self._path.stat(), os.fstat(self._descriptor)
         if (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
             raise FileMoved(str(self._path))
+        if os.pread(self._descriptor, len(schema.HEADER), 0) != schema.HEADER:
+            raise FileMoved(f"{self._path} no longer begins as a database")
 
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
@@ -82,10 +85,7 @@ class FileWatch:
 
     def _prove(self) -> None:
         began = self._clock()
-        self.prove_path()
-        assert self._descriptor is not None
-        if os.pread(self._descriptor, len(schema.HEADER), 0) != schema.HEADER:
-            raise FileMoved(f"{self._path} no longer begins as a database")
+        self.prove_file()
         # A connection of its own: one that is open already may answer from pages that it has in memory.
         with contextlib.closing(schema.open_to_read(self._folder)) as db:
             self.prove_peppers(db)

@@ -146,7 +146,7 @@ class Writer:
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
-        self._watch.prove_path()
+        self._watch.prove_file()
         db.execute("BEGIN IMMEDIATE")
         try:
             self._watch.prove_peppers(db)
@@ -162,7 +162,7 @@ class Writer:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        self._watch.prove_path()  # what was committed into a file that has moved is not acknowledged
+        self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:

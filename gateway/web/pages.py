@@ -34,7 +34,7 @@ from gateway.web.problem import Problem
 from gateway.web.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
-COUNTRIES = (("US", "United States"), ("CA", "Canada"), ("", "Another country"))
+COUNTRIES = (("", ""), ("US", "United States"), ("CA", "Canada"), ("ZZ", "Another country"))
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -84,7 +84,7 @@ class Pages:
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices`"""
-        return self._form_page(request, Form(country="US"))
+        return self._form_page(request, Form())
 
     async def done(self, request: Request) -> Response:
         """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission."""
@@ -198,7 +198,7 @@ class Pages:
             ("email", said.email, "e-mail address"),
         ):
             if value:
-                named = self._consent.people.name([{"type": kind, "value": value}], said.country)
+                named = self._consent.people.name([{"type": kind, "value": value}], said.country.replace("ZZ", ""))
                 subjects += named.subjects
                 unread = unread or ("" if named.subjects else label)
         if unread:

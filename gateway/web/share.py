@@ -92,6 +92,6 @@ def _line(item: Shared) -> dict[str, Any]:
 
 def _summary(shared: Sequence[Shared]) -> dict[str, Any]:
     outcomes = Counter(item.outcome for item in shared)
-    refused = Counter(item.reason for item in shared if item.outcome == "refused")
+    refused = Counter(str(item.reason) for item in shared if item.outcome == "refused")
     counts = {word: outcomes.get(word, 0) for word in ("sent", "returned", "duplicate", "unknown")}
     return {"rows": len(shared), **counts, "refused": dict(sorted(refused.items()))}

@@ -1,0 +1,139 @@
+"""`make bench`: one table, every figure beside its baseline of the same run.
+
+Requests a second through uvicorn on loopback, driven by wrk with 16 connections; the server has one core, wrk the
+other. A figure is the median of three runs. Ratios are what counts: absolute figures are this machine's.
+"""
+
+import json
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from support.people import gaid, named  # noqa: E402
+from support.service import free_port, service  # noqa: E402
+from support.wire import call  # noqa: E402
+
+SECONDS, RUNS, PEOPLE = 3, 3, 1_000_000
+BASELINE = "bare ASGI app"
+HERE = Path(__file__).parent
+
+
+def wrk(url: str, body: dict | None = None, headers: dict[str, str] | None = None) -> float:
+    """Requests a second; any answer but a 2xx or 3xx ends the bench."""
+    lines = [f'wrk.headers["{name}"] = {json.dumps(value)}' for name, value in (headers or {}).items()]
+    if body is not None:
+        lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(json.dumps(body))}"]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write("\n".join(lines))
+        script.flush()
+        results = []
+        for _ in range(RUNS):
+            command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "-s", script.name, url]
+            out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            assert "Non-2xx" not in out, out
+            results.append(float(out.split("Requests/sec:")[1].split()[0]))
+    return statistics.median(results)
+
+
+def baselines(stack: ExitStack) -> int:
+    """A process with a bare ASGI app at /bare and a Starlette route at /route."""
+    port = free_port()
+    command = ["taskset", "-c", "0", sys.executable, str(HERE / "baseline.py"), str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    stack.callback(lambda: (process.terminate(), process.wait()))
+    time.sleep(1.5)
+    return port
+
+
+def fill(data: Path) -> None:
+    """A million standings that are not asked about, so that look-ups go through a tree of real depth."""
+    with sqlite3.connect(data / "ledger.sqlite3") as db:
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO standing (key, own, seq) SELECT randomblob(16), 682, 0 FROM n",
+            (PEOPLE,),
+        )
+    db.close()
+
+
+def opt_outs(url: str, workers: int, number: int) -> float:
+    """Durable opt-outs a second, each a person of its own."""
+
+    def one(person: int) -> None:
+        body = {"identifiers": [named("gaid", gaid(person))], "choice": "opt_out"}
+        assert call(f"{url}/v1/choices", body)[0] == 201
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, range(workers * 10**6, workers * 10**6 + number)))
+    return number / (time.perf_counter() - began)
+
+
+def in_the_writer(data: Path) -> float:
+    """Opt-outs a second with no HTTP before them: what the writer itself keeps, 256 at most a commit."""
+    from gateway import settings  # noqa: PLC0415
+    from gateway.app import now, open_house  # noqa: PLC0415
+    from gateway.ledger import records  # noqa: PLC0415
+    from gateway.ledger.records import Choice  # noqa: PLC0415
+    from gateway.terms import ALL_PURPOSES, ChoiceKind  # noqa: PLC0415
+
+    with open_house(data, settings.load(None, {}), dev=True) as house:
+        choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", now())
+        subjects = [house.consent.people.name([named("gaid", gaid(7 * 10**9 + n))]).subjects[0] for n in range(5000)]
+        began = time.perf_counter()
+        futures = [
+            house.writer.submit(lambda tx, s=subject, n=n: records.write(tx, s, choice, n.to_bytes(16, "big")))
+            for n, subject in enumerate(subjects)
+        ]
+        for future in futures:
+            future.result()
+        return len(subjects) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    for tool in ("wrk", "taskset"):
+        if shutil.which(tool) is None:
+            sys.exit(f"{tool} is needed: apt-get install wrk util-linux")
+    key = {"Content-Type": "application/json", "Authorization": "Bearer dev.dev"}
+    table: list[tuple[str, float, str]] = []
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        port = baselines(stack)
+        table.append((BASELINE, wrk(f"http://127.0.0.1:{port}/bare"), "req/s"))
+        table.append(("Starlette route", wrk(f"http://127.0.0.1:{port}/route"), "req/s"))
+        with service(Path(folder), prefix=("taskset", "-c", "0")) as running:
+            call(f"{running.url}/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
+            running.stop()
+            fill(running.data)
+            running.start()
+            one = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-CA"}
+            table.append(("/v1/check, denied", wrk(f"{running.url}/v1/check", one, key), "req/s"))
+            one["identifiers"] = [named("gaid", gaid(2))]
+            table.append(("/v1/check, allowed", wrk(f"{running.url}/v1/check", one, key), "req/s"))
+            many = {**one, "recipients": ["advertisers", "teemo", "matching"] * 5}
+            del many["recipient"]
+            table.append(("/v1/check, 15 recipients", wrk(f"{running.url}/v1/check", many, key), "req/s"))
+            table.append(("demo page behind middleware", wrk(f"{running.url}/demo"), "req/s"))
+            table.append(("the same with GPC", wrk(f"{running.url}/demo", None, {"Sec-GPC": "1"}), "req/s"))
+            table.append(("durable opt-outs, 1 caller", opt_outs(running.url, 1, 300), "opt-outs/s"))
+            table.append(("durable opt-outs, 16 callers", opt_outs(running.url, 16, 2000), "opt-outs/s"))
+            running.stop()
+            table.append(("durable opt-outs, writer alone", in_the_writer(running.data), "opt-outs/s"))
+    base = table[0][1]
+    print(f"\n{'':34}{'':>12}  {'':10}  of {BASELINE}")
+    for name, value, unit in table:
+        ratio = f"{value / base:.2f}" if unit == "req/s" else ""
+        print(f"{name:34}{value:>12,.0f}  {unit:10}  {ratio}")
+    bare, middle = base, dict((n, v) for n, v, _ in table)["demo page behind middleware"]
+    print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / bare:.0f} us a request over the bare app")
+
+
+if __name__ == "__main__":
+    main()

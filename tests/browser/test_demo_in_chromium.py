@@ -1,0 +1,128 @@
+"""A real Chromium opens the demo: what the person sees, and what the second origin gets."""
+
+import os
+import time
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from support.people import phone
+from support.service import service
+from support.wire import call, check
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+ALL_THREE = {"ad.js", "pixel.gif", "beacon"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with service(tmp_path_factory.mktemp("demo")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from conftest import missing  # noqa: PLC0415
+
+    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
+    if path is None:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def tracked(running) -> dict[str, int]:
+    return call(f"{running.tracker}/seen", key="")[1]
+
+
+def visit(page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    time.sleep(0.3)  # a beacon is sent after load and nobody waits for it
+
+
+def gained(running, before: dict[str, int]) -> set[str]:
+    after = tracked(running)
+    return {name for name in after if after[name] > before.get(name, 0)}
+
+
+def gateway_cookie(context) -> str:
+    return next(cookie["value"] for cookie in context.cookies() if cookie["name"] == "__Host-gateway")
+
+
+def test_without_any_choice_the_second_origin_gets_all_three(running, chromium):
+    """The control of every other test here."""
+    before = tracked(running)
+    context = chromium.new_context()
+    visit(context.new_page(), f"{running.url}/demo")
+    assert gained(running, before) == ALL_THREE
+    context.close()
+
+
+def test_a_visitor_with_gpc_sees_that_it_is_honored_and_no_tracker_fires(running, chromium, tmp_path):
+    before = tracked(running)
+    context = chromium.new_context(extra_http_headers={"Sec-GPC": "1"})
+    page = context.new_page()
+    for url in (f"{running.url}/demo", f"{running.url}/demo/second"):
+        visit(page, url)
+        assert page.get_by_text("Opt-Out Request Honored").is_visible()
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/demo-gpc.png")
+    assert gained(running, before) == set()
+    cookie = gateway_cookie(context)
+    context.close()
+    entries = call(f"{running.url}/readyz", key="")[1]["ledger"]["entries"]
+    running.stop()
+    running.start()
+    assert call(f"{running.url}/readyz", key="")[1]["ledger"]["entries"] == entries
+    for recipient in ("teemo", "advertisers"):
+        answer = check(running.url, {"type": "browser", "value": cookie}, recipient, place="US-CA")
+        assert (answer["allowed"], answer["partly"], answer["reason"]) == (False, False, "opted_out")
+
+
+@pytest.mark.parametrize("how", ["form", "usprivacy"])
+def test_a_visitor_who_opts_out_without_the_header_meets_no_tracker(running, chromium, how, tmp_path):
+    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    if how == "usprivacy":
+        context.add_cookies([{"name": "usprivacy", "value": "1YYN", "url": running.url}])
+    else:
+        page.goto(f"{running.url}/privacy-choices")
+        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/choices-phone.png", full_page=True)
+        page.get_by_label("Your Talkatone phone number").fill(phone(7))
+        page.get_by_role("button", name="Opt out", exact=True).click()
+        page.wait_for_url("**/privacy-choices/done/*")
+        assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
+        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/done-phone.png", full_page=True)
+    before = tracked(running)
+    visit(page, f"{running.url}/demo")
+    visit(page, f"{running.url}/demo/second")
+    assert page.get_by_text("Opt-Out Request Honored").is_visible()
+    assert gained(running, before) == set()
+    answer = check(running.url, {"type": "browser", "value": gateway_cookie(context)}, "advertisers", place="US-CA")
+    assert not answer["allowed"]
+    context.close()
+
+
+def test_the_form_works_with_script_off(running, chromium):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{running.url}/privacy-choices")
+    page.get_by_role("button", name="Opt out", exact=True).click()
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
+    context.close()
+
+
+def test_the_choices_page_fits_a_small_phone_and_asks_no_other_host(running, chromium):
+    context = chromium.new_context(viewport={"width": 320, "height": 640}, color_scheme="dark")
+    page = context.new_page()
+    hosts = set()
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+    page.goto(f"{running.url}/privacy-choices")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert hosts == {running.url.split("/")[2]}
+    context.close()

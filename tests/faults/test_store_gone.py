@@ -1,0 +1,134 @@
+"""The database is lost under the running service: within two seconds nothing goes any more, and nothing that a person
+was told is kept is lost."""
+
+import contextlib
+import time
+
+import pytest
+
+from support.people import gaid, named, phone
+from support.service import service
+from support.wire import call, check, post_form
+
+pytestmark = pytest.mark.slow
+WITHIN = 2.0
+
+
+def rename_away(data):
+    (data / "ledger.sqlite3").rename(data / "elsewhere")
+
+
+def overwrite_first_page(data):
+    with (data / "ledger.sqlite3").open("r+b") as file:
+        file.write(b"\x00" * 4096)
+
+
+WAYS = {"renamed away": rename_away, "first page overwritten": overwrite_first_page}
+
+
+def settle(url: str) -> None:
+    """A checkpoint has run: the first page is read from the file and not from the log beside it."""
+    call(f"{url}/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
+    time.sleep(2.5)
+
+
+def test_the_control_a_sound_store_lets_an_ad_call_through(tmp_path):
+    with service(tmp_path) as running:
+        settle(running.url)
+        assert check(running.url, named("gaid", gaid(2)), "advertisers", place="US-NY")["allowed"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_within_two_seconds_every_check_denies_and_no_form_is_confirmed(tmp_path, way):
+    with service(tmp_path) as running:
+        settle(running.url)
+        WAYS[way](running.data)
+        _everything_denies(running.url)
+
+
+def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool):
+    """strace makes every read of the database fail as a dying disk does."""
+    import subprocess  # noqa: PLC0415
+
+    strace = tool("strace")
+    with service(tmp_path) as running:
+        settle(running.url)
+        command = [strace, "-f", "-qq", "-p", str(running.process.pid), "-e", "trace=pread64",
+                   "-e", "inject=pread64:error=EIO", "-o", "/dev/null"]  # fmt: skip
+        tracing = subprocess.Popen(command)
+        try:
+            _everything_denies(running.url)
+        finally:
+            tracing.terminate()
+            tracing.wait()
+        time.sleep(2)
+        assert check(running.url, named("gaid", gaid(2)), "advertisers", place="US-NY")["allowed"], "it heals"
+
+
+def test_a_store_that_comes_back_is_used_again_and_has_kept_everything(tmp_path):
+    with service(tmp_path) as running:
+        settle(running.url)
+        rename_away(running.data)
+        _everything_denies(running.url)
+        (running.data / "elsewhere").rename(running.data / "ledger.sqlite3")
+        time.sleep(2)
+        assert check(running.url, named("gaid", gaid(2)), "advertisers", place="US-NY")["allowed"]
+        assert not check(running.url, named("gaid", gaid(1)), "advertisers", place="US-NY")["allowed"]
+        assert post_form(running.url, action="opt_out", phone=phone(3))[0] == 303
+        assert not check(running.url, named("phone", phone(3)), "advertisers", place="US-NY")["allowed"]
+
+
+def test_opt_outs_under_way_while_the_store_goes_are_kept_or_refused(tmp_path):
+    """Each one that was acknowledged denies once the store is back."""
+    import threading  # noqa: PLC0415
+
+    acknowledged, refused = [], []
+    with service(tmp_path) as running:
+        settle(running.url)
+        stop = threading.Event()
+
+        def people() -> None:
+            person = 1000
+            while not stop.is_set():
+                person += 1
+                body = {"identifiers": [named("gaid", gaid(person))], "choice": "opt_out"}
+                status, _ = call(f"{running.url}/v1/choices", body)
+                (acknowledged if status == 201 else refused).append((person, status))
+
+        thread = threading.Thread(target=people)
+        thread.start()
+        time.sleep(0.3)
+        rename_away(running.data)
+        time.sleep(1.5)
+        stop.set()
+        thread.join()
+        (running.data / "elsewhere").rename(running.data / "ledger.sqlite3")
+        time.sleep(2)
+        assert acknowledged
+        assert {status for _, status in refused} == {503}
+        for person, _ in acknowledged:
+            assert check(running.url, named("gaid", gaid(person)), "teemo", place="US-NY")["reason"] == "opted_out"
+
+
+def _everything_denies(url: str) -> None:
+    began = time.monotonic()
+    while True:
+        answer = check(url, named("gaid", gaid(2)), "advertisers", place="US-NY")
+        if not answer["allowed"]:
+            break
+        assert time.monotonic() - began < WITHIN, "still allowing"
+        time.sleep(0.02)
+    took = time.monotonic() - began
+    assert answer["reason"] in {"stale", "store_unavailable"}
+    status, page = call(f"{url}/demo", key="")
+    assert status == 200
+    assert "sale=?0, sharing=?0, targeted_ads=?0, status=unknown" in page
+    with contextlib.suppress(OSError):
+        status, place = post_form(url, action="opt_out", phone=phone(9))
+        assert (status, place) == (503, None)
+    status, page = call(f"{url}/privacy-choices", b"action=opt_out&phone=4155550109", key="",
+                        kind="application/x-www-form-urlencoded")  # fmt: skip
+    assert status == 503
+    assert "Nothing was saved" in page
+    assert 'value="4155550109"' in page, "what was typed is still there"
+    print(f"denied after {took:.2f} s")

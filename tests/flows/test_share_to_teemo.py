@@ -1,0 +1,174 @@
+"""1,000 location rows of 100 linked people to a local receiver: exactly who may go, as precisely as they allowed,
+each once; whatever is killed on the way."""
+
+import threading
+import time
+
+import pytest
+
+from support.people import gaid, named
+from support.receiver import Receiver
+from support.service import free_port, service
+from support.wire import call, link, opt_in
+
+pytestmark = pytest.mark.slow
+PEOPLE, ROWS, OUT, PRECISE = 100, 1000, range(40), range(40, 50)
+PLACES = ["US-NY", "US-CA", "US-MD", "US-OR", "US-CO"]
+BANNED = {"US-MD", "US-OR"}
+
+
+def place_of(person: int) -> str:
+    return PLACES[person % len(PLACES)]
+
+
+def rows() -> list[dict]:
+    return [
+        {"id": f"row-{n}", "identifiers": [named("gaid", gaid(n % PEOPLE))], "place": place_of(n % PEOPLE),
+         "data": {"lat": 37.774929 + n / 1e5, "lon": -122.419416, "ad_id": gaid(n % PEOPLE), "wifi": "home", "accuracy": 5}}
+        for n in range(ROWS)
+    ]  # fmt: skip
+
+
+def body() -> bytes:
+    import json  # noqa: PLC0415
+
+    return b"\n".join(json.dumps(row).encode() for row in rows())
+
+
+def post(url: str):
+    return call(f"{url}/v1/shares/teemo", body(), kind="application/x-ndjson", timeout=120)
+
+
+@pytest.fixture
+def teemo(tmp_path):
+    receiver = Receiver(free_port(), tmp_path / "teemo.ndjson").start()
+    yield receiver
+    receiver.kill()
+
+
+def people_decide(url: str) -> None:
+    import json  # noqa: PLC0415
+
+    lines = [json.dumps({"account": f"a{n}", "identifiers": [named("gaid", gaid(n))]}).encode() for n in range(PEOPLE)]
+    status, answers = call(f"{url}/v1/links", b"\n".join(lines), kind="application/x-ndjson")
+    assert status == 200
+    assert answers[-1] == {"end": True, "count": PEOPLE}
+    for person in OUT:  # by account: the rows carry the ad id alone
+        status, _ = call(f"{url}/v1/choices", {"identifiers": [named("account", f"a{person}")], "choice": "opt_out"})
+        assert status == 201
+    for person in PRECISE:
+        opt_in(url, [named("gaid", gaid(person))], "sale", recipient="teemo", data=["precise_geo"])
+
+
+def config(tmp_path, receiver: Receiver):
+    path = tmp_path / "config.toml"
+    path.write_text(f'[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n')
+    return str(path)
+
+
+def expect_exactly_the_sixty(receiver: Receiver) -> None:
+    got = receiver.rows()
+    assert len(got) == len({row["id"] for row in got}) == ROWS * (PEOPLE - len(OUT)) // PEOPLE
+    for row in got:
+        person = int(row["id"].removeprefix("row-")) % PEOPLE
+        assert person not in OUT
+        assert set(row) == {"id", "lat", "lon", "ad_id"} | ({"accuracy"} if precise(row) else set())
+        assert precise(row) == (person in PRECISE and place_of(person) not in BANNED), row
+
+
+def precise(row: dict) -> bool:
+    return row["lon"] != -122.4
+
+
+def test_only_those_who_did_not_opt_out_go_and_precise_only_where_they_said_so(tmp_path, teemo):
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        people_decide(running.url)
+        status, answers = post(running.url)
+        assert status == 200
+        assert answers[-1]["complete"] is True
+        assert answers[-1]["summary"]["sent"] == 600
+        assert answers[-1]["summary"]["refused"] == {"opted_out": 400}
+        expect_exactly_the_sixty(teemo)
+        again = post(running.url)[1][-1]["summary"]
+        assert (again["sent"], again["duplicate"]) == (0, 600)
+        expect_exactly_the_sixty(teemo)
+
+
+def test_a_receiver_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
+    teemo.kill()
+    teemo.slow = 0.3
+    teemo.start()
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        people_decide(running.url)
+        answers: list = []
+        thread = threading.Thread(target=lambda: answers.append(post(running.url)))
+        thread.start()
+        _until(lambda: teemo.rows())
+        teemo.kill()
+        thread.join()
+        summary = answers[0][1][-1]["summary"]
+        assert summary["unknown"] > 0
+        assert 0 < len(teemo.rows()) < 600
+        teemo.start()
+        assert post(running.url)[1][-1]["summary"]["unknown"] == 0
+        expect_exactly_the_sixty(teemo)
+
+
+def test_a_gateway_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
+    teemo.kill()
+    teemo.slow = 0.3
+    teemo.start()
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        people_decide(running.url)
+        failed: list = []
+
+        def run():
+            try:
+                post(running.url)
+            except OSError as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        _until(lambda: teemo.rows())
+        running.kill()
+        thread.join()
+        assert failed, "the caller must see that the answer is missing"
+        running.start()
+        assert post(running.url)[1][-1]["complete"] is True
+        expect_exactly_the_sixty(teemo)
+
+
+def test_a_receiver_that_ignores_ids_gets_duplicates(tmp_path, teemo):
+    """The control: at most one effect a row is the receiver's half of the bargain."""
+    teemo.kill()
+    teemo.slow, teemo.ignore_ids = 0.3, True
+    teemo.start()
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        people_decide(running.url)
+        thread = threading.Thread(target=lambda: post(running.url), daemon=True)
+        thread.start()
+        _until(lambda: teemo.rows())
+        teemo.kill()  # after it took a chunk, before it answered
+        thread.join()
+        teemo.start()
+        post(running.url)
+        got = teemo.rows()
+        assert len(got) > len({row["id"] for row in got})
+
+
+def test_an_opt_out_between_two_shares_stops_the_second(tmp_path, teemo):
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        people_decide(running.url)
+        row = {**rows()[60], "id": "first"}
+        assert call(f"{running.url}/v1/shares/teemo", row)[1][0]["outcome"] == "sent"
+        call(f"{running.url}/v1/choices", {"identifiers": [named("account", "a60")], "choice": "opt_out"})
+        answer = call(f"{running.url}/v1/shares/teemo", {**row, "id": "second"})[1][0]
+        assert (answer["outcome"], answer["reason"]) == ("refused", "opted_out")
+
+
+def _until(holds, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,85 @@
+"""A local HTTP receiver that stands for Teemo. It is a process of its own, so that it can be killed.
+
+    python -m support.receiver PORT FILE [--ignore-ids]
+
+Every accepted row is appended to FILE, one JSON line, and synced before the answer. It drops row ids that it already
+has (read from FILE at start), unless told to ignore ids: the control.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+
+
+def serve(port: int, path: Path, ignore_ids: bool, slow: float) -> None:
+    lock = Lock()
+    have = {json.loads(line)["id"] for line in path.read_text().splitlines()} if path.exists() else set()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            rows = [json.loads(line) for line in body.splitlines()]
+            with lock, path.open("a") as out:
+                for row in rows:
+                    if ignore_ids or row["id"] not in have:
+                        out.write(json.dumps(row) + "\n")
+                        have.add(row["id"])
+                out.flush()
+                os.fsync(out.fileno())
+            time.sleep(slow)
+            self._answer()
+
+        def do_GET(self):
+            self._answer()
+
+        def _answer(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+@dataclass
+class Receiver:
+    port: int
+    path: Path
+    ignore_ids: bool = False
+    slow: float = 0.0
+    process: subprocess.Popen | None = None
+
+    def start(self) -> "Receiver":
+        arguments = [str(self.port), str(self.path), str(int(self.ignore_ids)), str(self.slow)]
+        here = Path(__file__).parent.parent
+        self.process = subprocess.Popen([sys.executable, "-m", "support.receiver", *arguments], cwd=here)
+        for _ in range(200):
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=1).close()
+                return self
+            time.sleep(0.05)
+        raise AssertionError("the receiver does not answer")
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def rows(self) -> list[dict]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "1", float(sys.argv[4]))

@@ -1,0 +1,75 @@
+"""Calling a real service over HTTP with the standard library: no pool, no retries, nothing to hide a fault."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from support.people import named
+
+
+def call(url: str, body=None, *, key: str = "dev.dev", headers=None, kind="application/json", timeout: float = 30):
+    """(status, decoded body). NDJSON answers are a list. A 4xx or 5xx is an answer, not an exception."""
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": kind, **(headers or {})})
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return response.status, _decoded(response)
+    except urllib.error.HTTPError as error:
+        return error.code, _decoded(error)
+
+
+def _decoded(response):
+    text, kind = response.read(), response.headers.get("Content-Type", "")
+    if "ndjson" in kind:
+        return [json.loads(line) for line in text.splitlines()]
+    return json.loads(text) if "json" in kind else text.decode()
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_, **__):
+        return None
+
+
+def post_form(url: str, timeout: float = 30, **fields: str):
+    """(status, Location). A strange browser without cookies, as curl is."""
+    body = urllib.parse.urlencode(fields).encode()
+    opener = urllib.request.build_opener(NoRedirect)
+    try:
+        with opener.open(f"{url}/privacy-choices", body, timeout=timeout) as response:
+            return response.status, None
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers.get("Location")
+
+
+def check(url: str, identifier: dict, recipient: str = "teemo", **more):
+    status, answer = call(f"{url}/v1/check", {"identifiers": [identifier], "recipient": recipient, **more})
+    assert status == 200, answer
+    return answer
+
+
+def denied(url: str, kind: str, value: str, recipient: str = "teemo", place: str = "US-NY") -> bool:
+    """Whether nothing at all may go."""
+    answer = check(url, named(kind, value), recipient, place=place)
+    return not answer["allowed"] and not answer["partly"]
+
+
+def link(url: str, account: str, *identifiers: dict) -> None:
+    status, answer = call(f"{url}/v1/links", {"account": account, "identifiers": list(identifiers)})
+    assert status == 201, answer
+
+
+def opt_in(url: str, identifiers: list[dict], purpose: str, **more) -> dict:
+    """Both acts, with the development proof."""
+    proof = {"kind": "account", "assertion": "dev"}
+    notices = call(f"{url}/v1/self")[1]["notices"]
+    notice = {"sha256": next(item["sha256"] for item in notices if item["kind"] == "opt-in")}
+    body = {"identifiers": identifiers, "choice": "opt_in", "purposes": [purpose], "proof": proof, "notice": notice}
+    status, asked = call(f"{url}/v1/choices", {**body, **more})
+    assert status == 202, asked
+    confirm = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": notice}
+    status, done = call(f"{url}/v1/choices", confirm)
+    assert status == 201, done
+    return done
