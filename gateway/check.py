@@ -16,9 +16,8 @@ from gateway.people import Named, People
 from gateway.places import Places
 from gateway.signals import hear
 from gateway.signals.hear import Heard
-from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role
+from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Reason
 
-NOBODY = Recipient("", Role.THIRD_PARTY, purposes=(), data=())
 PURPOSES = frozenset(Purpose)
 CLASSES = frozenset(DataClass)
 
@@ -37,6 +36,17 @@ class Ask:
     age: str | None = None
     signals: Mapping[str, object] = field(default_factory=dict)
     row: bool = False  # a row of a share: it needs an identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is the same for all the recipients of one check."""
+
+    places: frozenset[str]
+    heard: Heard
+    standings: tuple[Standing, ...]
+    grants: tuple[Grant, ...]
+    limited: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +99,9 @@ class Checks:
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Checked({name: self._refuse(name, ask, reason) for name in ask.recipients}, None, heard)
-        places = self.places.of(ask.place, ask.geo, ask.ip)
-        question = Question(
-            recipient=NOBODY, purposes=(), data=(), places=places, age=ask.age, heard=heard,
-            standings=tuple(standings), grants=tuple(grants), limited=named.limited,
-        )  # fmt: skip
+        known = Known(self.places.of(ask.place, ask.geo, ask.ip), heard, tuple(standings), tuple(grants), named.limited)
         refusal = self._identifiers_refuse(ask, named, standings)
-        verdicts = {name: self._verdict(name, ask, question, refusal) for name in ask.recipients}
+        verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
         return Checked(verdicts, position, heard)
 
     def _standings(self, keys: Sequence[bytes]) -> tuple[list[Standing], list[Grant]]:
@@ -122,27 +128,24 @@ class Checks:
 
         return refuse
 
-    def _verdict(
-        self, name: str, ask: Ask, question: Question, refusal: Callable[[Recipient], Reason | None]
-    ) -> Verdict:
+    def _verdict(self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None]) -> Verdict:
         recipient = self.recipients.get(name)
         if recipient is None:
             return self._refuse(name, ask, Reason.UNKNOWN_RECIPIENT)
         if ask.purpose is not None and ask.purpose not in PURPOSES:
             return self._refuse(name, ask, Reason.UNKNOWN_PURPOSE)
         data = ask.data if ask.data is not None else recipient.data
-        known = tuple(DataClass(item) for item in data if item in CLASSES)
-        asked = replace(
-            question,
-            recipient=recipient,
-            purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes,
-            data=known,
-        )
-        verdict = decide(asked, self._office())
+        usable = tuple(DataClass(item) for item in data if item in CLASSES)
+        question = Question(
+            recipient=recipient, purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes, data=usable,
+            places=known.places, age=ask.age, heard=known.heard, standings=known.standings, grants=known.grants,
+            limited=known.limited,
+        )  # fmt: skip
+        verdict = decide(question, self._office())
         reason = refusal(recipient)
         if reason is not None and verdict.reason is not Reason.OPTED_OUT:
             return self._refuse(name, ask, reason, verdict.place)
-        if len(known) == len(data):
+        if len(usable) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
         return replace(refused, data={**refused.data, **verdict.data})

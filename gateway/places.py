@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.choice import geo
+from gateway.choice.law import UNREADABLE_PLACE
+
 CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
 # country is foreign whatever its name, and keeps the opt-in regime.
 ALPHA_3 = {"USA": "US", "CAN": "CA", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "MEX": "MX"}
-FOREIGN = "ZZ"  # ISO 3166 user-assigned: a country that we have no name for
+FOREIGN = UNREADABLE_PLACE  # a country that we have no name for
 MAX_PLACES = 16
 SUBDIVISION = 3
 
@@ -89,10 +92,10 @@ class Places:
 
     def at(self, latitude: object, longitude: object) -> set[str]:
         """The places whose outline holds a point."""
-        numbers = [value for value in (latitude, longitude) if isinstance(value, int | float)]
-        if len(numbers) != 2:  # noqa: PLR2004 - a point has two
+        north, east = geo.number(latitude), geo.number(longitude)
+        if north is None or east is None:
             return set()
-        return {outline.place for outline in self._boundaries if outline.holds(numbers[1], numbers[0])}
+        return {outline.place for outline in self._boundaries if outline.holds(east, north)}
 
     def _address(self, ip: object) -> set[str]:
         if self._addresses is None or not isinstance(ip, str):

@@ -90,6 +90,7 @@ class Reason(StrEnum):
     CLASS_NOT_REGISTERED = "class_not_registered"
     NO_CONTRACT = "no_contract"
     CONTENT = "content_never_shared"
+    NOT_DEIDENTIFIED = "not_deidentified"
     AGE = "age"
     BANNED = "banned"
     # denies of the person

@@ -18,22 +18,28 @@ def coarsen(field: str, value: object) -> float | None:
     """A coordinate at one decimal, or None where it is to be dropped: whatever is no coordinate (accuracy, speed,
     heading, time zone) and whatever cannot be read leaves with it (I29).
     """
-    name = field.lower().rpartition(".")[2]
-    limit = MAX_LATITUDE if name in LATITUDE else 180.0 if name in LONGITUDE else None
-    number = _number(value)
-    if limit is None or number is None or not -limit <= number <= limit:
+    limit = {"lat": MAX_LATITUDE, "lon": 180.0}.get(axis(field))
+    degrees = number(value)
+    if limit is None or degrees is None or not -limit <= degrees <= limit:
         return None
-    return round(number, DECIMALS) + 0.0  # + 0.0: no "-0.0" that would tell the side of a line
+    return round(degrees, DECIMALS) + 0.0  # + 0.0: no "-0.0" that would tell the side of a line
 
 
-def _number(value: object) -> float | None:
+def axis(field: str) -> str:
+    """`lat` or `lon` by a field's name (`geo.lat` included), else nothing."""
+    name = field.lower().rpartition(".")[2]
+    return "lat" if name in LATITUDE else "lon" if name in LONGITUDE else ""
+
+
+def number(value: object) -> float | None:
+    """A finite number from a number or its text, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        number = float(value)
+        read = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return read if math.isfinite(read) else None
 
 
 def cell_area_km2(latitude: float, decimals: int) -> float:

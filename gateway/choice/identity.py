@@ -21,6 +21,7 @@ from gateway.terms import Malformed
 Name = tuple[str, str]
 
 MAX_VALUE = 1024
+MAX_INTEGER = 10**64  # an id sent as a number; Python refuses to print numbers of thousands of digits
 AD_IDS = ("gaid", "idfa", "oaid")  # what `ad_id_sha256` may be a digest of
 UUIDS = (*AD_IDS, "idfv", "appset")
 PLAIN = ("account", "browser", "imei", "serial", "udid")
@@ -36,6 +37,7 @@ KINDS = ("browser", "account", "email", "phone", *UUIDS, "imei", "serial", "udid
 ZERO_ID = "00000000-0000-0000-0000-000000000000"
 UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,255}")
+HEX = re.compile(r"[0-9A-Fa-f]+")
 PREFIX = "id:"
 
 
@@ -83,29 +85,30 @@ def read(
     """One identifier of a call. `country` reads national phone numbers (ISO 3166-1); `declared` are the names of
     the `id:<name>` kinds of the configuration. Never raises.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_INTEGER:
         value = str(value)
     if not isinstance(kind, str) or not isinstance(value, str):
         return Malformed("identifier", "type")
     text = unicodedata.normalize("NFC", value).strip()
-    if len(text) > MAX_VALUE or "\x00" in text:
+    if len(text) > MAX_VALUE or "\x00" in text or _unwritable(text):
         return Malformed(_label(kind), "value")
     if kind in SOURCED:
         return _sourced(kind, text, source)
     if kind.startswith(PREFIX):
         return _one(kind, text) if kind[len(PREFIX) :] in declared else Undeclared(PREFIX)
-    reader = _readers(country).get(kind)
-    return reader(text) if reader else Undeclared(_label(kind))
+    if kind == "phone":
+        return _phone(text, country)
+    reader = READERS.get(kind)
+    return reader(kind, text) if reader else Undeclared(_label(kind))
 
 
-def _readers(country: str) -> dict[str, Callable[[str], Read]]:
-    return {
-        "email": _email,
-        "phone": lambda text: _phone(text, country),
-        **{kind: (lambda text, kind=kind: _uuid(kind, text)) for kind in UUIDS},  # type: ignore[misc]
-        **{kind: (lambda text, kind=kind: _digest(kind, text)) for kind in DIGESTS},  # type: ignore[misc]
-        **{kind: (lambda text, kind=kind: _one(kind, text)) for kind in PLAIN},  # type: ignore[misc]
-    }
+def _unwritable(text: str) -> bool:
+    """Half a surrogate pair, which no encoding has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _label(kind: str) -> str:
@@ -118,12 +121,13 @@ def _one(kind: str, text: str) -> Read:
 
 
 def _sourced(kind: str, text: str, source: object) -> Read:
-    if not isinstance(source, str) or not 0 < len(source) <= 255:  # noqa: PLR2004 - a host name's length, RFC 1035
+    name = source.strip() if isinstance(source, str) else ""
+    if not 0 < len(name) <= 255 or _unwritable(name):  # noqa: PLR2004 - a host name's length, RFC 1035
         return Malformed(kind, "source")
-    return _one(f"{kind}:{source.strip()}", text)
+    return _one(f"{kind}:{name.lower() if kind == 'eid' else name}", text)  # cookie names have a case, hosts have none
 
 
-def _email(text: str) -> Read:
+def _email(_: str, text: str) -> Read:
     address = text.lower()
     if not address:
         return Limited("email")
@@ -149,7 +153,8 @@ def _phone(text: str, country: str) -> Read:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return Malformed("phone", "value")
-    if not phonenumbers.is_possible_number(number):
+    # not "possible locally": a number without its area code would be many people's
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return Malformed("phone", "value")
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     forms = (e164, e164.removeprefix("+"))
@@ -190,13 +195,18 @@ def _digest(kind: str, text: str) -> Read:
 
 def _digest_bytes(text: str, size: int) -> bytes | None:
     if len(text) == 2 * size:
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            return None
+        return bytes.fromhex(text) if HEX.fullmatch(text) else None  # fromhex alone would skip blanks
     try:
         standard = text.replace("-", "+").replace("_", "/").rstrip("=")
         raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
     return raw if len(raw) == size else None
+
+
+READERS: dict[str, Callable[[str, str], Read]] = {
+    "email": _email,
+    **dict.fromkeys(UUIDS, _uuid),
+    **dict.fromkeys(DIGESTS, _digest),
+    **dict.fromkeys(PLAIN, _one),
+}

@@ -21,6 +21,7 @@ RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
 STATES = frozenset(STATE_CODES.split())
 PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 US = "US"
+UNREADABLE_PLACE = "ZZ"  # ISO 3166 user-assigned: a place that was said and cannot be read
 
 
 class Rule(IntEnum):
@@ -59,6 +60,7 @@ class LawTable:
         self._rows: dict[tuple[str, str], list[Row]] = {}
         for row in rows:
             self._rows.setdefault((row.place, row.subject), []).append(row)
+        self._places = sorted({place for place, _ in self._rows if place.startswith(US)})
         self._strictest = lru_cache(maxsize=4096)(self._find_strictest)
 
     def strictest(self, places: frozenset[str], subject: str, on: date) -> Row:
@@ -69,15 +71,18 @@ class LawTable:
         return max((self._at(place, subject, on) for place in sorted(places)), key=lambda row: row.rule)
 
     def _at(self, place: str, subject: str, on: date) -> Row:
-        known_state = place.startswith("US-") and place[3:] in STATES
-        candidates = list(self._in_force(place, subject, on))
-        if known_state:
-            candidates += self._in_force(US, subject, on)  # federal rows stand in every state
-            candidates.append(Row(place, subject, Rule.OPT_OUT, "no law on file", date.min))
+        """The strictest of a place's own rows and the federal ones; without any, the regime's default."""
+        if place.startswith("US-") and place[3:] in STATES:
+            own, regime = [place, US], Row(place, subject, Rule.OPT_OUT, "no law on file", date.min)
         else:
-            candidates.append(Row(place, subject, Rule.OPT_IN, "opt-in regime: place unknown or foreign", date.min))
-        # The regime's own row is a floor under silence, not above a row that is on file.
-        return max(candidates, key=lambda row: (row.rule, row.confidence != ""))
+            # A place that says no more than "here" could be any state, so the strictest of them holds too (R13, L61).
+            anywhere = place.startswith(US) or place in {UNKNOWN_PLACE, UNREADABLE_PLACE}
+            own = self._places if anywhere else [place]
+            regime = Row(place, subject, Rule.OPT_IN, "opt-in regime: place unknown or foreign", date.min)
+        rows = [row for name in own for row in self._in_force(name, subject, on)]
+        if own is self._places or not rows:
+            rows.append(regime)
+        return max(rows, key=lambda row: row.rule)
 
     def _in_force(self, place: str, subject: str, on: date) -> Iterable[Row]:
         return (row for row in self._rows.get((place, subject), ()) if row.holds(on))
@@ -92,21 +97,22 @@ def parse(tables: Iterable[Mapping[str, object]]) -> LawTable:
     for table in tables:
         entries = table.get("row", [])
         if not isinstance(entries, list):
-            msg = "a law table is a list of [[row]]"
-            raise TypeError(msg)
+            raise ValueError("a law table is a list of [[row]]")  # noqa: TRY004
         for number, entry in enumerate(entries, 1):
             rows.extend(_rows(number, entry))
     return LawTable(rows)
 
 
 def _rows(number: int, entry: Mapping[str, object]) -> Iterable[Row]:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"law row {number} is not a table")  # noqa: TRY004 - all that is wrong with a table is a ValueError
     try:
         subjects, start, until = entry["subjects"], entry["from"], entry.get("until")
         rule = Rule[str(entry["rule"]).upper()]
         place, citation = str(entry["place"]), str(entry["citation"])
     except KeyError as missing:
         raise ValueError(f"law row {number}: {missing} is missing or unknown") from None
-    valid = isinstance(subjects, list) and isinstance(start, date) and (until is None or isinstance(until, date))
+    valid = isinstance(subjects, list) and type(start) is date and (until is None or type(until) is date)
     if not valid or not citation or not PLACE.fullmatch(place):
         raise ValueError(f"law row {number} ({place}): wants subjects, a date, a citation and an ISO 3166 place")
     assert isinstance(subjects, list)

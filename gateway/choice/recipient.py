@@ -6,7 +6,7 @@ from datetime import date
 from gateway.terms import DataClass, Purpose, Role
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object a configured recipient: compared by identity
 class Recipient:
     """`contract` is a reference; empty means none, and then a third party gets nothing (L42, R28)."""
 

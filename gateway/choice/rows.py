@@ -39,9 +39,7 @@ def coordinates(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> 
     found: dict[str, object] = {}
     for name, value in data.items():
         if fields.get(name) is DataClass.PRECISE_GEO:
-            low = name.lower()
-            axis = "lat" if low in geo.LATITUDE else "lon" if low in geo.LONGITUDE else ""
-            found.setdefault(axis, value)
+            found.setdefault(geo.axis(name), value)
     return found.get("lat"), found.get("lon")
 
 
@@ -50,11 +48,13 @@ def _change(name: str, value: object, data_class: DataClass, answer: Answer) -> 
         return None
     if answer is Answer.COARSEN:
         return geo.coarsen(name, value)
-    return _hashed(value, data_class) if data_class in HASHES else value
+    if answer is Answer.HASH:  # contact data of either kind: its hash, or nothing
+        return next((found for kinds in HASHES.values() if (found := _hashed(value, kinds)) is not None), None)
+    return _hashed(value, HASHES[data_class]) if data_class in HASHES else value
 
 
-def _hashed(value: object, data_class: DataClass) -> object | None:
-    raw, digest = HASHES[data_class]
+def _hashed(value: object, kinds: tuple[str, str]) -> object | None:
+    raw, digest = kinds
     for kind in (digest, raw):
         read = identity.read(kind, value)
         if isinstance(read, identity.Identifier):

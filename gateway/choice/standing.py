@@ -43,14 +43,14 @@ class Standing:
     granted: bool = False
 
     def denies(self, purpose: Purpose) -> bool:
-        shift = SHIFT[purpose]
-        return self.own >> shift & MASK == OUT or self.travelled >> shift & MASK == OUT
+        """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""
+        return self.own_denies(purpose) or (purpose in SHIFT and state(self.travelled, purpose) == OUT)
 
     def own_denies(self, purpose: Purpose) -> bool:
-        return self.own >> SHIFT[purpose] & MASK == OUT
+        return purpose in SHIFT and state(self.own, purpose) == OUT
 
     def opted_in(self, purpose: Purpose) -> bool:
-        return self.own >> SHIFT[purpose] & MASK == IN
+        return purpose in SHIFT and state(self.own, purpose) == IN
 
     def states(self) -> dict[str, str]:
         """What a person is shown: every purpose as opted_out, opted_in or none."""

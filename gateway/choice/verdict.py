@@ -8,8 +8,9 @@ with an opinion decides; over the pairs the strictest answer wins. Pure: the sta
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
-from gateway.choice.law import UNKNOWN_PLACE, LawTable, Rule
+from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US, LawTable, Rule
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.signals.hear import Heard
@@ -24,9 +25,11 @@ SIGNAL_REASONS: Mapping[str, Reason] = {
     "malformed": Reason.MALFORMED_SIGNAL,
 }
 HASH_OF = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
-AGES = ("under_13", "13_15", "16_17", "adult")
+LOWEST = {"under_13": 0, "13_15": 13, "16_17": 16, "adult": 18}  # the youngest in each band
+AGES = tuple(LOWEST)
 
 
+NOWHERE = frozenset({UNKNOWN_PLACE, UNREADABLE_PLACE, US})  # places that say nothing of which law
 NOTHING = Heard()
 
 
@@ -100,12 +103,21 @@ def deny_all(data: Iterable[str], reason: Reason, rule: str = "", place: str = U
     return Verdict({str(name): Answer.DENY for name in data}, reason, rule, place)
 
 
+@lru_cache(maxsize=4096)
 def decide(question: Question, office: Office) -> Verdict:
-    """The answer for every class asked for, and the reason of the strictest one."""
+    """The answer for every class asked for, and the reason of the strictest one.
+
+    Remembered by its arguments: it is a pure function of them, and most questions of a day are about people without a
+    record, so they repeat (100 us a time otherwise, measured). Nobody changes a verdict in place.
+    """
     chosen: Ruling | None = None
     data: dict[str, Answer] = {}
     for data_class in question.data:
-        ruling = _strictest([_rule(question, office, purpose, data_class) for purpose in question.purposes])
+        ruling = _strictest(
+            [NO_PURPOSE]
+            if not question.purposes
+            else [_rule(question, office, purpose, data_class) for purpose in question.purposes]
+        )
         data[data_class.value] = ruling.answer
         chosen = ruling if chosen is None else _strictest([chosen, ruling])
     place = ",".join(sorted(question.places)) or UNKNOWN_PLACE
@@ -126,21 +138,27 @@ def _rule(question: Question, office: Office, purpose: Purpose, data_class: Data
     raise AssertionError("the last rule always has an opinion")  # pragma: no cover
 
 
+NO_PURPOSE = Ruling(Answer.DENY, Reason.UNKNOWN_PURPOSE, "no purpose is registered")
+
+
 def _deny(reason: Reason, rule: str, seq: int | None = None) -> Ruling:
     return Ruling(Answer.DENY, reason, rule, seq)
 
 
-def _content(_q: Question, _o: Office, _p: Purpose, data_class: DataClass) -> Ruling | None:
+def _content(question: Question, _o: Office, _p: Purpose, data_class: DataClass) -> Ruling | None:
     """Message content is never shared, with anybody but the law."""
-    if data_class is DataClass.CONTENT and _q.recipient.role is not Role.LEGAL:
+    if data_class is DataClass.CONTENT and question.recipient.role is not Role.LEGAL:
         return _deny(Reason.CONTENT, "policy 3: content is never shared")
     return None
 
 
 def _registered(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     recipient = question.recipient
-    if purpose not in recipient.purposes:
+    serves_itself = purpose in NOT_CHOOSABLE and recipient.third  # only a service provider serves
+    if purpose not in recipient.purposes or serves_itself:
         return _deny(Reason.PURPOSE_NOT_REGISTERED, f"recipients.{recipient.name}.purposes")
+    if data_class in NOT_PERSONAL and not NOT_PERSONAL.issuperset(question.data):
+        return _deny(Reason.NOT_DEIDENTIFIED, "beside anything personal nothing is deidentified")
     hashable = any(hashed in recipient.data for hashed in HASH_OF.get(data_class, ()))
     coarse = data_class is DataClass.PRECISE_GEO and DataClass.COARSE_GEO in recipient.data
     if data_class not in recipient.data and not hashable and not coarse:
@@ -161,17 +179,16 @@ def _age(question: Question, office: Office, _p: Purpose, _c: DataClass) -> Ruli
         return None
     bands = [band for band in (question.age, *(s.age_band for s in question.standings)) if band in AGES]
     youngest = min(bands, key=AGES.index, default="adult")
-    ceilings = {"under_13": 13, "13_15": 16, "16_17": 18}
-    if ceilings.get(youngest, 99) <= office.age_floor:
+    if LOWEST[youngest] < office.age_floor:  # a band that may hold somebody below the floor
         return _deny(Reason.AGE, f"policy 1: no one under {office.age_floor}")
     return None
 
 
-def _service(question: Question, _o: Office, _p: Purpose, _c: DataClass) -> Ruling | None:
+def _service(question: Question, _o: Office, purpose: Purpose, _c: DataClass) -> Ruling | None:
     """A service provider's contracted purpose and the law's demands go on after an opt-out (L41)."""
     if question.recipient.role is Role.LEGAL:
         return Ruling(Answer.ALLOW, Reason.CONTRACTED, "law, fraud and safety: always recorded")
-    if question.recipient.role is Role.SERVICE_PROVIDER and _p in NOT_CHOOSABLE:
+    if question.recipient.role is Role.SERVICE_PROVIDER and purpose in NOT_CHOOSABLE:
         return Ruling(Answer.ALLOW, Reason.CONTRACTED, "11 CCR 7026(f)(1), 7050")
     return None
 
@@ -181,23 +198,30 @@ NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Pur
 
 def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     """A recorded opt-out on any identifier that was given, its own or travelled. Limit reaches precise points."""
-    asked = [purpose]
+    asked = [*_said_no_by(purpose)]
     if data_class is DataClass.PRECISE_GEO:
         asked.append(Purpose.SENSITIVE)
+    if data_class is DataClass.CPNI:
+        asked.append(Purpose.CPNI_DISCLOSURE)
     if data_class in NOT_PERSONAL or purpose in NOT_CHOOSABLE or purpose is Purpose.TRANSFER:
         return None
     for standing in question.standings:
         for each in asked:
             if standing.denies(each):
-                return _deny(Reason.OPTED_OUT, "Cal. Civ. Code 1798.120; design decision 2", standing.seq)
+                return _deny(Reason.OPTED_OUT, "Cal. Civ. Code 1798.120(d)", standing.seq)
     return None
+
+
+def _said_no_by(purpose: Purpose) -> tuple[Purpose, ...]:
+    """Whose opt-out ends a purpose: its own, and for others' marketing any opt-out of sale (R21)."""
+    return (purpose, Purpose.SALE) if purpose is Purpose.THIRD_PARTY_MARKETING else (purpose,)
 
 
 def _in_band(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     if data_class in NOT_PERSONAL:
         return None
     for said in question.heard.said:
-        if purpose in said.purposes:
+        if not said.purposes.isdisjoint(_said_no_by(purpose)):
             reason = SIGNAL_REASONS.get(said.source, Reason.DEVICE)
             return _deny(reason, "11 CCR 7025(c)(1)" if reason is Reason.GPC else "11 CCR 7025(b)")
     return None
@@ -215,6 +239,8 @@ def _precise(question: Question, office: Office, purpose: Purpose, data_class: D
         return None
     row = office.law.strictest(question.places, DataClass.PRECISE_GEO, office.on)
     regime = office.law.strictest(question.places, purpose, office.on)
+    if regime.rule is Rule.BANNED:
+        return None  # said below
     if row.rule is not Rule.BANNED and DataClass.PRECISE_GEO in question.recipient.data:
         for grant in question.grants:
             wanted = (question.recipient.name, purpose, data_class)
@@ -223,6 +249,13 @@ def _precise(question: Question, office: Office, purpose: Purpose, data_class: D
     if regime.rule >= Rule.OPT_IN and not _opted_in(question, purpose):
         return None  # nothing of the point may go: the regime says so below
     return Ruling(Answer.COARSEN, Reason.BANNED if row.rule is Rule.BANNED else Reason.COARSENED, str(row))
+
+
+def _cpni(question: Question, _o: Office, _p: Purpose, data_class: DataClass) -> Ruling | None:
+    """Network information goes outside only by opt-in (47 CFR 64.2007(b), R27, L77)."""
+    if data_class is DataClass.CPNI and question.recipient.third and not _opted_in(question, Purpose.CPNI_DISCLOSURE):
+        return _deny(Reason.OPT_IN_REQUIRED, "47 CFR 64.2007(b)")
+    return None
 
 
 def _opted_in(question: Question, purpose: Purpose) -> bool:
@@ -236,7 +269,7 @@ def _regime(question: Question, office: Office, purpose: Purpose, data_class: Da
     if _opted_in(question, purpose):
         return _changed(question, data_class, Ruling(Answer.ALLOW, Reason.OPTED_IN, str(row)))
     if row.rule >= Rule.OPT_IN and data_class not in NOT_PERSONAL:
-        unknown = not question.places or row.place in {UNKNOWN_PLACE, "US"}
+        unknown = not question.places or not question.places.isdisjoint(NOWHERE)
         return _deny(Reason.PLACE_UNKNOWN if unknown else Reason.OPT_IN_REQUIRED, str(row))
     return _changed(question, data_class, Ruling(Answer.ALLOW, Reason.NO_CHOICE, str(row)))
 
@@ -254,5 +287,5 @@ ORDER: tuple[OneRule, ...] = (
     _service,  # what an opt-out does not reach
     _explicit,  # what the person said
     _in_band, _limited,  # what this very request says
-    _precise, _regime,  # consents, then the default of the regime
+    _precise, _cpni, _regime,  # consents, then the default of the regime
 )  # fmt: skip

@@ -11,6 +11,7 @@ import click
 import uvicorn
 
 from gateway import app as composition
+from gateway import service
 from gateway import settings as settings_of
 from gateway.cli import logs, options
 from gateway.settings import Listen, Settings, SettingsRefused
@@ -48,8 +49,8 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
     if unix:
         sockets.append(_bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
-    built = composition.build(
-        data, settings, composition.Addresses(ports), dev=dev,
+    built = service.build(
+        data, settings, service.Addresses(ports), dev=dev,
         tracker=f"http://127.0.0.1:{tracker}" if tracker else "",
     )  # fmt: skip
     app = ByPort(built, {tracker: demo.tracker()}) if tracker else built

@@ -29,12 +29,18 @@ ADDED = {
 
 
 @click.command(help="Enter a choice that came by e-mail, phone or letter: opt_out or limit.")
-@click.argument("choice", type=click.Choice([ChoiceKind.OPT_OUT, ChoiceKind.LIMIT]))
+@click.argument("choice", type=click.Choice([ChoiceKind.OPT_OUT.value, ChoiceKind.LIMIT.value]))
 @options.data
 @options.config
 @options.identifiers
-@click.option("--purpose", "purposes", multiple=True, type=click.Choice([*CHOOSABLE]), help="Default: all.")
-@click.option("--manner", type=click.Choice([*Manner]), help="How it came.")
+@click.option(
+    "--purpose",
+    "purposes",
+    multiple=True,
+    type=click.Choice([purpose.value for purpose in CHOOSABLE]),
+    help="Default: all.",
+)
+@click.option("--manner", type=click.Choice([manner.value for manner in Manner]), help="How it came.")
 @click.option("--received", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="The day it came (UTC).")
 @click.option("--place", default="", help="US-CA, DE.")
 @click.option("--tie", is_flag=True, help="Link what is listed to the account that is listed.")

@@ -69,7 +69,8 @@ class FileWatch:
 
     def prove_file(self) -> None:
         """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. The writer asks
-        before and after each commit: a connection alone would go on from the pages that it has in memory."""
+        before and after each commit: a connection alone would go on from the pages that it has in memory.
+        """
         assert self._descriptor is not None
         here, held = self._path.stat(), os.fstat(self._descriptor)
         if (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):

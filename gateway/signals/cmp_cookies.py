@@ -6,8 +6,9 @@ argument. A tool's default is kept apart from an act: a default denies in this a
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
+from gateway.signals import cookies
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose
 
 ONETRUST = "OptanonConsent"
@@ -20,7 +21,7 @@ ONETRUST_GROUPS: Mapping[str, tuple[Purpose, ...]] = {
     "4": AD_CHOICE_PURPOSES,
 }
 DO_NOT_SELL_GROUPS = frozenset({"SPD_BG", "OSSTA_BG"})
-FIELDS = 64  # keys a real cookie has: about a dozen
+MAX_FIELDS = 256  # a real cookie has about a dozen keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,23 @@ class ToolState:
 
 
 def read_onetrust(value: str, groups: Mapping[str, tuple[Purpose, ...]] = ONETRUST_GROUPS) -> ToolState | Malformed:
-    """One `OptanonConsent` value: a query string whose inner values may or may not be percent-encoded again."""
-    try:
-        fields = dict(parse_qsl(value, keep_blank_values=True, max_num_fields=FIELDS))
-    except ValueError:
-        return Malformed("cmp_cookie", "fields")
-    if "isGpcEnabled" not in fields and "groups" not in fields:
+    """One `OptanonConsent` value: a query string whose inner values may or may not be percent-encoded again.
+    Of equal keys any opt-out wins.
+    """
+    text = cookies.unquoted(value)
+    text = text if "=" in text else unquote(text)
+    pairs = [pair.partition("=") for pair in text.split("&", MAX_FIELDS)]
+    gpc = any(name == "isGpcEnabled" and content == "1" for name, _, content in pairs)
+    stated = [content for name, _, content in pairs if name == "groups"]
+    if not stated and "isGpcEnabled" not in {name for name, _, _ in pairs}:
         return Malformed("cmp_cookie", "format")
-    off = set(_groups_off(fields.get("groups", "")))
-    denied = {purpose for group in off for purpose in groups.get(group, ())}
-    gpc = fields.get("isGpcEnabled") == "1"
-    if gpc:
-        denied |= set(SIGNAL_PURPOSES)
+    off = {group for content in stated for group in _groups_off(content)}
+    denied = {purpose for group in off for purpose in groups.get(group, ())} | (set(SIGNAL_PURPOSES) if gpc else set())
     return ToolState(frozenset(denied), act=gpc or bool(off & DO_NOT_SELL_GROUPS))
 
 
 def _groups_off(text: str) -> Iterable[str]:
-    for pair in unquote(text).split(","):
+    for pair in unquote(unquote(text)).split(","):
         name, _, state = pair.strip().partition(":")
         if state.strip() == "0":
-            yield name
+            yield name.strip()

@@ -8,6 +8,7 @@ every duplicate and the raw value.
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
+BLANK = " \t"  # RFC 6265: what may stand around a pair; latin-1 has more that str.strip() would take
 MAX_BYTES = 16 * 1024  # api.md: over 16 kB only the first 16 kB is read, and counted
 
 
@@ -24,19 +25,22 @@ def parse(headers: Iterable[bytes]) -> tuple[list[tuple[str, str]], bool]:
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for part in text.split(";"):
         name, separator, value = part.partition("=")
-        name = name.strip()
+        name = name.strip(BLANK)
         if separator and name:
-            yield name, value.strip()
+            yield name, value.strip(BLANK)
+
+
+def unquoted(value: str) -> str:
+    """A value without quotes around it."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def unwrap(value: str) -> str:
     """A value without quotes around it and percent-encoding in it: tools write both."""
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = value[1:-1]
-    return unquote(value)
+    return unquote(unquoted(value))
 
 
 def without(header: bytes, name: bytes) -> bytes:
     """The header's value with every cookie of that name taken out; the rest as it stands."""
-    kept = [part for part in header.split(b";") if part.partition(b"=")[0].strip() != name]
+    kept = [part for part in header.split(b";") if part.partition(b"=")[0].strip(BLANK.encode()) != name]
     return b";".join(kept).strip()

@@ -35,7 +35,7 @@ def read(body: bytes) -> Form | Malformed:
     fields: dict[str, str] = {}
     for name, value in pairs:
         limit = MAX_BYTES if name in {"token", "confirm"} else TEXT
-        text = value.replace("\x00", "").strip()[:limit]
+        text = value.replace("\x00", "").strip()[:limit].strip()
         if name in Form.__dataclass_fields__ and text:
             fields.setdefault(name, text)
     return Form(**fields)

@@ -1,7 +1,8 @@
 """Everything that one request says, heard together.
 
 Two doors have signals: a web request (headers and cookies) and a call's `signals` member. Both end in `Heard`. Any
-opt-out wins; what cannot be read denies in this answer and is counted.
+opt-out wins. What cannot be read is counted; in a call it denies, for there it is the caller's slip; on the web it is
+as if it were not there, by the W3C text, and the other signals still count.
 """
 
 import base64

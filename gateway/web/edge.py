@@ -47,12 +47,13 @@ class Edge:
 
     def __init__(
         self, app: App, metrics: Metrics, listener: Callable[[Scope], frozenset[str]], *,
-        guard: Callable[[Scope], str] | None = None,
+        guard: Callable[[Scope], str] | None = None, logged: bool = True,
     ) -> None:  # fmt: skip
         self._app = app
         self._metrics = metrics
         self._listener = listener
         self._guard = guard
+        self._logged = logged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,9 +90,12 @@ class Edge:
         route = getattr(scope.get("route"), "path", None) or scope.get("gateway_route", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.duration.labels(method, route, str(status)).observe(seconds)
+        if not self._logged or (status < 400 and route in COUNTED_ONLY):  # noqa: PLR2004 - errors are always logged
+            return
         log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)
 
 
+COUNTED_ONLY = frozenset({"/v1/check", "/livez", "/readyz", "/metrics"})  # asked all the time; metrics count them
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

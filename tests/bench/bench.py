@@ -17,9 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from support.people import gaid, named  # noqa: E402
-from support.service import free_port, service  # noqa: E402
-from support.wire import call  # noqa: E402
+from support.people import gaid, named
+from support.service import free_port, service
+from support.wire import call
 
 SECONDS, RUNS, PEOPLE = 3, 3, 1_000_000
 BASELINE = "bare ASGI app"
@@ -79,11 +79,11 @@ def opt_outs(url: str, workers: int, number: int) -> float:
 
 def in_the_writer(data: Path) -> float:
     """Opt-outs a second with no HTTP before them: what the writer itself keeps, 256 at most a commit."""
-    from gateway import settings  # noqa: PLC0415
-    from gateway.app import now, open_house  # noqa: PLC0415
-    from gateway.ledger import records  # noqa: PLC0415
-    from gateway.ledger.records import Choice  # noqa: PLC0415
-    from gateway.terms import ALL_PURPOSES, ChoiceKind  # noqa: PLC0415
+    from gateway import settings
+    from gateway.app import now, open_house
+    from gateway.ledger import records
+    from gateway.ledger.records import Choice
+    from gateway.terms import ALL_PURPOSES, ChoiceKind
 
     with open_house(data, settings.load(None, {}), dev=True) as house:
         choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", now())
@@ -131,7 +131,7 @@ def main() -> None:
     for name, value, unit in table:
         ratio = f"{value / base:.2f}" if unit == "req/s" else ""
         print(f"{name:34}{value:>12,.0f}  {unit:10}  {ratio}")
-    bare, middle = base, dict((n, v) for n, v, _ in table)["demo page behind middleware"]
+    bare, middle = base, next(value for name, value, _ in table if name.startswith("demo page"))
     print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / bare:.0f} us a request over the bare app")
 
 

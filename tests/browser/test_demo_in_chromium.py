@@ -5,7 +5,6 @@ import time
 
 import pytest
 from playwright.sync_api import sync_playwright
-
 from support.people import phone
 from support.service import service
 from support.wire import call, check
@@ -24,7 +23,7 @@ def running(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    from conftest import missing  # noqa: PLC0415
+    from conftest import missing
 
     path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
     if path is None:

@@ -5,7 +5,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from support.people import gaid, named
 from support.service import service
 from support.wire import call, denied

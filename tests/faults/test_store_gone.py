@@ -5,7 +5,6 @@ import contextlib
 import time
 
 import pytest
-
 from support.people import gaid, named, phone
 from support.service import service
 from support.wire import call, check, post_form
@@ -48,7 +47,7 @@ def test_within_two_seconds_every_check_denies_and_no_form_is_confirmed(tmp_path
 
 def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool):
     """strace makes every read of the database fail as a dying disk does."""
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     strace = tool("strace")
     with service(tmp_path) as running:
@@ -80,7 +79,7 @@ def test_a_store_that_comes_back_is_used_again_and_has_kept_everything(tmp_path)
 
 def test_opt_outs_under_way_while_the_store_goes_are_kept_or_refused(tmp_path):
     """Each one that was acknowledged denies once the store is back."""
-    import threading  # noqa: PLC0415
+    import threading
 
     acknowledged, refused = [], []
     with service(tmp_path) as running:

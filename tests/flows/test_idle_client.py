@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-
 from support.service import service
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
 from support.service import free_port
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,6 @@ import hashlib
 import subprocess
 
 import pytest
-
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from support.service import service
 from support.wire import call, check, denied, link, opt_in

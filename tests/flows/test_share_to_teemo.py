@@ -5,11 +5,10 @@ import threading
 import time
 
 import pytest
-
 from support.people import gaid, named
 from support.receiver import Receiver
 from support.service import free_port, service
-from support.wire import call, link, opt_in
+from support.wire import call, opt_in
 
 pytestmark = pytest.mark.slow
 PEOPLE, ROWS, OUT, PRECISE = 100, 1000, range(40), range(40, 50)
@@ -30,7 +29,7 @@ def rows() -> list[dict]:
 
 
 def body() -> bytes:
-    import json  # noqa: PLC0415
+    import json
 
     return b"\n".join(json.dumps(row).encode() for row in rows())
 
@@ -47,7 +46,7 @@ def teemo(tmp_path):
 
 
 def people_decide(url: str) -> None:
-    import json  # noqa: PLC0415
+    import json
 
     lines = [json.dumps({"account": f"a{n}", "identifiers": [named("gaid", gaid(n))]}).encode() for n in range(PEOPLE)]
     status, answers = call(f"{url}/v1/links", b"\n".join(lines), kind="application/x-ndjson")
@@ -103,7 +102,7 @@ def test_a_receiver_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
         answers: list = []
         thread = threading.Thread(target=lambda: answers.append(post(running.url)))
         thread.start()
-        _until(lambda: teemo.rows())
+        _until(teemo.rows)
         teemo.kill()
         thread.join()
         summary = answers[0][1][-1]["summary"]
@@ -130,7 +129,7 @@ def test_a_gateway_killed_midway_ends_with_the_same_rows(tmp_path, teemo):
 
         thread = threading.Thread(target=run)
         thread.start()
-        _until(lambda: teemo.rows())
+        _until(teemo.rows)
         running.kill()
         thread.join()
         assert failed, "the caller must see that the answer is missing"
@@ -148,7 +147,7 @@ def test_a_receiver_that_ignores_ids_gets_duplicates(tmp_path, teemo):
         people_decide(running.url)
         thread = threading.Thread(target=lambda: post(running.url), daemon=True)
         thread.start()
-        _until(lambda: teemo.rows())
+        _until(teemo.rows)
         teemo.kill()  # after it took a chunk, before it answered
         thread.join()
         teemo.start()

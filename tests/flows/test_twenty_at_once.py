@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from support.people import email, gaid, named
 from support.service import service
 from support.wire import call, denied, post_form
@@ -55,7 +54,7 @@ def test_one_new_email_in_four_tabs(url):
 
 def test_four_tabs_of_which_one_opts_out_by_a_digest(url):
     """The case that Fides lost: a new identity from several requests at once, one of them the opt-out."""
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
     digest = hashlib.sha256(email(88).encode()).hexdigest()
 
@@ -71,7 +70,7 @@ def test_four_tabs_of_which_one_opts_out_by_a_digest(url):
 
 
 def test_a_thousand_visits_with_gpc_are_one_entry_and_without_cookies_none(url):
-    import http.client  # noqa: PLC0415
+    import http.client
 
     port = int(url.rsplit(":", 1)[1])
     connection = http.client.HTTPConnection("127.0.0.1", port)

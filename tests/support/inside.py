@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx2
 
 from gateway import settings as settings_of
-from gateway.app import Addresses, build, migrate, now
+from gateway.app import migrate, now
+from gateway.service import Addresses, build
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC
 
 EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})

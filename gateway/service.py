@@ -1,0 +1,231 @@
+"""The ASGI application: the doors of an open house, by path and address; alone, or in front of a site."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import keys
+from gateway import settings as settings_of
+from gateway.app import Clock, House, now, open_house
+from gateway.credentials import Credentials
+from gateway.ledger import schema
+from gateway.settings import Settings
+from gateway.web import demo, edge, notices, openapi, problem
+from gateway.web.check import CheckDoor
+from gateway.web.choices import Choices
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
+from gateway.web.health import Health
+from gateway.web.links import Links
+from gateway.web.metrics import Metrics
+from gateway.web.middleware import ConsentMiddleware, Options
+from gateway.web.pages import Pages, PageSettings
+from gateway.web.share import ShareDoor
+from gateway.web.visitor import Visitors
+
+DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
+OWN_PATHS = ("/privacy-choices", "/.well-known/gpc.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Which listener a local port is; in development one port is public and internal at once."""
+
+    by_port: dict[int, frozenset[str]]
+
+    def of(self, scope: Scope) -> frozenset[str]:
+        server = scope.get("server") or ("", None)
+        return self.by_port.get(server[1] or 0, frozenset({INTERNAL}))
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """An open house with what its doors share."""
+
+    house: House
+    folder: Path
+    settings: Settings
+    metrics: Metrics
+    visitors: Visitors
+
+    def public(self) -> list[Route]:
+        """What a site's visitors are served."""
+        page = PageSettings(
+            self.folder, self.settings.site.policy_url, self.settings.site.origins, self.settings.gpc.last_update
+        )
+        pages = Pages(self.house.consent, self.visitors, self.metrics, page)
+        return [
+            Route("/privacy-choices", pages.show, methods=["GET"]),
+            Route("/privacy-choices", pages.post, methods=["POST"]),
+            Route("/privacy-choices/status", pages.status),
+            Route("/privacy-choices/choices.css", pages.style),
+            Route("/privacy-choices/done/{event}", pages.done),
+            Route("/.well-known/gpc.json", pages.gpc),
+        ]
+
+    def keyed(self, *, dev: bool) -> list[Route]:
+        """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
+        consent, metrics = self.house.consent, self.metrics
+        credentials = Credentials(self.folder, dev=dev)
+        health = Health(consent, credentials, metrics, notices.shipped(), "dev" if dev else "production")
+        share = ShareDoor(
+            consent, self.house.sharing, credentials, metrics,
+            max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
+        )  # fmt: skip
+        return [
+            Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/choices", Choices(consent, credentials, metrics, dev=dev).post, methods=["POST"]),
+            Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
+            Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
+            Route("/v1/self", health.self),
+            Route("/livez", health.live),
+            Route("/readyz", health.ready),
+            Route("/metrics", health.metrics),
+            Route("/openapi.json", _described),
+        ]
+
+    def before(self, site: Any, options: Options) -> ConsentMiddleware:
+        return ConsentMiddleware(site, self.house.consent, self.visitors, self.metrics, options)
+
+    def options(self, **more: Any) -> Options:
+        """The middleware's options as configured; `more` is what only the site can say."""
+        settings = self.settings
+        configured = {"enforce": settings.site.enforce, **more}
+        return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock
+) -> AsyncIterator[Doors]:
+    with open_house(folder, settings, dev=dev, clock=clock) as house:
+        await house.consent.log(notices.shipped())
+        visitors = Visitors(
+            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
+            accept_folded_gpc=settings.gpc.accept_folded,
+        )  # fmt: skip
+        yield Doors(house, folder, settings, metrics, visitors)
+        await house.sharing.close()
+
+
+def build(
+    folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
+    clock: Clock = now,
+) -> Any:  # fmt: skip
+    """The service by itself. `tracker` is the demo's second origin (development only)."""
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        async with _opened(folder, settings, metrics, dev=dev, clock=clock) as doors:
+            routes = [*doors.keyed(dev=dev), *doors.public()]
+            if dev:
+                options = doors.options(place=lambda _: DEMO_PLACE, enforce=True)
+                behind = doors.before(demo.site(tracker), options)
+                routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
+            yield _application(routes)
+
+    return Edge(Service(running), metrics, addresses.of, guard=edge.loopback_only if dev else None)
+
+
+def in_front_of(
+    site: Any, data: str | Path, *, config: str | Path | None = None,
+    account: Callable[[Scope], str | None] | None = None, place: Callable[[Scope], str | None] | None = None,
+    clock: Clock = now,
+) -> Any:  # fmt: skip
+    """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
+    every other request is heard and handed on. `account` and `place` read the ASGI scope: who is signed in, and where
+    the visitor is known to be (`US-CA`). The folder is made beforehand by `gateway migrate`.
+    """
+    settings = settings_of.load(Path(config) if config else None, os.environ)
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        async with _opened(Path(data), settings, metrics, dev=False, clock=clock) as doors:
+            own, behind = _application(doors.public()), doors.before(site, doors.options(account=account, place=place))
+
+            async def serve(scope: Scope, receive: Any, send: Any) -> None:
+                mine = scope["type"] == "http" and scope["path"].startswith(OWN_PATHS)
+                await (own if mine else behind)(scope, receive, send)
+
+            yield serve
+
+    everywhere = frozenset({PUBLIC, INTERNAL, METRICS})  # the site may have paths of any name
+    return Edge(Service(running, site), metrics, lambda _: everywhere, logged=False)
+
+
+class Service:
+    """Speaks ASGI's lifespan: what `running` yields answers every request between start and stop. A `site` behind it
+    gets its own lifespan inside ours. (One Starlette around another would do, and cost every check about 30 us.)
+    """
+
+    def __init__(self, running: Callable[[], contextlib.AbstractAsyncContextManager[Any]], site: Any = None) -> None:
+        self._running = running
+        self._site = site
+        self._app: Any = None
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Any, send: Any) -> None:
+        started = await receive()
+        try:
+            async with self._running() as self._app:
+                if self._site is None:
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                else:
+                    await _live_behind(self._site, scope, started, receive, send)
+                    return
+        except (keys.SecretsMissing, schema.LedgerRefused) as refused:
+            await send({"type": "lifespan.startup.failed", "message": str(refused)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _live_behind(site: Any, scope: Scope, started: Any, receive: Any, send: Any) -> None:
+    """The site's own lifespan, from the message that we have taken already; a site that has none is stood in for."""
+    replayed = [started]
+    spoke = False
+
+    async def again() -> Any:
+        return replayed.pop() if replayed else await receive()
+
+    async def heard(message: Any) -> None:
+        nonlocal spoke
+        spoke = True
+        await send(message)
+
+    try:
+        await site(scope, again, heard)
+    except Exception:
+        if spoke:
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def _application(routes: list[Route]) -> Starlette:
+    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem.handle)
+    return Starlette(routes=routes, exception_handlers={**handlers, Exception: problem.handle})
+
+
+async def _described(_: Request) -> Response:
+    return Response(orjson.dumps(openapi.document()), media_type="application/json")
+
+
+async def _to_demo(_: Request) -> Response:
+    return RedirectResponse("/demo")

@@ -1,0 +1,77 @@
+"""A standing row: two bits a purpose of one's own, two for what has travelled; deny travels, allow does not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing, out_bits, state, with_state
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
+
+PURPOSES = st.sampled_from(CHOOSABLE)
+STATES = st.sampled_from([NONE, OUT, IN])
+ROWS = st.dictionaries(PURPOSES, STATES)
+
+
+def bits(states):
+    row = 0
+    for purpose, value in states.items():
+        row = with_state(row, purpose, value)
+    return row
+
+
+def test_the_bits_of_rows_already_written_never_move():
+    """The vocabulary may grow at its end only; a moved bit would read one person's refusal as another's."""
+    assert [purpose.value for purpose in CHOOSABLE[:13]] == [
+        "sale", "sharing", "targeted_ads", "profiling", "sensitive", "marketing_email", "marketing_mail",
+        "marketing_text", "marketing_call", "third_party_marketing", "cpni_marketing", "cpni_disclosure",
+        "call_location",
+    ]  # fmt: skip
+    assert [SHIFT[purpose] for purpose in CHOOSABLE] == list(range(0, 2 * len(CHOOSABLE), 2))
+
+
+@given(ROWS, PURPOSES, STATES)
+def test_setting_one_purpose_is_read_back_and_touches_no_other(states, purpose, value):
+    row = with_state(bits(states), purpose, value)
+    assert {each: state(row, each) for each in CHOOSABLE} == dict.fromkeys(CHOOSABLE, NONE) | states | {purpose: value}
+
+
+@given(st.lists(PURPOSES))
+def test_opting_out_of_some_purposes_sets_exactly_those_however_often_named(purposes):
+    row = out_bits(purposes)
+    assert {purpose for purpose in CHOOSABLE if state(row, purpose) == OUT} == set(purposes)
+    assert Standing(own=row).states() == Standing(travelled=row).states()
+
+
+@given(ROWS, ROWS, PURPOSES)
+def test_a_refusal_denies_whether_it_is_ones_own_or_travelled(own, travelled, purpose):
+    standing = Standing(own=bits(own), travelled=bits(travelled))
+    assert standing.denies(purpose) == (OUT in (own.get(purpose), travelled.get(purpose)))
+    assert standing.own_denies(purpose) == (own.get(purpose) == OUT)
+
+
+@given(ROWS, ROWS, PURPOSES)
+def test_an_opt_in_that_came_from_elsewhere_opens_nothing(own, travelled, purpose):
+    standing = Standing(own=bits(own), travelled=bits(travelled))
+    assert standing.opted_in(purpose) == (own.get(purpose) == IN)
+
+
+@pytest.mark.parametrize(
+    ("own", "travelled", "word"),
+    [
+        (NONE, NONE, "none"),
+        (OUT, NONE, "opted_out"),
+        (NONE, OUT, "opted_out"),
+        (IN, NONE, "opted_in"),
+        (IN, OUT, "opted_out"),
+    ],
+)
+def test_a_person_is_shown_what_enforcement_does(own, travelled, word):
+    purpose = Purpose.SALE
+    standing = Standing(own=with_state(0, purpose, own), travelled=with_state(0, purpose, travelled))
+    assert standing.states()["sale"] == word
+    assert standing.denies(purpose) == (word == "opted_out")
+
+
+def test_a_person_who_never_chose_has_no_refusal():
+    assert set(Standing().states().values()) == {"none"}
+    assert not any(Standing().denies(purpose) for purpose in SIGNAL_PURPOSES)

@@ -1,0 +1,66 @@
+"""The gateway in front of an ASGI site, in the site's own process."""
+
+import contextlib
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from support import inside
+
+from gateway.service import in_front_of
+
+pytestmark = pytest.mark.anyio
+
+
+def site(events: list[str]) -> Starlette:
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        events.append("started")
+        yield
+        events.append("stopped")
+
+    async def told(request):
+        return JSONResponse({name: value for name, value in request.headers.items() if name.startswith("gateway-")})
+
+    return Starlette(routes=[Route("/{path:path}", told)], lifespan=lifespan)
+
+
+async def test_a_site_lives_its_own_life_behind_the_gateway(folder):
+    events: list[str] = []
+    app = in_front_of(site(events), folder, place=lambda _: "US-CA")
+    async with inside.lifespan(app), inside.client(app) as client:
+        assert events == ["started"]
+        told = (await client.get("/v1/anything", headers={"Gateway-Consent": "forged"})).json()
+        assert told["gateway-consent"] == "sale=?1, sharing=?1, targeted_ads=?1, status=none"
+        told = (await client.get("/", headers={"Sec-GPC": "1"})).json()
+        assert told["gateway-consent"] == "sale=?0, sharing=?0, targeted_ads=?0, status=honored"
+        assert "Do Not Sell or Share" in (await client.get("/privacy-choices")).text
+        assert (await client.get("/.well-known/gpc.json")).json()["gpc"] is True
+    assert events == ["started", "stopped"]
+
+
+async def test_a_site_without_a_lifespan_is_stood_in_for(folder):
+    async def plain(scope, receive, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"plain"})
+
+    app = in_front_of(plain, folder)
+    async with inside.lifespan(app), inside.client(app) as client:
+        assert (await client.get("/")).text == "plain"
+
+
+async def test_a_visitor_whose_place_nobody_knows_is_in_the_opt_in_regime(folder):
+    app = in_front_of(site([]), folder)
+    async with inside.lifespan(app), inside.client(app) as client:
+        told = (await client.get("/")).json()
+        assert told["gateway-consent"] == "sale=?0, sharing=?0, targeted_ads=?0, status=none"
+
+
+async def test_a_folder_that_was_never_made_refuses_to_start_and_says_how_to_make_it(tmp_path):
+    app = in_front_of(site([]), tmp_path / "nothing")
+    with pytest.raises(BaseExceptionGroup) as refused:
+        async with inside.lifespan(app):
+            pass
+    assert "gateway migrate" in str(refused.value.exceptions[0])
