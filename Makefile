@@ -13,11 +13,12 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test tools
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n 2 -m "$(SKIP_SLOW)"
+	$(BIN)/pytest tests -m "slow or browser"
 
 check: $(VENV)/.test
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests -m "$(SKIP_SLOW)"
+	$(BIN)/pytest tests -n 2 -m "$(SKIP_SLOW)"
 
 .PHONY: lint
 lint: $(VENV)/.test
@@ -36,7 +37,7 @@ bench: $(VENV)/.test
 	$(BIN)/python tests/bench/bench.py
 
 soak: $(VENV)/.test tools
-	GATEWAY_SOAK=1 $(BIN)/pytest tests -m slow -s
+	SOAK=1 $(BIN)/pytest tests/machines tests/faults -s -v
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
 tools:

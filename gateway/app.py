@@ -27,6 +27,7 @@ from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
 from gateway.settings import Settings
 from gateway.sharing import Sharing
+from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault
 
 Clock = Callable[[], datetime]
@@ -54,7 +55,8 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     """
     secrets = keys.load(folder)
     watch = FileWatch(folder, len(secrets.peppers))
-    schema.open_to_write(folder).close()  # every gate, before anything is answered
+    with schema.held(folder):
+        schema.open_to_write(folder).close()  # every gate, before anything is answered
     watch.start()
     table = StandingTable(folder, watch)
 
@@ -88,6 +90,10 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
 def migrate(folder: Path) -> int:
     """Makes an installation, or brings an old one up to date. Returns the ledger's version."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = folder / schema.FILE
+    if (folder / VAULT).exists() and (not ledger.exists() or not ledger.stat().st_size):
+        # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
+        raise schema.LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
     try:
         secrets = keys.load(folder)
     except keys.SecretsMissing:
@@ -95,7 +101,8 @@ def migrate(folder: Path) -> int:
             # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
             raise
         secrets = keys.create(folder)
-    return schema.migrate(folder, len(secrets.peppers))
+    with schema.held(folder):
+        return schema.migrate(folder, len(secrets.peppers))
 
 
 def rotate_pepper(folder: Path) -> tuple[int, int]:

@@ -6,12 +6,12 @@ Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answer
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.choice.law import Rule
+from gateway.choice.law import Rule, country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all
 from gateway.ledger.records import Subject
-from gateway.mirror.lookup import Lookup, LookupRefused, Stale
+from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People
 from gateway.places import Places
 from gateway.signals import hear
@@ -36,6 +36,7 @@ class Ask:
     age: str | None = None
     signals: Mapping[str, object] = field(default_factory=dict)
     row: bool = False  # a row of a share: it needs an identifier
+    beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +93,29 @@ class Checks:
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
         heard = hear.from_call(ask.signals)
-        named = self._people.name(ask.identifiers)
+        named = self._people.name(ask.identifiers, country_of(ask.place))
         try:
-            position = self._lookup.position()
-            standings, grants = self._standings(named.keys)
+            seen = self._lookup.seen(named.keys)
+            grants = self._grants(named.keys, seen)
+            beside = self._beside(ask)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Checked({name: self._refuse(name, ask, reason) for name in ask.recipients}, None, heard)
-        known = Known(self.places.of(ask.place, ask.geo, ask.ip), heard, tuple(standings), tuple(grants), named.limited)
-        refusal = self._identifiers_refuse(ask, named, standings)
+        places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *beside)
+        known = Known(places, heard, standings, grants, named.limited)
+        refusal = self._identifiers_refuse(ask, named, seen.standings)
         verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
-        return Checked(verdicts, position, heard)
+        return Checked(verdicts, seen.position, heard)
 
-    def _standings(self, keys: Sequence[bytes]) -> tuple[list[Standing], list[Grant]]:
-        standings = self._lookup.standings(keys) if keys else []
-        granted = any(standing.granted for standing in standings)
-        return standings, self._lookup.grants(keys) if granted else []
+    def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
+        return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
+
+    def _beside(self, ask: Ask) -> tuple[Standing, ...]:
+        """Standings of identifiers that are in the data itself. They belong to whoever they belong to, so they can
+        only deny: an ad id of somebody who opted out does not leave beside another person's account.
+        """
+        keys = self._people.name(ask.beside, country_of(ask.place)).keys if ask.beside else ()
+        return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
 
     def _identifiers_refuse(
         self, ask: Ask, named: Named, standings: Sequence[Standing]
@@ -162,8 +170,7 @@ class Checks:
         places = self.places.of(place)
         shown = ",".join(sorted(places)) or "unknown"
         try:
-            self._lookup.position()
-            standings, _ = self._standings([key for subject in subjects for key in subject.keys])
+            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
         except LookupRefused:
             return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", shown)
         said = heard.denied | denied
@@ -171,12 +178,12 @@ class Checks:
         allowed: dict[Purpose, bool] = {}
         chosen = False
         for purpose in SIGNAL_PURPOSES:
-            out = purpose in said or any(standing.denies(purpose) for standing in standings)
+            out = purpose in said or any(standing.denies(purpose) for standing in seen.standings)
             chosen = chosen or out
             regime = office.law.strictest(places, purpose, office.on)
-            opted_in = any(standing.opted_in(purpose) for standing in standings)
+            opted_in = any(standing.opted_in(purpose) for standing in seen.standings)
             allowed[purpose] = not out and (opted_in or regime.rule < Rule.OPT_IN)
-        return Site(allowed, "honored" if chosen else "none", shown, tuple(standings))
+        return Site(allowed, "honored" if chosen else "none", shown, seen.standings)
 
     def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be
@@ -186,7 +193,7 @@ class Checks:
 
     def _states(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[Purpose, str]:
         try:
-            standings, _ = self._standings([key for subject in subjects for key in subject.keys])
+            standings = self._lookup.seen([key for subject in subjects for key in subject.keys]).standings
         except LookupRefused:
             return dict.fromkeys(purposes, "unknown")
         return {
@@ -205,6 +212,6 @@ class Checks:
     def position(self) -> int | None:
         """How many entries the ledger holds; None while it gives no answer that may be trusted."""
         try:
-            return self._lookup.position()
+            return self._lookup.seen(()).position
         except LookupRefused:
             return None

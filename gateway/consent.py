@@ -12,17 +12,17 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway import seals
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
-from gateway.ledger import documents, idempotency, links, records
+from gateway.ledger import documents, idempotency, links, records, travel
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.signals.hear import Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
@@ -112,47 +112,44 @@ class Consent:
 
     async def choose(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
-        token: str = "",
+        allow: Callable[[Transaction], None] | None = None,
     ) -> Chosen:  # fmt: skip
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it.
+        `allow` may still refuse, in the transaction.
         """
         request = seals.new_browser()
         written: list[Written] = []
 
         def act(tx: Transaction) -> bytes:
-            now = milliseconds(choice.at)
-            if token:
-                idempotency.use(tx, token, now)
-            if choice.kind is ChoiceKind.OPT_IN:
-                _refuse_superseded(tx, subjects, choice)
+            if allow:
+                allow(tx)
             if tie:
                 account = next((subject for subject in subjects if subject.is_account), None)
                 self._tie(tx, account, subjects, choice.at)
             written.extend(records.write(tx, subject, choice, request) for subject in subjects)
             return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
 
-        def job(tx: Transaction) -> tuple[list[list[Any]], bool]:
-            if not key:
-                return json.loads(act(tx)), False
-            answer, replayed = idempotency.once(tx, key, body, milliseconds(choice.at), lambda: act(tx))
-            return json.loads(answer), replayed
+        def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
+            if key:
+                answer, replayed = idempotency.once(tx, key, body, milliseconds(choice.at), lambda: act(tx))
+            else:
+                answer, replayed = act(tx), False
+            return answer, replayed, _last_out(tx, subjects)
 
-        events, replayed = await self._writer.commit(job)
-        return self._chosen(events, replayed, subjects, choice, tuple(written))
+        answer, replayed, out_at = await self._writer.commit(job)
+        return self._chosen(json.loads(answer), replayed, subjects, choice, out_at, tuple(written))
 
     def _chosen(
         self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
-        written: tuple[Written, ...],
+        out_at: Mapping[Purpose, int], written: tuple[Written, ...],
     ) -> Chosen:  # fmt: skip
         accepted = self.clock()
         standing = self.checks.read_back(subjects, choice.purposes)
-        silent = (accepted + SILENCE).isoformat(timespec="seconds")
-        out = choice.kind is not ChoiceKind.OPT_IN
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
             accepted, accepted + self.send_window, standing,
-            dict.fromkeys(map(str, choice.purposes), silent if out else None), written, replayed,
+            {purpose.value: _silent_until(out_at.get(purpose)) for purpose in choice.purposes}, written, replayed,
         )  # fmt: skip
 
     async def notice(self, sha256: bytes) -> Notice | None:
@@ -175,11 +172,15 @@ class Consent:
         """
         if len(choice.purposes) != 1 or not subjects:
             raise Refused("one_purpose", "opting in names exactly one purpose and at least one identifier")
+        position = self.checks.position()
+        if position is None:
+            raise StoreUnavailable("the ledger gives no answer at this moment")
         content = json.dumps(
             {
                 "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
                 "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
-                "at": milliseconds(choice.at), "place": choice.place, "source": choice.source,
+                "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
+                "position": position, "place": choice.place, "source": choice.source,
             }
         )  # fmt: skip
         token = b64(seals.seal(self.secrets.seals[-1], CONFIRM, content.encode()))
@@ -192,16 +193,26 @@ class Consent:
             asked = json.loads(seals.open_seal(self.secrets.seals, CONFIRM, box))
         except (seals.Opening, ValueError):
             raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
+        if asked["notice"] == notice.sha256.hex():
+            raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
-        if milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000:
-            raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
         subjects = [Subject(kind, value, tuple(map(bytes.fromhex, keys))) for kind, value, keys in asked["subjects"]]
         data_class = DataClass(asked["data"]) if asked["data"] else None
         choice = Choice(
             ChoiceKind.OPT_IN, (Purpose(asked["purpose"]),), asked["source"], now, asked["place"], notice,
-            recipient=asked["recipient"], data_class=data_class, details={"asked": asked["at"]},
+            recipient=asked["recipient"], data_class=data_class,
+            details={"asked": asked["at"], "asked_notice": asked["notice"]},
         )  # fmt: skip
-        return await self.choose(subjects, choice, key=key, body=body, token=token)
+
+        def allow(tx: Transaction) -> None:
+            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded."""
+            if milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000:
+                raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
+            idempotency.use(tx, token, milliseconds(now))
+            if any(records.out_since(tx, subject, choice.purposes[0], asked["position"]) for subject in subjects):
+                raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+
+        return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 
     async def link(
         self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
@@ -219,12 +230,20 @@ class Consent:
         return await self._writer.commit(job)
 
 
-def _refuse_superseded(tx: Transaction, subjects: Sequence[Subject], choice: Choice) -> None:
-    """An opt-out that came after the first act wins over the second (R4)."""
-    asked = choice.details.get("asked")
-    since = asked if isinstance(asked, int) else 0
-    if any(records.out_since(tx, subject, choice.purposes[0], since) for subject in subjects):
-        raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:
+    """When each purpose was last opted out by any of the subjects."""
+    latest: dict[Purpose, int] = {}
+    for subject in subjects:
+        for purpose, at in travel.last_out_at(tx, subject.key).items():
+            latest[purpose] = max(at, latest.get(purpose, 0))
+    return latest
+
+
+def _silent_until(out_at: int | None) -> str | None:
+    """From when the person may be asked again; None: they never opted out."""
+    if out_at is None:
+        return None
+    return (datetime.fromtimestamp(out_at / 1000, UTC) + SILENCE).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _coarse(place: str) -> str:

@@ -18,6 +18,7 @@ from gateway.keys import digest, write_durably
 
 FILE = "api_keys.json"
 SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
+EXPIRY = re.compile(r"[0-9]{1,12}")
 RELOAD = 0.5  # seconds
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -68,7 +69,7 @@ class Credentials:
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            self._keys = {DEV.id: DEV} if self._dev else {}
+            self._keys, self._stamp = {DEV.id: DEV} if self._dev else {}, None
             return
         stamp = (stat.st_mtime_ns, stat.st_ino)
         if stamp != self._stamp:
@@ -126,7 +127,10 @@ def read_account(site_keys: Iterable[bytes], text: str, now: int) -> str | None:
     body, _, signature = text.rpartition(".")
     head, _, expires = body.rpartition(".")
     version, _, account = head.partition(".")
-    if version != "v1" or not account or not expires.isascii() or not expires.isdigit() or int(expires) < now:
+    if version != "v1" or not account or not EXPIRY.fullmatch(expires) or int(expires) < now:
         return None
-    good = any(hmac.compare_digest(hmac.digest(key, body.encode(), "sha256").hex(), signature) for key in site_keys)
+    stated = signature.encode()
+    good = any(
+        hmac.compare_digest(hmac.digest(key, body.encode(), "sha256").hex().encode(), stated) for key in site_keys
+    )
     return account if good else None

@@ -29,6 +29,11 @@ class Named:
     ignored: tuple[tuple[int, str], ...] = ()
 
     @property
+    def only_limited(self) -> bool:
+        """Every one of them is withheld by its platform."""
+        return bool(self.ignored) and not self.subjects and all(word == "limited" for _, word in self.ignored)
+
+    @property
     def keys(self) -> list[bytes]:
         return [key for subject in self.subjects for key in subject.keys]
 

@@ -68,10 +68,13 @@ class Places:
     def _spoken(self, place: object) -> Iterable[str]:
         if place is None:
             return
-        for item in place[:MAX_PLACES] if isinstance(place, list) else [place]:
-            code = item.strip().upper() if isinstance(item, str) else ""
+        said = place if isinstance(place, list) else [place]
+        for item in said[:MAX_PLACES]:
+            code = item.strip().upper() if isinstance(item, str) else FOREIGN
             if code:
                 yield code if CODE.fullmatch(code) else FOREIGN
+        if len(said) > MAX_PLACES:
+            yield FOREIGN  # a stricter one may be among the rest
 
     def _geo(self, geo: object) -> set[str]:
         if not isinstance(geo, Mapping):
@@ -122,8 +125,8 @@ def boundaries(geojson: Mapping[str, object]) -> list[Boundary]:
     found = []
     features = geojson.get("features")
     for feature in features if isinstance(features, list) else []:
-        place, geometry = feature["properties"].get("place"), feature["geometry"]
-        if not isinstance(place, str) or geometry["type"] not in {"Polygon", "MultiPolygon"}:
+        place, geometry = (feature.get("properties") or {}).get("place"), feature.get("geometry") or {}
+        if not isinstance(place, str) or geometry.get("type") not in {"Polygon", "MultiPolygon"}:
             raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
         polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
         rings = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)

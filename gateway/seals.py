@@ -47,7 +47,7 @@ def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
             return AESGCM(key).decrypt(box[:NONCE], box[NONCE:], label)
         except (InvalidTag, ValueError):
             continue
-    raise Opening(label.decode())
+    raise Opening(label.hex())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +103,12 @@ def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
 def unb64(text: str) -> bytes:
     """base64url without padding. Raises `Opening` for anything else."""
     try:
-        return base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (ValueError, binascii.Error):
         raise Opening("base64url") from None
+    if _text(raw) != text:  # one text a value: what is used once must not have a second spelling
+        raise Opening("base64url")
+    return raw
 
 
 def _text(box: bytes) -> str:

@@ -59,7 +59,11 @@ class Doors:
     def public(self) -> list[Route]:
         """What a site's visitors are served."""
         page = PageSettings(
-            self.folder, self.settings.site.policy_url, self.settings.site.origins, self.settings.gpc.last_update
+            self.folder,
+            self.settings.site.policy_url,
+            self.settings.site.origins,
+            self.settings.gpc.last_update,
+            self.settings.browser.remember_gpc,
         )
         pages = Pages(self.house.consent, self.visitors, self.metrics, page)
         return [

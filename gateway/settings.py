@@ -19,6 +19,7 @@ from gateway.choice.recipient import Recipient
 from gateway.terms import DataClass, Purpose, Role
 
 PREFIX = "GATEWAY_"
+OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
 
@@ -171,8 +172,10 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
 def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> None:
     """GATEWAY_SECTION__KEY. Tables and lists are for the file: a list is written with commas."""
     for variable, text in environment.items():
-        if not variable.startswith(PREFIX) or "__" not in variable:
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
+        if "__" not in variable:
+            raise SettingsRefused(f"{variable}: an option is GATEWAY_SECTION__KEY, with two underscores")
         path = variable.removeprefix(PREFIX).lower().split("__")
         target = merged
         for part in path[:-1]:

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 
 from gateway.check import Ask, Checks
 from gateway.choice import rows as rows_of
+from gateway.choice.law import country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.verdict import Verdict
 from gateway.delivery.forward import Forwarder, Outcome
 from gateway.ledger import disclosures
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
-from gateway.ledger.writer import Transaction, Writer
+from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.terms import Answer, Reason
 
@@ -111,12 +112,15 @@ class Sharing:
         ask = Ask(
             (recipient.name,), row.identifiers, data=classes, place=row.place,
             geo={"lat": latitude, "lon": longitude}, row=True,
+            beside=rows_of.identifiers_in(row.data, recipient.fields),
         )  # fmt: skip
         verdict = self._checks.check(ask).verdicts[recipient.name]
+        if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
+            raise StoreUnavailable("no row can be decided at this moment; post them again")
         out, leaving = rows_of.shape(row.data, recipient.fields, verdict.data)
         if not out:
             return Shared(row.id, "refused", verdict.reason, verdict.data)
-        key = self._people.name(row.identifiers).subjects[0].key
+        key = self._people.name(row.identifiers, country_of(row.place)).subjects[0].key
         return _Ready(row, ask, verdict, out, Intended(row.id, key, leaving))
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> set[str]:
@@ -143,7 +147,8 @@ class Sharing:
             disclosures.mark(tx, recipient.name, records, marked)
             disclosures.mark(tx, recipient.name, stopped, "not_sent")
 
-        await self._writer.commit(job)
+        if records or stopped:
+            await self._writer.commit(job)
         for index, item in ready.items():
             row = item.out if outcome == "returned" else None
             done[index] = Shared(item.row.id, outcome, item.verdict.reason, item.verdict.data, row)

@@ -88,6 +88,13 @@ class LawTable:
         return (row for row in self._rows.get((place, subject), ()) if row.holds(on))
 
 
+def country_of(place: object) -> str:
+    """The ISO 3166-1 country of a place, or of the first of several; empty where none can be read."""
+    first = place[0] if isinstance(place, list) and place else place
+    code = first.strip().upper() if isinstance(first, str) else ""
+    return code.partition("-")[0] if PLACE.fullmatch(code) else ""
+
+
 def parse(tables: Iterable[Mapping[str, object]]) -> LawTable:
     """Tables as `tomllib` gives them: {"row": [{place, subjects, rule, from, until?, citation, confidence}]}.
 

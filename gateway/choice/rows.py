@@ -8,6 +8,14 @@ from collections.abc import Mapping
 from gateway.choice import geo, identity
 from gateway.terms import Answer, DataClass
 
+KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
+    DataClass.AD_ID: (*identity.AD_IDS, "ad_id_sha256"),
+    DataClass.DEVICE_ID: ("idfv", "appset", "imei", "serial", "udid"),
+    DataClass.EMAIL_HASH: ("email", "email_sha256", "email_sha1", "email_md5"),
+    DataClass.PHONE_HASH: ("phone", "phone_sha256"),
+    DataClass.CONTACT: ("email", "phone"),
+    DataClass.ACCOUNT: ("account",),
+}
 HASHES = {DataClass.EMAIL_HASH: ("email", "email_sha256"), DataClass.PHONE_HASH: ("phone", "phone_sha256")}
 
 
@@ -32,6 +40,15 @@ def shape(
 def classes_of(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[DataClass, ...]:
     """The data classes that a row asks to send, in a fixed order."""
     return tuple(sorted({fields[name] for name, value in data.items() if name in fields and value is not None}))
+
+
+def identifiers_in(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> list[dict[str, object]]:
+    """What the row's own data names somebody by, under every kind that it may be."""
+    return [
+        {"type": kind, "value": value}
+        for name, value in data.items()
+        for kind in KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
+    ]
 
 
 def coordinates(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[object, object]:

@@ -14,6 +14,9 @@ MASK = 3
 SHIFT: dict[Purpose, int] = {purpose: 2 * index for index, purpose in enumerate(CHOOSABLE)}
 
 
+OUT_BITS = sum(OUT << shift for shift in SHIFT.values())
+
+
 def state(bits: int, purpose: Purpose) -> int:
     """`NONE`, `OUT` or `IN` for one purpose."""
     return bits >> SHIFT[purpose] & MASK
@@ -51,6 +54,10 @@ class Standing:
 
     def opted_in(self, purpose: Purpose) -> bool:
         return purpose in SHIFT and state(self.own, purpose) == IN
+
+    def denies_only(self) -> "Standing":
+        """The same with every opt-in left out."""
+        return Standing(self.own & OUT_BITS, self.travelled, self.age_band, self.seq)
 
     def states(self) -> dict[str, str]:
         """What a person is shown: every purpose as opted_out, opted_in or none."""

@@ -104,9 +104,12 @@ def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
 def import_(csv_file: Path, data: Path, file: Path | None) -> None:
     with options.house(data, file) as house, csv_file.open(newline="", encoding="utf-8-sig") as opened:
         reader = csv.DictReader(opened)
-        if not {"type", "value"} <= set(reader.fieldnames or ()):
-            raise click.UsageError("the header has at least type,value")
-        taken, bad = asyncio.run(_import(house, enumerate(reader, 2)))
+        try:
+            if not {"type", "value"} <= set(reader.fieldnames or ()):
+                raise click.UsageError("the header has at least type,value")
+            taken, bad = asyncio.run(_import(house, enumerate(reader, 2)))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise click.UsageError(f"{csv_file} is not CSV in UTF-8: {error}; run it again once it is") from None
     click.echo(f"{taken} lines hold, {len(bad)} could not be read")
     for number, why in bad[:20]:
         click.echo(f"  line {number}: {why}", err=True)
@@ -118,7 +121,7 @@ async def _import(house: House, lines: Iterator[tuple[int, Mapping[str, str]]]) 
     taken, bad = 0, []
     waiting: list[Any] = []
     for number, line in lines:
-        named = house.consent.people.name([{"type": line["type"].strip(), "value": line["value"]}])
+        named = house.consent.people.name([{"type": (line["type"] or "").strip(), "value": line["value"]}])
         if not named.subjects:
             bad.append((number, named.ignored[0][1] if named.ignored else "empty"))
             continue

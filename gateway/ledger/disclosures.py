@@ -50,7 +50,7 @@ def intend(tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: S
     """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows."""
     assert 0 < len(rows) <= CHUNK
     now, position, secret = milliseconds(at), tx.size, os.urandom(32)
-    listed = [[row.row.hex(), row.key.hex(), *row.classes] for row in rows]
+    listed = [[row.row.hex(), *row.classes] for row in rows]  # no keys: a new pepper rewrites those
     hashed = hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256")
     classes = sorted({name for row in rows for name in row.classes})
     seq = tx.append(

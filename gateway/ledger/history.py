@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import aiosqlite
 
 from gateway import seals
 from gateway.ledger import entry, schema
+from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, Purpose
 
 PersonKey = Callable[[bytes], bytes | None]
@@ -35,8 +37,11 @@ class Event:
 @contextlib.asynccontextmanager
 async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
     uri = f"{(folder / schema.FILE).absolute().as_uri()}?mode=ro"
-    async with aiosqlite.connect(uri, uri=True, isolation_level=None) as db:
-        yield db
+    try:
+        async with aiosqlite.connect(uri, uri=True, isolation_level=None) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
 async def events(folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str]) -> list[Event]:
@@ -56,7 +61,10 @@ def _event(row: tuple[Any, ...], person_key: PersonKey, subject: tuple[str, str]
     secret = person_key(person)
     if secret is None or sealed is None:
         return Event(seq, event, _moment(at), members, {}, None)
-    content = seals.open_seal([secret], event, sealed)
+    try:
+        content = seals.open_seal([secret], event, sealed)
+    except seals.Opening:
+        return Event(seq, event, _moment(at), members, {}, proved=False)
     rs, rd, details = content[:SALT], content[SALT : 2 * SALT], content[2 * SALT :]
     proved = members.get("d") == entry.b64(entry.details_commitment(rd, details))
     proved = proved and members.get("s") == entry.b64(entry.subject_commitment(rs, *subject))

@@ -23,7 +23,7 @@ class Used(Exception):
 def once(tx: Transaction, key: str, body: bytes, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
     """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
     name, content = hashlib.sha256(key.encode()).digest(), hashlib.sha256(body).digest()
-    tx.db.execute("DELETE FROM idempotency WHERE at < ? AND id = ?", (now - DAYS * DAY, name))
+    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY,))
     row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (name,)).fetchone()
     if row is None:
         answer = act()
@@ -40,8 +40,3 @@ def use(tx: Transaction, token: str, now: int) -> None:
     name = hashlib.sha256(token.encode()).digest()
     if not tx.db.execute("INSERT INTO confirmed VALUES (?, ?) ON CONFLICT DO NOTHING", (name, now)).rowcount:
         raise Used
-
-
-def forget_old(tx: Transaction, now: int) -> None:
-    """Keys past their time; run daily by whoever writes."""
-    tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY,))

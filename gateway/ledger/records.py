@@ -66,32 +66,22 @@ def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
-def know(tx: Transaction, subject: Subject) -> None:
+def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier."""
-    for alias in subject.keys[1:]:
-        inserted = tx.db.execute("INSERT INTO name VALUES (?, ?) ON CONFLICT DO NOTHING", (alias, subject.key))
-        if not inserted.rowcount:
-            continue
-        travel.carry(tx, [subject.key], travel.own_denies(tx, alias), alias)
-        travel.carry(tx, [alias], travel.own_denies(tx, subject.key), subject.key)
-        _carry_travelled(tx, subject.key, alias)
-        travel.recompute(tx, alias)
-        travel.recompute(tx, subject.key)
-
-
-def _carry_travelled(tx: Transaction, canonical: bytes, alias: bytes) -> None:
-    rows = tx.db.execute(
-        "SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (canonical,)
-    ).fetchall()
-    for origin, purpose, seq, via in rows:
-        travel.carry(tx, [alias], [(origin, purpose, seq)], via)
+    before = travel.group(tx, subject.key)
+    tx.db.executemany(
+        "INSERT INTO name VALUES (?, ?) ON CONFLICT DO NOTHING", [(alias, subject.key) for alias in subject.keys[1:]]
+    )
+    joining = travel.group(tx, subject.key) - before
+    if joining:
+        travel.join_names(tx, joining, subject.key, now)
 
 
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
-    know(tx, subject)
-    written = _append(tx, subject, choice, request)
     now = milliseconds(choice.at)
+    know(tx, subject, now)
+    written = _append(tx, subject, choice, request)
     if choice.kind is not ChoiceKind.OPT_IN:
         travel.opt_out(tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account)
     elif choice.recipient and choice.data_class:
@@ -104,7 +94,7 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
 
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """A signal: an entry only where it changes the identifier's own choice (design decision 1)."""
-    know(tx, subject)
+    know(tx, subject, milliseconds(choice.at))
     if travel.already_out(tx, subject.key, choice.purposes):
         return None
     return write(tx, subject, choice, request)
@@ -117,7 +107,7 @@ def _grant(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
             "INSERT INTO grant_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
             (subject.key, choice.recipient, purpose, choice.data_class, seq),
         )
-    travel.recompute(tx, subject.key)
+    travel.recompute(tx, [subject.key], milliseconds(choice.at))
 
 
 def _append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
@@ -169,10 +159,13 @@ def _person(tx: Transaction, key: bytes) -> tuple[bytes, bytes]:
     return person, secret
 
 
-def out_since(tx: Transaction, subject: Subject, purpose: Purpose, since: int) -> bool:
-    """Whether this identifier itself opted out of a purpose at or after a moment: an older opt-in is superseded."""
+def out_since(tx: Transaction, subject: Subject, purpose: Purpose, position: int) -> bool:
+    """Whether the identifier was opted out of a purpose, by itself or from afar, in an entry at or after a position:
+    an opt-in that was asked for before it is superseded.
+    """
     row = tx.db.execute(
-        "SELECT 1 FROM own_choice WHERE key = ? AND purpose = ? AND state = ? AND out_at >= ?",
-        (subject.key, purpose, OUT, since),
+        "SELECT EXISTS (SELECT 1 FROM own_choice WHERE key = ?1 AND purpose = ?2 AND state = ?3 AND seq >= ?4)"
+        " OR EXISTS (SELECT 1 FROM travelled_choice WHERE key = ?1 AND purpose = ?2 AND seq >= ?4)",
+        (subject.key, purpose, OUT, position),
     ).fetchone()
-    return row is not None
+    return bool(row[0])

@@ -2,6 +2,8 @@
 command that helps; nothing is ever moved away or started empty.
 """
 
+import contextlib
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -23,6 +25,17 @@ class LedgerRefused(Exception):
     """The file must not be used as it is. The text carries what is wrong and the command that helps."""
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The writers' lock: across every commit, and every close of a writing connection (a hidden checkpoint)."""
+    descriptor = os.open(folder / f"{FILE}.writer", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def migrations() -> list[tuple[int, str]]:
     """(version, SQL) in order, from the numbered files beside this room."""
     folder = resources.files("gateway.ledger") / "sql"
@@ -41,6 +54,8 @@ def migrate(folder: Path, peppers: int) -> int:
     try:
         _settle(db, path)
         found = version(db, path)
+        if found > version_wanted():
+            raise LedgerRefused(_newer(path, found))
         for number, sql in migrations():
             if number > found:
                 _apply(db, number, sql, peppers)
@@ -140,10 +155,9 @@ def version(db: sqlite3.Connection, path: Path) -> int:
 def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
     found, wanted = version(db, path), version_wanted()
     if found > wanted:
-        raise LedgerRefused(
-            f"{path} has version {found}; this gateway knows up to {wanted}. Install the newer one: "
-            f"pip install --upgrade gateway"
-        )
+        raise LedgerRefused(_newer(path, found))
+    if found == 0:
+        raise LedgerRefused(_damaged(path, "it is empty"))
     if found < wanted:
         raise LedgerRefused(f"{path} has version {found} of {wanted}. Run: gateway migrate --data {folder}")
     try:
@@ -153,6 +167,13 @@ def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
         raise LedgerRefused(_damaged(path, error)) from error
     if head is None or head[0] != last[0]:
         raise LedgerRefused(_damaged(path, f"head says {head}, entries end at {last}"))
+
+
+def _newer(path: Path, found: int) -> str:
+    return (
+        f"{path} has version {found}; this gateway knows up to {version_wanted()}. Install the newer one: "
+        "pip install --upgrade gateway"
+    )
 
 
 def _damaged(path: Path, error: object) -> str:

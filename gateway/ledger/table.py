@@ -11,7 +11,7 @@ from gateway.choice.verdict import Grant
 from gateway.ledger import schema
 from gateway.ledger.entry import b64
 from gateway.ledger.watch import FileWatch
-from gateway.mirror.lookup import Stale, Unreadable
+from gateway.mirror.lookup import Seen, Stale, Unreadable
 from gateway.terms import DataClass, Purpose
 
 
@@ -24,14 +24,18 @@ class StandingTable:
         self._db: sqlite3.Connection | None = None
         self._generation = -1
 
-    def standings(self, keys: Sequence[bytes]) -> list[Standing]:
+    def seen(self, keys: Sequence[bytes]) -> Seen:
+        """One statement, one moment: the head and the rows. The head tells whether these keys can be found at all."""
         marks = ",".join("?" * len(keys))
-        rows = self._read(
-            f"SELECT own, travelled, age_band, seq, linked, granted FROM standing WHERE key IN ({marks})",  # noqa: S608
+        rows = self._read(  # the marks are question marks
+            "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted"  # noqa: S608
+            f" FROM head h LEFT JOIN standing s ON s.key IN ({marks})",
             keys,
         )
-        return [Standing(own, away, age, seq, bool(linked), bool(granted))
-                for own, away, age, seq, linked, granted in rows]  # fmt: skip
+        if rows[0][1] != self._watch.peppers:
+            raise Stale
+        found = tuple(_standing(*row[3:]) for row in rows if row[2] is not None)
+        return Seen(rows[0][0], found)
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         marks = ",".join("?" * len(keys))
@@ -40,9 +44,6 @@ class StandingTable:
             keys,
         )
         return [Grant(to, Purpose(purpose), DataClass(data), seq) for to, purpose, data, seq in rows]
-
-    def position(self) -> int:
-        return int(self._read("SELECT size FROM head", ())[0][0])
 
     def event(self, seq: int) -> str | None:
         rows = self._read("SELECT event FROM detail WHERE seq = ?", (seq,))
@@ -73,3 +74,7 @@ class StandingTable:
         self.close()
         self._generation = self._watch.generation
         self._db = schema.open_to_read(self._folder)
+
+
+def _standing(own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int) -> Standing:
+    return Standing(own, travelled, age_band, seq, bool(linked), bool(granted))

@@ -13,6 +13,7 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 Reach = dict[bytes, set[bytes]]  # via: keys
+Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 
 
 def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
@@ -30,12 +31,12 @@ def group(tx: Transaction, key: bytes) -> set[bytes]:
 
 
 def accounts_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
-    """The accounts that have an identifier now, or had it linked as an account itself."""
+    """The accounts that have an identifier now, by whichever of its names they were told."""
     found: set[bytes] = set()
-    for canonical in canonicals(tx, key):
+    for name in group(tx, key):
         rows = tx.db.execute(
             "SELECT account FROM link WHERE identifier = ? AND start <= ? AND (until IS NULL OR until > ?)",
-            (canonical, now, now),
+            (name, now, now),
         )
         found |= {row[0] for row in rows}
     return found
@@ -54,7 +55,7 @@ def targets_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
 
 
 def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
-    """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it."""
+    """Whom a deny on `key` reaches now, by what it goes through. The key itself is not in it."""
     own = group(tx, key)
     found: Reach = {key: own - {key}}
     for via in {key} if account else accounts_of(tx, key, now):
@@ -70,85 +71,146 @@ def opt_out(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, 
         " seq = excluded.seq, out_at = excluded.out_at",
         [(key, purpose, OUT, seq, now) for purpose in purposes],
     )
+    drop_grants(tx, [key], purposes)
     reached = reach(tx, key, now, account=account)
     for via, keys in reached.items():
         carry(tx, keys, [(key, purpose, seq) for purpose in purposes], via)
-    for each in {key}.union(*reached.values()):
-        _drop_grants(tx, each, purposes)
-        recompute(tx, each)
+    recompute(tx, {key}.union(*reached.values()), now)
 
 
 def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool) -> None:
-    """The identifier's own allow. It lifts what travelled from its own choice; an account's also lifts what came
-    through it to whatever it still has. Other identifiers' own choices stand.
+    """The identifier's own allow. It lifts what its own choice sent, along the roads that there are now; an
+    account's also lifts what came through it to whatever it has now. What came to an identifier over a link that has
+    ended is its own by now, and is lifted with it. Other identifiers' own choices stand.
     """
     tx.db.execute(
         "INSERT INTO own_choice VALUES (?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET state = excluded.state,"
         " seq = excluded.seq",  # out_at stays: it says until when nobody may ask again
         (key, purpose, IN, seq),
     )
-    lifted = tx.db.execute(
-        "DELETE FROM travelled_choice WHERE origin = ? AND purpose = ? RETURNING key", (key, purpose)
-    ).fetchall()
-    affected = {row[0] for row in lifted} | {key}
+    affected = {key}
+    for via, keys in reach(tx, key, now, account=account).items():
+        affected |= keys
+        tx.db.executemany(
+            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND origin = ? AND via = ?",
+            [(each, purpose, key, via) for each in keys],
+        )
     if account:
-        for target in targets_of(tx, key, now):
-            tx.db.execute(
-                "DELETE FROM travelled_choice WHERE key = ? AND via = ? AND purpose = ?",
-                (target, key, purpose),
-            )
-            affected.add(target)
-    for each in affected:
-        recompute(tx, each)
+        tx.db.executemany(
+            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?",
+            [(target, purpose, key) for target in targets_of(tx, key, now)],
+        )
+    else:
+        affected |= _lift_what_ended(tx, key, purpose, now)
+    recompute(tx, affected, now)
 
 
-def carry(
-    tx: Transaction, keys: Iterable[bytes], denies: Iterable[tuple[bytes, Purpose | str, int]], via: bytes
-) -> None:
-    """Travelled rows for every key and every (origin, purpose, seq). A deny never travels to its own origin."""
-    rows = [(key, purpose, origin, via, seq) for key in keys for origin, purpose, seq in denies if key != origin]
+def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
+    """Removes what came to an identifier through accounts that no longer have it."""
+    names = group(tx, key)
+    roads = names | accounts_of(tx, key, now)
+    for name in names:
+        rows = tx.db.execute("SELECT via FROM travelled_choice WHERE key = ? AND purpose = ?", (name, purpose))
+        ended = {row[0] for row in rows.fetchall()} - roads
+        tx.db.executemany(
+            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?",
+            [(name, purpose, via) for via in ended],
+        )
+    return names
+
+
+def carry(tx: Transaction, keys: Iterable[bytes], denies: Iterable[Deny], via: bytes) -> None:
+    """Travelled rows for every key and every deny. A deny never travels to its own origin. It ends the grants of
+    its purpose, so that lifting it later does not revive them.
+    """
+    keys, denies = list(keys), list(denies)
     tx.db.executemany(
         "INSERT INTO travelled_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        rows,
+        [(key, purpose, origin, via, seq) for key in keys for origin, purpose, seq in denies if key != origin],
     )
+    drop_grants(tx, keys, {purpose for _, purpose, _ in denies})
 
 
-def _drop_grants(tx: Transaction, key: bytes, purposes: Iterable[Purpose]) -> None:
-    """An opt-out ends what was granted to recipients for its purpose: a later opt-in must not revive it."""
-    for purpose in purposes:
-        tx.db.execute("DELETE FROM grant_choice WHERE key = ? AND purpose = ?", (key, purpose))
-        if purpose is Purpose.SENSITIVE:
+def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: int) -> None:
+    """For names that an account has got to know: what they chose goes to the account and all it has, what holds for
+    the account goes to them. What had travelled to them from elsewhere stays there: an account never reaches another.
+    """
+    said = [deny for key in joining for deny in own_denies(tx, key, after=_released(tx, key))]
+    others = targets_of(tx, account, now) - joining
+    carry(tx, others, said, account)
+    rows = tx.db.execute(
+        "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
+    ).fetchall()
+    holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
+    carry(tx, joining, holds, account)
+    recompute(tx, others | joining, now)
+
+
+def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
+    """Names that turned out to be names of one identifier with `key`: each one's denies hold for all of them."""
+    names = group(tx, key)
+    for origin in names:
+        carry(tx, names - {origin} if origin in joining else joining - {origin}, own_denies(tx, origin), origin)
+    for name in names:
+        rows = tx.db.execute("SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (name,))
+        for origin, purpose, seq, via in rows.fetchall():
+            if via not in names:
+                carry(tx, names - {name}, [(origin, Purpose(purpose), seq)], via)
+    for account in accounts_of(tx, key, now):
+        carry_both_ways(tx, account, joining, now)
+    recompute(tx, names, now)
+
+
+def _released(tx: Transaction, key: bytes) -> int:
+    """The entry from which on a name's choices are its present holder's (R5)."""
+    row = tx.db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
+    return row[0] if row else -1
+
+
+def drop_grants(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpose]) -> None:
+    """An opt-out ends what was granted to recipients for its purpose; a limit ends every precise-point grant."""
+    purposes = list(purposes)
+    for key in keys:
+        tx.db.executemany(
+            "DELETE FROM grant_choice WHERE key = ? AND purpose = ?", [(key, purpose) for purpose in purposes]
+        )
+        if Purpose.SENSITIVE in purposes:
             tx.db.execute("DELETE FROM grant_choice WHERE key = ? AND data_class = ?", (key, DataClass.PRECISE_GEO))
 
 
-def recompute(tx: Transaction, key: bytes) -> None:
-    """The standing row from what it comes from."""
-    own = away = 0
-    latest = None
+def recompute(tx: Transaction, keys: Iterable[bytes], now: int) -> None:
+    """The standing rows from what they come from."""
+    for key in keys:
+        _recompute(tx, key, now)
+
+
+def _recompute(tx: Transaction, key: bytes, now: int) -> None:
+    own, seqs = 0, [-1]
     for purpose, state, seq in tx.db.execute("SELECT purpose, state, seq FROM own_choice WHERE key = ?", (key,)):
         own = with_state(own, Purpose(purpose), state)
-        latest = max(seq, latest or 0)
+        seqs.append(seq)
     rows = tx.db.execute(
         "SELECT purpose, max(seq) FROM travelled_choice WHERE key = ? GROUP BY purpose", (key,)
     ).fetchall()
-    if rows:
-        away = out_bits(Purpose(purpose) for purpose, _ in rows)
-        latest = max(latest or 0, *(seq for _, seq in rows))
+    away = out_bits(Purpose(purpose) for purpose, _ in rows)
+    latest = max(*seqs, *(seq for _, seq in rows), -1)
     tx.db.execute(
-        "INSERT INTO standing (key, own, travelled, seq, linked, granted) VALUES (?1, ?2, ?3, ?4,"
-        " EXISTS (SELECT 1 FROM link WHERE identifier = ?1 AND until IS NULL)"
-        " OR EXISTS (SELECT 1 FROM link WHERE account = ?1)"
-        " OR EXISTS (SELECT 1 FROM name JOIN link ON link.identifier = name.canonical"
-        "            WHERE name.alias = ?1 AND link.until IS NULL),"
-        " EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
+        "INSERT INTO standing (key, own, travelled, seq, linked, granted)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
         " ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,"
         " linked = excluded.linked, granted = excluded.granted",
-        (key, own, away, latest),
+        (key, own, away, latest if latest >= 0 else None, _linked(tx, key, now)),
     )
 
 
-def own_denies(tx: Transaction, key: bytes, after: int = -1) -> list[tuple[bytes, Purpose, int]]:
-    """(origin, purpose, seq) of the key's own opt-outs that are later than an entry."""
+def _linked(tx: Transaction, key: bytes, now: int) -> bool:
+    """Whether some account is known for it, or it is one that has something."""
+    has = tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone()
+    return has is not None or bool(accounts_of(tx, key, now))
+
+
+def own_denies(tx: Transaction, key: bytes, after: int = -1) -> list[Deny]:
+    """The key's own opt-outs from an entry on."""
     rows = tx.db.execute(
         "SELECT purpose, seq FROM own_choice WHERE key = ? AND state = ? AND seq >= ?", (key, OUT, after)
     )

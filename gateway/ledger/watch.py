@@ -33,7 +33,7 @@ class FileWatch:
 
     def __init__(self, folder: Path, peppers: int, clock: Callable[[], float] = boot_seconds) -> None:
         self._folder = folder
-        self._peppers = peppers
+        self.peppers = peppers
         self._path = folder / schema.FILE
         self._clock = clock
         self._descriptor: int | None = None
@@ -81,8 +81,8 @@ class FileWatch:
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
         found = db.execute("SELECT peppers FROM head").fetchone()[0]
-        if found != self._peppers:
-            raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self._peppers}: restart it")
+        if found != self.peppers:
+            raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
 
     def _prove(self) -> None:
         began = self._clock()

@@ -7,19 +7,17 @@ can lose pages when two connections write or checkpoint at once (ledger.md 3.1).
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gateway.ledger import schema
-from gateway.ledger.watch import FileMoved, FileWatch
+from gateway.ledger.watch import FileWatch
 
 T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (ledger.md section 0)
@@ -70,7 +68,6 @@ class Writer:
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
-        self._lock = os.open(folder / f"{schema.FILE}.writer", os.O_RDWR | os.O_CREAT, 0o600)
         self._checkpointed = 0.0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -81,6 +78,7 @@ class Writer:
         was kept, or what the job itself raised.
         """
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # from here on nobody can take it back
         if self._closed:
             future.set_exception(StoreUnavailable("the writer is closed"))
         else:
@@ -104,7 +102,6 @@ class Writer:
             self._closed = True
             self._queue.put(None)
             self._thread.join()
-            os.close(self._lock)
 
     def _run(self) -> None:
         open_ = True
@@ -130,7 +127,7 @@ class Writer:
         try:
             with self._held():
                 outcomes = self._commit(batch)
-        except (sqlite3.Error, OSError, FileMoved, schema.LedgerRefused) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
             with self._held():
                 self._let_go()
             self._watch.failed()
@@ -207,10 +204,5 @@ class Writer:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+    def _held(self) -> contextlib.AbstractContextManager[None]:
+        return schema.held(self._folder)

@@ -5,6 +5,7 @@ or stopped is refused with `Stale`, and the verdict is then a deny.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.choice.standing import Standing
@@ -23,17 +24,22 @@ class Unreadable(LookupRefused):
     """The store cannot be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`position`: how many entries the ledger held."""
+
+    position: int
+    standings: tuple[Standing, ...]
+
+
 class Lookup(Protocol):
     """Keys are 16 bytes (gateway.keys). Each call raises `LookupRefused` rather than answer from doubt."""
 
-    def standings(self, keys: Sequence[bytes]) -> list[Standing]:
-        """The rows that exist, in no order; an unknown key has none."""
+    def seen(self, keys: Sequence[bytes]) -> Seen:
+        """The standings that exist, in no order, as of one position; an unknown key has none."""
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         """Opt-ins of these keys that name a recipient."""
-
-    def position(self) -> int:
-        """How many entries the ledger held when it was last read."""
 
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""

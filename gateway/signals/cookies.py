@@ -37,7 +37,7 @@ def unquoted(value: str) -> str:
 
 def unwrap(value: str) -> str:
     """A value without quotes around it and percent-encoding in it: tools write both."""
-    return unquote(unquoted(value))
+    return unquoted(unquote(unquoted(value)))
 
 
 def without(header: bytes, name: bytes) -> bytes:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import seals
-from gateway.choice.law import PLACE
+from gateway.choice.law import PLACE, country_of
 from gateway.consent import Chosen, Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
@@ -29,7 +29,7 @@ from gateway.terms import (
     Purpose,
     Source,
 )
-from gateway.web import auth, wire
+from gateway.web import auth, problem, wire
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 
@@ -56,6 +56,7 @@ ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
 DESK_ONLY = frozenset({"manner", "received_at"})
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
 MAX_LINES = 10_000
+MAX_IDENTIFIERS = 1000  # of one choice: one transaction
 Ignored = list[dict[str, str]]
 
 
@@ -105,8 +106,8 @@ class Choices:
                 said = self._said(wire.parse(line), key, ONLY_OUT)
                 name = f"{key.id}:{repeat}:{number}" if repeat else ""
                 answers.append((await self._take(said, name, line))[1])
-            except Problem as problem:
-                answers.append({"problem": problem.kind, "detail": problem.detail})
+            except problem.HANDLED as error:
+                answers.append(problem.line(error))
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
 
     def _said(self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = tuple(ChoiceKind)) -> Said:
@@ -133,7 +134,7 @@ class Choices:
         if said.kind is ChoiceKind.OPT_IN:
             return await self._opt_in(said, named, purposes)
         if not named.subjects:
-            if named.limited:
+            if named.only_limited:
                 return 200, self._limited(purposes, said.ignored)
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
         choice = self._choice(said, purposes, await self._notice(said))
@@ -148,7 +149,8 @@ class Choices:
             where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         self._prove(said)
-        if await self._notice(said) is None:
+        notice = await self._notice(said)
+        if notice is None:
             raise Problem("notice_required", "opting in names a notice that was logged before", "/notice")
         made = _moment(said, "made_at")
         now = self._consent.clock()
@@ -156,7 +158,7 @@ class Choices:
             raise Problem("superseded", "an opt-in is never queued: the act is older than 10 minutes", "/made_at")
         recipient, data_class = self._grant(said, purposes[0])
         choice = Choice(
-            ChoiceKind.OPT_IN, tuple(purposes), _source(said), now, _place(said),
+            ChoiceKind.OPT_IN, tuple(purposes), _source(said), now, _place(said), notice,
             recipient=recipient, data_class=data_class,
         )  # fmt: skip
         token, expires = self._consent.ask_to_confirm(named.subjects, choice)
@@ -199,7 +201,9 @@ class Choices:
             said.ignore("/identifiers", "not a list")
             items = []
         place = _place(said)
-        named = self._consent.people.name(items[:256], place.partition("-")[0])
+        named = self._consent.people.name(items[:MAX_IDENTIFIERS], country_of(place))
+        for index in range(MAX_IDENTIFIERS, len(items)):
+            said.ignore(f"/identifiers/{index}", "too many")
         for index, reason in named.ignored:
             said.ignore(f"/identifiers/{index}", reason)
         self._metrics.malformed(Malformed("choices", reason) for _, reason in named.ignored)
@@ -226,11 +230,10 @@ class Choices:
         if received is not None and received > now:
             said.ignore("/received_at", "in the future")
             received = None
-        manner = said.body.get("manner")
         details = {"made_at": said.body["made_at"]} if _moment(said, "made_at") else {}
         return Choice(
             said.kind, tuple(purposes), _source(said), now, _place(said), notice,
-            manner=Manner(manner) if desk and manner in set(Manner) else "", received=received, details=details,
+            manner=_manner(said) if desk else "", received=received, details=details,
         )  # fmt: skip
 
     def _limited(self, purposes: Sequence[Purpose], ignored: Ignored) -> dict[str, Any]:
@@ -272,6 +275,15 @@ def _source(said: Said) -> str:
         return Source(stated)
     said.ignore("/source", "unknown")
     return Source.API
+
+
+def _manner(said: Said) -> str:
+    stated = said.body.get("manner")
+    if isinstance(stated, str) and stated in set(Manner):
+        return Manner(stated)
+    if stated is not None:
+        said.ignore("/manner", "unknown")
+    return ""
 
 
 def _place(said: Said) -> str:

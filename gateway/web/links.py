@@ -7,17 +7,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.choice.law import country_of
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.links import Span
 from gateway.ledger.records import milliseconds
-from gateway.web import auth, wire
+from gateway.web import auth, problem, wire
 from gateway.web.problem import Problem
 
 KNOWN = frozenset({"account", "identifiers", "from", "until", "event", "place"})
 RELEASED = "number_released"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
 MAX_LINES = 10_000
+MAX_IDENTIFIERS = 1000
 
 
 class Links:
@@ -41,8 +43,8 @@ class Links:
         for row in rows:
             try:
                 answers.append(await self._take(wire.parse(row)))
-            except Problem as problem:
-                answers.append({"linked": 0, "problem": problem.kind, "detail": problem.detail})
+            except problem.HANDLED as error:
+                answers.append({"linked": 0, **problem.line(error)})
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
 
     async def _take(self, body: object) -> dict[str, Any]:
@@ -57,7 +59,9 @@ class Links:
         items = body.get("identifiers")
         if not isinstance(items, list) or not items:
             raise Problem("malformed", "identifiers is a list with something in it", "/identifiers")
-        named = self._consent.people.name(items[:256])
+        if len(items) > MAX_IDENTIFIERS:
+            raise Problem("too_large", f"at most {MAX_IDENTIFIERS} identifiers a line", "/identifiers")
+        named = self._consent.people.name(items, country_of(body.get("place")))
         ignored = [{"pointer": f"/identifiers/{index}", "reason": word} for index, word in named.ignored]
         others = [subject for subject in named.subjects if not subject.is_account]
         if len(others) < len(named.subjects):

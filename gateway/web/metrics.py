@@ -21,7 +21,6 @@ class Metrics:
         self.choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
-        self.unsigned = self._counter("accounts_ignored", "Gateway-Account assertions that were not ours", "where")
         self.misconfigured = self._counter(
             "checks_misconfigured", "Checks that name what is not configured", "key_name"
         )

@@ -16,10 +16,11 @@ def load(kind: str, language: str = LANGUAGE) -> Document:
 
 CHOICES = "choices"
 OPT_IN = "opt-in"
+CONFIRM = "confirm"
 
 
 def shipped() -> list[Document]:
-    return [load(CHOICES), load(OPT_IN)]
+    return [load(CHOICES), load(OPT_IN), load(CONFIRM)]
 
 
 def paragraphs(document: Document) -> list[str]:

@@ -51,6 +51,7 @@ CHOICE: dict[str, Any] = {
         "recipient": {"type": "string"},
         "data": {"type": "array", "items": _words(DataClass)},
         "confirm": {"type": "string"},
+        "signals": {"type": ["object", "null"], "description": "not read here yet: listed in `ignored`"},
     },
 }
 LINK: dict[str, Any] = {
@@ -63,6 +64,7 @@ LINK: dict[str, Any] = {
         "from": {"type": ["string", "null"], "format": "date-time"},
         "until": {"type": ["string", "null"], "format": "date-time"},
         "event": {"type": "string", "enum": ["number_released"]},
+        "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
     },
 }
 VERDICT: dict[str, Any] = {

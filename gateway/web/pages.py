@@ -4,12 +4,14 @@ No login, no script, no cookie needed, no proof (R11). Whatever was given is opt
 or the e-mail if either is there (design flow b). The confirmation shows the state read back from enforcement.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 import orjson
@@ -17,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import seals
-from gateway.choice.law import STATES
+from gateway.choice.law import STATES, UNREADABLE_PLACE
 from gateway.consent import Chosen, Consent
 from gateway.ledger import history
 from gateway.ledger.entry import b64
@@ -34,7 +36,8 @@ from gateway.web.problem import Problem
 from gateway.web.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
-COUNTRIES = (("", ""), ("US", "United States"), ("CA", "Canada"), ("ZZ", "Another country"))
+COUNTRY = re.compile("[A-Z]{2}")
+COUNTRIES = (("", ""), ("US", "United States"), ("CA", "Canada"), (UNREADABLE_PLACE, "Another country"))
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
@@ -48,6 +51,7 @@ COVERS = {
     "phone": "the phone number that you gave, wherever it is used here, and its account, app and devices",
     "email": "the e-mail address that you gave, wherever it is used here, and its account, app and devices",
 }
+LABELS = {"phone": "phone number", "email": "e-mail address"}
 NOT_SAVED = (
     "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
     " still here. Until then nothing about this browser is sold or shared."
@@ -64,6 +68,7 @@ class PageSettings:
     policy_url: str
     origins: Collection[str]
     gpc_since: date
+    remember_gpc: str = "id"
 
 
 class Pages:
@@ -96,14 +101,14 @@ class Pages:
         if not said:
             raise Problem("not_found", "no such submission")
         lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
-        unread = request.query_params.get("unread", "")
+        unread = [label for label in LABELS.values() if label in request.query_params.getlist("unread")]
         return self._page(
             "done.html",
             lines=lines,
             all_out=all(line["state"] == "Opted out" for line in lines),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
-            unread=unread if unread in {"phone number", "e-mail address"} else "",
+            unread=" and the ".join(unread),
         )
 
     def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, str]:
@@ -180,27 +185,30 @@ class Pages:
         return self._confirmed(visitor, browser, purposes, chosen, unread)
 
     def _confirmed(
-        self, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen, unread: str
+        self, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen, unread: Sequence[str]
     ) -> Response:
         url = f"/privacy-choices/done/{chosen.events[0]['event']}"
-        response = RedirectResponse(url + (f"?unread={unread.replace(' ', '+')}" if unread else ""), 303, HEADERS)
+        query = "?" + urlencode([("unread", label) for label in unread]) if unread else ""
+        response = RedirectResponse(url + query, 303, HEADERS)
         denied = visitor.denied | frozenset(purposes)
         cookie = BrowserCookie(browser, day(self._consent.clock()), denied)
         response.headers.append("set-cookie", set_cookie(self._consent.secrets.seals, cookie))
         return response
 
-    def _typed(self, said: Form) -> tuple[list[Subject], str]:
-        """Subjects of what was typed, and the name of a field that could not be read."""
+    def _typed(self, said: Form) -> tuple[list[Subject], list[str]]:
+        """Subjects of what was typed, and the names of the fields that could not be read."""
         subjects: list[Subject] = []
-        unread = ""
+        unread: list[str] = []
+        stated = said.country.upper()
+        country = stated if COUNTRY.fullmatch(stated) and stated != UNREADABLE_PLACE else ""
         for kind, value, label in (
-            ("phone", said.phone, "phone number"),
-            ("email", said.email, "e-mail address"),
+            ("phone", said.phone, LABELS["phone"]),
+            ("email", said.email, LABELS["email"]),
         ):
             if value:
-                named = self._consent.people.name([{"type": kind, "value": value}], said.country.replace("ZZ", ""))
+                named = self._consent.people.name([{"type": kind, "value": value}], country)
                 subjects += named.subjects
-                unread = unread or ("" if named.subjects else label)
+                unread += [] if named.subjects else [label]
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
         return subjects, unread
@@ -217,9 +225,11 @@ class Pages:
         return {name: "opted_out" if name in denied else word for name, word in states.items()}
 
     def _cookie(self, visitor: Visitor, purposes: frozenset[Purpose]) -> str | None:
-        if not purposes:
+        how = self._settings.remember_gpc
+        if not purposes or how == "off":
             return None
-        browser = visitor.cookie.browser if visitor.cookie else seals.new_browser()
+        fresh = seals.NO_ID if how == "flag" else seals.new_browser()
+        browser = visitor.cookie.browser if visitor.cookie else fresh
         cookie = BrowserCookie(browser, day(self._consent.clock()), visitor.denied | purposes)
         return set_cookie(self._consent.secrets.seals, cookie)
 
@@ -261,7 +271,7 @@ async def _limited_body(request: Request) -> bytes:
 
 
 def _place(said: Form) -> str:
-    state = said.state.upper()
-    if said.country in {"", "US"} and state in STATES:
+    state, country = said.state.upper(), said.country.upper()
+    if country in {"", "US"} and state in STATES:
         return f"US-{state}"
-    return said.country if said.country in {"US", "CA"} else ""
+    return country if country in {"US", "CA"} else ""

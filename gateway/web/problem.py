@@ -1,6 +1,7 @@
 """Errors become RFC 9457 problem documents here, and only here do they get status codes. A "no" is not an error."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -48,6 +49,13 @@ class Problem(Exception):
     kind: str
     detail: str
     pointer: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def line(error: Exception) -> dict[str, str]:
+    """An error as the answer to one line of NDJSON."""
+    problem = of(error)
+    return {"problem": problem.kind, "detail": problem.detail}
 
 
 def response(problem: Problem, request_id: str = "") -> Response:
@@ -59,7 +67,7 @@ def response(problem: Problem, request_id: str = "") -> Response:
         body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail}]
     if request_id:
         body["instance"] = request_id
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **problem.headers}
     if status == 503:  # noqa: PLR2004 - the one status that asks to come again
         headers["Retry-After"] = "1"
     if status == 401:  # noqa: PLR2004
@@ -82,7 +90,7 @@ def of(error: Exception) -> Problem:
             return Problem("store_unavailable", str(error))
         case HTTPException():
             kind = BY_STATUS.get(error.status_code, "malformed")
-            return Problem(kind, str(error.detail))
+            return Problem(kind, str(error.detail), headers=dict(error.headers or {}))
         case _:
             return Problem("internal", "the request could not be answered; see the log under this request id")
 

@@ -11,7 +11,7 @@ from support.wire import call, denied
 
 pytestmark = pytest.mark.slow
 OPT_OUTS = 5000
-ROUNDS = 10 if os.environ.get("GATEWAY_SOAK") else 1
+ROUNDS = 10 if os.environ.get("SOAK") else 1
 
 
 @pytest.mark.parametrize("round_", range(ROUNDS))

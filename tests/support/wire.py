@@ -64,12 +64,12 @@ def link(url: str, account: str, *identifiers: dict) -> None:
 def opt_in(url: str, identifiers: list[dict], purpose: str, **more) -> dict:
     """Both acts, with the development proof."""
     proof = {"kind": "account", "assertion": "dev"}
-    notices = call(f"{url}/v1/self")[1]["notices"]
-    notice = {"sha256": next(item["sha256"] for item in notices if item["kind"] == "opt-in")}
+    shown = {item["kind"]: item["sha256"] for item in call(f"{url}/v1/self")[1]["notices"]}
+    notice = {"sha256": shown["opt-in"]}
     body = {"identifiers": identifiers, "choice": "opt_in", "purposes": [purpose], "proof": proof, "notice": notice}
     status, asked = call(f"{url}/v1/choices", {**body, **more})
     assert status == 202, asked
-    confirm = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": notice}
+    confirm = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": {"sha256": shown["confirm"]}}
     status, done = call(f"{url}/v1/choices", confirm)
     assert status == 201, done
     return done

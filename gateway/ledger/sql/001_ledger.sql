@@ -92,6 +92,7 @@ CREATE TABLE release (identifier BLOB PRIMARY KEY, seq INTEGER NOT NULL) STRICT,
 CREATE TABLE idempotency (
   id BLOB PRIMARY KEY, body BLOB NOT NULL, answer BLOB NOT NULL, at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_at ON idempotency (at);
 CREATE TABLE confirmed (token BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 -- Documents that were shown, once by hash.

@@ -1,0 +1,239 @@
+"""Links begin, end and pass a choice on once (R2, R5)."""
+
+import os
+from datetime import UTC, datetime
+
+import pytest
+from support.people import GAID, IDFV, named, phone
+
+from gateway.ledger import links, records
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.terms import ChoiceKind, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = milliseconds(AT)
+OUT, IN, NONE = "opted_out", "opted_in", "none"
+
+
+@pytest.fixture
+def who(house):
+    return lambda kind, value: house.consent.people.name([named(kind, value)]).subjects[0]
+
+
+@pytest.fixture
+def do(house):
+    return lambda job: house.writer.submit(job).result(5)
+
+
+@pytest.fixture
+def link(do):
+    return lambda account, it, until=None, now=NOW: do(
+        lambda tx: links.link(tx, account, it, Span(NOW - 1000, until), now)
+    )
+
+
+@pytest.fixture
+def release(do):
+    return lambda it, now=NOW: do(lambda tx: links.release(tx, it, now))
+
+
+@pytest.fixture
+def says(do):
+    def say(kind, subject):
+        choice = Choice(ChoiceKind(kind), (Purpose.SALE,), "api", AT)
+        return do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+
+    return say
+
+
+@pytest.fixture
+def states(house):
+    def read(*subjects):
+        alone = [Subject(subject.kind, subject.value, (subject.key,)) for subject in subjects]
+        return [house.consent.checks.read_back([each], [Purpose.SALE])["sale"] for each in alone]
+
+    return read
+
+
+@pytest.fixture
+def a(who):
+    return who("account", "a")
+
+
+@pytest.fixture
+def b(who):
+    return who("account", "b")
+
+
+@pytest.fixture
+def number(who):
+    return who("phone", phone(1))
+
+
+@pytest.fixture
+def device(who):
+    return who("gaid", GAID)
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "live"),
+    [(0, None, True), (10, None, True), (11, None, False), (0, 10, False), (0, 11, True), (0, 9, False)],
+)
+def test_a_link_holds_from_its_start_until_just_before_its_end(start, until, live):
+    assert Span(start, until).live(10) is live
+
+
+class TestWhoIsLinkedLater:
+    def test_a_phone_given_to_an_opted_out_account_is_denied(self, a, number, link, says, states):
+        says("opt_out", a)
+        link(a, number)
+        assert states(number) == [OUT]
+
+    def test_an_opted_out_phone_tells_the_account_and_all_it_has(self, a, number, device, link, says, states):
+        link(a, device)
+        says("opt_out", number)
+        assert states(a, device) == [NONE, NONE]
+        link(a, number)
+        assert states(a, device, number) == [OUT, OUT, OUT]
+
+    def test_a_device_hears_what_the_accounts_phone_said_before(self, a, number, device, link, says, states):
+        link(a, number)
+        says("opt_out", number)
+        link(a, device)
+        assert states(device) == [OUT]
+
+    def test_a_link_that_has_ended_already_carries_nothing(self, a, number, link, says, states):
+        says("opt_out", a)
+        link(a, number, until=NOW - 1)
+        assert states(number) == [NONE]
+
+    def test_an_opt_in_is_not_passed_on(self, a, number, link, says, states):
+        says("opt_in", a)
+        link(a, number)
+        assert states(a, number) == [IN, NONE]
+
+
+class TestTheNightlyImport:
+    def test_naming_a_link_again_changes_nothing(self, a, number, link):
+        assert link(a, number) is True
+        assert link(a, number) is False
+
+    def test_a_choice_that_was_lifted_is_not_sent_again(self, a, number, device, link, says, states):
+        link(a, number)
+        link(a, device)
+        says("opt_out", number)
+        says("opt_in", a)
+        for each in (number, device, number):
+            link(a, each)
+        assert states(a, number, device) == [IN, OUT, NONE]
+
+    def test_an_end_that_is_announced_is_kept_without_passing_anything_on(self, a, number, link, says, states):
+        link(a, number)
+        says("opt_out", number)
+        says("opt_in", a)
+        assert link(a, number, until=NOW + 50) is True
+        assert states(a) == [IN]
+        says("opt_out", a)
+        assert states(number) == [OUT]
+
+
+class TestAnEndedLink:
+    def test_nothing_new_crosses_it_in_either_direction(self, a, number, device, link, says, states):
+        link(a, number)
+        link(a, device)
+        link(a, number, until=NOW)
+        says("opt_out", number)
+        assert states(a, device) == [NONE, NONE]
+        says("opt_in", number)
+        says("opt_out", a)
+        assert states(number, device) == [IN, OUT]
+
+    def test_what_crossed_before_its_end_stays_on_both_sides(self, a, number, device, link, says, states):
+        link(a, number)
+        link(a, device)
+        says("opt_out", number)
+        link(a, number, until=NOW)
+        assert states(a, number, device) == [OUT, OUT, OUT]
+
+    def test_it_may_begin_again(self, a, number, link, says, states):
+        link(a, number)
+        link(a, number, until=NOW)
+        says("opt_out", number)
+        link(a, number)
+        assert states(a) == [OUT]
+
+    def test_a_phone_whose_only_link_ended_is_unlinked(self, house, a, number, link):
+        lookup = house.consent.checks._lookup
+        link(a, number)
+        assert lookup.seen([number.key]).standings[0].linked
+        link(a, number, until=NOW)
+        assert not lookup.seen([number.key]).standings[0].linked
+
+
+class TestANumberThatIsGivenToSomebodyElse:
+    def test_the_new_holder_inherits_nothing_and_the_old_one_keeps_theirs(
+        self, a, b, number, device, who, link, release, says, states
+    ):
+        new = who("idfv", IDFV)
+        link(a, number)
+        link(a, device)
+        link(b, new)
+        says("opt_out", number)
+        release(number)
+        link(b, number)
+        assert states(b, new) == [NONE, NONE]
+        assert states(a, device) == [OUT, OUT]
+        assert states(number) == [OUT]
+
+    def test_the_old_holders_account_choice_does_not_reach_the_new_holder(
+        self, a, b, number, link, release, says, states
+    ):
+        link(a, number)
+        says("opt_out", a)
+        release(number)
+        link(b, number)
+        assert states(a, b) == [OUT, NONE]
+
+    def test_what_the_old_holder_says_later_does_not_reach_the_number(self, a, number, link, release, says, states):
+        link(a, number)
+        release(number)
+        says("opt_out", a)
+        assert states(a, number) == [OUT, NONE]
+
+    def test_what_the_new_holder_says_does_not_reach_the_old_one(
+        self, a, b, number, device, link, release, says, states
+    ):
+        link(a, number)
+        link(a, device)
+        release(number)
+        link(b, number)
+        says("opt_out", number)
+        says("opt_out", b)
+        assert states(a, device) == [NONE, NONE]
+        assert states(b, number) == [OUT, OUT]
+
+    def test_the_new_holders_own_choice_on_it_does_reach_their_account(self, a, b, number, link, release, says, states):
+        link(a, number)
+        says("opt_out", number)
+        release(number)
+        link(b, number)
+        assert states(b) == [NONE]
+        says("opt_out", number)
+        assert states(b) == [OUT]
+
+    def test_a_choice_right_after_the_release_belongs_to_whoever_gets_it(self, b, number, link, release, says, states):
+        release(number)
+        says("opt_out", number)
+        link(b, number)
+        assert states(b) == [OUT]
+
+    def test_every_account_loses_it_at_once(self, house, a, b, number, link, release):
+        link(a, number)
+        link(b, number)
+        release(number)
+        assert not house.consent.checks._lookup.seen([number.key]).standings[0].linked
+
+    def test_a_number_nobody_had_may_be_released(self, number, release, states):
+        release(number)
+        assert states(number) == [NONE]

@@ -1,0 +1,158 @@
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from datetime import UTC, datetime
+
+import pytest
+from support import inside
+from support.people import GAID, email, named, phone
+
+from gateway import keys
+from gateway.app import open_house, rotate_pepper
+from gateway.check import Ask
+from gateway.ledger import history, links, records, rotate, schema
+from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.watch import FileMoved
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import ChoiceKind, DataClass, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = milliseconds(AT)
+PEOPLE = [("account", "a"), ("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("gaid", GAID.replace("d", "e")),
+          ("phone", phone(9)), ("account", "b")]  # fmt: skip
+
+
+@contextlib.contextmanager
+def opened(folder):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        yield house
+
+
+def who(house, kind, value):
+    return house.consent.people.name([named(kind, value)]).subjects[0]
+
+
+def says(house, subject, kind=ChoiceKind.OPT_OUT, **more):
+    choice = Choice(kind, (Purpose.SALE,), "api", AT, **more)
+    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(5)
+
+
+@pytest.fixture
+def peopled(folder):
+    """A phone opted out, its account and e-mail with it, one device that granted a point, one number given back."""
+    with opened(folder) as house:
+        account, number, mail, device, other, old, _ = (who(house, *name) for name in PEOPLE)
+        for each in (number, mail, device, old):
+            house.writer.submit(lambda tx, each=each: links.link(tx, account, each, links.Span(0), NOW)).result(5)
+        house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(5)
+        says(house, number)
+        says(house, other, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
+    return folder
+
+
+def answers(folder):
+    """Every check, with the reason and the event behind it."""
+    with opened(folder) as house:
+        found = []
+        for kind, value in PEOPLE:
+            verdict = house.consent.check(Ask(("teemo",), [named(kind, value)], place="US-NY")).verdicts["teemo"]
+            found.append((kind, value, verdict.reason, verdict.data, verdict.seq))
+        return found
+
+
+def test_every_check_answers_as_before_and_nobody_who_never_comes_back_is_lost(peopled):
+    before = answers(peopled)
+    assert {reason for _, _, reason, _, _ in before} >= {"opted_out"}
+    for count in (2, 3):
+        standings, peppers = rotate_pepper(peopled)
+        assert peppers == count
+        assert standings > len(PEOPLE)
+        assert answers(peopled) == before
+
+
+def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled):
+    rotate_pepper(peopled)
+    with opened(peopled) as house:
+        account, number = who(house, "account", "a"), who(house, "phone", phone(1))
+        read = house.consent.checks.read_back
+        says(house, number, ChoiceKind.OPT_IN)
+        assert read([account], [Purpose.SALE]) == {"sale": "none"}
+        says(house, who(house, "gaid", GAID))
+        assert read([account], [Purpose.SALE]) == {"sale": "opted_out"}
+        house.writer.submit(
+            lambda tx: links.link(tx, who(house, "account", "b"), number, links.Span(0), NOW + 1)
+        ).result(5)
+        assert read([who(house, "account", "b")], [Purpose.SALE]) == {"sale": "none"}
+
+
+def test_history_is_found_and_proved_under_the_new_pepper(peopled):
+    rotate_pepper(peopled)
+    with opened(peopled) as house:
+        subject = who(house, "phone", phone(1))
+        sql = "SELECT person FROM detail"
+        people = house.writer.submit(lambda tx: {p: tx.persons.key(p) for (p,) in tx.db.execute(sql)}).result(5)
+        [event] = asyncio.run(history.events(peopled, subject.key, people.get, ("phone", phone(1))))
+    assert event.proved
+
+
+def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
+    old = keys.load(peopled)
+    with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
+        before = {(table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
+                  for table, column in rotate.KEY_COLUMNS}  # fmt: skip
+    rotate_pepper(peopled)
+    [fresh] = keys.load(peopled).peppers[len(old.peppers) :]
+    with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
+        for (table, column), was in before.items():
+            now = {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
+            assert now == {keys.wrap(key, [fresh]) for key in was}, (table, column)
+
+
+def test_every_column_that_holds_a_key_is_wrapped(folder):
+    named_so = {"key", "origin", "via", "account", "identifier", "alias", "canonical"}
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        columns = {(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")}
+    wanted = {(table, column) for table, column in columns if column in named_so} - {("disclosure_batch", "key")}
+    assert wanted == set(rotate.KEY_COLUMNS)
+
+
+def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopled):
+    with opened(peopled) as house:
+        rotate_pepper(peopled)
+        deadline = time.monotonic() + 3
+        ask = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY")
+        while house.consent.check(ask).verdicts["advertisers"].reason != "stale" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        verdict = house.consent.check(ask).verdicts["advertisers"]
+        assert (verdict.reason, verdict.allowed, verdict.partly) == ("stale", False, False)
+        with pytest.raises(StoreUnavailable):
+            says(house, who(house, "gaid", GAID))
+
+
+def test_a_rotation_that_was_cut_off_is_finished_by_running_it_again(peopled):
+    before = answers(peopled)
+    keys.add_pepper(peopled)
+    with pytest.raises(FileMoved, match="restart it"), opened(peopled):
+        raise AssertionError("it must not open with keys that find nobody")
+    assert rotate_pepper(peopled)[1] == 2
+    assert len(keys.load(peopled).peppers) == 2
+    assert answers(peopled) == before
+
+
+def test_a_rotation_that_fails_changes_no_row(peopled, monkeypatch):
+    before = answers(peopled)
+
+    def fails(tx, wrap, peppers):
+        rotate_rows(tx, wrap, peppers)
+        raise LookupError("power cut")
+
+    rotate_rows = rotate.rewrap
+    monkeypatch.setattr(rotate, "rewrap", fails)
+    with pytest.raises(LookupError):
+        rotate_pepper(peopled)
+    monkeypatch.setattr(rotate, "rewrap", rotate_rows)
+    assert rotate_pepper(peopled)[1] == 2
+    assert answers(peopled) == before

@@ -1,0 +1,147 @@
+import contextlib
+import sqlite3
+
+import pytest
+
+from gateway import app, keys
+from gateway.ledger import schema
+from gateway.ledger.schema import LedgerRefused
+
+
+@pytest.fixture
+def file(folder):
+    return folder / schema.FILE
+
+
+def raw(file):
+    return contextlib.closing(sqlite3.connect(file, isolation_level=None))
+
+
+def test_a_fresh_installation_has_an_empty_ledger_of_the_newest_version(folder, file):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        assert schema.version(db, file) == schema.version_wanted()
+        size, ledger, peppers = db.execute("SELECT size, ledger, peppers FROM head").fetchone()
+    assert (size, len(ledger), peppers) == (0, 16, 1)
+
+
+def test_migrating_again_changes_nothing(folder, file):
+    def all_of_it():
+        with raw(file) as db:
+            return list(db.iterdump())
+
+    before = all_of_it()
+    assert app.migrate(folder) == schema.version_wanted()
+    assert all_of_it() == before
+
+
+def test_a_later_migration_is_applied_once_and_keeps_what_is_there(folder, monkeypatch):
+    with raw(folder / schema.FILE) as db:
+        ledger = db.execute("SELECT ledger FROM head").fetchone()
+    steps = [*schema.migrations(), (2, "CREATE TABLE second (x);\nINSERT INTO second VALUES (1);\n")]
+    monkeypatch.setattr(schema, "migrations", lambda: steps)
+    assert schema.migrate(folder, 1) == 2
+    assert schema.migrate(folder, 1) == 2
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        assert db.execute("SELECT count(*) FROM second").fetchone() == (1,)
+        assert db.execute("SELECT ledger FROM head").fetchone() == ledger
+
+
+def test_a_migration_that_fails_half_way_leaves_the_version_before_it(folder, file, monkeypatch):
+    first = schema.migrations()
+    broken = [*first, (2, "CREATE TABLE half (x);\nINSERT INTO nowhere VALUES (1);\n")]
+    monkeypatch.setattr(schema, "migrations", lambda: broken)
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        schema.migrate(folder, 1)
+    monkeypatch.setattr(schema, "migrations", lambda: first)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        assert schema.version(db, file) == 1
+        assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+
+
+def test_a_trigger_with_semicolons_is_one_statement():
+    trigger = "CREATE TRIGGER t BEFORE DELETE ON x BEGIN\n SELECT 1;\n SELECT 2;\nEND;\n"
+    assert list(schema.statements(f"CREATE TABLE x (y);\n{trigger}")) == ["CREATE TABLE x (y);\n", trigger]
+
+
+@pytest.mark.parametrize("open_", [schema.open_to_read, schema.open_to_write])
+class TestWhatTheOperatorIsTold:
+    def test_where_there_is_no_ledger_the_command_that_makes_one(self, tmp_path, open_):
+        with pytest.raises(LedgerRefused, match=f"is not there.*gateway migrate --data {tmp_path}"):
+            open_(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_newer_ledger_wants_a_newer_gateway(self, folder, file, open_):
+        with raw(file) as db:
+            db.execute("PRAGMA user_version = 99")
+        with pytest.raises(LedgerRefused, match=r"version 99.*pip install --upgrade gateway"):
+            open_(folder)
+
+    def test_a_ledger_without_a_version_is_damaged_and_no_migration_empties_it(self, folder, file, open_):
+        with raw(file) as db:
+            db.execute("PRAGMA user_version = 0")
+        with pytest.raises(LedgerRefused, match=r"is damaged .it is empty.*put back the last backup"):
+            open_(folder)
+
+    def test_a_file_whose_header_was_overwritten_is_damaged_and_left_alone(self, folder, file, open_):
+        with file.open("r+b") as out:
+            out.write(b"not a database, not at all")
+        before = file.read_bytes()
+        with pytest.raises(LedgerRefused, match=r"is damaged.*integrity_check.*last backup"):
+            open_(folder)
+        assert file.read_bytes() == before
+
+    def test_a_ledger_that_lost_its_last_entry_is_damaged(self, folder, file, open_):
+        with raw(file) as db:
+            db.execute("UPDATE head SET size = 1")
+        with pytest.raises(LedgerRefused, match=r"is damaged \(head says \(1,\), entries end at \(0,\)\)"):
+            open_(folder)
+
+    def test_a_ledger_without_a_head_is_damaged(self, folder, file, open_):
+        with raw(file) as db:
+            db.execute("DELETE FROM head")
+        with pytest.raises(LedgerRefused, match="is damaged"):
+            open_(folder)
+
+
+def test_migrating_a_damaged_file_refuses_too(folder, file):
+    file.write_bytes(b"x" * 8192)
+    with pytest.raises(LedgerRefused, match="is damaged"):
+        app.migrate(folder)
+    assert file.read_bytes() == b"x" * 8192
+
+
+def test_new_secrets_are_never_made_beside_an_old_ledger(folder):
+    (folder / keys.SECRETS).unlink()
+    with pytest.raises(keys.SecretsMissing):
+        app.migrate(folder)
+    assert not (folder / keys.SECRETS).exists()
+
+
+def test_every_setting_that_durability_rests_on_reads_back(folder):
+    with contextlib.closing(schema.open_to_write(folder)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        read = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in schema.SETTINGS}
+    assert read == schema.SETTINGS
+    assert (read["synchronous"], read["wal_autocheckpoint"], read["secure_delete"]) == (2, 0, 1)
+
+
+def test_a_build_that_ignores_a_setting_is_not_trusted(folder, monkeypatch):
+    monkeypatch.setitem(schema.SETTINGS, "synchronous", 7)
+    with pytest.raises(LedgerRefused, match="PRAGMA synchronous reads back as"):
+        schema.open_to_write(folder)
+
+
+def test_a_reader_cannot_write(folder):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        assert db.execute("PRAGMA mmap_size").fetchone()[0] == 0
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("UPDATE head SET size = 5")
+
+
+@pytest.mark.parametrize("sql", ["UPDATE entry SET body = x'00'", "DELETE FROM entry", "DELETE FROM entry WHERE seq=0"])
+def test_nobody_edits_or_removes_an_entry_even_with_plain_sql(folder, file, sql):
+    with raw(file) as db:
+        db.execute("INSERT INTO entry VALUES (0, x'7b7d')")
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            db.execute(sql)
+        assert db.execute("SELECT * FROM entry").fetchall() == [(0, b"{}")]

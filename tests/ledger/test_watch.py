@@ -1,0 +1,138 @@
+import contextlib
+import os
+
+import pytest
+
+from gateway.ledger import schema, watch
+from gateway.ledger.watch import TERM, FileMoved, FileWatch
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(watch, "PERIOD", 0.01)
+    return Clock()
+
+
+@pytest.fixture
+def watching(folder, clock):
+    made = FileWatch(folder, 1, clock)
+    made.start()
+    yield made
+    made.stop()
+
+
+def soon(condition):
+    """Whether it becomes true within the watch's next rounds."""
+    import time
+
+    for _ in range(300):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_answers_are_fresh_from_the_first_proof(watching):
+    assert watching.fresh()
+    assert (watching.generation, watching.healthy) == (1, True)
+
+
+def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
+    made = FileWatch(folder, 1, clock)
+    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
+    made._prove()
+    clock.now += TERM - 0.001
+    assert made.fresh()
+    clock.now += 0.002
+    assert not made.fresh()
+    made.stop()
+
+
+def test_the_term_counts_from_before_the_proof_not_from_its_end(folder, clock):
+    def ticking():
+        clock.now += 0.4
+        return clock.now
+
+    made = FileWatch(folder, 1, ticking)
+    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
+    made._prove()
+    assert made.fresh_until == pytest.approx(1000.4 + TERM)
+    made.stop()
+
+
+def test_proofs_follow_each_other_while_the_file_is_there(watching, clock):
+    clock.now += 100
+    assert soon(watching.fresh)
+    assert watching.generation == 1
+
+
+def test_a_renamed_file_makes_every_answer_stale_and_its_return_makes_readers_open_it_anew(folder, watching):
+    file = folder / schema.FILE
+    file.rename(folder / "away")
+    assert soon(lambda: not watching.fresh())
+    with pytest.raises(OSError, match="No such file"):
+        watching.prove_file()
+    (folder / "away").rename(file)
+    assert soon(watching.fresh)
+    assert watching.generation == 2
+
+
+def test_another_file_under_the_same_name_is_not_the_ledger(folder, watching):
+    file = folder / schema.FILE
+    file.rename(folder / "away")
+    file.write_bytes((folder / "away").read_bytes())
+    assert soon(lambda: not watching.fresh())
+    with pytest.raises(FileMoved):
+        watching.prove_file()
+
+
+def test_an_overwritten_header_makes_every_answer_stale(folder, watching):
+    file = folder / schema.FILE
+    with file.open("r+b") as out:
+        good = out.read(16)
+        out.seek(0)
+        out.write(b"\0" * 16)
+    assert soon(lambda: not watching.fresh())
+    with file.open("r+b") as out:
+        out.write(good)
+    assert soon(watching.fresh)
+    assert watching.generation == 2
+
+
+def test_keys_under_other_peppers_find_nobody_so_nothing_is_fresh(folder, watching):
+    with contextlib.closing(schema.open_to_write(folder)) as db:
+        db.execute("UPDATE head SET peppers = 2")
+        assert soon(lambda: not watching.fresh())
+        with pytest.raises(FileMoved, match="wrapped by 2 peppers, this process has 1: restart it"):
+            watching.prove_peppers(db)
+
+
+def test_a_process_with_the_wrong_pepper_count_does_not_start(folder, clock):
+    made = FileWatch(folder, 2, clock)
+    with pytest.raises(FileMoved, match="restart it"):
+        made.start()
+    assert not made.fresh()
+    made.stop()
+
+
+def test_a_missing_ledger_does_not_start(tmp_path, clock):
+    with pytest.raises(FileNotFoundError):
+        FileWatch(tmp_path, 1, clock).start()
+
+
+def test_after_a_failed_commit_nothing_is_fresh_until_the_next_proof(folder, clock):
+    made = FileWatch(folder, 1, clock)
+    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
+    made._prove()
+    made.failed()
+    assert not made.fresh()
+    made._prove()
+    assert (made.fresh(), made.generation) == (True, 2)
+    made.stop()

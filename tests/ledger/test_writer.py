@@ -1,0 +1,250 @@
+import asyncio
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from gateway import keys
+from gateway.ledger import schema
+from gateway.ledger.watch import FileWatch
+from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.vault.persons import Vault
+
+
+@contextlib.contextmanager
+def writing(folder, count=1):
+    """Writers of one folder in this process, which share its watch."""
+    secrets = keys.load(folder)
+    watch = FileWatch(folder, len(secrets.peppers))
+    watch.start()
+    made = [Writer(folder, lambda: Vault(folder, secrets.wraps), watch) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for writer in made:
+            writer.close()
+        watch.stop()
+
+
+@pytest.fixture
+def writer(folder):
+    with writing(folder) as [one]:
+        yield one
+
+
+def bodies(folder):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        return [body for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+
+
+def appends(body):
+    return lambda tx: tx.append(body)
+
+
+def in_one_batch(writer, *jobs):
+    """Jobs that wait together behind one that is held up, so that they become one batch."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold(tx):
+        held.set()
+        go.wait(5)
+
+    first = writer.submit(hold)
+    assert held.wait(5)
+    futures = [writer.submit(job) for job in jobs]
+    go.set()
+    first.result(5)
+    return futures
+
+
+def fails(tx):
+    tx.append(b"never seen")
+    raise LookupError("this one alone")
+
+
+def test_an_entry_is_on_disk_before_its_number_is_told(folder, writer):
+    assert writer.submit(appends(b"one")).result(5) == 0
+    assert bodies(folder) == [b"one"]
+
+
+def test_a_job_that_raises_is_refused_alone_and_the_others_are_kept(folder, writer):
+    one, bad, two = in_one_batch(writer, appends(b"one"), fails, appends(b"two"))
+    assert (one.result(5), two.result(5)) == (0, 1)
+    with pytest.raises(LookupError, match="this one alone"):
+        bad.result(5)
+    assert bodies(folder) == [b"one", b"two"]
+
+
+def test_an_error_of_the_database_refuses_the_whole_batch_and_keeps_none_of_it(folder, writer):
+    def breaks(tx):
+        tx.db.execute("INSERT INTO nowhere VALUES (1)")
+
+    futures = in_one_batch(writer, appends(b"one"), breaks, appends(b"two"))
+    for future in futures:
+        with pytest.raises(StoreUnavailable, match="nothing was kept: OperationalError"):
+            future.result(5)
+    assert bodies(folder) == []
+    assert writer.submit(appends(b"later")).result(5) == 0
+
+
+def test_nobody_is_answered_before_the_commit(folder, writer):
+    seen = []
+
+    def job(tx):
+        seen.append(bodies(folder))
+        return tx.append(b"one")
+
+    future = writer.submit(job)
+    future.add_done_callback(lambda _: seen.append(bodies(folder)))
+    future.result(5)
+    for _ in range(100):
+        if len(seen) == 2:
+            break
+        time.sleep(0.01)
+    assert seen == [[], [b"one"]]
+
+
+def test_what_one_job_wrote_the_next_of_its_batch_reads(writer):
+    one, two = in_one_batch(writer, appends(b"one"), lambda tx: (tx.size, tx.append(b"two")))
+    assert (one.result(5), two.result(5)) == (0, (1, 1))
+
+
+@pytest.mark.anyio
+async def test_a_person_who_hangs_up_is_opted_out_all_the_same(folder, writer):
+    held, go = threading.Event(), threading.Event()
+
+    def slow(tx):
+        held.set()
+        go.wait(5)
+        return tx.append(b"one")
+
+    waiting = asyncio.create_task(writer.commit(slow))
+    await asyncio.to_thread(held.wait, 5)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go.set()
+    assert await writer.commit(appends(b"two")) == 1
+    assert await asyncio.to_thread(bodies, folder) == [b"one", b"two"]
+
+
+@pytest.mark.anyio
+async def test_whoever_waits_too_long_is_told_to_ask_again(writer, monkeypatch):
+    monkeypatch.setattr("gateway.ledger.writer.WRITE_SECONDS", 0.05)
+    go = threading.Event()
+    with pytest.raises(StoreUnavailable, match="same Idempotency-Key"):
+        await writer.commit(lambda tx: go.wait(5))
+    go.set()
+
+
+def test_nothing_is_acknowledged_into_a_file_that_was_renamed_and_all_is_well_when_it_is_back(folder, writer):
+    file, away = folder / schema.FILE, folder / "away"
+    assert writer.submit(appends(b"one")).result(5) == 0
+    file.rename(away)
+    with pytest.raises(StoreUnavailable):
+        writer.submit(appends(b"lost")).result(5)
+    away.rename(file)
+    assert writer.submit(appends(b"two")).result(5) == 1
+    assert bodies(folder) == [b"one", b"two"]
+
+
+def test_another_file_under_the_same_name_takes_no_entry(folder, writer):
+    writer.submit(appends(b"one")).result(5)
+    (folder / schema.FILE).rename(folder / "away")
+    for more in ("-wal", "-shm"):
+        (folder / f"{schema.FILE}{more}").rename(folder / f"away{more}")
+    schema.migrate(folder, 1)
+    with pytest.raises(StoreUnavailable, match="FileMoved"):
+        writer.submit(appends(b"lost")).result(5)
+    assert bodies(folder) == []
+
+
+def test_a_file_that_moves_while_a_batch_is_written_is_not_acknowledged(folder, writer):
+    file, away = folder / schema.FILE, folder / "away"
+
+    def moves(tx):
+        file.rename(away)
+        return tx.append(b"one")
+
+    with pytest.raises(StoreUnavailable):
+        writer.submit(moves).result(5)
+    away.rename(file)
+    assert writer.submit(lambda tx: tx.size).result(5) in {0, 1}
+
+
+def test_a_writer_with_other_peppers_than_the_rows_keeps_nothing(folder, writer):
+    writer.submit(lambda tx: tx.db.execute("UPDATE head SET peppers = 2")).result(5)
+    with pytest.raises(StoreUnavailable, match="nothing was kept"):
+        writer.submit(appends(b"one")).result(5)
+    assert bodies(folder) == []
+
+
+def test_a_closed_writer_finishes_what_waits_and_takes_nothing_more(folder):
+    with writing(folder) as [writer]:
+        futures = [writer.submit(appends(b"%d" % number)) for number in range(50)]
+        writer.close()
+        assert [future.result(0) for future in futures] == list(range(50))
+        with pytest.raises(StoreUnavailable, match="closed"):
+            writer.submit(appends(b"late")).result(0)
+    assert len(bodies(folder)) == 50
+
+
+def test_two_writers_of_one_folder_interleave_and_lose_nobody(folder):
+    with writing(folder, 2) as both:
+        futures = [both[number % 2].submit(appends(b"%d" % number)) for number in range(200)]
+        numbers = [future.result(10) for future in futures]
+    assert sorted(numbers) == list(range(200))
+    assert sorted(map(int, bodies(folder))) == list(range(200))
+    assert [bodies(folder)[seq] for seq in numbers] == [b"%d" % number for number in range(200)]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from gateway import keys
+from gateway.ledger.watch import FileWatch
+from gateway.ledger.writer import Writer
+from gateway.vault.persons import Vault
+folder, name = Path(sys.argv[1]), sys.argv[2].encode()
+secrets = keys.load(folder)
+watch = FileWatch(folder, 1)
+watch.start()
+writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(60):
+    writer.submit(lambda tx: tx.append(b"%s%d" % (name, number))).result(10)
+writer.close()
+watch.stop()
+"""
+
+
+def test_two_processes_on_one_folder_interleave_and_every_number_is_used_once(folder):
+    started = [
+        subprocess.Popen([sys.executable, "-c", OTHER, folder, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for name in "ab"
+    ]
+    for process in started:
+        assert process.stdout.readline() == b"ready\n"
+    for process in started:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=20) and process.returncode for process in started] == [0, 0]
+    kept = bodies(folder)  # gap-free: the gate of open_to_read compares the head with the last number
+    assert sorted(kept) == sorted(b"%c%d" % (name, number) for name in b"ab" for number in range(60))
+    for name in b"ab":
+        mine = [body for body in kept if body[0] == name]
+        assert mine == [b"%c%d" % (name, number) for number in range(60)]
+
+
+def test_the_checkpoint_empties_the_log_file_into_the_ledger(folder):
+    with writing(folder) as [writer]:
+        writer.submit(appends(b"one")).result(5)
+    wal = folder / f"{schema.FILE}-wal"
+    assert not wal.exists() or wal.stat().st_size == 0
+    with contextlib.closing(sqlite3.connect(f"{(folder / schema.FILE).as_uri()}?immutable=1", uri=True)) as db:
+        assert db.execute("SELECT size FROM head").fetchone() == (1,)

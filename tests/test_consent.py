@@ -1,0 +1,340 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+from support import inside
+from support.people import GAID, email, named, phone
+
+from gateway.app import open_house
+from gateway.check import Ask
+from gateway.consent import CONFIRM_SECONDS, Refused
+from gateway.ledger.documents import Document
+from gateway.ledger.idempotency import Mismatch, Used
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.writer import StoreUnavailable
+from gateway.seals import new_browser
+from gateway.signals.hear import Said
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
+
+pytestmark = pytest.mark.anyio
+SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n")
+GPC = Said(Source.GPC, frozenset(SIGNAL_PURPOSES), remember=True)
+
+
+class Clock:
+    now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def later(self, **delta):
+        self.now += timedelta(**delta)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def house(folder, clock):
+    with open_house(folder, inside.settings(), dev=True, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def consent(house):
+    return house.consent
+
+
+@pytest.fixture
+def who(consent):
+    return lambda kind, value: consent.people.name([named(kind, value)]).subjects[0]
+
+
+@pytest.fixture
+def mail(who):
+    return who("email", email(1))
+
+
+@pytest.fixture
+def said(clock):
+    return lambda kind="opt_out", purposes=(Purpose.SALE,), **more: Choice(
+        ChoiceKind(kind), tuple(purposes), Source.FORM, clock(), **more
+    )
+
+
+def state(consent, subject, purpose=Purpose.SALE):
+    return consent.checks.read_back([subject], [purpose])[purpose]
+
+
+async def bodies(house):
+    rows = await house.writer.commit(lambda tx: tx.db.execute("SELECT body FROM entry ORDER BY seq").fetchall())
+    return [json.loads(body) for (body,) in rows]
+
+
+class TestARequest:
+    async def test_is_written_every_time_with_an_event_of_its_own(self, house, consent, mail, said):
+        chosen = [await consent.choose([mail], said()) for _ in range(3)]
+        assert len({each.events[0]["event"] for each in chosen}) == 3
+        assert [each.events[0]["seq"] for each in chosen] == [0, 1, 2]
+        assert [body["e"] for body in await bodies(house)] == ["opt_out"] * 3
+        assert not any(each.replayed for each in chosen)
+
+    async def test_of_two_identifiers_is_two_entries_of_one_moment(self, house, consent, mail, who, said):
+        chosen = await consent.choose([mail, who("phone", phone(1))], said())
+        assert [event["seq"] for event in chosen.events] == [0, 1]
+        assert [event["event"] for event in chosen.events] == [body["i"] for body in await bodies(house)]
+
+    async def test_denies_the_moment_it_is_answered(self, consent, mail, said):
+        chosen = await consent.choose([mail], said(purposes=ALL_PURPOSES))
+        assert chosen.standing == {purpose.value: "opted_out" for purpose in ALL_PURPOSES}
+        verdict = consent.check(Ask(("teemo",), [named("email", email(1))], place="US-NY")).verdicts["teemo"]
+        assert (verdict.reason, verdict.allowed, verdict.partly) == ("opted_out", False, False)
+
+    async def test_is_in_effect_one_send_window_after_it_was_accepted(self, consent, clock, mail, said):
+        chosen = await consent.choose([mail], said())
+        assert chosen.accepted_at == clock.now
+        assert chosen.effective_at - chosen.accepted_at == timedelta(milliseconds=250)
+
+    async def test_is_not_followed_by_a_question_for_twelve_months(self, consent, mail, said):
+        chosen = await consent.choose([mail], said())
+        assert chosen.may_ask_from == {"sale": "2027-11-24T12:00:00Z"}
+
+    async def test_links_nothing_that_was_only_named_together(self, consent, who, mail, said):
+        number = who("phone", phone(1))
+        await consent.choose([mail, number], said())
+        await consent.choose([number], said(purposes=[Purpose.PROFILING]))
+        assert state(consent, mail, Purpose.PROFILING) == "none"
+
+    async def test_of_the_desk_ties_what_was_listed_to_the_account(self, consent, who, mail, said):
+        account = who("account", "a")
+        await consent.choose([mail, account], said(), tie=True)
+        await consent.choose([mail], said(purposes=[Purpose.PROFILING]))
+        assert state(consent, account, Purpose.PROFILING) == "opted_out"
+
+    async def test_sent_again_with_its_key_is_one_and_answers_the_same(self, house, consent, mail, said):
+        first = await consent.choose([mail], said(), key="k", body=b"{}")
+        again = await consent.choose([mail], said(), key="k", body=b"{}")
+        assert (first.replayed, again.replayed) == (False, True)
+        assert again.events == first.events
+        assert again.written == ()
+        assert len(await bodies(house)) == 1
+
+    async def test_sent_twenty_times_at_once_with_one_key_is_one(self, house, consent, mail, said):
+        answers = []
+
+        async def send():
+            answers.append(await consent.choose([mail], said(), key="k", body=b"{}"))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(send)
+        assert len(await bodies(house)) == 1
+        assert sorted(answer.replayed for answer in answers) == [False] + [True] * 19
+
+    async def test_with_a_used_key_and_another_body_is_refused(self, house, consent, mail, said):
+        await consent.choose([mail], said(), key="k", body=b"{}")
+        with pytest.raises(Mismatch):
+            await consent.choose([mail], said(), key="k", body=b"{ }")
+        assert len(await bodies(house)) == 1
+
+    async def test_replayed_after_the_person_came_back_shows_what_holds_now_and_changes_nothing(
+        self, consent, clock, mail, said
+    ):
+        await consent.choose([mail], said(), key="k", body=b"{}")
+        clock.later(seconds=1)
+        token, _ = consent.ask_to_confirm([mail], said("opt_in"))
+        await consent.confirm(token, SHOWN.notice)
+        again = await consent.choose([mail], said(), key="k", body=b"{}")
+        assert again.standing == {"sale": "opted_in"}
+
+    async def test_is_refused_and_never_confirmed_while_the_ledger_is_away(self, folder, consent, mail, said):
+        (folder / "ledger.sqlite3").rename(folder / "away")
+        with pytest.raises(StoreUnavailable):
+            await consent.choose([mail], said())
+        assert state(consent, mail) == "unknown"
+        (folder / "away").rename(folder / "ledger.sqlite3")
+
+
+class TestASignal:
+    async def test_is_written_once_in_a_thousand_visits(self, house, consent, who):
+        browser = consent.people.browser(new_browser().hex())
+        assert await consent.observe([browser], GPC) == 1
+        assert sum([await consent.observe([browser], GPC) for _ in range(50)]) == 0
+        [body] = await bodies(house)
+        assert (body["src"], body["p"]) == ("gpc", ["sale", "sharing", "targeted_ads"])
+
+    async def test_never_says_more_than_a_signal_may(self, house, consent, mail):
+        await consent.observe([mail], Said(Source.GPC, frozenset(Purpose), remember=True))
+        assert (await bodies(house))[0]["p"] == ["sale", "sharing", "targeted_ads"]
+        assert state(consent, mail, Purpose.PROFILING) == "none"
+
+    async def test_of_a_signed_in_person_reaches_everything_their_account_has(self, consent, who):
+        account, number = who("account", "a"), who("phone", phone(1))
+        browser = consent.people.browser(new_browser().hex())
+        await consent.link(account, [number], Span(0))
+        assert await consent.observe([browser, account], GPC, account=account) == 2
+        assert state(consent, number) == "opted_out"
+        other = consent.people.browser(new_browser().hex())
+        await consent.tie(account, [other])
+        assert state(consent, other) == "opted_out"
+
+    @pytest.mark.parametrize(
+        ("place", "kept"), [("US-CA", "US-CA"), ("US-CA,US-NY", None), ("unknown", None), ("", None)]
+    )
+    async def test_keeps_a_place_only_where_it_is_one(self, house, consent, mail, place, kept):
+        await consent.observe([mail], GPC, place=place)
+        assert (await bodies(house))[0].get("j") == kept
+
+
+class TestComingBack:
+    @pytest.fixture
+    def ask(self, consent, mail, said):
+        return lambda subjects=None, **more: consent.ask_to_confirm(subjects or [mail], said("opt_in", **more))[0]
+
+    async def test_takes_two_acts_and_the_first_alone_changes_nothing(self, house, consent, mail, said, ask):
+        await consent.choose([mail], said())
+        token = ask()
+        assert state(consent, mail) == "opted_out"
+        assert len(await bodies(house)) == 1
+        assert email(1) not in token
+
+    async def test_the_second_act_opens_that_one_purpose(self, house, consent, clock, mail, said, ask):
+        await consent.choose([mail], said(purposes=[Purpose.SALE, Purpose.SHARING]))
+        clock.later(seconds=1)
+        chosen = await consent.confirm(ask(), SHOWN.notice)
+        assert chosen.standing == {"sale": "opted_in"}
+        assert chosen.may_ask_from == {"sale": "2027-11-24T12:00:00Z"}  # nor does coming back shorten the silence
+        assert state(consent, mail, Purpose.SHARING) == "opted_out"
+        body = (await bodies(house))[-1]
+        assert (body["e"], body["p"], body["nv"]) == ("opt_in", ["sale"], "1")
+
+    async def test_a_confirm_token_works_once(self, house, consent, ask):
+        token = ask()
+        await consent.confirm(token, SHOWN.notice)
+        with pytest.raises(Used):
+            await consent.confirm(token, SHOWN.notice)
+        assert len(await bodies(house)) == 1
+
+    async def test_the_same_confirmation_sent_again_with_its_key_is_a_replay(self, consent, ask):
+        token = ask()
+        first = await consent.confirm(token, SHOWN.notice, key="k", body=b"{}")
+        again = await consent.confirm(token, SHOWN.notice, key="k", body=b"{}")
+        assert (again.replayed, again.events) == (True, first.events)
+
+    async def test_a_confirm_token_ends_after_its_time(self, consent, clock, mail, said, ask):
+        token, until = consent.ask_to_confirm([mail], said("opt_in"))
+        assert until == clock.now + timedelta(seconds=CONFIRM_SECONDS)
+        late = ask()
+        clock.later(seconds=CONFIRM_SECONDS)
+        await consent.confirm(token, SHOWN.notice)
+        clock.later(milliseconds=1)
+        with pytest.raises(Refused, match="15 minutes") as refused:
+            await consent.confirm(late, SHOWN.notice)
+        assert refused.value.kind == "confirm_expired"
+
+    @pytest.mark.parametrize("spoil", ["", "x", "é", "A" * 200])
+    async def test_what_is_no_token_of_ours_confirms_nothing(self, consent, spoil):
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(spoil, SHOWN.notice)
+        assert refused.value.kind == "confirm_unknown"
+
+    async def test_a_changed_token_confirms_nothing(self, house, consent, ask):
+        token = ask()
+        for at in (0, 15, 30, len(token) // 2):
+            changed = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
+            with pytest.raises(Refused):
+                await consent.confirm(changed, SHOWN.notice)
+        assert await bodies(house) == []
+
+    async def test_a_token_opens_only_whom_and_what_it_was_made_for(self, consent, who, mail, ask):
+        other = who("phone", phone(1))
+        await consent.confirm(ask(), SHOWN.notice)
+        assert [state(consent, mail), state(consent, other)] == ["opted_in", "none"]
+        assert state(consent, mail, Purpose.SHARING) == "none"
+
+    async def test_a_grant_for_one_recipient_stays_with_it(self, consent, who, ask):
+        device = who("gaid", GAID)
+        await consent.confirm(ask([device], recipient="teemo", data_class=DataClass.PRECISE_GEO), SHOWN.notice)
+        assert state(consent, device) == "none"
+        asked = Ask(("teemo",), [named("gaid", GAID)], data=("precise_geo",), place="US-NY")
+        assert consent.check(asked).verdicts["teemo"].data == {"precise_geo": "allow"}
+
+    async def test_an_opt_out_between_the_two_acts_wins(self, house, consent, clock, mail, said, ask):
+        token = ask()
+        clock.later(seconds=5)
+        await consent.choose([mail], said())
+        clock.later(seconds=5)
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(token, SHOWN.notice)
+        assert refused.value.kind == "superseded"
+        assert state(consent, mail) == "opted_out"
+        assert len(await bodies(house)) == 1
+
+    async def test_an_opt_out_in_the_very_same_moment_wins_too(self, consent, mail, said, ask):
+        token = ask()
+        await consent.choose([mail], said())
+        with pytest.raises(Refused, match="came later"):
+            await consent.confirm(token, SHOWN.notice)
+
+    async def test_an_opt_out_of_another_purpose_between_does_not_stand_in_the_way(
+        self, consent, clock, mail, said, ask
+    ):
+        token = ask()
+        clock.later(seconds=5)
+        await consent.choose([mail], said(purposes=[Purpose.PROFILING]))
+        chosen = await consent.confirm(token, SHOWN.notice)
+        assert (chosen.standing, chosen.may_ask_from) == ({"sale": "opted_in"}, {"sale": None})
+
+    async def test_a_superseded_token_may_not_be_tried_again_later(self, consent, clock, mail, said, ask):
+        token = ask()
+        await consent.choose([mail], said())
+        for _ in range(2):
+            clock.later(minutes=1)
+            with pytest.raises(Refused):
+                await consent.confirm(token, SHOWN.notice)
+
+    @pytest.mark.parametrize("purposes", [(), (Purpose.SALE, Purpose.SHARING), ALL_PURPOSES])
+    async def test_more_or_less_than_one_purpose_is_refused(self, ask, purposes):
+        with pytest.raises(Refused) as refused:
+            ask(purposes=purposes)
+        assert refused.value.kind == "one_purpose"
+
+    async def test_nobody_named_is_refused(self, consent, said):
+        with pytest.raises(Refused):
+            consent.ask_to_confirm([], said("opt_in"))
+
+    async def test_on_one_identifier_never_opens_another_that_still_says_no(self, consent, clock, who, mail, said, ask):
+        account = who("account", "a")
+        await consent.link(account, [mail], Span(0))
+        await consent.choose([account], said())
+        clock.later(seconds=1)
+        chosen = await consent.confirm(ask(), SHOWN.notice)
+        assert chosen.standing == {"sale": "opted_out"}
+
+
+class TestLinks:
+    async def test_say_how_many_changed_and_repeating_them_changes_none(self, consent, who, mail):
+        account, number = who("account", "a"), who("phone", phone(1))
+        assert await consent.link(account, [mail, number], Span(0)) == 2
+        assert await consent.link(account, [mail, number], Span(0)) == 0
+
+    async def test_a_released_number_is_let_go(self, consent, clock, who, said):
+        account, number = who("account", "a"), who("phone", phone(1))
+        await consent.link(account, [number], Span(milliseconds(clock())))
+        clock.later(seconds=1)
+        assert await consent.link(account, [number], Span(0), released=True) == 1
+        await consent.choose([account], said())
+        assert state(consent, number) == "none"
+
+
+class TestNotices:
+    async def test_what_was_shown_is_logged_once_and_found_by_its_hash(self, house, consent):
+        assert await consent.notice(SHOWN.sha256) is None
+        for _ in range(3):
+            await consent.log([SHOWN])
+        assert await consent.notice(SHOWN.sha256) == SHOWN.notice
+        assert len(await bodies(house)) == 1

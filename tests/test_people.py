@@ -1,0 +1,108 @@
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+from support.people import GAID, ZERO, email, named, phone
+
+from gateway import seals
+from gateway.keys import Secrets
+from gateway.people import People
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SECRETS = Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a")))
+PEOPLE = People(SECRETS, lambda: AT, declared=("loyalty",))
+NOW = int(AT.timestamp())
+
+
+def test_a_person_is_known_by_a_key_and_not_by_the_spelling_of_their_address():
+    spelled = [email(1), email(1).upper(), f"  {email(1)} "]
+    keys = {PEOPLE.name([named("email", each)]).subjects[0].keys for each in spelled}
+    assert len(keys) == 1
+
+
+def test_a_raw_value_brings_the_keys_of_its_digests():
+    [subject] = PEOPLE.name([named("email", email(1))]).subjects
+    for algorithm, size in (("sha256", 32), ("sha1", 20), ("md5", 16)):
+        hashed = hashlib.new(algorithm, email(1).encode(), usedforsecurity=False).hexdigest()
+        assert len(hashed) == 2 * size
+        [digest] = PEOPLE.name([named(f"email_{algorithm}", hashed)]).subjects
+        assert digest.key in subject.keys
+        assert len(digest.keys) == 1
+    assert len(subject.keys) == 3
+    assert PEOPLE.name([named("email", email(1))]).keys == list(subject.keys)
+
+
+def test_a_national_number_is_read_in_the_country_that_was_said():
+    [american] = PEOPLE.name([named("phone", "(415) 555-0101")]).subjects
+    assert american.value == phone(1)
+    [british] = PEOPLE.name([named("phone", "020 7946 0958")], "GB").subjects
+    assert british.value == "+442079460958"
+    [same] = PEOPLE.name([named("phone", phone(1))], "GB").subjects
+    assert same.key == american.key
+
+
+def test_one_identifier_named_twice_is_one():
+    found = PEOPLE.name([named("gaid", GAID), named("gaid", GAID.upper()), named("phone", phone(1))])
+    assert [subject.kind for subject in found.subjects] == ["gaid", "phone"]
+
+
+def test_one_bad_identifier_of_three_costs_the_others_nothing():
+    found = PEOPLE.name([named("email", "nonsense"), named("phone", phone(1)), named("gaid", ZERO)])
+    assert [subject.kind for subject in found.subjects] == ["phone"]
+    assert found.ignored == ((0, "malformed"), (2, "limited"))
+    assert (found.malformed, found.limited, found.undeclared) == (True, True, False)
+
+
+@pytest.mark.parametrize("item", [
+    None, 5, "x", [], {}, {"type": "email"}, {"value": "x"}, {"type": 5, "value": "x"}, {"type": "email", "value": []},
+    {"type": "cookie", "value": "x"}, {"type": "browser", "value": None}, {"type": "browser", "value": GAID},
+])  # fmt: skip
+def test_what_cannot_be_read_is_told_and_never_raised(item):
+    found = PEOPLE.name([item])
+    assert (found.subjects, found.malformed) == ((), True)
+    assert found.limited
+
+
+def test_nobody_named_is_not_the_same_as_nobody_usable():
+    assert not PEOPLE.name([]).limited
+    assert PEOPLE.name([named("gaid", ZERO)]).limited
+
+
+def test_kinds_of_the_operators_own_are_those_that_the_configuration_declares():
+    assert PEOPLE.name([named("id:loyalty", "4711")]).subjects[0].kind == "id:loyalty"
+    for kind in ("id:other", "nonsense"):
+        found = PEOPLE.name([named(kind, "4711")])
+        assert (found.subjects, found.undeclared) == ((), True)
+
+
+def test_a_browser_is_named_by_its_sealed_token_or_cookie_and_never_by_its_bare_id():
+    browser = seals.new_browser()
+    expected = PEOPLE.browser(browser.hex()).key
+    cookie = seals.seal_cookie(SECRETS.seals, seals.BrowserCookie(browser, 1, frozenset()))
+    for said in (seals.seal_browser(SECRETS.seals, browser, NOW), cookie):
+        [subject] = PEOPLE.name([named("browser", said)]).subjects
+        assert subject.key == expected
+    assert PEOPLE.name([named("browser", browser.hex())]).malformed
+
+
+def test_a_browser_token_of_yesterday_or_of_another_installation_names_nobody():
+    browser = seals.new_browser()
+    assert PEOPLE.name([named("browser", seals.seal_browser(SECRETS.seals, browser, NOW - 1))]).malformed
+    assert PEOPLE.name([named("browser", seals.seal_browser([b"x" * 32], browser, NOW))]).malformed
+
+
+def test_a_signed_in_account_is_the_same_as_a_named_one():
+    assert PEOPLE.account("a1").key == PEOPLE.name([named("account", "a1")]).subjects[0].key
+    assert PEOPLE.account("a1").is_account
+    assert not PEOPLE.browser("ab").is_account
+    assert PEOPLE.account("a1").key != PEOPLE.account("A1").key
+
+
+def test_the_same_text_as_another_kind_is_somebody_else():
+    kinds = ("account", "imei", "serial", "udid")
+    assert len({PEOPLE.name([named(kind, "4711")]).subjects[0].key for kind in kinds}) == len(kinds)
+
+
+def test_a_cookie_is_told_apart_by_the_name_of_its_site():
+    one, two = ({"type": "cookie", "value": "v", "source": source} for source in ("uid", "sid"))
+    assert PEOPLE.name([one]).keys != PEOPLE.name([two]).keys

@@ -1,0 +1,193 @@
+import re
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+from support.inside import settings
+
+from gateway import settings as settings_of
+from gateway.settings import SettingsRefused, is_loopback, load
+from gateway.terms import DataClass, Purpose, Role
+
+CONFIG = Path(__file__).parent.parent / "config.toml"
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_the_shipped_settings_are_the_repositorys_config_file_and_load():
+    assert settings_of.shipped() == CONFIG.read_text()
+    assert load(None, {}) == settings()
+
+
+def test_every_option_says_what_it_is_in_a_comment():
+    """On its line, or in a comment that its section begins with."""
+    section, explained, silent = "", False, []
+    for line in CONFIG.read_text().partition("[recipients.")[0].splitlines():
+        if line.startswith("["):
+            section, explained = line, False
+        elif section and line.startswith("#"):
+            explained = True
+        elif re.match(r"\w+ = ", line) and not explained and " # " not in line:
+            silent.append((section, line))
+    assert section
+    assert silent == []
+
+
+def test_every_option_of_a_recipient_is_explained_above_them_or_where_it_first_matters():
+    head, _, tables = CONFIG.read_text().partition("[recipients.")
+    above = head.strip().rpartition("\n\n")[2]
+    lines = [line for line in tables.splitlines() if re.match(r"\w+ = ", line)]
+    keys = {line.partition(" =")[0] for line in lines}
+    remarked = {line.partition(" =")[0] for line in lines if " # " in line}
+    told = {key for key in keys if re.search(rf"\b{key}\b", above)} | remarked
+    assert keys - told <= {"purposes"}  # a list of purposes says itself
+    assert {"role", "contract", "mode", "endpoint", "hosts", "fields"} <= told
+
+
+def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_way_round():
+    shipped = tomllib.loads(CONFIG.read_text())
+    known = {section: getattr(settings(), section).__struct_fields__ for section in shipped if section != "recipients"}
+    assert {section: tuple(shipped[section]) for section in known} == known
+    assert set(shipped) == set(settings().__struct_fields__)
+
+
+def test_without_a_contract_nothing_is_configured_to_go():
+    assert all(item.contract == "" for item in settings().recipients.values())
+    assert not any(recipient.contracted(date(2026, 11, 24)) for recipient in settings().registry().values())
+    assert all(recipient.contracted(date(2026, 11, 24)) for recipient in settings().registry(dev=True).values())
+
+
+def test_third_parties_get_no_unlinked_rows_unless_the_operator_says_so(file):
+    registry = settings().registry()
+    assert {name: one.unlinked for name, one in registry.items()} == {
+        "advertisers": "deny", "teemo": "deny", "matching": "deny", "payments": "allow", "legal": "allow",
+    }  # fmt: skip
+    assert load(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
+
+
+def test_in_development_a_recipient_without_an_endpoint_gets_its_rows_back(file):
+    assert settings().registry()["teemo"].mode == "forward"
+    assert settings().registry(dev=True)["teemo"].mode == "return"
+    sends = load(file('[recipients.teemo]\nendpoint = "http://127.0.0.1:9/x"'), {})
+    assert sends.registry(dev=True)["teemo"].mode == "forward"
+
+
+def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
+    mine = load(file('[site]\nname = "Example"\n[age]\nfloor = 13\n'), {})
+    assert (mine.site.name, mine.age.floor) == ("Example", 13)
+    assert mine.site.policy_url == settings().site.policy_url
+    assert mine.recipients == settings().recipients
+
+
+def test_a_recipients_field_map_is_replaced_and_not_mixed_with_ours(file):
+    mine = load(file('[recipients.teemo]\nfields = { maid = "ad_id" }'), {})
+    assert mine.recipients["teemo"].fields == {"maid": DataClass.AD_ID}
+
+
+def test_a_recipient_of_the_operators_own_is_added(file):
+    text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ip"]\nhosts = ["lab.example.com"]'
+    mine = load(file(text), {})
+    assert mine.recipients["lab"].role is Role.SERVICE_PROVIDER
+    assert mine.recipients["lab"].purposes == (Purpose.SECURITY,)
+    assert mine.provider_hosts() == ("lab.example.com",)
+
+
+def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
+    text = '[recipients.advertisers]\nhosts = ["ads.example.com"]\n[recipients.payments]\nhosts = ["b.example", "a.example"]'
+    assert load(file(text), {}).provider_hosts() == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("[age]\nflor = 16", r"unknown field `flor`.*`\$\.age`"),
+    ("[agee]\nfloor = 16", "unknown field `agee`"),
+    ("top = 1", "unknown field `top`"),
+    ("[recipients.teemo]\nmodus = 'x'", r"unknown field `modus`.*`\$\.recipients\[\.\.\.\]`"),
+    ("[age]\nfloor = 19", r"`\$\.age\.floor`"),
+    ("[age]\nfloor = 'young'", r"`\$\.age\.floor`"),
+    ("[listen]\npublic = '8080'", r"`\$\.listen\.public`"),
+    ("[phone]\ncountry = 'usa'", r"`\$\.phone\.country`"),
+    ("[browser]\nremember_gpc = 'yes'", r"`\$\.browser\.remember_gpc`"),
+    ("[share]\nsend_window_ms = 5000", r"`\$\.share\.send_window_ms`"),
+    ("[recipients.teemo]\npurposes = ['sell']", r"`\$\.recipients\[\.\.\.\]\.purposes\[0\]`"),
+    ("[recipients.x]\nrole = 'third_party'", "missing required field `purposes`"),
+    ("[gpc]\nlast_update = 'soon'", r"`\$\.gpc\.last_update`"),
+    ("[age\n", "mine.toml"),
+], ids=str)  # fmt: skip
+def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):
+    with pytest.raises(SettingsRefused, match=f"(?i)mine.toml.*{told}|{told}"):
+        load(file(text), {})
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SettingsRefused, match=r"nowhere\.toml"):
+        load(tmp_path / "nowhere.toml", {})
+
+
+class TestTheEnvironment:
+    def test_wins_over_the_file(self, file):
+        path = file("[age]\nfloor = 13")
+        assert load(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
+
+    @pytest.mark.parametrize(("variable", "text", "read"), [
+        ("GATEWAY_LISTEN__PUBLIC", "0.0.0.0:80", lambda s: s.listen.public == "0.0.0.0:80"),
+        ("GATEWAY_SITE__ENFORCE", "true", lambda s: s.site.enforce is True),
+        ("GATEWAY_GPC__LAST_UPDATE", "2027-01-02", lambda s: s.gpc.last_update == date(2027, 1, 2)),
+        ("GATEWAY_BROWSER__SITE_IDS", "uid, sid,", lambda s: s.browser.site_ids == ("uid", "sid")),
+        ("GATEWAY_IDENTIFIERS__DECLARED", "", lambda s: s.identifiers.declared == ()),
+        ("GATEWAY_RECIPIENTS__TEEMO__CONTRACT", "c-1", lambda s: s.recipients["teemo"].contract == "c-1"),
+    ], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+    def test_sets_any_option(self, variable, text, read):
+        assert read(load(None, {variable: text}))
+        assert not read(load(None, {})) or text == ""
+
+    @pytest.mark.parametrize("variable", ["GATEWAY_AGE__FLOR", "GATEWAY_NOPE__X", "GATEWAY_RECIPIENTS__TEEMO__MODUS"])
+    def test_a_variable_that_sets_nothing_refuses_to_start(self, variable):
+        with pytest.raises(SettingsRefused, match="unknown field"):
+            load(None, {variable: "1"})
+
+    def test_a_variable_below_a_value_is_no_section(self):
+        with pytest.raises(SettingsRefused, match="GATEWAY_AGE__FLOOR__DEEP: floor is not a section"):
+            load(None, {"GATEWAY_AGE__FLOOR__DEEP": "1"})
+
+    def test_a_value_of_the_wrong_type_refuses_to_start(self):
+        with pytest.raises(SettingsRefused, match=r"\$\.age\.floor"):
+            load(None, {"GATEWAY_AGE__FLOOR": "young"})
+
+    def test_other_programs_variables_are_none_of_ours(self):
+        assert load(None, {"PATH": "x", "GATEWAYS__AGE__FLOOR": "1", "XGATEWAY_AGE__FLOOR": "1"}) == load(None, {})
+
+
+@pytest.mark.parametrize("endpoint", ["http://feed.example.com/x", "ftp://feed.example.com", "feed.example.com/x", "https://",
+                                      "http://127.0.0.1.example.com/", "http://[2001:db8::1]/", "http://0.0.0.0/"])  # fmt: skip
+def test_nothing_is_sent_in_the_clear_over_a_network(file, endpoint):
+    with pytest.raises(SettingsRefused, match=r"recipients\.teemo\.endpoint: .* is neither https nor http on loopback"):
+        load(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {})
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://feed.example.com/x", "http://127.0.0.1:9/", "http://localhost/", "http://[::1]:9/"]
+)
+def test_https_and_loopback_may_be_sent_to(file, endpoint):
+    assert load(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
+
+
+def test_a_field_of_a_class_that_the_recipient_may_not_have_is_refused(file):
+    with pytest.raises(
+        SettingsRefused, match=r"recipients\.teemo\.fields: email_hash is not in recipients\.teemo\.data"
+    ):
+        load(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})
+
+
+@pytest.mark.parametrize(("host", "here"), [("localhost", True), ("127.8.9.1", True), ("[::1]", True), ("::1", True),
+                                            ("", False), ("10.0.0.1", False), ("localhost.example.com", False)])  # fmt: skip
+def test_this_machine_is_told_from_others(host, here):
+    assert is_loopback(host) is here

@@ -1,0 +1,275 @@
+import asyncio
+import contextlib
+import sqlite3
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from types import SimpleNamespace
+
+import pytest
+from support import inside
+from support.people import gaid, named
+
+from gateway.app import migrate, open_house
+from gateway.delivery.forward import Answer, Outcome
+from gateway.ledger.disclosures import CHUNK
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice
+from gateway.ledger.writer import StoreUnavailable
+from gateway.sharing import Row
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
+
+pytestmark = pytest.mark.anyio
+ENDPOINT = "https://teemo.example/rows"
+
+
+class Receiver:
+    """What the recipient's end sees; `answers` are given in order, the last one for ever."""
+
+    def __init__(self, *answers: Outcome, at_send=None) -> None:
+        self.answers = list(answers) or [Outcome.SENT]
+        self.batches: list[tuple[str, str, list[dict]]] = []
+        self._at_send = at_send
+
+    async def send(self, endpoint, key, rows):
+        self.batches.append((endpoint, key, [dict(row) for row in rows]))
+        if self._at_send:
+            await asyncio.to_thread(self._at_send)
+        outcome = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return Answer(outcome, "")
+
+    async def close(self):
+        pass
+
+    @property
+    def ids(self) -> list[str]:
+        return [row["id"] for _, _, rows in self.batches for row in rows]
+
+
+def row(number: int, **members) -> Row:
+    members = {"data": {"ad_id": gaid(number), "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"} | members
+    return Row(f"r{number}", [named("gaid", gaid(number))], **members)
+
+
+def marks(folder) -> dict[str, str]:
+    """What each row is marked with, by its id."""
+    ids = {sha256(f"r{number}".encode()).digest()[:16]: f"r{number}" for number in range(2 * CHUNK)}
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return {ids[key]: outcome for key, outcome in db.execute("SELECT row, outcome FROM disclosure")}
+
+
+async def link(house, *numbers: int) -> None:
+    people = house.consent.people
+    for number in numbers:
+        subjects = people.name([named("gaid", gaid(number))]).subjects
+        await house.consent.link(people.account(f"a{number}"), subjects, Span(int(time.time() * 1000)))
+
+
+async def opt_out(house, number: int) -> None:
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, datetime.now(UTC))
+    await house.consent.choose([house.consent.people.account(f"a{number}")], choice)
+
+
+@pytest.fixture
+async def sharing(house):
+    await link(house, *range(6))
+    return house.sharing
+
+
+@pytest.fixture
+def teemo(house):
+    return replace(house.consent.recipients["teemo"], mode="forward", endpoint=ENDPOINT)
+
+
+async def test_allowed_rows_are_sent_and_marked_and_only_what_may_go_goes(house, folder, sharing, teemo):
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(teemo, [row(1), row(2, data={"ad_id": gaid(2), "note": "x", "lat": 95})])
+    assert [(item.id, item.outcome, item.row) for item in shared] == [("r1", "sent", None), ("r2", "sent", None)]
+    assert receiver.batches[0][0] == ENDPOINT
+    assert receiver.batches[0][2] == [
+        {"id": "r1", "ad_id": gaid(1), "lat": 37.8, "lon": -122.4},
+        {"id": "r2", "ad_id": gaid(2)},
+    ]
+    assert marks(folder) == {"r1": "sent", "r2": "sent"}
+
+
+async def test_an_intention_is_durable_before_the_bytes_leave(house, folder, sharing, teemo):
+    seen = []
+    sharing._forwarder = Receiver(at_send=lambda: seen.append(marks(folder)))
+    await sharing.share(teemo, [row(1)])
+    assert seen == [{"r1": "intended"}]
+
+
+async def test_an_opted_out_person_is_in_no_batch(house, folder, sharing, teemo):
+    await opt_out(house, 2)
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(teemo, [row(1), row(2), row(3)])
+    assert [item.outcome for item in shared] == ["sent", "refused", "sent"]
+    assert receiver.ids == ["r1", "r3"]
+    assert gaid(2) not in repr(receiver.batches)
+
+
+async def test_where_everybody_opted_out_nothing_is_posted(house, folder, sharing, teemo):
+    await opt_out(house, 1)
+    sharing._forwarder = receiver = Receiver()
+    assert [item.outcome for item in await sharing.share(teemo, [row(1)])] == ["refused"]
+    assert (receiver.batches, marks(folder)) == ([], {})
+
+
+@pytest.mark.parametrize("mode", ["forward", "return"])
+async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
+    house, folder, sharing, teemo, monkeypatch, mode
+):
+    intend = sharing._intend
+
+    async def slow(recipient, ready):
+        left = await intend(recipient, ready)
+        await opt_out(house, 2)  # the person presses the button while the intention is written
+        return left
+
+    monkeypatch.setattr(sharing, "_intend", slow)
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(replace(teemo, mode=mode), [row(1), row(2), row(3)])
+    assert [item.outcome for item in shared if item.id != "r2"] == [{"forward": "sent", "return": "returned"}[mode]] * 2
+    assert (shared[1].outcome, shared[1].reason, shared[1].row) == ("refused", "opted_out", None)
+    assert "r2" not in receiver.ids
+    assert marks(folder) == {"r1": "sent", "r2": "not_sent", "r3": "sent"}
+
+
+async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_posted(
+    house, folder, sharing, teemo, monkeypatch
+):
+    intend = sharing._intend
+
+    async def slow(recipient, ready):
+        left = await intend(recipient, ready)
+        await opt_out(house, 1)
+        return left
+
+    monkeypatch.setattr(sharing, "_intend", slow)
+    sharing._forwarder = receiver = Receiver()
+    (shared,) = await sharing.share(teemo, [row(1)])
+    assert (shared.outcome, receiver.batches, marks(folder)) == ("refused", [], {"r1": "not_sent"})
+
+
+async def test_a_second_check_that_took_longer_than_the_window_is_made_again(
+    house, folder, sharing, teemo, monkeypatch
+):
+    clock = iter([0.0, 10.0, 10.0, 10.1, 10.1, 10.2])
+    asked = []
+    check = sharing._checks.check
+    monkeypatch.setattr("gateway.sharing.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(sharing._checks, "check", lambda ask: asked.append(ask) or check(ask))
+    sharing._forwarder = Receiver()
+    (shared,) = await sharing.share(teemo, [row(1)])
+    assert shared.outcome == "sent"
+    assert len(asked) == 3  # the first check, the slow second one, and the one in time
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.REFUSED])
+async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_the_same_id(
+    house, folder, sharing, teemo, outcome
+):
+    sharing._forwarder = receiver = Receiver(outcome, Outcome.SENT)
+    first = await sharing.share(teemo, [row(1)])
+    assert [item.outcome for item in first] == ["unknown"]
+    assert marks(folder) == {"r1": "unknown"}
+    second = await sharing.share(teemo, [row(1)])
+    assert [item.outcome for item in second] == ["sent"]
+    third = await sharing.share(teemo, [row(1)])
+    assert [item.outcome for item in third] == ["duplicate"]
+    assert receiver.ids == ["r1", "r1"]
+    assert marks(folder) == {"r1": "sent"}
+    assert receiver.batches[0][2] == receiver.batches[1][2]
+
+
+async def test_a_row_of_unknown_fate_does_not_go_again_once_its_person_opted_out(house, folder, sharing, teemo):
+    sharing._forwarder = receiver = Receiver(Outcome.UNKNOWN, Outcome.SENT)
+    await sharing.share(teemo, [row(1)])
+    await opt_out(house, 1)
+    (again,) = await sharing.share(teemo, [row(1)])
+    assert (again.outcome, receiver.ids) == ("refused", ["r1"])
+
+
+async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_chunk_costs_only_itself(
+    house, folder, sharing, teemo
+):
+    many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK + 10)]
+    sharing._forwarder = receiver = Receiver(Outcome.SENT, Outcome.UNKNOWN)
+    shared = await sharing.share(teemo, many)
+    assert [item.id for item in shared] == [item.id for item in many]
+    assert [item.outcome for item in shared] == ["sent"] * CHUNK + ["unknown"] * 10
+    assert [len(rows) for _, _, rows in receiver.batches] == [CHUNK, 10]
+    assert receiver.batches[0][1] != receiver.batches[1][1]
+    sharing._forwarder = receiver = Receiver()
+    again = await sharing.share(teemo, many)
+    assert [item.outcome for item in again] == ["duplicate"] * CHUNK + ["sent"] * 10
+    assert receiver.ids == [item.id for item in many[CHUNK:]]
+
+
+async def test_a_duplicate_in_another_chunk_of_the_same_call_leaves_once(house, folder, sharing, teemo):
+    many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK)]
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(teemo, [*many, many[0]])
+    assert shared[-1].outcome == "duplicate"
+    assert len(receiver.ids) == len(set(receiver.ids)) == CHUNK
+
+
+async def test_a_row_that_cannot_be_read_costs_only_itself(house, folder, sharing, teemo):
+    sharing._forwarder = receiver = Receiver()
+    shared = await sharing.share(teemo, [Row("bad", problem="not JSON"), row(1), Row("bad", problem="again")])
+    assert [(item.outcome, item.reason) for item in shared if item.id == "bad"] == [("refused", "malformed")] * 2
+    assert receiver.ids == ["r1"]
+
+
+async def test_a_row_id_is_a_duplicate_for_thirty_five_days(tmp_path):
+    at = [datetime(2026, 6, 1, tzinfo=UTC)]
+    migrate(tmp_path / "data")
+    with open_house(tmp_path / "data", inside.settings(), dev=True, clock=lambda: at[0]) as house:
+        people = house.consent.people
+        subjects = people.name([named("gaid", gaid(1))]).subjects
+        await house.consent.link(people.account("a1"), subjects, Span(0))
+        recipient = house.consent.recipients["teemo"]
+        outcomes = []
+        for days in (0, 34, 36):
+            at[0] = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=days)
+            (shared,) = await house.sharing.share(recipient, [row(1)])
+            outcomes.append(shared.outcome)
+    assert outcomes == ["returned", "duplicate", "returned"]
+
+
+async def test_rows_whose_intention_could_not_be_kept_do_not_leave(house, folder, sharing, teemo):
+    ledger = folder / "ledger.sqlite3"
+    sharing._forwarder = receiver = Receiver()
+    intended = sharing._intend
+
+    async def away(recipient, ready):
+        await asyncio.to_thread(ledger.rename, ledger.with_suffix(".away"))
+        return await intended(recipient, ready)
+
+    sharing._intend = away
+    try:
+        with pytest.raises(StoreUnavailable):
+            await sharing.share(teemo, [row(1)])
+    finally:
+        ledger.with_suffix(".away").rename(ledger)
+    assert receiver.batches == []
+
+
+async def test_a_store_that_went_away_after_the_intention_stops_the_row(house, folder, sharing, teemo):
+    ledger = folder / "ledger.sqlite3"
+    sharing._forwarder = receiver = Receiver()
+    intended = sharing._intend
+
+    async def then_away(recipient, ready):
+        left = await intended(recipient, ready)
+        sharing._checks._lookup._watch.failed()
+        return left
+
+    sharing._intend = then_away
+    with contextlib.suppress(StoreUnavailable):
+        (shared,) = await sharing.share(teemo, [row(1)])
+        assert (shared.outcome, shared.reason) == ("refused", "stale")
+    assert receiver.batches == []
+    assert ledger.exists()

@@ -1,0 +1,565 @@
+import asyncio
+import base64
+import contextlib
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
+
+from gateway import credentials
+from gateway.terms import ALL_PURPOSES
+from gateway.web import notices
+
+pytestmark = pytest.mark.anyio
+PATH = "/v1/choices"
+PROOF = {"kind": "account", "assertion": "dev"}
+SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+OPT_IN = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [named("gaid", GAID)], "proof": PROOF, "notice": SHOWN,
+          "place": "US-CA"}  # fmt: skip
+GRANT = OPT_IN | {"recipient": "teemo", "data": ["precise_geo"]}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def quiet(tmp_path_factory):
+    """One installation for the tables whose requests write nothing that another row would see."""
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as calling:
+        yield calling
+
+
+def opt_out(*identifiers, **members):
+    return {"choice": "opt_out", "identifiers": list(identifiers) or [named("gaid", GAID)], **members}
+
+
+def kind(answer) -> str:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.json()["type"].rpartition(":")[2]
+
+
+def ignored(answer) -> dict:
+    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
+
+
+async def check(keyed, *identifiers, place="US-CA", recipient="teemo", **members):
+    body = {"identifiers": list(identifiers), "recipient": recipient, "place": place, **members}
+    return (await keyed.post("/v1/check", json=body)).json()
+
+
+async def reason(keyed, *identifiers, **members):
+    return (await check(keyed, *identifiers, **members))["reason"]
+
+
+async def entries(client) -> int:
+    return (await client.get("/readyz")).json()["ledger"]["entries"]
+
+
+async def two_acts(keyed, first, **second):
+    asked = await keyed.post(PATH, json=first)
+    assert asked.status_code == 202, asked.text
+    act = {"choice": "confirm", "confirm": asked.json()["confirm"], "proof": PROOF, "notice": SECOND} | second
+    return await keyed.post(PATH, json=act)
+
+
+async def lines(client, *rows, **headers):
+    content = b"\n".join(row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows)
+    headers = {"Content-Type": "application/x-ndjson"} | headers
+    answer = await client.post(PATH, content=content, headers=headers)
+    return answer, [json.loads(line) for line in answer.text.splitlines()]
+
+
+def leaves(folder) -> list[dict]:
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+
+
+async def key(folder, name, *scopes, publishable=False):
+    made = await asyncio.to_thread(credentials.add, folder, name, scopes, publishable=publishable)
+    return {"Authorization": f"Bearer {made}"}
+
+
+# --- opting out ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_person_who_opts_out_in_the_app_is_denied_before_the_answer(keyed):
+    answer = await keyed.post(PATH, json=opt_out(named("gaid", GAID), named("idfv", IDFV), place="US-CO"))
+    body = answer.json()
+    assert answer.status_code == 201
+    assert body["events"][0]["event"] == body["event"]
+    assert len(body["events"]) == 2
+    assert body["standing"] == dict.fromkeys(map(str, ALL_PURPOSES), "opted_out")
+    assert body["ignored"] == []
+    for person in (named("gaid", GAID), named("gaid", GAID.upper()), named("idfv", IDFV)):
+        found = await check(keyed, person)
+        assert (found["allowed"], found["partly"], found["reason"]) == (False, False, "opted_out")
+
+
+async def test_an_opt_out_holds_from_one_send_window_after_it_was_accepted_and_is_silent_for_a_year(keyed):
+    body = (await keyed.post(PATH, json=opt_out())).json()
+    accepted, effective = datetime.fromisoformat(body["accepted_at"]), datetime.fromisoformat(body["effective_at"])
+    assert effective - accepted == timedelta(milliseconds=250)
+    for purpose in ALL_PURPOSES:
+        assert datetime.fromisoformat(body["may_ask_from"][purpose]) - accepted > timedelta(days=364)
+
+
+@pytest.mark.parametrize(
+    ("purposes", "standing", "unread"),
+    [
+        (["all"], {*ALL_PURPOSES}, []),
+        ("all", {*ALL_PURPOSES}, []),
+        (None, {*ALL_PURPOSES}, []),
+        ([], {*ALL_PURPOSES}, []),
+        (7, {*ALL_PURPOSES}, []),
+        (["sale"], {"sale"}, []),
+        ("sale", {"sale"}, []),
+        (["sale", "sale", "sharing"], {"sale", "sharing"}, []),
+        (["marketing_email"], {"marketing_email"}, []),
+        (["nonsense"], {*ALL_PURPOSES}, ["/purposes/0"]),
+        (["Sale"], {*ALL_PURPOSES}, ["/purposes/0"]),
+        (["service"], {*ALL_PURPOSES}, ["/purposes/0"]),
+        ([7, None, {}], {*ALL_PURPOSES}, ["/purposes/0", "/purposes/1", "/purposes/2"]),
+        (["sale", "nonsense"], {"sale"}, ["/purposes/1"]),
+    ],
+)
+async def test_an_opt_out_whose_purposes_cannot_be_read_is_of_all(quiet, purposes, standing, unread):
+    answer = await quiet.post(PATH, json=opt_out(purposes=purposes))
+    assert answer.status_code == 201
+    assert set(answer.json()["standing"]) == standing
+    assert list(ignored(answer)) == unread
+
+
+async def test_limit_is_of_sensitive_information_alone(keyed):
+    answer = await keyed.post(PATH, json=opt_out() | {"choice": "limit"})
+    assert (answer.status_code, answer.json()["standing"]) == (201, {"sensitive": "opted_out"})
+    found = await check(keyed, named("gaid", GAID), place="US-NY")
+    assert found["data"] == {"precise_geo": "deny", "ad_id": "allow"}
+
+
+async def test_one_bad_identifier_of_three_costs_an_opt_out_nothing(keyed):
+    answer = await keyed.post(PATH, json=opt_out(named("gaid", GAID), named("email", "rubbish"), named("idfv", IDFV)))
+    assert answer.status_code == 201
+    assert len(answer.json()["events"]) == 2
+    assert ignored(answer) == {"/identifiers/1": "malformed"}
+
+
+async def test_a_withheld_id_is_already_a_no_and_leaves_nothing_to_write(keyed):
+    before = await entries(keyed)
+    answer = await keyed.post(PATH, json=opt_out(named("gaid", ZERO), named("idfa", ZERO.replace("-", ""))))
+    assert answer.status_code == 200
+    assert answer.json()["events"] == []
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+    assert ignored(answer) == {"/identifiers/0": "limited", "/identifiers/1": "limited"}
+    assert await entries(keyed) == before
+    assert await reason(keyed, named("gaid", ZERO)) == "limited"
+
+
+@pytest.mark.parametrize("identifiers", [[], None, "gaid", {}, 7, ""])
+async def test_an_opt_out_of_nobody_is_refused_so_that_the_app_keeps_it_in_its_queue(quiet, identifiers):
+    answer = await quiet.post(PATH, json={"choice": "opt_out", "identifiers": identifiers})
+    assert (answer.status_code, kind(answer)) == (422, "nothing_usable")
+
+
+async def test_a_member_that_nobody_knows_is_named_and_costs_nothing(keyed):
+    answer = await keyed.post(PATH, json=opt_out(purposse=["sale"], reason="angry", signals={"lmt": 1}))
+    assert answer.status_code == 201
+    assert ignored(answer) == {"/purposse": "unknown", "/reason": "unknown", "/signals": "not read here"}
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "pointer"),
+    [
+        ("source", "carrier-pigeon", "/source"),
+        ("source", ["sdk"], "/source"),
+        ("notice", {"sha256": "00" * 32}, "/notice"),
+        ("notice", {"sha256": "not hex"}, "/notice"),
+        ("notice", {"sha256": "é" * 64}, "/notice"),
+        ("made_at", "yesterday", "/made_at"),
+        ("made_at", 5, "/made_at"),
+    ],
+)
+async def test_what_an_app_says_wrongly_beside_an_opt_out_is_listed_and_costs_nothing(quiet, member, value, pointer):
+    answer = await quiet.post(PATH, json=opt_out(**{member: value}))
+    assert answer.status_code == 201
+    assert list(ignored(answer)) == [pointer]
+    assert await reason(quiet, named("gaid", GAID)) == "opted_out"
+
+
+@pytest.mark.parametrize("place", [None, "US-CO", ["US-CO", "DE"], "nowhere", 7, [], {}, "us-co"])
+async def test_a_place_that_cannot_be_read_costs_an_opt_out_nothing(keyed, tmp_path, place):
+    assert (await keyed.post(PATH, json=opt_out(place=place))).status_code == 201
+    coloradan = "CO" in str(place).upper()
+    assert leaves(tmp_path / "data")[-1].get("j") == ("US-CO" if coloradan else None)
+
+
+async def test_a_national_number_is_read_in_the_country_of_the_place(keyed):
+    await keyed.post(PATH, json=opt_out(named("phone", "020 7946 0958"), place="GB"))
+    assert await reason(keyed, named("phone", "+442079460958")) == "opted_out"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"{", 400), (b"[]", 400), (b"7", 400), (b'"opt_out"', 400), (b"{}", 400), (b'{"choice":"leave"}', 400),
+     (b'{"choice":["opt_out"]}', 400), (b"\xff", 400), (b'{"choice":"opt_out"}' + b" " * 9 * 2**20, 413)],
+)  # fmt: skip
+async def test_a_body_that_is_no_choice_is_refused(quiet, body, status):
+    answer = await quiet.post(PATH, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert kind(answer) in {"malformed", "too_large"}
+
+
+@pytest.mark.parametrize(
+    "media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+async def test_a_page_of_another_site_cannot_post_a_choice(quiet, media):
+    answer = await quiet.post(PATH, content=json.dumps(opt_out()), headers={"Content-Type": media})
+    assert (answer.status_code, kind(answer)) == (415, "unsupported_media_type")
+
+
+async def test_identifiers_that_an_app_lists_together_are_not_tied(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "app", "choose", publishable=True)
+        ads = await key(tmp_path / "data", "ads", "check")
+        async with inside.client(app, **headers) as client:
+            await client.post(PATH, json=opt_out(named("account", "a1"), named("gaid", gaid(1)), purposes=["sharing"]))
+            await client.post(PATH, json=opt_out(named("account", "a1"), purposes=["sale"]))
+        async with inside.client(app, **ads) as client:
+            assert (
+                await reason(client, named("gaid", gaid(1))) == "no_contract"
+            )  # a contract would not be asked for first
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT count(*) FROM link").fetchone() == (0,)
+
+
+async def test_what_the_desk_lists_with_an_account_is_tied_to_it(keyed):
+    await keyed.post(PATH, json=opt_out(named("account", "a1"), named("gaid", gaid(1)), purposes=["profiling"]))
+    assert await reason(keyed, named("gaid", gaid(1))) != "opted_out"
+    await keyed.post(PATH, json=opt_out(named("account", "a1"), purposes=["sale"]))
+    assert await reason(keyed, named("gaid", gaid(1))) == "opted_out"
+
+
+# --- the same again ------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_is_sent_again_with_its_key_has_the_same_events(keyed):
+    headers = {"Idempotency-Key": "k1"}
+    first = await keyed.post(PATH, json=opt_out(), headers=headers)
+    before = await entries(keyed)
+    again = await keyed.post(PATH, json=opt_out(), headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["events"] == first.json()["events"]
+    assert set(again.json()["standing"].values()) == {"opted_out"}
+    assert await entries(keyed) == before
+
+
+async def test_the_same_key_with_another_body_is_refused_and_writes_nothing(keyed):
+    headers = {"Idempotency-Key": "k1"}
+    await keyed.post(PATH, json=opt_out(), headers=headers)
+    before = await entries(keyed)
+    answer = await keyed.post(PATH, json=opt_out(named("idfv", IDFV)), headers=headers)
+    assert (answer.status_code, kind(answer)) == (422, "idempotency_mismatch")
+    assert await entries(keyed) == before
+
+
+async def test_twenty_copies_at_once_are_one_choice(keyed):
+    before = await entries(keyed)
+    answers = await asyncio.gather(
+        *(keyed.post(PATH, json=opt_out(), headers={"Idempotency-Key": "k1"}) for _ in range(20))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert len({answer.json()["event"] for answer in answers}) == 1
+    assert await entries(keyed) == before + 1
+
+
+async def test_every_request_without_a_key_is_a_request_of_its_own(keyed):
+    before = await entries(keyed)
+    answers = [await keyed.post(PATH, json=opt_out()) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201] * 3
+    assert len({answer.json()["event"] for answer in answers}) == 3
+    assert await entries(keyed) == before + 3
+
+
+async def test_two_callers_with_one_key_do_not_meet(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
+        made = [await key(tmp_path / "data", name, "choose", publishable=True) for name in ("ios", "android")]
+        answers = [
+            await client.post(
+                PATH, json=opt_out(named("gaid", gaid(number))), headers=headers | {"Idempotency-Key": "k1"}
+            )
+            for number, headers in enumerate(made)
+        ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+
+
+async def test_a_stranger_learns_nothing_of_a_person_s_past_from_an_answer(keyed):
+    first = await keyed.post(PATH, json=opt_out(named("phone", phone(1))))
+    again = await keyed.post(PATH, json=opt_out(named("phone", phone(1))))
+    fresh = await keyed.post(PATH, json=opt_out(named("phone", phone(2))))
+    shapes = [
+        (answer.status_code, sorted(answer.json()), answer.json()["standing"], len(answer.content))
+        for answer in (first, again, fresh)
+    ]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert first.json()["event"] not in again.text
+
+
+# --- opting in -----------------------------------------------------------------------------------------------------
+
+
+async def test_one_act_of_opting_in_changes_nothing(keyed):
+    await keyed.post(PATH, json=opt_out())
+    before = await entries(keyed)
+    answer = await keyed.post(PATH, json=OPT_IN)
+    assert answer.status_code == 202
+    assert set(answer.json()) >= {"confirm", "expires_at"}
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+    assert await entries(keyed) == before
+
+
+async def test_two_acts_lift_one_purpose_and_leave_the_others(keyed, tmp_path):
+    await keyed.post(PATH, json=opt_out())
+    answer = await two_acts(keyed, OPT_IN)
+    assert answer.status_code == 201
+    assert answer.json()["standing"] == {"sale": "opted_in"}
+    assert datetime.fromisoformat(answer.json()["may_ask_from"]["sale"]) > datetime.now(UTC) + timedelta(days=364)
+    assert (await check(keyed, named("gaid", GAID)))["data"] == {"precise_geo": "deny", "ad_id": "allow"}
+    assert await reason(keyed, named("gaid", GAID), recipient="advertisers") == "opted_out"
+    entry = leaves(tmp_path / "data")[-1]
+    assert (entry["e"], entry["p"]) == ("opt_in", ["sale"])
+
+
+async def test_the_token_of_the_first_act_names_nobody(keyed):
+    token = (await keyed.post(PATH, json=OPT_IN | {"identifiers": [named("email", email(1))]})).json()["confirm"]
+    raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    assert email(1).encode() not in raw
+    assert b"sale" not in raw
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "problem"),
+    [
+        ({"purposes": ["sale", "sharing"]}, 422, "one_purpose"),
+        ({"purposes": ["all"]}, 422, "one_purpose"),
+        ({"purposes": "all"}, 422, "one_purpose"),
+        ({"purposes": []}, 422, "one_purpose"),
+        ({"purposes": ["sale", "nonsense"]}, 422, "one_purpose"),
+        ({"identifiers": []}, 422, "one_purpose"),
+        ({"identifiers": [named("gaid", GAID), named("gaid", ZERO)]}, 422, "one_purpose"),
+        ({"misspelt": 1}, 422, "one_purpose"),
+        ({"notice": None}, 422, "notice_required"),
+        ({"notice": {}}, 422, "notice_required"),
+        ({"notice": {"sha256": "00" * 32}}, 422, "notice_required"),
+        ({"proof": None}, 403, "proof_required"),
+        ({"proof": {}}, 403, "proof_required"),
+        ({"proof": {"kind": "account", "assertion": "DEV"}}, 403, "proof_required"),
+        ({"proof": {"kind": "desk", "note": "they said so"}}, 403, "proof_required"),
+        ({"proof": "dev"}, 403, "proof_required"),
+        ({"made_at": "2020-01-01T00:00:00Z"}, 422, "superseded"),
+        ({"recipient": "nobody", "data": ["precise_geo"]}, 400, "malformed"),
+        ({"recipient": "advertisers", "data": ["precise_geo"]}, 400, "malformed"),
+        ({"recipient": "teemo"}, 400, "malformed"),
+        ({"recipient": "teemo", "data": ["ad_id"]}, 400, "malformed"),
+        ({"recipient": "teemo", "data": ["precise_geo", "ad_id"]}, 400, "malformed"),
+        ({"data": ["precise_geo"]}, 400, "malformed"),
+    ],
+)
+async def test_an_opt_in_that_a_person_may_not_have_meant_is_refused(quiet, change, status, problem):
+    answer = await quiet.post(PATH, json=OPT_IN | change)
+    assert (answer.status_code, kind(answer)) == (status, problem)
+
+
+async def test_an_opt_in_that_waited_in_a_queue_is_refused(keyed):
+    late = (datetime.now(UTC) - timedelta(minutes=11)).isoformat()
+    assert kind(await keyed.post(PATH, json=OPT_IN | {"made_at": late})) == "superseded"
+    fresh = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    assert (await keyed.post(PATH, json=OPT_IN | {"made_at": fresh})).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("second", "status", "problem"),
+    [
+        ({"proof": None}, 403, "proof_required"),
+        ({"notice": None}, 422, "notice_required"),
+        ({"notice": {"sha256": "00" * 32}}, 422, "notice_required"),
+        ({"confirm": None}, 400, "malformed"),
+        ({"confirm": "forged"}, 422, "confirm_unknown"),
+        ({"confirm": "é"}, 422, "confirm_unknown"),
+        ({"confirm": ""}, 422, "confirm_unknown"),
+    ],
+)
+async def test_a_second_act_without_its_own_proof_and_notice_lifts_nothing(keyed, second, status, problem):
+    await keyed.post(PATH, json=opt_out())
+    answer = await two_acts(keyed, OPT_IN, **second)
+    assert (answer.status_code, kind(answer)) == (status, problem)
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
+async def test_a_second_act_is_good_for_one_opt_in(keyed):
+    await keyed.post(PATH, json=opt_out())
+    token = (await keyed.post(PATH, json=OPT_IN)).json()["confirm"]
+    act = {"choice": "confirm", "confirm": token, "proof": PROOF, "notice": SECOND}
+    assert (await keyed.post(PATH, json=act)).status_code == 201
+    again = await keyed.post(PATH, json=act)
+    assert (again.status_code, kind(again)) == (422, "confirm_used")
+    await keyed.post(PATH, json=opt_out())
+    assert kind(await keyed.post(PATH, json=act)) == "confirm_used"
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
+async def test_a_second_act_that_is_sent_again_with_its_key_is_the_same_act(keyed):
+    token = (await keyed.post(PATH, json=OPT_IN)).json()["confirm"]
+    act = {"choice": "confirm", "confirm": token, "proof": PROOF, "notice": SECOND}
+    first, again = [await keyed.post(PATH, json=act, headers={"Idempotency-Key": "c1"}) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["events"] == again.json()["events"]
+
+
+async def test_an_opt_out_between_the_two_acts_wins(keyed):
+    token = (await keyed.post(PATH, json=OPT_IN)).json()["confirm"]
+    await keyed.post(PATH, json=opt_out())
+    act = {"choice": "confirm", "confirm": token, "proof": PROOF, "notice": SECOND}
+    answer = await keyed.post(PATH, json=act)
+    assert (answer.status_code, kind(answer)) == (422, "superseded")
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
+async def test_a_second_act_comes_within_fifteen_minutes(tmp_path):
+    at = [datetime.now(UTC)]
+    built = inside.application(tmp_path / "data", clock=lambda: at[0])
+    async with built as app, inside.client(app, **inside.DEV) as client:
+        early, late = [(await client.post(PATH, json=OPT_IN)).json()["confirm"] for _ in range(2)]
+        at[0] += timedelta(minutes=14)
+        act = {"choice": "confirm", "proof": PROOF, "notice": SECOND}
+        assert (await client.post(PATH, json=act | {"confirm": early})).status_code == 201
+        at[0] += timedelta(minutes=2)
+        assert kind(await client.post(PATH, json=act | {"confirm": late})) == "confirm_expired"
+
+
+async def test_a_confirmed_opt_in_for_one_recipient_opens_a_precise_point_for_it_alone(keyed):
+    assert (await two_acts(keyed, GRANT)).status_code == 201
+    assert (await check(keyed, named("gaid", GAID)))["data"] == {"precise_geo": "allow", "ad_id": "allow"}
+    assert (await check(keyed, named("gaid", gaid(7))))["data"]["precise_geo"] == "coarsen"
+
+
+async def test_a_production_gateway_believes_no_development_proof(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "backend", "choose", "desk")
+        async with inside.client(app, **headers) as client:
+            assert kind(await client.post(PATH, json=OPT_IN)) == "proof_required"
+            assert (await client.post(PATH, json=opt_out())).status_code == 201
+
+
+# --- who may say it ------------------------------------------------------------------------------------------------
+
+
+async def test_an_app_in_the_field_still_opts_its_person_out_after_its_key_was_revoked(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "app", "choose", publishable=True)
+        await asyncio.to_thread(credentials.revoke, tmp_path / "data", "app")
+        async with inside.client(app, **headers) as client:
+            for choice in ("opt_out", "limit"):
+                assert (await client.post(PATH, json=opt_out() | {"choice": choice})).status_code == 201
+            for body in (OPT_IN, {"choice": "confirm"}, opt_out() | {"choice": "withdraw"}):
+                assert (await client.post(PATH, json=body)).status_code == 401, body["choice"]
+            assert (await client.post("/v1/check", json={})).status_code == 401
+
+
+async def test_a_revoked_secret_key_says_nothing_more(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "backend", "choose", "desk")
+        await asyncio.to_thread(credentials.revoke, tmp_path / "data", "backend")
+        async with inside.client(app, **headers) as client:
+            assert (await client.post(PATH, json=opt_out())).status_code == 401
+
+
+async def test_a_caller_needs_a_key_and_the_scope(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "ads", "check")
+        async with inside.client(app) as client:
+            assert kind(await client.post(PATH, json=opt_out())) == "unauthorized"
+            assert kind(await client.post(PATH, json=opt_out(), headers=headers)) == "forbidden"
+            assert (
+                kind(await client.post(PATH, json=opt_out(), headers={"Authorization": "Bearer dev.dev"}))
+                == "unauthorized"
+            )
+
+
+async def test_an_app_cannot_say_how_and_when_a_letter_came(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app:
+        headers = await key(tmp_path / "data", "app", "choose", publishable=True)
+        async with inside.client(app, **headers) as client:
+            answer = await client.post(PATH, json=opt_out(manner="letter", received_at="2026-01-01T00:00:00Z"))
+            assert answer.status_code == 201
+            assert ignored(answer) == {"/manner": "wants scope desk", "/received_at": "wants scope desk"}
+            refused, _ = await lines(client, opt_out())
+            assert refused.status_code == 403
+    assert "m" not in leaves(tmp_path / "data")[-1]
+
+
+async def test_the_desk_enters_a_letter_with_the_day_it_came(keyed, tmp_path):
+    answer = await keyed.post(PATH, json=opt_out(manner="letter", source="letter", received_at="2026-11-02T00:00:00Z"))
+    assert (answer.status_code, ignored(answer)) == (201, {})
+    entry = leaves(tmp_path / "data")[-1]
+    assert (entry["m"], entry["src"]) == ("letter", "letter")
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        (received,) = db.execute("SELECT received FROM detail ORDER BY seq DESC").fetchone()
+    assert datetime.fromtimestamp(received / 1000, UTC) == datetime(2026, 11, 2, tzinfo=UTC)
+
+
+async def test_a_letter_from_the_future_is_taken_without_its_day(keyed):
+    answer = await keyed.post(PATH, json=opt_out(manner="letter", received_at="2999-01-01T00:00:00Z"))
+    assert answer.status_code == 201
+    assert ignored(answer) == {"/received_at": "in the future"}
+
+
+# --- imports -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_import_opts_every_line_out_and_a_bad_line_costs_only_itself(keyed):
+    rows = [opt_out(named("gaid", gaid(number)), source="import") for number in range(3)]
+    answer, told = await lines(
+        keyed, rows[0], b"not json", rows[1], OPT_IN, opt_out() | {"identifiers": []}, b"7", rows[2]
+    )
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [line.get("problem") for line in told[:-1]] == [
+        None, "malformed", None, "malformed", "nothing_usable", "malformed", None,
+    ]  # fmt: skip
+    assert told[-1] == {"end": True, "count": 7}
+    for number in range(3):
+        assert await reason(keyed, named("gaid", gaid(number))) == "opted_out"
+
+
+async def test_an_import_that_is_sent_again_with_its_key_is_one_import(keyed):
+    rows = [opt_out(named("gaid", gaid(number)), source="import") for number in range(3)]
+    _, first = await lines(keyed, *rows, **{"Idempotency-Key": "night-1"})
+    before = await entries(keyed)
+    _, again = await lines(keyed, *rows, **{"Idempotency-Key": "night-1"})
+    assert [line["event"] for line in first[:-1]] == [line["event"] for line in again[:-1]]
+    assert await entries(keyed) == before
+
+
+async def test_an_import_of_too_many_lines_is_refused_whole(keyed):
+    before = await entries(keyed)
+    answer, _ = await lines(keyed, *[b"{}"] * 10_001)
+    assert (answer.status_code, kind(answer)) == (413, "too_large")
+    assert await entries(keyed) == before
+
+
+async def test_a_choice_that_cannot_be_kept_is_refused_and_asked_for_again(keyed, tmp_path):
+    ledger = tmp_path / "data" / "ledger.sqlite3"
+    ledger.rename(ledger.with_suffix(".away"))
+    headers = {"Idempotency-Key": "k1"}
+    try:
+        answer = await keyed.post(PATH, json=opt_out(), headers=headers)
+    finally:
+        ledger.with_suffix(".away").rename(ledger)
+    assert (answer.status_code, kind(answer), answer.headers["retry-after"]) == (503, "store_unavailable", "1")
+    again = await keyed.post(PATH, json=opt_out(), headers=headers)
+    assert again.status_code == 201

@@ -1,0 +1,177 @@
+import pytest
+import structlog
+from starlette.requests import Request
+from support import inside
+from support.people import GAID, email, named, phone
+
+from gateway.cli.logs import KEPT, redact
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
+
+pytestmark = pytest.mark.anyio
+PATHS = {
+    "/privacy-choices": {PUBLIC},
+    "/privacy-choices/status": {PUBLIC},
+    "/.well-known/gpc.json": {PUBLIC},
+    "/demo": {PUBLIC},
+    "/v1/check": {INTERNAL},
+    "/v1/self": {INTERNAL},
+    "/v1/links": {INTERNAL},
+    "/v1/choices": {INTERNAL, PUBLIC},  # apps on the internet
+    "/v1/choices/": {INTERNAL},
+    "/v1": {INTERNAL},
+    "/openapi.json": {INTERNAL},
+    "/metrics": {METRICS},
+    "/livez": {PUBLIC, INTERNAL, METRICS},
+    "/readyz": {PUBLIC, INTERNAL, METRICS},
+}
+
+
+@pytest.mark.parametrize(("path", "served"), PATHS.items())
+def test_a_path_is_served_where_its_callers_are(path, served):
+    assert listeners_of(path) == served
+
+
+@pytest.mark.parametrize("listener", [PUBLIC, INTERNAL, METRICS])
+async def test_a_path_asked_on_the_wrong_address_is_not_there(tmp_path, listener):
+    async with inside.application(tmp_path / "data", served=frozenset({listener})) as app, inside.client(app) as client:
+        for path, served in PATHS.items():
+            if path in {"/v1", "/v1/choices/"}:
+                continue
+            answer = await client.get(path, headers=inside.DEV)
+            assert (answer.status_code != 404) is (listener in served), path
+            if listener not in served:
+                assert answer.json()["type"].endswith(":not_found")
+
+
+async def test_an_address_that_nobody_configured_serves_no_public_page(app):
+    # A UNIX socket or an unknown port counts as internal.
+    async with inside.client(app) as client:
+        client.base_url = "http://127.0.0.1:9"
+        assert (await client.get("/privacy-choices")).status_code == 404
+        assert (await client.get("/v1/self", headers=inside.DEV)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Forwarded", "for=192.0.2.1"),
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-Proto", "https"),
+        ("x-forwarded-host", "127.0.0.1"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Via", "1.1 proxy"),
+        ("Host", "evil.example"),
+        ("Host", "evil.example:8080"),
+        ("Host", "127.0.0.1.evil.example"),
+        ("Host", "127.evil.0.1"),
+        ("Host", "localhost.evil.example"),
+        ("Host", "192.0.2.1:8080"),
+        ("Host", "[2001:db8::1]:8080"),
+        ("Host", ""),
+    ],
+)
+async def test_a_development_server_answers_nobody_but_this_machine(app, header):
+    async with inside.client(app, **inside.DEV) as client:
+        answer = await client.get("/v1/self", headers=dict([header]))
+    assert answer.status_code == 403
+    assert answer.json()["type"].endswith(":not_loopback")
+    assert "gateway-request" in answer.headers
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:8080", "localhost", "localhost:1", "[::1]", "[::1]:8080", "127.8.8.8"]
+)
+async def test_this_machine_is_known_by_all_its_names(app, host):
+    async with inside.client(app, **inside.DEV) as client:
+        assert (await client.get("/v1/self", headers={"Host": host})).status_code == 200
+
+
+def test_the_guard_reads_every_header_and_not_the_first_alone():
+    headers = [(b"host", b"127.0.0.1"), (b"accept", b"*/*"), (b"x-forwarded-for", b"192.0.2.1")]
+    assert loopback_only({"headers": headers})
+    assert not loopback_only({"headers": headers[:2]})
+
+
+async def test_in_production_a_proxy_may_stand_before_the_gateway(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
+        page = await client.get("/privacy-choices", headers={"X-Forwarded-For": "192.0.2.1", "Host": "www.example.com"})
+        assert page.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/privacy-choices"), ("GET", "/nowhere"), ("POST", "/v1/check"), ("PUT", "/v1/check"), ("GET", "/livez"),
+     ("OPTIONS", "/privacy-choices"), ("HEAD", "/privacy-choices")],
+)  # fmt: skip
+async def test_every_answer_has_a_request_id_of_its_own(client, method, path):
+    first, second = await client.request(method, path), await client.request(method, path)
+    assert len(first.headers.get_list("gateway-request")) == 1
+    assert first.headers["gateway-request"] != second.headers["gateway-request"]
+
+
+async def test_a_problem_names_the_request_that_the_log_names(client):
+    with structlog.testing.capture_logs() as lines:
+        answer = await client.post("/v1/check", json={})
+    assert answer.json()["instance"] == answer.headers["gateway-request"] == lines[0]["id"]
+
+
+async def test_a_caller_cannot_choose_the_request_id(client):
+    answer = await client.get("/livez", headers={"Gateway-Request": "mine\x1b[31m"})
+    assert answer.headers.get_list("gateway-request") != ["mine"]
+    assert "mine" not in answer.headers["gateway-request"]
+
+
+async def test_a_request_leaves_one_log_line_and_nothing_of_the_person_in_it(client, keyed):
+    secret = [phone(3), email(3), GAID, "QUERYMARK", "AGENTMARK", "192.0.2.77"]
+    with structlog.testing.capture_logs() as lines:
+        done = await client.post(
+            "/privacy-choices?q=QUERYMARK", data={"action": "opt_out", "phone": phone(3), "email": email(3)},
+            headers={"User-Agent": "AGENTMARK", "Cookie": "id=AGENTMARK"},
+        )  # fmt: skip
+        await client.get(done.headers["location"])
+        check = {"identifiers": [named("gaid", GAID)], "recipient": "teemo", "ip": "192.0.2.77"}
+        await keyed.post("/v1/check", json=check | {GAID: 1})
+        await client.get(f"/{GAID}?phone={phone(3)}")
+    assert [line["route"] for line in lines] == [
+        "/privacy-choices", "/privacy-choices/done/{event}", "/v1/check", "other",
+    ]  # fmt: skip
+    text = repr(lines)
+    event = done.headers["location"].rpartition("/")[2]
+    assert not [mark for mark in [*secret, event] if mark in text]
+
+
+async def test_a_check_that_was_answered_is_counted_and_not_logged(client, keyed):
+    with structlog.testing.capture_logs() as lines:
+        await keyed.post("/v1/check", json={"identifiers": [], "recipient": "teemo"})
+        await client.get("/livez")
+    assert lines == []
+    assert 'route="/v1/check",status="200"' in (await client.get("/metrics")).text
+
+
+def test_a_log_field_that_nobody_named_is_dropped():
+    line = redact(None, "info", {"event": "request", "status": 200, "phone": phone(1), "headers": {}})
+    assert line == {"event": "request", "status": 200}
+    assert not KEPT & {"path", "query", "client", "ip", "headers", "cookie", "body"}
+
+
+async def test_a_fault_of_ours_is_a_problem_document_with_the_request_id(app, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("ledger.sqlite3 SELECT secret")
+
+    monkeypatch.setattr(Request, "stream", broken)
+    async with inside.client(app, **inside.DEV) as client:
+        client._transport.raise_app_exceptions = False
+        answer = await client.post("/v1/check", json={})
+    assert (answer.status_code, answer.json()["type"]) == (500, "urn:consent-gateway:problem:internal")
+    assert answer.json()["instance"] == answer.headers["gateway-request"]
+    assert "SELECT" not in answer.text
+
+
+async def test_a_page_that_looks_never_writes(client):
+    paths = ["/privacy-choices", "/privacy-choices/status", "/.well-known/gpc.json", "/demo", "/livez", "/openapi.json",
+             "/privacy-choices/done/AAAA", "/v1/check", "/v1/choices", "/v1/links"]  # fmt: skip
+    before = (await client.get("/readyz")).json()["ledger"]["entries"]
+    for method in ("GET", "HEAD", "OPTIONS"):
+        for path in paths:
+            await client.request(method, path, headers={**inside.DEV, "Sec-GPC": "1"})
+    assert (await client.get("/readyz")).json()["ledger"]["entries"] == before

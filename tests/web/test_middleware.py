@@ -1,0 +1,609 @@
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import GAID, named, phone
+
+from gateway import credentials, seals
+from gateway.app import migrate, open_house
+from gateway.check import Ask
+from gateway.ledger.links import Span
+from gateway.seals import BrowserCookie
+from gateway.terms import SIGNAL_PURPOSES
+from gateway.web.metrics import Metrics
+from gateway.web.middleware import ConsentMiddleware, Options
+from gateway.web.visitor import Visitors
+
+pytestmark = pytest.mark.anyio
+ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"
+ALL_YES = "sale=?1, sharing=?1, targeted_ads=?1"
+NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
+GPC = {"Sec-GPC": "1"}
+ACT = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0"
+DEFAULT = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CC0004%3A0"
+
+
+class Site:
+    """An ASGI site that remembers what it was asked with, and echoes bodies chunk by chunk."""
+
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+        self.asked: list[dict] = []
+        self.answer = list(headers)
+
+    async def __call__(self, scope, receive, send):
+        self.asked.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": self.answer})
+        more = True
+        while more:
+            message = await receive()
+            more = message.get("more_body", False)
+            await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    def got(self, name: str) -> list[str]:
+        return [value.decode("latin-1") for key, value in self.asked[-1]["headers"] if key == name.encode()]
+
+    @property
+    def consent(self) -> str:
+        (value,) = self.got("gateway-consent")
+        return value
+
+
+class Door:
+    """A site behind the middleware, and a browser before it."""
+
+    def __init__(self, house, *headers, place="US-CA", visitors=None, **options) -> None:
+        self.house, self.site, self.metrics = house, Site(*headers), Metrics()
+        visitors = visitors or Visitors(house.consent)
+        options = Options(place=lambda _: place, **options)
+        self.app = ConsentMiddleware(self.site, house.consent, visitors, self.metrics, options)
+
+    async def get(self, *, method="GET", content=None, cookie="", **headers):
+        named_ = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.send(list(named_.items()), method=method, content=content, cookie=cookie)
+
+    async def send(self, headers, *, method="GET", content=None, cookie=""):
+        headers = [*headers, ("Cookie", cookie)] if cookie else headers
+        async with inside.client(self.app) as client:
+            return await client.request(method, "/page", headers=headers, content=content)
+
+    @property
+    def entries(self) -> int:
+        return self.house.consent.checks.position()
+
+    def sealed(self, *, days_ago=0, denied=frozenset(SIGNAL_PURPOSES), browser=None) -> str:
+        cookie = BrowserCookie(browser or seals.new_browser(), today() - days_ago, denied)
+        return f"__Host-gateway={seals.seal_cookie(self.house.consent.secrets.seals, cookie)}"
+
+    def opened(self, set_cookie: str) -> BrowserCookie:
+        return seals.open_cookie(self.house.consent.secrets.seals, value_of(set_cookie))
+
+
+@pytest.fixture
+def door(house):
+    return Door(house)
+
+
+def today() -> int:
+    return (datetime.now(UTC).date() - datetime(1970, 1, 1).date()).days
+
+
+def value_of(set_cookie: str) -> str:
+    return set_cookie.partition(";")[0].partition("=")[2]
+
+
+def verdict(house, *identifiers, recipient="teemo"):
+    return house.consent.check(Ask((recipient,), list(identifiers), place="US-CA")).verdicts[recipient]
+
+
+async def link(house, account, *identifiers):
+    people = house.consent.people
+    subjects = people.name(list(identifiers)).subjects
+    await house.consent.link(people.account(account), subjects, Span(int(time.time() * 1000)))
+
+
+@contextlib.contextmanager
+def store_away(folder):
+    """The ledger's file is gone, as far as anybody can see."""
+    path = folder / "ledger.sqlite3"
+    path.rename(path.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+# --- what the site is told ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Gateway-Consent", "gateway_consent", "GATEWAY-Browser", "Gateway_Place", "Gateway-Request", "Gateway-Anything",
+     "gateway-", "Gateway_-x"],
+)  # fmt: skip
+async def test_a_visitor_cannot_tell_the_site_what_the_gateway_would_say(door, name):
+    await door.send([("Sec-GPC", "1"), (name, f"FORGED {ALL_YES}")])
+    assert "FORGED" not in repr(door.site.asked[-1]["headers"])
+    for ours in ("gateway-consent", "gateway-browser", "gateway-place", "gateway-request"):
+        assert len(door.site.got(ours)) == 1, ours
+
+
+@pytest.mark.parametrize("headers", [{}, GPC, {"Cookie": "usprivacy=1YYN"}, {"Sec-GPC": "rubbish"}])
+async def test_the_site_always_reads_every_key(door, headers):
+    await door.send(list(headers.items()))
+    said = dict(part.split("=", 1) for part in door.site.consent.split(", "))
+    assert list(said) == ["sale", "sharing", "targeted_ads", "status"]
+    assert set(said.values()) <= {"?0", "?1", "none", "honored", "unknown"}
+
+
+async def test_a_visitor_who_said_nothing_may_be_shown_ads(door):
+    await door.get()
+    assert door.site.consent == f"{ALL_YES}, status=none"
+    assert door.site.got("gateway-place") == ["US-CA"]
+
+
+@pytest.mark.parametrize("headers", [[("Sec-GPC", "1")], [("sec-gpc", "1")], [("Sec-GPC", "0"), ("Sec-GPC", "1")],
+                                     [("Sec-GPC", "1"), ("Sec-GPC", "rubbish")]])  # fmt: skip
+async def test_a_visitor_with_gpc_is_honored_and_the_signal_goes_on_unchanged(door, headers):
+    await door.send(headers)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.site.got("sec-gpc") == [value for _, value in headers]
+
+
+@pytest.mark.parametrize("value", ["0", "true", '"1"', "1, 1", "01", "1;q=1", "?1", "yes", "", "1\t1"])
+async def test_a_value_that_is_not_the_signal_is_no_signal(door, value):
+    await door.get(Sec_GPC=value)
+    assert door.site.consent == f"{ALL_YES}, status=none"
+    assert door.site.got("sec-gpc") == [value]
+
+
+async def test_a_visitor_of_no_known_place_may_not_be_tracked_but_has_not_opted_out(house):
+    door = Door(house, place=None, enforce=True)
+    answer = await door.get()
+    assert door.site.consent == f"{ALL_NO}, status=none"
+    assert door.site.got("gateway-place") == ["unknown"]
+    assert "content-security-policy" not in answer.headers
+
+
+async def test_the_site_never_sees_the_sealed_cookie_and_keeps_its_own(door):
+    sealed = door.sealed()
+    await door.get(cookie=f"a=1; {sealed}; b=2;c=3")
+    (cookie,) = door.site.got("cookie")
+    assert "__Host-gateway" not in cookie
+    assert [part.strip() for part in cookie.split(";")] == ["a=1", "b=2", "c=3"]
+    await door.get(cookie=sealed)
+    assert door.site.got("cookie") == []
+
+
+async def test_a_site_in_the_same_process_reads_the_answer_as_a_value(door):
+    await door.get(**GPC)
+    told = door.site.asked[-1]["state"]["gateway"]
+    assert told.opted_out
+    assert set(told.allowed.values()) == {False}
+
+
+# --- the browser's token and cookie ------------------------------------------------------------------------------
+
+
+async def test_no_two_requests_of_one_person_carry_the_same_browser_token(house):
+    door = Door(house)
+    tokens = []
+    for person in (door.sealed(), door.sealed()):
+        for _ in range(3):
+            await door.get(cookie=person)
+            tokens += door.site.got("gateway-browser")
+    assert len(set(tokens)) == 6
+    assert len({len(token) for token in tokens}) == 1
+    assert len({token[:8] for token in tokens}) == 6  # no common beginning either
+
+
+async def test_the_browser_token_names_the_person_to_the_gateway_and_to_nobody_else(door):
+    browser = bytes(range(16))
+    await door.get(cookie=door.sealed(browser=browser), **GPC)
+    (token,) = door.site.got("gateway-browser")
+    assert browser.hex() not in token
+    found = verdict(door.house, named("browser", token))
+    assert (found.allowed, found.partly, found.reason) == (False, False, "opted_out")
+
+
+async def test_a_visitor_without_our_cookie_has_no_browser_token(door):
+    await door.get(**GPC)
+    assert door.site.got("gateway-browser") == [""]
+
+
+async def test_gpc_sets_a_cookie_at_a_navigation_with_every_guard_on_it(door):
+    answer = await door.get(**GPC, **NAVIGATE)
+    (cookie,) = answer.headers.get_list("set-cookie")
+    attributes = [part.strip() for part in cookie.split(";")[1:]]
+    assert cookie.startswith("__Host-gateway=")
+    assert attributes == ["Path=/", "Secure", "HttpOnly", "SameSite=Lax", f"Max-Age={400 * 86_400}"]
+    opened = door.opened(cookie)
+    assert opened.denied == set(SIGNAL_PURPOSES)
+    assert opened.value
+    assert opened.value not in cookie
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "expected"),
+    [
+        ("GET", {"Sec-Fetch-Mode": "navigate"}, True),
+        ("GET", {"Accept": "text/html,*/*;q=0.8"}, True),
+        ("GET", {"Sec-Fetch-Mode": "no-cors", "Accept": "text/html"}, False),
+        ("GET", {"Sec-Fetch-Mode": "cors"}, False),
+        ("GET", {"Accept": "image/avif,*/*"}, False),
+        ("POST", {"Accept": "text/html"}, False),
+        ("POST", {"Sec-Fetch-Mode": "navigate"}, True),
+    ],
+)
+async def test_a_picture_or_a_script_call_gets_no_cookie(door, method, headers, expected):
+    answer = await door.send([("Sec-GPC", "1"), *headers.items()], method=method)
+    assert ("set-cookie" in answer.headers) is expected
+    assert door.site.consent.startswith(ALL_NO)
+
+
+async def test_a_visitor_who_said_nothing_gets_no_cookie(door):
+    assert "set-cookie" not in (await door.get(**NAVIGATE)).headers
+
+
+async def test_a_remembered_visitor_gets_no_new_cookie_at_each_navigation(door):
+    cookie = door.sealed(days_ago=29)
+    for _ in range(3):
+        assert "set-cookie" not in (await door.get(cookie=cookie, **GPC, **NAVIGATE)).headers
+
+
+@pytest.mark.parametrize("signal", [GPC, {}])
+async def test_after_thirty_days_the_cookie_is_renewed_for_the_same_browser_with_a_new_nonce(door, signal):
+    browser = bytes(range(16))
+    cookie = door.sealed(days_ago=30, browser=browser)
+    first, second = [await door.get(cookie=cookie, **signal, **NAVIGATE) for _ in range(2)]
+    old, new, newer = value_of(cookie), value_of(first.headers["set-cookie"]), value_of(second.headers["set-cookie"])
+    assert len({old[:16], new[:16], newer[:16]}) == 3
+    renewed = door.opened(first.headers["set-cookie"])
+    assert (renewed.browser, renewed.day, renewed.denied) == (browser, today(), set(SIGNAL_PURPOSES))
+    assert "set-cookie" not in (await door.get(cookie=cookie, Sec_Fetch_Mode="cors")).headers
+
+
+async def test_a_cookie_that_knew_less_is_told_what_was_said_now(door):
+    answer = await door.get(cookie=door.sealed(denied=frozenset()), **GPC, **NAVIGATE)
+    assert door.opened(answer.headers["set-cookie"]).denied == set(SIGNAL_PURPOSES)
+
+
+async def test_the_cookie_still_denies_after_the_signal_is_gone(door):
+    set_cookie = (await door.get(**GPC, **NAVIGATE)).headers["set-cookie"]
+    await door.get(cookie=set_cookie.partition(";")[0])
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+async def test_a_flag_remembers_the_choice_and_no_id(house):
+    door = Door(house, remember_gpc="flag")
+    before = door.entries
+    set_cookie = (await door.get(**GPC, **NAVIGATE)).headers["set-cookie"]
+    assert door.opened(set_cookie).value == ""
+    await door.get(cookie=set_cookie.partition(";")[0], **GPC)
+    assert door.site.got("gateway-browser") == [""]
+    await door.get(cookie=set_cookie.partition(";")[0])
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.entries == before
+
+
+async def test_where_nothing_is_remembered_gpc_is_honored_all_the_same(house):
+    door = Door(house, remember_gpc="off")
+    answer = await door.get(**GPC, **NAVIGATE)
+    assert "set-cookie" not in answer.headers
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+# --- what is written ---------------------------------------------------------------------------------------------
+
+
+async def test_sixty_requests_of_one_browser_with_gpc_leave_one_entry(door):
+    before, cookie = door.entries, door.sealed(denied=frozenset())
+    for _ in range(60):
+        await door.get(cookie=cookie, **GPC)
+        assert door.site.consent.startswith(ALL_NO)
+    assert door.entries == before + 1
+
+
+async def test_sixty_requests_of_one_browser_at_once_leave_one_entry(door):
+    before, cookie = door.entries, door.sealed(denied=frozenset())
+    await asyncio.gather(*(door.get(cookie=cookie, **GPC) for _ in range(60)))
+    assert door.entries == before + 1
+
+
+async def test_sixty_requests_without_cookies_leave_no_entry_and_each_is_honored(door):
+    before = door.entries
+    for _ in range(60):
+        await door.get(**GPC, **NAVIGATE)
+        assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.entries == before
+
+
+async def test_a_script_that_forges_cookies_writes_nothing(door):
+    before = door.entries
+    for number in range(20):
+        await door.get(cookie=f"__Host-gateway=forged{number}", **GPC)
+    assert door.entries == before
+
+
+@pytest.mark.parametrize(
+    ("cookie", "honored", "remembered"),
+    [
+        ("usprivacy=1YYN", True, True),
+        ("usprivacy=1yyn", True, True),
+        ('us_privacy="1YYN"', True, True),
+        ("us-privacy=1Y%59N", True, True),
+        ("usprivacy=1YNN; usprivacy=1YYN", True, True),
+        ("usprivacy=1YNN", False, False),
+        ("usprivacy=1---", False, False),
+        ("usprivacy=rubbish", False, False),
+        (ACT, True, True),
+        ("OptanonConsent=isGpcEnabled=1&groups=", True, True),
+        (DEFAULT, True, False),
+        ("OptanonConsent=isGpcEnabled=0&groups=C0004%3A1", False, False),
+        ("odd=\x80\xff; broken; =; usprivacy=1YYN", True, True),
+    ],
+)
+async def test_a_consent_tools_cookie_is_heard_and_an_act_is_remembered_but_a_default_is_not(
+    door, cookie, honored, remembered
+):
+    before = door.entries
+    answer = await door.send([("Sec-Fetch-Mode", "navigate"), ("Cookie", cookie.encode("latin-1"))])
+    assert door.site.consent.endswith("status=honored") is honored
+    assert ("set-cookie" in answer.headers) is remembered
+    known = door.sealed(denied=frozenset())
+    await door.send([("Cookie", f"{cookie}; {known}".encode("latin-1"))])
+    assert door.entries == before + remembered
+
+
+async def test_an_industry_default_denies_ads_and_sharing_but_says_nothing_of_sale(door):
+    await door.get(cookie=DEFAULT)
+    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"
+
+
+async def test_a_do_not_sell_cookie_stops_the_share_of_that_browser_and_its_account(house):
+    door = Door(house, account=lambda _: "a1")
+    await link(house, "a1", named("gaid", GAID))
+    await door.get(cookie=f"usprivacy=1YYN; {door.sealed(denied=frozenset())}")
+    for person in (named("account", "a1"), named("gaid", GAID)):
+        found = verdict(house, person)
+        assert (found.allowed, found.partly, found.reason) == (False, False, "opted_out"), person
+
+
+# --- who is signed in --------------------------------------------------------------------------------------------
+
+
+def by_callable(house):
+    return Door(house, account=lambda _: "a1"), []
+
+
+def by_state(house):
+    door = Door(house)
+    site = door.app
+
+    async def framework(scope, receive, send):
+        await site({**scope, "state": {"gateway_account": "a1"}}, receive, send)
+
+    door.app = framework
+    return door, []
+
+
+def by_header(house):
+    return Door(house), [("Gateway-Account", signed(house))]
+
+
+def by_cookie(house):
+    return Door(house), [("Cookie", f"gateway-account={signed(house)}")]
+
+
+def signed(house, account="a1", seconds=60):
+    return credentials.assert_account(house.secrets.accounts[-1], account, int(time.time()) + seconds)
+
+
+@pytest.mark.parametrize("way", [by_callable, by_state, by_header, by_cookie])
+async def test_gpc_of_a_signed_in_person_denies_the_account_and_all_it_has(house, way):
+    door, headers = way(house)
+    await link(house, "a1", named("phone", phone(1)), named("gaid", GAID))
+    before = door.entries
+    for _ in range(3):
+        await door.send([("Sec-GPC", "1"), *headers])
+    assert door.entries == before + 1
+    for person in (named("account", "a1"), named("phone", phone(1)), named("gaid", GAID)):
+        found = verdict(house, person)
+        assert (found.allowed, found.partly, found.reason) == (False, False, "opted_out"), person
+    assert verdict(house, named("account", "a2")).reason != "opted_out"
+
+
+async def test_a_second_browser_of_an_opted_out_person_is_told_no_without_gpc(house):
+    door = Door(house, account=lambda _: "a1", enforce=True)
+    await door.get(**GPC)
+    answer = await door.get(cookie="other=browser", **NAVIGATE)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert "content-security-policy" in answer.headers
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
+async def test_what_a_browser_said_before_sign_in_reaches_the_account_at_sign_in(house):
+    anonymous, signed_in = Door(house), Door(house, account=lambda _: "a1")
+    cookie = anonymous.sealed(denied=frozenset())
+    await link(house, "a1", named("gaid", GAID))
+    await anonymous.get(cookie=cookie, **GPC)
+    assert verdict(house, named("gaid", GAID)).reason != "opted_out"
+    await signed_in.get(cookie=cookie)
+    assert verdict(house, named("gaid", GAID)).reason == "opted_out"
+
+
+@pytest.mark.parametrize("forged", ["a1", "v1.a1.9999999999.", "v1.a1.9999999999." + "0" * 64])
+async def test_an_unsigned_word_about_who_is_signed_in_opts_nobody_out_and_is_counted(house, forged):
+    door = Door(house)
+    before = door.entries
+    await door.send([("Sec-GPC", "1"), ("Gateway-Account", forged)])
+    assert door.site.consent.startswith(ALL_NO)  # this request is still honored
+    assert door.entries == before
+    assert verdict(house, named("account", "a1")).reason != "opted_out"
+    assert b'malformed_signals_total{channel="account",reason="unsigned"} 1.0' in door.metrics.text()
+
+
+# --- caches and the policy of delivery ---------------------------------------------------------------------------
+
+
+def varies(answer) -> set[str]:
+    return {name.strip() for value in answer.headers.get_list("vary") for name in value.split(",")}
+
+
+async def test_every_page_varies_by_the_signal_and_keeps_what_the_site_said(house):
+    door = Door(house, (b"vary", b"Accept-Encoding"), (b"cache-control", b"public, max-age=60"))
+    for headers in ({}, GPC):
+        answer = await door.get(**headers)
+        assert varies(answer) == {"Accept-Encoding", "Sec-GPC"}
+        assert answer.headers["cache-control"] == "public, max-age=60"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ([], "private, no-cache"),
+        ([(b"cache-control", b"public, max-age=60")], "private, no-cache"),
+        ([(b"Cache-Control", b"s-maxage=60")], "private, no-cache"),
+        ([(b"cache-control", b"no-store")], "no-store"),
+        ([(b"cache-control", b"private, max-age=9")], "private, max-age=9"),
+        ([(b"cache-control", b"private"), (b"cache-control", b"public")], "private, no-cache"),
+    ],
+)
+async def test_no_shared_cache_keeps_a_page_that_one_persons_cookie_account_or_signal_made(house, said, kept):
+    door = Door(house, *said)
+    for way in ({"cookie": door.sealed()}, {**GPC, **NAVIGATE}):
+        assert (await door.get(**way)).headers["cache-control"] == kept, way
+    signed_in = Door(house, *said, account=lambda _: "a9")
+    assert (await signed_in.get()).headers["cache-control"] == kept
+
+
+async def test_a_page_of_an_opted_out_person_may_talk_to_the_site_and_its_providers_only(house):
+    door = Door(house, (b"content-security-policy", b"img-src *"), enforce=True, hosts=("pay.example",))
+    for way in (GPC, {"cookie": door.sealed()}, {"cookie": "usprivacy=1YYN"}):
+        own, ours = (await door.get(**way)).headers.get_list("content-security-policy")
+        assert own == "img-src *"
+        assert "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: pay.example;" in ours
+        assert "form-action 'self' pay.example" in ours
+
+
+async def test_a_page_of_somebody_who_said_nothing_is_delivered_as_it_is(house):
+    door = Door(house, enforce=True)
+    assert "content-security-policy" not in (await door.get()).headers
+    assert "content-security-policy" not in (await Door(house).get(**GPC)).headers
+
+
+async def test_the_site_cannot_speak_in_the_gateways_name(house):
+    door = Door(house, (b"gateway-request", b"1"), (b"Gateway_Consent", b"sale=?1"), (b"x-own", b"1"))
+    answer = await door.get(**GPC)
+    assert [name for name in answer.headers if name.startswith("gateway")] == []
+    assert answer.headers["x-own"] == "1"
+
+
+# --- everything that a site may do -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
+async def test_a_request_of_any_method_is_heard(door, method):
+    answer = await door.send([("Sec-GPC", "1")], method=method, content=b"body" if method == "POST" else None)
+    assert answer.status_code == 200
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert "Sec-GPC" in varies(answer)
+
+
+async def test_bodies_stream_through_untouched_in_both_directions(door):
+    sent, received = [], []
+    chunks = [b"a" * 10, b"", b"b" * 70_000, b"c"]
+
+    async def receive():
+        body = chunks[len(received)]
+        received.append(body)
+        return {"type": "http.request", "body": body, "more_body": len(received) < len(chunks)}
+
+    async def send(message):
+        sent.append((message, len(received)))
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"sec-gpc", b"1")]}
+    await door.app(scope, receive, send)
+    bodies = [(message["body"], at) for message, at in sent if message["type"] == "http.response.body"]
+    assert bodies == [(chunks[0], 1), (chunks[1], 2), (chunks[2], 3), (chunks[3], 4), (b"", 4)]
+
+
+async def test_a_websocket_of_a_person_with_gpc_is_heard_and_not_disturbed(house):
+    seen = {}
+
+    async def site(scope, receive, send):
+        seen.update(scope)
+        await send({"type": "websocket.accept", "headers": [(b"x-own", b"1")]})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    app = ConsentMiddleware(site, house.consent, Visitors(house.consent), Metrics(), Options(place=lambda _: "US-CA"))
+    await app(
+        {"type": "websocket", "path": "/", "headers": [(b"sec-gpc", b"1"), (b"gateway-consent", b"x")]}, None, send
+    )
+    told = [value for name, value in seen["headers"] if name == b"gateway-consent"]
+    assert told == [f"{ALL_NO}, status=honored".encode()]
+    assert sent == [{"type": "websocket.accept", "headers": [(b"x-own", b"1")]}]
+
+
+async def test_the_sites_own_start_and_stop_pass_through(house):
+    seen = []
+
+    async def site(scope, receive, send):
+        seen.append(scope)
+
+    scope = {"type": "lifespan"}
+    await ConsentMiddleware(site, house.consent, Visitors(house.consent), Metrics())(scope, None, None)
+    assert seen == [scope]
+
+
+# --- the store is away -------------------------------------------------------------------------------------------
+
+
+async def test_while_the_store_is_away_every_visitor_counts_as_opted_out_and_the_site_answers(house, folder):
+    door = Door(house, enforce=True)
+    with store_away(folder):
+        deadline = time.monotonic() + 3
+        while door.entries is not None and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for way in ({}, GPC, {"cookie": door.sealed(denied=frozenset())}, {**GPC, "cookie": door.sealed()}):
+            answer = await door.get(**way)
+            assert answer.status_code == 200
+            assert door.site.consent == f"{ALL_NO}, status=unknown", way
+            assert "content-security-policy" in answer.headers, way
+        found = verdict(house, named("gaid", GAID))
+        assert (found.allowed, found.partly) == (False, False)
+        assert found.reason in {"stale", "store_unavailable"}
+    assert b'gateway_forms_refused_total{why="signal_not_kept"}' in door.metrics.text()
+
+
+async def test_a_signal_that_could_not_be_kept_is_kept_at_the_next_request(house, folder):
+    door = Door(house)
+    cookie, before = door.sealed(denied=frozenset()), door.entries
+    with store_away(folder):
+        await door.get(cookie=cookie, **GPC)
+        assert (await door.get(cookie=cookie, **GPC)).status_code == 200
+    deadline = time.monotonic() + 3
+    while door.entries is None and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    await door.get(cookie=cookie, **GPC)
+    assert door.entries == before + 1
+
+
+async def test_a_browser_token_is_good_for_a_day_and_no_longer(folder):
+    at = [datetime(2026, 6, 1, tzinfo=UTC)]
+    migrate(folder)
+    with open_house(folder, inside.settings(), dev=True, clock=lambda: at[0]) as house:
+        door = Door(house)
+        await door.get(cookie=door.sealed(), **GPC)
+        (token,) = door.site.got("gateway-browser")
+        at[0] += timedelta(hours=23)
+        assert verdict(house, named("browser", token)).reason == "opted_out"
+        at[0] += timedelta(hours=2)
+        assert verdict(house, named("browser", token)).reason == "malformed"

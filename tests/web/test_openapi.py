@@ -1,0 +1,65 @@
+import re
+
+import pytest
+
+from gateway.terms import ChoiceKind, Purpose, Reason
+from gateway.web import openapi, problem
+
+pytestmark = pytest.mark.anyio
+# Not for callers: a stylesheet, the document itself, the numbers for Prometheus, and the demo of --dev.
+UNDESCRIBED = {"/privacy-choices/choices.css", "/openapi.json", "/metrics", "/", "/demo", "/demo/second"}
+
+
+def routes(app):
+    return {route.path: route.methods for route in app._app._app.routes}
+
+
+async def test_every_call_that_exists_is_described_and_no_other(app):
+    described = openapi.document()["paths"]
+    there = routes(app)
+    assert set(there) - UNDESCRIBED == set(described)
+    for path, calls in described.items():
+        for method in calls:
+            listed = [route.methods for route in app._app._app.routes if route.path == path]
+            assert any(method.upper() in methods for methods in listed), (method, path)
+
+
+async def test_the_document_is_served_as_it_is_made(client):
+    answer = await client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == openapi.document()
+    assert answer.json()["openapi"].startswith("3.1")
+
+
+def test_the_reasons_that_a_caller_reads_are_the_reasons_that_there_are():
+    verdict = openapi.document()["components"]["schemas"]["Verdict"]
+    assert verdict["properties"]["reason"]["enum"] == [reason.value for reason in Reason]
+
+
+def test_the_types_of_problem_documents_are_the_closed_list():
+    shape = openapi.document()["components"]["schemas"]["Problem"]
+    assert shape["properties"]["type"]["enum"] == [problem.PREFIX + kind for kind in problem.KINDS]
+
+
+def test_a_caller_reads_the_kinds_of_choices_and_purposes_that_the_door_takes():
+    choice = openapi.document()["components"]["schemas"]["Choice"]["properties"]
+    assert choice["choice"]["enum"] == [kind.value for kind in ChoiceKind]
+    assert choice["purposes"]["items"]["enum"] == ["all", *Purpose]
+
+
+def test_every_reference_in_the_document_leads_somewhere():
+    document = openapi.document()
+    named = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
+    assert named
+    assert named <= set(document["components"]["schemas"])
+
+
+@pytest.mark.parametrize("name", ["Check", "Row", "Identifier", "Link"])
+def test_where_a_slip_could_allow_the_document_says_that_nothing_else_is_taken(name):
+    assert openapi.document()["components"]["schemas"][name]["additionalProperties"] is False
+
+
+def test_the_calls_with_a_key_say_so_and_the_calls_of_a_person_do_not():
+    for path, calls in openapi.document()["paths"].items():
+        for call in calls.values():
+            assert ("security" in call) is path.startswith("/v1/"), path

@@ -1,0 +1,314 @@
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import GAID, ZERO, gaid, named
+
+from gateway import credentials
+from gateway.consent import Consent
+
+pytestmark = pytest.mark.anyio
+PATH = "/v1/shares/teemo"
+NDJSON = {"Content-Type": "application/x-ndjson"}
+LINKED = 6  # people whose ad ids belong to an account
+
+
+def row(number=1, **members):
+    data = {"lat": 37.77493, "lon": -122.41942, "ad_id": gaid(number)}
+    return {"id": f"r{number}", "identifiers": [named("gaid", gaid(number))], "data": data, "place": "US-CA"} | members
+
+
+async def share(client, *rows, path=PATH, encode=lambda body: body, **headers):
+    """(answer, lines by id, last line)"""
+    content = b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows)
+    answer = await client.post(path, content=encode(content), headers=NDJSON | headers)
+    told = [json.loads(line) for line in answer.text.splitlines()]
+    return answer, told[:-1], told[-1]
+
+
+@pytest.fixture
+async def linked(keyed):
+    """The development key, and people 0 to 5, each with an account."""
+    content = b"\n".join(
+        json.dumps({"account": f"a{number}", "identifiers": [named("gaid", gaid(number))]}).encode()
+        for number in range(LINKED)
+    )
+    assert (await keyed.post("/v1/links", content=content, headers=NDJSON)).status_code == 200
+    return keyed
+
+
+def kind(answer) -> str:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.json()["type"].rpartition(":")[2]
+
+
+def disclosed(folder) -> list[tuple[str, str]]:
+    """(classes, outcome) of every disclosure."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return db.execute("SELECT classes, outcome FROM disclosure ORDER BY batch, row").fetchall()
+
+
+async def opt_out(keyed, *identifiers):
+    body = {"identifiers": list(identifiers), "choice": "opt_out"}
+    assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+
+
+async def test_a_row_of_somebody_who_said_nothing_comes_back_with_a_coarse_point(linked, tmp_path):
+    answer, (told,), last = await share(linked, row())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    assert answer.headers["cache-control"] == "no-store"
+    assert told == {
+        "id": "r1", "outcome": "returned", "reason": "coarsened",
+        "data": {"ad_id": "allow", "precise_geo": "coarsen"},
+        "row": {"lat": 37.8, "lon": -122.4, "ad_id": gaid(1)},
+    }  # fmt: skip
+    assert last == {
+        "summary": {"rows": 1, "sent": 0, "returned": 1, "duplicate": 0, "unknown": 0, "refused": {}}, "complete": True,
+    }  # fmt: skip
+    assert disclosed(tmp_path / "data") == [("ad_id,coarse_geo", "sent")]
+
+
+async def test_a_row_of_an_opted_out_person_does_not_go_and_its_neighbours_do(linked, tmp_path):
+    await opt_out(linked, named("account", "a2"))
+    _, told, last = await share(linked, row(1), row(2), row(3))
+    assert [line["outcome"] for line in told] == ["returned", "refused", "returned"]
+    assert told[1]["reason"] == "opted_out"
+    assert set(told[1]["data"].values()) == {"deny"}
+    assert "row" not in told[1]
+    assert last["summary"]["refused"] == {"opted_out": 1}
+    assert len(disclosed(tmp_path / "data")) == 2
+
+
+async def test_a_precise_point_goes_only_with_this_persons_opt_in_for_this_recipient(linked):
+    proof = {"kind": "account", "assertion": "dev"}
+    told = (await linked.get("/v1/self")).json()["notices"]
+    first, second = ({"sha256": notice["sha256"]} for notice in told if notice["kind"] != "choices")
+    ask = {"choice": "opt_in", "purposes": ["sale"], "recipient": "teemo", "data": ["precise_geo"], "proof": proof,
+           "identifiers": [named("gaid", gaid(1))], "notice": first}  # fmt: skip
+    token = (await linked.post("/v1/choices", json=ask)).json()["confirm"]
+    act = {"choice": "confirm", "confirm": token, "proof": proof, "notice": second}
+    assert (await linked.post("/v1/choices", json=act)).status_code == 201
+    _, told, _ = await share(
+        linked, row(1), row(2), row(1, id="md", place="US-MD"), row(1, id="or", place=["US-OR", "US-CA"])
+    )
+    assert told[0]["row"]["lat"] == 37.77493
+    assert [line["row"]["lat"] for line in told[1:]] == [37.8] * 3
+
+
+async def test_a_field_that_nobody_mapped_never_goes(linked):
+    fields = {"note": "x", "LAT": 1.23456, "email": "p@example.com", "": 1, "accuracy": 5, "ad_id": gaid(1)}
+    _, (told,), _ = await share(linked, row(data=fields))
+    assert told["row"] == {"ad_id": gaid(1)}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"data": {}}, "malformed"),
+        ({"data": {"note": "x"}}, "malformed"),
+        ({"data": {"ad_id": None}}, "malformed"),
+        ({"identifiers": []}, "no_identifier"),
+        ({"identifiers": [named("gaid", ZERO)]}, "limited"),
+        ({"identifiers": [named("gaid", gaid(1)), named("gaid", ZERO)]}, "limited"),
+        ({"identifiers": [named("nonsense", "x")]}, "undeclared_identifier"),
+        ({"identifiers": [named("gaid", gaid(1)), named("email", "rubbish")]}, "malformed"),
+        ({"identifiers": [named("gaid", gaid(99))]}, "unlinked"),
+        ({"place": None}, "place_unknown"),
+        ({"place": "US"}, "place_unknown"),
+        ({"place": "DE"}, "opt_in_required"),
+        ({"place": "somewhere"}, "place_unknown"),
+        ({"place": ["US-CA", "DE"]}, "opt_in_required"),
+    ],
+)
+async def test_a_row_about_which_anything_is_in_doubt_does_not_go(linked, change, reason):
+    _, (told,), last = await share(linked, row(1) | change)
+    assert (told["outcome"], told["reason"]) == ("refused", reason)
+    assert last["complete"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "name"),
+    [
+        (b"not json", ""),
+        (b"[]", ""),
+        (b"7", ""),
+        (b"{}", ""),
+        ({"id": "x"}, "x"),
+        ({"id": 7, "identifiers": [], "data": {}}, ""),
+        (row(1, id=""), ""),
+        (row(1, id="y" * 300), "y" * 256),
+        (row(1, extra=1), "r1"),
+        (row(1, data=[]), "r1"),
+        (row(1, identifiers=[{"type": "gaid", "value": GAID, "typ": 1}]), "r1"),
+        (row(1, at="yesterday"), "r1"),
+        (row(1, at="2999-01-01T00:00:00Z"), "r1"),
+        (row(1, at=10**18), "r1"),
+        (row(1, at=1.5), "r1"),
+        (row(1, at={}), "r1"),
+        (row(1, place=5), "r1"),
+    ],
+)
+async def test_a_row_that_cannot_be_read_is_refused_alone(linked, bad, name):
+    answer, told, last = await share(linked, row(2), bad, row(3))
+    assert answer.status_code == 200
+    assert [line["outcome"] for line in told] == ["returned", "refused", "returned"]
+    assert (told[1]["id"], told[1]["reason"]) == (name, "malformed")
+    assert last["summary"]["refused"] == {"malformed": 1}
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00+02:00", "2026-01-01", 1_700_000_000_000, None]
+)
+async def test_a_row_with_its_time_goes(linked, at):
+    _, (told,), _ = await share(linked, row(1, at=at))
+    assert told["outcome"] == "returned"
+
+
+async def test_clocks_may_differ_a_little(linked):
+    soon = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+    late = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
+    _, told, _ = await share(linked, row(1, at=soon), row(2, at=late))
+    assert [line["outcome"] for line in told] == ["returned", "refused"]
+
+
+async def test_a_row_that_left_is_a_duplicate_in_this_call_and_the_next(linked, tmp_path):
+    _, told, last = await share(linked, row(1), row(1), row(2))
+    assert [line["outcome"] for line in told] == ["returned", "duplicate", "returned"]
+    assert last["summary"]["duplicate"] == 1
+    _, told, _ = await share(linked, row(2), row(3), row(1))
+    assert [line["outcome"] for line in told] == ["duplicate", "returned", "duplicate"]
+    assert len(disclosed(tmp_path / "data")) == 3
+
+
+async def test_a_row_that_was_refused_is_no_duplicate_when_it_is_posted_again(linked):
+    _, (told,), _ = await share(linked, row(1, place="DE"))
+    assert told["outcome"] == "refused"
+    _, (told,), _ = await share(linked, row(1))
+    assert told["outcome"] == "returned"
+
+
+async def test_another_recipient_has_row_ids_of_its_own(linked):
+    await share(linked, row(1))
+    _, (told,), _ = await share(linked, row(1, data={"ad_id": gaid(1)}), path="/v1/shares/matching")
+    assert told["outcome"] == "returned"
+
+
+async def test_one_row_as_json_is_a_call_too(linked):
+    answer = await linked.post(PATH, json=row(1))
+    told = [json.loads(line) for line in answer.text.splitlines()]
+    assert (told[0]["outcome"], told[-1]["complete"]) == ("returned", True)
+
+
+async def test_a_call_without_rows_is_complete(linked):
+    _, told, last = await share(linked)
+    assert (told, last["summary"]["rows"], last["complete"]) == ([], 0, True)
+
+
+async def test_an_email_leaves_only_as_its_hash(linked):
+    link = {"account": "a1", "identifiers": [named("email", "p@example.com")]}
+    await linked.post("/v1/links", json=link)
+    asked = row(1, identifiers=[named("email", "p@example.com")], data={"email": "P@Example.com"})
+    _, (told,), _ = await share(linked, asked, path="/v1/shares/matching")
+    assert told["row"] == {"email": hashlib.sha256(b"p@example.com").hexdigest()}
+
+
+# --- the size and shape of a call ----------------------------------------------------------------------------------
+
+
+async def test_too_many_rows_are_refused_before_any_is_taken(linked, tmp_path):
+    answer, *_ = await share(linked, *[row(1)] * 10_001)
+    assert (answer.status_code, kind(answer)) == (413, "too_large")
+    assert disclosed(tmp_path / "data") == []
+
+
+async def test_the_operator_sets_how_many_rows_a_call_has(tmp_path):
+    settings = inside.settings(share__max_rows="2", share__max_mib="1")
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        assert (await share(client, row(1), row(2)))[0].status_code == 200
+        assert (await share(client, row(1), row(2), row(3)))[0].status_code == 413
+        large = await client.post(PATH, content=b" " * (2**20 + 1), headers=NDJSON)
+        assert (large.status_code, kind(large)) == (413, "too_large")
+
+
+async def test_a_large_share_may_come_packed(linked):
+    answer, told, _ = await share(linked, row(1), row(2), encode=gzip.compress, **{"Content-Encoding": "gzip"})
+    assert answer.status_code == 200
+    assert [line["outcome"] for line in told] == ["returned", "returned"]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (gzip.compress(b"\n" * (17 * 2**20)), "gzip", 413),
+        (gzip.compress(gzip.compress(b" " * (17 * 2**20))), "gzip", 200),  # a bomb in a bomb is one row of rubbish
+        (b"not gzip", "gzip", 400),
+        (gzip.compress(b"{}")[:-4], "gzip", 400),
+        (b"", "gzip", 400),
+        (b"{}", "br", 415),
+        (b"{}", "gzip, gzip", 415),
+        (b"\n" * (17 * 2**20), "identity", 413),
+    ],
+)
+async def test_a_body_that_cannot_be_unpacked_safely_is_refused(linked, tmp_path, body, encoding, status):
+    answer = await linked.post(PATH, content=body, headers=NDJSON | {"Content-Encoding": encoding})
+    assert answer.status_code == status
+    assert disclosed(tmp_path / "data") == []
+
+
+async def test_a_body_that_says_no_length_is_measured_as_it_comes(linked):
+    async def endless():
+        for _ in range(20):
+            yield b"\n" * 2**20
+
+    answer = await linked.post(PATH, content=endless(), headers=NDJSON)
+    assert (answer.status_code, kind(answer)) == (413, "too_large")
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "text/csv"])
+async def test_a_share_is_json(linked, media):
+    answer = await linked.post(PATH, content=b"{}", headers={"Content-Type": media})
+    assert (answer.status_code, kind(answer)) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("name", ["nobody", "TEEMO", "%00", "teemo%20"])
+async def test_a_recipient_that_nobody_configured_gets_nothing(linked, name):
+    answer = await linked.post(f"/v1/shares/{name}", content=b"{}", headers=NDJSON)
+    assert (answer.status_code, kind(answer)) == (404, "not_found")
+
+
+async def test_a_caller_needs_the_scope_and_a_recipient_an_endpoint(tmp_path):
+    settings = inside.settings(recipients__teemo__contract="C-1")
+    async with inside.application(tmp_path / "data", settings, dev=False) as app, inside.client(app) as client:
+        folder, names = tmp_path / "data", ("check", "desk", "share")
+        made = [await asyncio.to_thread(credentials.add, folder, name, [name], publishable=False) for name in names]
+        answers = [await client.post(PATH, json=row(1), headers={"Authorization": f"Bearer {key}"}) for key in made]
+        assert [answer.status_code for answer in answers] == [403, 403, 404]
+        assert (await client.post(PATH, json=row(1))).status_code == 401
+
+
+async def test_rows_that_could_not_be_recorded_do_not_go(linked, tmp_path):
+    ledger = tmp_path / "data" / "ledger.sqlite3"
+    ledger.rename(ledger.with_suffix(".away"))
+    try:
+        answer = await linked.post(PATH, json=row(1))
+        again = await linked.post(PATH, json=row(2))
+    finally:
+        ledger.with_suffix(".away").rename(ledger)
+    assert (answer.status_code, kind(answer)) == (503, "store_unavailable")
+    assert kind(again) == "store_unavailable"
+    assert disclosed(tmp_path / "data") == []
+
+
+async def test_a_share_never_asks_the_person_facing_rooms(linked, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("a share writes no choice")
+
+    monkeypatch.setattr(Consent, "choose", never)
+    monkeypatch.setattr(Consent, "observe", never)
+    assert (await share(linked, row(1)))[1][0]["outcome"] == "returned"

@@ -1,0 +1,123 @@
+import time
+
+import pytest
+
+from gateway import credentials, seals
+from gateway.seals import BrowserCookie
+from gateway.terms import Purpose
+from gateway.web.visitor import Visitors
+
+BROWSER = bytes(range(16))
+HOUR = 3600
+
+
+@pytest.fixture
+def sealed(house):
+    return seals.seal_cookie(house.consent.secrets.seals, BrowserCookie(BROWSER, 1, frozenset({Purpose.SALE})))
+
+
+@pytest.fixture
+def signed(house):
+    return credentials.assert_account(house.secrets.accounts[-1], "a.1", int(time.time()) + HOUR)
+
+
+def scope(*headers, **state):
+    return {"type": "http", "headers": [(name, value.encode("latin-1")) for name, value in headers], "state": state}
+
+
+def test_a_browser_is_known_by_its_sealed_cookie(house, sealed):
+    visitor = Visitors(house.consent).read(scope((b"cookie", f"a=b; __Host-gateway={sealed}; c=d")))
+    assert visitor.cookie.browser == BROWSER
+    assert visitor.denied == {Purpose.SALE}
+    assert visitor.malformed == ()
+
+
+def test_a_forged_cookie_before_the_true_one_does_not_hide_it(house, sealed):
+    visitor = Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway=x; __Host-gateway={sealed}")))
+    assert visitor.cookie.browser == BROWSER
+    assert len(visitor.malformed) == 1
+
+
+@pytest.mark.parametrize("forged", ["", "x", "é", "A" * 71, "A" * 5000, "%00", '"'])
+def test_a_cookie_that_is_not_ours_is_nobody_and_is_counted(house, forged):
+    visitor = Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={forged}")))
+    assert visitor.cookie is None
+    assert [item.channel for item in visitor.malformed] == ["browser"]
+
+
+def test_a_cookie_that_was_changed_by_one_letter_is_nobody(house, sealed):
+    changed = sealed[:30] + ("A" if sealed[30] != "A" else "B") + sealed[31:]
+    assert Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={changed}"))).cookie is None
+
+
+def test_a_browser_token_is_not_taken_for_the_cookie(house):
+    token = seals.seal_browser(house.consent.secrets.seals, BROWSER, int(time.time()) + HOUR)
+    assert Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={token}"))).cookie is None
+
+
+@pytest.mark.parametrize("name", [b"gateway-account", b"cookie"])
+def test_a_signed_in_person_is_known_by_the_sites_signed_word(house, signed, name):
+    value = signed if name == b"gateway-account" else f"x=1; Gateway-Account={signed}"
+    visitor = Visitors(house.consent).read(scope((name, value)))
+    assert visitor.account == "a.1"
+    assert [subject.kind for subject in Visitors(house.consent).subjects(visitor)] == ["account"]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["a1", "v1.a1.9999999999.", "v1.a1.9999999999.00", "v1..9999999999.00", "v2.a1.9999999999.00", "....", "v1.a1.x.y"],
+)
+def test_an_unsigned_word_about_who_is_signed_in_is_ignored_and_counted(house, forged):
+    visitor = Visitors(house.consent).read(scope((b"gateway-account", forged)))
+    assert visitor.account is None
+    assert [(item.channel, item.reason) for item in visitor.malformed] == [("account", "unsigned")]
+
+
+def test_a_signed_word_ends(house):
+    old = credentials.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) - 1)
+    assert Visitors(house.consent).read(scope((b"gateway-account", old))).account is None
+
+
+def test_a_signature_does_not_cover_another_account(house, signed):
+    assert Visitors(house.consent).read(scope((b"gateway-account", signed.replace("a.1", "a.2")))).account is None
+
+
+def test_a_word_signed_by_another_installation_is_not_believed(house):
+    other = credentials.assert_account(bytes(32), "a1", int(time.time()) + HOUR)
+    assert Visitors(house.consent).read(scope((b"gateway-account", other))).account is None
+
+
+def test_a_signed_cookie_is_read_beside_an_unsigned_header(house, signed):
+    visitor = Visitors(house.consent).read(
+        scope((b"gateway-account", "v1.a1.1.00"), (b"cookie", f"gateway-account={signed}"))
+    )
+    assert visitor.account == "a.1"
+
+
+def test_an_operator_who_does_not_use_the_header_switches_it_off(house, signed):
+    visitors = Visitors(house.consent, account_header=False)
+    assert visitors.read(scope((b"gateway-account", signed))).account is None
+
+
+def test_the_site_in_the_same_process_says_who_is_signed_in(house, signed):
+    visitors = Visitors(house.consent)
+    assert visitors.read(scope(gateway_account="a7")).account == "a7"
+    assert visitors.read(scope(gateway_account="a7"), account=lambda _: "a8").account == "a8"
+    assert visitors.read(scope((b"gateway-account", signed)), account=lambda _: None).account == "a.1"
+
+
+def test_the_sites_own_ids_of_a_browser_count_as_the_person(house):
+    visitors = Visitors(house.consent, site_ids=["uid"])
+    visitor = visitors.read(scope((b"cookie", "uid=42; other=43")))
+    assert [subject.kind for subject in visitors.subjects(visitor)] == ["cookie:uid"]
+
+
+def test_a_visitor_is_printed_without_ids(house, sealed):
+    visitor = Visitors(house.consent, site_ids=["uid"]).read(scope((b"cookie", "uid=SECRET")))
+    assert "SECRET" not in repr(visitor)
+
+
+def test_folded_gpc_counts_only_where_the_operator_says_so(house):
+    folded = scope((b"sec-gpc", "1, 1"))
+    assert not Visitors(house.consent).read(folded).heard.gpc
+    assert Visitors(house.consent, accept_folded_gpc=True).read(folded).heard.gpc
