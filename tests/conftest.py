@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 from support import inside
 
 from gateway.app import migrate, open_house
+
+# The same examples in every run of `make test`; `make soak` looks for new ones.
+settings.register_profile("test", derandomize=True, deadline=None)
+settings.register_profile("soak", deadline=None)
+settings.load_profile("soak" if os.environ.get("SOAK") else "test")
 
 VECTORS = Path(__file__).parent.parent.parent / "shared" / "vectors"
 # Where the loop may touch a disk on purpose: a check reads rows by key in process (design decision 3), and start-up.
