@@ -72,6 +72,11 @@ class Site:
     def opted_out(self) -> bool:
         return self.status != "none"
 
+    @property
+    def restricted(self) -> bool:
+        """Whether anything must not be done: opted out, or in a place where silence is a no."""
+        return not all(self.allowed.values())
+
 
 class Checks:
     """Answers from the look-up. `office` gives the law, the day and the age floor of now."""
@@ -151,8 +156,9 @@ class Checks:
         )  # fmt: skip
         verdict = decide(question, self._office())
         reason = refusal(recipient)
-        if reason is not None and verdict.reason is not Reason.OPTED_OUT:
-            return self._refuse(name, ask, reason, verdict.place)
+        if reason is not None:
+            told = verdict.reason is Reason.OPTED_OUT and not verdict.allowed and not verdict.partly
+            return verdict if told else self._refuse(name, ask, reason, verdict.place)
         if len(usable) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)

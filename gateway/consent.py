@@ -21,13 +21,14 @@ from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
 from gateway.ledger import documents, idempotency, links, records, travel
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.records import Choice, Subject, Written, milliseconds
+from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.signals.hear import Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
+HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 CONFIRM = b"confirm/1"
 
@@ -49,7 +50,6 @@ class Chosen:
     effective_at: datetime
     standing: Mapping[str, str]
     may_ask_from: Mapping[str, str | None]
-    written: tuple[Written, ...] = ()
     replayed: bool = False
 
 
@@ -97,12 +97,12 @@ class Consent:
             self._tie(tx, account, subjects, at)
             return count
 
-        return await self._writer.commit(job)
+        return await self._writer.commit(job, HEAR_SECONDS)
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
         at = self.clock()
-        await self._writer.commit(lambda tx: self._tie(tx, account, subjects, at))
+        await self._writer.commit(lambda tx: self._tie(tx, account, subjects, at), HEAR_SECONDS)
 
     def _tie(self, tx: Transaction, account: Subject | None, subjects: Sequence[Subject], at: datetime) -> None:
         now = milliseconds(at)
@@ -119,7 +119,6 @@ class Consent:
         `allow` may still refuse, in the transaction.
         """
         request = seals.new_browser()
-        written: list[Written] = []
 
         def act(tx: Transaction) -> bytes:
             if allow:
@@ -127,7 +126,7 @@ class Consent:
             if tie:
                 account = next((subject for subject in subjects if subject.is_account), None)
                 self._tie(tx, account, subjects, choice.at)
-            written.extend(records.write(tx, subject, choice, request) for subject in subjects)
+            written = [records.write(tx, subject, choice, request) for subject in subjects]
             return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
@@ -138,18 +137,18 @@ class Consent:
             return answer, replayed, _last_out(tx, subjects)
 
         answer, replayed, out_at = await self._writer.commit(job)
-        return self._chosen(json.loads(answer), replayed, subjects, choice, out_at, tuple(written))
+        return self._chosen(json.loads(answer), replayed, subjects, choice, out_at)
 
     def _chosen(
         self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
-        out_at: Mapping[Purpose, int], written: tuple[Written, ...],
+        out_at: Mapping[Purpose, int],
     ) -> Chosen:  # fmt: skip
         accepted = self.clock()
         standing = self.checks.read_back(subjects, choice.purposes)
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
             accepted, accepted + self.send_window, standing,
-            {purpose.value: _silent_until(out_at.get(purpose)) for purpose in choice.purposes}, written, replayed,
+            {purpose.value: _silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
         )  # fmt: skip
 
     async def notice(self, sha256: bytes) -> Notice | None:

@@ -226,6 +226,19 @@ async def test_somebody_elses_ad_id_does_not_leave_beside_my_account(keyed):
     assert json.loads(answer.text.splitlines()[0])["reason"] == "opted_out"
 
 
+async def test_a_limit_does_not_open_a_row_that_nobody_knows(keyed):
+    """The limit refuses the point, the missing link refuses the rest."""
+    await act(keyed, identifiers=[named("gaid", gaid(3))], choice="limit")
+    row = {
+        "id": "r",
+        "identifiers": [named("gaid", gaid(3))],
+        "place": "US-NY",
+        "data": {"ad_id": gaid(3), "lat": 1.0, "lon": 1.0},
+    }
+    answer = json.loads((await keyed.post("/v1/shares/teemo", json=row)).text.splitlines()[0])
+    assert (answer["outcome"], answer["reason"]) == ("refused", "unlinked")
+
+
 @pytest.mark.parametrize("value", ["v1.a.9999999999.é".encode("latin-1"), b"v1.a." + b"9" * 5000 + b".00"])
 async def test_a_hostile_assertion_costs_the_visitor_nothing(client, value):
     page = await client.get("/demo", headers=[(b"Gateway-Account", value), (b"Sec-GPC", b"1")])

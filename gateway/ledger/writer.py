@@ -85,13 +85,13 @@ class Writer:
             self._queue.put((job, future))
         return future
 
-    async def commit(self, job: Job[T]) -> T:
-        """Waits for the job's commit. The job goes on when the client hangs up; past `WRITE_SECONDS` its outcome is not
+    async def commit(self, job: Job[T], seconds: float = WRITE_SECONDS) -> T:
+        """Waits for the job's commit. The job goes on when the client hangs up; past `seconds` its outcome is not
         known, and the caller asks again with the same Idempotency-Key.
         """
         future = self.submit(job)
         try:
-            async with asyncio.timeout(WRITE_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await asyncio.shield(asyncio.wrap_future(future))
         except TimeoutError:
             raise StoreUnavailable("not written yet; ask again with the same Idempotency-Key") from None

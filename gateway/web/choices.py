@@ -297,14 +297,10 @@ def _moment(said: Said, name: str) -> datetime | None:
     stated = said.body.get(name)
     if stated is None:
         return None
-    try:
-        found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
-    except ValueError:
-        found = None
+    found = wire.moment(stated)
     if found is None:
         said.ignore(f"/{name}", "not an RFC 3339 time")
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found
 
 
 def _answer(chosen: Chosen, ignored: Ignored) -> dict[str, Any]:

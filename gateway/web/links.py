@@ -1,7 +1,7 @@
 """POST /v1/links: the backend tells which phones, e-mails and devices an account has (scope desk; R2, R5)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -91,10 +91,7 @@ def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
     stated = body.get(name)
     if stated is None:
         return None
-    try:
-        found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
-    except ValueError:
-        found = None
+    found = wire.moment(stated)
     if found is None:
         raise Problem("malformed", f"{name} is an RFC 3339 time", f"/{name}")
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found

@@ -36,7 +36,7 @@ TOKEN_SECONDS = 24 * 3600
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the site decides. `account` and `place` read the ASGI scope: who is signed in, where the visitor is known
-    to be. `enforce`: a Content-Security-Policy at delivery for opted-out people, `hosts` excepted (R1).
+    to be. `enforce`: a Content-Security-Policy at delivery wherever something must not be done, `hosts` excepted (R1).
     """
 
     account: Callable[[Scope], str | None] | None = None
@@ -140,7 +140,7 @@ class ConsentMiddleware:
         return set_cookie(self._consent.secrets.seals, cookie)
 
     def policy_for(self, site: Site) -> str | None:
-        return delivery_policy(self._options.hosts) if self._options.enforce and site.opted_out else None
+        return delivery_policy(self._options.hosts) if self._options.enforce and site.restricted else None
 
 
 class _Answer:

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from zlib import MAX_WBITS, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
@@ -92,6 +93,15 @@ def band(age: int | str | None) -> str | None:
             raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
         return age
     return next((name for limit, name in BANDS if age < limit), "adult")
+
+
+def moment(stated: object) -> datetime | None:
+    """An RFC 3339 time, UTC where it names no zone; None where it cannot be read."""
+    try:
+        found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found and not found.tzinfo else found
 
 
 def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:

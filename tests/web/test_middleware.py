@@ -160,12 +160,12 @@ async def test_a_value_that_is_not_the_signal_is_no_signal(door, value):
     assert door.site.got("sec-gpc") == [value]
 
 
-async def test_a_visitor_of_no_known_place_may_not_be_tracked_but_has_not_opted_out(house):
+async def test_a_visitor_of_no_known_place_is_not_tracked_but_has_not_opted_out(house):
     door = Door(house, place=None, enforce=True)
     answer = await door.get()
     assert door.site.consent == f"{ALL_NO}, status=none"
     assert door.site.got("gateway-place") == ["unknown"]
-    assert "content-security-policy" not in answer.headers
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
 
 
 async def test_the_site_never_sees_the_sealed_cookie_and_keeps_its_own(door):
