@@ -37,7 +37,7 @@ bench: $(VENV)/.test
 	$(BIN)/python tests/bench/bench.py
 
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest tests/machines tests/faults -s -v
+	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
 tools:

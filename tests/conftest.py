@@ -88,6 +88,24 @@ def missing(what: str) -> None:
     pytest.skip(f"not here: {what}")
 
 
+FIGURES: list[tuple[str, str]] = []
+
+
+@pytest.fixture
+def figure():
+    """Keeps what a test measured for the table at the end of the run."""
+    return lambda name, text: FIGURES.append((name, text))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One table of what the long tests measured."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        width = max(len(name) for name, _ in FIGURES)
+        for name, text in FIGURES:
+            terminalreporter.write_line(f"{name:{width}}  {text}")
+
+
 @pytest.fixture
 def tool():
     """The path of a program that the test drives."""

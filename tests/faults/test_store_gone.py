@@ -38,14 +38,14 @@ def test_the_control_a_sound_store_lets_an_ad_call_through(tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_within_two_seconds_every_check_denies_and_no_form_is_confirmed(tmp_path, way):
+def test_within_two_seconds_every_check_denies_and_no_form_is_confirmed(tmp_path, way, figure):
     with service(tmp_path) as running:
         settle(running.url)
         WAYS[way](running.data)
-        _everything_denies(running.url)
+        figure(f"store {way}", f"every check denies after {_everything_denies(running.url):.2f} s")
 
 
-def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool):
+def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool, figure):
     """strace makes every read of the database fail as a dying disk does."""
     import subprocess
 
@@ -56,7 +56,7 @@ def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool):
                    "-e", "inject=pread64:error=EIO", "-o", "/dev/null"]  # fmt: skip
         tracing = subprocess.Popen(command)
         try:
-            _everything_denies(running.url)
+            figure("store cannot be read", f"every check denies after {_everything_denies(running.url):.2f} s")
         finally:
             tracing.terminate()
             tracing.wait()
@@ -77,7 +77,7 @@ def test_a_store_that_comes_back_is_used_again_and_has_kept_everything(tmp_path)
         assert not check(running.url, named("phone", phone(3)), "advertisers", place="US-NY")["allowed"]
 
 
-def test_opt_outs_under_way_while_the_store_goes_are_kept_or_refused(tmp_path):
+def test_opt_outs_under_way_while_the_store_goes_are_kept_or_refused(tmp_path, figure):
     """Each one that was acknowledged denies once the store is back."""
     import threading
 
@@ -105,11 +105,14 @@ def test_opt_outs_under_way_while_the_store_goes_are_kept_or_refused(tmp_path):
         time.sleep(2)
         assert acknowledged
         assert {status for _, status in refused} == {503}
+        figure(
+            "store lost under opt-outs", f"{len(acknowledged)} acknowledged, {len(refused)} refused with 503, 0 lost"
+        )
         for person, _ in acknowledged:
             assert check(running.url, named("gaid", gaid(person)), "teemo", place="US-NY")["reason"] == "opted_out"
 
 
-def _everything_denies(url: str) -> None:
+def _everything_denies(url: str) -> float:
     began = time.monotonic()
     while True:
         answer = check(url, named("gaid", gaid(2)), "advertisers", place="US-NY")
@@ -130,4 +133,4 @@ def _everything_denies(url: str) -> None:
     assert status == 503
     assert "Nothing was saved" in page
     assert 'value="4155550109"' in page, "what was typed is still there"
-    print(f"denied after {took:.2f} s")
+    return took

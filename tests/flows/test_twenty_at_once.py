@@ -29,11 +29,12 @@ def opt_out(url: str, person: int) -> int:
     return call(f"{url}/v1/choices", {"identifiers": [named("gaid", gaid(person))], "choice": "opt_out"})[0]
 
 
-def test_forty_people_opt_out_twenty_at_a_time(url):
+def test_forty_people_opt_out_twenty_at_a_time(url, figure):
     before = entries(url)
     assert set(at_once(40, lambda n: opt_out(url, n))) == {201}
     assert all(denied(url, "gaid", gaid(n)) for n in range(40))
     assert entries(url) == before + 40
+    figure("40 people, 20 at a time", "40 of 40 answered 201, each denies, 40 entries")
 
 
 def test_one_person_opts_out_forty_times_and_every_request_is_its_own_entry(url):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START = 20.0
+HERE = str(Path(__file__).parent.parent)
 
 
 def free_port() -> int:
@@ -35,6 +36,7 @@ class Service:
     log: Path
     arguments: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
+    module: str = "gateway"
     process: subprocess.Popen | None = None
 
     @property
@@ -42,10 +44,10 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "Service":
-        command = [*self.prefix, sys.executable, "-m", "gateway", "serve", "--dev", "--port", str(self.port),
+        command = [*self.prefix, sys.executable, "-m", self.module, "serve", "--dev", "--port", str(self.port),
                    "--data", str(self.data), *self.arguments]  # fmt: skip
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONWARNINGS": ""})
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
@@ -75,9 +77,9 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = ()):
+def service(folder: Path, *arguments: str, prefix: tuple[str, ...] = (), module: str = "gateway"):
     """A started service in `folder`; stopped at the end, by its own pid."""
-    running = Service(free_port(), folder / "data", folder / "log", arguments, prefix)
+    running = Service(free_port(), folder / "data", folder / "log", arguments, prefix, module)
     try:
         yield running.start()
     finally:

@@ -1,0 +1,43 @@
+"""The gateway with one fault: its writer answers before it commits. The control of the kill test.
+
+python -m support.answers_too_early serve --dev …
+"""
+
+import time
+
+from gateway.cli import main
+from gateway.ledger.writer import Writer
+
+honest = Writer._commit
+
+
+def hasty(self, batch):
+    """Answers from a look into the future: the jobs run, everybody is told, and only then they are kept."""
+    told = [
+        (lambda transaction, job=job, future=future: _tell(future, job(transaction)), future) for job, future in batch
+    ]
+    outcomes = honest(self, [(job, _Deaf()) for job, _ in told])
+    time.sleep(0)
+    return outcomes
+
+
+class _Deaf:
+    """A future that was answered already."""
+
+    def set_result(self, _):
+        pass
+
+    def set_exception(self, _):
+        pass
+
+
+def _tell(future, result):
+    future.set_result(result)
+    time.sleep(0.005)  # the commit is still to come
+    return result
+
+
+Writer._commit = hasty
+
+if __name__ == "__main__":
+    main()
