@@ -21,11 +21,11 @@ from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
 from gateway.ledger import rotate, schema
 from gateway.ledger.table import StandingTable
-from gateway.ledger.watch import FileWatch
+from gateway.ledger.watch import FileMoved, FileWatch
 from gateway.ledger.writer import Writer
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsRefused
 from gateway.sharing import Sharing
 from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault
@@ -57,8 +57,13 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     watch = FileWatch(folder, len(secrets.peppers))
     with schema.held(folder):
         schema.open_to_write(folder).close()  # every gate, before anything is answered
-    watch.start()
-    table = StandingTable(folder, watch)
+    try:
+        watch.start()
+    except FileMoved as moved:
+        raise schema.LedgerRefused(
+            f"{moved}. If a rotation was cut off, finish it: gateway keys rotate-pepper --data {folder}"
+        ) from moved
+    table = StandingTable(folder, watch, clock)
 
     def vault() -> Vault:
         return Vault(folder, secrets.wraps)
@@ -132,8 +137,11 @@ def law_table() -> LawTable:
 
 def _places(settings: Settings) -> Places:
     book: AddressBook | None = None
-    if settings.places.database:
-        book = maxminddb.open_database(settings.places.database)
     path = settings.places.boundaries
-    outlines = boundaries(orjson.loads(Path(path).read_bytes())) if path else []
+    try:
+        if settings.places.database:
+            book = maxminddb.open_database(settings.places.database)
+        outlines = boundaries(orjson.loads(Path(path).read_bytes())) if path else []
+    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+        raise SettingsRefused(f"places: {error}") from error
     return Places(book, outlines)

@@ -112,6 +112,26 @@ class Checks:
         verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
         return Checked(verdicts, seen.position, heard)
 
+    def keys_of(self, ask: Ask) -> tuple[bytes, ...]:
+        """The keys that an answer to a question was read from."""
+        return tuple(self._people.name([*ask.identifiers, *ask.beside], country_of(ask.place)).keys)
+
+    def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
+        """Whether anything was written about these since an answer of that position; then they are to be asked about
+        again. True as well where that cannot be told.
+        """
+        try:
+            return position is None or self._lookup.changed_since(keys, position)
+        except LookupRefused:
+            return True
+
+    def tied(self, account: Subject, identifier: Subject) -> bool:
+        """Whether an account is known to have an identifier. False where that cannot be told."""
+        try:
+            return self._lookup.tied(account.key, identifier.key)
+        except LookupRefused:
+            return False
+
     def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
 

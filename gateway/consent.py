@@ -77,6 +77,10 @@ class Consent:
     def recipients(self) -> Mapping[str, Recipient]:
         return self.checks.recipients
 
+    def keeps(self) -> bool:
+        """Whether an opt-out that came now would be kept."""
+        return self._writer.keeps()
+
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient; see `gateway.check`."""
         return self.checks.check(ask)
@@ -105,10 +109,9 @@ class Consent:
         await self._writer.commit(lambda tx: self._tie(tx, account, subjects, at), HEAR_SECONDS)
 
     def _tie(self, tx: Transaction, account: Subject | None, subjects: Sequence[Subject], at: datetime) -> None:
-        now = milliseconds(at)
-        for subject in subjects:
-            if account is not None and subject.key != account.key:
-                links.link(tx, account, subject, links.Span(now), now)
+        if account is not None:
+            now, others = milliseconds(at), [subject for subject in subjects if subject.key != account.key]
+            links.link(tx, account, others, links.Span(now), now)
 
     async def choose(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
@@ -224,7 +227,7 @@ class Consent:
                 for identifier in identifiers:
                     links.release(tx, identifier, now)
                 return len(identifiers)
-            return sum(links.link(tx, account, identifier, span, now) for identifier in identifiers)
+            return links.link(tx, account, identifiers, span, now)
 
         return await self._writer.commit(job)
 

@@ -65,7 +65,12 @@ def load(folder: Path) -> Secrets:
     except FileNotFoundError:
         msg = f"{folder} has no {SECRETS}. Make a new installation with: gateway migrate --data {folder}"
         raise SecretsMissing(msg) from None
-    return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+    except (ValueError, OSError) as error:
+        raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error}). Put back its last backup.") from error
+    try:
+        return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+    except (KeyError, TypeError, ValueError) as error:
+        raise SecretsMissing(f"{folder / SECRETS} is incomplete ({error}). Put back its last backup.") from error
 
 
 def create(folder: Path) -> Secrets:

@@ -48,6 +48,15 @@ class Boundary:
         return inside
 
 
+def _box(place: str, south: float, north: float, west: float, east: float) -> Boundary:
+    return Boundary(place, (((west, south), (east, south), (east, north), (west, north)),))
+
+
+# Without the operator's boundaries: the rectangles around the states that ban selling a precise point, by their extreme
+# points. Larger than the states, so a neighbour's point may count as theirs and leave coarse; never the reverse.
+BOXES = (_box("US-MD", 37.88, 39.73, -79.49, -74.98), _box("US-OR", 41.98, 46.30, -124.71, -116.45))
+
+
 class Places:
     """Resolves places. `addresses` and `boundaries` are the operator's, both optional."""
 
@@ -56,14 +65,11 @@ class Places:
         self._boundaries = tuple(boundaries)
 
     def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
-        """`place` and, where it is absent, the first of `geo` and `ip` that leads somewhere. Coordinates always add.
-        A place that was sent and cannot be read counts as foreign: it must not loosen anything.
+        """All of them together: nobody may loosen a rule by naming one place more (R13 stands above api.md's "else").
+        A place that was sent and cannot be read counts as foreign.
         """
-        found = set(self._spoken(place))
-        found |= self._standing_at(geo)
-        if place is None:
-            found |= self._geo(geo) or self._address(ip)
-        return frozenset(found)
+        said = {*self._spoken(place), *self._geo(geo), *self._address(ip)}
+        return frozenset(said | self._standing_at(geo, bool(said)))
 
     def _spoken(self, place: object) -> Iterable[str]:
         if place is None:
@@ -88,8 +94,9 @@ class Places:
             code = f"{code}-{region.strip().upper()}"
         return {code if CODE.fullmatch(code) else FOREIGN}
 
-    def _standing_at(self, geo: object) -> set[str]:
-        if not isinstance(geo, Mapping) or not self._boundaries:
+    def _standing_at(self, geo: object, known: bool) -> set[str]:
+        """The places of coordinates. A box is too coarse to say where somebody is; it only adds to what is known."""
+        if not isinstance(geo, Mapping) or not (self._boundaries or known):
             return set()
         return self.at(geo.get("lat"), geo.get("lon"))
 
@@ -98,7 +105,7 @@ class Places:
         north, east = geo.number(latitude), geo.number(longitude)
         if north is None or east is None:
             return set()
-        return {outline.place for outline in self._boundaries if outline.holds(east, north)}
+        return {outline.place for outline in self._boundaries or BOXES if outline.holds(east, north)}
 
     def _address(self, ip: object) -> set[str]:
         if self._addresses is None or not isinstance(ip, str):

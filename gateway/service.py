@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import keys
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house
 from gateway.credentials import Credentials
-from gateway.ledger import schema
-from gateway.settings import Settings
+from gateway.keys import SecretsMissing
+from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.writer import StoreUnavailable
+from gateway.settings import Settings, SettingsRefused
 from gateway.web import demo, edge, notices, openapi, problem
 from gateway.web.check import CheckDoor
 from gateway.web.choices import Choices
@@ -29,10 +30,14 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
 from gateway.web.pages import Pages, PageSettings
 from gateway.web.share import ShareDoor
-from gateway.web.visitor import Visitors
+from gateway.web.visitor import FromScope, Visitors
 
+UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
-OWN_PATHS = ("/privacy-choices", "/.well-known/gpc.json")
+
+
+def _is_own(path: str) -> bool:
+    return path in {"/privacy-choices", "/.well-known/gpc.json"} or path.startswith("/privacy-choices/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +113,14 @@ class Doors:
 
 @contextlib.asynccontextmanager
 async def _opened(
-    folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock
-) -> AsyncIterator[Doors]:
+    folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
+    account: FromScope | None = None, place: FromScope | None = None,
+) -> AsyncIterator[Doors]:  # fmt: skip
     with open_house(folder, settings, dev=dev, clock=clock) as house:
         await house.consent.log(notices.shipped())
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            accept_folded_gpc=settings.gpc.accept_folded,
+            accept_folded_gpc=settings.gpc.accept_folded, account=account, place=place,
         )  # fmt: skip
         yield Doors(house, folder, settings, metrics, visitors)
         await house.sharing.close()
@@ -129,10 +135,11 @@ def build(
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
-        async with _opened(folder, settings, metrics, dev=dev, clock=clock) as doors:
+        somewhere = (lambda _: DEMO_PLACE) if dev else None
+        async with _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere) as doors:
             routes = [*doors.keyed(dev=dev), *doors.public()]
             if dev:
-                options = doors.options(place=lambda _: DEMO_PLACE, enforce=True)
+                options = doors.options(enforce=True)
                 behind = doors.before(demo.site(tracker), options)
                 routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
             yield _application(routes)
@@ -142,7 +149,7 @@ def build(
 
 def in_front_of(
     site: Any, data: str | Path, *, config: str | Path | None = None,
-    account: Callable[[Scope], str | None] | None = None, place: Callable[[Scope], str | None] | None = None,
+    account: FromScope | None = None, place: FromScope | None = None,
     clock: Clock = now,
 ) -> Any:  # fmt: skip
     """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
@@ -154,11 +161,12 @@ def in_front_of(
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
-        async with _opened(Path(data), settings, metrics, dev=False, clock=clock) as doors:
-            own, behind = _application(doors.public()), doors.before(site, doors.options(account=account, place=place))
+        opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
+        async with opened as doors:
+            own, behind = _application(doors.public()), doors.before(site, doors.options())
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
-                mine = scope["type"] == "http" and scope["path"].startswith(OWN_PATHS)
+                mine = scope["type"] == "http" and _is_own(scope["path"])
                 await (own if mine else behind)(scope, receive, send)
 
             yield serve
@@ -193,7 +201,7 @@ class Service:
                 else:
                     await _live_behind(self._site, scope, started, receive, send)
                     return
-        except (keys.SecretsMissing, schema.LedgerRefused) as refused:
+        except UNUSABLE as refused:
             await send({"type": "lifespan.startup.failed", "message": str(refused)})
             return
         await send({"type": "lifespan.shutdown.complete"})

@@ -64,7 +64,7 @@ class Phone(Strict, frozen=True):
 
 
 class Age(Strict, frozen=True):
-    floor: Annotated[int, msgspec.Meta(ge=0, le=18)]
+    floor: Annotated[int, msgspec.Meta(ge=16, le=18)]
 
 
 class PlaceFiles(Strict, frozen=True):
@@ -190,6 +190,8 @@ def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
     for name, item in settings.recipients.items():
         where = f"recipients.{name}"
+        if Purpose.TRANSFER in item.purposes and item.role is not Role.SUCCESSOR:
+            raise SettingsRefused(f"{where}.purposes: transfer is for a successor only")
         unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
         if unmapped:
             raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")

@@ -1,7 +1,8 @@
 """Sharing rows: check, write as intended, check again, send, mark (design flow e, decision 12).
 
-The second check runs after the intention is durable and right before the bytes leave; a send that could not start
-within the send window of it is checked once more. So an opt-out's `effective_at` is its `accepted_at` plus the window.
+The second check runs after the intention is durable and right before the bytes leave, or before rows are handed
+back; a send that could not start within the send window of it sends nothing and is checked once more. So an opt-out's
+`effective_at` is its `accepted_at` plus the window.
 At most one effect a row at a receiver that honours ids: a row that is known to have left is `duplicate` for 35 days, a
 row of which that is not known goes again.
 """
@@ -24,6 +25,9 @@ from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.terms import Answer, Reason
+
+ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
+GROUP = 50  # rows whose people are looked at together; a row has about ten keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,18 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A row that may go: how it was asked for, what would leave, and the record of it."""
+    """A row that may go: how it was asked for, what it was answered from, what would leave, and the record of it."""
 
     row: Row
     ask: Ask
     verdict: Verdict
+    keys: tuple[bytes, ...]
+    position: int | None
     out: dict[str, object]
     intended: Intended
+
+
+Chunk = dict[int, _Ready]  # by the row's place in the call
 
 
 class Sharing:
@@ -77,34 +86,41 @@ class Sharing:
         await self._forwarder.close()
 
     async def share(self, recipient: Recipient, rows: Sequence[Row]) -> list[Shared]:
-        """The outcome of every row, in order. Raises `StoreUnavailable` when an intention could not be kept: what
-        was sent before that answers `duplicate` when the rows are posted again.
+        """The outcome of every row, in order. Raises `StoreUnavailable` when something could not be kept: then the
+        same rows are posted again, those whose sending was recorded answer `duplicate`, and the others go once more.
         """
         done: dict[int, Shared] = {}
+        returned: list[tuple[int, Chunk]] = []
         for start in range(0, len(rows), disclosures.CHUNK):
-            await self._chunk(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
+            ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
+            batch, left = await self._intend(recipient, list(ready.values()))
+            for index in [index for index, item in ready.items() if item.row.id in left]:
+                done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
+            if recipient.mode == "forward":
+                await self._forward(recipient, batch, ready, done)
+            elif ready:
+                await self._mark(recipient, batch, ready, "sent")
+                returned.append((batch, ready))
+        await self._hand_back(recipient, returned, done)
         return [done[index] for index in range(len(rows))]
 
-    async def _chunk(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> None:
-        ready: dict[int, _Ready] = {}
+    def _decide_all(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> Chunk:
+        """The first check of a chunk. A second row of one id is a duplicate, if the first may go."""
+        ready: Chunk = {}
         seen: set[str] = set()
         for index, row in rows.items():
             if row.id in seen and not row.problem:
                 done[index] = Shared(row.id, "duplicate", "duplicate")
                 continue
-            seen.add(row.id)
             result = self._decide(recipient, row)
             if isinstance(result, Shared):
                 done[index] = result
             else:
+                seen.add(row.id)
                 ready[index] = result
-        left = await self._intend(recipient, list(ready.values()))
-        for index in [index for index, item in ready.items() if item.row.id in left]:
-            done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
-        await self._send(recipient, ready, done)
+        return ready
 
     def _decide(self, recipient: Recipient, row: Row) -> _Ready | Shared:
-        """The first check."""
         if row.problem:
             return Shared(row.id, "refused", Reason.MALFORMED)
         classes = rows_of.classes_of(row.data, recipient.fields)
@@ -114,65 +130,86 @@ class Sharing:
             geo={"lat": latitude, "lon": longitude}, row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields),
         )  # fmt: skip
-        verdict = self._checks.check(ask).verdicts[recipient.name]
+        checked = self._checks.check(ask)
+        verdict = checked.verdicts[recipient.name]
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
         out, leaving = rows_of.shape(row.data, recipient.fields, verdict.data)
         if not out:
             return Shared(row.id, "refused", verdict.reason, verdict.data)
         key = self._people.name(row.identifiers, country_of(row.place)).subjects[0].key
-        return _Ready(row, ask, verdict, out, Intended(row.id, key, leaving))
+        intended = Intended(row.id, key, leaving)
+        return _Ready(row, ask, verdict, self._checks.keys_of(ask), checked.position, out, intended)
 
-    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> set[str]:
-        """Writes what is about to leave; answers the ids of rows that left before."""
+    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> tuple[int, set[str]]:
+        """Writes what is about to leave; answers the batch's number and the ids of rows that left before."""
         at = self._clock()
         wanted = [item.intended for item in ready]
 
-        def job(tx: Transaction) -> set[str]:
+        def job(tx: Transaction) -> tuple[int, set[str]]:
             left = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
             fresh = [row for row in wanted if row.row_id not in left]
-            if fresh:
-                disclosures.intend(tx, recipient.name, recipient.purposes, fresh, at)
-            return left
+            batch = disclosures.intend(tx, recipient.name, recipient.purposes, fresh, at) if fresh else -1
+            return batch, left
 
-        return await self._writer.commit(job) if wanted else set()
+        return await self._writer.commit(job) if wanted else (-1, set())
 
-    async def _send(self, recipient: Recipient, ready: dict[int, _Ready], done: dict[int, Shared]) -> None:
-        stopped = [item.intended for item in self._check_again(recipient, ready, done)]
-        outcome = await self._leave(recipient, ready)
-        records = [item.intended for item in ready.values()]
-        marked = "unknown" if outcome == "unknown" else "sent"
-
-        def job(tx: Transaction) -> None:
-            disclosures.mark(tx, recipient.name, records, marked)
-            disclosures.mark(tx, recipient.name, stopped, "not_sent")
-
-        if records or stopped:
-            await self._writer.commit(job)
-        for index, item in ready.items():
-            row = item.out if outcome == "returned" else None
-            done[index] = Shared(item.row.id, outcome, item.verdict.reason, item.verdict.data, row)
-
-    async def _leave(self, recipient: Recipient, ready: Mapping[int, _Ready]) -> str:
-        """The bytes leave now, or are handed back. A receiver that refused may have taken some: not known."""
-        if recipient.mode == "return" or not ready:
-            return "returned"
-        batch = [{"id": item.row.id, **item.out} for item in ready.values()]
-        answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), batch)
-        return "sent" if answer.outcome is Outcome.SENT else "unknown"
-
-    def _check_again(self, recipient: Recipient, ready: dict[int, _Ready], done: dict[int, Shared]) -> list[_Ready]:
-        """The second check: whoever opted out since the first one is taken out and listed. It is repeated while it
-        took longer than the window, so that the send starts within it.
+    async def _forward(self, recipient: Recipient, batch: int, ready: Chunk, done: dict[int, Shared]) -> None:
+        """Checks again and sends; whoever opted out meanwhile is taken out. A connection that took longer than the
+        window sends nothing, and all is checked once more.
         """
-        stopped: list[_Ready] = []
-        while ready:
-            began = time.monotonic()
-            for index, item in list(ready.items()):
+        stopped: Chunk = {}
+        outcome = "unknown"
+        for _ in range(ATTEMPTS):
+            stopped |= self._check_again(recipient, ready, done)
+            if not ready:
+                break
+            rows = [{"id": item.row.id, **item.out} for item in ready.values()]
+            deadline = time.monotonic() + self._window
+            answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), rows, deadline)
+            outcome = "sent" if answer.outcome is Outcome.SENT else "unknown"
+            if answer.outcome is not Outcome.LATE:
+                break
+        await self._mark(recipient, batch, ready, outcome)
+        await self._mark(recipient, batch, stopped, "not_sent")
+        for index, item in ready.items():
+            done[index] = Shared(item.row.id, outcome, item.verdict.reason, item.verdict.data)
+
+    async def _hand_back(
+        self, recipient: Recipient, returned: Sequence[tuple[int, Chunk]], done: dict[int, Shared]
+    ) -> None:
+        """The last check of rows that are handed back, right before the answer: a call of many rows takes longer than
+        the window. It is repeated until nothing had to be taken out, for taking out waits for the ledger.
+        """
+        moved = True
+        while moved:
+            moved = False
+            for batch, ready in returned:
+                stopped = self._check_again(recipient, ready, done)
+                moved = moved or bool(stopped)
+                await self._mark(recipient, batch, stopped, "not_sent")
+        for _, ready in returned:
+            for index, item in ready.items():
+                done[index] = Shared(item.row.id, "returned", item.verdict.reason, item.verdict.data, item.out)
+
+    def _check_again(self, recipient: Recipient, ready: Chunk, done: dict[int, Shared]) -> Chunk:
+        """Takes out, and answers, the rows whose verdict is not what it was. Only those are asked about again of whom
+        something was written since.
+        """
+        stopped: Chunk = {}
+        items = list(ready.items())
+        for start in range(0, len(items), GROUP):
+            group = items[start : start + GROUP]
+            keys = [key for _, item in group for key in item.keys]
+            oldest = min((item.position or 0 for _, item in group), default=0)
+            for index, item in group if self._checks.moved(keys, oldest) else ():
                 again = self._checks.check(item.ask).verdicts[recipient.name]
                 if again.data != item.verdict.data:
                     done[index] = Shared(item.row.id, "refused", again.reason, again.data)
-                    stopped.append(ready.pop(index))
-            if time.monotonic() - began < self._window:
-                break
+                    stopped[index] = ready.pop(index)
         return stopped
+
+    async def _mark(self, recipient: Recipient, batch: int, items: Chunk, outcome: str) -> None:
+        records = [item.intended for item in items.values()]
+        if records:
+            await self._writer.commit(lambda tx: disclosures.mark(tx, recipient.name, batch, records, outcome))

@@ -91,6 +91,7 @@ class Reason(StrEnum):
     NO_CONTRACT = "no_contract"
     CONTENT = "content_never_shared"
     NOT_DEIDENTIFIED = "not_deidentified"
+    KEYWORDS_BESIDE = "keywords_beside_identity"
     AGE = "age"
     BANNED = "banned"
     # denies of the person

@@ -1,17 +1,27 @@
 """Ways in which an opt-out was lost, or an allow came back, before somebody looked. Each is a person's story."""
 
+import contextlib
 import gzip
 import hashlib
 import json
+import sqlite3
+import time
 
+import anyio
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from support import inside
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.app import migrate, rotate_pepper
-from gateway.ledger import links, records
+from gateway.ledger import links, records, schema
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.writer import StoreUnavailable
 from gateway.mirror.lookup import Stale
+from gateway.service import in_front_of
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +48,7 @@ class Desk:
 
     def link(self, account, subject, until=None):
         now = milliseconds(self.house.consent.clock())
-        return self.do(lambda tx: links.link(tx, account, subject, links.Span(now - 1, until), now))
+        return self.do(lambda tx: links.link(tx, account, [subject], links.Span(now - 1, until), now))
 
     def release(self, subject):
         now = milliseconds(self.house.consent.clock())
@@ -248,3 +258,170 @@ async def test_a_hostile_assertion_costs_the_visitor_nothing(client, value):
 async def test_a_usprivacy_cookie_in_encoded_quotes_is_heard(client):
     page = await client.get("/demo", headers={"Cookie": "us_privacy=%221YYN%22"})
     assert "Opt-Out Request Honored" in page.text
+
+
+@pytest.mark.parametrize("hidden", [[gaid(2)], f"gaid:{gaid(2)}", {"v": gaid(2)}])
+async def test_an_ad_id_inside_something_unreadable_does_not_leave(keyed, hidden):
+    await keyed.post("/v1/links", json={"account": "mine", "identifiers": [named("gaid", gaid(1))]})
+    await act(keyed, identifiers=[named("gaid", gaid(2))], choice="opt_out")
+    row = {
+        "id": "r",
+        "identifiers": [named("gaid", gaid(1))],
+        "place": "US-NY",
+        "data": {"ad_id": hidden, "lat": 1.0, "lon": 1.0},
+    }
+    answer = json.loads((await keyed.post("/v1/shares/teemo", json=row)).text.splitlines()[0])
+    assert answer["row"] == {"lat": 1.0, "lon": 1.0}
+
+
+async def test_one_deeply_nested_row_costs_its_neighbours_nothing(keyed):
+    await keyed.post("/v1/links", json={"account": "mine", "identifiers": [named("gaid", gaid(1))]})
+    deep = "[" * 400 + "]" * 400
+    row = f'{{"id": "deep", "identifiers": [{{"type": "gaid", "value": "{gaid(1)}"}}], "place": "US-NY", "data": {{"lat": 1, "lon": 1, "ad_id": {deep}}}}}'
+    answer = await keyed.post(
+        "/v1/shares/teemo", content=row.encode(), headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert json.loads(answer.text.splitlines()[-1])["complete"] is True
+
+
+async def test_a_row_whose_link_had_a_planned_end_stops_with_it(desk, house):
+    number = desk.who("gaid", gaid(1))
+    desk.link(desk.who("account", "a1"), number, until=milliseconds(house.consent.clock()) + 300)
+    lookup = house.consent.checks._lookup
+    assert lookup.seen([number.key]).standings[0].linked
+    await anyio.sleep(0.4)
+    assert not lookup.seen([number.key]).standings[0].linked
+
+
+@pytest.mark.parametrize("origin", ["http://[x", "http://", "null", "https://evil.example"])
+async def test_a_broken_origin_gets_the_form_again_and_no_fault(client, origin):
+    page = await client.post(
+        "/privacy-choices", data={"action": "opt_out", "phone": phone(1)}, headers={"Origin": origin}
+    )
+    assert page.status_code == 403
+    assert "Nothing was saved" in page.text
+    assert phone(1) in page.text
+
+
+@pytest.mark.parametrize(
+    "header", [("Cookie", "usprivacy=1YYN"), ("Cookie", "OptanonConsent=groups=C0004:0"), ("DNT", "1")]
+)
+async def test_an_answer_that_a_cookie_had_a_part_in_is_kept_by_no_shared_cache(client, header):
+    page = await client.get("/demo", headers=dict([header]))
+    assert page.headers["cache-control"].startswith("private")
+
+
+async def told(request):
+    return JSONResponse({"consent": request.headers["gateway-consent"], "path": request.url.path})
+
+
+def shop(folder):
+    """A site behind the gateway; the header `who` stands for its session."""
+    site = Starlette(routes=[Route("/{path:path}", told)])
+    who = lambda scope: dict(scope["headers"]).get(b"who", b"").decode() or None  # noqa: E731
+    return in_front_of(site, folder, account=who, place=lambda _: "US-CA")
+
+
+@contextlib.asynccontextmanager
+async def browsing(folder):
+    app = shop(folder)
+    async with inside.lifespan(app), inside.client(app) as client:
+
+        async def get(who="", cookie="", path="/"):
+            headers = {name: value for name, value in (("who", who), ("Cookie", cookie)) if value}
+            return (await client.get(path, headers=headers)).json()
+
+        async def opts_out(who="", cookie=""):
+            headers = {name: value for name, value in (("who", who), ("Cookie", cookie)) if value}
+            done = await client.post("/privacy-choices", data={"action": "opt_out"}, headers=headers)
+            assert done.status_code == 303
+            client.cookies.clear()
+            return done.headers["set-cookie"].partition(";")[0]
+
+        yield get, opts_out
+
+
+async def test_a_signed_in_person_who_posts_the_form_is_opted_out_on_their_next_browser(folder):
+    async with browsing(folder) as (get, opts_out):
+        await opts_out("ann")
+        assert "sale=?0" in (await get("ann"))["consent"]
+        assert (await get("ann", path="/privacy-choices/status"))["status"] == "opted_out"
+        assert "sale=?1" in (await get("ben"))["consent"]
+
+
+async def test_on_a_shared_browser_a_choice_reaches_who_made_it(folder):
+    async with browsing(folder) as (get, opts_out):
+        browser = await opts_out()  # somebody, long ago
+        other = await opts_out("dora", "")  # dora has another browser already
+        assert "sale=?0" in (await get("dora", other))["consent"]
+        await get("carl", browser)
+        await get("dora", browser)
+        assert "sale=?0" in (await get("carl"))["consent"], "the browser's own choice is carl's too"
+        assert "sale=?0" in (await get("dora"))["consent"]
+        assert "sale=?1" in (await get("emma"))["consent"]
+
+
+async def test_the_gateway_takes_its_own_paths_and_no_others(folder):
+    async with browsing(folder) as (get, _):
+        for path in ("/privacy-choices-for-kids", "/privacy-choicesX", "/.well-known/gpc.jsonx"):
+            assert (await get(path=path))["path"] == path
+
+
+def test_a_folder_that_was_away_for_a_while_is_written_again(desk, house, folder):
+    desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(1)))
+    folder.rename(folder.with_name("away"))
+    deadline = time.monotonic() + 5
+    while house.writer.keeps() and time.monotonic() < deadline:
+        time.sleep(0.05)
+        with contextlib.suppress(StoreUnavailable):
+            desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(2)))
+    assert not house.writer.keeps(), "an alarm can ring"
+    folder.with_name("away").rename(folder)
+    while not house.writer.keeps() and time.monotonic() < deadline + 5:
+        time.sleep(0.05)
+    desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(3)))
+    time.sleep(1)
+    assert desk.denies(desk.who("gaid", gaid(3)))
+
+
+def test_readiness_tells_when_the_vault_cannot_be_written(desk, house, folder, monkeypatch):
+    desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(1)))
+    house.writer._vault._db.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(folder / "vault.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable):
+        desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(2)))
+    assert not house.writer.keeps()
+    other.execute("ROLLBACK")
+    other.close()
+    desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(2)))
+    assert house.writer.keeps()
+
+
+def test_a_lock_that_another_process_holds_does_not_hold_us_for_ever(folder, monkeypatch):
+    monkeypatch.setattr(schema, "LOCK_SECONDS", 0.2)
+    with schema.held(folder), pytest.raises(LedgerRefused, match="another process"), schema.held(folder):
+        pass
+
+
+def test_linking_a_household_of_hundreds_takes_no_square_of_its_size(desk):
+    """Counted in statements: a household twice as large takes about twice as many."""
+
+    def statements(account: str, first: int, size: int) -> int:
+        things = [desk.who("gaid", gaid(first + n)) for n in range(size)]
+        desk.choose(ChoiceKind.OPT_OUT, things[7])
+        seen: list[str] = []
+
+        def job(tx):
+            tx.db.set_trace_callback(seen.append)
+            try:
+                return links.link(tx, desk.who("account", account), things, links.Span(0), 1)
+            finally:
+                tx.db.set_trace_callback(None)
+
+        assert desk.do(job) == size
+        assert desk.denies(things[-1])
+        assert desk.denies(desk.who("account", account))
+        return len(seen)
+
+    assert statements("a2", 1000, 100) < 2.5 * statements("a1", 0, 50)

@@ -69,11 +69,23 @@ def test_a_row_with_coordinates_in_oregon_is_in_oregon_whatever_else_it_says():
     assert Places().of("US-NY", {"lat": 1, "lon": 1}) == {"US-NY"}
 
 
-def test_a_callers_place_outranks_the_ip_but_never_takes_coordinates_away(book):
+def test_all_the_places_that_are_known_hold_together(book):
     places = Places(book, OREGON)
-    assert places.of("US-NY", {"lat": 1, "lon": 1}, "198.51.100.7") == {"US-NY", "US-OR"}
-    assert places.of(None, {"country": "USA", "region": "NY"}, "198.51.100.7") == {"US-NY"}
+    assert places.of("US-NY", {"lat": 1, "lon": 1}, "198.51.100.7") == {"US-NY", "US-OR", "DE"}
+    assert places.of(None, {"country": "USA", "region": "NY"}, "198.51.100.7") == {"US-NY", "DE"}
     assert places.of(None, {"lat": 9, "lon": 9}, "198.51.100.7") == {"DE"}
+
+
+def test_without_boundaries_a_point_near_oregon_or_maryland_only_tightens():
+    portland, baltimore, paris = (
+        {"lat": 45.52, "lon": -122.68},
+        {"lat": "39.29", "lon": "-76.61"},
+        {"lat": 48.86, "lon": 2.35},
+    )
+    assert Places().of("US-NY", portland) == {"US-NY", "US-OR"}
+    assert Places().of("US-NY", baltimore) == {"US-NY", "US-MD"}
+    assert Places().of("US-NY", paris) == {"US-NY"}
+    assert Places().of(None, portland) == set(), "a box is no residence"
 
 
 @pytest.mark.parametrize(("ip", "places"), [

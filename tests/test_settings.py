@@ -82,8 +82,8 @@ def test_in_development_a_recipient_without_an_endpoint_gets_its_rows_back(file)
 
 
 def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
-    mine = load(file('[site]\nname = "Example"\n[age]\nfloor = 13\n'), {})
-    assert (mine.site.name, mine.age.floor) == ("Example", 13)
+    mine = load(file('[site]\nname = "Example"\n[age]\nfloor = 18\n'), {})
+    assert (mine.site.name, mine.age.floor) == ("Example", 18)
     assert mine.site.policy_url == settings().site.policy_url
     assert mine.recipients == settings().recipients
 
@@ -111,6 +111,7 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[agee]\nfloor = 16", "unknown field `agee`"),
     ("top = 1", "unknown field `top`"),
     ("[recipients.teemo]\nmodus = 'x'", r"unknown field `modus`.*`\$\.recipients\[\.\.\.\]`"),
+    ("[age]\nfloor = 15", r"`\$\.age\.floor`"),
     ("[age]\nfloor = 19", r"`\$\.age\.floor`"),
     ("[age]\nfloor = 'young'", r"`\$\.age\.floor`"),
     ("[listen]\npublic = '8080'", r"`\$\.listen\.public`"),
@@ -134,7 +135,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 class TestTheEnvironment:
     def test_wins_over_the_file(self, file):
-        path = file("[age]\nfloor = 13")
+        path = file("[age]\nfloor = 17")
         assert load(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
 
     @pytest.mark.parametrize(("variable", "text", "read"), [

@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from types import SimpleNamespace
 
 import pytest
 from support import inside
@@ -32,7 +31,7 @@ class Receiver:
         self.batches: list[tuple[str, str, list[dict]]] = []
         self._at_send = at_send
 
-    async def send(self, endpoint, key, rows):
+    async def send(self, endpoint, key, rows, deadline):
         self.batches.append((endpoint, key, [dict(row) for row in rows]))
         if self._at_send:
             await asyncio.to_thread(self._at_send)
@@ -56,7 +55,7 @@ def marks(folder) -> dict[str, str]:
     """What each row is marked with, by its id."""
     ids = {sha256(f"r{number}".encode()).digest()[:16]: f"r{number}" for number in range(2 * CHUNK)}
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
-        return {ids[key]: outcome for key, outcome in db.execute("SELECT row, outcome FROM disclosure")}
+        return {ids[key]: outcome for key, outcome in db.execute("SELECT row, outcome FROM disclosure ORDER BY batch")}
 
 
 async def link(house, *numbers: int) -> None:
@@ -153,18 +152,45 @@ async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_poste
     assert (shared.outcome, receiver.batches, marks(folder)) == ("refused", [], {"r1": "not_sent"})
 
 
-async def test_a_second_check_that_took_longer_than_the_window_is_made_again(
-    house, folder, sharing, teemo, monkeypatch
-):
-    clock = iter([0.0, 10.0, 10.0, 10.1, 10.1, 10.2])
-    asked = []
-    check = sharing._checks.check
-    monkeypatch.setattr("gateway.sharing.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    monkeypatch.setattr(sharing._checks, "check", lambda ask: asked.append(ask) or check(ask))
-    sharing._forwarder = Receiver()
-    (shared,) = await sharing.share(teemo, [row(1)])
-    assert shared.outcome == "sent"
-    assert len(asked) == 3  # the first check, the slow second one, and the one in time
+async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_again(house, folder, sharing, teemo):
+    """Somebody opts out while the connection is made: the second attempt goes without them."""
+    loop = asyncio.get_running_loop()
+
+    def meanwhile():
+        asyncio.run_coroutine_threadsafe(opt_out(house, 1), loop).result(5)
+
+    class Slow(Receiver):
+        async def send(self, endpoint, key, rows, deadline):
+            first = not self.batches
+            self.batches.append((endpoint, key, [dict(row) for row in rows]))
+            if first:
+                await asyncio.to_thread(meanwhile)
+                return Answer(Outcome.LATE, "")
+            return Answer(Outcome.SENT, "")
+
+    sharing._forwarder = receiver = Slow()
+    first, second = await sharing.share(teemo, [row(1), row(2)])
+    assert (first.outcome, first.reason, second.outcome) == ("refused", "opted_out", "sent")
+    assert [sent["id"] for sent in receiver.batches[-1][2]] == ["r2"]
+    assert marks(folder) == {"r1": "not_sent", "r2": "sent"}
+
+
+async def test_an_opt_out_during_a_long_call_takes_back_rows_that_were_to_be_handed_back(house, folder, sharing, teemo):
+    """Mode return: all rows are looked at once more right before the answer."""
+    back = replace(teemo, mode="return")
+    mark, late = sharing._mark, []
+
+    async def marked(*args):
+        await mark(*args)
+        if not late:
+            late.append(True)
+            await opt_out(house, 1)
+
+    sharing._mark = marked
+    first, second = await sharing.share(back, [row(1), row(2)])
+    assert (first.outcome, first.reason, first.row) == ("refused", "opted_out", None)
+    assert second.outcome == "returned"
+    assert marks(folder) == {"r1": "not_sent", "r2": "sent"}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.REFUSED])
@@ -180,7 +206,7 @@ async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_th
     third = await sharing.share(teemo, [row(1)])
     assert [item.outcome for item in third] == ["duplicate"]
     assert receiver.ids == ["r1", "r1"]
-    assert marks(folder) == {"r1": "sent"}
+    assert marks(folder) == {"r1": "sent"}, "the latest batch"
     assert receiver.batches[0][2] == receiver.batches[1][2]
 
 

@@ -14,10 +14,13 @@ from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US, LawTable, Ru
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.signals.hear import Heard
-from gateway.terms import Answer, DataClass, Purpose, Reason, Role, Source
+from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason, Role, Source
 
 STRICTNESS = {Answer.ALLOW: 0, Answer.HASH: 1, Answer.COARSEN: 2, Answer.DENY: 3}
 NOT_PERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
+IDENTIFYING = frozenset(
+    {DataClass.CONTACT, DataClass.ACCOUNT, DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.PRECISE_GEO}
+)  # what keywords never stand beside
 SIGNAL_REASONS: Mapping[str, Reason] = {
     Source.GPC: Reason.GPC,
     Source.US_PRIVACY: Reason.US_PRIVACY,
@@ -155,8 +158,11 @@ def _content(question: Question, _o: Office, _p: Purpose, data_class: DataClass)
 def _registered(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     recipient = question.recipient
     serves_itself = purpose in NOT_CHOOSABLE and recipient.third  # only a service provider serves
+    serves_itself = serves_itself or (purpose is Purpose.TRANSFER and recipient.role is not Role.SUCCESSOR)
     if purpose not in recipient.purposes or serves_itself:
         return _deny(Reason.PURPOSE_NOT_REGISTERED, f"recipients.{recipient.name}.purposes")
+    if data_class is DataClass.KEYWORDS and not IDENTIFYING.isdisjoint(question.data):
+        return _deny(Reason.KEYWORDS_BESIDE, "policy 3: never in connection with personal information (R20)")
     if data_class in NOT_PERSONAL and not NOT_PERSONAL.issuperset(question.data):
         return _deny(Reason.NOT_DEIDENTIFIED, "beside anything personal nothing is deidentified")
     hashable = any(hashed in recipient.data for hashed in HASH_OF.get(data_class, ()))
@@ -198,7 +204,7 @@ NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Pur
 
 def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     """A recorded opt-out on any identifier that was given, its own or travelled. Limit reaches precise points."""
-    asked = [*_said_no_by(purpose)]
+    asked = [*_said_no_by(question.recipient, purpose)]
     if data_class is DataClass.PRECISE_GEO:
         asked.append(Purpose.SENSITIVE)
     if data_class is DataClass.CPNI:
@@ -212,16 +218,19 @@ def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: Data
     return None
 
 
-def _said_no_by(purpose: Purpose) -> tuple[Purpose, ...]:
-    """Whose opt-out ends a purpose: its own, and for others' marketing any opt-out of sale (R21)."""
-    return (purpose, Purpose.SALE) if purpose is Purpose.THIRD_PARTY_MARKETING else (purpose,)
+def _said_no_by(recipient: Recipient, purpose: Purpose) -> tuple[Purpose, ...]:
+    """Whose opt-out ends a purpose: its own; and whatever else a third party is registered for, giving it personal
+    data is a sale or sharing underneath (R3, R21).
+    """
+    beside = recipient.third and purpose not in SIGNAL_PURPOSES
+    return (purpose, *SIGNAL_PURPOSES) if beside else (purpose,)
 
 
 def _in_band(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     if data_class in NOT_PERSONAL:
         return None
     for said in question.heard.said:
-        if not said.purposes.isdisjoint(_said_no_by(purpose)):
+        if not said.purposes.isdisjoint(_said_no_by(question.recipient, purpose)):
             reason = SIGNAL_REASONS.get(said.source, Reason.DEVICE)
             return _deny(reason, "11 CCR 7025(c)(1)" if reason is Reason.GPC else "11 CCR 7025(b)")
     return None

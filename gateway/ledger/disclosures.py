@@ -39,9 +39,10 @@ def already_left(tx: Transaction, recipient: str, rows: Sequence[Intended], now:
     left: set[str] = set()
     for row in rows:
         found = tx.db.execute(
-            "SELECT outcome, at FROM disclosure WHERE recipient = ? AND row = ?", (recipient, row.row)
+            "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND outcome = 'sent' AND at > ?",
+            (recipient, row.row, now - DAYS * DAY),
         ).fetchone()
-        if found and found[0] == "sent" and found[1] > now - DAYS * DAY:
+        if found:
             left.add(row.row_id)
     return left
 
@@ -67,17 +68,15 @@ def intend(tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: S
     tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
     purpose = ",".join(purposes)
     tx.db.executemany(
-        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended') ON CONFLICT DO UPDATE SET"
-        " key = excluded.key, purpose = excluded.purpose, classes = excluded.classes, at = excluded.at,"
-        " position = excluded.position, batch = excluded.batch, outcome = 'intended'",
+        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended')",
         [(recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq) for row in rows],
     )
     return seq
 
 
-def mark(tx: Transaction, recipient: str, rows: Iterable[Intended], outcome: str) -> None:
+def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> None:
     """`sent` or `unknown`, once the recipient answered or did not; `not_sent` for what the second check took out."""
     tx.db.executemany(
-        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ?",
-        [(outcome, recipient, row.row) for row in rows],
+        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
+        [(outcome, recipient, row.row, batch) for row in rows],
     )

@@ -2,7 +2,9 @@
 carries nothing across its end (design decision 2, R2, R5).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from gateway.ledger import records, travel
 from gateway.ledger.records import Subject
@@ -20,29 +22,45 @@ class Span:
         return self.start <= now and (self.until is None or self.until > now)
 
 
-def link(tx: Transaction, account: Subject, identifier: Subject, span: Span, now: int) -> bool:
-    """Ties an identifier to an account; False where nothing changed. A link that is live already is left as it is,
-    so that a nightly import never sends a lifted choice again; an `until` ends it.
+def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int) -> int:
+    """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
+    as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
-    records.know(tx, account, now)
-    records.know(tx, identifier, now)
+    for subject in (account, *identifiers):
+        records.know(tx, subject, now)
+    outcomes = [(identifier.key, _set(tx, account.key, identifier.key, span, now)) for identifier in identifiers]
+    names = {key: travel.group(tx, key) for key, outcome in outcomes if outcome is not Outcome.SAME}
+    began = {name for key, outcome in outcomes if outcome is Outcome.BEGAN for name in names[key]}
+    if began:
+        travel.carry_both_ways(tx, account.key, began, now)
+    if names:
+        travel.recompute(tx, {account.key}.union(*names.values()), now)
+    return len(names)
+
+
+class Outcome(Enum):
+    """What became of one link."""
+
+    SAME = 0
+    DATED = 1  # its end was set or moved, or it lies in the past
+    BEGAN = 2
+
+
+def _set(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
     old = tx.db.execute(
-        "SELECT start, until FROM link WHERE account = ? AND identifier = ?", (account.key, identifier.key)
+        "SELECT start, until FROM link WHERE account = ? AND identifier = ?", (account, identifier)
     ).fetchone()
-    was_live = old is not None and Span(*old).live(now)
-    if was_live and span.live(now):
-        if span.until != old[1]:
-            _set_until(tx, account.key, identifier.key, span.until, now)
-        return bool(span.until != old[1])
+    if old is not None and Span(*old).live(now):
+        tx.db.execute(
+            "UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (span.until, account, identifier)
+        )
+        return Outcome.SAME if span.until == old[1] else Outcome.DATED
     tx.db.execute(
         "INSERT INTO link VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET start = excluded.start,"
         " until = excluded.until, seq = excluded.seq",
-        (account.key, identifier.key, span.start, span.until, tx.size),
+        (account, identifier, span.start, span.until, tx.size),
     )
-    if span.live(now):
-        travel.carry_both_ways(tx, account.key, travel.group(tx, identifier.key), now)
-    travel.recompute(tx, {account.key} | travel.group(tx, identifier.key), now)
-    return True
+    return Outcome.BEGAN if span.live(now) else Outcome.DATED
 
 
 def release(tx: Transaction, identifier: Subject, now: int) -> None:
@@ -57,8 +75,3 @@ def release(tx: Transaction, identifier: Subject, now: int) -> None:
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
     travel.recompute(tx, names, now)
-
-
-def _set_until(tx: Transaction, account: bytes, identifier: bytes, until: int | None, now: int) -> None:
-    tx.db.execute("UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (until, account, identifier))
-    travel.recompute(tx, travel.group(tx, identifier), now)

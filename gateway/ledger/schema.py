@@ -6,12 +6,15 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
+LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
+LOCK_PAUSE = 0.002
 
 # synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (ledger.md section 0).
 # wal_autocheckpoint=0: the writer checkpoints itself under its lock (the WAL-reset bug, ledger.md 3.1).
@@ -27,13 +30,32 @@ class LedgerRefused(Exception):
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """The writers' lock: across every commit, and every close of a writing connection (a hidden checkpoint)."""
-    descriptor = os.open(folder / f"{FILE}.writer", os.O_RDWR | os.O_CREAT, 0o600)
+    """The writers' lock: across every commit, and every close of a writing connection (a hidden checkpoint). Raises
+    `LedgerRefused` when another process does not let it go in time.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(folder / f"{FILE}.writer", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise LedgerRefused(f"{folder} cannot be written to: {error.strerror}") from error
+    try:
+        _lock(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                who = f"another process holds {folder / FILE}.writer; find it with `fuser` and let it finish"
+                raise LedgerRefused(who) from None
+            time.sleep(LOCK_PAUSE)
+        else:
+            return
 
 
 def migrations() -> list[tuple[int, str]]:

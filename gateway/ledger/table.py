@@ -2,7 +2,8 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from gateway.terms import DataClass, Purpose
 class StandingTable:
     """A `Lookup`. One reading connection, opened anew whenever the watch lost and found the file again."""
 
-    def __init__(self, folder: Path, watch: FileWatch) -> None:
+    def __init__(self, folder: Path, watch: FileWatch, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._folder = folder
         self._watch = watch
         self._db: sqlite3.Connection | None = None
@@ -34,8 +36,18 @@ class StandingTable:
         )
         if rows[0][1] != self._watch.peppers:
             raise Stale
-        found = tuple(_standing(*row[3:]) for row in rows if row[2] is not None)
+        now = self._now()
+        found = tuple(_standing(now, *row[3:]) for row in rows if row[2] is not None)
         return Seen(rows[0][0], found)
+
+    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+        marks = ",".join("?" * len(keys))
+        sql = f"SELECT 1 FROM standing WHERE key IN ({marks}) AND changed >= ? LIMIT 1"  # noqa: S608
+        return bool(self._read(sql, [*keys, position]))
+
+    def tied(self, account: bytes, identifier: bytes) -> bool:
+        sql = "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND (until IS NULL OR until > ?)"
+        return bool(self._read(sql, [account, identifier, self._now()]))
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         marks = ",".join("?" * len(keys))
@@ -48,6 +60,9 @@ class StandingTable:
     def event(self, seq: int) -> str | None:
         rows = self._read("SELECT event FROM detail WHERE seq = ?", (seq,))
         return b64(rows[0][0]) if rows else None
+
+    def _now(self) -> int:
+        return int(self._clock().timestamp() * 1000)
 
     def close(self) -> None:
         if self._db is not None:
@@ -76,5 +91,7 @@ class StandingTable:
         self._db = schema.open_to_read(self._folder)
 
 
-def _standing(own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int) -> Standing:
-    return Standing(own, travelled, age_band, seq, bool(linked), bool(granted))
+def _standing(
+    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int
+) -> Standing:
+    return Standing(own, travelled, age_band, seq, linked > now, bool(granted))

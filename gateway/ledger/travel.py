@@ -12,6 +12,7 @@ from gateway.choice.standing import IN, OUT, out_bits, with_state
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
+FOR_EVER = 2**53  # milliseconds; later than any date that is said
 Reach = dict[bytes, set[bytes]]  # via: keys
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 
@@ -136,14 +137,14 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     the account goes to them. What had travelled to them from elsewhere stays there: an account never reaches another.
     """
     said = [deny for key in joining for deny in own_denies(tx, key, after=_released(tx, key))]
-    others = targets_of(tx, account, now) - joining
-    carry(tx, others, said, account)
+    targets = targets_of(tx, account, now)
+    carry(tx, targets, said, account)
     rows = tx.db.execute(
         "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
     ).fetchall()
     holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
     carry(tx, joining, holds, account)
-    recompute(tx, others | joining, now)
+    recompute(tx, (targets if said else set()) | joining, now)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
@@ -195,18 +196,25 @@ def _recompute(tx: Transaction, key: bytes, now: int) -> None:
     away = out_bits(Purpose(purpose) for purpose, _ in rows)
     latest = max(*seqs, *(seq for _, seq in rows), -1)
     tx.db.execute(
-        "INSERT INTO standing (key, own, travelled, seq, linked, granted)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
+        "INSERT INTO standing (key, own, travelled, seq, linked, changed, granted)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
         " ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,"
-        " linked = excluded.linked, granted = excluded.granted",
-        (key, own, away, latest if latest >= 0 else None, _linked(tx, key, now)),
+        " linked = excluded.linked, changed = excluded.changed, granted = excluded.granted",
+        (key, own, away, latest if latest >= 0 else None, _linked_until(tx, key, now), tx.size),
     )
 
 
-def _linked(tx: Transaction, key: bytes, now: int) -> bool:
-    """Whether some account is known for it, or it is one that has something."""
-    has = tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone()
-    return has is not None or bool(accounts_of(tx, key, now))
+def _linked_until(tx: Transaction, key: bytes, now: int) -> int:
+    """Until when some account is known for a key, in Unix milliseconds: 0 where none is. An account is known."""
+    if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
+        return FOR_EVER
+    latest = 0
+    for name in group(tx, key):
+        row = tx.db.execute(
+            "SELECT max(coalesce(until, ?)) FROM link WHERE identifier = ? AND start <= ?", (FOR_EVER, name, now)
+        ).fetchone()
+        latest = max(latest, row[0] or 0)
+    return latest if latest > now else 0
 
 
 def own_denies(tx: Transaction, key: bytes, after: int = -1) -> list[Deny]:

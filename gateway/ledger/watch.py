@@ -19,7 +19,7 @@ TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies withi
 
 
 class FileMoved(Exception):
-    """The path no longer leads to the file that was opened."""
+    """The path no longer leads to the file that was opened, or its keys are not ours."""
 
 
 def boot_seconds() -> float:

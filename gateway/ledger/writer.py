@@ -22,6 +22,7 @@ from gateway.ledger.watch import FileWatch
 T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (ledger.md section 0)
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
+HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
@@ -70,6 +71,8 @@ class Writer:
         self._vault: Persons | None = None
         self._checkpointed = 0.0
         self._closed = False
+        self._failing = False
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -103,20 +106,25 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
+    def keeps(self) -> bool:
+        """Whether an opt-out that came now would be kept: the last commit went well, and none hangs."""
+        busy = self._busy_since
+        hangs = busy is not None and time.monotonic() - busy > HANGS_AFTER
+        return not self._failing and not hangs and self._thread.is_alive()
+
     def _run(self) -> None:
         open_ = True
         while open_:
             batch, open_ = self._next_batch()
-            if batch:
+            if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
-        with self._held():
-            self._let_go()
+            self._checkpoint()
+        self._let_go()
 
     def _next_batch(self) -> tuple[list[tuple[Job[Any], Future[Any]]], bool]:
         try:
             items = [self._queue.get(timeout=CHECKPOINT_EVERY)]
         except queue.Empty:
-            self._checkpoint()
             return [], True
         with contextlib.suppress(queue.Empty):
             while len(items) < BATCH:
@@ -124,22 +132,26 @@ class Writer:
         return [item for item in items if item is not None], None not in items
 
     def _write(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
+        """One batch. Whatever happens, its futures are answered and the thread goes on."""
+        self._busy_since = time.monotonic()
         try:
-            with self._held():
+            with schema.held(self._folder):
                 outcomes = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
-            with self._held():
-                self._let_go()
+            self._failing = True
             self._watch.failed()
+            self._let_go()
             for _, future in batch:
                 future.set_exception(StoreUnavailable(f"nothing was kept: {type(error).__name__}"))
-            return
-        for future, result, refused in outcomes:
-            if refused is not None:
-                future.set_exception(refused)
-            else:
-                future.set_result(result)
-        self._checkpoint()
+        else:
+            self._failing = False
+            for future, result, refused in outcomes:
+                if refused is not None:
+                    future.set_exception(refused)
+                else:
+                    future.set_result(result)
+        finally:
+            self._busy_since = None
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
@@ -185,11 +197,14 @@ class Writer:
         return self._db, self._vault
 
     def _let_go(self) -> None:
-        """Closing the last read-write connection is a hidden checkpoint: only under the lock."""
-        for held in (self._db, self._vault):
-            if held is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    held.close()
+        """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(schema.LedgerRefused):
+                stack.enter_context(schema.held(self._folder))
+            for connection in (self._db, self._vault):
+                if connection is not None:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.close()
         self._db = self._vault = None
 
     def _checkpoint(self) -> None:
@@ -197,12 +212,9 @@ class Writer:
         if self._db is None or now - self._checkpointed < CHECKPOINT_EVERY:
             return
         self._checkpointed = now
-        with self._held(), contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), schema.held(self._folder):
             self._db.execute("PRAGMA busy_timeout = 0")
             busy, pages, _ = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if not busy and pages > 1000 and self._queue.empty():  # noqa: PLR2004 - about 4 MB of WAL
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
-
-    def _held(self) -> contextlib.AbstractContextManager[None]:
-        return schema.held(self._folder)

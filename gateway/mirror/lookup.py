@@ -38,6 +38,12 @@ class Lookup(Protocol):
     def seen(self, keys: Sequence[bytes]) -> Seen:
         """The standings that exist, in no order, as of one position; an unknown key has none."""
 
+    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+        """Whether any of the standings was written at or after a position."""
+
+    def tied(self, account: bytes, identifier: bytes) -> bool:
+        """Whether an account has an identifier now."""
+
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         """Opt-ins of these keys that name a recipient."""
 

@@ -1,6 +1,5 @@
 """POST /v1/check: may this data go to this recipient now? A "no" is a 200."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -49,7 +48,7 @@ class CheckDoor:
         until = self._consent.clock() + window
         shared: dict[str, Any] = {
             "position": checked.position,
-            "valid_until": stamp(until),
+            "valid_until": wire.stamp(until),
             "valid_for_ms": int(window.total_seconds() * 1000),
         }
         if body.ref is not None:
@@ -87,7 +86,3 @@ def to_ask(body: wire.Check) -> Ask:
         data=tuple(body.data) if body.data is not None else None, place=body.place, geo=body.geo, ip=body.ip,
         age=wire.band(body.age), signals=wire.known_signals(body.signals),
     )  # fmt: skip
-
-
-def stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,7 +6,7 @@ opting in: one purpose, a notice that was logged, proof of control, and two sepa
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -114,7 +114,7 @@ class Choices:
         if not isinstance(body, dict):
             raise Problem("malformed", "a choice is a JSON object")
         kind = _kind(body.get("choice"), kinds)
-        if key.revoked and kind not in ONLY_OUT:
+        if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")
         said = Said(body, kind, key)
         for name in sorted(set(body) - KNOWN):
@@ -162,7 +162,7 @@ class Choices:
             recipient=recipient, data_class=data_class,
         )  # fmt: skip
         token, expires = self._consent.ask_to_confirm(named.subjects, choice)
-        return 202, {"confirm": token, "expires_at": _stamp(expires), "ignored": said.ignored}
+        return 202, {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}
 
     def _grant(self, said: Said, purpose: Purpose) -> tuple[str, DataClass | None]:
         """For precise geolocation: one recipient and the class (R4). Empty for a general opt-in."""
@@ -307,10 +307,6 @@ def _answer(chosen: Chosen, ignored: Ignored) -> dict[str, Any]:
     first = chosen.events[0]
     return {
         "events": list(chosen.events), "event": first["event"], "seq": first["seq"],
-        "accepted_at": _stamp(chosen.accepted_at), "effective_at": _stamp(chosen.effective_at),
+        "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": wire.stamp(chosen.effective_at),
         "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": ignored,
     }  # fmt: skip
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

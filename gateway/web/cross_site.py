@@ -20,4 +20,7 @@ def is_own(headers: Mapping[str, str], origins: Collection[str] = (), *, token_v
         return True
     if origin == "null":
         return token_valid
-    return urlsplit(origin).netloc == headers.get("host", "")
+    try:
+        return urlsplit(origin).netloc == headers.get("host", "")
+    except ValueError:  # "http://[x": no origin that a browser sends
+        return False

@@ -45,16 +45,15 @@ class Health:
         refused plainly, so it is 503 then; load balancers should watch /livez and alarms this one.
         """
         position = self._consent.checks.position()
-        up = position is not None
-        body = {
-            "status": "ready" if up else "store_unavailable",
-            "ledger": {"fresh": up, "entries": position},
-        }
-        return wire.answer(body, 200 if up else 503)
+        fresh, keeps = position is not None, self._consent.keeps()
+        status = "ready" if fresh and keeps else "store_unavailable"
+        body = {"status": status, "ledger": {"fresh": fresh, "keeps": keeps, "entries": position}}
+        return wire.answer(body, 200 if fresh and keeps else 503)
 
     async def metrics(self, _: Request) -> Response:
         position = self._consent.checks.position()
         self._metrics.healthy.set(position is not None)
+        self._metrics.keeps.set(self._consent.keeps())
         if position is not None:
             self._metrics.entries.set(position)
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")

@@ -26,6 +26,7 @@ class Metrics:
         )
         self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
         self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
+        self.keeps = Gauge("gateway_ledger_keeps", "1 while an opt-out would be kept", registry=self.registry)
         self.duration = Histogram(
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,

@@ -17,7 +17,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.seals import BrowserCookie
 from gateway.signals import cookies
 from gateway.signals.hear import Said
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import SIGNAL_PURPOSES, Source
 from gateway.web.browser_cookie import COOKIE, day, set_cookie
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
@@ -35,12 +35,10 @@ TOKEN_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the site decides. `account` and `place` read the ASGI scope: who is signed in, where the visitor is known
-    to be. `enforce`: a Content-Security-Policy at delivery wherever something must not be done, `hosts` excepted (R1).
+    """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
+    `hosts` excepted (R1).
     """
 
-    account: Callable[[Scope], str | None] | None = None
-    place: Callable[[Scope], str | None] | None = None
     remember_gpc: Literal["id", "flag", "off"] = "id"
     enforce: bool = False
     hosts: tuple[str, ...] = ()
@@ -62,12 +60,11 @@ class ConsentMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        visitor = self._visitors.read(scope, self._options.account)
+        visitor = self._visitors.read(scope)
         self._metrics.heard("web", visitor.heard)
         self._metrics.malformed(visitor.malformed)
-        place = self._options.place(scope) if self._options.place else None
         subjects = self._visitors.subjects(visitor)
-        site = self._consent.checks.site(visitor.heard, visitor.denied, subjects, place)
+        site = self._consent.checks.site(visitor.heard, visitor.denied, subjects, visitor.place)
         await self._remember(visitor, site, subjects)
         answer = _Answer(self, visitor, site, scope, send)
         await self._app(self._inward(scope, visitor, site), receive, answer.send)
@@ -82,7 +79,7 @@ class ConsentMiddleware:
         try:
             if said and (browser or account) and self._changes(said, site, len(subjects)):
                 await self._consent.observe(subjects, said, place=site.place, account=account)
-            elif account and browser and sum(standing.linked for standing in site.standings) < 2:  # noqa: PLR2004
+            elif account and browser and not self._consent.checks.tied(account, browser):
                 await self._consent.tie(account, [browser])
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
@@ -150,7 +147,10 @@ class _Answer:
         self._send = send
         self._cookie = owner.cookie_for(visitor, scope) if scope["type"] == "http" else None
         self._policy = owner.policy_for(site)
-        self._private = self._cookie is not None or visitor.cookie is not None or visitor.account is not None
+        # Only Sec-GPC is in `Vary`; whatever else had a part in the answer makes it one person's (R33).
+        beyond_gpc = any(said.source != Source.GPC for said in visitor.heard.said)
+        known = visitor.cookie is not None or visitor.account is not None or bool(visitor.site_ids)
+        self._private = self._cookie is not None or known or beyond_gpc
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -217,7 +217,7 @@ class Pages:
 
     def _site(self, visitor: Visitor) -> Any:
         subjects = self._visitors.subjects(visitor)
-        return self._consent.checks.site(visitor.heard, visitor.denied, subjects)
+        return self._consent.checks.site(visitor.heard, visitor.denied, subjects, visitor.place)
 
     def _purposes(self, visitor: Visitor) -> dict[str, str]:
         states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)

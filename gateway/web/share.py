@@ -47,7 +47,13 @@ class ShareDoor:
         shared = await self._sharing.share(recipient, [self._row(row) for row in rows])
         for item in shared:
             self._metrics.shares.labels(recipient.name, item.outcome).inc()
-        return wire.lines_answer([*map(_line, shared), {"summary": _summary(shared), "complete": True}])
+        return wire.lines_answer([*map(_line, shared), {"summary": self._summary(shared), "complete": True}])
+
+    def _summary(self, shared: Sequence[Shared]) -> dict[str, Any]:
+        """Counts; and until when rows that were handed back may start to be sent."""
+        counts = _counts(shared)
+        until = self._consent.clock() + self._consent.send_window
+        return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] else counts
 
     def _row(self, line: bytes) -> Row:
         """One bad row is refused as malformed, never a 400 for the call; its id is kept where there is one."""
@@ -90,7 +96,7 @@ def _line(item: Shared) -> dict[str, Any]:
     return line
 
 
-def _summary(shared: Sequence[Shared]) -> dict[str, Any]:
+def _counts(shared: Sequence[Shared]) -> dict[str, Any]:
     outcomes = Counter(item.outcome for item in shared)
     refused = Counter(str(item.reason) for item in shared if item.outcome == "refused")
     counts = {word: outcomes.get(word, 0) for word in ("sent", "returned", "duplicate", "unknown")}

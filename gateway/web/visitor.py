@@ -17,6 +17,7 @@ ACCOUNT_HEADER = b"gateway-account"
 ACCOUNT_COOKIE = "gateway-account"
 SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may set (I1)
 Scope = MutableMapping[str, Any]
+FromScope = Callable[[Scope], str | None]
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -27,6 +28,7 @@ class Visitor:
     heard: Heard
     cookie: BrowserCookie | None
     account: str | None
+    place: object = None
     site_ids: tuple[Subject, ...] = field(default=(), repr=False)
     malformed: tuple[Malformed, ...] = ()
 
@@ -37,25 +39,30 @@ class Visitor:
 
 
 class Visitors:
-    """Reads requests. `account` is the site's own way to say who is signed in (`account=` of the middleware)."""
+    """Reads requests, for the site and for our own pages alike. `account` and `place` are the site's own way to say, by
+    the ASGI scope, who is signed in and where the visitor is known to be.
+    """
 
     def __init__(
         self, consent: Consent, *, site_ids: Sequence[str] = (), account_header: bool = True,
-        accept_folded_gpc: bool = False,
+        accept_folded_gpc: bool = False, account: FromScope | None = None, place: FromScope | None = None,
     ) -> None:  # fmt: skip
         self._consent = consent
+        self._account = account
+        self._place = place
         self._site_ids = frozenset(site_ids)
         self._account_header = account_header
         self._accept_folded = accept_folded_gpc
 
-    def read(self, scope: Scope, account: Callable[[Scope], str | None] | None = None) -> Visitor:
+    def read(self, scope: Scope) -> Visitor:
         headers: Headers = scope["headers"]
         heard = hear.from_web(headers, accept_folded_gpc=self._accept_folded)
         malformed: list[Malformed] = []
         cookie = self._cookie(heard.cookies, malformed)
-        who = account(scope) if account else None
+        who = self._account(scope) if self._account else None
         who = who or scope.get("state", {}).get(SCOPE_ACCOUNT) or self._asserted(headers, heard, malformed)
-        return Visitor(heard, cookie, who, self._ids(heard), tuple(malformed))
+        place = self._place(scope) if self._place else None
+        return Visitor(heard, cookie, who, place, self._ids(heard), tuple(malformed))
 
     def subjects(self, visitor: Visitor) -> list[Subject]:
         """Everybody that this request is known to be: browser, account, the site's own ids."""

@@ -95,6 +95,11 @@ def band(age: int | str | None) -> str | None:
     return next((name for limit, name in BANDS if age < limit), "adult")
 
 
+def stamp(at: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def moment(stated: object) -> datetime | None:
     """An RFC 3339 time, UTC where it names no zone; None where it cannot be read."""
     try:

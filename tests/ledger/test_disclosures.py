@@ -25,7 +25,14 @@ def intend(do):
 
 @pytest.fixture
 def mark(do):
-    return lambda outcome, rows=ROWS, to="teemo": do(lambda tx: disclosures.mark(tx, to, rows, outcome))
+    """Marks the rows of a recipient's latest batch."""
+
+    def act(outcome, rows=ROWS, to="teemo"):
+        sql = "SELECT max(batch) FROM disclosure WHERE recipient = ?"
+        batch = do(lambda tx: tx.db.execute(sql, (to,)).fetchone()[0])
+        do(lambda tx: disclosures.mark(tx, to, batch, rows, outcome))
+
+    return act
 
 
 @pytest.fixture

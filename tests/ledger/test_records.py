@@ -159,7 +159,7 @@ def test_an_opt_out_at_or_after_the_position_of_asking_supersedes_the_opt_in(do,
 
 def test_an_opt_out_that_came_from_afar_supersedes_the_opt_in(do, who, write):
     account, number = who("account", "a1"), who("phone", phone(1))
-    do(lambda tx: links.link(tx, account, number, links.Span(0), milliseconds(AT)))
+    do(lambda tx: links.link(tx, account, [number], links.Span(0), milliseconds(AT)))
     seq = write(number).seq
     assert do(lambda tx: records.out_since(tx, account, Purpose.SALE, seq))
     assert not do(lambda tx: records.out_since(tx, account, Purpose.SALE, seq + 1))

@@ -14,7 +14,7 @@ from gateway.app import open_house, rotate_pepper
 from gateway.check import Ask
 from gateway.ledger import history, links, records, rotate, schema
 from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.watch import FileMoved
+from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -45,7 +45,7 @@ def peopled(folder):
     with opened(folder) as house:
         account, number, mail, device, other, old, _ = (who(house, *name) for name in PEOPLE)
         for each in (number, mail, device, old):
-            house.writer.submit(lambda tx, each=each: links.link(tx, account, each, links.Span(0), NOW)).result(5)
+            house.writer.submit(lambda tx, each=each: links.link(tx, account, [each], links.Span(0), NOW)).result(5)
         house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(5)
         says(house, number)
         says(house, other, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
@@ -82,7 +82,7 @@ def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled)
         says(house, who(house, "gaid", GAID))
         assert read([account], [Purpose.SALE]) == {"sale": "opted_out"}
         house.writer.submit(
-            lambda tx: links.link(tx, who(house, "account", "b"), number, links.Span(0), NOW + 1)
+            lambda tx: links.link(tx, who(house, "account", "b"), [number], links.Span(0), NOW + 1)
         ).result(5)
         assert read([who(house, "account", "b")], [Purpose.SALE]) == {"sale": "none"}
 
@@ -135,7 +135,7 @@ def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopl
 def test_a_rotation_that_was_cut_off_is_finished_by_running_it_again(peopled):
     before = answers(peopled)
     keys.add_pepper(peopled)
-    with pytest.raises(FileMoved, match="restart it"), opened(peopled):
+    with pytest.raises(LedgerRefused, match="gateway keys rotate-pepper"), opened(peopled):
         raise AssertionError("it must not open with keys that find nobody")
     assert rotate_pepper(peopled)[1] == 2
     assert len(keys.load(peopled).peppers) == 2

@@ -63,7 +63,7 @@ def test_a_linked_phone_is_known_as_linked_until_the_link_ends(house, lookup, wh
 
     def link(until):
         span = links.Span(now - 10, until)
-        return house.writer.submit(lambda tx: links.link(tx, account, number, span, now)).result(5)
+        return house.writer.submit(lambda tx: links.link(tx, account, [number], span, now)).result(5)
 
     link(None)
     assert [standing.linked for standing in lookup.seen([number.key, account.key]).standings] == [True, True]

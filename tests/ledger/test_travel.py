@@ -43,7 +43,7 @@ class Desk:
 
     def link(self, account, *subjects):
         span = links.Span(NOW - 1000)
-        return [self.do(lambda tx, each=each: links.link(tx, account, each, span, NOW)) for each in subjects]
+        return [self.do(lambda tx, each=each: links.link(tx, account, [each], span, NOW)) for each in subjects]
 
     def release(self, subject):
         self.do(lambda tx: links.release(tx, subject, NOW))

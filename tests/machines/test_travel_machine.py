@@ -194,11 +194,11 @@ class Ledger:
 
     def link(self, account, thing):
         now = self.now()
-        return links.link(self.tx, SUBJECTS[account], SUBJECTS[thing], Span(now), now)
+        return links.link(self.tx, SUBJECTS[account], [SUBJECTS[thing]], Span(now), now)
 
     def unlink(self, account, thing):
         now = self.now()
-        links.link(self.tx, SUBJECTS[account], SUBJECTS[thing], Span(now - 1, now), now)
+        links.link(self.tx, SUBJECTS[account], [SUBJECTS[thing]], Span(now - 1, now), now)
 
     def release(self, thing):
         links.release(self.tx, SUBJECTS[thing], self.now())

@@ -2,9 +2,6 @@ import contextlib
 import os
 import sqlite3
 
-import pytest
-
-from gateway import seals
 from gateway.vault.persons import FILE, Vault
 
 WRAP, LATER = b"w" * 32, b"l" * 32
@@ -71,8 +68,7 @@ def test_a_wrapped_key_moved_to_another_person_does_not_open(tmp_path):
         vault.commit()
         vault._db.execute("UPDATE person SET wrapped = (SELECT wrapped FROM person WHERE id = ?)", (first,))
         assert vault.key(first)
-        with pytest.raises((seals.Opening, ValueError)):
-            vault.key(second)
+        assert vault.key(second) is None
 
 
 def test_a_newer_wrapping_key_opens_what_an_older_one_made(tmp_path):

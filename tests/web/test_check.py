@@ -373,7 +373,7 @@ async def test_a_kind_that_the_operator_declared_is_used(tmp_path):
         ({"place": None, "geo": {"lat": 45.5, "lon": -122.6}}, "unknown", "place_unknown"),
         ({"place": None, "ip": "192.0.2.1"}, "unknown", "place_unknown"),
         ({"place": None, "ip": "rubbish"}, "unknown", "place_unknown"),
-        ({"place": "DE", "geo": {"country": "USA", "region": "CA"}}, "DE", "opt_in_required"),
+        ({"place": "DE", "geo": {"country": "USA", "region": "CA"}}, "DE,US-CA", "opt_in_required"),
     ],
 )
 async def test_the_strictest_of_the_known_places_holds_and_an_unknown_one_is_strict(quiet, where, place, reason):

@@ -31,7 +31,7 @@ async def test_an_alarm_rings_while_opt_outs_could_not_be_kept(client, tmp_path)
     numbers = (await client.get("/metrics")).text
     ledger.with_suffix(".away").rename(ledger)
     assert (ready.status_code, ready.json()["status"]) == (503, "store_unavailable")
-    assert ready.json()["ledger"] == {"fresh": False, "entries": None}
+    assert ready.json()["ledger"] == {"fresh": False, "keeps": False, "entries": None}
     assert live.status_code == 200
     assert "gateway_ledger_fresh 0.0" in numbers
 

@@ -57,9 +57,9 @@ class Door:
 
     def __init__(self, house, *headers, place="US-CA", visitors=None, **options) -> None:
         self.house, self.site, self.metrics = house, Site(*headers), Metrics()
-        visitors = visitors or Visitors(house.consent)
-        options = Options(place=lambda _: place, **options)
-        self.app = ConsentMiddleware(self.site, house.consent, visitors, self.metrics, options)
+        account = options.pop("account", None)
+        visitors = Visitors(house.consent, **(visitors or {}), account=account, place=lambda _: place)
+        self.app = ConsentMiddleware(self.site, house.consent, visitors, self.metrics, Options(**options))
 
     async def get(self, *, method="GET", content=None, cookie="", **headers):
         named_ = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -543,7 +543,7 @@ async def test_a_websocket_of_a_person_with_gpc_is_heard_and_not_disturbed(house
     async def send(message):
         sent.append(message)
 
-    app = ConsentMiddleware(site, house.consent, Visitors(house.consent), Metrics(), Options(place=lambda _: "US-CA"))
+    app = ConsentMiddleware(site, house.consent, Visitors(house.consent, place=lambda _: "US-CA"), Metrics())
     await app(
         {"type": "websocket", "path": "/", "headers": [(b"sec-gpc", b"1"), (b"gateway-consent", b"x")]}, None, send
     )

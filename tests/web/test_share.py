@@ -68,6 +68,7 @@ async def test_a_row_of_somebody_who_said_nothing_comes_back_with_a_coarse_point
         "data": {"ad_id": "allow", "precise_geo": "coarsen"},
         "row": {"lat": 37.8, "lon": -122.4, "ad_id": gaid(1)},
     }  # fmt: skip
+    assert last["summary"].pop("valid_until") > "2026"
     assert last == {
         "summary": {"rows": 1, "sent": 0, "returned": 1, "duplicate": 0, "unknown": 0, "refused": {}}, "complete": True,
     }  # fmt: skip

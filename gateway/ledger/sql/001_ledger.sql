@@ -36,8 +36,9 @@ CREATE TABLE standing (
   travelled INTEGER NOT NULL DEFAULT 0,
   age_band TEXT,
   seq INTEGER,
-  linked INTEGER NOT NULL DEFAULT 0,
-  granted INTEGER NOT NULL DEFAULT 0
+  linked INTEGER NOT NULL DEFAULT 0, -- until when some account is known for it; 0: none is
+  granted INTEGER NOT NULL DEFAULT 0,
+  changed INTEGER NOT NULL DEFAULT 0 -- the ledger's size when the row was last written
 ) STRICT, WITHOUT ROWID;
 
 -- Where the answer comes from: the identifier's own last choice for each purpose, and what travelled to it.
@@ -112,7 +113,7 @@ CREATE TABLE disclosure (
   position INTEGER NOT NULL,
   batch INTEGER NOT NULL,
   outcome TEXT NOT NULL,
-  PRIMARY KEY (recipient, row)
+  PRIMARY KEY (recipient, row, batch)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX disclosure_key ON disclosure (key);
 CREATE TABLE disclosure_batch (seq INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT;
