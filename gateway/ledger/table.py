@@ -15,6 +15,14 @@ from gateway.ledger.watch import FileWatch
 from gateway.mirror.lookup import Seen, Stale, Unreadable
 from gateway.terms import DataClass, Purpose
 
+HEAD = (
+    "SELECT size, peppers, NULL FROM head"  # `key IN ()` would read the whole table to find nothing (measured: 22 ms)
+)
+ROWS_OF = (
+    "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted"
+    " FROM head h LEFT JOIN standing s ON s.key IN ({marks})"  # the marks are question marks
+)
+
 
 class StandingTable:
     """A `Lookup`. One reading connection, opened anew whenever the watch lost and found the file again."""
@@ -28,12 +36,7 @@ class StandingTable:
 
     def seen(self, keys: Sequence[bytes]) -> Seen:
         """One statement, one moment: the head and the rows. The head tells whether these keys can be found at all."""
-        marks = ",".join("?" * len(keys))
-        rows = self._read(  # the marks are question marks
-            "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted"  # noqa: S608
-            f" FROM head h LEFT JOIN standing s ON s.key IN ({marks})",
-            keys,
-        )
+        rows = self._read(ROWS_OF.format(marks=",".join("?" * len(keys))) if keys else HEAD, keys)
         if rows[0][1] != self._watch.peppers:
             raise Stale
         now = self._now()
@@ -41,6 +44,8 @@ class StandingTable:
         return Seen(rows[0][0], found)
 
     def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+        if not keys:
+            return False
         marks = ",".join("?" * len(keys))
         sql = f"SELECT 1 FROM standing WHERE key IN ({marks}) AND changed >= ? LIMIT 1"  # noqa: S608
         return bool(self._read(sql, [*keys, position]))
@@ -50,6 +55,8 @@ class StandingTable:
         return bool(self._read(sql, [account, identifier, self._now()]))
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        if not keys:
+            return []
         marks = ",".join("?" * len(keys))
         rows = self._read(
             f"SELECT recipient, purpose, data_class, seq FROM grant_choice WHERE key IN ({marks})",  # noqa: S608

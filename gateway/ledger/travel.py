@@ -172,6 +172,8 @@ def drop_grants(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpo
     """An opt-out ends what was granted to recipients for its purpose; a limit ends every precise-point grant."""
     purposes = list(purposes)
     for key in keys:
+        if not tx.db.execute("SELECT 1 FROM grant_choice WHERE key = ? LIMIT 1", (key,)).fetchone():
+            continue
         tx.db.executemany(
             "DELETE FROM grant_choice WHERE key = ? AND purpose = ?", [(key, purpose) for purpose in purposes]
         )
@@ -181,11 +183,14 @@ def drop_grants(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpo
 
 def recompute(tx: Transaction, keys: Iterable[bytes], now: int) -> None:
     """The standing rows from what they come from."""
+    linked: dict[bytes, int] = {}  # the names of one identifier share their links
     for key in keys:
-        _recompute(tx, key, now)
+        if key not in linked:
+            linked |= dict.fromkeys(group(tx, key), _linked_until(tx, key, now))
+        _recompute(tx, key, linked[key])
 
 
-def _recompute(tx: Transaction, key: bytes, now: int) -> None:
+def _recompute(tx: Transaction, key: bytes, linked_until: int) -> None:
     own, seqs = 0, [-1]
     for purpose, state, seq in tx.db.execute("SELECT purpose, state, seq FROM own_choice WHERE key = ?", (key,)):
         own = with_state(own, Purpose(purpose), state)
@@ -200,7 +205,7 @@ def _recompute(tx: Transaction, key: bytes, now: int) -> None:
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
         " ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,"
         " linked = excluded.linked, changed = excluded.changed, granted = excluded.granted",
-        (key, own, away, latest if latest >= 0 else None, _linked_until(tx, key, now), tx.size),
+        (key, own, away, latest if latest >= 0 else None, linked_until, tx.size),
     )
 
 

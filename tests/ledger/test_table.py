@@ -119,3 +119,18 @@ def test_the_file_is_opened_anew_after_it_was_lost_and_found(lookup):
     lookup._watch.generation += 1
     lookup.seen([])
     assert lookup._db is not first
+
+
+@pytest.mark.parametrize("keys", [[], [b"x" * 16], [bytes([n]) * 16 for n in range(40)]], ids=len)
+def test_no_question_reads_a_whole_table_however_many_people_there_are(lookup, keys):
+    """A visitor without any identifier once cost a scan of every standing."""
+    lookup.seen([])
+    asked: list[str] = []
+    lookup._db.set_trace_callback(asked.append)
+    lookup.seen(keys)
+    lookup.changed_since(keys, 0)
+    lookup.grants(keys)
+    lookup.tied(b"x" * 16, b"y" * 16)
+    lookup._db.set_trace_callback(None)
+    plans = [row[3] for sql in asked for row in lookup._db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert [plan for plan in plans if "SCAN" in plan and plan not in {"SCAN h", "SCAN head"}] == []

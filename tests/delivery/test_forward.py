@@ -1,0 +1,89 @@
+"""Sending a chunk to a real local receiver."""
+
+import contextlib
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from support.service import free_port
+
+from gateway.delivery.forward import Forwarder, Outcome
+
+pytestmark = pytest.mark.anyio
+ROWS = [{"id": "r1", "ad_id": "one"}, {"id": "r2", "ad_id": "two"}]
+
+
+@contextlib.contextmanager
+def receiver(status: int = 200, **headers: str):
+    """(url, what arrived): whole bodies only."""
+    arrived: list[tuple[str, list[dict]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            wanted = int(self.headers["Content-Length"])
+            body = self.rfile.read(wanted)
+            if len(body) == wanted:
+                arrived.append((self.headers["Idempotency-Key"], [json.loads(line) for line in body.splitlines()]))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/rows", arrived
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+async def forwarder():
+    made = Forwarder()
+    yield made
+    await made.close()
+
+
+async def send(forwarder, url, seconds=5.0):
+    return (await forwarder.send(url, "key-1", ROWS, time.monotonic() + seconds)).outcome
+
+
+async def test_the_recipient_gets_each_row_with_its_id_and_a_key_to_repeat_by(forwarder):
+    with receiver() as (url, arrived):
+        assert await send(forwarder, url) is Outcome.SENT
+    assert arrived == [("key-1", ROWS)]
+
+
+async def test_a_body_whose_check_is_over_never_starts(forwarder):
+    with receiver() as (url, arrived):
+        assert await send(forwarder, url, seconds=-0.001) is Outcome.LATE
+        assert await send(forwarder, url) is Outcome.SENT, "the next one goes"
+    assert len(arrived) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(500, Outcome.UNKNOWN), (503, Outcome.UNKNOWN), (400, Outcome.REFUSED), (410, Outcome.REFUSED)],
+)
+async def test_what_the_recipient_answers_is_told_apart(forwarder, status, outcome):
+    with receiver(status) as (url, _):
+        assert await send(forwarder, url) is outcome
+
+
+async def test_a_recipient_cannot_send_the_rows_elsewhere(forwarder):
+    with receiver() as (elsewhere, stolen), receiver(307, Location=elsewhere) as (url, _):
+        assert await send(forwarder, url) is Outcome.REFUSED
+    assert stolen == []
+
+
+async def test_a_recipient_that_is_not_there_got_nothing(forwarder):
+    assert await send(forwarder, f"http://127.0.0.1:{free_port()}/") is Outcome.REFUSED
