@@ -64,6 +64,39 @@ def test_reads_that_fail_deny_within_two_seconds(tmp_path, tool, figure):
         assert check(running.url, named("gaid", gaid(2)), "advertisers", place="US-NY")["allowed"], "it heals"
 
 
+def test_a_full_disk_refuses_opt_outs_plainly_and_takes_them_again_when_there_is_room(tmp_path, tool, figure):
+    """strace makes every write of the database fail as a full disk does. Checks go on from what is kept."""
+    import subprocess
+
+    strace = tool("strace")
+    with service(tmp_path) as running:
+        settle(running.url)
+        command = [strace, "-f", "-qq", "-p", str(running.process.pid), "-e", "trace=pwrite64", "-e",
+                   "inject=pwrite64:error=ENOSPC", "-o", "/dev/null"]  # fmt: skip
+        tracing = subprocess.Popen(command)
+        time.sleep(0.5)
+        try:
+            refused = [opt_out(running.url, 100 + n) for n in range(5)]
+            ready = call(f"{running.url}/readyz", key="")
+        finally:
+            tracing.terminate()
+            tracing.wait()
+        assert set(refused) == {503}
+        assert (ready[0], ready[1]["ledger"]["keeps"]) == (503, False)
+        deadline = time.monotonic() + 10
+        while call(f"{running.url}/readyz", key="")[0] != 200:
+            assert time.monotonic() < deadline, "it does not heal"
+            time.sleep(0.1)
+        assert opt_out(running.url, 200) == 201
+        figure("disk full", f"{len(refused)} of 5 refused with 503, readyz 503, kept again once there is room")
+        for person in (1, 200):
+            assert check(running.url, named("gaid", gaid(person)), "teemo", place="US-NY")["reason"] == "opted_out"
+
+
+def opt_out(url: str, person: int) -> int:
+    return call(f"{url}/v1/choices", {"identifiers": [named("gaid", gaid(person))], "choice": "opt_out"})[0]
+
+
 def test_a_store_that_comes_back_is_used_again_and_has_kept_everything(tmp_path):
     with service(tmp_path) as running:
         settle(running.url)
