@@ -80,9 +80,7 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         places,
     )
     window = timedelta(milliseconds=settings.share.send_window_ms)
-    sharing = Sharing(
-        checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window
-    )
+    sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window)
     consent = Consent(checks=checks, people=people, writer=writer, secrets=secrets, clock=clock, send_window=window)
     try:
         yield House(consent, sharing, vault, writer, secrets)

@@ -52,11 +52,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Verdicts by recipient. `position` is None where the store gave no answer."""
+    """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
+    first identifier's own key first.
+    """
 
     verdicts: dict[str, Verdict]
     position: int | None
     heard: Heard
+    keys: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +100,21 @@ class Checks:
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
-        heard = hear.from_call(ask.signals)
-        named = self._people.name(ask.identifiers, country_of(ask.place))
+        heard, country = hear.from_call(ask.signals), country_of(ask.place)
+        named = self._people.name(ask.identifiers, country)
+        beside = self._people.name(ask.beside, country).keys if ask.beside else []
         try:
             seen = self._lookup.seen(named.keys)
             grants = self._grants(named.keys, seen)
-            beside = self._beside(ask)
+            tightening = self._tightening(beside)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             return Checked({name: self._refuse(name, ask, reason) for name in ask.recipients}, None, heard)
-        places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *beside)
+        places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *tightening)
         known = Known(places, heard, standings, grants, named.limited)
         refusal = self._identifiers_refuse(ask, named, seen.standings)
         verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
-        return Checked(verdicts, seen.position, heard)
-
-    def keys_of(self, ask: Ask) -> tuple[bytes, ...]:
-        """The keys that an answer to a question was read from."""
-        return tuple(self._people.name([*ask.identifiers, *ask.beside], country_of(ask.place)).keys)
+        return Checked(verdicts, seen.position, heard, (*named.keys, *beside))
 
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
@@ -135,11 +135,10 @@ class Checks:
     def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
 
-    def _beside(self, ask: Ask) -> tuple[Standing, ...]:
+    def _tightening(self, keys: Sequence[bytes]) -> tuple[Standing, ...]:
         """Standings of identifiers that are in the data itself. They belong to whoever they belong to, so they can
         only deny: an ad id of somebody who opted out does not leave beside another person's account.
         """
-        keys = self._people.name(ask.beside, country_of(ask.place)).keys if ask.beside else ()
         return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
 
     def _identifiers_refuse(

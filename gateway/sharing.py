@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 from gateway.check import Ask, Checks
 from gateway.choice import rows as rows_of
-from gateway.choice.law import country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.verdict import Verdict
 from gateway.delivery.forward import Forwarder, Outcome
@@ -23,7 +22,6 @@ from gateway.ledger import disclosures
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
-from gateway.people import People
 from gateway.terms import Answer, Reason
 
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
@@ -72,11 +70,10 @@ class Sharing:
     """The outbound door. One instance; calls run side by side, chunks of one call one after the other."""
 
     def __init__(
-        self, *, checks: Checks, people: People, writer: Writer, forwarder: Forwarder,
+        self, *, checks: Checks, writer: Writer, forwarder: Forwarder,
         clock: Callable[[], datetime], send_window: timedelta,
     ) -> None:  # fmt: skip
         self._checks = checks
-        self._people = people
         self._writer = writer
         self._forwarder = forwarder
         self._clock = clock
@@ -137,9 +134,8 @@ class Sharing:
         out, leaving = rows_of.shape(row.data, recipient.fields, verdict.data)
         if not out:
             return Shared(row.id, "refused", verdict.reason, verdict.data)
-        key = self._people.name(row.identifiers, country_of(row.place)).subjects[0].key
-        intended = Intended(row.id, key, leaving)
-        return _Ready(row, ask, verdict, self._checks.keys_of(ask), checked.position, out, intended)
+        intended = Intended(row.id, checked.keys[0], leaving)
+        return _Ready(row, ask, verdict, checked.keys, checked.position, out, intended)
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> tuple[int, set[str]]:
         """Writes what is about to leave; answers the batch's number and the ids of rows that left before."""

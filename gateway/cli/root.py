@@ -12,12 +12,9 @@ from gateway.cli.config import config
 from gateway.cli.keys import keys
 from gateway.cli.serve import migrate, serve
 from gateway.cli.tell import choose, import_, link
-from gateway.keys import SecretsMissing
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
-from gateway.settings import SettingsRefused
+from gateway.service import UNUSABLE
 
-UNUSABLE = 3
+EXIT_UNUSABLE = 3
 
 
 @click.group(help="The consent gateway. `gateway help` lists longer texts.")
@@ -47,6 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; an error that carries its cure is printed as it is."""
     try:
         group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
-    except (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable) as refused:
+    except UNUSABLE as refused:
         click.echo(f"gateway: {refused}", err=True)
-        sys.exit(UNUSABLE)
+        sys.exit(EXIT_UNUSABLE)

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def _lock(descriptor: int, folder: Path) -> None:
             return
 
 
-def migrations() -> list[tuple[int, str]]:
-    """(version, SQL) in order, from the numbered files beside this room."""
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
+    """(version, SQL) in order, from the numbered files beside this room. Read once: every opening asks, the watch twice
+    a second, and the files do not change under a process.
+    """
     folder = resources.files("gateway.ledger") / "sql"
     files = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    return [(int(name.split("_")[0]), (folder / name).read_text()) for name in files]
+    return tuple((int(name.split("_")[0]), (folder / name).read_text()) for name in files)
 
 
 def version_wanted() -> int:

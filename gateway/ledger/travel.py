@@ -183,11 +183,12 @@ def drop_grants(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpo
 
 def recompute(tx: Transaction, keys: Iterable[bytes], now: int) -> None:
     """The standing rows from what they come from."""
-    linked: dict[bytes, int] = {}  # the names of one identifier share their links
+    linked: dict[frozenset[bytes], int] = {}  # keys that go by the same names share their links
     for key in keys:
-        if key not in linked:
-            linked |= dict.fromkeys(group(tx, key), _linked_until(tx, key, now))
-        _recompute(tx, key, linked[key])
+        names = frozenset(group(tx, key))
+        if names not in linked:
+            linked[names] = _linked_until(tx, key, names, now)
+        _recompute(tx, key, linked[names])
 
 
 def _recompute(tx: Transaction, key: bytes, linked_until: int) -> None:
@@ -209,12 +210,12 @@ def _recompute(tx: Transaction, key: bytes, linked_until: int) -> None:
     )
 
 
-def _linked_until(tx: Transaction, key: bytes, now: int) -> int:
+def _linked_until(tx: Transaction, key: bytes, names: Iterable[bytes], now: int) -> int:
     """Until when some account is known for a key, in Unix milliseconds: 0 where none is. An account is known."""
     if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
         return FOR_EVER
     latest = 0
-    for name in group(tx, key):
+    for name in names:
         row = tx.db.execute(
             "SELECT max(coalesce(until, ?)) FROM link WHERE identifier = ? AND start <= ?", (FOR_EVER, name, now)
         ).fetchone()

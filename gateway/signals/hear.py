@@ -43,13 +43,15 @@ class Heard:
     def gpc(self) -> bool:
         return any(said.source == Source.GPC for said in self.said)
 
+    @property
+    def remembered(self) -> frozenset[Purpose]:
+        """The purposes of the signals that are to be written."""
+        return frozenset(purpose for said in self.said if said.remember for purpose in said.purposes)
+
     def to_remember(self) -> Said | None:
         """The one signal to write, the strongest first; its purposes are those of all that are to be written."""
-        kept = [said for said in self.said if said.remember]
-        if not kept:
-            return None
-        purposes = frozenset(purpose for said in kept for purpose in said.purposes)
-        return Said(kept[0].source, purposes, remember=True)
+        strongest = next((said for said in self.said if said.remember), None)
+        return Said(strongest.source, self.remembered, remember=True) if strongest else None
 
 
 FULL = frozenset(SIGNAL_PURPOSES)

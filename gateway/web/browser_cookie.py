@@ -5,15 +5,31 @@ from datetime import date, datetime
 
 from gateway import seals
 from gateway.seals import BrowserCookie
+from gateway.terms import Purpose
 
 COOKIE = "__Host-gateway"
 DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
+RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
 EPOCH = date(1970, 1, 1).toordinal()
 
 
 def day(now: datetime) -> int:
     """Days since 1970."""
     return now.date().toordinal() - EPOCH
+
+
+def remembering(
+    keys: Sequence[bytes], old: BrowserCookie | None, purposes: frozenset[Purpose], how: str, today: int
+) -> str | None:
+    """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
+    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce.
+    """
+    stale = old is not None and today - old.day >= RENEW_DAYS
+    if how == "off" or not (stale or purposes - (old.denied if old else frozenset())):
+        return None
+    fresh = seals.NO_ID if how == "flag" else seals.new_browser()
+    denied = (old.denied if old else frozenset()) | purposes
+    return set_cookie(keys, BrowserCookie(old.browser if old else fresh, today, denied))
 
 
 def set_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:

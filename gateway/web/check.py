@@ -80,9 +80,8 @@ def to_ask(body: wire.Check) -> Ask:
     if (body.recipient is None) == (body.recipients is None):
         raise Problem("malformed", "one of recipient and recipients", "/recipient")
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
-    identifiers = [{"type": item.type, "value": item.value, "source": item.source} for item in body.identifiers]
     return Ask(
-        recipients=recipients, identifiers=identifiers, purpose=body.purpose,
+        recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
         data=tuple(body.data) if body.data is not None else None, place=body.place, geo=body.geo, ip=body.ip,
         age=wire.band(body.age), signals=wire.known_signals(body.signals),
     )  # fmt: skip

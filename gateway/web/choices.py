@@ -55,8 +55,6 @@ KNOWN = frozenset(
 ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
 DESK_ONLY = frozenset({"manner", "received_at"})
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
-MAX_LINES = 10_000
-MAX_IDENTIFIERS = 1000  # of one choice: one transaction
 Ignored = list[dict[str, str]]
 
 
@@ -97,11 +95,8 @@ class Choices:
         """NDJSON, scope desk, opt_out and limit only: an import or a day's letters. A bad line costs only itself."""
         if not key.may("desk"):
             raise Problem("forbidden", "NDJSON wants scope desk")
-        lines = [line for line in body.split(b"\n") if line.strip()]
-        if len(lines) > MAX_LINES:
-            raise Problem("too_large", f"at most {MAX_LINES} lines")
         answers: list[object] = []
-        for number, line in enumerate(lines):
+        for number, line in enumerate(wire.lines_of(body)):
             try:
                 said = self._said(wire.parse(line), key, ONLY_OUT)
                 name = f"{key.id}:{repeat}:{number}" if repeat else ""
@@ -201,8 +196,8 @@ class Choices:
             said.ignore("/identifiers", "not a list")
             items = []
         place = _place(said)
-        named = self._consent.people.name(items[:MAX_IDENTIFIERS], country_of(place))
-        for index in range(MAX_IDENTIFIERS, len(items)):
+        named = self._consent.people.name(items[: wire.MAX_IDENTIFIERS], country_of(place))
+        for index in range(wire.MAX_IDENTIFIERS, len(items)):
             said.ignore(f"/identifiers/{index}", "too many")
         for index, reason in named.ignored:
             said.ignore(f"/identifiers/{index}", reason)

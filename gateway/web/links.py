@@ -18,8 +18,6 @@ from gateway.web.problem import Problem
 KNOWN = frozenset({"account", "identifiers", "from", "until", "event", "place"})
 RELEASED = "number_released"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
-MAX_LINES = 10_000
-MAX_IDENTIFIERS = 1000
 
 
 class Links:
@@ -36,11 +34,8 @@ class Links:
         body = await wire.read_body(request)
         if not lines:
             return wire.answer(await self._take(wire.parse(body)), 201)
-        rows = [line for line in body.split(b"\n") if line.strip()]
-        if len(rows) > MAX_LINES:
-            raise Problem("too_large", f"at most {MAX_LINES} lines")
         answers: list[object] = []
-        for row in rows:
+        for row in wire.lines_of(body):
             try:
                 answers.append(await self._take(wire.parse(row)))
             except problem.HANDLED as error:
@@ -59,8 +54,8 @@ class Links:
         items = body.get("identifiers")
         if not isinstance(items, list) or not items:
             raise Problem("malformed", "identifiers is a list with something in it", "/identifiers")
-        if len(items) > MAX_IDENTIFIERS:
-            raise Problem("too_large", f"at most {MAX_IDENTIFIERS} identifiers a line", "/identifiers")
+        if len(items) > wire.MAX_IDENTIFIERS:
+            raise Problem("too_large", f"at most {wire.MAX_IDENTIFIERS} identifiers a line", "/identifiers")
         named = self._consent.people.name(items, country_of(body.get("place")))
         ignored = [{"pointer": f"/identifiers/{index}", "reason": word} for index, word in named.ignored]
         others = [subject for subject in named.subjects if not subject.is_account]

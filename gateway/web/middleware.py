@@ -14,11 +14,10 @@ from gateway.check import Site
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
-from gateway.seals import BrowserCookie
 from gateway.signals import cookies
 from gateway.signals.hear import Said
 from gateway.terms import SIGNAL_PURPOSES, Source
-from gateway.web.browser_cookie import COOKIE, day, set_cookie
+from gateway.web.browser_cookie import COOKIE, day, remembering
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
 from gateway.web.visitor import Headers, Scope, Visitor, Visitors
@@ -29,7 +28,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = b"gateway-"
-RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
 TOKEN_SECONDS = 24 * 3600
 
 
@@ -122,19 +120,12 @@ class ConsentMiddleware:
         return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
 
     def cookie_for(self, visitor: Visitor, scope: Scope) -> str | None:
-        """The Set-Cookie that remembers what was heard; None where there is nothing new to remember."""
-        said = visitor.heard.to_remember()
-        old = visitor.cookie
-        if self._options.remember_gpc == "off" or not is_navigation(scope):
+        """The Set-Cookie that a navigation's answer remembers the visitor by."""
+        if not is_navigation(scope):
             return None
         today = day(self._consent.clock())
-        denied = (old.denied if old else frozenset()) | (said.purposes if said else frozenset())
-        stale = old is not None and today - old.day >= RENEW_DAYS
-        if not stale and (said is None or (old is not None and said.purposes <= old.denied)):
-            return None
-        fresh = seals.NO_ID if self._options.remember_gpc == "flag" else seals.new_browser()
-        cookie = BrowserCookie(old.browser if old else fresh, today, denied)
-        return set_cookie(self._consent.secrets.seals, cookie)
+        keys, how = self._consent.secrets.seals, self._options.remember_gpc
+        return remembering(keys, visitor.cookie, visitor.heard.remembered, how, today)
 
     def policy_for(self, site: Site) -> str | None:
         return delivery_policy(self._options.hosts) if self._options.enforce and site.restricted else None

@@ -30,7 +30,7 @@ from gateway.signals import form
 from gateway.signals.form import Form
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web import cross_site, notices
-from gateway.web.browser_cookie import day, set_cookie
+from gateway.web.browser_cookie import day, remembering, set_cookie
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 from gateway.web.visitor import Visitor, Visitors
@@ -130,8 +130,8 @@ class Pages:
             "place": site.place,
         }
         response = Response(orjson.dumps(body), headers={**HEADERS}, media_type="application/json")
-        cookie = self._cookie(visitor, visitor.heard.denied if visitor.heard.to_remember() else frozenset())
-        if cookie and visitor.cookie is None:
+        cookie = self._first_cookie(visitor) if visitor.cookie is None else None
+        if cookie:
             response.headers.append("set-cookie", cookie)
         return response
 
@@ -224,14 +224,9 @@ class Pages:
         denied = visitor.heard.denied | visitor.denied
         return {name: "opted_out" if name in denied else word for name, word in states.items()}
 
-    def _cookie(self, visitor: Visitor, purposes: frozenset[Purpose]) -> str | None:
-        how = self._settings.remember_gpc
-        if not purposes or how == "off":
-            return None
-        fresh = seals.NO_ID if how == "flag" else seals.new_browser()
-        browser = visitor.cookie.browser if visitor.cookie else fresh
-        cookie = BrowserCookie(browser, day(self._consent.clock()), visitor.denied | purposes)
-        return set_cookie(self._consent.secrets.seals, cookie)
+    def _first_cookie(self, visitor: Visitor) -> str | None:
+        today, how = day(self._consent.clock()), self._settings.remember_gpc
+        return remembering(self._consent.secrets.seals, None, visitor.heard.remembered, how, today)
 
     def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)

@@ -39,9 +39,7 @@ class ShareDoor:
             raise Problem("not_found", "no such recipient is configured")
         lines = wire.require_json(request, lines=True)
         body = await wire.read_body(request, self._max_bytes)
-        rows = [line for line in body.split(b"\n") if line.strip()] if lines else [body]
-        if len(rows) > self._max_rows:
-            raise Problem("too_large", f"at most {self._max_rows} rows a call")
+        rows = wire.lines_of(body, self._max_rows) if lines else [body]
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
         shared = await self._sharing.share(recipient, [self._row(row) for row in rows])
@@ -65,8 +63,7 @@ class ShareDoor:
         except Problem as problem:
             stated = value.get("id") if isinstance(value, dict) else None
             return Row(stated[:256] if isinstance(stated, str) else "", problem=problem.detail)
-        identifiers = [{"type": i.type, "value": i.value, "source": i.source} for i in row.identifiers]
-        return Row(row.id, identifiers, row.data, row.place)
+        return Row(row.id, wire.plain(row.identifiers), row.data, row.place)
 
     def _at(self, stated: str | int | None) -> None:
         """RFC 3339 or epoch milliseconds, not ahead of our clock."""

@@ -2,7 +2,7 @@
 (choices, links read by hand in their doors).
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from zlib import MAX_WBITS, decompressobj
@@ -21,6 +21,8 @@ T = TypeVar("T")
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
+MAX_LINES = 10_000
+MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_RECIPIENTS = 64
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 
@@ -35,6 +37,11 @@ class Identifier(Strict, frozen=True):
     type: str
     value: str | int
     source: str | None = None
+
+
+def plain(identifiers: Sequence[Identifier]) -> list[dict[str, object]]:
+    """Identifiers as the inner rooms take them."""
+    return [{"type": item.type, "value": item.value, "source": item.source} for item in identifiers]
 
 
 class Check(Strict, frozen=True):
@@ -163,6 +170,14 @@ def require_json(request: Request, *, lines: bool = False) -> bool:
     if kind == JSON or (lines and kind in {NDJSON, "application/jsonl", "application/ndjson"}):
         return kind != JSON
     raise Problem("unsupported_media_type", f"send {JSON}" + (f" or {NDJSON}" if lines else ""))
+
+
+def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
+    """The lines of NDJSON, empty ones passed over. 413 for too many, before any is taken."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if len(lines) > most:
+        raise Problem("too_large", f"at most {most} lines a call")
+    return lines
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
