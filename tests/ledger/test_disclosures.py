@@ -14,11 +14,6 @@ ROWS = [Intended(f"row-{number}", bytes([number]) * 16, ("ad_id", "coarse_geo"))
 
 
 @pytest.fixture
-def do(house):
-    return lambda job: house.writer.submit(job).result(5)
-
-
-@pytest.fixture
 def intend(do):
     return lambda rows=ROWS, to="teemo", at=AT: do(lambda tx: disclosures.intend(tx, to, [Purpose.SALE], rows, at))
 

@@ -13,11 +13,6 @@ SHOWN = Document("choices", "1", "en", b"You may opt out.\n")
 
 
 @pytest.fixture
-def do(house):
-    return lambda job: house.writer.submit(job).result(5)
-
-
-@pytest.fixture
 def log(do):
     return lambda document: do(lambda tx: documents.log(tx, document, AT))
 

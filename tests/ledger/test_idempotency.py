@@ -7,11 +7,6 @@ NOW = 1_800_000_000_000
 
 
 @pytest.fixture
-def do(house):
-    return lambda job: house.writer.submit(job).result(5)
-
-
-@pytest.fixture
 def acts(do):
     """Asks once and counts how often the act ran."""
     done = []

@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from support.people import GAID, IDFV, named, phone
+from support.people import GAID, IDFV, phone
 
 from gateway.ledger import links, records
 from gateway.ledger.links import Span
@@ -14,16 +14,6 @@ from gateway.terms import ChoiceKind, Purpose
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
 OUT, IN, NONE = "opted_out", "opted_in", "none"
-
-
-@pytest.fixture
-def who(house):
-    return lambda kind, value: house.consent.people.name([named(kind, value)]).subjects[0]
-
-
-@pytest.fixture
-def do(house):
-    return lambda job: house.writer.submit(job).result(5)
 
 
 @pytest.fixture

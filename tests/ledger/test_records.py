@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.people import GAID, email, named, phone
+from support.people import GAID, email, phone
 
 from gateway import seals
 from gateway.ledger import entry, links, records
@@ -13,16 +13,6 @@ from gateway.terms import ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 34, 56, 789_000, UTC)
 OUT = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE, Purpose.SHARING), "form", AT, "US-CA", manner="web")
-
-
-@pytest.fixture
-def who(house):
-    return lambda kind, value: house.consent.people.name([named(kind, value)]).subjects[0]
-
-
-@pytest.fixture
-def do(house):
-    return lambda job: house.writer.submit(job).result(5)
 
 
 @pytest.fixture

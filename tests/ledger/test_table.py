@@ -2,7 +2,7 @@ import os
 from datetime import UTC, datetime
 
 import pytest
-from support.people import GAID, named, phone
+from support.people import GAID, phone
 
 from gateway.choice.verdict import Grant
 from gateway.ledger import entry, links, records, schema, table
@@ -16,11 +16,6 @@ AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def lookup(house):
     return house.consent.checks._lookup
-
-
-@pytest.fixture
-def who(house):
-    return lambda kind, value: house.consent.people.name([named(kind, value)]).subjects[0]
 
 
 def write(house, subject, *, kind=ChoiceKind.OPT_OUT, purpose=Purpose.SALE, **more):
