@@ -36,8 +36,10 @@ bench: $(VENV)/.test
 	@sh .ci/tools wrk
 	$(BIN)/python tests/bench/bench.py
 
+# Longer runs of what may find something new; FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py
+	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py \
+	  tests/fuzz tests/signals/gpp/test_properties.py
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
 tools:
@@ -53,7 +55,8 @@ $(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $$($(BIN)/python .ci/groups)
+	$(BIN)/python .ci/groups > $(VENV)/groups.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -r $(VENV)/groups.txt
 	touch $@
 
 clean:

@@ -27,6 +27,8 @@ from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
 from gateway.settings import Settings, SettingsRefused
 from gateway.sharing import Sharing
+from gateway.signals import cmp_cookies, industry_cookies
+from gateway.signals.hear import Hearing
 from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault
 
@@ -78,6 +80,7 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         lambda: Office(laws, clock().date(), settings.age.floor),
         settings.registry(dev=dev),
         places,
+        hearing(settings),
     )
     window = timedelta(milliseconds=settings.share.send_window_ms)
     sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window)
@@ -131,6 +134,23 @@ def law_table() -> LawTable:
     """The dated tables beside the room that reads them."""
     folder = resources.files("gateway.choice") / "tables"
     return law.parse(tomllib.loads(item.read_text()) for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def hearing(settings: Settings) -> Hearing:
+    """How signals are heard here, with the operator's own words for what consent tools call ads."""
+    table = tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
+    try:
+        categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
+    except ValueError as error:
+        raise SettingsRefused(f"consent_tools: {error}") from error
+    return Hearing(
+        accept_folded_gpc=settings.gpc.accept_folded,
+        ad_choice_purposes=frozenset(settings.ad_choices.purposes),
+        participant=settings.ad_choices.participant,
+        categories=categories,
+        industry=industry_cookies.table(table),
+        device_limit_travels=settings.signals.device_limit_travels,
+    )
 
 
 def _places(settings: Settings) -> Places:

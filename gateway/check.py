@@ -6,6 +6,7 @@ Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answer
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.choice.downstream import Outcome
 from gateway.choice.law import Rule, country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
@@ -15,9 +16,11 @@ from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People
 from gateway.places import Places
 from gateway.signals import hear
-from gateway.signals.hear import Heard
-from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Reason
+from gateway.signals.hear import SHIPPED, Hearing
+from gateway.signals.heard import Heard
+from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
+NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES = frozenset(Purpose)
 CLASSES = frozenset(DataClass)
 
@@ -60,6 +63,15 @@ class Checked:
     position: int | None
     heard: Heard
     keys: tuple[bytes, ...] = ()
+    outcome: Outcome = NOTHING_MAY
+
+    def outcome_for(self, name: str) -> Outcome:
+        """What one recipient is to be told: never less than its verdict."""
+        data = self.verdicts[name].data
+        if all(answer is Answer.DENY for answer in data.values()):
+            return self.outcome.all_denied()
+        precise = data.get(DataClass.PRECISE_GEO.value) is Answer.ALLOW
+        return replace(self.outcome, precise=True) if precise else self.outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +103,18 @@ class Checks:
         office: Callable[[], Office],
         recipients: Mapping[str, Recipient],
         places: Places,
+        hearing: Hearing = SHIPPED,
     ) -> None:
         self.recipients = recipients
         self.places = places
+        self.hearing = hearing
         self._lookup = lookup
         self._people = people
         self._office = office
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
-        heard, country = hear.from_call(ask.signals), country_of(ask.place)
+        heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         named = self._people.name(ask.identifiers, country)
         beside = self._people.name(ask.beside, country).keys if ask.beside else []
         try:
@@ -114,7 +128,7 @@ class Checks:
         known = Known(places, heard, standings, grants, named.limited)
         refusal = self._identifiers_refuse(ask, named, seen.standings)
         verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
-        return Checked(verdicts, seen.position, heard, (*named.keys, *beside))
+        return Checked(verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age))
 
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
@@ -131,6 +145,30 @@ class Checks:
             return self._lookup.tied(account.key, identifier.key)
         except LookupRefused:
             return False
+
+    def _outcome(self, known: Known, age: str | None) -> Outcome:
+        """What holds for the person whoever asks."""
+        if known.limited:
+            return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc)
+        allowed, _ = self._allowed(known.places, known.heard.denied, known.standings)
+        bands = {age, *(standing.age_band for standing in known.standings)} - {None, "adult"}
+        denied = frozenset(purpose for purpose, may in allowed.items() if not may)
+        return Outcome(denied, known.places, known.heard.gpc, minor=bool(bands))
+
+    def _allowed(
+        self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing]
+    ) -> tuple[dict[Purpose, bool], bool]:
+        """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
+        office = self._office()
+        allowed: dict[Purpose, bool] = {}
+        chosen = False
+        for purpose in SIGNAL_PURPOSES:
+            out = purpose in said or any(standing.denies(purpose) for standing in standings)
+            chosen = chosen or out
+            regime = office.law.strictest(places, purpose, office.on)
+            opted_in = any(standing.opted_in(purpose) for standing in standings)
+            allowed[purpose] = not out and (opted_in or regime.rule < Rule.OPT_IN)
+        return allowed, chosen
 
     def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
@@ -198,17 +236,21 @@ class Checks:
             seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
         except LookupRefused:
             return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", shown)
-        said = heard.denied | denied
-        office = self._office()
-        allowed: dict[Purpose, bool] = {}
-        chosen = False
-        for purpose in SIGNAL_PURPOSES:
-            out = purpose in said or any(standing.denies(purpose) for standing in seen.standings)
-            chosen = chosen or out
-            regime = office.law.strictest(places, purpose, office.on)
-            opted_in = any(standing.opted_in(purpose) for standing in seen.standings)
-            allowed[purpose] = not out and (opted_in or regime.rule < Rule.OPT_IN)
+        allowed, chosen = self._allowed(places, heard.denied | denied, seen.standings)
         return Site(allowed, "honored" if chosen else "none", shown, seen.standings)
+
+    def outcome(
+        self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object, *, gpc: bool = False
+    ) -> Outcome:
+        """What holds for a person, for the strings that a page or an app is given."""
+        places = self.places.of(place)
+        try:
+            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return replace(NOTHING_MAY, places=places, gpc=gpc)
+        allowed, _ = self._allowed(places, said, seen.standings)
+        minor = any(standing.age_band not in {None, "adult"} for standing in seen.standings)
+        return Outcome(frozenset(p for p, may in allowed.items() if not may), places, gpc, minor=minor)
 
     def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be

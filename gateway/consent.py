@@ -19,18 +19,19 @@ from gateway import seals
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
-from gateway.ledger import documents, idempotency, links, records, travel
+from gateway.ledger import documents, idempotency, links, records, states, travel
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
-from gateway.signals.hear import Said
+from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 CONFIRM = b"confirm/1"
+EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 
 
 class Refused(Exception):
@@ -51,6 +52,8 @@ class Chosen:
     standing: Mapping[str, str]
     may_ask_from: Mapping[str, str | None]
     replayed: bool = False
+    subjects: tuple[Subject, ...] = ()
+    place: str = ""
 
 
 class Consent:
@@ -86,20 +89,31 @@ class Consent:
         return self.checks.check(ask)
 
     async def observe(
-        self, subjects: Sequence[Subject], said: Said, *, place: str = "", account: Subject | None = None
+        self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None
     ) -> int:
-        """Writes a signal for each subject whose own choice it changes, in one transaction, and ties a browser to
-        the signed-in account. Returns how many entries that took. Raises `StoreUnavailable`.
+        """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
+        signed-in account: choices for everybody, states for devices and browsers alone. Returns how many entries that
+        took. Raises `StoreUnavailable`.
         """
-        purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
-        at = self.clock()
-        choice = Choice(ChoiceKind.OPT_OUT, purposes, said.source, at, _coarse(place))
+        at, where = self.clock(), _coarse(place)
+
+        def told(kind: ChoiceKind, said: Said) -> Choice:
+            purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
+            return Choice(kind, purposes, said.source, at, where)
+
+        said = heard.to_remember()
+        chosen = told(ChoiceKind.OPT_OUT, said) if said else None
+        began = [told(ChoiceKind.STATE_BEGAN, state) for state in heard.states()]
+        ended = [told(ChoiceKind.STATE_ENDED, Said(source, EVERY_SIGNAL)) for source in sorted(heard.ended)]
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
-            count = sum(records.hear(tx, subject, choice, request) is not None for subject in subjects)
+            written = [records.hear(tx, subject, chosen, request) for subject in subjects if chosen]
+            for device in (subject for subject in subjects if subject.is_device):
+                written += [states.begin(tx, device, state, request) for state in began]
+                written += [states.end(tx, device, state, request) for state in ended]
             self._tie(tx, account, subjects, at)
-            return count
+            return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job, HEAR_SECONDS)
 
@@ -152,6 +166,7 @@ class Consent:
             tuple({"event": event, "seq": seq} for event, seq in events),
             accepted, accepted + self.send_window, standing,
             {purpose.value: _silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
+            tuple(subjects), choice.place,
         )  # fmt: skip
 
     async def notice(self, sha256: bytes) -> Notice | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +21,8 @@ from gateway.keys import SecretsMissing
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import Settings, SettingsRefused
-from gateway.web import demo, edge, notices, openapi, problem
+from gateway.web import adchoices, demo, edge, notices, openapi, problem
+from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.choices import Choices
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
@@ -28,16 +30,20 @@ from gateway.web.health import Health
 from gateway.web.links import Links
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
+from gateway.web.observe import Observe
 from gateway.web.pages import Pages, PageSettings
 from gateway.web.share import ShareDoor
+from gateway.web.status import Status
 from gateway.web.visitor import FromScope, Visitors
 
 UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
 
 
-def _is_own(path: str) -> bool:
-    return path in {"/privacy-choices", "/.well-known/gpc.json"} or path.startswith("/privacy-choices/")
+def _is_own(path: str, *, participant: bool) -> bool:
+    """A page of ours before a site: the choices, the statement, and a DAA participant's endpoints."""
+    rooms = ("/privacy-choices", *((adchoices.PATH,) if participant else ()))
+    return path == "/.well-known/gpc.json" or any(path == room or path.startswith(f"{room}/") for room in rooms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +74,35 @@ class Doors:
             self.settings.site.policy_url,
             self.settings.site.origins,
             self.settings.gpc.last_update,
-            self.settings.browser.remember_gpc,
         )
         pages = Pages(self.house.consent, self.visitors, self.metrics, page)
+        status = Status(
+            self.house.consent, self.visitors, self.metrics,
+            origins=self.settings.site.origins, remember_gpc=self.settings.browser.remember_gpc,
+        )  # fmt: skip
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
-            Route("/privacy-choices/status", pages.status),
+            Route("/privacy-choices/status", status.show),
+            Route("/privacy-choices/observe", status.observe, methods=["POST"]),
             Route("/privacy-choices/choices.css", pages.style),
             Route("/privacy-choices/done/{event}", pages.done),
             Route("/.well-known/gpc.json", pages.gpc),
+            *self._ad_choices(),
+        ]
+
+    def _ad_choices(self) -> list[Route]:
+        """The DAA's participant endpoints, where the operator is one."""
+        settings = self.settings.ad_choices
+        if not settings.participant:
+            return []
+        options = AdChoicesOptions(**msgspec.structs.asdict(settings))
+        doors = AdChoices(self.house.consent, self.visitors, self.metrics, options)
+        return [
+            Route(adchoices.PATH, doors.ask),
+            Route(f"{adchoices.PATH}/verify", doors.verify),
+            Route(f"{adchoices.PATH}/pr.png", doors.token, methods=["GET", "POST"]),
+            Route(f"{adchoices.PATH}/app", doors.app, methods=["GET", "POST"]),
         ]
 
     def keyed(self, *, dev: bool) -> list[Route]:
@@ -92,6 +117,7 @@ class Doors:
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=dev).post, methods=["POST"]),
+            Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/self", health.self),
@@ -107,7 +133,7 @@ class Doors:
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""
         settings = self.settings
-        configured = {"enforce": settings.site.enforce, **more}
+        configured = {"enforce": settings.site.enforce, "add_gpc": settings.gpc.add_for_opted_out, **more}
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 
 
@@ -120,7 +146,7 @@ async def _opened(
         await house.consent.log(notices.shipped())
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            accept_folded_gpc=settings.gpc.accept_folded, account=account, place=place,
+            account=account, place=place,
         )  # fmt: skip
         yield Doors(house, folder, settings, metrics, visitors)
         await house.sharing.close()
@@ -158,6 +184,7 @@ def in_front_of(
     """
     settings = settings_of.load(Path(config) if config else None, os.environ)
     metrics = Metrics()
+    participant = bool(settings.ad_choices.participant)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
@@ -166,7 +193,7 @@ def in_front_of(
             own, behind = _application(doors.public()), doors.before(site, doors.options())
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
-                mine = scope["type"] == "http" and _is_own(scope["path"])
+                mine = scope["type"] == "http" and _is_own(scope["path"], participant=participant)
                 await (own if mine else behind)(scope, receive, send)
 
             yield serve

@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.choice.recipient import Recipient
-from gateway.terms import DataClass, Purpose, Role
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 PREFIX = "GATEWAY_"
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
+
+Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
 
 
 class SettingsRefused(Exception):
@@ -48,6 +50,7 @@ class Site(Strict, frozen=True):
 class Gpc(Strict, frozen=True):
     last_update: date
     accept_folded: bool
+    add_for_opted_out: bool
 
 
 class Browser(Strict, frozen=True):
@@ -65,6 +68,20 @@ class Phone(Strict, frozen=True):
 
 class Age(Strict, frozen=True):
     floor: Annotated[int, msgspec.Meta(ge=16, le=18)]
+
+
+class Signals(Strict, frozen=True):
+    device_limit_travels: bool
+
+
+class AdChoices(Strict, frozen=True):
+    participant: Annotated[int, msgspec.Meta(ge=0, le=4095)]  # 12 bits in the AdChoices signal
+    purposes: tuple[Purpose, ...]
+    redirect_hosts: tuple[Host, ...]
+    referers: tuple[Host, ...]
+    cookie: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*(?i:opt[_-]?out)$", description="ends in opt-out")]
+    cookie_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?$", description="a host's name")]
+    iba_cookies: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^\s;=,]+$", description="a cookie's name")], ...]
 
 
 class PlaceFiles(Strict, frozen=True):
@@ -103,6 +120,9 @@ class Settings(Strict, frozen=True):
     account: Account
     phone: Phone
     age: Age
+    signals: Signals
+    consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
+    ad_choices: AdChoices
     places: PlaceFiles
     identifiers: Identifiers
     share: Share
@@ -188,6 +208,8 @@ def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) ->
 
 def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
+    if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
+        raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
     for name, item in settings.recipients.items():
         where = f"recipients.{name}"
         if Purpose.TRANSFER in item.purposes and item.role is not Role.SUCCESSOR:

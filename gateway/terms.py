@@ -69,6 +69,20 @@ class ChoiceKind(StrEnum):
     OPT_IN = "opt_in"
     CONFIRM = "confirm"
     WITHDRAW = "withdraw"
+    # what no person chooses: a device's or a tool's own state (R26)
+    STATE_BEGAN = "state_began"
+    STATE_ENDED = "state_ended"
+
+
+CALLERS_CHOICES: tuple[ChoiceKind, ...] = tuple(ChoiceKind)[:5]  # the words of `choice` in a call
+
+
+class Stated(StrEnum):
+    """What a signal says of one purpose. `UNKNOWN` is never an allow."""
+
+    OPTED_OUT = "opted_out"
+    ALLOWED = "allowed"
+    UNKNOWN = "unknown"
 
 
 class Answer(StrEnum):
@@ -98,6 +112,10 @@ class Reason(StrEnum):
     OPTED_OUT = "opted_out"
     GPC = "gpc"
     US_PRIVACY = "us_privacy"
+    GPP = "gpp"
+    TCF = "tcf"
+    ADDITIONAL_CONSENT = "additional_consent"
+    AD_CHOICES = "ad_choices"
     CMP_COOKIE = "cmp_cookie"
     DEVICE = "device"
     MALFORMED_SIGNAL = "malformed_signal"
@@ -125,7 +143,13 @@ class Source(StrEnum):
 
     GPC = "gpc"
     US_PRIVACY = "us_privacy"
+    GPP = "gpp"
+    TCF = "tcf"
+    ADDITIONAL_CONSENT = "additional_consent"
+    AD_CHOICES = "ad_choices"
     CMP_COOKIE = "cmp_cookie"
+    BROWSER_COOKIE = "browser_cookie"  # said before, and brought back by our own sealed cookie
+    DEVICE = "device"
     FORM = "form"
     SDK = "sdk"
     API = "api"

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import anyio
 import pytest
@@ -15,12 +16,15 @@ from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.writer import StoreUnavailable
 from gateway.seals import new_browser
-from gateway.signals.hear import Said
+from gateway.signals.hear import from_call
+from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n")
-GPC = Said(Source.GPC, frozenset(SIGNAL_PURPOSES), remember=True)
+FULL = frozenset(SIGNAL_PURPOSES)
+GPC = Heard((Said(Source.GPC, FULL),))
+LIMITED, LIFTED = from_call({"lmt": 1}), from_call({"lmt": 0})
 
 
 class Clock:
@@ -167,7 +171,7 @@ class TestASignal:
         assert (body["src"], body["p"]) == ("gpc", ["sale", "sharing", "targeted_ads"])
 
     async def test_never_says_more_than_a_signal_may(self, house, consent, mail):
-        await consent.observe([mail], Said(Source.GPC, frozenset(Purpose), remember=True))
+        await consent.observe([mail], Heard((Said(Source.GPC, frozenset(Purpose)),)))
         assert (await bodies(house))[0]["p"] == ["sale", "sharing", "targeted_ads"]
         assert state(consent, mail, Purpose.PROFILING) == "none"
 
@@ -187,6 +191,72 @@ class TestASignal:
     async def test_keeps_a_place_only_where_it_is_one(self, house, consent, mail, place, kept):
         await consent.observe([mail], GPC, place=place)
         assert (await bodies(house))[0].get("j") == kept
+
+    async def test_that_holds_for_the_moment_is_not_written(self, house, consent, mail):
+        assert await consent.observe([mail], from_call({"dnt": "1", "us_privacy": "?"})) == 0
+        assert await bodies(house) == []
+
+    async def test_of_several_kinds_is_one_entry_with_the_purposes_of_all(self, house, consent, who):
+        heard = from_call({"us_privacy": "1YYN", "ac": "1~7", "gpc": "1", "cookies": "usprivacy=1YYN"})
+        assert await consent.observe([who("gaid", GAID)], heard) == 1
+        [body] = await bodies(house)
+        assert (body["e"], body["src"], body["p"]) == ("opt_out", "gpc", ["sale", "sharing", "targeted_ads"])
+
+
+class TestADevicesState:
+    """R26; api.md, OS flags."""
+
+    @pytest.fixture
+    def device(self, who):
+        return who("gaid", GAID)
+
+    async def test_is_written_for_the_device_and_not_for_its_owner(self, house, consent, who, device, mail):
+        account = who("account", "a")
+        assert await consent.observe([device, account, mail], LIMITED, account=account) == 1
+        assert [state(consent, one) for one in (device, account, mail)] == ["opted_out", "none", "none"]
+        [body] = await bodies(house)
+        assert (body["e"], body["src"], body["p"]) == ("state_began", "device", ["sale", "sharing", "targeted_ads"])
+
+    async def test_is_written_once_in_a_thousand_calls_and_ended_once(self, consent, device):
+        assert [await consent.observe([device], LIMITED) for _ in range(3)] == [1, 0, 0]
+        assert [await consent.observe([device], LIFTED) for _ in range(3)] == [1, 0, 0]
+        assert state(consent, device) == "none"
+
+    async def test_does_not_end_by_silence_or_by_another_source(self, consent, device):
+        await consent.observe([device], LIMITED)
+        for signals in ({"gpc": "0", "dnt": 0}, {"att": 0}, {"cookies": "cmplz_marketing=allow"}):
+            await consent.observe([device], from_call(signals))
+        assert state(consent, device) == "opted_out"
+
+    async def test_begins_beside_a_choice_and_ends_without_it(self, house, consent, device):
+        assert await consent.observe([device], from_call({"lmt": 1, "us_privacy": "1YYN"})) == 2
+        await consent.observe([device], LIFTED)
+        assert state(consent, device) == "opted_out"
+        assert [body["e"] for body in await bodies(house)] == ["opt_out", "state_began", "state_ended"]
+
+    async def test_of_two_sources_is_two_states(self, house, consent, device):
+        both = Heard((*LIMITED.said, Said("cmp_cookie:klaro", frozenset({Purpose.SHARING}), Kept.STATE)))
+        assert await consent.observe([device], both) == 2
+        assert [(body["src"], len(body["p"])) for body in await bodies(house)] == [
+            ("device", 3), ("cmp_cookie:klaro", 1),
+        ]  # fmt: skip
+
+    async def test_is_neither_lifted_by_coming_back_nor_asked_about(self, consent, clock, device, said):
+        await consent.observe([device], LIMITED)
+        clock.later(seconds=1)
+        token, _ = consent.ask_to_confirm([device], said("opt_in"))
+        chosen = await consent.confirm(token, SHOWN.notice)
+        assert (chosen.standing, chosen.may_ask_from) == ({"sale": "opted_out"}, {"sale": None})
+        await consent.observe([device], LIFTED)
+        assert state(consent, device) == "opted_in"
+
+    async def test_denies_the_next_check_by_any_of_its_names(self, consent, device):
+        await consent.observe([device], LIMITED)
+        hashed = named("ad_id_sha256", sha256(GAID.encode()).hexdigest())
+        for identifier in (named("gaid", GAID), hashed):
+            checked = consent.check(Ask(("teemo",), [identifier], place="US-NY"))
+            assert checked.verdicts["teemo"].reason == "opted_out"
+            assert checked.outcome.denied == FULL
 
 
 class TestComingBack:

@@ -7,8 +7,9 @@ import pytest
 from support.inside import settings
 
 from gateway import settings as settings_of
+from gateway.app import open_house
 from gateway.settings import SettingsRefused, is_loopback, load
-from gateway.terms import DataClass, Purpose, Role
+from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 CONFIG = Path(__file__).parent.parent / "config.toml"
 
@@ -55,7 +56,8 @@ def test_every_option_of_a_recipient_is_explained_above_them_or_where_it_first_m
 
 def test_every_option_of_the_file_is_one_that_the_program_knows_and_the_other_way_round():
     shipped = tomllib.loads(CONFIG.read_text())
-    known = {section: getattr(settings(), section).__struct_fields__ for section in shipped if section != "recipients"}
+    sections = shipped.keys() - {"recipients", "consent_tools"}  # whose keys are the operator's own
+    known = {section: getattr(settings(), section).__struct_fields__ for section in sections}
     assert {section: tuple(shipped[section]) for section in known} == known
     assert set(shipped) == set(settings().__struct_fields__)
 
@@ -101,6 +103,43 @@ def test_a_recipient_of_the_operators_own_is_added(file):
     assert mine.provider_hosts() == ("lab.example.com",)
 
 
+def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_unless_the_operator_says_so(file):
+    """R25, R26."""
+    shipped = settings()
+    assert not shipped.signals.device_limit_travels
+    assert set(shipped.ad_choices.purposes) == {Purpose.TARGETED_ADS, Purpose.SHARING}
+    assert (shipped.ad_choices.participant, shipped.consent_tools) == (0, {})
+    wider = (
+        '[ad_choices]\npurposes = ["sale", "sharing", "targeted_ads"]\n[consent_tools]\nklaro = { adtracker = "ads" }'
+    )
+    mine = load(file(wider), {})
+    assert Purpose.SALE in mine.ad_choices.purposes
+    assert mine.consent_tools == {"klaro": {"adtracker": "ads"}}
+
+
+def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder, file):
+    mine = load(
+        file(
+            "[gpc]\naccept_folded = true\n[signals]\ndevice_limit_travels = true\n[consent_tools]\n"
+            'klaro = { adtracker = "ads" }\n[ad_choices]\nparticipant = 7\n'
+            'purposes = ["sale", "sharing", "targeted_ads"]'
+        ),
+        {},
+    )
+    with open_house(folder, mine, dev=True) as house:
+        hearing = house.consent.checks.hearing
+    assert (hearing.accept_folded_gpc, hearing.device_limit_travels, hearing.participant) == (True, True, 7)
+    assert hearing.ad_choice_purposes == set(SIGNAL_PURPOSES)
+    assert hearing.categories["klaro"]["adtracker"] == "ads"
+    assert [*hearing.industry.rules("optout")]
+
+
+def test_a_consent_tool_that_nobody_knows_refuses_to_start_with_the_fix(folder, file):
+    mine = load(file('[consent_tools]\nklara = { adtracker = "ads" }'), {})
+    with pytest.raises(SettingsRefused, match=r"consent_tools: no consent tool 'klara': use one of .*klaro"):
+        open_house(folder, mine, dev=True).__enter__()
+
+
 def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     text = '[recipients.advertisers]\nhosts = ["ads.example.com"]\n[recipients.payments]\nhosts = ["b.example", "a.example"]'
     assert load(file(text), {}).provider_hosts() == ("a.example", "b.example")
@@ -121,6 +160,13 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[recipients.teemo]\npurposes = ['sell']", r"`\$\.recipients\[\.\.\.\]\.purposes\[0\]`"),
     ("[recipients.x]\nrole = 'third_party'", "missing required field `purposes`"),
     ("[gpc]\nlast_update = 'soon'", r"`\$\.gpc\.last_update`"),
+    ("[signals]\ndevice_limit_travels = 'no'", r"`\$\.signals\.device_limit_travels`"),
+    ("[consent_tools.klaro]\nadtracker = 'adverts'", r"`\$\.consent_tools\[\.\.\.\]\[\.\.\.\]`"),
+    ("[ad_choices]\nparticipant = 4096", r"`\$\.ad_choices\.participant`"),
+    ("[ad_choices]\npurposes = ['targeted_ads']", r"ad_choices\.purposes: targeted_ads and sharing, and sale or not"),
+    ("[ad_choices]\npurposes = ['sharing', 'targeted_ads', 'profiling']", r"ad_choices\.purposes"),
+    ("[ad_choices]\ncookie = 'choice'", r"`\$\.ad_choices\.cookie`"),
+    ("[ad_choices]\nredirect_hosts = ['https://www.example.com']", r"`\$\.ad_choices\.redirect_hosts\[0\]`"),
     ("[age\n", "mine.toml"),
 ], ids=str)  # fmt: skip
 def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):

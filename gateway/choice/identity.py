@@ -145,8 +145,13 @@ def _email(_: str, text: str) -> Read:
     )
 
 
+NORTH_AMERICA = 1  # the country code
+
+
 def _phone(text: str, country: str) -> Read:
-    """E.164 with its plus is the normal form; recipients also hash it without (Meta, TikTok, Snap)."""
+    """E.164 with its plus is the normal form; recipients also hash it without (Meta, TikTok, Snap), and the DAA's
+    TokenChoices the ten digits of a North American number.
+    """
     if not text:
         return Limited("phone")
     try:
@@ -157,7 +162,8 @@ def _phone(text: str, country: str) -> Read:
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         return Malformed("phone", "value")
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    forms = (e164, e164.removeprefix("+"))
+    ten = (str(number.national_number),) if number.country_code == NORTH_AMERICA else ()
+    forms = (e164, e164.removeprefix("+"), *ten)
     return Identifier(
         "phone", e164, tuple(("phone_sha256", hashlib.sha256(form.encode()).hexdigest()) for form in forms)
     )

@@ -13,7 +13,7 @@ from functools import lru_cache
 from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US, LawTable, Rule
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
-from gateway.signals.hear import Heard
+from gateway.signals.heard import Heard
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason, Role, Source
 
 STRICTNESS = {Answer.ALLOW: 0, Answer.HASH: 1, Answer.COARSEN: 2, Answer.DENY: 3}
@@ -25,6 +25,10 @@ SIGNAL_REASONS: Mapping[str, Reason] = {
     Source.GPC: Reason.GPC,
     Source.US_PRIVACY: Reason.US_PRIVACY,
     Source.CMP_COOKIE: Reason.CMP_COOKIE,
+    Source.GPP: Reason.GPP,
+    Source.TCF: Reason.TCF,
+    Source.ADDITIONAL_CONSENT: Reason.ADDITIONAL_CONSENT,
+    Source.AD_CHOICES: Reason.AD_CHOICES,
     "malformed": Reason.MALFORMED_SIGNAL,
 }
 HASH_OF = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
@@ -204,7 +208,7 @@ NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Pur
 
 def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     """A recorded opt-out on any identifier that was given, its own or travelled. Limit reaches precise points."""
-    asked = [*_said_no_by(question.recipient, purpose)]
+    asked = [*_said_no_by(question, purpose)]
     if data_class is DataClass.PRECISE_GEO:
         asked.append(Purpose.SENSITIVE)
     if data_class is DataClass.CPNI:
@@ -218,20 +222,28 @@ def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: Data
     return None
 
 
-def _said_no_by(recipient: Recipient, purpose: Purpose) -> tuple[Purpose, ...]:
-    """Whose opt-out ends a purpose: its own; and whatever else a third party is registered for, giving it personal
-    data is a sale or sharing underneath (R3, R21).
+def _said_no_by(question: Question, purpose: Purpose) -> tuple[Purpose, ...]:
+    """Whose opt-out ends a purpose: its own. And at a third party that of sale, sharing or targeted ads, for whatever
+    else it is registered for, giving it personal data is one of these underneath (R3, R21); unless the person said
+    yes to this very purpose.
     """
-    beside = recipient.third and purpose not in SIGNAL_PURPOSES
-    return (purpose, *SIGNAL_PURPOSES) if beside else (purpose,)
+    if not question.recipient.third:
+        return (purpose,)
+    apart = purpose in SIGNAL_PURPOSES and (_opted_in(question, purpose) or _granted(question, purpose))
+    return (purpose,) if apart else (purpose, *SIGNAL_PURPOSES)
+
+
+def _granted(question: Question, purpose: Purpose) -> bool:
+    return any((grant.recipient, grant.purpose) == (question.recipient.name, purpose) for grant in question.grants)
 
 
 def _in_band(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     if data_class in NOT_PERSONAL:
         return None
+    asked = {*_said_no_by(question, purpose)} | ({Purpose.SENSITIVE} if data_class is DataClass.PRECISE_GEO else set())
     for said in question.heard.said:
-        if not said.purposes.isdisjoint(_said_no_by(question.recipient, purpose)):
-            reason = SIGNAL_REASONS.get(said.source, Reason.DEVICE)
+        if not said.purposes.isdisjoint(asked):
+            reason = SIGNAL_REASONS.get(said.source.partition(":")[0], Reason.DEVICE)
             return _deny(reason, "11 CCR 7025(c)(1)" if reason is Reason.GPC else "11 CCR 7025(b)")
     return None
 

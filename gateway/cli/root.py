@@ -11,6 +11,7 @@ from gateway.cli.ask import check, history
 from gateway.cli.config import config
 from gateway.cli.keys import keys
 from gateway.cli.serve import migrate, serve
+from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
 from gateway.service import UNUSABLE
 
@@ -36,7 +37,7 @@ def manual(name: str | None) -> None:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
 
-for command in (serve, migrate, check, choose, history, link, import_, keys, config, manual):
+for command in (serve, migrate, check, choose, history, link, import_, decode, encode, keys, config, manual):
     group.add_command(command)
 
 

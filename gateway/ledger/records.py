@@ -16,6 +16,10 @@ from gateway.ledger import entry, travel
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
+DEVICES = frozenset(
+    {"browser", "cookie", "gaid", "idfa", "idfv", "appset", "oaid", "imei", "serial", "udid", "ad_id_sha256"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -32,6 +36,11 @@ class Subject:
     @property
     def is_account(self) -> bool:
         return self.kind == "account"
+
+    @property
+    def is_device(self) -> bool:
+        """A browser, a device or an id of one; not what a person has on several: account, number, address, eids."""
+        return self.kind.partition(":")[0] in DEVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
     now = milliseconds(choice.at)
     know(tx, subject, now)
-    written = _append(tx, subject, choice, request)
+    written = append(tx, subject, choice, request)
     if choice.kind is not ChoiceKind.OPT_IN:
         travel.opt_out(tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account)
     elif choice.recipient and choice.data_class:
@@ -110,7 +119,8 @@ def _grant(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
     travel.recompute(tx, [subject.key], milliseconds(choice.at))
 
 
-def _append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+def append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
+    """The entry and its sealed details alone; what it changes is the caller's."""
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person, key = _person(tx, subject.key)
     details = _details(choice)

@@ -12,6 +12,7 @@ KEY_COLUMNS = (
     ("travelled_choice", "origin"),
     ("travelled_choice", "via"),
     ("grant_choice", "key"),
+    ("device_state", "key"),
     ("link", "account"),
     ("link", "identifier"),
     ("name", "alias"),

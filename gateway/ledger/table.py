@@ -19,7 +19,7 @@ HEAD = (
     "SELECT size, peppers, NULL FROM head"  # `key IN ()` would read the whole table to find nothing (measured: 22 ms)
 )
 ROWS_OF = (
-    "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted"
+    "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted, s.held"
     " FROM head h LEFT JOIN standing s ON s.key IN ({marks})"  # the marks are question marks
 )
 
@@ -99,6 +99,6 @@ class StandingTable:
 
 
 def _standing(
-    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int
+    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: int
 ) -> Standing:
-    return Standing(own, travelled, age_band, seq, linked > now, bool(granted))
+    return Standing(own, travelled, age_band, seq, linked > now, bool(granted), bool(held))

@@ -136,15 +136,16 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     """For names that an account has got to know: what they chose goes to the account and all it has, what holds for
     the account goes to them. What had travelled to them from elsewhere stays there: an account never reaches another.
     """
-    said = [deny for key in joining for deny in own_denies(tx, key, after=_released(tx, key))]
     targets = targets_of(tx, account, now)
-    carry(tx, targets, said, account)
+    said = {key: own_denies(tx, key, after=_released(tx, key)) for key in joining}
+    for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
+        carry(tx, targets - group(tx, key) if denies else (), denies, account)
     rows = tx.db.execute(
         "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
     ).fetchall()
     holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
     carry(tx, joining, holds, account)
-    recompute(tx, (targets if said else set()) | joining, now)
+    recompute(tx, (targets if any(said.values()) else set()) | joining, now)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
@@ -157,6 +158,10 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
         for origin, purpose, seq, via in rows.fetchall():
             if via not in names:
                 carry(tx, names - {name}, [(origin, Purpose(purpose), seq)], via)
+        tx.db.executemany(
+            "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
+            [(other, name) for other in names - {name}],
+        )
     for account in accounts_of(tx, key, now):
         carry_both_ways(tx, account, joining, now)
     recompute(tx, names, now)
@@ -197,15 +202,19 @@ def _recompute(tx: Transaction, key: bytes, linked_until: int) -> None:
         own = with_state(own, Purpose(purpose), state)
         seqs.append(seq)
     rows = tx.db.execute(
-        "SELECT purpose, max(seq) FROM travelled_choice WHERE key = ? GROUP BY purpose", (key,)
+        "SELECT purpose, max(seq) FROM (SELECT purpose, seq FROM travelled_choice WHERE key = ?1 UNION ALL"
+        " SELECT purpose, seq FROM device_state WHERE key = ?1) GROUP BY purpose",
+        (key,),
     ).fetchall()
     away = out_bits(Purpose(purpose) for purpose, _ in rows)
     latest = max(*seqs, *(seq for _, seq in rows), -1)
     tx.db.execute(
-        "INSERT INTO standing (key, own, travelled, seq, linked, changed, granted)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1))"
+        "INSERT INTO standing (key, own, travelled, seq, linked, changed, granted, held)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1),"
+        " EXISTS (SELECT 1 FROM device_state WHERE key = ?1))"
         " ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,"
-        " linked = excluded.linked, changed = excluded.changed, granted = excluded.granted",
+        " linked = excluded.linked, changed = excluded.changed, granted = excluded.granted,"
+        " held = excluded.held",
         (key, own, away, latest if latest >= 0 else None, linked_until, tx.size),
     )
 

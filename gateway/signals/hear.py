@@ -1,152 +1,303 @@
 """Everything that one request says, heard together.
 
-Two doors have signals: a web request (headers and cookies) and a call's `signals` member. Both end in `Heard`. Any
-opt-out wins. What cannot be read is counted; in a call it denies, for there it is the caller's slip; on the web it is
-as if it were not there, by the W3C text, and the other signals still count.
+Two doors have signals: a web request (headers, cookies, what its URL carries) and a call's `signals` member. Both end
+in `Heard`. Any opt-out wins. What cannot be read is counted; in a call it denies, for there it is the caller's slip;
+on the web it is as if it were not there, by the W3C text, and the other signals still count.
 """
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
 
-from gateway.signals import cmp_cookies, cookies, device, gpc, usprivacy
-from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
-
-# Readable only with the GPP, TCF, AC and AdChoices readers. Until they are here such a string is a signal that cannot
-# be read: it denies, so that the opt-out in it is not lost.
-UNREAD = ("gpp", "tc", "ac", "adchoices")
-SIDE = frozenset({"gpp_sid", "gdpr"})  # say nothing by themselves
-KNOWN = frozenset({"gpc", "us_privacy", "cookies", "att", "lmt", "dnt", *UNREAD, *SIDE})
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One signal that denies. `remember`: a person's choice, to be written; else true of this request only."""
-
-    source: Source | str
-    purposes: frozenset[Purpose]
-    remember: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    said: tuple[Said, ...] = ()
-    malformed: tuple[Malformed, ...] = ()
-    cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-    @property
-    def denied(self) -> frozenset[Purpose]:
-        return frozenset(purpose for said in self.said for purpose in said.purposes)
-
-    @property
-    def gpc(self) -> bool:
-        return any(said.source == Source.GPC for said in self.said)
-
-    @property
-    def remembered(self) -> frozenset[Purpose]:
-        """The purposes of the signals that are to be written."""
-        return frozenset(purpose for said in self.said if said.remember for purpose in said.purposes)
-
-    def to_remember(self) -> Said | None:
-        """The one signal to write, the strongest first; its purposes are those of all that are to be written."""
-        strongest = next((said for said in self.said if said.remember), None)
-        return Said(strongest.source, self.remembered, remember=True) if strongest else None
-
+from gateway.signals import (
+    adchoices,
+    additional_consent,
+    cmp_cookies,
+    cookies,
+    device,
+    gpc,
+    gpp,
+    industry_cookies,
+    stored_keys,
+    tcf,
+    usprivacy,
+)
+from gateway.signals.cmp_cookies import CATEGORIES, Categories, Shown, ToolState
+from gateway.signals.device import Limit
+from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
+from gateway.signals.gpp.string import MAX_SECTION_ID
+from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.reading import Reading
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 FULL = frozenset(SIGNAL_PURPOSES)
+STRINGS: Mapping[str, Source] = {
+    "us_privacy": Source.US_PRIVACY,
+    "gpp": Source.GPP,
+    "tc": Source.TCF,
+    "ac": Source.ADDITIONAL_CONSENT,
+    "adchoices": Source.AD_CHOICES,
+}
+READERS: Mapping[str, Callable[[str], Reading]] = {
+    "us_privacy": usprivacy.read,
+    "tc": tcf.read_eu,
+    "ac": additional_consent.read,
+}
+# Parameters of ad calls (signals.md 1.11). What they carry was said on another site, so it holds for this request.
+PARAMETERS: Mapping[str, str] = {
+    "us_privacy": "us_privacy",
+    "gpp": "gpp",
+    "gdpr_consent": "tc",
+    "addtl_consent": "ac",
+    adchoices.PARAMETER: "adchoices",
+}
+KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", *STRINGS, *device.FLAGS})
+SECTION_ID = re.compile(r"\s*(-1|[0-9]{1,4})\s*", re.ASCII)
+# Strings that may have been a state before, with their GPP section where they have one.
+CONSENT_SECTIONS = {"tcfeuv2": TCF_EU_2, "tcfcav1": TCF_CA_1, additional_consent.SECTION: None}
+NO_SECTION_IDS: tuple[object, ...] = (None, "", [])
 
 
-def from_web(headers: Iterable[tuple[bytes, bytes]], *, accept_folded_gpc: bool = False) -> Heard:
-    """What a browser's request says by `Sec-GPC`, `DNT` and its cookies. Names are lower-case bytes, as in ASGI."""
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What the operator decides about hearing. `ad_choice_purposes`: what an industry opt-out is widened to (R25);
+    `participant`: the operator's own id at the DAA, 0 for none.
+    """
+
+    accept_folded_gpc: bool = False
+    ad_choice_purposes: frozenset[Purpose] = frozenset(AD_CHOICE_PURPOSES)
+    participant: int = 0
+    categories: Categories = field(default_factory=lambda: CATEGORIES)
+    industry: industry_cookies.Table = field(default_factory=industry_cookies.Table)
+    device_limit_travels: bool = False
+
+
+SHIPPED = Hearing()
+
+
+def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED, query: bytes = b"") -> Heard:
+    """What a browser's request says. Names are lower-case bytes, as in ASGI; `query` is the URL's."""
     values: dict[bytes, list[bytes]] = {gpc.HEADER: [], b"cookie": [], b"dnt": []}
+    values |= {name: [] for name in adchoices.HEADERS}
     for name, value in headers:
         if name in values:
             values[name].append(value)
-    said: list[Said] = []
-    malformed: list[Malformed] = []
-    _take(gpc.read(values[gpc.HEADER], accept_folded=accept_folded_gpc), Source.GPC, True, said, malformed)
-    jar, cut = cookies.parse(values[b"cookie"])
-    if cut:
-        malformed.append(Malformed("cookies", "size"))
-    _hear_cookies(jar, said, malformed)
+    ear = _Ear(hearing)
+    ear.flag(gpc.read(values[gpc.HEADER], accept_folded=hearing.accept_folded_gpc))
+    for name in adchoices.HEADERS:
+        for value in values[name]:
+            ear.string("adchoices", value.decode("latin-1"))
+    jar = ear.jar(values[b"cookie"])
     if b"1" in values[b"dnt"]:
-        said.append(Said("dnt", FULL, remember=False))
-    return Heard(tuple(said), tuple(malformed), tuple(jar))
+        ear.deny("dnt", FULL, Kept.MOMENT)
+    if query:
+        ear.url(query)
+    return ear.heard(jar)
 
 
-def from_call(signals: Mapping[str, object]) -> Heard:
+def from_script(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Heard:
+    """What only script sees on a page of ours: it can tighten, and what cannot be read is counted (api.md)."""
+    ear = _Ear(hearing)
+    ear.members(signals)
+    return ear.heard()
+
+
+def from_call(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Heard:
     """What the `signals` member of a call says. A wrong type counts as malformed and denies (api.md)."""
-    said: list[Said] = []
-    malformed: list[Malformed] = []
-    _take(gpc.read_member(signals.get("gpc")), Source.GPC, True, said, malformed)
-    us_privacy = signals.get("us_privacy")
-    if isinstance(us_privacy, str):
-        _hear_us_privacy(us_privacy, said, malformed)
-    elif us_privacy is not None:
-        malformed.append(Malformed("us_privacy", "type"))
-    jar = _jar(signals.get("cookies"), malformed)
-    _hear_cookies(jar, said, malformed)
-    for name in ("att", "lmt", "dnt"):
-        _take(device.limits(name, signals.get(name)), name, False, said, malformed)
-    malformed.extend(Malformed(name, "unread") for name in UNREAD if signals.get(name) is not None)
-    said.extend(Said("malformed", FULL, remember=False) for _ in malformed[:1])
-    return Heard(tuple(said), tuple(malformed))
+    if not signals:
+        return Heard()
+    ear = _Ear(hearing)
+    ear.members(signals)
+    if ear.malformed:
+        ear.deny("malformed", FULL, Kept.MOMENT)
+    return ear.heard()
 
 
-def _take(
-    result: bool | Malformed,
-    source: Source | str,
-    remember: bool,
-    said: list[Said],
-    malformed: list[Malformed],
-) -> None:
-    if isinstance(result, Malformed):
-        malformed.append(result)
-    elif result:
-        said.append(Said(source, FULL, remember))
+class _Ear:
+    """Collects what is said; one a request."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._hearing = hearing
+        self.said: list[Said] = []
+        self.malformed: list[Malformed] = []
+        self.ended: set[str] = set()
+        self._off: set[str] = set()  # tools that say "off" somewhere in this request
+
+    def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
+        held = {said.source for said in self.said if said.kept is not Kept.MOMENT} | self._off
+        return Heard(tuple(self.said), tuple(self.malformed), frozenset(self.ended - held), tuple(jar))
+
+    def deny(self, source: Source | str, purposes: frozenset[Purpose], kept: Kept) -> None:
+        if purposes:
+            self.said.append(Said(source, purposes, kept))
+
+    def flag(self, result: bool | Malformed) -> None:
+        """GPC, however it came."""
+        if isinstance(result, Malformed):
+            self.malformed.append(result)
+        elif result:
+            self.deny(Source.GPC, FULL, Kept.CHOICE)
+
+    def members(self, signals: Mapping[str, object]) -> None:
+        stored = signals.get("stored")
+        if isinstance(stored, Mapping):
+            self._stored(stored)
+        elif stored is not None:
+            self.malformed.append(Malformed("stored", "type"))
+        self.flag(gpc.read_member(signals.get("gpc")))
+        section_ids = self._section_ids(signals.get("gpp_sid"))
+        for channel in STRINGS:
+            value = signals.get(channel)
+            if isinstance(value, str):
+                applies = channel != "tc" or signals.get("gdpr") not in (0, "0", False)
+                self.string(channel, value, section_ids, applies=applies)
+            elif value is not None:
+                self.malformed.append(Malformed(channel, "type"))
+        self._cookies_member(signals.get("cookies"))
+        for name in device.FLAGS:
+            self._device(name, signals.get(name))
+
+    def string(
+        self, channel: str, raw: str, section_ids: Sequence[int] | None = None, *, applies: bool = True,
+        momentary: bool = False,
+    ) -> None:  # fmt: skip
+        """One signal string. What a tool may have written by itself is the browser's state; where its law does not
+        apply it says nothing.
+        """
+        text = cleaned(raw)
+        if not text:
+            return
+        reading = self._read(channel, text, section_ids)
+        if reading.error:
+            self.malformed.append(Malformed(channel, reading.error))
+        source, unanswered = STRINGS[channel], reading.opted_out & reading.unanswered
+        self.deny(source, reading.opted_out - unanswered, Kept.MOMENT if momentary else Kept.CHOICE)
+        if applies:
+            self.deny(source, unanswered, Kept.MOMENT if momentary or reading.error else Kept.STATE)
+        if channel == "gpp" and gpp.precise_refused(reading, section_ids):
+            self.deny(source, frozenset({Purpose.SENSITIVE}), Kept.MOMENT)
+        if not momentary and consents(reading, section_ids):
+            self.ended.add(source)
+
+    def jar(self, raw: Sequence[bytes]) -> list[tuple[str, str]]:
+        """Cookie headers: what consent tools and ad networks left in them."""
+        if not raw:
+            return []
+        found, cut = cookies.parse(raw)
+        if cut:
+            self.malformed.append(Malformed("cookies", "size"))
+        for state in cmp_cookies.read(found, self._hearing.categories):
+            if isinstance(state, Malformed):
+                self.malformed.append(state)
+            else:
+                self._tool(state)
+        for cookie in industry_cookies.read(found, self._hearing.industry, self._hearing.ad_choice_purposes):
+            self.deny(Source.AD_CHOICES, cookie.purposes, Kept.CHOICE)
+        return found
+
+    def url(self, query: bytes) -> None:
+        pairs = parse_qsl(query.decode("latin-1"), max_num_fields=None)[:MAX_PARAMETERS]
+        said = {name: value for name, value in pairs if name in PARAMETERS or name == "gpp_sid"}
+        section_ids = self._section_ids(said.pop("gpp_sid", None))
+        for name, value in pairs:
+            if name in PARAMETERS:
+                self.string(PARAMETERS[name], value, section_ids, momentary=True)
+
+    def _read(self, channel: str, text: str, section_ids: Sequence[int] | None) -> Reading:
+        if channel == "gpp":
+            return gpp.read(text, section_ids)
+        if channel == "adchoices":
+            hearing = self._hearing
+            return adchoices.read(text, participant=hearing.participant, purposes=hearing.ad_choice_purposes)
+        return READERS[channel](text)
+
+    def _tool(self, state: ToolState) -> None:
+        """A tool's doubtful "off" is that tool's state, and ends when nothing of the same tool says "off" any more."""
+        tool = f"{Source.CMP_COOKIE}:{state.tool}"
+        if state.denied:
+            self._off.add(tool)
+        elif state.shown in {Shown.ALLOWED, Shown.DEFAULT} and not state.carried:
+            self.ended.add(tool)
+        if state.shown is Shown.OPTED_OUT and not state.act:
+            self.deny(tool, state.denied, Kept.STATE)
+        else:
+            self.deny(Source.CMP_COOKIE, state.denied, Kept.CHOICE if state.act else Kept.MOMENT)
+        for carried in state.carried:
+            self.string(carried.channel, carried.text, carried.section_ids)
+
+    def _device(self, name: str, value: object) -> None:
+        limit = device.limits(name, value)
+        if isinstance(limit, Malformed):
+            self.malformed.append(limit)
+        elif limit is Limit.SET:
+            self.deny(Source.DEVICE, FULL, Kept.CHOICE if self._hearing.device_limit_travels else Kept.STATE)
+        elif limit is Limit.NOW:
+            self.deny(name, FULL, Kept.MOMENT)
+        elif limit is Limit.LIFTED:
+            self.ended.add(Source.DEVICE)
+
+    def _stored(self, stored: Mapping[str, object]) -> None:
+        """The keys that an app found on its phone."""
+        found = stored_keys.read(stored)
+        if found.pop("rdp", False):
+            self.deny(stored_keys.RESTRICTED, FULL, Kept.MOMENT)
+        if isinstance(found.get("gpp_sid"), str):
+            found["gpp_sid"] = str(found["gpp_sid"]).replace("_", ",")
+        self.members(found)
+
+    def _section_ids(self, value: object) -> list[int] | None:
+        """`gpp_sid`: a list of numbers, or text with commas. None where nothing usable was said: all sections count."""
+        if value in NO_SECTION_IDS:
+            return None
+        items = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+        found = [_section_id(item) for item in items]
+        if None not in found:
+            return [number for number in found if number is not None]
+        self.malformed.append(Malformed("gpp_sid", "type"))
+        return None
+
+    def _cookies_member(self, value: object) -> None:
+        """The `cookies` member: text with one code point a byte, or {"b64": ...} (I25)."""
+        if value is None:
+            return
+        raw: bytes | None = None
+        if isinstance(value, str):
+            raw = value.encode("latin-1", "replace")
+        elif isinstance(value, dict) and isinstance(value.get("b64"), str):
+            try:
+                raw = base64.b64decode(value["b64"], validate=True)
+            except (binascii.Error, ValueError):
+                raw = None
+        if raw is None:
+            self.malformed.append(Malformed("cookies", "type"))
+        else:
+            self.jar([raw])
 
 
-def _hear_us_privacy(text: str, said: list[Said], malformed: list[Malformed]) -> None:
-    result = usprivacy.read(text)
-    if isinstance(result, Malformed):
-        malformed.append(result)
-    elif result is usprivacy.Sale.OPTED_OUT:
-        said.append(Said(Source.US_PRIVACY, FULL, remember=True))
+def _section_id(item: object) -> int | None:
+    if isinstance(item, str):
+        return int(item) if SECTION_ID.fullmatch(item) else None
+    return item if isinstance(item, int) and -1 <= item <= MAX_SECTION_ID else None
 
 
-def _hear_cookies(jar: Iterable[tuple[str, str]], said: list[Said], malformed: list[Malformed]) -> None:
-    for name, value in jar:
-        if name in usprivacy.COOKIES:
-            _hear_us_privacy(cookies.unwrap(value), said, malformed)
-        elif name == cmp_cookies.ONETRUST:
-            _hear_tool(value, said, malformed)
+def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
+    """Whether a consent string is there, applies, and no longer refuses."""
+    said = [number for name, number in CONSENT_SECTIONS.items() if name in reading.sections]
+    applies = any(number is None or section_ids is None or number in section_ids for number in said)
+    return applies and reading.ok and not reading.opted_out
 
 
-def _hear_tool(value: str, said: list[Said], malformed: list[Malformed]) -> None:
-    state = cmp_cookies.read_onetrust(value)
-    if isinstance(state, Malformed):
-        malformed.append(state)
-    elif state.denied:
-        said.append(Said(Source.CMP_COOKIE, state.denied, state.act))
+MAX_PARAMETERS = 100
+MACRO = ("${", "%%", "[")
 
 
-def _jar(value: object, malformed: list[Malformed]) -> Iterator[tuple[str, str]] | list[tuple[str, str]]:
-    """The `cookies` member: text with one code point a byte, or {"b64": ...} (I25)."""
-    if value is None:
-        return []
-    raw: bytes | None = None
-    if isinstance(value, str):
-        raw = value.encode("latin-1", "replace")
-    elif isinstance(value, dict) and isinstance(value.get("b64"), str):
-        try:
-            raw = base64.b64decode(value["b64"], validate=True)
-        except (binascii.Error, ValueError):
-            raw = None
-    if raw is None:
-        malformed.append(Malformed("cookies", "type"))
-        return []
-    jar, cut = cookies.parse([raw])
-    if cut:
-        malformed.append(Malformed("cookies", "size"))
-    return jar
+def cleaned(raw: str) -> str:
+    """A string as readers take it: without blanks or quotes around it and percent-encoding in it, both once. A macro
+    that nobody replaced is as if the string were absent (signals.md 1.11).
+    """
+    text = cookies.unquoted(raw.strip())
+    text = unquote(text).strip() if "%" in text else text
+    return "" if text.startswith(MACRO) else text

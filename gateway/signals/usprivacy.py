@@ -1,28 +1,37 @@
-"""The US Privacy string (`usprivacy`, version 1): notice, opt-out of sale, service-provider agreement.
+"""The US Privacy string (`usprivacy`, GPP section `uspv1`): notice, opt-out of sale, service-provider agreement.
 
-Grammar: `1` then three of `Y`, `N`, `-` (IAB USPrivacy @f8d659f). Lower case is read too: a reader that drops it
-drops opt-outs. A string that cannot be read is no consent (enforcement.md section 7, point 3).
+Grammar: `1` then three of `Y`, `N`, `-` in capitals (IAB USPrivacy @f8d659f). Small letters and unknown versions are
+not valid, yet the opt-out in them counts: a reader that drops them drops opt-outs. The string knows neither sharing
+nor targeted advertising; an opt-out in it is of all three (R25), and an allow is of sale alone.
 """
 
-from enum import Enum
-
-from gateway.terms import Malformed
+from gateway.signals.reading import Reading, stated
+from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 COOKIES = frozenset({"usprivacy", "us_privacy", "us-privacy"})  # the recommended name and the variants in the field
+SECTION = "uspv1"
+VALUES = frozenset("YN-")
 LENGTH = 4
 
 
-class Sale(Enum):
-    """What a string says of sale. `UNKNOWN` is never an allow."""
-
-    OPTED_OUT = "opted_out"
-    ALLOWED = "allowed"
-    UNKNOWN = "unknown"
-
-
-def read(text: str) -> Sale | Malformed:
+def read(text: str) -> Reading:
     """What the third character says. `1---` and `1-Y-` are legal; `-` in the third place says nothing."""
-    string = text.strip().upper()
-    if len(string) != LENGTH or string[0] != "1" or not set(string[1:]) <= set("YN-"):
-        return Malformed("us_privacy", "format")
-    return {"Y": Sale.OPTED_OUT, "N": Sale.ALLOWED, "-": Sale.UNKNOWN}[string[2]]
+    if len(text) != LENGTH:
+        return Reading(error="empty" if not text else "length")
+    version, values = text[0], text[1:].upper()
+    choices = stated(
+        opted_out=SIGNAL_PURPOSES if values[1] == "Y" else (), allowed=(Purpose.SALE,) if values[1] == "N" else ()
+    )
+    if not VALUES.issuperset(values):
+        return Reading(choices, error="reserved")
+    number = int(version) if version.isascii() and version.isdigit() else None
+    fields = {"Version": number, "Notice": values[0], "OptOutSale": values[1], "LspaCovered": values[2]}
+    error = "version" if number != 1 else "case" if text[1:] != values else ""
+    return Reading(choices, {SECTION: fields}, error=error)
+
+
+def write(notice: str, opted_out: str, covered: str) -> str:
+    """Version 1 of the three characters. Raises `ValueError`."""
+    if not VALUES.issuperset((notice, opted_out, covered)):
+        raise ValueError("each of the three characters is Y, N or -")
+    return f"1{notice}{opted_out}{covered}"

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from gateway import seals
 from gateway.seals import BrowserCookie
-from gateway.terms import Purpose
+from gateway.signals.heard import Heard
 
 COOKIE = "__Host-gateway"
 DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
@@ -18,14 +18,15 @@ def day(now: datetime) -> int:
     return now.date().toordinal() - EPOCH
 
 
-def remembering(
-    keys: Sequence[bytes], old: BrowserCookie | None, purposes: frozenset[Purpose], how: str, today: int
-) -> str | None:
+def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
     """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
-    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce.
+    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce. A state needs an id to be kept under; it is not
+    written into the cookie, which can only tighten, because a state can end.
     """
+    purposes = heard.remembered
     stale = old is not None and today - old.day >= RENEW_DAYS
-    if how == "off" or not (stale or purposes - (old.denied if old else frozenset())):
+    unknown = old is None and how == "id" and bool(heard.states())
+    if how == "off" or not (stale or unknown or purposes - (old.denied if old else frozenset())):
         return None
     fresh = seals.NO_ID if how == "flag" else seals.new_browser()
     denied = (old.denied if old else frozenset()) | purposes

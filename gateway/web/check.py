@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.check import Ask, Checked
-from gateway.choice.verdict import Verdict
+from gateway.choice.downstream import strings
+from gateway.choice.verdict import SIGNAL_REASONS
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.terms import Reason
@@ -14,9 +15,7 @@ from gateway.web import auth, wire
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 
-SIGNALS = frozenset(
-    {Reason.GPC, Reason.US_PRIVACY, Reason.CMP_COOKIE, Reason.DEVICE, Reason.MALFORMED_SIGNAL, Reason.LIMITED}
-)
+SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
 CHOICES = frozenset({Reason.OPTED_OUT, Reason.OPTED_IN})
 CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE})
 
@@ -56,15 +55,16 @@ class CheckDoor:
         if body.dry_run:
             shared["dry_run"] = True
         named = key.may("desk") or key.may("export")
+        verdicts = {name: self._verdict(name, checked, named) for name in checked.verdicts}
         if body.recipients is not None:
-            verdicts = {name: self._verdict(verdict, named) for name, verdict in checked.verdicts.items()}
             return {"verdicts": verdicts, **shared}
-        return {**self._verdict(next(iter(checked.verdicts.values())), named), **shared}
+        return {**next(iter(verdicts.values())), **shared}
 
-    def _verdict(self, verdict: Verdict, named: bool) -> dict[str, Any]:
+    def _verdict(self, name: str, checked: Checked, named: bool) -> dict[str, Any]:
         """`because` names event and seq to desk and export keys only: ad code must not learn which entry its id is
         (R16).
         """
+        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
         signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
         source = "signal" if signal else "choice" if choice else None
         event = self._consent.checks.event(verdict.seq) if named and choice and verdict.seq is not None else None
@@ -72,6 +72,7 @@ class CheckDoor:
             "allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data,
             "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
             "because": {"source": source, "event": event, "seq": verdict.seq if event else None},
+            "downstream": strings(outcome).for_recipient(outcome),
         }  # fmt: skip
 
 

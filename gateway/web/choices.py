@@ -5,7 +5,7 @@ opting in: one purpose, a notice that was logged, proof of control, and two sepa
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,23 +13,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import seals
-from gateway.choice.law import PLACE, country_of
+from gateway.choice.downstream import Outcome, stores
 from gateway.consent import Chosen, Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.records import Choice
 from gateway.people import Named
+from gateway.signals.heard import Heard
 from gateway.terms import (
     ALL_PURPOSES,
+    CALLERS_CHOICES,
     CHOOSABLE,
+    SIGNAL_PURPOSES,
     ChoiceKind,
     DataClass,
-    Malformed,
     Manner,
     Purpose,
     Source,
 )
 from gateway.web import auth, problem, wire
+from gateway.web.lenient import Body, Ignored
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 
@@ -53,22 +56,29 @@ KNOWN = frozenset(
     ]
 )
 ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
+OPENS = frozenset({ChoiceKind.OPT_IN, ChoiceKind.CONFIRM})
 DESK_ONLY = frozenset({"manner", "received_at"})
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
-Ignored = list[dict[str, str]]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Said:
-    """One choice as it came. What could not be used goes to `ignored`, as (JSON pointer, reason)."""
+    """One choice as it came."""
 
-    body: Mapping[str, Any]
+    call: Body
     kind: ChoiceKind
     key: ApiKey
-    ignored: Ignored = field(default_factory=list)
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return self.call.members
+
+    @property
+    def ignored(self) -> Ignored:
+        return self.call.ignored
 
     def ignore(self, pointer: str, reason: str) -> None:
-        self.ignored.append({"pointer": pointer, "reason": reason})
+        self.call.ignore(pointer, reason)
 
 
 class Choices:
@@ -105,26 +115,25 @@ class Choices:
                 answers.append(problem.line(error))
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
 
-    def _said(self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = tuple(ChoiceKind)) -> Said:
+    def _said(self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES) -> Said:
         if not isinstance(body, dict):
             raise Problem("malformed", "a choice is a JSON object")
         kind = _kind(body.get("choice"), kinds)
         if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")
-        said = Said(body, kind, key)
-        for name in sorted(set(body) - KNOWN):
-            said.ignore(f"/{name[:64]}", "unknown")
+        said = Said(Body(body, "choices", self._consent, self._metrics), kind, key)
+        said.call.ignore_unknown(KNOWN, body)
         for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
             said.ignore(f"/{name}", "wants scope desk")
-        if body.get("signals"):
-            said.ignore("/signals", "not read here")
+        if body.get("signals") and kind in OPENS:
+            said.ignore("/signals", "not read beside this choice")
         return said
 
     async def _take(self, said: Said, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """(status, answer) of one choice."""
         if said.kind is ChoiceKind.CONFIRM:
             return await self._confirm(said, repeat, body)
-        named = self._named(said)
+        named = said.call.named(said.call.place())
         purposes = _purposes(said)
         if said.kind is ChoiceKind.OPT_IN:
             return await self._opt_in(said, named, purposes)
@@ -134,9 +143,18 @@ class Choices:
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
+        heard = said.call.heard(said.key)
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie)
+        if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
+            await self._consent.observe(named.subjects, heard, place=choice.place)
         self._metrics.choices.labels(choice.kind, choice.source).inc(len(named.subjects))
-        return 200 if chosen.replayed else 201, _answer(chosen, said.ignored)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, limited=named.limited)
+
+    def _answer(self, chosen: Chosen, said: Said, heard: Heard, *, limited: bool = False) -> dict[str, Any]:
+        """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
+        place = said.body.get("place") or chosen.place or None
+        outcome = self._consent.checks.outcome(chosen.subjects, heard.denied, place, gpc=heard.gpc)
+        return {**_answer(chosen, said.ignored), **stores(outcome.all_denied() if limited else outcome)}
 
     async def _opt_in(self, said: Said, named: Named, purposes: Sequence[Purpose]) -> tuple[int, dict[str, Any]]:
         """The first act: nothing is written."""
@@ -153,7 +171,7 @@ class Choices:
             raise Problem("superseded", "an opt-in is never queued: the act is older than 10 minutes", "/made_at")
         recipient, data_class = self._grant(said, purposes[0])
         choice = Choice(
-            ChoiceKind.OPT_IN, tuple(purposes), _source(said), now, _place(said), notice,
+            ChoiceKind.OPT_IN, tuple(purposes), _source(said), now, said.call.place(), notice,
             recipient=recipient, data_class=data_class,
         )  # fmt: skip
         token, expires = self._consent.ask_to_confirm(named.subjects, choice)
@@ -182,27 +200,13 @@ class Choices:
             raise Problem("notice_required", "confirming names a notice that was logged before", "/notice")
         chosen = await self._consent.confirm(token, notice, key=repeat, body=body)
         self._metrics.choices.labels(ChoiceKind.OPT_IN, Source.API).inc()
-        return 200 if chosen.replayed else 201, _answer(chosen, said.ignored)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())
 
     def _prove(self, said: Said) -> None:
         """Proof of control. This version verifies none but the development one; every other is refused."""
         if self._dev and said.body.get("proof") == {"kind": "account", "assertion": "dev"}:
             return
         raise Problem("proof_required", "no proof of control that can be verified", "/proof")
-
-    def _named(self, said: Said) -> Named:
-        items = said.body.get("identifiers")
-        if not isinstance(items, list):
-            said.ignore("/identifiers", "not a list")
-            items = []
-        place = _place(said)
-        named = self._consent.people.name(items[: wire.MAX_IDENTIFIERS], country_of(place))
-        for index in range(wire.MAX_IDENTIFIERS, len(items)):
-            said.ignore(f"/identifiers/{index}", "too many")
-        for index, reason in named.ignored:
-            said.ignore(f"/identifiers/{index}", reason)
-        self._metrics.malformed(Malformed("choices", reason) for _, reason in named.ignored)
-        return named
 
     async def _notice(self, said: Said) -> Notice | None:
         stated = said.body.get("notice")
@@ -227,14 +231,15 @@ class Choices:
             received = None
         details = {"made_at": said.body["made_at"]} if _moment(said, "made_at") else {}
         return Choice(
-            said.kind, tuple(purposes), _source(said), now, _place(said), notice,
+            said.kind, tuple(purposes), _source(said), now, said.call.place(), notice,
             manner=_manner(said) if desk else "", received=received, details=details,
         )  # fmt: skip
 
     def _limited(self, purposes: Sequence[Purpose], ignored: Ignored) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        return {"events": [], "event": None, "seq": None, "standing": standing, "ignored": ignored}
+        kept = stores(Outcome(frozenset(SIGNAL_PURPOSES)))
+        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, "ignored": ignored}
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
@@ -279,13 +284,6 @@ def _manner(said: Said) -> str:
     if stated is not None:
         said.ignore("/manner", "unknown")
     return ""
-
-
-def _place(said: Said) -> str:
-    stated = said.body.get("place")
-    first = stated[0] if isinstance(stated, list) and stated else stated
-    code = first.strip().upper() if isinstance(first, str) else ""
-    return code if PLACE.fullmatch(code) else ""
 
 
 def _moment(said: Said, name: str) -> datetime | None:

@@ -31,7 +31,7 @@ SERVED: Mapping[str, frozenset[str]] = {
     "metrics": frozenset({METRICS}),
 }
 # Calls that apps on the internet make (I31).
-FROM_APPS = frozenset({"/v1/choices"})
+FROM_APPS = frozenset({"/v1/choices", "/v1/observe"})
 PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
 
 log = structlog.get_logger("gateway")

@@ -9,8 +9,7 @@ from gateway import __version__
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
-from gateway.signals.cmp_cookies import ONETRUST
-from gateway.signals.usprivacy import COOKIES
+from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 from gateway.web import wire
 from gateway.web.metrics import Metrics
@@ -72,7 +71,7 @@ class Health:
                 for name, item in self._consent.recipients.items()
             },
             "reasons": [reason.value for reason in Reason],
-            "cookie_names": sorted([*COOKIES, ONETRUST]),
+            "cookie_names": sorted([*NAMES, *self._consent.checks.hearing.industry.patterns()]),
             "notices": [
                 {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}
                 for item in self._shown

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from gateway import __version__
 from gateway.check import Checked
-from gateway.signals.hear import Heard
+from gateway.signals.heard import Heard
 from gateway.terms import Malformed
 
 

@@ -14,8 +14,8 @@ from gateway.check import Site
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
-from gateway.signals import cookies
-from gateway.signals.hear import Said
+from gateway.signals import cookies, gpc
+from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, Source
 from gateway.web.browser_cookie import COOKIE, day, remembering
 from gateway.web.delivery_policy import delivery_policy
@@ -34,11 +34,13 @@ TOKEN_SECONDS = 24 * 3600
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
-    `hosts` excepted (R1).
+    `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
+    `Sec-GPC: 1`, as an intermediary may (L7).
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
     enforce: bool = False
+    add_gpc: bool = False
     hosts: tuple[str, ...] = ()
 
 
@@ -71,23 +73,32 @@ class ConsentMiddleware:
         """Writes what this request says, where that changes something. A client without our cookie and without an
         account never writes (design flow a). With the store away the answer stands: everybody is opted out.
         """
-        said = visitor.heard.to_remember()
+        heard, brought = visitor.heard, _brought_back(visitor, site)
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         try:
-            if said and (browser or account) and self._changes(said, site, len(subjects)):
-                await self._consent.observe(subjects, said, place=site.place, account=account)
+            if (browser or account) and self._changes(heard, site, len(subjects)):
+                await self._consent.observe(subjects, heard, place=site.place, account=account)
             elif account and browser and not self._consent.checks.tied(account, browser):
                 await self._consent.tie(account, [browser])
+            if browser and brought.keeps:
+                await self._consent.observe([browser], brought, place=site.place, account=account)
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
 
-    def _changes(self, said: Said, site: Site, subjects: int) -> bool:
-        """Whether some subject's row lacks a denial of its own; the writer looks again in its transaction."""
-        if len(site.standings) < subjects:
+    def _changes(self, heard: Heard, site: Site, subjects: int) -> bool:
+        """Whether some subject's row lacks a denial that was heard, or has one that may have ended; the writer looks
+        again in its transaction.
+        """
+        chosen = heard.remembered
+        held = {purpose for state in heard.states() for purpose in state.purposes}
+        if (chosen or held) and len(site.standings) < subjects:
             return True
-        wanted = [purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes]
-        return not all(standing.own_denies(purpose) for standing in site.standings for purpose in wanted)
+        if not all(standing.own_denies(purpose) for standing in site.standings for purpose in chosen):
+            return True
+        if not all(standing.denies(purpose) for standing in site.standings for purpose in held):
+            return True
+        return bool(heard.ended) and any(standing.held for standing in site.standings)
 
     def _inward(self, scope: Scope, visitor: Visitor, site: Site) -> Scope:
         headers = [(name, value) for name, value in self._clean(scope["headers"])]
@@ -97,6 +108,8 @@ class ConsentMiddleware:
             (b"gateway-place", site.place.encode()),
             (b"gateway-request", str(scope.get("state", {}).get("request_id", "")).encode()),
         ]
+        if self._options.add_gpc and not visitor.heard.gpc and _on_record(site):
+            headers.append((gpc.HEADER, b"1"))
         state = {**scope.get("state", {}), "gateway": site}
         return {**scope, "headers": headers, "state": state}
 
@@ -125,7 +138,7 @@ class ConsentMiddleware:
             return None
         today = day(self._consent.clock())
         keys, how = self._consent.secrets.seals, self._options.remember_gpc
-        return remembering(keys, visitor.cookie, visitor.heard.remembered, how, today)
+        return remembering(keys, visitor.cookie, visitor.heard, how, today)
 
     def policy_for(self, site: Site) -> str | None:
         return delivery_policy(self._options.hosts) if self._options.enforce and site.restricted else None
@@ -165,6 +178,20 @@ def _privately(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         return headers
     kept = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
     return [*kept, (b"cache-control", b"private, no-cache")]
+
+
+def _brought_back(visitor: Visitor, site: Site) -> Heard:
+    """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
+    come again. A later yes on record stands above it.
+    """
+    known = {p for p in SIGNAL_PURPOSES for s in site.standings if s.own_denies(p) or s.opted_in(p)}
+    missing = visitor.denied.intersection(SIGNAL_PURPOSES) - known
+    return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
+
+
+def _on_record(site: Site) -> bool:
+    """Whether the ledger holds an opt-out of a signal's purposes for this visitor: no other reason adds a signal."""
+    return any(standing.denies(purpose) for standing in site.standings for purpose in SIGNAL_PURPOSES)
 
 
 def consent_value(site: Site) -> str:

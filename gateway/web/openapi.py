@@ -1,11 +1,14 @@
 """/openapi.json: what there is, made from the shapes that the doors read, so that the two cannot drift."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from gateway import __version__
-from gateway.terms import Answer, ChoiceKind, DataClass, Manner, Purpose, Reason, Source
+from gateway.signals import hear
+from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Manner, Purpose, Reason, Source
 from gateway.web import problem, wire
 from gateway.web.health import API
 
@@ -13,8 +16,8 @@ REF = "#/components/schemas/{name}"
 KEY: list[dict[str, list[str]]] = [{"key": []}]
 
 
-def _words(enum: type) -> dict[str, Any]:
-    return {"type": "string", "enum": [item.value for item in enum]}  # type: ignore[attr-defined]
+def _words(words: Iterable[StrEnum]) -> dict[str, Any]:
+    return {"type": "string", "enum": [item.value for item in words]}
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -39,7 +42,7 @@ CHOICE: dict[str, Any] = {
     "description": "Lenient: what cannot be used is listed in `ignored`.",
     "properties": {
         "identifiers": {"type": "array", "items": _ref("Identifier")},
-        "choice": _words(ChoiceKind),
+        "choice": _words(CALLERS_CHOICES),
         "purposes": {"type": "array", "items": {"type": "string", "enum": ["all", *Purpose]}},
         "place": {"type": ["string", "array", "null"]},
         "source": _words(Source),
@@ -51,7 +54,7 @@ CHOICE: dict[str, Any] = {
         "recipient": {"type": "string"},
         "data": {"type": "array", "items": _words(DataClass)},
         "confirm": {"type": "string"},
-        "signals": {"type": ["object", "null"], "description": "not read here yet: listed in `ignored`"},
+        "signals": _ref("Signals"),
     },
 }
 LINK: dict[str, Any] = {
@@ -67,6 +70,31 @@ LINK: dict[str, Any] = {
         "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
     },
 }
+SIGNALS: dict[str, Any] = {
+    "type": ["object", "null"],
+    "description": "What was said beside the call; it can only tighten. `stored`: the IAB keys that an app found.",
+    "properties": {
+        **{name: {} for name in sorted(hear.KNOWN)},
+        "gpp": {"type": "string"}, "us_privacy": {"type": "string"}, "tc": {"type": "string"},
+        "ac": {"type": "string"}, "adchoices": {"type": "string"}, "stored": {"type": "object"},
+        "gpp_sid": {"type": ["array", "string", "integer"]}, "att": {"enum": [0, 1, 2, 3]}, "lmt": {"enum": [0, 1]},
+        "cookies": {"type": ["string", "object"], "description": 'one code point a byte, or {"b64": "..."}'},
+    },
+}  # fmt: skip
+OBSERVED: dict[str, Any] = {
+    "type": "object",
+    "description": "Lenient: what cannot be used is listed in `ignored`.",
+    "properties": {
+        "identifiers": {"type": "array", "items": _ref("Identifier")},
+        "signals": _ref("Signals"),
+        "place": {"type": ["string", "array", "null"]},
+        "source": {"type": "string"},
+    },
+}
+SCRIPT: dict[str, Any] = {
+    "type": "object",
+    "properties": {"gpc": {"type": "boolean"}, "gpp": {"type": "string"}, "us_privacy": {"type": "string"}},
+}
 VERDICT: dict[str, Any] = {
     "type": "object",
     "required": ["allowed", "partly", "data", "reason", "rule", "place", "because"],
@@ -78,6 +106,7 @@ VERDICT: dict[str, Any] = {
         "rule": {"type": "string"},
         "place": {"type": "string"},
         "because": {"type": "object"},
+        "downstream": {"type": "object", "description": "what the recipient is to be told, in every form it reads"},
     },
 }
 FORM: dict[str, Any] = {
@@ -125,6 +154,7 @@ def document() -> dict[str, Any]:
                 "Choice": CHOICE,
                 "Link": LINK,
                 "Verdict": VERDICT,
+                "Signals": SIGNALS,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
@@ -147,10 +177,18 @@ def _paths() -> dict[str, Any]:
             "get": _call("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=EVENT)
         },
         "/privacy-choices/status": {"get": _call("What holds for this browser", {"200": "JSON"}, secured=False)},
+        "/privacy-choices/observe": {
+            "post": _call("What only the page's script sees", {"200": "JSON"}, body=SCRIPT, secured=False,
+                          errors=("400", "403", "413", "415"))
+        },
         "/v1/check": {"post": checked},
         "/v1/choices": {
             "post": _call("A choice", {"200": "replayed, or withheld ids only", "201": "kept", "202": "confirm it"},
                           body=_ref("Choice"), lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT)
+        },
+        "/v1/observe": {
+            "post": _call("Signals without a person's act", {"200": "nothing was news", "201": "kept"}, body=OBSERVED,
+                          errors=(*ALL, "503"))
         },
         "/v1/links": {
             "post": _call("What an account has", {"200": "answers by line", "201": "linked"}, body=_ref("Link"),

@@ -30,7 +30,7 @@ from gateway.signals import form
 from gateway.signals.form import Form
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web import cross_site, notices
-from gateway.web.browser_cookie import day, remembering, set_cookie
+from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 from gateway.web.visitor import Visitor, Visitors
@@ -68,7 +68,6 @@ class PageSettings:
     policy_url: str
     origins: Collection[str]
     gpc_since: date
-    remember_gpc: str = "id"
 
 
 class Pages:
@@ -115,25 +114,6 @@ class Pages:
         states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
         out = set(states.values()) <= {"opted_out", "unknown"}
         return {"state": "Opted out" if out else "Not opted out", "covers": COVERS.get(kind, "an identifier")}
-
-    async def status(self, request: Request) -> Response:
-        """`GET /privacy-choices/status`: what holds for this browser, for the page's own script."""
-        visitor = self._visitors.read(request.scope)
-        self._metrics.heard("status", visitor.heard)
-        site = self._site(visitor)
-        display = "Opt-Out Request Honored" if site.status == "honored" else None
-        body = {
-            "status": "opted_out" if site.opted_out else "not_opted_out",
-            "display": display,
-            "gpc": visitor.heard.gpc,
-            "purposes": self._purposes(visitor),
-            "place": site.place,
-        }
-        response = Response(orjson.dumps(body), headers={**HEADERS}, media_type="application/json")
-        cookie = self._first_cookie(visitor) if visitor.cookie is None else None
-        if cookie:
-            response.headers.append("set-cookie", cookie)
-        return response
 
     async def gpc(self, _: Request) -> Response:
         """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
@@ -218,15 +198,6 @@ class Pages:
     def _site(self, visitor: Visitor) -> Any:
         subjects = self._visitors.subjects(visitor)
         return self._consent.checks.site(visitor.heard, visitor.denied, subjects, visitor.place)
-
-    def _purposes(self, visitor: Visitor) -> dict[str, str]:
-        states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)
-        denied = visitor.heard.denied | visitor.denied
-        return {name: "opted_out" if name in denied else word for name, word in states.items()}
-
-    def _first_cookie(self, visitor: Visitor) -> str | None:
-        today, how = day(self._consent.clock()), self._settings.remember_gpc
-        return remembering(self._consent.secrets.seals, None, visitor.heard.remembered, how, today)
 
     def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)

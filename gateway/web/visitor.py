@@ -1,7 +1,7 @@
 """One browser's request, heard: its signals, its sealed cookie, who is signed in."""
 
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway import credentials, seals
@@ -9,7 +9,7 @@ from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.seals import BrowserCookie
 from gateway.signals import hear
-from gateway.signals.hear import Heard
+from gateway.signals.heard import Heard
 from gateway.terms import Malformed, Purpose
 from gateway.web.browser_cookie import COOKIE
 
@@ -32,6 +32,9 @@ class Visitor:
     site_ids: tuple[Subject, ...] = field(default=(), repr=False)
     malformed: tuple[Malformed, ...] = ()
 
+    def with_heard(self, heard: Heard) -> "Visitor":
+        return replace(self, heard=heard)
+
     @property
     def denied(self) -> frozenset[Purpose]:
         """What the sealed cookie alone denies, ledger or not."""
@@ -45,18 +48,17 @@ class Visitors:
 
     def __init__(
         self, consent: Consent, *, site_ids: Sequence[str] = (), account_header: bool = True,
-        accept_folded_gpc: bool = False, account: FromScope | None = None, place: FromScope | None = None,
+        account: FromScope | None = None, place: FromScope | None = None,
     ) -> None:  # fmt: skip
         self._consent = consent
         self._account = account
         self._place = place
         self._site_ids = frozenset(site_ids)
         self._account_header = account_header
-        self._accept_folded = accept_folded_gpc
 
     def read(self, scope: Scope) -> Visitor:
         headers: Headers = scope["headers"]
-        heard = hear.from_web(headers, accept_folded_gpc=self._accept_folded)
+        heard = hear.from_web(headers, self._consent.checks.hearing, scope.get("query_string", b""))
         malformed: list[Malformed] = []
         cookie = self._cookie(heard.cookies, malformed)
         who = self._account(scope) if self._account else None

@@ -75,3 +75,17 @@ def test_a_person_is_shown_what_enforcement_does(own, travelled, word):
 def test_a_person_who_never_chose_has_no_refusal():
     assert set(Standing().states().values()) == {"none"}
     assert not any(Standing().denies(purpose) for purpose in SIGNAL_PURPOSES)
+
+
+@given(ROWS, ROWS, PURPOSES)
+def test_what_is_left_without_opt_ins_denies_the_same_and_allows_nothing(own, travelled, purpose):
+    whole = Standing(bits(own), out_bits(travelled), "adult", 7, linked=True, granted=True, held=True)
+    left = whole.denies_only()
+    assert (left.denies(purpose), left.opted_in(purpose)) == (whole.denies(purpose), False)
+    assert (left.age_band, left.seq, left.granted) == ("adult", 7, False)
+
+
+def test_that_a_state_is_held_tells_where_a_denial_comes_from_and_is_none_itself():
+    assert not any(Standing(held=True).denies(purpose) for purpose in CHOOSABLE)
+    assert Standing(travelled=out_bits([Purpose.SALE]), held=True).denies(Purpose.SALE)
+    assert not Standing(travelled=out_bits([Purpose.SALE]), held=True).own_denies(Purpose.SALE)

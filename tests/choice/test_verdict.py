@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.signals import ADCHOICES_OUT, GPP_GPC, GPP_OUT, OPT_OUTS, OTHERS, TC_WITHOUT_ANY, mixes
 
 from gateway.choice import law, verdict
 from gateway.choice.recipient import Recipient
@@ -35,18 +36,30 @@ RECORDED = {  # where an opt-out that is on record may stand: on which identifie
     "travelled to one that opted in": (Standing(own=IN_FOR_ALL, travelled=OUT_OF_ALL),),
     "another identifier": (Standing(own=IN_FOR_ALL, granted=True), Standing(), Standing(own=OUT_OF_ALL)),
 }
-SAID = {  # every signal that a request may carry
+SAID = {  # every signal that says no to all three purposes
     name: from_call(signals)
     for name, signals in {
         "gpc": {"gpc": "1"},
         "us_privacy": {"us_privacy": "1YYN"},
+        "gpp": {"gpp": GPP_GPC},
+        "tcf": {"tc": TC_WITHOUT_ANY},
+        "stored": {"stored": {"gad_rdp": 1}},
         "cookie": {"cookies": "usprivacy=1yyn"},
         "cmp_cookie": {"cookies": "OptanonConsent=groups=OSSTA_BG:0"},
         "att": {"att": 0},
         "lmt": {"lmt": 1},
         "dnt": {"dnt": 1},
         "malformed": {"us_privacy": "?"},
-        "unread": {"gpp": "DBAA"},
+        "unread": {"gpp": "DBAA~"},
+    }.items()
+}
+PARTLY = {  # those that name some of them
+    name: from_call(signals)
+    for name, signals in {
+        "gpp": {"gpp": GPP_OUT},
+        "additional_consent": {"ac": "1~"},
+        "ad_choices": {"adchoices": ADCHOICES_OUT},
+        "cmp_cookie": {"cookies": "OptanonConsent=groups=C0004:0"},
     }.items()
 }
 
@@ -143,6 +156,27 @@ def test_a_person_whose_request_says_no_is_denied_to_every_third_party_and_affil
     opted_out_means_deny({name: SAID[name]})
 
 
+@pytest.mark.parametrize("name", PARTLY)
+def test_a_refusal_of_one_use_ends_the_others_at_a_third_party_unless_the_person_said_yes_to_that_very_one(name):
+    """R3, R21, R25: underneath, giving it personal data is one of the three."""
+    named = PARTLY[name].denied
+    for role, purpose in itertools.product(THIRD, SIGNAL_PURPOSES):
+        asking = Question(buyer(role), (purpose,), (DataClass.AD_ID,), frozenset({"US-CA"}), heard=PARTLY[name])
+        refused = decide(asking, OFFICE)
+        assert (set(refused.data.values()), refused.reason) == ({Answer.DENY}, Reason(name))
+        for other in CHOOSABLE:
+            said_yes = replace(asking, standings=(Standing(own=with_state(0, other, IN)),))
+            assert decide(said_yes, OFFICE).allowed == (other is purpose and purpose not in named)
+
+
+@pytest.mark.parametrize("name", PARTLY)
+def test_a_refusal_of_one_use_leaves_a_service_provider_the_others(name):
+    for purpose in SIGNAL_PURPOSES:
+        provider = buyer(Role.SERVICE_PROVIDER)
+        asking = Question(provider, (purpose,), (DataClass.AD_ID,), frozenset({"US-CA"}), heard=PARTLY[name])
+        assert decide(asking, OFFICE).allowed == (purpose not in PARTLY[name].denied)
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_without_the_rule_on_recorded_opt_outs_the_property_fails(monkeypatch, name):
     monkeypatch.setattr(verdict, "ORDER", tuple(rule for rule in verdict.ORDER if rule.__name__ != "_explicit"))
@@ -178,7 +212,7 @@ QUESTIONS = st.builds(
     data=st.lists(st.sampled_from(DataClass), min_size=1, max_size=4, unique=True).map(tuple),
     places=st.frozensets(st.sampled_from([place for place in PLACES if place]), max_size=3),
     age=st.sampled_from([None, *AGES, "infant"]),
-    heard=st.sampled_from([from_call({}), *SAID.values()]),
+    heard=st.sampled_from([from_call({}), *SAID.values(), *PARTLY.values()]),
     standings=st.lists(STANDINGS, max_size=3).map(tuple),
     grants=st.lists(GRANTS, max_size=2).map(tuple),
     limited=st.booleans(),
@@ -238,6 +272,24 @@ def test_one_more_refusal_never_opens_anything(question, office, purposes, heard
     assert not_looser(decide(replace(question, limited=True), office), before)
     if not question.heard.said:
         assert not_looser(decide(replace(question, heard=heard), office), before)
+
+
+@QUICKLY
+@given(QUESTIONS, OFFICES, mixes(OTHERS), mixes(OPT_OUTS))
+def test_one_more_opt_out_among_any_signals_of_a_call_never_opens_anything(question, office, said, added):
+    """Whoever asks, for whatever purpose."""
+    more = {**added, **said}
+    before, after = (decide(replace(question, heard=from_call(signals)), office) for signals in (said, more))
+    assert not_looser(after, before)
+
+
+@QUICKLY
+@given(QUESTIONS, OFFICES, mixes(OTHERS), st.sampled_from(OPT_OUTS["cookies"]))
+def test_one_more_refusing_cookie_in_a_call_never_opens_anything(question, office, said, cookie):
+    jar = said.get("cookies", "")
+    more = {**said, "cookies": f"{jar}; {cookie}" if isinstance(jar, str) else jar}
+    before, after = (decide(replace(question, heard=from_call(signals)), office) for signals in (said, more))
+    assert not_looser(after, before)
 
 
 @QUICKLY

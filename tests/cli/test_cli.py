@@ -62,7 +62,7 @@ def entries(folder) -> int:
 def test_an_operator_makes_an_installation_and_makes_it_again_without_harm(tmp_path, run):
     for _ in range(2):
         made = run("migrate", data=tmp_path / "new")
-        assert (made.exit_code, made.output) == (0, f"{tmp_path / 'new'}: ledger version 1\n")
+        assert (made.exit_code, made.output) == (0, f"{tmp_path / 'new'}: ledger version 2\n")
     assert stat.S_IMODE((tmp_path / "new" / "secrets.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
@@ -181,8 +181,8 @@ def test_what_the_desk_typed_wrongly_is_counted_and_the_rest_is_kept(run):
 
 
 def test_one_purpose_can_be_entered_alone(run):
-    kept = run("choose", "opt_out", "--purpose", "sharing", "--gaid", GAID)
-    assert kept.output.splitlines()[1:] == ["  sharing: opted_out"]
+    kept = run("choose", "opt_out", "--purpose", "profiling", "--gaid", GAID)
+    assert kept.output.splitlines()[1:] == ["  profiling: opted_out"]
     assert verdict(run, "--gaid", GAID)[0]["reason"] != "opted_out"
 
 

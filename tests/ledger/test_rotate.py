@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 
 import pytest
 from support import inside
-from support.people import GAID, email, named, phone
+from support.people import GAID, IDFV, email, named, phone
 
 from gateway import keys
 from gateway.app import open_house, rotate_pepper
 from gateway.check import Ask
-from gateway.ledger import history, links, records, rotate, schema
+from gateway.ledger import history, links, records, rotate, schema, states
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.terms import ChoiceKind, DataClass, Purpose, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
 PEOPLE = [("account", "a"), ("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("gaid", GAID.replace("d", "e")),
-          ("phone", phone(9)), ("account", "b")]  # fmt: skip
+          ("phone", phone(9)), ("account", "b"), ("idfv", IDFV)]  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -39,16 +39,24 @@ def says(house, subject, kind=ChoiceKind.OPT_OUT, **more):
     return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(5)
 
 
+def limits(house, subject, act=states.begin, kind=ChoiceKind.STATE_BEGAN):
+    choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, AT)
+    return house.writer.submit(lambda tx: act(tx, subject, choice, os.urandom(16))).result(5)
+
+
 @pytest.fixture
 def peopled(folder):
-    """A phone opted out, its account and e-mail with it, one device that granted a point, one number given back."""
+    """A phone opted out, its account and e-mail with it, one device that granted a point, one that is limited, one
+    number given back.
+    """
     with opened(folder) as house:
-        account, number, mail, device, other, old, _ = (who(house, *name) for name in PEOPLE)
+        account, number, mail, device, other, old, _, limited = (who(house, *name) for name in PEOPLE)
         for each in (number, mail, device, old):
             house.writer.submit(lambda tx, each=each: links.link(tx, account, [each], links.Span(0), NOW)).result(5)
         house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(5)
         says(house, number)
         says(house, other, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
+        limits(house, limited)
     return folder
 
 
@@ -85,6 +93,16 @@ def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled)
             lambda tx: links.link(tx, who(house, "account", "b"), [number], links.Span(0), NOW + 1)
         ).result(5)
         assert read([who(house, "account", "b")], [Purpose.SALE]) == {"sale": "none"}
+
+
+def test_a_devices_state_is_kept_and_still_ended_under_the_new_pepper(peopled):
+    rotate_pepper(peopled)
+    with opened(peopled) as house:
+        limited, read = who(house, "idfv", IDFV), house.consent.checks.read_back
+        assert read([limited], [Purpose.SALE]) == {"sale": "opted_out"}
+        assert limits(house, limited) is None
+        assert limits(house, limited, states.end, ChoiceKind.STATE_ENDED) is not None
+        assert read([limited], [Purpose.SALE]) == {"sale": "none"}
 
 
 def test_history_is_found_and_proved_under_the_new_pepper(peopled):

@@ -37,25 +37,55 @@ def test_migrating_again_changes_nothing(folder, file):
 def test_a_later_migration_is_applied_once_and_keeps_what_is_there(folder, monkeypatch):
     with raw(folder / schema.FILE) as db:
         ledger = db.execute("SELECT ledger FROM head").fetchone()
-    steps = [*schema.migrations(), (2, "CREATE TABLE second (x);\nINSERT INTO second VALUES (1);\n")]
+    later = schema.version_wanted() + 1
+    steps = [*schema.migrations(), (later, "CREATE TABLE second (x);\nINSERT INTO second VALUES (1);\n")]
     monkeypatch.setattr(schema, "migrations", lambda: steps)
-    assert schema.migrate(folder, 1) == 2
-    assert schema.migrate(folder, 1) == 2
+    assert schema.migrate(folder, 1) == later
+    assert schema.migrate(folder, 1) == later
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert db.execute("SELECT count(*) FROM second").fetchone() == (1,)
         assert db.execute("SELECT ledger FROM head").fetchone() == ledger
 
 
 def test_a_migration_that_fails_half_way_leaves_the_version_before_it(folder, file, monkeypatch):
-    first = schema.migrations()
-    broken = [*first, (2, "CREATE TABLE half (x);\nINSERT INTO nowhere VALUES (1);\n")]
+    known, before = schema.migrations(), schema.version_wanted()
+    broken = [*known, (before + 1, "CREATE TABLE half (x);\nINSERT INTO nowhere VALUES (1);\n")]
     monkeypatch.setattr(schema, "migrations", lambda: broken)
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         schema.migrate(folder, 1)
-    monkeypatch.setattr(schema, "migrations", lambda: first)
+    monkeypatch.setattr(schema, "migrations", lambda: known)
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        assert schema.version(db, file) == 1
+        assert schema.version(db, file) == before
         assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").fetchone() == (0,)
+
+
+@pytest.fixture
+def first(tmp_path, monkeypatch):
+    """A ledger as the first version left it, with one person who opted out of the sale."""
+    with monkeypatch.context() as earlier:
+        steps = schema.migrations()[:1]
+        earlier.setattr(schema, "migrations", lambda: steps)
+        assert app.migrate(tmp_path / "first") == 1
+    with raw(tmp_path / "first" / schema.FILE) as db:
+        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 7)", (b"k" * 16,))
+        db.execute("INSERT INTO standing (key, own, seq, linked) VALUES (?, 1, 0, 9)", (b"k" * 16,))
+    return tmp_path / "first"
+
+
+def test_a_ledger_of_the_first_version_asks_for_its_migration_and_is_left_alone(first):
+    before = (first / schema.FILE).read_bytes()
+    for open_ in (schema.open_to_read, schema.open_to_write):
+        with pytest.raises(LedgerRefused, match=f"has version 1 of .*gateway migrate --data {first}"):
+            open_(first)
+    assert (first / schema.FILE).read_bytes() == before
+
+
+def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet(first):
+    assert app.migrate(first) == schema.version_wanted() >= 2
+    with contextlib.closing(schema.open_to_read(first)) as db:
+        assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, 0)]
+        assert db.execute("SELECT purpose, state, out_at FROM own_choice").fetchall() == [("sale", 1, 7)]
+        assert db.execute("SELECT count(*) FROM device_state").fetchone() == (0,)
 
 
 def test_a_trigger_with_semicolons_is_one_statement():

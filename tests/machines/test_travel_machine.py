@@ -4,7 +4,9 @@
   an account to what it has; never on from there (decision 2, R12);
 - opting in is the identifier's own, lifts what it sent, and on an account what came through that account;
 - a link that begins passes on what each side says itself, and what the account's own identifiers said through it;
-- a link that ended passes nothing; a released number tells its next account nothing of the time before (R5).
+- a link that ended passes nothing; a released number tells its next account nothing of the time before (R5);
+- a device's state denies for the device and its other spellings, goes to no account, lifts nothing and is lifted by
+  nothing but the end that its own source says (R26).
 
 SOAK=1 runs twenty times as many lives.
 """
@@ -13,6 +15,7 @@ import hashlib
 import os
 import sqlite3
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,7 +26,7 @@ from support.people import GAID, email, named, phone
 
 from gateway.choice.standing import Standing
 from gateway.keys import Secrets
-from gateway.ledger import links, records, schema, travel
+from gateway.ledger import links, records, schema, states, travel
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.writer import Transaction
@@ -57,6 +60,8 @@ SPELLED = {
     "mail as sha1": ("mail", ("email_sha1", sha1(email(1)))),
     "tablet as sha256": ("tablet", ("ad_id_sha256", sha256(GAID))),
 }
+DEVICES = ("tablet", "tablet as sha256")
+SOURCES = ("device", "tcf")
 SUBJECTS = {
     name: PEOPLE.name([named(*said)]).subjects[0]
     for name, said in {**ACCOUNTS, **THINGS, **{name: said for name, (_, said) in SPELLED.items()}}.items()
@@ -72,6 +77,7 @@ class Model:
         self.has = set()  # (account, thing), now
         self.known = set()  # things whose raw value was named
         self.before = defaultdict(set)  # thing: what was said on it before it was given back
+        self.states = defaultdict(set)  # device: {(purpose, source)}
 
     def spellings(self, who):
         thing = SPELLED[who][0] if who in SPELLED else who
@@ -105,6 +111,8 @@ class Model:
             for purpose, speaker in self.outs(one):
                 for other in same - {one}:
                     self.heard[other].add((purpose, speaker, "itself"))
+        held = set().union(*(self.states[one] for one in same))
+        self.states.update({one: set(held) for one in same})
 
     def opt_out(self, who, purpose):
         self.learn(who)
@@ -152,8 +160,23 @@ class Model:
         self.has = {(account, it) for account, it in self.has if it != thing}
         self.before[thing] = set().union(*(self.outs(one) for one in self.spellings(thing)))
 
+    def begin(self, device, purpose, source):
+        self.learn(device)
+        for one in self.spellings(device):
+            self.states[one].add((purpose, source))
+
+    def end(self, device, source):
+        self.learn(device)
+        for one in self.spellings(device):
+            self.states[one] = {state for state in self.states[one] if state[1] != source}
+
+    def limits(self):
+        """The sources of the states on record."""
+        return sorted({source for held in self.states.values() for _, source in held})
+
     def denies(self, who, purpose):
-        return self.says.get((who, purpose)) == "out" or any(one[0] == purpose for one in self.heard[who])
+        said = self.says.get((who, purpose)) == "out"
+        return said or any(one[0] == purpose for one in (*self.heard[who], *self.states[who]))
 
 
 class NoVault:
@@ -203,10 +226,24 @@ class Ledger:
     def release(self, thing):
         links.release(self.tx, SUBJECTS[thing], self.now())
 
+    def begin(self, device, purpose, source):
+        return self.tell(states.begin, ChoiceKind.STATE_BEGAN, device, (purpose,), source)
+
+    def end(self, device, source):
+        return self.tell(states.end, ChoiceKind.STATE_ENDED, device, PURPOSES, source)
+
+    def tell(self, act, kind, device, purposes, source):
+        self.now()
+        return act(self.tx, SUBJECTS[device], Choice(kind, purposes, source, self.at), os.urandom(16))
+
     def standing(self, who):
         key = SUBJECTS[who].key
         row = self.db.execute("SELECT own, travelled FROM standing WHERE key = ?", (key,)).fetchone()
         return Standing(*row) if row else Standing()
+
+    def held(self, who):
+        row = self.db.execute("SELECT held FROM standing WHERE key = ?", (SUBJECTS[who].key,)).fetchone()
+        return bool(row and row[0])
 
     def denies(self, who, purpose):
         return self.standing(who).denies(purpose)
@@ -226,6 +263,8 @@ class Lives(RuleBasedStateMachine):
     account = st.sampled_from(sorted(ACCOUNTS))
     thing = st.sampled_from(sorted(THINGS))
     purpose = st.sampled_from(PURPOSES)
+    device = st.sampled_from(DEVICES)
+    source = st.sampled_from(SOURCES)
 
     def __init__(self):
         super().__init__()
@@ -265,6 +304,20 @@ class Lives(RuleBasedStateMachine):
         self.ledger.release(thing)
         self.model.release(thing)
 
+    @rule(device=device, purpose=purpose, source=source)
+    def limits_itself(self, device, purpose, source):
+        self.model.learn(device)
+        news = (purpose, source) not in self.model.states[device]
+        assert (self.ledger.begin(device, purpose, source) is not None) == news
+        self.model.begin(device, purpose, source)
+
+    @precondition(lambda self: self.model.limits())
+    @rule(device=device, data=st.data())
+    def limits_itself_no_more(self, device, data):
+        source = data.draw(st.sampled_from(self.model.limits()))
+        assert self.ledger.end(device, source) is not None
+        self.model.end(device, source)
+
     @invariant()
     def everybody_stands_as_the_rules_say(self):
         assert differences(self.model, self.ledger) == []
@@ -272,6 +325,11 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def no_acknowledged_opt_out_reads_as_allowed(self):
         assert [one for one in self.acknowledged if not self.ledger.denies(*one)] == []
+
+    @invariant()
+    def a_state_is_known_as_one_and_only_where_it_is(self):
+        limited = {who for who, held in self.model.states.items() if held}
+        assert {who for who in SUBJECTS if self.ledger.held(who)} == limited
 
     @invariant()
     def what_a_person_said_last_is_their_own_standing(self):
@@ -292,6 +350,7 @@ STORY = [
     ("link", "ann", "phone1"), ("link", "ann", "tablet"), ("link", "bob", "tablet"), ("out", "phone1"),
     ("link", "ann", "mail"), ("out", "tablet as sha256"), ("in", "ann"), ("release", "phone1"),
     ("link", "bob", "phone1"), ("out", "bob"), ("link", "cat", "phone2"), ("out", "cat"),
+    ("begin", "tablet", Purpose.SALE, "device"), ("end", "tablet as sha256", "device"),
 ]  # fmt: skip
 
 
@@ -312,6 +371,32 @@ def told(story):
 
 def test_the_model_and_the_ledger_agree_on_a_fixed_story():
     assert told(STORY) == []
+
+
+LIMITED = [("link", "ann", "tablet"), ("begin", "tablet as sha256", Purpose.SALE, "tcf"), ("out", "phone1"),
+           ("begin", "tablet", Purpose.SALE, "device"), ("link", "bob", "tablet"), ("end", "tablet", "device")]  # fmt: skip
+
+
+def test_the_model_and_the_ledger_agree_on_a_limited_tablet_of_two_accounts():
+    assert told(LIMITED) == []
+
+
+def ends_every_source(tx, subject, choice, request):
+    END(tx, subject, replace(choice, source="tcf"), request)
+    return END(tx, subject, choice, request)
+
+
+def travels_like_a_choice(tx, subject, choice, request):
+    return records.write(tx, subject, replace(choice, kind=ChoiceKind.OPT_OUT), request)
+
+
+END = states.end
+
+
+@pytest.mark.parametrize(("act", "broken"), [("end", ends_every_source), ("begin", travels_like_a_choice)])
+def test_a_ledger_whose_states_end_or_travel_too_easily_does_not_pass(monkeypatch, act, broken):
+    monkeypatch.setattr(states, act, broken)
+    assert told(LIMITED) != []
 
 
 def forgets_accounts(tx, key, now, *, account):

@@ -1,10 +1,10 @@
-"""What a phone's or a browser's setting says: it denies now, and it never consents."""
+"""What a phone's or a browser's setting says: whether it denies now, is kept, or is lifted; it never consents."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.signals.device import limits
+from gateway.signals.device import FLAGS, Limit, limits
 from gateway.terms import Malformed
 
 
@@ -14,33 +14,41 @@ def brief(value):
 
 
 QUICKLY = settings(max_examples=150, deadline=1000)
-FLAGS = ("att", "lmt", "dnt")
+ON, OFF = (1, "1", True, " 1 "), (0, "0", False)
 
 
-@pytest.mark.parametrize("state", [0, 1, 2, "0", "1", "2", " 2\n"], ids=brief)
-def test_an_iphone_owner_who_has_not_authorised_tracking_is_limited(state):
-    assert limits("att", state) is True
+@pytest.mark.parametrize("status", [0, 1, "0", "1", False, True, " 1\n"], ids=brief)
+def test_an_iphone_that_has_not_asked_its_owner_or_may_not_is_limited_for_now(status):
+    """R26: nobody set this, so it is no state of the device."""
+    assert limits("att", status) is Limit.NOW
 
 
-@pytest.mark.parametrize("state", [3, "3"], ids=brief)
-def test_an_authorised_iphone_says_nothing(state):
-    assert limits("att", state) is False
+@pytest.mark.parametrize("status", [2, "2", " 2\n"], ids=brief)
+def test_an_iphone_owner_who_tapped_do_not_track_has_set_it(status):
+    assert limits("att", status) is Limit.SET
 
 
-@pytest.mark.parametrize("flag", ["lmt", "dnt"], ids=brief)
-def test_a_person_who_switched_limiting_on_is_limited_and_off_says_nothing(flag):
-    for on in (1, "1", True, " 1 "):
-        assert limits(flag, on) is True
-    for off in (0, "0", False):
-        assert limits(flag, off) is False
+@pytest.mark.parametrize("status", [3, "3"], ids=brief)
+def test_an_authorised_iphone_lifts_its_own_limit_and_consents_to_nothing(status):
+    assert limits("att", status) is Limit.LIFTED
 
 
-@pytest.mark.parametrize("flag", FLAGS, ids=brief)
-def test_an_absent_flag_says_nothing(flag):
-    assert limits(flag, None) is False
+def test_limit_ad_tracking_is_set_and_lifted_by_the_same_switch():
+    assert {limits("lmt", value) for value in ON} == {Limit.SET}
+    assert {limits("lmt", value) for value in OFF} == {Limit.LIFTED}
 
 
-@pytest.mark.parametrize("flag", FLAGS, ids=brief)
+def test_do_not_track_holds_while_it_is_said_and_its_absence_lifts_nothing():
+    assert {limits("dnt", value) for value in ON} == {Limit.NOW}
+    assert {limits("dnt", value) for value in OFF} == {Limit.NOTHING}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_absent_flag_says_nothing_and_lifts_nothing(flag):
+    assert limits(flag, None) is Limit.NOTHING
+
+
+@pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize(
     "value",
     ["", "yes", "true", "01", "٢", "²", "1.0", 1.0, float("nan"), -1, 4, 10**30, [], [1], {}, b"1", "1" * 10_000],
@@ -58,13 +66,12 @@ def test_a_flag_of_two_states_has_no_third(value):
 
 @QUICKLY
 @given(
-    st.sampled_from(FLAGS),
+    st.sampled_from(sorted(FLAGS)),
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.lists(st.just("1"))),
 )
-def test_any_value_is_answered_and_silence_is_rare(flag, value):
-    """Only the few values that mean "not limited" say nothing; all else denies or is malformed."""
+def test_any_value_is_answered_and_only_the_flags_own_words_lift_or_say_nothing(flag, value):
     answer = limits(flag, value)
-    if answer is False:
+    if answer in (Limit.NOTHING, Limit.LIFTED):
         assert value is None or int(value) == (3 if flag == "att" else 0)
     else:
-        assert answer is True or answer == Malformed(flag, "value")
+        assert answer in (Limit.NOW, Limit.SET, Malformed(flag, "value"))

@@ -1,12 +1,34 @@
 """All that one request says, heard together: any opt-out wins, and what cannot be read denies a call."""
 
 import base64
+import json
+import tomllib
+from importlib import resources
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.signals import (
+    ADCHOICES_ALLOWED,
+    ADCHOICES_OUT,
+    GPP_ALLOWED,
+    GPP_GPC,
+    GPP_OUT,
+    OPT_OUTS,
+    OTHERS,
+    SECONDS,
+    TC_CONSENT,
+    TC_SOME,
+    TC_WITHOUT_ANY,
+    gpp_string,
+    mixes,
+    tc_string,
+)
 
-from gateway.signals.hear import Heard, Said, from_call, from_web
+from gateway.signals import adchoices, cmp_cookies, gpp, industry_cookies
+from gateway.signals.hear import KNOWN, MAX_PARAMETERS, Hearing, cleaned, from_call, from_script, from_web
+from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 
@@ -16,21 +38,110 @@ def brief(value):
 
 
 QUICKLY = settings(max_examples=150, deadline=1000)
-FULL = frozenset(SIGNAL_PURPOSES)
-ADS = frozenset(AD_CHOICE_PURPOSES)
-GPC = Said(Source.GPC, FULL, remember=True)
-USP = Said(Source.US_PRIVACY, FULL, remember=True)
+FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
+SALE = frozenset({Purpose.SALE})
+GPC = Said(Source.GPC, FULL)
+DO_NOT_SELL = Said(Source.US_PRIVACY, FULL)
+LIMITED = Said(Source.DEVICE, FULL, Kept.STATE)
+INDUSTRY = industry_cookies.table(
+    tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
+)
+# Cookies that make other parsers give up on the rest of the header (signals.md section 6).
+BROKEN = b'cmapi_cookie_privacy=permit 1,2,3; prefs={"ads":[1,2],"of":"x"}; [x]=]y[; \xff\xfe=\x80; =; ;; "'
 
 
-def web(*headers, **options):
-    return from_web([(name.encode(), value.encode("latin-1")) for name, value in headers], **options)
+def web(*headers, hearing=None, query=b""):
+    pairs = [(name.encode(), value if isinstance(value, bytes) else value.encode("latin-1")) for name, value in headers]
+    return from_web(pairs, hearing or Hearing(), query)
+
+
+SAYS = {
+    "gpc": ({"gpc": "1"}, GPC),
+    "do not sell": ({"us_privacy": "1YYN"}, DO_NOT_SELL),
+    "gpp sale": ({"gpp": GPP_OUT}, Said(Source.GPP, SALE)),
+    "gpp gpc": ({"gpp": GPP_GPC}, Said(Source.GPP, FULL)),
+    "do not sell inside gpp": ({"gpp": gpp.write({"uspv1": "1YYN"})}, Said(Source.GPP, FULL)),
+    "tc with one box ticked": ({"tc": TC_SOME}, Said(Source.TCF, FULL)),
+    "tc without any consent": ({"tc": TC_WITHOUT_ANY}, Said(Source.TCF, FULL, Kept.STATE)),
+    "tc without any inside gpp": (
+        {"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY})}, Said(Source.GPP, FULL, Kept.STATE)
+    ),
+    "no provider consented to": ({"ac": "2~~dv.7"}, Said(Source.ADDITIONAL_CONSENT, ADS, Kept.STATE)),
+    "adchoices": ({"adchoices": ADCHOICES_OUT}, Said(Source.AD_CHOICES, ADS)),
+    "do not sell cookie": ({"cookies": "usprivacy=1YYN"}, DO_NOT_SELL),
+    "a tool whose sale group is off": (
+        {"cookies": "OptanonConsent=groups=SPD_BG:0"}, Said(Source.CMP_COOKIE, FULL)
+    ),
+    "a tool that counts the person's act": (
+        {"cookies": "OptanonConsent=interactionCount=1&groups=C0004:0"}, Said(Source.CMP_COOKIE, ADS)
+    ),
+    "a tool of which nobody can tell": (
+        {"cookies": "OptanonConsent=groups=C0004:0"}, Said("cmp_cookie:onetrust", ADS, Kept.STATE)
+    ),
+    "a tool that says it was nobody": (
+        {"cookies": "OptanonConsent=interactionCount=0&groups=C0004:0"}, Said(Source.CMP_COOKIE, ADS, Kept.MOMENT)
+    ),
+    "an iphone that has not asked": ({"att": 0}, Said("att", FULL, Kept.MOMENT)),
+    "an iphone that may not ask": ({"att": 1}, Said("att", FULL, Kept.MOMENT)),
+    "an iphone told not to track": ({"att": 2}, LIMITED),
+    "limit ad tracking": ({"lmt": 1}, LIMITED),
+    "do not track": ({"dnt": "1"}, Said("dnt", FULL, Kept.MOMENT)),
+    "google's restricted processing": ({"stored": {"gad_rdp": "1"}}, Said("gad_rdp", FULL, Kept.MOMENT)),
+    "do not sell on the phone": ({"stored": {"IABUSPrivacy_String": "1YYN"}}, DO_NOT_SELL),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAYS)
+def test_a_refusal_is_heard_for_what_it_is_and_kept_for_as_long_as_that_holds(case):
+    """R25, R26: a tool's default is never taken for a person's act."""
+    signals, said = SAYS[case]
+    assert from_call(signals) == Heard((said,), cookies=from_call(signals).cookies)
+
+
+@pytest.mark.parametrize(
+    ("signals", "source"),
+    [
+        ({"att": 3}, Source.DEVICE),
+        ({"lmt": "0"}, Source.DEVICE),
+        ({"tc": TC_CONSENT}, Source.TCF),
+        ({"gpp": gpp.write({"tcfeuv2": TC_CONSENT})}, Source.GPP),
+        ({"ac": "2~7~dv.9"}, Source.ADDITIONAL_CONSENT),
+        ({"cookies": "OptanonConsent=interactionCount=1&groups=C0004:1"}, "cmp_cookie:onetrust"),
+        ({"cookies": "cmplz_marketing=allow"}, "cmp_cookie:complianz"),
+        ({"cookies": "euconsent-v2=" + TC_CONSENT}, Source.TCF),
+    ],
+    ids=brief,
+)
+def test_a_state_ends_when_its_own_source_says_the_opposite(signals, source):
+    assert from_call(signals).ended == {source}
+    assert from_call(signals).said == ()
+
+
+ENDS_NOTHING = {
+    "an iphone that has not asked": {"att": 0},
+    "silence": {"att": None, "gpc": "0", "dnt": "0", "us_privacy": "1---", "gpp": "DBAA"},
+    "a consent that was cut": {"tc": TC_CONSENT[:-3]},
+    "a signal that cannot be read": {"adchoices": "junk"},
+    "a tool's default off": {"cookies": "OptanonConsent=interactionCount=0&groups=C0004:0"},
+    "two cookies of one tool that differ": {"cookies": "OptanonConsent=groups=C0004:1; OptanonConsent=groups=C0004:0"},
+    "a default off beside an acceptance": {
+        "cookies": "OptanonConsent=interactionCount=1&groups=C0004:1; OptanonConsent=interactionCount=0&groups=C0004:0"
+    },
+    "two switches that differ": {"att": 3, "lmt": 1},
+    "two switches that differ the other way": {"att": 2, "lmt": 0},
+    "two strings that differ": {"tc": TC_CONSENT, "cookies": "euconsent-v2=" + TC_SOME},
+}
+
+
+@pytest.mark.parametrize("case", ENDS_NOTHING)
+def test_silence_a_default_damage_or_a_refusal_beside_it_ends_no_state(case):
+    assert from_call(ENDS_NOTHING[case]).ended == frozenset()
 
 
 def test_a_visitor_with_gpc_is_heard_and_remembered():
     heard = web(("host", "example.com"), ("sec-gpc", "1"))
     assert heard.said == (GPC,)
     assert heard.gpc
-    assert heard.denied == FULL
     assert heard.to_remember() == GPC
 
 
@@ -41,115 +152,192 @@ def test_a_visitor_whose_proxy_sends_two_headers_is_heard():
 
 def test_a_folded_signal_is_counted_and_by_setting_heard():
     assert web(("sec-gpc", "1, 1")) == Heard(malformed=(Malformed("gpc", "value"),))
-    assert web(("sec-gpc", "1, 1"), accept_folded_gpc=True).gpc
+    assert web(("sec-gpc", "1, 1"), hearing=Hearing(accept_folded_gpc=True)).gpc
 
 
 def test_a_visitor_who_says_nothing_is_heard_as_nothing():
-    heard = web(("host", "example.com"), ("cookie", "session=1"), ("sec-gpc", "0"), ("dnt", "0"))
-    assert (heard.said, heard.malformed, heard.to_remember()) == ((), (), None)
-    assert heard.cookies == (("session", "1"),)
+    heard = web(("host", "example.com"), ("cookie", "session=1"), ("sec-gpc", "0"), ("dnt", "0"), query=b"page=2")
+    assert heard == Heard(cookies=(("session", "1"),))
 
 
-def test_do_not_track_denies_now_and_is_neither_gpc_nor_remembered():
+def test_do_not_track_denies_now_and_is_neither_gpc_nor_kept():
     heard = web(("dnt", "1"))
     assert heard.denied == FULL
     assert not heard.gpc
-    assert heard.to_remember() is None
+    assert not heard.keeps
 
 
-@pytest.mark.parametrize("name", ["usprivacy", "us_privacy", "us-privacy"], ids=brief)
+@pytest.mark.parametrize("name", ["usprivacy", "us_privacy", "us-privacy"])
 @pytest.mark.parametrize("value", ["1YYN", "1yyn", '"1YYN"', "1YY%4E"], ids=brief)
 def test_a_do_not_sell_cookie_stops_sale_sharing_and_ads(name, value):
-    assert web(("cookie", f"a=1; {name}={value}; b=2")).said == (USP,)
+    assert web(("cookie", f"a=1; {name}={value}; b=2")).said == (DO_NOT_SELL,)
 
 
-@pytest.mark.parametrize("order", [["1YYN", "1YNN"], ["1YNN", "1YYN"]], ids=brief)
+@pytest.mark.parametrize("order", [["1YYN", "1YNN"], ["1YNN", "1YYN"]], ids=["no first", "no last"])
 def test_of_two_cookies_of_one_name_the_opt_out_wins(order):
     one, two = order
-    assert web(("cookie", f"usprivacy={one}; usprivacy={two}")).denied == FULL
-    assert web(("cookie", f"usprivacy={one}"), ("cookie", f"usprivacy={two}")).denied == FULL
+    for heard in (
+        web(("cookie", f"usprivacy={one}; usprivacy={two}")),
+        web(("cookie", f"usprivacy={one}"), ("cookie", f"usprivacy={two}")),
+    ):
+        assert (heard.said, heard.ended) == ((DO_NOT_SELL,), frozenset())
 
 
-def test_a_sale_group_cookie_is_remembered_and_an_ads_default_is_not():
-    sale = web(("cookie", "OptanonConsent=groups=SPD_BG%3A0"))
-    assert sale.to_remember() == Said(Source.CMP_COOKIE, FULL, remember=True)
-    ads = web(("cookie", "OptanonConsent=groups=C0004%3A0"))
-    assert ads.denied == ADS
-    assert ads.to_remember() is None
+@pytest.mark.parametrize("opt_out", [case for case in OPT_OUTS["cookies"] if "OptanonConsent=groups=C" not in case])
+def test_an_opt_out_behind_broken_cookies_is_found_by_the_page_and_in_both_forms_of_a_call(opt_out):
+    header = BROKEN + b"; " + opt_out.encode()
+    alone = web(("cookie", opt_out)).said
+    assert alone
+    assert web(("cookie", header)).said == alone
+    for passed_on in (header.decode("latin-1"), {"b64": base64.b64encode(header).decode()}):
+        heard = from_call({"cookies": passed_on})
+        assert heard.said == alone
+        assert heard.malformed == ()
 
 
-def test_an_allowing_cookie_beside_gpc_changes_nothing():
-    heard = web(("sec-gpc", "1"), ("cookie", "usprivacy=1YNN; OptanonConsent=groups=C0004%3A1"))
-    assert heard.said == (GPC,)
+def test_every_opt_out_cookie_seen_in_the_field_is_heard_behind_broken_ones(vectors):
+    rows = json.loads((vectors / "cmp_cookies.json").read_text())["rows"]
+    refusing = [row for row in rows if row["sale_or_ads_opt_out"] and row["storage"] == "cookie"]
+    assert len(refusing) >= 25
+    for row in refusing:
+        cookie = f"{row['name']}={row['value']}".encode()
+        alone, behind = (web(("cookie", header)).denied for header in (cookie, BROKEN + b"; " + cookie))
+        assert ADS <= alone <= behind, row["name"]
 
 
 def test_a_cookie_that_cannot_be_read_is_counted_and_hides_no_other():
     heard = web(("cookie", "usprivacy=junk; OptanonConsent=junk; usprivacy=1YYN"))
-    assert heard.said == (USP,)
-    assert heard.malformed == (Malformed("us_privacy", "format"), Malformed("cmp_cookie", "format"))
+    assert heard.said == (DO_NOT_SELL,)
+    assert heard.malformed == (Malformed("us_privacy", "reserved"), Malformed("cmp_cookie", "format"))
 
 
 def test_a_header_that_was_cut_off_is_counted():
+    assert web(("cookie", "usprivacy=1YYN; a=" + "x" * 20_000)).said == (DO_NOT_SELL,)
     assert web(("cookie", "a=" + "x" * 20_000)).malformed == (Malformed("cookies", "size"),)
 
 
-def test_the_strongest_source_is_written_with_the_purposes_of_all():
-    heard = Heard((Said(Source.US_PRIVACY, ADS, remember=True), Said("dnt", FULL, remember=False), GPC))
-    assert heard.to_remember() == Said(Source.US_PRIVACY, FULL, remember=True)
-    only = Heard((Said(Source.CMP_COOKIE, ADS, remember=True), Said("dnt", FULL, remember=False)))
-    assert only.to_remember().purposes == ADS  # a passing signal adds nothing to what is written
+def test_an_ad_networks_own_server_hears_the_industrys_opt_out_cookies():
+    """R25: targeted ads and sharing; what says do-not-sell stops sale, too; an operator may widen it."""
+    on_their_domain, widened = Hearing(industry=INDUSTRY), Hearing(industry=INDUSTRY, ad_choice_purposes=FULL)
+    assert web(("cookie", "optout=1"), hearing=on_their_domain).said == (Said(Source.AD_CHOICES, ADS),)
+    assert web(("cookie", "ccpa_optout=1"), hearing=on_their_domain).denied == FULL
+    assert web(("cookie", "optout=1"), hearing=widened).denied == FULL
+    assert web(("cookie", "optout=1")).said == ()
 
 
-def test_no_cookie_value_stands_in_the_text_of_what_was_heard():
-    assert "person1" not in repr(web(("cookie", "session=person1")))
+def test_an_operators_own_names_for_ads_are_heard():
+    own = Hearing(categories=cmp_cookies.merge(cmp_cookies.CATEGORIES, {"onetrust": {"X1": "sale"}}))
+    cookie = ("cookie", "OptanonConsent=groups=X1:0")
+    assert web(cookie, hearing=own).denied == FULL
+    assert web(cookie).denied == frozenset()
+
+
+@pytest.mark.parametrize("header", ["x-adchoices", "cookie2"])
+def test_the_adchoices_extension_is_heard_in_each_browser(header):
+    assert web((header, ADCHOICES_OUT)).said == (Said(Source.AD_CHOICES, ADS),)
+    assert web((header, ADCHOICES_ALLOWED), (header, ADCHOICES_OUT)).denied == ADS
+    assert web((header, '$Version="1"')) == Heard(malformed=(Malformed("adchoices", "alphabet"),))
+
+
+def test_an_opt_out_from_one_participant_counts_only_for_that_one():
+    named = ("x-adchoices", adchoices.write(SECONDS, 2, [(7, 0), (8, 1)]))
+    assert web(named, hearing=Hearing(participant=7)).denied == ADS
+    assert web(named, hearing=Hearing(participant=7, ad_choice_purposes=FULL)).denied == FULL
+    assert web(named, hearing=Hearing(participant=8)).denied == frozenset()
+    assert web(named).denied == frozenset()
+
+
+URL = {"us_privacy": "1YYN", "gpp": GPP_GPC, "gdpr_consent": TC_SOME, "adchoices_signal": ADCHOICES_OUT}
+
+
+@pytest.mark.parametrize("name", [*URL])
+def test_what_an_ad_calls_address_carries_was_said_elsewhere_and_holds_for_this_request(name):
+    """signals.md 1.11."""
+    heard = web(query=urlencode({"page": "2", name: URL[name]}).encode())
+    assert heard.denied in (ADS, FULL)
+    assert not heard.keeps
+
+
+@pytest.mark.parametrize("query", [b"gdpr_consent=" + TC_CONSENT.encode(), b"us_privacy=1YNN", b"gpp=${GPP_STRING}"])
+def test_an_allow_in_an_address_ends_nothing(query):
+    assert web(query=query) == Heard()
+
+
+def test_the_sections_that_apply_are_read_from_the_address():
+    refused = gpp.write({"tcfeuv2": TC_WITHOUT_ANY})
+    assert web(query=f"gpp={refused}&gpp_sid=2".encode()).denied == FULL
+    assert web(query=f"gpp_sid=7,8&gpp={GPP_OUT}".encode()).denied == SALE
+    assert web(query=f"gpp_sid=x&gpp={GPP_OUT}".encode()).malformed == (Malformed("gpp_sid", "type"),)
+
+
+def test_an_address_is_read_to_its_hundredth_parameter():
+    early, late = (b"&".join([b"a=1"] * count + [b"us_privacy=1YYN"]) for count in (MAX_PARAMETERS - 1, MAX_PARAMETERS))
+    assert (web(query=early).denied, web(query=late).denied) == (FULL, frozenset())
 
 
 @pytest.mark.parametrize(
-    "signals",
-    [{"gpc": "1"}, {"gpc": 1}, {"gpc": True}, {"gpc": "1", "us_privacy": "1YNN", "att": 3}],
+    ("raw", "text"),
+    [
+        (" 1YYN\n", "1YYN"), ('"1YYN"', "1YYN"), ("1YY%4E", "1YYN"), ("DBAA%7E1YYN", "DBAA~1YYN"), ("", ""), (" ", ""),
+        ("${US_PRIVACY}", ""), ("%%GPP%%", ""), ("[GPP]", ""), ("%24%7BGPP_STRING_7%7D", ""), ("1%257E", "1%7E"),
+    ],
     ids=brief,
+)  # fmt: skip
+def test_a_string_is_unwrapped_once_and_a_macro_that_nobody_replaced_is_none(raw, text):
+    assert cleaned(raw) == text
+
+
+@pytest.mark.parametrize(
+    "signals", [{"gpc": 1}, {"gpc": True}, {"gpc": "1", "us_privacy": "1YNN", "att": 3}], ids=brief
 )
 def test_a_caller_that_passes_gpc_on_is_heard(signals):
     assert from_call(signals).said == (GPC,)
 
 
-@pytest.mark.parametrize(
-    "cookies",
-    [
-        "usprivacy=1YYN",
-        "x=\xff; usprivacy=1YYN",
-        "x=€; usprivacy=1YYN",
-        {"b64": base64.b64encode(b"x=\xff; usprivacy=1YYN").decode()},
-    ],
-    ids=brief,
-)
-def test_a_caller_that_passes_the_cookie_header_on_is_heard(cookies):
-    heard = from_call({"cookies": cookies})
-    assert heard.said == (USP,)
-    assert heard.malformed == ()
+def test_a_section_that_does_not_apply_can_still_deny_and_never_by_a_default():
+    assert from_call({"gpp": GPP_OUT, "gpp_sid": [8]}).denied == SALE
+    assert from_call({"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "gpp_sid": [7]}) == Heard()
 
 
-@pytest.mark.parametrize("signals", [{"att": 0}, {"att": 1}, {"att": 2}, {"lmt": 1}, {"dnt": "1"}], ids=brief)
-def test_a_device_setting_denies_in_this_answer_only(signals):
+@pytest.mark.parametrize("gdpr", [0, "0", False], ids=brief)
+def test_where_the_gdpr_does_not_apply_a_string_without_consent_says_nothing_and_a_refusal_is_one(gdpr):
+    assert from_call({"tc": TC_WITHOUT_ANY, "gdpr": gdpr}) == Heard()
+    assert from_call({"tc": TC_SOME, "gdpr": gdpr}).said == (Said(Source.TCF, FULL),)
+
+
+def test_a_refused_precise_point_denies_in_this_answer_and_is_written_nowhere():
+    sensitive = [0] * 9
+    sensitive[2] = 1  # usca: precise geolocation, opted out (signals.md 1.6)
+    signals = {"gpp": gpp_string("usca", SensitiveDataProcessing=sensitive)}
     heard = from_call(signals)
-    assert heard.denied == FULL
+    assert heard.said == (Said(Source.GPP, frozenset({Purpose.SENSITIVE}), Kept.MOMENT),)
     assert heard.to_remember() is None
-    assert not heard.gpc
+    assert from_call(signals | {"gpp_sid": [7]}).said == ()
+
+
+def test_an_operator_may_take_a_phones_limit_for_the_persons_opt_out():
+    travels = Hearing(device_limit_travels=True)
+    assert from_call({"lmt": 1}, travels).to_remember() == Said(Source.DEVICE, FULL)
+    assert from_call({"att": 0}, travels).to_remember() is None
+
+
+def test_an_app_passes_on_what_it_found_on_the_phone():
+    stored = {"IABGPP_HDR_GppString": GPP_OUT, "IABGPP_GppSID": "7_8", "IABTCF_TCString": TC_WITHOUT_ANY,
+              "IABTCF_gdprApplies": 0, "IABTCF_AddtlConsent": "1~7", "IABTCF_CmpSdkID": 31}  # fmt: skip
+    assert from_call({"stored": stored}).said == (Said(Source.GPP, SALE),)
+    applying = {"IABGPP_HDR_GppString": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_7"}
+    assert from_call({"stored": applying}).denied == FULL
+    assert from_call({"stored": {"IABGPP_HDR_GppString": GPP_ALLOWED}, "gpp": GPP_OUT}).denied == SALE
+    assert from_call({"stored": {"IABGPP_HDR_GppString": 7}}).malformed == (Malformed("gpp", "type"),)
 
 
 @pytest.mark.parametrize(
     "signals",
-    [
-        {},
-        {"gpc": None, "us_privacy": None, "cookies": None, "att": None},
-        {"gpc": "0", "us_privacy": "1YNN", "att": 3, "lmt": 0, "dnt": 0},
-        {"us_privacy": "1---"},
-        {"gpp_sid": [7], "gdpr": 1},
-        {"cookies": ""},
-    ],
+    [{}, dict.fromkeys(sorted(KNOWN)), {"gpc": "0", "us_privacy": "1---", "dnt": 0}, {"gpp_sid": [7], "gdpr": 1},
+     {"gpp": "${GPP_STRING}", "tc": " ", "adchoices": ""}, {"cookies": ""}, {"stored": {}}],
     ids=brief,
-)
-def test_a_call_that_says_no_opt_out_denies_nothing(signals):
+)  # fmt: skip
+def test_a_call_that_says_no_opt_out_denies_and_ends_nothing(signals):
     assert from_call(signals) == Heard()
 
 
@@ -158,82 +346,129 @@ def test_a_call_that_says_no_opt_out_denies_nothing(signals):
     [
         ({"gpc": "yes"}, Malformed("gpc", "value")),
         ({"gpc": {"value": "1"}}, Malformed("gpc", "type")),
-        ({"us_privacy": "1XXX"}, Malformed("us_privacy", "format")),
-        ({"us_privacy": 1}, Malformed("us_privacy", "type")),
+        ({"us_privacy": "1XXX"}, Malformed("us_privacy", "reserved")),
         ({"us_privacy": ["1YNN"]}, Malformed("us_privacy", "type")),
         ({"cookies": 7}, Malformed("cookies", "type")),
-        ({"cookies": ["usprivacy=1YNN"]}, Malformed("cookies", "type")),
         ({"cookies": {"b64": "***"}}, Malformed("cookies", "type")),
         ({"cookies": {"b64": "é"}}, Malformed("cookies", "type")),
         ({"cookies": {"b64": None}}, Malformed("cookies", "type")),
-        ({"cookies": {}}, Malformed("cookies", "type")),
-        ({"cookies": "usprivacy=junk"}, Malformed("us_privacy", "format")),
+        ({"cookies": "usprivacy=junk"}, Malformed("us_privacy", "reserved")),
         ({"cookies": "a=" + "x" * 20_000}, Malformed("cookies", "size")),
         ({"att": 9}, Malformed("att", "value")),
         ({"lmt": "on"}, Malformed("lmt", "value")),
         ({"dnt": []}, Malformed("dnt", "value")),
-        ({"gpp": 5}, Malformed("gpp", "unread")),
-        ({"tc": {}}, Malformed("tc", "unread")),
+        ({"gpp": 5}, Malformed("gpp", "type")),
+        ({"gpp": "DBAA~x"}, Malformed("gpp", "section_count")),
+        ({"tc": {}}, Malformed("tc", "type")),
+        ({"ac": "3~1"}, Malformed("ac", "version")),
+        ({"adchoices": "AA"}, Malformed("adchoices", "truncated")),
+        ({"gpp_sid": "seven"}, Malformed("gpp_sid", "type")),
+        ({"gpp_sid": [None]}, Malformed("gpp_sid", "type")),
+        ({"stored": "x"}, Malformed("stored", "type")),
     ],
     ids=brief,
 )
-def test_a_signal_that_cannot_be_read_denies_and_is_not_remembered(signals, malformed):
+def test_a_signal_that_cannot_be_read_denies_a_call_and_is_not_kept(signals, malformed):
     heard = from_call(signals)
     assert heard.malformed == (malformed,)
-    assert heard.denied == FULL
-    assert heard.to_remember() is None
+    assert heard.said == (Said("malformed", FULL, Kept.MOMENT),)
+    assert not heard.keeps
 
 
 def test_a_malformed_signal_beside_gpc_does_not_hide_it():
     heard = from_call({"us_privacy": "junk", "gpc": "1"})
-    assert heard.said[0] == GPC
-    assert heard.to_remember() == GPC
+    assert heard.said[0] == heard.to_remember() == GPC
 
 
-def test_no_signal_ever_limits_sensitive_data():
-    """L64: GPC alone does not say `limit`."""
-    heard = from_call(
-        {"gpc": "1", "us_privacy": "1YYN", "cookies": "OptanonConsent=groups=SPD_BG:0", "att": 2, "gpp": "?"}
+def test_an_opt_out_in_a_damaged_string_is_the_persons_all_the_same():
+    assert from_call({"us_privacy": "1yyn"}).to_remember() == DO_NOT_SELL
+    assert from_call({"gpp": GPP_OUT + "AAA"}).to_remember() == Said(Source.GPP, SALE)
+
+
+def test_what_a_pages_script_sees_tightens_and_its_slips_deny_nothing():
+    assert from_script({"gpc": True, "gpp": GPP_OUT}).to_remember() == Said(Source.GPC, FULL)
+    assert from_script({"gpc": "yes", "us_privacy": 7}) == Heard(
+        malformed=(Malformed("gpc", "value"), Malformed("us_privacy", "type"))
     )
-    assert heard.denied == FULL
-    assert Purpose.SENSITIVE not in heard.denied
+
+
+def test_gpc_never_limits_sensitive_data():
+    """L64: GPC alone does not say `limit`; nor does any signal but a precise point that GPP refuses."""
+    signals = {"gpc": "1", "us_privacy": "1YYN", "cookies": "OptanonConsent=groups=SPD_BG:0", "att": 2, "gpp": "?"}
+    assert from_call(signals).denied == FULL
 
 
 HEADERS = st.lists(
-    st.tuples(st.sampled_from([b"cookie", b"sec-gpc", b"dnt", b"x-other"]), st.binary(max_size=100)), max_size=6
+    st.tuples(
+        st.sampled_from([b"cookie", b"sec-gpc", b"dnt", b"x-adchoices", b"cookie2", b"x-other"]),
+        st.binary(max_size=100) | st.sampled_from([BROKEN, *(value.encode() for value in OPT_OUTS["cookies"])]),
+    ),
+    max_size=6,
 )
 
 
 @QUICKLY
-@given(HEADERS, st.booleans())
-def test_any_headers_are_heard_and_never_hide_gpc(headers, folded):
-    heard = from_web(headers, accept_folded_gpc=folded)
-    assert heard.denied <= FULL
-    assert from_web([*headers, (b"sec-gpc", b"1")], accept_folded_gpc=folded).to_remember().source is Source.GPC
+@given(HEADERS, st.booleans(), st.binary(max_size=60) | st.builds(lambda text: b"gpp=" + text, st.binary(max_size=30)))
+def test_any_headers_and_address_are_heard_and_never_hide_gpc(headers, folded, query):
+    hearing = Hearing(accept_folded_gpc=folded, industry=INDUSTRY)
+    assert from_web(headers, hearing, query).denied <= FULL
+    assert from_web([*headers, (b"sec-gpc", b"1")], hearing, query).gpc
+
+
+@QUICKLY
+@given(HEADERS, st.sampled_from(OPT_OUTS["cookies"]))
+def test_one_more_refusing_cookie_takes_no_denial_away_and_is_itself_heard(headers, cookie):
+    before, alone = from_web(headers), web(("cookie", cookie))
+    after = from_web([*headers, (b"cookie", cookie.encode())])
+    assert after.denied >= before.denied | alone.denied
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-MEMBERS = st.sampled_from(["gpc", "us_privacy", "cookies", "att", "lmt", "dnt", "gpp", "tc", "ac", "gdpr", "zzz"])
-MALFORMED_DENIES = "malformed"
+STORED = st.dictionaries(
+    st.sampled_from(["IABGPP_HDR_GppString", "IABGPP_GppSID", "IABTCF_TCString", "gad_rdp"]), JSON, max_size=3
+)
+MEMBERS = sorted({*OPT_OUTS, *OTHERS})
 
 
 @QUICKLY
-@given(st.dictionaries(MEMBERS, JSON, max_size=5))
+@given(st.dictionaries(st.sampled_from(MEMBERS), JSON | STORED, max_size=5))
 def test_any_signals_are_heard_and_whatever_is_malformed_denies_everything(signals):
     heard = from_call(signals)
-    assert heard.denied in (frozenset(), ADS, FULL)
+    assert heard.denied <= FULL
     if heard.malformed:
         assert heard.denied == FULL
-        assert any(said.source == MALFORMED_DENIES for said in heard.said)
+        assert any(said.source == "malformed" for said in heard.said)
     assert from_call({**signals, "gpc": "1"}).gpc
+    assert from_script(signals).denied <= heard.denied
 
 
 @QUICKLY
-@given(st.dictionaries(MEMBERS, JSON, max_size=3), st.dictionaries(MEMBERS, JSON, max_size=3))
-def test_one_more_signal_never_opens_anything(first, more):
-    added = {**more, **first}
-    assert from_call(first).denied <= from_call(added).denied
+@given(mixes(OTHERS), mixes(OPT_OUTS))
+def test_one_more_opt_out_never_opens_anything_and_is_itself_heard(said, added):
+    """R3. A tool's default where its law does not apply is no opt-out."""
+    added = {name: value for name, value in added.items() if name not in said}
+    before, after = from_call(said), from_call({**said, **added})
+    assert after.denied >= before.denied
+    for name, value in added.items():
+        alone = from_call({name: value})
+        assert after.denied >= (alone.denied if alone.remembered else frozenset())
+    assert not after.ended - before.ended
+    assert after.remembered >= before.remembered
+
+
+@QUICKLY
+@given(mixes(OPT_OUTS), mixes(OTHERS))
+def test_nothing_that_is_said_beside_an_opt_out_hides_it(refused, beside):
+    beside = {name: value for name, value in beside.items() if name not in refused}
+    if from_call(refused).remembered:
+        assert from_call({**beside, **refused}).remembered >= from_call(refused).remembered
+
+
+@pytest.mark.parametrize("changes", [{"PolicyVersion": 3}, {"VendorConsents": []}, {"Version": 2}], ids=brief)
+def test_a_tc_string_that_is_not_a_whole_consent_of_today_denies_or_is_one(changes):
+    denied = from_call({"tc": tc_string(**changes)}).denied
+    assert denied == (frozenset() if changes == {"Version": 2} else FULL)

@@ -1,14 +1,14 @@
-"""The US Privacy string: what a browser's or an ad server's four characters say of sale."""
+"""The US Privacy string: what a browser's or an ad server's four characters say."""
 
-import json
+import itertools
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.signals import usprivacy
-from gateway.signals.usprivacy import Sale
-from gateway.terms import Malformed
+from gateway.signals.reading import UNKNOWN, stated
+from gateway.signals.usprivacy import read, write
+from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
 
 
 def brief(value):
@@ -17,67 +17,107 @@ def brief(value):
 
 
 QUICKLY = settings(max_examples=150, deadline=1000)
-MALFORMED = Malformed("us_privacy", "format")
-BY_LETTER = {"Y": Sale.OPTED_OUT, "N": Sale.ALLOWED, "-": Sale.UNKNOWN}
+OPTED_OUT, SALE_ALLOWED = stated(opted_out=SIGNAL_PURPOSES), stated(allowed=[Purpose.SALE])
+BY_LETTER = {"Y": OPTED_OUT, "N": SALE_ALLOWED, "-": UNKNOWN}
+VALID = ["1" + "".join(letters) for letters in itertools.product("YN-", repeat=3)]
 
 
-def test_every_string_of_the_reference_encoder_is_read_as_it_was_meant(vectors):
-    lines = (vectors / "gpp" / "generated_uspv1.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    assert len(rows) == 27
-    for row in rows:
-        meant = BY_LETTER[row["fields"]["OptOutSale"]]
-        assert usprivacy.read(row["section_string"]) is meant, row
-        assert usprivacy.read(row["section_string"].lower()) is meant, row
+@pytest.mark.parametrize("text", VALID)
+def test_the_third_character_says_whether_a_person_opted_out(text):
+    """An opt-out is of all three purposes (R25); the string knows no sharing, so an allow is of sale alone."""
+    reading = read(text)
+    assert (reading.error, reading.choices) == ("", BY_LETTER[text[2]])
+    assert reading.sections == {
+        "uspv1": {"Version": 1, "Notice": text[1], "OptOutSale": text[2], "LspaCovered": text[3]}
+    }
 
 
-@pytest.mark.parametrize("text", ["1YYN", "1yyn", "1YyN", " 1YYN ", "1YYN\r\n", "1-Y-", "1NYY", "1nYy"], ids=brief)
-def test_a_person_who_opted_out_is_heard_in_any_case_and_with_blanks(text):
-    assert usprivacy.read(text) is Sale.OPTED_OUT
-
-
-@pytest.mark.parametrize("text", ["1---", "1Y--", "1N-N"], ids=brief)
-def test_a_string_that_says_nothing_of_sale_is_not_an_allow(text):
-    assert usprivacy.read(text) is Sale.UNKNOWN
+@pytest.mark.parametrize("text", VALID)
+def test_in_small_letters_it_is_not_valid_and_an_opt_out_counts(text):
+    reading = read(text.lower())
+    if text.lower() == text:  # nothing but dashes
+        assert reading.ok
+    else:
+        assert (reading.error, reading.opted_out) == ("case", read(text).opted_out)
+        assert reading.sections == read(text).sections
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "error"),
     [
-        "",
-        " ",
-        "1",
-        "1YY",
-        "1YYNN",
-        "2YYN",
-        "0YYN",
-        "YYYN",
-        "1XYN",
-        "1YXN",
-        "1YYX",
-        "1 YN",
-        "1Y\x00N",
-        "１YYN",
-        "1YYN; Path=/",
-        '"1YYN"',
-        "1ŸYN",
-        "1ßY",  # its upper case is two letters
-        "1Y–N",  # a dash that is not a hyphen
-        "Y" * 1_000_000,
-        " " * 1_000_000,
+        ("2YYN", "version"),
+        ("0NYY", "version"),
+        ("9-Y-", "version"),
+        ("ZYYN", "version"),
+        ("-YYN", "version"),
+        ("\u0661YYN", "version"),  # a digit one, but not of ASCII
+        ("2yyn", "version"),
+        ("1yyn", "case"),
+        ("1YyN", "case"),
+        ("1XYN", "reserved"),
+        ("1YY1", "reserved"),
+        ("1 Y ", "reserved"),
+        ("1\x00Y\x00", "reserved"),
     ],
     ids=brief,
 )
-def test_a_string_that_cannot_be_read_is_no_consent(text):
-    assert usprivacy.read(text) == MALFORMED
+def test_an_opt_out_in_a_string_that_is_not_valid_is_heard(text, error):
+    reading = read(text)
+    assert (reading.error, reading.choices) == (error, OPTED_OUT)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "empty"),
+        (" ", "length"),
+        ("1", "length"),
+        ("1YY", "length"),
+        ("1YYNN", "length"),
+        (" 1YYN", "length"),
+        ("1YYN\n", "length"),
+        ('"1YYN"', "length"),
+        ("1YYN; Path=/", "length"),
+        ("1ßY", "length"),
+        ("Y" * 1_000_000, "length"),
+        ("1Y N", "reserved"),
+        ("1YXN", "reserved"),
+        ("1YŸN", "reserved"),
+        ("1YßN", "reserved"),  # its upper case is two letters, of which none is a Y
+        ("1Y–N", "reserved"),  # a dash that is not a hyphen
+        ("2YNN", "version"),
+        ("1ynn", "case"),
+    ],
+    ids=brief,
+)
+def test_a_string_that_is_not_valid_never_allows(text, error):
+    reading = read(text)
+    assert (reading.error, reading.choices) == (error, UNKNOWN)
 
 
 @QUICKLY
-@given(st.one_of(st.text(), st.text("1YNyn- ", max_size=6)))
-def test_any_text_is_answered_and_only_a_plain_n_allows(text):
-    result = usprivacy.read(text)
-    assert result == MALFORMED or isinstance(result, Sale)
-    if result is Sale.ALLOWED:
-        assert text.strip()[2] in "nN"
-    if result is Sale.OPTED_OUT:
-        assert text.strip()[2] in "yY"
+@given(st.text(max_size=6) | st.text("1YNyn- ", min_size=4, max_size=4))
+def test_any_text_is_answered_and_only_the_27_valid_ones_may_allow(text):
+    reading = read(text)
+    assert reading.ok is (text in VALID)
+    assert reading.ok or Stated.ALLOWED not in reading.choices.values()
+    assert reading.opted_out == (set(SIGNAL_PURPOSES) if len(text) == 4 and text[2] in "yY" else set())
+
+
+@pytest.mark.parametrize("text", VALID)
+def test_whatever_can_be_said_is_written_and_nothing_else(text):
+    assert write(*text[1:]) == text
+
+
+@pytest.mark.parametrize(
+    "letters", [("y", "N", "N"), ("X", "Y", "N"), ("Y", "", "N"), ("Y", "YY", "N"), ("1", "Y", "N")]
+)
+def test_another_character_is_not_written(letters):
+    with pytest.raises(ValueError, match="is Y, N or -"):
+        write(*letters)
+
+
+@pytest.mark.parametrize("letters", [("Y", "YY", ""), ("NN", "N", ""), ("", "", "NNY")])
+def test_three_characters_in_the_wrong_places_are_not_written(letters):
+    with pytest.raises(ValueError, match="is Y, N or -"):
+        write(*letters)

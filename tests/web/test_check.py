@@ -7,12 +7,19 @@ from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway import credentials
+from gateway.choice.downstream import Outcome, strings
+from gateway.signals import adchoices, gpp
+from gateway.signals.gpp import layouts as gpp_layouts
+from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/check"
 ME = named("gaid", GAID)
 ASK = {"identifiers": [ME], "recipient": "teemo", "place": "US-CA"}
 DENY = {"precise_geo": "deny", "ad_id": "deny"}
+HERE = frozenset({"US-CA"})
+CALIFORNIA, CALIFORNIA_YES = (strings(Outcome(out, HERE)).gpp for out in (frozenset(SIGNAL_PURPOSES), frozenset()))
+REFUSES = "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA"  # a TC string without any consent
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +109,25 @@ async def test_an_opt_out_denies_everywhere_law_or_none(keyed, place):
     assert (found["allowed"], found["partly"], found["data"]) == (False, False, DENY)
 
 
-async def test_an_opt_out_of_one_purpose_leaves_the_others(keyed):
+@pytest.mark.parametrize("purpose", ["sale", "sharing", "targeted_ads"])
+async def test_a_no_to_selling_sharing_or_ads_is_a_no_to_every_third_party(keyed, purpose):
+    await opt_out(keyed, ME, purposes=[purpose])
+    asked = [("teemo", "sale"), ("advertisers", "sharing"), ("advertisers", "targeted_ads"), ("matching", None)]
+    for recipient, each in asked:
+        found = await ask(keyed, recipient=recipient, purpose=each)
+        assert (found["allowed"], found["partly"], found["reason"]) == (False, False, "opted_out"), (recipient, each)
+
+
+async def test_a_no_to_one_and_a_later_yes_to_another_are_both_heard(keyed):
     await opt_out(keyed, ME, purposes=["sharing"])
+    await grant(keyed, ME, recipient="")
+    assert (await ask(keyed, data=["ad_id"]))["reason"] == "opted_in"
+    assert (await ask(keyed, recipient="advertisers"))["reason"] == "opted_out"
+
+
+async def test_a_no_to_mail_leaves_ads_alone(keyed):
+    await opt_out(keyed, ME, purposes=["marketing_mail"])
     assert (await ask(keyed))["data"]["ad_id"] == "allow"
-    assert (await ask(keyed, recipient="advertisers", purpose="targeted_ads"))["reason"] == "no_choice"
-    strict = await ask(keyed, recipient="advertisers")  # the strictest of its purposes
-    assert (strict["allowed"], strict["reason"]) == (False, "opted_out")
 
 
 async def test_a_service_goes_on_after_an_opt_out(keyed):
@@ -230,9 +250,9 @@ async def test_one_class_that_nobody_knows_does_not_hide_the_others(keyed):
 
 async def test_several_recipients_are_answered_by_name(keyed):
     await opt_out(keyed, ME, purposes=["sale"])
-    found = await ask(keyed, recipient=None, recipients=["teemo", "advertisers", "nobody"])
+    found = await ask(keyed, recipient=None, recipients=["teemo", "legal", "nobody"])
     assert {name: verdict["reason"] for name, verdict in found["verdicts"].items()} == {
-        "teemo": "opted_out", "advertisers": "no_choice", "nobody": "unknown_recipient",
+        "teemo": "opted_out", "legal": "contracted_purpose", "nobody": "unknown_recipient",
     }  # fmt: skip
     assert set(found) == {"verdicts", "position", "valid_until", "valid_for_ms"}
 
@@ -266,17 +286,45 @@ async def test_without_a_contract_nothing_goes(tmp_path):
         ({"dnt": "1"}, "device"),
         ({"gpc": ["1"]}, "malformed_signal"),
         ({"gpc": "yes"}, "malformed_signal"),
-        ({"us_privacy": "2YYN"}, "malformed_signal"),
         ({"us_privacy": 1}, "malformed_signal"),
-        ({"us_privacy": ""}, "malformed_signal"),
         ({"lmt": "maybe"}, "malformed_signal"),
         ({"att": 7}, "malformed_signal"),
         ({"dnt": {}}, "malformed_signal"),
         ({"cookies": 5}, "malformed_signal"),
         ({"cookies": {"b64": "***"}}, "malformed_signal"),
         ({"cookies": "x=" + "y" * 17_000}, "malformed_signal"),
-        ({"gpp": "DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA", "gpp_sid": [2]}, "malformed_signal"),
+        ({"us_privacy": "2YNN"}, "malformed_signal"),
+        ({"us_privacy": "1YYN "}, "us_privacy"),
+        ({"us_privacy": "%31YYN"}, "us_privacy"),
+        ({"us_privacy": "2YYN"}, "us_privacy"),  # not valid, and the opt-out in it counts
+        ({"gpp": CALIFORNIA}, "gpp"),
+        ({"gpp": CALIFORNIA, "gpp_sid": [8]}, "gpp"),
+        ({"gpp": CALIFORNIA, "gpp_sid": "8"}, "gpp"),
+        ({"gpp": CALIFORNIA, "gpp_sid": -1}, "gpp"),  # a state's section shows what the person wants, wherever they are
+        ({"gpp": CALIFORNIA.replace("~", "%7E")}, "gpp"),
+        ({"gpp": "DBABTA~1YYN"}, "gpp"),
+        ({"gpp": 7}, "malformed_signal"),
+        ({"gpp": "rubbish"}, "malformed_signal"),
+        ({"gpp_sid": ["x"]}, "malformed_signal"),
+        ({"tc": REFUSES}, "tcf"),
+        ({"tc": REFUSES, "gdpr": 1}, "tcf"),
+        ({"gpp": f"DBABMA~{REFUSES}"}, "gpp"),
         ({"tc": "C"}, "malformed_signal"),
+        ({"ac": "1~"}, "additional_consent"),
+        ({"ac": "2~~dv.1.5"}, "additional_consent"),
+        ({"ac": "3~1"}, "malformed_signal"),
+        ({"adchoices": adchoices.write(1_764_000_000, preference=0)}, "ad_choices"),
+        ({"adchoices": "*"}, "malformed_signal"),
+        ({"cookies": "optout=1"}, "ad_choices"),
+        ({"cookies": f"euconsent-v2={REFUSES}"}, "tcf"),
+        ({"cookies": f"gpp={CALIFORNIA}; gpp_sid=8"}, "gpp"),
+        ({"stored": {"IABUSPrivacy_String": "1YYN"}}, "us_privacy"),
+        ({"stored": {"IABGPP_HDR_GppString": CALIFORNIA, "IABGPP_GppSID": "7_8"}}, "gpp"),
+        ({"stored": {"IABTCF_TCString": REFUSES, "IABTCF_gdprApplies": 1}}, "tcf"),
+        ({"stored": {"gad_rdp": 1}}, "device"),
+        ({"stored": {"IABUSPrivacy_String": 7}}, "malformed_signal"),
+        ({"stored": "IABUSPrivacy_String"}, "malformed_signal"),
+        ({"gpc": "1", "us_privacy": "1YYN", "lmt": 1}, "gpc"),
     ],
 )
 async def test_a_signal_in_the_ad_call_denies_and_so_does_one_that_cannot_be_read(quiet, signals, reason):
@@ -288,7 +336,12 @@ async def test_a_signal_in_the_ad_call_denies_and_so_does_one_that_cannot_be_rea
 
 
 @pytest.mark.parametrize("signals", [None, {}, {"gpc": "0"}, {"gpc": ""}, {"gpc": False}, {"gpc": None}, {"us_privacy": "1YNN"},
-                                     {"us_privacy": "1---"}, {"lmt": 0}, {"att": 3}, {"dnt": "0"}, {"cookies": "a=b"},
+                                     {"us_privacy": "1---"}, {"us_privacy": ""},
+                                     {"us_privacy": "${US_PRIVACY}"}, {"gpp": ""}, {"gpp": "${GPP_STRING_123}"},
+                                     {"gpp": "DBAA", "gpp_sid": [-1]}, {"gpp": CALIFORNIA_YES}, {"ac": "1~7"},
+                                     {"tc": REFUSES, "gdpr": 0}, {"stored": {}}, {"stored": {"gad_rdp": 0}},
+                                     {"adchoices": adchoices.write(0, preference=1)}, {"cookies": "optout=0"},
+                                     {"lmt": 0}, {"att": 3}, {"dnt": "0"}, {"cookies": "a=b"},
                                      {"gdpr": 0, "gpp_sid": [8]}])  # fmt: skip
 async def test_a_call_that_says_nothing_is_not_taken_for_a_no(quiet, signals):
     assert (await ask(quiet, signals=signals))["data"]["ad_id"] == "allow"
@@ -296,7 +349,82 @@ async def test_a_call_that_says_nothing_is_not_taken_for_a_no(quiet, signals):
 
 async def test_a_signal_never_lifts_a_choice(keyed):
     await opt_out(keyed, ME)
-    assert (await ask(keyed, signals={"att": 3, "lmt": 0, "us_privacy": "1YNN", "gpc": "0"}))["data"] == DENY
+    yes = {"att": 3, "lmt": 0, "us_privacy": "1YNN", "gpc": "0", "gpp": CALIFORNIA_YES}
+    assert (await ask(keyed, signals=yes))["data"] == DENY
+
+
+async def test_an_allow_in_one_signal_takes_nothing_from_a_no_in_another(quiet):
+    yes = {"us_privacy": "1YNN", "gpp": CALIFORNIA_YES, "adchoices": adchoices.write(0, preference=1)}
+    assert (await ask(quiet, signals=yes | {"ac": "1~"}))["data"] == DENY
+    assert (await ask(quiet, signals=yes))["data"]["ad_id"] == "allow"  # control
+
+
+# --- what the recipient is told ------------------------------------------------------------------------------------
+
+
+async def test_a_recipient_is_told_the_persons_no_in_every_form_that_it_may_read(quiet):
+    told = (await ask(quiet, signals={"gpc": "1"}))["downstream"]
+    said = gpp.read(told["gpp"])
+    assert said.ok
+    fields = said.sections["usca"]
+    assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
+    assert fields["MspaCoveredTransaction"] == 2
+    assert told | {"gpp": ""} == {
+        "gpp": "", "gpp_sid": [8], "us_privacy": "1YYN", "gpc": "1", "npa": 1, "rdp": 1,
+        "ldu": {"options": ["LDU"], "country": 1, "state": 1000},
+    }  # fmt: skip
+
+
+async def test_a_recipient_is_told_that_nobody_said_no(quiet):
+    told = (await ask(quiet))["downstream"]
+    fields = gpp.read(told["gpp"]).sections["usca"]
+    assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (2, 2, False)
+    assert (told["us_privacy"], told["gpc"], told["npa"], told["rdp"]) == ("1YNN", None, 0, 0)
+    assert told["ldu"]["options"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "section"),
+    [("US-CO", 10), ("US-TX", 16), ("US-WY", 7), ("US-MD", 7), (["US-CA", "US-CO"], 7), (None, 7), ("DE", -1)],
+)
+async def test_the_string_is_of_the_section_of_the_persons_place(quiet, place, section):
+    told = (await ask(quiet, place=place, signals={"gpc": "1"}))["downstream"]
+    assert told["gpp_sid"] == [section]
+    assert told["us_privacy"] == ("1---" if section == -1 else "1YYN")
+    assert gpp.read(told["gpp"]).ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"signals": {"gpc": "1"}}, {"signals": {"us_privacy": 7}}, {"recipient": "nobody"}, {"age": 12}, {"place": None},
+     {"purpose": "sharing"}, {"identifiers": [named("gaid", ZERO)]}, {"identifiers": [named("gaid", "rubbish")]},
+     {"data": ["content"]}],
+    ids=repr,
+)  # fmt: skip
+async def test_a_recipient_is_never_told_less_than_the_verdict(quiet, change):
+    found = await ask(quiet, **change)
+    assert set(found["data"].values()) <= {"deny"}
+    told = found["downstream"]
+    assert (told["us_privacy"], told["npa"], told["rdp"]) == ("1YYN", 1, 1)
+    passed_on = await ask(quiet, signals={"gpp": told["gpp"], "gpp_sid": told["gpp_sid"]})
+    assert (passed_on["data"], passed_on["reason"]) == (DENY, "gpp")
+
+
+async def test_every_recipient_of_one_check_is_told_its_own(keyed):
+    await opt_out(keyed, ME, purposes=["sale"])
+    verdicts = (await ask(keyed, recipient=None, recipients=["teemo", "nobody", "payments"]))["verdicts"]
+    assert {name: verdict["downstream"]["us_privacy"] for name, verdict in verdicts.items()} == {
+        "teemo": "1YYN", "nobody": "1YYN", "payments": "1YYN",
+    }  # fmt: skip
+
+
+async def test_a_precise_point_that_may_go_is_told_as_consented_and_no_other(keyed):
+    item = gpp_layouts.BY_NAME["usca"].precise
+    for granted, value in ((False, 1), (True, 2)):
+        if granted:
+            await grant(keyed, ME)
+        told = (await ask(keyed))["downstream"]["gpp"]
+        assert gpp.read(told).sections["usca"]["SensitiveDataProcessing"][item] == value
 
 
 # --- identifiers ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway import credentials
+from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES
 from gateway.web import notices
 
@@ -167,9 +168,9 @@ async def test_an_opt_out_of_nobody_is_refused_so_that_the_app_keeps_it_in_its_q
 
 
 async def test_a_member_that_nobody_knows_is_named_and_costs_nothing(keyed):
-    answer = await keyed.post(PATH, json=opt_out(purposse=["sale"], reason="angry", signals={"lmt": 1}))
+    answer = await keyed.post(PATH, json=opt_out(purposse=["sale"], reason="angry", signals={"lmt": 1, "ifa": 7}))
     assert answer.status_code == 201
-    assert ignored(answer) == {"/purposse": "unknown", "/reason": "unknown", "/signals": "not read here"}
+    assert ignored(answer) == {"/purposse": "unknown", "/reason": "unknown", "/signals/ifa": "unknown"}
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,10 @@ async def test_a_member_that_nobody_knows_is_named_and_costs_nothing(keyed):
         ("notice", {"sha256": "é" * 64}, "/notice"),
         ("made_at", "yesterday", "/made_at"),
         ("made_at", 5, "/made_at"),
+        ("signals", "1YYN", "/signals"),
+        ("signals", {"us_privacy": 7}, "/signals/us_privacy"),
+        ("signals", {"gpp": "rubbish"}, "/signals/gpp"),
+        ("signals", {"stored": []}, "/signals/stored"),
     ],
 )
 async def test_what_an_app_says_wrongly_beside_an_opt_out_is_listed_and_costs_nothing(quiet, member, value, pointer):
@@ -242,6 +247,126 @@ async def test_what_the_desk_lists_with_an_account_is_tied_to_it(keyed):
     assert await reason(keyed, named("gaid", gaid(1))) != "opted_out"
     await keyed.post(PATH, json=opt_out(named("account", "a1"), purposes=["sale"]))
     assert await reason(keyed, named("gaid", gaid(1))) == "opted_out"
+
+
+# --- signals beside a choice, and what the app keeps ---------------------------------------------------------------
+
+
+async def test_a_signal_beside_a_choice_is_written_too_once_for_each_identifier(keyed, tmp_path):
+    people, mail = (named("gaid", GAID), named("phone", phone(1))), {"purposes": ["marketing_mail"]}
+    answer = await keyed.post(PATH, json=opt_out(*people, **mail, signals={"gpc": "1"}, place="US-CO"))
+    assert (answer.status_code, answer.json()["standing"]) == (201, {"marketing_mail": "opted_out"})
+    written = [(leaf["src"], leaf["p"], leaf.get("j")) for leaf in leaves(tmp_path / "data")[-4:]]
+    assert (
+        written
+        == [("api", ["marketing_mail"], "US-CO")] * 2 + [("gpc", ["sale", "sharing", "targeted_ads"], "US-CO")] * 2
+    )
+    for person in people:
+        assert await reason(keyed, person) == "opted_out"
+
+
+async def test_a_signal_beside_a_choice_that_says_nothing_new_writes_nothing(keyed):
+    await keyed.post(PATH, json=opt_out())
+    before = await entries(keyed)
+    await keyed.post(PATH, json=opt_out(signals={"us_privacy": "1YYN", "gpc": True, "att": 0}))
+    assert await entries(keyed) == before + 1  # the choice itself
+
+
+async def test_a_replayed_choice_writes_its_signals_once(keyed):
+    headers, body = {"Idempotency-Key": "k1"}, opt_out(purposes=["marketing_mail"], signals={"lmt": 1})
+    await keyed.post(PATH, json=body, headers=headers)
+    before = await entries(keyed)
+    assert (await keyed.post(PATH, json=body, headers=headers)).status_code == 200
+    assert await entries(keyed) == before
+
+
+@pytest.mark.parametrize("signals", [None, {}, [], "", 0])
+async def test_a_choice_without_signals_is_a_choice(quiet, signals):
+    answer = await quiet.post(PATH, json=opt_out(signals=signals))
+    assert (answer.status_code, ignored(answer)) == (201, {})
+
+
+async def test_nobody_opts_in_beside_a_signal(keyed):
+    before = await entries(keyed)
+    answer = await keyed.post(PATH, json=OPT_IN | {"signals": {"gpc": "1"}})
+    assert (answer.status_code, kind(answer)) == (422, "one_purpose")
+    assert await entries(keyed) == before
+
+
+def told(store) -> tuple:
+    """US Privacy, and the opt-outs of the section that applies."""
+    said = gpp.read(store["IABGPP_HDR_GppString"])
+    assert said.ok
+    return store["IABUSPrivacy_String"], {purpose.value: word.value for purpose, word in said.choices.items()}
+
+
+OUT, IN = (dict.fromkeys(("sale", "sharing", "targeted_ads"), word) for word in ("opted_out", "allowed"))
+
+
+async def test_an_app_is_told_what_to_keep_for_now_and_for_when_its_person_opts_out_offline(keyed):
+    body = (await keyed.post(PATH, json=opt_out(purposes=["marketing_mail"], place="US-CO"))).json()
+    store, offline = body["store"], body["store_opted_out"]
+    assert (told(store), told(offline)) == (("1YNN", IN), ("1YYN", OUT))
+    assert (store["gad_rdp"], offline["gad_rdp"]) == (None, 1)
+    assert (store["IABGPP_GppSID"], store["IABGPP_HDR_Sections"]) == ("10", "10")
+    assert store["IABGPP_HDR_GppString"].endswith(store["IABGPP_10_String"])
+    assert store["IABGPP_8_String"] is None  # left from another place, to be removed
+    assert set(store) == set(offline)
+
+
+async def test_an_app_is_told_that_its_person_is_out(keyed):
+    body = (await keyed.post(PATH, json=opt_out(place="US-TX"))).json()
+    assert body["store"] == body["store_opted_out"]
+    assert (told(body["store"]), body["store"]["gad_rdp"]) == (("1YYN", OUT), 1)
+
+
+@pytest.mark.parametrize(
+    "signals", [{"gpc": "1"}, {"att": 0}, {"att": 1}, {"att": 2}, {"lmt": 1}, {"dnt": 1}, {"stored": {"gad_rdp": 1}}],
+    ids=repr,
+)  # fmt: skip
+async def test_an_app_is_told_to_keep_what_its_signals_deny(keyed, signals):
+    said = {"purposes": ["marketing_mail"], "place": "US-CA", "signals": signals}
+    body = (await keyed.post(PATH, json=opt_out(**said))).json()
+    assert (told(body["store"]), body["store"]["gad_rdp"]) == (("1YYN", OUT), 1)
+
+
+async def test_an_app_that_keeps_what_it_was_told_says_it_again_and_is_heard(keyed):
+    store = (await keyed.post(PATH, json=opt_out(place="US-CO"))).json()["store"]
+    said = await check(keyed, named("gaid", gaid(9)), signals={"stored": store})
+    assert (said["allowed"], said["partly"], said["reason"]) == (False, False, "device")
+    without = {key: value for key, value in store.items() if key != "gad_rdp"}
+    assert (await check(keyed, named("gaid", gaid(9)), signals={"stored": without}))["reason"] == "us_privacy"
+
+
+async def test_outside_the_united_states_an_app_keeps_no_section(keyed):
+    store = (await keyed.post(PATH, json=opt_out(purposes=["marketing_mail"], place="DE"))).json()["store"]
+    assert (store["IABGPP_GppSID"], store["IABUSPrivacy_String"]) == ("-1", "1---")
+    assert [key for key, value in store.items() if value is None and key.endswith("_String")]
+
+
+async def test_an_app_whose_ids_are_withheld_keeps_that_everything_is_out(keyed):
+    body = (await keyed.post(PATH, json=opt_out(named("gaid", ZERO)))).json()
+    assert body["store"] == body["store_opted_out"]
+    assert told(body["store"]) == ("1YYN", OUT)
+
+
+async def test_an_app_is_told_what_to_keep_after_two_acts_of_opting_in(keyed):
+    await keyed.post(PATH, json=opt_out(place="US-CA"))
+    lifted = (await two_acts(keyed, OPT_IN)).json()
+    assert told(lifted["store"])[1]["sharing"] == "opted_out"
+    assert told(lifted["store"])[1]["sale"] == "allowed"
+    assert told(lifted["store_opted_out"]) == ("1YYN", OUT)
+
+
+async def test_what_is_listed_as_not_read_is_not_read(keyed):
+    answer = await keyed.post(PATH, json=opt_out(signals={"gpc": "1"}) | {"choice": "withdraw"})
+    assert (ignored(answer) == {}) is (await reason(keyed, named("gaid", GAID)) == "opted_out")
+
+
+async def test_an_app_with_one_withheld_id_keeps_that_everything_is_out(keyed):
+    people = (named("gaid", ZERO), named("idfv", IDFV))
+    answer = await keyed.post(PATH, json=opt_out(*people, purposes=["marketing_mail"], place="US-CA"))
+    assert told(answer.json()["store"]) == ("1YYN", OUT)
 
 
 # --- the same again ------------------------------------------------------------------------------------------------

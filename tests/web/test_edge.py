@@ -11,13 +11,16 @@ pytestmark = pytest.mark.anyio
 PATHS = {
     "/privacy-choices": {PUBLIC},
     "/privacy-choices/status": {PUBLIC},
+    "/privacy-choices/observe": {PUBLIC},
     "/.well-known/gpc.json": {PUBLIC},
     "/demo": {PUBLIC},
     "/v1/check": {INTERNAL},
     "/v1/self": {INTERNAL},
     "/v1/links": {INTERNAL},
     "/v1/choices": {INTERNAL, PUBLIC},  # apps on the internet
+    "/v1/observe": {INTERNAL, PUBLIC},
     "/v1/choices/": {INTERNAL},
+    "/v1/observe/": {INTERNAL},
     "/v1": {INTERNAL},
     "/openapi.json": {INTERNAL},
     "/metrics": {METRICS},
@@ -35,7 +38,7 @@ def test_a_path_is_served_where_its_callers_are(path, served):
 async def test_a_path_asked_on_the_wrong_address_is_not_there(tmp_path, listener):
     async with inside.application(tmp_path / "data", served=frozenset({listener})) as app, inside.client(app) as client:
         for path, served in PATHS.items():
-            if path in {"/v1", "/v1/choices/"}:
+            if path in {"/v1", "/v1/choices/", "/v1/observe/"}:
                 continue
             answer = await client.get(path, headers=inside.DEV)
             assert (answer.status_code != 404) is (listener in served), path
@@ -169,7 +172,8 @@ async def test_a_fault_of_ours_is_a_problem_document_with_the_request_id(app, mo
 
 async def test_a_page_that_looks_never_writes(client):
     paths = ["/privacy-choices", "/privacy-choices/status", "/.well-known/gpc.json", "/demo", "/livez", "/openapi.json",
-             "/privacy-choices/done/AAAA", "/v1/check", "/v1/choices", "/v1/links"]  # fmt: skip
+             "/privacy-choices/done/AAAA", "/v1/check", "/v1/choices", "/v1/links", "/v1/observe",
+             "/privacy-choices/observe"]  # fmt: skip
     before = (await client.get("/readyz")).json()["ledger"]["entries"]
     for method in ("GET", "HEAD", "OPTIONS"):
         for path in paths:

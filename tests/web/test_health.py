@@ -1,10 +1,13 @@
 import asyncio
+import json
+from fnmatch import fnmatchcase
 
 import pytest
 from support import inside
 from support.people import GAID, named
 
 from gateway import __version__, credentials
+from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 
 pytestmark = pytest.mark.anyio
@@ -44,8 +47,24 @@ async def test_a_caller_compares_itself_with_the_installation_at_its_start(keyed
     assert told["recipients"]["teemo"] == {
         "role": "third_party", "purposes": ["sale"], "data": ["precise_geo", "ad_id"], "mode": "return",
     }  # fmt: skip
-    assert {"usprivacy", "OptanonConsent"} <= set(told["cookie_names"])
+    assert set(NAMES) < set(told["cookie_names"])
     assert {notice["kind"] for notice in told["notices"]} == {"choices", "opt-in", "confirm"}
+
+
+async def test_a_caller_that_hands_on_the_named_cookies_alone_loses_no_consent_tool(keyed, vectors):
+    named_ = (await keyed.get("/v1/self")).json()["cookie_names"]
+    assert {"usprivacy", "OptanonConsent", "OptanonAlertBoxClosed", "gpp_sid", "cmplz_*", "notice_behavior"} <= {
+        *named_
+    }
+    rows = json.loads((vectors / "cmp_cookies.json").read_text())["rows"]
+    refused = {row["name"] for row in rows if row["sale_or_ads_opt_out"]}
+    assert refused
+    assert [name for name in refused if not any(fnmatchcase(name, pattern) for pattern in named_)] == []
+
+
+async def test_a_caller_that_hands_on_the_named_cookies_alone_loses_no_ad_networks_opt_out(keyed):
+    named_ = (await keyed.get("/v1/self")).json()["cookie_names"]
+    assert any(fnmatchcase("optout", pattern) for pattern in named_)
 
 
 async def test_the_notices_that_self_names_are_the_ones_an_opt_in_may_name(keyed):

@@ -10,9 +10,11 @@ from support.people import GAID, named, phone
 from gateway import credentials, seals
 from gateway.app import migrate, open_house
 from gateway.check import Ask
+from gateway.choice.downstream import Outcome, strings
 from gateway.ledger.links import Span
 from gateway.seals import BrowserCookie
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.signals import adchoices
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
 from gateway.web.visitor import Visitors
@@ -23,7 +25,8 @@ ALL_YES = "sale=?1, sharing=?1, targeted_ads=?1"
 NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
 GPC = {"Sec-GPC": "1"}
 ACT = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0"
-DEFAULT = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CC0004%3A0"
+UNTOLD = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CC0004%3A0"  # off, and nobody can tell by whom
+DEFAULT = "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no"  # the tool's own, before any answer
 
 
 class Site:
@@ -65,10 +68,10 @@ class Door:
         named_ = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send(list(named_.items()), method=method, content=content, cookie=cookie)
 
-    async def send(self, headers, *, method="GET", content=None, cookie=""):
+    async def send(self, headers, *, method="GET", content=None, cookie="", query=""):
         headers = [*headers, ("Cookie", cookie)] if cookie else headers
         async with inside.client(self.app) as client:
-            return await client.request(method, "/page", headers=headers, content=content)
+            return await client.request(method, f"/page?{query}", headers=headers, content=content)
 
     @property
     def entries(self) -> int:
@@ -341,7 +344,10 @@ async def test_a_script_that_forges_cookies_writes_nothing(door):
         ("usprivacy=rubbish", False, False),
         (ACT, True, True),
         ("OptanonConsent=isGpcEnabled=1&groups=", True, True),
+        ("cookieyes-consent=consent:no,action:yes,advertisement:no", True, True),
+        ("optout=1", True, True),
         (DEFAULT, True, False),
+        ("_tracking_consent=3.AMP_USCA_f_t_AAAA", True, False),
         ("OptanonConsent=isGpcEnabled=0&groups=C0004%3A1", False, False),
         ("odd=\x80\xff; broken; =; usprivacy=1YYN", True, True),
     ],
@@ -358,9 +364,146 @@ async def test_a_consent_tools_cookie_is_heard_and_an_act_is_remembered_but_a_de
     assert door.entries == before + remembered
 
 
-async def test_an_industry_default_denies_ads_and_sharing_but_says_nothing_of_sale(door):
-    await door.get(cookie=DEFAULT)
+@pytest.mark.parametrize("cookie", [DEFAULT, UNTOLD, "optout=1"], ids=["default", "untold", "industry"])
+async def test_ads_that_are_off_deny_ads_and_sharing_and_say_nothing_of_sale(door, cookie):
+    await door.get(cookie=cookie)
     assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"
+
+
+async def test_what_nobody_can_be_shown_to_have_done_is_the_browsers_state_and_ends_with_it(door):
+    before, known = door.entries, door.sealed(denied=frozenset())
+    for _ in range(3):
+        await door.get(cookie=f"{UNTOLD}; {known}")
+    assert door.entries == before + 1
+    await door.get(cookie=known)
+    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"  # silence ends nothing
+    allowed = UNTOLD.replace("C0004%3A0", "C0004%3A1") + "&interactionCount=1"
+    await door.get(cookie=f"{allowed}; {known}")
+    await door.get(cookie=known)
+    assert door.site.consent == f"{ALL_YES}, status=none"
+    assert door.entries == before + 2
+
+
+async def test_a_tool_that_says_yes_ends_no_choice(door):
+    known = door.sealed(denied=frozenset())
+    await door.get(cookie=f"{ACT}; {known}")
+    await door.get(cookie=f"{ACT.replace('SPD_BG%3A0', 'SPD_BG%3A1')}; {known}")
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+async def test_a_browser_without_an_id_gets_one_for_a_state_and_the_state_is_not_in_the_cookie(door):
+    answer = await door.get(cookie=UNTOLD, **NAVIGATE)
+    assert door.opened(answer.headers["set-cookie"]).denied == frozenset()
+    assert "set-cookie" not in (await door.get(cookie=DEFAULT, **NAVIGATE)).headers
+
+
+async def test_where_no_id_is_kept_a_state_holds_while_it_is_said(house):
+    for how in ("flag", "off"):
+        door = Door(house, remember_gpc=how)
+        assert "set-cookie" not in (await door.get(cookie=UNTOLD, **NAVIGATE)).headers, how
+        assert door.site.consent.endswith("status=honored"), how
+
+
+@pytest.mark.parametrize(
+    ("query", "consent"),
+    [
+        ("us_privacy=1YYN", f"{ALL_NO}, status=honored"),
+        ("a=b&us_privacy=1YNN&us_privacy=1YYN", f"{ALL_NO}, status=honored"),
+        (f"gpp={strings(Outcome(frozenset(SIGNAL_PURPOSES))).gpp}&gpp_sid=7", f"{ALL_NO}, status=honored"),
+        ("addtl_consent=1~", "sale=?1, sharing=?0, targeted_ads=?0, status=honored"),
+        ("us_privacy=1YNN", f"{ALL_YES}, status=none"),
+        ("gpp=${GPP_STRING_123}&us_privacy=rubbish&gpp_sid=x", f"{ALL_YES}, status=none"),
+        ("utm_source=1YYN&USP=1YYN", f"{ALL_YES}, status=none"),
+    ],
+)
+async def test_what_an_address_carries_was_said_elsewhere_and_holds_for_this_request_alone(door, query, consent):
+    before = door.entries
+    answer = await door.send([("Sec-Fetch-Mode", "navigate")], cookie=door.sealed(denied=frozenset()), query=query)
+    assert door.site.consent == consent
+    assert "set-cookie" not in answer.headers
+    assert door.entries == before
+
+
+async def test_do_not_track_is_no_global_privacy_control_and_no_consent(door):
+    before = door.entries
+    answer = await door.get(cookie=door.sealed(denied=frozenset()), DNT="1", **NAVIGATE)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert "set-cookie" not in answer.headers
+    for silent in ("0", "", "null", "yes"):
+        await door.get(DNT=silent)
+        assert door.site.consent == f"{ALL_YES}, status=none", silent
+    assert door.entries == before
+    await door.get(DNT="0", **GPC)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert b'kind="dnt"} 1.0' in door.metrics.text()
+
+
+@pytest.mark.parametrize("values", [["1"], ["0", "1"], ["1", "0"], ["junk", "1"]], ids=repr)
+@pytest.mark.parametrize("name", ["Sec-GPC", "sec-gpc", "SEC-GPC"])
+async def test_one_field_of_several_is_enough_in_any_case_and_goes_on_as_it_came(door, name, values):
+    await door.send([(name, value) for value in values])
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.site.got("sec-gpc") == values
+
+
+@pytest.mark.parametrize("value", ["0", "", "true", '"1"', "01", "1.0", "1;p=2", "1, 1", "?1"], ids=repr)
+async def test_any_other_value_is_as_if_the_header_were_not_there_and_an_odd_one_is_counted(door, value):
+    await door.send([("Sec-GPC", value)])
+    assert door.site.consent == f"{ALL_YES}, status=none"
+    counted = b'malformed_signals_total{channel="gpc",reason="value"} 1.0' in door.metrics.text()
+    assert counted is (value not in {"0", ""})
+
+
+async def test_an_operator_behind_a_folding_proxy_may_count_one_folded_value(folder):
+    with open_house(folder, inside.settings(gpc__accept_folded="true"), dev=True) as house:
+        door = Door(house)
+        await door.send([("Sec-GPC", "1, 1")])
+        assert door.site.consent == f"{ALL_NO}, status=honored"
+        await door.send([("Sec-GPC", "0, 0")])
+        assert door.site.consent == f"{ALL_YES}, status=none"
+
+
+async def test_a_thousand_requests_with_the_signal_leave_one_entry_and_each_is_honored(door):
+    before, cookie = door.entries, door.sealed(denied=frozenset())
+    for _ in range(1000):
+        await door.get(cookie=cookie, **GPC)
+        assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.entries == before + 1
+
+
+@pytest.mark.parametrize("dest", ["document", "iframe", "script", "image", "worker", "empty"])
+async def test_every_part_of_a_page_is_heard_like_the_page(door, dest):
+    await door.get(Sec_Fetch_Dest=dest, Sec_Fetch_Mode="no-cors", **GPC)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+async def test_the_signal_is_never_made_up_for_the_site(door):
+    known = door.sealed(denied=frozenset())
+    await door.get(cookie=known, **GPC)
+    await door.get(cookie=known)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert door.site.got("sec-gpc") == []
+
+
+async def test_an_operator_may_have_the_site_told_by_header_what_is_on_record_and_nothing_else(house):
+    door = Door(house, add_gpc=True)
+    known = door.sealed(denied=frozenset())
+    for silent in ({}, {"cookie": known}, {"DNT": "1"}, {"cookie": DEFAULT}, {"Sec_GPC": "0"}):
+        await door.get(**silent)
+        assert "1" not in door.site.got("sec-gpc"), silent
+    for _ in range(2):
+        await door.get(cookie=known, **GPC)
+        assert door.site.got("sec-gpc") == ["1"]  # its own, and not twice
+    await door.get(cookie=known)
+    assert door.site.got("sec-gpc") == ["1"]
+
+
+@pytest.mark.parametrize("header", ["X-AdChoices", "Cookie2"])
+async def test_what_a_persons_adchoices_extension_sends_is_remembered(door, header):
+    signal = adchoices.write(1_764_000_000, preference=0)
+    answer = await door.send([(header, signal), ("Sec-Fetch-Mode", "navigate")])
+    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"
+    assert door.opened(answer.headers["set-cookie"]).denied == set(AD_CHOICE_PURPOSES)
 
 
 async def test_a_do_not_sell_cookie_stops_the_share_of_that_browser_and_its_account(house):
@@ -478,6 +621,18 @@ async def test_no_shared_cache_keeps_a_page_that_one_persons_cookie_account_or_s
         assert (await door.get(**way)).headers["cache-control"] == kept, way
     signed_in = Door(house, *said, account=lambda _: "a9")
     assert (await signed_in.get()).headers["cache-control"] == kept
+
+
+@pytest.mark.parametrize(
+    "way",
+    [{"cookie": "usprivacy=1YYN"}, {"cookie": DEFAULT}, {"DNT": "1"}, {"X_AdChoices": adchoices.write(0, preference=0)}],
+    ids=repr,
+)  # fmt: skip
+async def test_no_shared_cache_keeps_a_page_that_a_signal_beyond_the_header_had_a_part_in(house, way):
+    door = Door(house, (b"cache-control", b"public, max-age=60"))
+    assert (await door.get(**way)).headers["cache-control"] == "private, no-cache"
+    for plain in ({}, GPC, {"cookie": "usprivacy=1YNN"}):
+        assert (await door.get(**plain)).headers["cache-control"] == "public, max-age=60", plain
 
 
 async def test_a_page_of_an_opted_out_person_may_talk_to_the_site_and_its_providers_only(house):

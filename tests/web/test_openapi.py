@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from gateway.terms import ChoiceKind, Purpose, Reason
+from gateway.signals import hear
+from gateway.terms import CALLERS_CHOICES, Purpose, Reason
 from gateway.web import openapi, problem
 
 pytestmark = pytest.mark.anyio
@@ -43,8 +44,21 @@ def test_the_types_of_problem_documents_are_the_closed_list():
 
 def test_a_caller_reads_the_kinds_of_choices_and_purposes_that_the_door_takes():
     choice = openapi.document()["components"]["schemas"]["Choice"]["properties"]
-    assert choice["choice"]["enum"] == [kind.value for kind in ChoiceKind]
+    assert choice["choice"]["enum"] == [kind.value for kind in CALLERS_CHOICES]
     assert choice["purposes"]["items"]["enum"] == ["all", *Purpose]
+
+
+def test_a_caller_reads_every_signal_that_the_doors_take():
+    schemas = openapi.document()["components"]["schemas"]
+    assert set(schemas["Signals"]["properties"]) == hear.KNOWN
+    assert schemas["Choice"]["properties"]["signals"] == {"$ref": "#/components/schemas/Signals"}
+
+
+def test_the_doors_of_apps_and_of_the_pages_script_are_described():
+    paths = openapi.document()["paths"]
+    assert set(paths["/v1/observe"]["post"]["responses"]) >= {"200", "201", "401", "415", "503"}
+    assert set(paths["/privacy-choices/observe"]["post"]["responses"]) >= {"200", "403", "415"}
+    assert "downstream" in openapi.document()["components"]["schemas"]["Verdict"]["properties"]
 
 
 def test_every_reference_in_the_document_leads_somewhere():

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import time
+from datetime import date
 from html.parser import HTMLParser
 
 import pytest
@@ -138,7 +139,7 @@ async def test_the_page_holds_the_very_text_that_was_logged(client):
         assert f"<p>{paragraph}</p>" in text
 
 
-@pytest.mark.parametrize("path", [PATH, f"{PATH}/status", f"{PATH}/done"])
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/done"])
 async def test_every_answer_about_a_person_is_kept_by_no_cache(client, path):
     if path.endswith("done"):
         answer = (await done(client, OUT))[1]
@@ -512,6 +513,10 @@ async def test_a_form_that_cannot_be_kept_is_refused_with_the_fields_filled_and_
     ("headers", "words"),
     [
         ({}, "No opt-out is recorded for this browser"),
+        ({"DNT": "0"}, "No opt-out is recorded for this browser"),
+        ({"Cookie": "usprivacy=1YNN; OptanonConsent=isGpcEnabled=0"}, "No opt-out is recorded for this browser"),
+        ({"Cookie": "optout=1"}, "Opt-Out Request Honored"),
+        ({"Cookie": "cookieyes-consent=consent:no,action:yes,advertisement:no"}, "Opt-Out Request Honored"),
         ({"Sec-GPC": "1"}, "your browser sends the Global Privacy Control signal"),
         ({"Sec-GPC": "0"}, "No opt-out is recorded for this browser"),
         ({"Cookie": "usprivacy=1YYN"}, "Opt-Out Request Honored"),
@@ -532,15 +537,6 @@ async def test_a_persons_choice_is_shown_the_next_time(client):
     assert set(status["purposes"].values()) == {"opted_out"}
 
 
-async def test_the_status_hears_the_requests_own_signal(client):
-    honored = await client.get(f"{PATH}/status", headers={"Sec-GPC": "1"})
-    body = honored.json()
-    assert (body["status"], body["display"], body["gpc"]) == ("opted_out", "Opt-Out Request Honored", True)
-    assert (body["purposes"]["sale"], body["purposes"]["sensitive"]) == ("opted_out", "none")
-    plain = (await client.get(f"{PATH}/status")).json()
-    assert (plain["status"], plain["display"], plain["gpc"]) == ("not_opted_out", None, False)
-
-
 async def test_the_form_of_a_browser_that_is_known_keeps_its_id(client, keyed):
     first, _ = await done(client, OUT)
     cookie = first.headers["set-cookie"].partition(";")[0]
@@ -552,6 +548,18 @@ async def test_the_form_of_a_browser_that_is_known_keeps_its_id(client, keyed):
 
 
 # --- the statement of support --------------------------------------------------------------------------------------
+
+
+async def test_the_statement_of_support_is_an_object_with_its_day_and_says_what_the_operator_set(tmp_path):
+    configured = inside.settings(gpc__last_update="2027-01-31")
+    async with inside.application(tmp_path / "data", configured, dev=False) as app, inside.client(app) as client:
+        answer = await client.get("/.well-known/gpc.json")
+        assert answer.status_code == 200
+        assert answer.json() == {"gpc": True, "lastUpdate": "2027-01-31"}
+        assert answer.json()["gpc"] is True  # a boolean, not 1
+        assert date.fromisoformat(answer.json()["lastUpdate"])
+        assert (await client.head("/.well-known/gpc.json")).status_code == 200
+        assert (await client.post("/.well-known/gpc.json")).status_code == 405
 
 
 async def test_the_statement_of_support_is_the_same_for_everybody(client):

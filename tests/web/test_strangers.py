@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import inside
 
+from gateway.signals import cmp_cookies, stored_keys
 from gateway.web import openapi, problem
 
 BOUNDED = settings(
@@ -17,7 +18,8 @@ BOUNDED = settings(
                            HealthCheck.data_too_large],
 )  # fmt: skip
 TYPES = {problem.PREFIX + kind for kind in problem.KINDS}
-DOORS = ("/v1/choices", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody")
+DOORS = ("/v1/choices", "/v1/observe", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody",
+         "/privacy-choices/observe")  # fmt: skip
 schema = schemathesis.openapi.from_dict(openapi.document())
 OPERATIONS = [found.ok() for found in schema.get_all_operations()]
 
@@ -71,7 +73,8 @@ WORDS = st.sampled_from(
     ["identifiers", "type", "value", "source", "gaid", "email", "phone", "browser", "cookie", "account", "choice", "opt_out",
      "limit", "opt_in", "confirm", "purposes", "all", "sale", "place", "US-CA", "notice", "sha256", "made_at", "proof",
      "recipient", "teemo", "recipients", "data", "precise_geo", "signals", "gpc", "cookies", "b64", "geo", "lat", "lon",
-     "country", "ip", "age", "id", "at", "from", "until", "event", "number_released", "received_at", "ref",
+     "country", "ip", "age", "id", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices", "lmt", "att", "dnt", "stored",
+     "1YYN", "DBABBg~BVUEAACA.YA", "DBABMA~CA.A", "2~1.2~dv.3", "IABGPP_HDR_GppString", "IABGPP_GppSID", "7_8", "gad_rdp", "at", "from", "until", "event", "number_released", "received_at", "ref",
      "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31", ""]
 )  # fmt: skip
 TEXT = WORDS | st.text(max_size=20)
@@ -87,16 +90,27 @@ def shaped(**members):
     return st.fixed_dictionaries({}, optional={name: known | JSON for name, known in members.items()})
 
 
+KEYS = st.sampled_from([*stored_keys.MEMBERS, stored_keys.RESTRICTED, "IABGPP_7_String", ""])
+STORED = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=2), max_size=4)
+SIGNALS = shaped(
+    gpc=TEXT, gpp=TEXT, gpp_sid=st.lists(LEAVES, max_size=3), us_privacy=TEXT, tc=TEXT, gdpr=LEAVES, ac=TEXT, adchoices=TEXT,
+    cookies=TEXT | st.fixed_dictionaries({"b64": TEXT | LEAVES}), lmt=LEAVES, att=LEAVES, dnt=LEAVES, stored=STORED,
+)  # fmt: skip
+
+
 BODIES = {
     "/v1/choices": shaped(
         choice=st.sampled_from(["opt_out", "limit", "opt_in", "confirm", "withdraw"]), identifiers=LISTED,
         purposes=st.lists(TEXT, max_size=3), place=TEXT, source=TEXT, notice=shaped(sha256=TEXT), made_at=TEXT,
         received_at=TEXT, manner=TEXT | JSON, proof=st.just({"kind": "account", "assertion": "dev"}), recipient=TEXT, confirm=TEXT,
+        signals=SIGNALS,
     ),
+    "/v1/observe": shaped(identifiers=LISTED, signals=SIGNALS, place=TEXT | st.lists(TEXT, max_size=2), source=TEXT),
+    "/privacy-choices/observe": SIGNALS,
     "/v1/links": shaped(account=TEXT, identifiers=LISTED, until=TEXT, event=TEXT, **{"from": TEXT}),
     "/v1/check": shaped(
         identifiers=LISTED, recipient=st.just("teemo"), purpose=TEXT, data=st.lists(TEXT, max_size=3), place=TEXT,
-        geo=st.dictionaries(TEXT, LEAVES, max_size=4), ip=TEXT, age=NUMBERS, signals=st.dictionaries(WORDS, JSON, max_size=3),
+        geo=st.dictionaries(TEXT, LEAVES, max_size=4), ip=TEXT, age=NUMBERS, signals=SIGNALS | st.dictionaries(WORDS, JSON, max_size=3),
     ),
     "/v1/shares/teemo": shaped(id=TEXT, identifiers=LISTED, data=st.dictionaries(TEXT, JSON, max_size=4), at=NUMBERS | TEXT,
                                place=TEXT),
@@ -144,7 +158,7 @@ def test_any_bytes_at_any_door_are_answered_as_described(ask, door, kind):
 
 
 HEADERS = st.sampled_from(
-    ["Cookie", "Sec-GPC", "DNT", "Authorization", "Idempotency-Key", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Accept",
+    ["Cookie", "Cookie2", "X-AdChoices", "Sec-GPC", "DNT", "Authorization", "Idempotency-Key", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Accept",
      "Content-Type", "Gateway-Browser", "Gateway-Consent", "Gateway-Account"]
 )  # fmt: skip
 VALUES = st.text(
@@ -154,6 +168,9 @@ VALUES = st.text(
         "__Host-gateway=",
         "usprivacy=1YYN",
         "OptanonConsent=groups=C0004:0",
+        "gpp=DBABBg~BVUEAACA.YA; gpp_sid=8,x; euconsent-v2=CA.A",
+        "fides_consent=gzip:H4sIAAAA; klaro=[[[[; _tracking_consent=3s.",
+        "tcm=" + "[" * 2000,
         "1",
         "null",
         "Bearer dev.dev",
@@ -174,6 +191,34 @@ def test_any_header_of_a_visitor_is_answered(ask, path):
         sent = [(name, value.strip().encode("latin-1")) for name, value in headers.items()]
         answer = ask("GET", path, headers=sent)
         assert answer.status_code in {200, 401}, answer.text
+
+    everything()
+
+
+NAMES = st.sampled_from(["gpp", "gpp_sid", "us_privacy", "gdpr_consent", "addtl_consent", "adchoices_signal", "cs", ""])
+
+
+@pytest.mark.parametrize("path", ["/demo", "/privacy-choices", "/privacy-choices/status"])
+def test_any_address_of_a_visitor_is_answered(ask, path):
+    @BOUNDED
+    @given(
+        pairs=st.lists(st.tuples(NAMES, TEXT | st.binary(max_size=30)), max_size=5),
+        tail=st.text("%&=;+~.A8", max_size=9),
+    )
+    def everything(pairs, tail):
+        query = "&".join(f"{name}={quote(value)}" for name, value in pairs)
+        assert ask("GET", f"{path}?{query}&{quote(tail, safe='%&=;+')}").status_code == 200
+
+    everything()
+
+
+@pytest.mark.parametrize("name", [name.replace("*", "x1") for name in cmp_cookies.NAMES])
+def test_anything_in_a_consent_tools_cookie_is_answered(ask, name):
+    @settings(BOUNDED, max_examples=8)
+    @given(value=st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters=";\x7f"), max_size=60))
+    def everything(value):
+        cookie = f"{name}={value}; usprivacy=1YYN".encode("latin-1")
+        assert ask("GET", "/privacy-choices/status", headers=[("Cookie", cookie)]).json()["status"] == "opted_out"
 
     everything()
 

@@ -1,10 +1,13 @@
 import time
 
 import pytest
+from support import inside
 
 from gateway import credentials, seals
+from gateway.app import open_house
 from gateway.seals import BrowserCookie
-from gateway.terms import Purpose
+from gateway.signals.heard import Heard, Kept, Said
+from gateway.terms import Purpose, Source
 from gateway.web.visitor import Visitors
 
 BROWSER = bytes(range(16))
@@ -117,7 +120,27 @@ def test_a_visitor_is_printed_without_ids(house, sealed):
     assert "SECRET" not in repr(visitor)
 
 
-def test_folded_gpc_counts_only_where_the_operator_says_so(house):
+def test_folded_gpc_counts_only_where_the_operator_says_so(folder):
     folded = scope((b"sec-gpc", "1, 1"))
-    assert not Visitors(house.consent).read(folded).heard.gpc
-    assert Visitors(house.consent, accept_folded_gpc=True).read(folded).heard.gpc
+    for said in ("false", "true"):
+        with open_house(folder, inside.settings(gpc__accept_folded=said), dev=True) as house:
+            assert Visitors(house.consent).read(folded).heard.gpc is (said == "true")
+
+
+def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):
+    asked = scope((b"sec-gpc", "0"), (b"cookie", "usprivacy=1YNN; optout=1")) | {"query_string": b"us_privacy=1YYN"}
+    visitor = Visitors(house.consent).read(asked)
+    assert [(said.source, said.kept) for said in visitor.heard.said] == [
+        (Source.AD_CHOICES, Kept.CHOICE), (Source.US_PRIVACY, Kept.MOMENT),
+    ]  # fmt: skip
+
+
+def test_a_scope_without_an_address_is_read(house):
+    assert Visitors(house.consent).read(scope((b"sec-gpc", "1"))).heard.gpc
+
+
+def test_what_is_heard_later_stands_in_for_what_was_heard_first(house, sealed):
+    visitor = Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={sealed}")))
+    more = visitor.with_heard(Heard((Said(Source.GPC, frozenset(Purpose)),)))
+    assert more.heard.gpc
+    assert (more.cookie, visitor.heard.gpc) == (visitor.cookie, False)

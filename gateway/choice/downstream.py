@@ -1,0 +1,168 @@
+"""What a recipient is told along with the data: one answer in every form that recipients read.
+
+GPP with the section of the person's place, US Privacy, non-personalised ads, restricted data processing, Meta's
+Limited Data Use, Google's consent mode, and the keys that an app stores on its phone. Every field is said on purpose:
+a library's blank string claims a transaction covered by the MSPA (signals.md 1.7 h). Pure, and kept by outcome.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US
+from gateway.signals import gpp, stored_keys, usprivacy
+from gateway.signals.gpp.layouts import BY_NAME, Layout, Section
+from gateway.terms import SIGNAL_PURPOSES, Purpose
+
+NOT_APPLICABLE, OPTED_OUT, DID_NOT_OPT_OUT = 0, 1, 2
+NO_CONSENT, CONSENT = 1, 2
+NOTICE_PROVIDED = 1
+NOT_COVERED = 2  # MspaCoveredTransaction: not a transaction under the MSPA, unless an operator has signed it
+# The last section that readers in the field know (trusted-server reads 7 to 23). 24 to 27 are drafts in two
+# incompatible codings (1.7 a), and the national section covers their states since its version 2.
+LAST_SETTLED = 23
+NOWHERE = frozenset({US, UNKNOWN_PLACE, UNREADABLE_PLACE})  # where the national section says all there is to say
+NATIONAL = BY_NAME["usnat"]
+# Meta's state codes; a state without one is left to Meta to find (0). signals.md 3.6
+LDU_US, LDU_ANYWHERE = 1, 0
+LDU_STATES = {
+    "CA": 1000, "CO": 1001, "CT": 1002, "FL": 1003, "OR": 1004, "TX": 1005, "MT": 1006, "DE": 1007, "NE": 1008,
+    "NH": 1009, "NJ": 1010, "MN": 1011, "MD": 1012, "RI": 1013,
+}  # fmt: skip
+FIELDS_OF: Mapping[str, Purpose] = {
+    "SaleOptOut": Purpose.SALE,
+    "SharingOptOut": Purpose.SHARING,
+    "TargetedAdvertisingOptOut": Purpose.TARGETED_ADS,
+}
+CONSENT_MODE = ("ad_storage", "ad_user_data", "ad_personalization")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What holds for one person: the purposes that must not be done, whether GPC was heard in this request, whether
+    precise geolocation may go, whether the person is a minor, and where they are.
+    """
+
+    denied: frozenset[Purpose]
+    places: frozenset[str] = frozenset()
+    gpc: bool = False
+    precise: bool = False
+    minor: bool = False
+
+    def all_denied(self) -> "Outcome":
+        """The same with everything denied."""
+        return Outcome(frozenset(SIGNAL_PURPOSES), self.places, self.gpc, precise=False, minor=self.minor)
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """The GPP string with its parts, and the rest of the signals, ready for JSON."""
+
+    gpp: str
+    gpp_sid: list[int]
+    sections: Mapping[int, str]
+    us_privacy: str
+    out: bool
+
+    def for_recipient(self, outcome: Outcome) -> dict[str, object]:
+        """The `downstream` member of a verdict (api.md)."""
+        return {
+            "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
+            "gpc": "1" if outcome.gpc else None, "npa": int(self.out), "rdp": int(self.out),
+            "ldu": limited_data_use(outcome),
+        }  # fmt: skip
+
+    def for_page(self) -> dict[str, object]:
+        """The `strings` member of a visitor's status (api.md)."""
+        ads = "denied" if self.out else "granted"
+        return {
+            "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
+            "consent_mode": dict.fromkeys(CONSENT_MODE, ads), "rdp": int(self.out),
+            "npa": int(self.out),
+        }  # fmt: skip
+
+    def for_store(self) -> dict[str, object]:
+        """The keys that an app writes; None is to be removed. Keys of sections that do not apply are removed, so that
+        none is left from another place.
+        """
+        other = {stored_keys.section_key(s.id): None for s in BY_NAME.values() if s.id not in self.sections}
+        return {
+            **other, **stored_keys.write_gpp(self.gpp, self.sections, self.gpp_sid),
+            stored_keys.US_PRIVACY: self.us_privacy, stored_keys.RESTRICTED: 1 if self.out else None,
+        }  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def strings(outcome: Outcome) -> Strings:
+    """All strings of an outcome: a few hundred outcomes a day, asked for at each verdict (about 60 us when made)."""
+    out = bool(outcome.denied)
+    section = section_of(outcome.places)
+    if section is None:
+        return Strings(gpp.write({}), [-1], {}, usprivacy.write("-", "-", "-"), out)
+    text = gpp.write({section.name: fields(section, outcome)})
+    sections = gpp.split(text)
+    return Strings(text, [*sections], sections, usprivacy.write("Y", "Y" if out else "N", "N"), out)
+
+
+def stores(outcome: Outcome) -> dict[str, object]:
+    """What an app keeps on its phone: for now, and for as soon as the person opts out while it is offline."""
+    return {"store": strings(outcome).for_store(), "store_opted_out": strings(outcome.all_denied()).for_store()}
+
+
+def section_of(places: frozenset[str]) -> Section | None:
+    """The GPP section of a set of places: the state's own where it is one state with a settled section, the national
+    one for the rest of the United States and where nothing is known; None elsewhere.
+    """
+    if places and not any(place in NOWHERE or place.startswith(f"{US}-") for place in places):
+        return None
+    (place,) = places if len(places) == 1 else ("",)
+    section = BY_NAME.get("us" + place.removeprefix(f"{US}-").lower())
+    return section if section and section.id <= LAST_SETTLED else NATIONAL
+
+
+def fields(section: Section, outcome: Outcome) -> dict[str, object]:
+    """Every field of a section. A denial for want of consent is written as an opt-out too: a recipient is never told
+    less than the verdict.
+    """
+    said = {field.name: _value(section, field.name, field.count, outcome) for field in section.newest.fields}
+    said["Version"] = max(section.cores)
+    if any(layout.name == "Gpc" for layout in section.subsections):
+        said["Gpc"] = outcome.gpc
+    return said
+
+
+def _value(section: Section, name: str, count: int | None, outcome: Outcome) -> object:
+    if name == "SensitiveDataProcessing":
+        items = [NOT_APPLICABLE] * (count or 1)
+        if section.precise is not None:
+            items[section.precise] = CONSENT if outcome.precise else NO_CONSENT
+        return items
+    if name in FIELDS_OF:
+        return OPTED_OUT if _denied(name, section.newest, outcome) else DID_NOT_OPT_OUT
+    if name == "KnownChildSensitiveDataConsents":
+        value = NO_CONSENT if outcome.minor else NOT_APPLICABLE
+        return [value] * count if count else value
+    if name == "MspaCoveredTransaction":
+        return NOT_COVERED
+    return NOTICE_PROVIDED if name.endswith(("Notice", "UseNotice")) else NOT_APPLICABLE
+
+
+def _denied(name: str, layout: Layout, outcome: Outcome) -> bool:
+    """A purpose without a field of its own is said by the nearest: sharing by targeted advertising, and the other way
+    round in California.
+    """
+    names = {field.name for field in layout.fields}
+    spoken = {FIELDS_OF[name]}
+    if name != "SaleOptOut":
+        spoken |= {purpose for field, purpose in FIELDS_OF.items() if field not in names}
+    return not spoken.isdisjoint(outcome.denied)
+
+
+def limited_data_use(outcome: Outcome) -> dict[str, object]:
+    """Meta's data processing options; an empty list says explicitly that nothing is limited."""
+    states = {place.removeprefix(f"{US}-") for place in outcome.places if place.startswith(f"{US}-")}
+    state = LDU_STATES.get(min(states), LDU_ANYWHERE) if len(states) == 1 else LDU_ANYWHERE
+    if not outcome.denied:
+        return {"options": [], "country": LDU_ANYWHERE, "state": LDU_ANYWHERE}
+    country = LDU_US if states or US in outcome.places else LDU_ANYWHERE
+    return {"options": ["LDU"], "country": country, "state": state}

@@ -1,0 +1,10 @@
+-- What a device or a tool says of itself, for as long as it says so (R26): no choice of a person. It denies like one,
+-- reaches the identifier's other names and nobody else, and the same source ends it.
+CREATE TABLE device_state (
+  key BLOB NOT NULL,
+  source TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (key, source, purpose)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE standing ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- 1: such a state is part of the answer

@@ -1,0 +1,73 @@
+"""Google's Additional Consent string: providers outside the vendor list that a person consented to (signals.md 3.4).
+
+`1~id.id` and `2~id.id~dv.id.id`; the second list holds providers disclosed and not consented to. A list of providers
+is no consent to a purpose, so nothing here ever says `allowed`; a string that names no consented provider is a no.
+"""
+
+from collections.abc import Collection, Iterable
+
+from gateway.signals.bits import MAX_CHARACTERS, MAX_ID, Unreadable
+from gateway.signals.reading import UNKNOWN, Choices, Reading, stated
+from gateway.terms import AD_CHOICE_PURPOSES
+
+SECTION = "ac"
+DISCLOSED = "dv"
+VERSIONS = {"1": 2, "2": 3}  # how many parts each has between the `~`
+DIGITS = frozenset("0123456789")
+MAY_BE_DEFAULT = frozenset(AD_CHOICE_PURPOSES)  # a tool writes an empty list before anybody answers
+LONGEST_ID = len(str(MAX_ID))  # ours: Google's ids have up to five digits
+
+
+def read(text: str) -> Reading:
+    """Sections `{"ac": {"Version", "Consented", "Disclosed"}}`. Errors: `size`, `version`, `format`, `id`. Without a
+    consented provider, targeted ads and sharing are opted out, even where what follows cannot be read.
+    """
+    if len(text) > MAX_CHARACTERS:
+        return Reading(error="size")
+    version, *lists = text.strip().split("~")
+    if version not in VERSIONS:
+        return Reading(error="version")
+    choices: Choices = stated(opted_out=AD_CHOICE_PURPOSES) if lists and not lists[0] else UNKNOWN
+    if len(lists) + 1 != VERSIONS[version]:
+        return Reading(choices, error="format", unanswered=MAY_BE_DEFAULT)
+    try:
+        fields = {"Version": int(version), "Consented": _ids(lists[0]), "Disclosed": _disclosed(lists[1:])}
+    except Unreadable as reason:
+        return Reading(choices, error=reason.code, unanswered=MAY_BE_DEFAULT)
+    return Reading(choices, {SECTION: fields}, unanswered=MAY_BE_DEFAULT)
+
+
+def write(version: int, consented: Iterable[int], disclosed: Iterable[int] = ()) -> str:
+    """The string of these providers, rising. Raises `ValueError` for another version, an id out of range, a provider in
+    both lists, or a disclosed one in version 1, which cannot say it.
+    """
+    yes, no = sorted(set(consented)), sorted(set(disclosed))
+    if str(version) not in VERSIONS or (version == 1 and no):
+        raise ValueError(f"version {version} cannot say this")
+    if not all(0 < provider <= MAX_ID for provider in [*yes, *no]) or set(yes) & set(no):
+        raise ValueError(f"providers are from 1 to {MAX_ID}, each in one list")
+    return f"{version}~{_joined(yes)}" + (f"~{'.'.join([DISCLOSED, _joined(no)])}" if version > 1 else "")
+
+
+def _disclosed(lists: list[str]) -> list[int]:
+    """The ids behind `dv.` of the one list that version 2 has; `dv` alone names none."""
+    if not lists:
+        return []
+    mark, _, ids = lists[0].partition(".")
+    if mark != DISCLOSED:
+        raise Unreadable("format")
+    return _ids(ids)
+
+
+def _ids(text: str) -> list[int]:
+    return [_id(word) for word in text.split(".")] if text else []
+
+
+def _id(word: str) -> int:
+    if not 0 < len(word) <= LONGEST_ID or not DIGITS.issuperset(word) or not 0 < int(word) <= MAX_ID:
+        raise Unreadable("id")
+    return int(word)
+
+
+def _joined(ids: Collection[int]) -> str:
+    return ".".join(map(str, ids))

@@ -1,0 +1,126 @@
+"""Which cookie belongs to which tool, and the one door: a jar in, the state of every tool's cookie out.
+
+The whole jar is seen, since companions tell acts from defaults. A jar without tools costs a look-up a cookie.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from gateway.signals import cookies
+from gateway.signals.cmp_cookies import (
+    accepted,
+    carriers,
+    fides,
+    lists,
+    objects,
+    onetrust,
+    services,
+    shopify,
+    trustarc,
+)
+from gateway.signals.cmp_cookies.categories import CATEGORIES, Categories
+from gateway.signals.cmp_cookies.cookie import Cookie
+from gateway.signals.cmp_cookies.state import ToolState
+from gateway.terms import Malformed
+
+CHANNEL = "cmp_cookie"
+Reader = Callable[[Cookie], Iterator[ToolState]]
+Entry = tuple[str, Reader]
+
+
+def _opaque(cookie: Cookie) -> Iterator[ToolState]:
+    """An id or a ciphertext: its presence is no opt-out, and what it stands for is never guessed."""
+    yield cookie.opaque()
+
+
+EXACT: Mapping[str, Entry] = {
+    **dict.fromkeys(carriers.PLAIN, ("iab", carriers.read_plain)),
+    onetrust.CONSENT: ("onetrust", onetrust.read),
+    onetrust.GPP: ("onetrust", onetrust.read_gpp),
+    "OneTrustWPCCPAGoogleOptOut": ("onetrust", lists.read_mark),
+    "notice_preferences": ("trustarc", trustarc.read_preferences),
+    "notice_gdpr_prefs": ("trustarc", trustarc.read_gdpr_prefs),
+    "cmapi_cookie_privacy": ("trustarc", trustarc.read_permit),
+    "gpcishonored": ("trustarc", lists.read_mark),
+    "CookieConsent": ("cookiebot", lists.read_cookiebot),
+    "cookieyes-consent": ("cookieyes", lists.read_cookieyes),
+    "didomi_token": ("didomi", objects.read_didomi),
+    "uc_settings": ("usercentrics", objects.read_usercentrics),
+    "ucData": ("usercentrics", objects.read_usercentrics),
+    "uc_ccpa": ("usercentrics", carriers.read_wrapped),
+    "uc_usprivacy": ("usercentrics", carriers.read_wrapped),
+    "uc_tcf": ("usercentrics", carriers.read_wrapped),
+    "c15t": ("c15t", accepted.read_c15t),
+    "privacy-consent-storage": ("c15t", accepted.read_c15t),
+    "klaro": ("klaro", services.read_klaro),
+    "cc_cookie": ("vanilla_cookieconsent", accepted.read_vanilla),
+    "_ketch_consent_v1_": ("ketch", services.read_ketch),
+    "gpcsignal": ("ketch", lists.read_mark),
+    "tcm": ("transcend", objects.read_transcend),
+    "tcmConsent": ("transcend", objects.read_transcend),
+    "CONSENTMGR": ("tealium", lists.read_tealium),
+    "FCCDCF": ("funding_choices", carriers.read_wrapped),
+    "tarteaucitron": ("tarteaucitron", services.read_tarteaucitron),
+    "cookiefirst-consent": ("cookiefirst", services.read_cookiefirst),
+    "_tracking_consent": ("shopify", shopify.read),
+    "_cmp_a": ("shopify", shopify.read),
+    "gpp": ("yahoo", carriers.read_gpp),
+    "cmp": ("yahoo", carriers.read_yahoo),
+    "__gpp": ("trusted_server", carriers.read_gpp),
+    "omCookieConsent": ("typo3", accepted.read_typo3),
+    **dict.fromkeys(("osano_consentmanager", "osano_consentmanager_uuid"), ("osano", _opaque)),
+    **dict.fromkeys(("consentUUID", "ccpaUUID", "usnatUUID", "_sp_su"), ("sourcepoint", _opaque)),
+    **dict.fromkeys(("_swb", "_swb_consent_"), ("ketch", _opaque)),
+    "_cmpRepromptHash": ("inmobi", _opaque),
+}
+# The first that fits; the tools put a site's id or a suffix behind these.
+PREFIXES: Mapping[str, Entry] = {
+    lists.COMPLIANZ: ("complianz", lists.read_complianz),
+    "_iub_cs-": ("iubenda", objects.read_iubenda),
+    "fides_consent": ("fides", fides.read),
+    "__cmpcpc": ("consentmanager", accepted.read_consentmanager),
+    "__cmpconsent": ("consentmanager", carriers.read_consentmanager),
+    "__cmpcvc": ("consentmanager", _opaque),
+    "__cmpccc": ("consentmanager", _opaque),
+}
+STARTS = tuple(PREFIXES)
+COMPANIONS = (
+    onetrust.CLOSED,
+    f"{onetrust.GPP}*",
+    trustarc.BEHAVIOR,
+    objects.USERCENTRICS_ACT,
+    *carriers.SECTIONS_BESIDE.values(),
+)
+NAMES: tuple[str, ...] = (*EXACT, *(f"{start}*" for start in PREFIXES), *COMPANIONS)
+
+
+def read(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) -> list[ToolState | Malformed]:
+    """What every consent-tool cookie of a jar shows, in order (signals.md section 6).
+
+    `jar` holds (name, raw value) pairs as `cookies.parse` gives them, duplicates kept: each is heard. Never raises: a
+    cookie that cannot be read is a `Malformed`, and the others still count.
+    """
+    ours = [pair for pair in jar if pair[0] in EXACT or pair[0].startswith(STARTS)]
+    if not ours:
+        return []
+    beside: dict[str, list[str]] = {}
+    for name, value in jar:
+        beside.setdefault(name, []).append(value)
+    found: list[ToolState | Malformed] = []
+    for name, value in dict.fromkeys(ours):
+        tool, reader = EXACT[name] if name in EXACT else _by_prefix(name)
+        found += _heard(reader, Cookie(tool, name, value, beside, categories.get(tool, {})))
+    return found
+
+
+def _by_prefix(name: str) -> Entry:
+    return next(entry for start, entry in PREFIXES.items() if name.startswith(start))
+
+
+def _heard(reader: Reader, cookie: Cookie) -> list[ToolState | Malformed]:
+    """Every reader says with a `ValueError` that a value has another form than its tool's."""
+    if len(cookie.value) > cookies.MAX_BYTES:
+        return [Malformed(CHANNEL, "size")]
+    try:
+        return [*reader(cookie)]
+    except ValueError:
+        return [Malformed(CHANNEL, "format")]

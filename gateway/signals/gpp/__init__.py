@@ -1,0 +1,10 @@
+"""The IAB Global Privacy Platform string: header, sections 1 to 27, read and written.
+
+`read` and `write` are the doors. The US sections are one table of layouts; sections 1, 2, 5 and 6 are strings of
+other formats with readers of their own; what is unknown is kept as it came. (Global-Privacy-Platform @b27beb4.)
+"""
+
+from gateway.signals.gpp.precise import precise_refused
+from gateway.signals.gpp.string import read, split, write
+
+__all__ = ["precise_refused", "read", "split", "write"]

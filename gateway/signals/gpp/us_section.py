@@ -1,0 +1,199 @@
+"""One US section: its subsections as fields, and what they say of sale, sharing and targeted advertising.
+
+Valid is: each part has exactly the length of its layout in one of the three paddings, nothing but zeros behind it, no
+reserved value, a known version, the right subsection type. In anything else an opt-out that can be read still
+counts, and nothing is allowed (`Reading` sees to that).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.signals.bits import ALPHABET, Bits, Unreadable, bits_of, lengths, number_bits, text_of
+from gateway.signals.gpp.layouts import GPC, WIDTH, Field, Layout, Section
+from gateway.signals.reading import Choices, Reading, stated
+from gateway.terms import SIGNAL_PURPOSES, Purpose
+
+OPTED_OUT, DID_NOT_OPT_OUT = 1, 2
+RESERVED = 3
+NEVER_ZERO = "MspaCoveredTransaction"  # "0 = not allowed" (signals.md 1.5)
+PAIRS = {format(value, "02b"): value for value in range(4)}
+GPC_TYPE = 1
+# Which field speaks of which purpose. California has no field for targeted advertising and the others, but for the
+# national section, none for sharing: there the one stands for the other (signals.md 1.6).
+SPEAKS: Mapping[Purpose, tuple[str, ...]] = {
+    Purpose.SALE: ("SaleOptOut",),
+    Purpose.SHARING: ("SharingOptOut", "TargetedAdvertisingOptOut"),
+    Purpose.TARGETED_ADS: ("TargetedAdvertisingOptOut", "SharingOptOut"),
+}
+
+
+def read(section: Section, text: str) -> Reading:
+    """A section's string without the GPP header: core and subsections joined by `.`."""
+    core, *parts = text.split(".")
+    errors: list[str] = []
+    if section.with_header and core[:1] == ALPHABET[section.id]:
+        core, parts = _without_header(core, parts, errors)
+    fields = _core(section, core, errors)
+    gpc = False
+    absent: tuple[str, ...] = ()
+    for layout in section.subsections:
+        if parts:
+            found = _subsection(layout, parts.pop(0), errors)
+            gpc = gpc or found.get("Gpc") is True
+            fields.update(found)
+        else:
+            fields.update(_defaults(layout))
+            absent += (f"{section.name}.{layout.name}",)
+    for extra in parts:  # not of this section's layout; a GPC among them is one all the same
+        errors.append("subsection")
+        gpc = gpc or _subsection(GPC, extra, errors).get("Gpc") is True
+    choices = stated(SIGNAL_PURPOSES) if gpc else _choices(fields)
+    return Reading(choices, {section.name: fields}, absent, next(iter(errors), ""))
+
+
+def write(section: Section, fields: Mapping[str, object], absent: Sequence[str] = ()) -> str:
+    """The reference library's form: core first, no header subsection, padded to 8. Every field is said on purpose: a
+    library's blank string claims a transaction covered by the MSPA. Raises `ValueError` for one that is missing or
+    does not fit; a subsection named in `absent`, or with no field given, is left out.
+    """
+    version = fields.get("Version", fields.get("MspaVersion", max(section.cores)))
+    if not isinstance(version, int) or version not in section.cores:
+        raise ValueError(f"{section.name} has no version {version!r}")
+    core = _core_to_write(section, fields, version)
+    present = [sub for sub in section.subsections if sub.name in fields and f"{section.name}.{sub.name}" not in absent]
+    return ".".join(_written(section, layout, fields, version) for layout in (core, *present))
+
+
+def _core_to_write(section: Section, fields: Mapping[str, object], version: int) -> Layout:
+    """The layout of the version; where the lists have another's length, that one: libraries write version 1 in the
+    layout of version 2, and what was read so is written so again.
+    """
+    lengths_given = {name: len(value) for name, value in fields.items() if isinstance(value, list | tuple)}
+    fitting = [
+        layout for layout in (section.cores[version], section.newest)
+        if all(lengths_given.get(field.name, field.count) == field.count for field in layout.fields)
+    ]  # fmt: skip
+    return next(iter(fitting), section.cores[version])
+
+
+def _core(section: Section, text: str, errors: list[str]) -> dict[str, object]:
+    bits = _bits(text, errors)
+    layout = _layout_of(section, text, bits)
+    fields = _fields(layout, bits, len(text), errors)
+    version = fields.get("Version", fields.get("MspaVersion"))
+    newest = layout is section.newest
+    known = version in section.cores if newest else section.cores.get(version) is layout  # type: ignore[call-overload]
+    if not known:  # version 1 in the layout of version 2 is what Java and older libraries write (1.7 b)
+        errors.append("version")
+    return fields
+
+
+def _layout_of(section: Section, text: str, bits: str) -> Layout:
+    """By length, never by the Version field, which libraries write wrong. Twelve characters hold version 2, or
+    version 1 padded to 24: then its last 12 bits are zero, and version 2's MspaCoveredTransaction there never is.
+    """
+    for layout in section.cores.values():
+        older = layout is section.newest and len(section.cores) > 1 and "1" not in bits[section.cores[1].bits :]
+        if len(text) in layout.characters and not older:
+            return layout
+    return section.newest
+
+
+def _subsection(layout: Layout, text: str, errors: list[str]) -> dict[str, object]:
+    bits = _bits(text, errors)
+    if layout is not GPC and len(bits) == layout.bits + 2 and bits.startswith("01") and not bits.endswith("00"):
+        bits = bits[2:]  # iabgpp-rs puts the 2-bit id 1 in front of the sensitive subsection (1.7 a)
+    fields = _fields(layout, bits, len(text), errors)
+    if layout is GPC:
+        if fields.get("GpcSegmentType") != GPC_TYPE:
+            errors.append("subsection")
+            return fields | {"Gpc": False}
+        fields["Gpc"] = fields.get("Gpc") == 1
+    return fields
+
+
+def _without_header(core: str, parts: list[str], errors: list[str]) -> tuple[str, list[str]]:
+    """The specification's form of sections 24 to 27: SectionID, Version, SubSections; then core and subsections. The
+    core has id 0, which a Fibonacci number cannot say, so the list names the others only.
+    """
+    try:
+        bits = Bits(bits_of(core))
+        bits.number(6)
+        if bits.number(6) != 1:
+            errors.append("version")
+        named = bits.fibonacci_range(most=8, limit=8)
+        if not bits.rest_is_zero() or len(core) not in lengths(bits.at):
+            errors.append("padding")
+        if len(named) != len(parts) - 1:
+            errors.append("subsection")
+    except Unreadable as error:
+        errors.append(error.code)
+    return (parts[0], parts[1:]) if parts else ("", [])
+
+
+def _bits(text: str, errors: list[str]) -> str:
+    if not text:
+        errors.append("empty")
+    try:
+        return bits_of(text)
+    except Unreadable as error:
+        errors.append(error.code)
+        return ""
+
+
+def _fields(layout: Layout, bits: str, characters: int, errors: list[str]) -> dict[str, object]:
+    """As many fields as there are bits for."""
+    fields: dict[str, object] = {}
+    for field, start, end in layout.slots:
+        if end > len(bits):
+            errors.append("truncated")
+            return fields
+        if field.count:
+            values = [PAIRS[bits[at : at + WIDTH]] for at in range(start, end, WIDTH)]
+            fields[field.name] = values
+            reserved = RESERVED in values
+        else:
+            fields[field.name] = value = int(bits[start:end], 2)
+            reserved = field.width == WIDTH and (value == RESERVED or (value == 0 and field.name == NEVER_ZERO))
+        if reserved:
+            errors.append("reserved")
+    if "1" in bits[layout.bits :]:
+        errors.append("padding")
+    elif characters not in layout.characters:
+        errors.append("length")
+    return fields
+
+
+def _defaults(layout: Layout) -> dict[str, object]:
+    if layout is GPC:
+        return {"GpcSegmentType": GPC_TYPE, "Gpc": False}
+    return {field.name: [0] * (field.count or 1) for field in layout.fields}
+
+
+def _choices(fields: Mapping[str, object]) -> Choices:
+    said = {purpose: next((fields[n] for n in names if n in fields), None) for purpose, names in SPEAKS.items()}
+    return stated(
+        (purpose for purpose, value in said.items() if value == OPTED_OUT),
+        (purpose for purpose, value in said.items() if value == DID_NOT_OPT_OUT),
+    )
+
+
+def _written(section: Section, layout: Layout, fields: Mapping[str, object], version: int) -> str:
+    implied = {"Version": version, "MspaVersion": version, "GpcSegmentType": GPC_TYPE}
+    bits = []
+    for field in layout.fields:
+        value = fields.get(field.name, implied.get(field.name))
+        try:
+            bits += [number_bits(each, field.width) for each in _values(field, value)]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{section.name}.{field.name}: {error}") from None
+    return text_of("".join(bits))
+
+
+def _values(field: Field, value: object) -> list[int]:
+    stated = value if isinstance(value, list | tuple) else [value]
+    values = [int(each) for each in stated if isinstance(each, int)]
+    if len(values) != (field.count or 1) or len(values) != len(stated):
+        raise ValueError(f"wants {f'{field.count} numbers' if field.count else 'one number'}")
+    if field.width == WIDTH and RESERVED in values:
+        raise ValueError("3 is reserved")
+    return values

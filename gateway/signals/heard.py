@@ -1,0 +1,83 @@
+"""What one request said, heard together: which denials, how long each holds, and what could not be read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
+
+
+class Kept(Enum):
+    """How long a denial holds. A tool's default is never mistaken for a person's act, and a doubt is never an allow."""
+
+    MOMENT = "moment"  # in this answer only: a default, a flag that nobody set, a string that cannot be read
+    STATE = "state"  # of this browser or device, until the same source says the opposite (R26)
+    CHOICE = "choice"  # a person's own, written like any other choice
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One signal that denies."""
+
+    source: Source | str
+    purposes: frozenset[Purpose]
+    kept: Kept = Kept.CHOICE
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`ended`: sources that now say the opposite of a state that may be on record for them."""
+
+    said: tuple[Said, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    ended: frozenset[str] = frozenset()
+    cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def denied(self) -> frozenset[Purpose]:
+        return frozenset(purpose for said in self.said for purpose in said.purposes)
+
+    @property
+    def gpc(self) -> bool:
+        return any(said.source == Source.GPC for said in self.said)
+
+    @property
+    def remembered(self) -> frozenset[Purpose]:
+        """The purposes of the choices among the signals."""
+        return _purposes(said for said in self.said if said.kept is Kept.CHOICE)
+
+    def to_remember(self) -> Said | None:
+        """The one choice to write, the strongest signal first; its purposes are those of all of them."""
+        strongest = next((said for said in self.said if said.kept is Kept.CHOICE), None)
+        return Said(strongest.source, self.remembered) if strongest else None
+
+    def beside(self, other: "Heard") -> "Heard":
+        """Both together; what one still denies, the other has not ended."""
+        held = {said.source for said in (*self.said, *other.said) if said.kept is not Kept.MOMENT}
+        return Heard(
+            (*other.said, *self.said), (*other.malformed, *self.malformed), (self.ended | other.ended) - held,
+            other.cookies or self.cookies,
+        )  # fmt: skip
+
+    def without_endings(self) -> "Heard":
+        """For callers who can only tighten."""
+        return replace(self, ended=frozenset())
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is anything to write: a choice, a state, or the end of one."""
+        return bool(self.ended) or any(said.kept is not Kept.MOMENT for said in self.said)
+
+    def states(self) -> list[Said]:
+        """The states that began or go on, one a source."""
+        held = [said for said in self.said if said.kept is Kept.STATE]
+        return [
+            Said(source, _purposes(said for said in held if said.source == source), Kept.STATE)
+            for source in dict.fromkeys(said.source for said in held)
+        ]
+
+
+def _purposes(said: Iterable[Said]) -> frozenset[Purpose]:
+    """What a signal may set, of all that these say."""
+    found = {purpose for each in said for purpose in each.purposes}
+    return frozenset(purpose for purpose in SIGNAL_PURPOSES if purpose in found)

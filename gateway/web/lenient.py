@@ -1,0 +1,75 @@
+"""What choices and observations have in common: they take what is usable and list the rest (api.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.choice.law import PLACE, country_of
+from gateway.consent import Consent
+from gateway.credentials import ApiKey
+from gateway.people import Named
+from gateway.signals import hear
+from gateway.signals.heard import Heard
+from gateway.terms import Malformed
+from gateway.web import wire
+from gateway.web.metrics import Metrics
+
+Ignored = list[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The members of one call. What could not be used goes to `ignored`, as (JSON pointer, reason). `channel` is the
+    door's name in the counters.
+    """
+
+    members: Mapping[str, Any]
+    channel: str
+    consent: Consent
+    metrics: Metrics
+    ignored: Ignored = field(default_factory=list)
+
+    def ignore(self, pointer: str, reason: str) -> None:
+        self.ignored.append({"pointer": pointer, "reason": reason})
+
+    def ignore_unknown(self, known: frozenset[str], members: Mapping[str, object], under: str = "") -> None:
+        for name in sorted(set(members) - known):
+            self.ignore(f"{under}/{name[:64]}", "unknown")
+
+    def named(self, place: object) -> Named:
+        """The identifiers; national phone numbers are read in the country of the place."""
+        items = self.members.get("identifiers")
+        if not isinstance(items, list):
+            self.ignore("/identifiers", "not a list")
+            items = []
+        named = self.consent.people.name(items[: wire.MAX_IDENTIFIERS], country_of(place))
+        for index in range(wire.MAX_IDENTIFIERS, len(items)):
+            self.ignore(f"/identifiers/{index}", "too many")
+        for index, reason in named.ignored:
+            self.ignore(f"/identifiers/{index}", reason)
+        self.metrics.malformed(Malformed(self.channel, reason) for _, reason in named.ignored)
+        return named
+
+    def place(self) -> str:
+        """The first place named, as it may stand in an entry: a country or a state, or nothing."""
+        stated = self.members.get("place")
+        first = stated[0] if isinstance(stated, list) and stated else stated
+        code = first.strip().upper() if isinstance(first, str) else ""
+        return code if PLACE.fullmatch(code) else ""
+
+    def heard(self, key: ApiKey) -> Heard:
+        """The signals. They can only tighten, but that a device's own state ends; a key that is in everybody's app does
+        not prove which device speaks, so it ends none.
+        """
+        stated = self.members.get("signals")
+        if not stated:
+            return Heard()
+        if not isinstance(stated, Mapping):
+            self.ignore("/signals", "not an object")
+            return Heard()
+        self.ignore_unknown(hear.KNOWN, stated, "/signals")
+        heard = hear.from_script(stated, self.consent.checks.hearing)
+        for item in heard.malformed:
+            self.ignore(f"/signals/{item.channel}", item.reason)
+        self.metrics.heard(self.channel, heard)
+        return heard.without_endings() if key.publishable else heard

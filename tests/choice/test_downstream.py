@@ -1,0 +1,215 @@
+"""What a recipient is told along with the data: in every form the same answer, and never less than the verdict."""
+
+from itertools import chain, combinations, product
+
+import pytest
+
+from gateway.choice import downstream
+from gateway.choice.downstream import Outcome, limited_data_use, section_of, stores, strings
+from gateway.choice.law import STATE_CODES
+from gateway.signals import gpp, stored_keys, usprivacy
+from gateway.signals.gpp.layouts import BY_ID
+from gateway.signals.hear import from_call
+from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
+
+FULL = frozenset(SIGNAL_PURPOSES)
+NONE = frozenset()
+BESIDE = {Purpose.SHARING, Purpose.TARGETED_ADS}
+DENIED = [frozenset(chosen) for chosen in chain.from_iterable(combinations(SIGNAL_PURPOSES, n) for n in range(4))]
+# signals.md 1.4, without the drafts 24 to 27 (MD, IN, KY, RI), which the national section covers
+OWN_SECTION = {
+    "CA": 8, "VA": 9, "CO": 10, "UT": 11, "CT": 12, "FL": 13, "MT": 14, "OR": 15, "TX": 16, "DE": 17, "IA": 18,
+    "NE": 19, "NH": 20, "NJ": 21, "TN": 22, "MN": 23,
+}  # fmt: skip
+WITHOUT_GPC = {"VA", "UT", "FL"}
+NATIONAL = 7
+IN_THE_US = {
+    **{f"US-{code}": frozenset({f"US-{code}"}) for code in STATE_CODES.split()},
+    "US": frozenset({"US"}),
+    "nothing known": NONE,
+    "two states": frozenset({"US-CA", "US-NY"}),
+    "a state and abroad": frozenset({"US-CA", "DE"}),
+    "no such state": frozenset({"US-ZZ"}),
+}
+ABROAD = {"DE": frozenset({"DE"}), "two countries": frozenset({"DE", "CA"}), "CA": frozenset({"CA"})}
+CALIFORNIA, VIRGINIA = IN_THE_US["US-CA"], IN_THE_US["US-VA"]
+
+
+def outcomes(places):
+    """Every outcome in a place."""
+    for denied, gpc, precise, minor in product(DENIED, *[[False, True]] * 3):
+        yield Outcome(denied, places, gpc, precise, minor)
+
+
+def section_for(places):
+    code = next(iter(places)).removeprefix("US-") if len(places) == 1 else ""
+    return OWN_SECTION.get(code, NATIONAL)
+
+
+def read(said):
+    """The GPP string as any recipient reads it."""
+    reading = gpp.read(said.gpp, said.gpp_sid)
+    assert reading.ok, reading.error
+    return reading
+
+
+def to_be_told(outcome, names, *, gpc_field):
+    """Whom the string must name as opted out: where sharing or targeted advertising has no field, one says both."""
+    if outcome.gpc and gpc_field:
+        return FULL
+    joined = {"SharingOptOut", "TargetedAdvertisingOptOut"} - names and not outcome.denied.isdisjoint(BESIDE)
+    return outcome.denied | (BESIDE if joined else set())
+
+
+@pytest.mark.parametrize("where", IN_THE_US)
+def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
+    places = IN_THE_US[where]
+    section = BY_ID[section_for(places)]
+    gpc_field = where.removeprefix("US-") not in WITHOUT_GPC
+    for outcome in outcomes(places):
+        said = strings(outcome)
+        reading = read(said)
+        fields = reading.sections[section.name]
+        assert said.gpp_sid == [section.id]
+        assert reading.opted_out == to_be_told(outcome, {*fields}, gpc_field=gpc_field), outcome
+        assert Stated.UNKNOWN not in reading.choices.values()
+        assert fields.get("Gpc") == (outcome.gpc if gpc_field else None)
+        assert gpp.precise_refused(reading, said.gpp_sid) == (section.precise is not None and not outcome.precise)
+        assert said.sections == gpp.split(said.gpp)
+        assert reading.absent == ()
+
+
+@pytest.mark.parametrize("where", IN_THE_US)
+def test_every_field_is_said_on_purpose_and_no_agreement_is_claimed(where):
+    """signals.md 1.7 h: a library's blank string claims a transaction covered by the MSPA."""
+    for outcome in outcomes(IN_THE_US[where]):
+        said = strings(outcome)
+        [fields] = read(said).sections.values()
+        assert fields["Version"] == (2 if said.gpp_sid == [NATIONAL] else 1)
+        assert fields["MspaCoveredTransaction"] == 2
+        assert {fields["MspaOptOutOptionMode"], fields["MspaServiceProviderMode"]} == {0}
+        assert {value for name, value in fields.items() if name.endswith("Notice")} == {1}
+        children = fields["KnownChildSensitiveDataConsents"]
+        assert {*(children if isinstance(children, list) else [children])} == {int(outcome.minor)}
+        section = BY_ID[said.gpp_sid[0]]
+        others = [value for at, value in enumerate(fields["SensitiveDataProcessing"]) if at != section.precise]
+        assert {*others, fields.get("PersonalDataConsents", 0), fields.get("AdditionalDataProcessingConsent", 0)} == {0}
+
+
+def test_a_person_who_opted_in_to_a_precise_point_is_told_of_as_such():
+    said = strings(Outcome(NONE, CALIFORNIA, precise=True))
+    assert read(said).sections["usca"]["SensitiveDataProcessing"] == [0, 0, 2, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("where", ABROAD)
+def test_abroad_no_section_of_the_united_states_applies(where):
+    for outcome in outcomes(ABROAD[where]):
+        said = strings(outcome)
+        assert (said.gpp, said.gpp_sid, said.sections, said.us_privacy) == ("DBAA", [-1], {}, "1---")
+        assert read(said).opted_out == NONE
+        assert said.out == bool(outcome.denied)
+
+
+@pytest.mark.parametrize("where", IN_THE_US)
+def test_the_older_forms_say_no_whenever_anything_is_denied(where):
+    for outcome in outcomes(IN_THE_US[where]):
+        told = strings(outcome).for_recipient(outcome)
+        out = bool(outcome.denied)
+        assert told["us_privacy"] == ("1YYN" if out else "1YNN")
+        assert usprivacy.read(told["us_privacy"]).ok
+        assert told["rdp"] == int(out)
+        assert told["npa"] == int(out)
+        assert told["gpc"] == ("1" if outcome.gpc else None)
+        assert told["ldu"]["options"] == (["LDU"] if out else [])
+
+
+def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
+    """api.md: `downstream` of a check, `strings` of the status."""
+    out, free = (Outcome(denied, CALIFORNIA, gpc=bool(denied)) for denied in (FULL, NONE))
+    assert strings(out).for_recipient(out) == {
+        "gpp": strings(out).gpp, "gpp_sid": [8], "us_privacy": "1YYN", "gpc": "1",
+        "npa": 1, "rdp": 1, "ldu": {"options": ["LDU"], "country": 1, "state": 1000},
+    }  # fmt: skip
+    ads = ("ad_storage", "ad_user_data", "ad_personalization")
+    for outcome, word in ((out, "denied"), (free, "granted")):
+        page = strings(outcome).for_page()
+        assert page["consent_mode"] == dict.fromkeys(ads, word)
+        assert {*page} == {"gpp", "gpp_sid", "us_privacy", "consent_mode", "rdp", "npa"}
+
+
+@pytest.mark.parametrize(
+    ("places", "country", "state"),
+    [
+        ({"US-CA"}, 1, 1000), ({"US-CO"}, 1, 1001), ({"US-CT"}, 1, 1002), ({"US-FL"}, 1, 1003), ({"US-OR"}, 1, 1004),
+        ({"US-TX"}, 1, 1005), ({"US-MT"}, 1, 1006), ({"US-DE"}, 1, 1007), ({"US-NE"}, 1, 1008), ({"US-NH"}, 1, 1009),
+        ({"US-NJ"}, 1, 1010), ({"US-MN"}, 1, 1011), ({"US-MD"}, 1, 1012), ({"US-RI"}, 1, 1013), ({"US-NY"}, 1, 0),
+        ({"US"}, 1, 0), ({"US-CA", "US-CO"}, 1, 0), ({"US-CA", "DE"}, 1, 1000), ({"DE"}, 0, 0),
+    ],
+    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else str(value),
+)  # fmt: skip
+def test_limited_data_use_names_the_persons_state_by_its_code(places, country, state):
+    """signals.md 3.6; 0 lets the recipient find it."""
+    assert limited_data_use(Outcome(FULL, frozenset(places))) == {
+        "options": ["LDU"], "country": country, "state": state,
+    }  # fmt: skip
+    assert limited_data_use(Outcome(NONE, frozenset(places))) == {"options": [], "country": 0, "state": 0}
+
+
+@pytest.mark.parametrize("where", [*IN_THE_US, *ABROAD])
+def test_an_app_stores_what_holds_and_what_will_hold_once_the_person_opts_out_offline(where):
+    for outcome in outcomes((IN_THE_US | ABROAD)[where]):
+        kept = stores(outcome)
+        assert kept["store"] == strings(outcome).for_store()
+        assert kept["store_opted_out"] == strings(outcome.all_denied()).for_store()
+        assert kept["store_opted_out"][stored_keys.RESTRICTED] == 1
+        assert kept["store"][stored_keys.RESTRICTED] == (1 if outcome.denied else None)
+
+
+def test_keys_of_a_place_that_the_person_left_are_removed_from_the_phone():
+    here, there = (strings(Outcome(FULL, places)).for_store() for places in (CALIFORNIA, VIRGINIA))
+    assert here["IABGPP_8_String"]
+    assert here["IABGPP_9_String"] is None
+    assert there["IABGPP_8_String"] is None
+    assert {*here} == {*there}
+    assert {key for key in here if key.endswith("_String") and "IABGPP_" in key} == {
+        f"IABGPP_{number}_String" for number in BY_ID
+    }
+    assert here["IABGPP_HDR_GppString"].endswith("~" + here["IABGPP_8_String"])
+    assert (here["IABGPP_GppSID"], here["IABGPP_HDR_Sections"], here["IABGPP_HDR_Version"]) == ("8", "8", "1")
+
+
+@pytest.mark.parametrize("where", IN_THE_US)
+def test_what_an_app_stored_is_heard_as_at_least_what_was_denied_when_it_comes_back(where):
+    for denied in DENIED:
+        kept = {key: value for key, value in strings(Outcome(denied, IN_THE_US[where])).for_store().items() if value}
+        heard = from_call({"stored": kept})
+        assert heard.malformed == ()
+        assert heard.denied & FULL >= denied
+        assert bool(heard.denied & FULL) == bool(denied)
+
+
+def test_denying_all_keeps_whose_it_is_and_forgets_the_precise_point():
+    outcome = Outcome(NONE, CALIFORNIA, gpc=True, precise=True, minor=True)
+    assert outcome.all_denied() == Outcome(FULL, CALIFORNIA, gpc=True, minor=True)
+
+
+def test_the_strings_of_an_outcome_are_made_once():
+    one, same = (Outcome(frozenset({Purpose.SALE}), frozenset({"US-CA"}), gpc=True) for _ in range(2))
+    assert one is not same
+    assert strings(one) is strings(same)
+    assert strings(one) is not strings(one.all_denied())
+
+
+@pytest.mark.parametrize(("broken", "value"), [("NOT_COVERED", 1), ("OPTED_OUT", 2), ("NO_CONSENT", 2)])
+def test_a_string_that_says_too_much_or_too_little_does_not_pass(monkeypatch, broken, value):
+    monkeypatch.setattr(downstream, broken, value)
+    strings.cache_clear()
+    with pytest.raises(AssertionError):
+        test_the_gpp_string_says_of_each_person_exactly_what_was_decided("US-CA")
+        test_every_field_is_said_on_purpose_and_no_agreement_is_claimed("US-CA")
+    strings.cache_clear()
+
+
+def test_a_draft_section_is_not_written_where_its_readers_differ():
+    """signals.md 1.7 a: 24 to 27 have two incompatible codings."""
+    assert {section_of(frozenset({f"US-{code}"})).id for code in ("MD", "IN", "KY", "RI")} == {NATIONAL}

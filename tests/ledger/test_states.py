@@ -1,0 +1,246 @@
+"""What a device or a tool says of itself: it denies while it is said, for that device alone, and is nobody's choice."""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+from support.people import GAID, gaid
+
+from gateway.ledger import links, records, states, travel
+from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = milliseconds(AT)
+DIGEST = hashlib.sha256(GAID.encode()).hexdigest()
+ADS = (Purpose.SHARING, Purpose.TARGETED_ADS)
+OUT, IN, NONE = "opted_out", "opted_in", "none"
+SALE = (Purpose.SALE,)
+
+
+@pytest.fixture
+def device(who):
+    return who("gaid", GAID)
+
+
+@pytest.fixture
+def digest(who):
+    return who("ad_id_sha256", DIGEST)
+
+
+@pytest.fixture
+def begin(do):
+    def began(subject, source=Source.DEVICE, purposes=SIGNAL_PURPOSES):
+        choice = Choice(ChoiceKind.STATE_BEGAN, purposes, source, AT)
+        return do(lambda tx: states.begin(tx, subject, choice, os.urandom(16)))
+
+    return began
+
+
+@pytest.fixture
+def end(do):
+    def ended(subject, source=Source.DEVICE):
+        choice = Choice(ChoiceKind.STATE_ENDED, SIGNAL_PURPOSES, source, AT)
+        return do(lambda tx: states.end(tx, subject, choice, os.urandom(16)))
+
+    return ended
+
+
+@pytest.fixture
+def says(do):
+    def said(subject, kind=ChoiceKind.OPT_OUT, purposes=SALE, **more):
+        choice = Choice(kind, purposes, Source.FORM, AT, **more)
+        return do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+
+    return said
+
+
+@pytest.fixture
+def link(do):
+    return lambda account, subject: do(lambda tx: links.link(tx, account, [subject], links.Span(0), NOW))
+
+
+@pytest.fixture
+def state(house):
+    """What holds for one key alone."""
+
+    def read(subject, purpose=Purpose.SALE):
+        alone = Subject(subject.kind, subject.value, (subject.key,))
+        return house.consent.checks.read_back([alone], [purpose])[purpose]
+
+    return read
+
+
+@pytest.fixture
+def entries(do):
+    """Kinds and sources in the order in which they were written."""
+
+    def read():
+        rows = do(lambda tx: tx.db.execute("SELECT body FROM entry ORDER BY seq").fetchall())
+        return [(body["e"], body["src"]) for body in (json.loads(row[0]) for row in rows)]
+
+    return read
+
+
+def held(house, subject):
+    [standing] = house.consent.checks._lookup.seen([subject.key]).standings
+    return standing.held
+
+
+def test_a_limited_phone_is_denied_until_its_own_switch_is_turned_back(house, device, begin, end, state):
+    assert begin(device).kind == "gaid"
+    assert (state(device), held(house, device)) == (OUT, True)
+    assert end(device) is not None
+    assert (state(device), held(house, device)) == (NONE, False)
+
+
+def test_a_state_denies_what_it_says_and_nothing_else(device, begin, state):
+    begin(device, "cmp_cookie:onetrust", ADS)
+    assert [state(device, purpose) for purpose in (*SIGNAL_PURPOSES, Purpose.SENSITIVE)] == [NONE, OUT, OUT, NONE]
+
+
+class TestAnEntry:
+    def test_is_written_where_it_is_news_and_never_on_a_thousand_visits(self, device, begin, end, entries):
+        """L15."""
+        assert [begin(device) is None for _ in range(5)] == [False] + [True] * 4
+        assert [end(device) is None for _ in range(5)] == [False] + [True] * 4
+        begin(device)
+        assert entries() == [("state_began", "device"), ("state_ended", "device"), ("state_began", "device")]
+
+    def test_is_written_again_when_the_source_denies_more_and_not_when_less(self, device, begin, entries, state):
+        begin(device, Source.TCF, ADS)
+        assert begin(device, Source.TCF) is not None
+        assert begin(device, Source.TCF, SALE) is None
+        assert len(entries()) == 2
+        assert state(device, Purpose.SHARING) == OUT
+
+    def test_is_the_one_that_the_standing_names(self, house, device, begin):
+        written = begin(device)
+        [standing] = house.consent.checks._lookup.seen([device.key]).standings
+        assert standing.seq == written.seq
+
+    def test_about_what_never_began_is_none(self, device, end, entries):
+        assert end(device) is None
+        assert entries() == []
+
+
+class TestTheOtherNamesOfADevice:
+    def test_deny_with_it_and_end_with_it(self, device, digest, begin, end, state):
+        begin(device)
+        assert [state(device), state(digest)] == [OUT, OUT]
+        end(device)
+        assert [state(device), state(digest)] == [NONE, NONE]
+
+    def test_may_be_the_one_that_it_is_said_of(self, do, device, digest, begin, end, state):
+        do(lambda tx: records.know(tx, device, NOW))
+        begin(digest)
+        assert [state(device), state(digest)] == [OUT, OUT]
+        assert begin(device) is None
+        end(digest)
+        assert [state(device), state(digest)] == [NONE, NONE]
+
+    def test_deny_too_when_they_are_learnt_later(self, do, device, digest, begin, end, state):
+        begin(digest)
+        do(lambda tx: records.know(tx, device, NOW))
+        assert [state(device), state(digest)] == [OUT, OUT]
+        end(device)
+        assert [state(device), state(digest)] == [NONE, NONE]
+
+    def test_are_freed_by_a_device_that_names_itself_for_the_first_time(self, device, digest, begin, end, state):
+        begin(digest)
+        assert end(device) is not None
+        assert [state(device), state(digest)] == [NONE, NONE]
+
+    def test_are_not_those_of_another_device(self, who, device, begin, end, state):
+        other = who("gaid", gaid(2))
+        begin(device)
+        assert state(other) == NONE
+        begin(other)
+        end(device)
+        assert state(other) == OUT
+
+
+class TestTwoSources:
+    def test_each_end_their_own_state_alone(self, house, device, begin, end, state):
+        begin(device, Source.DEVICE)
+        begin(device, Source.TCF)
+        end(device, Source.TCF)
+        assert (state(device), held(house, device)) == (OUT, True)
+        assert end(device, Source.TCF) is None
+        end(device, Source.DEVICE)
+        assert (state(device), held(house, device)) == (NONE, False)
+
+    def test_each_begin_with_an_entry_of_their_own(self, device, begin, entries):
+        begin(device, "cmp_cookie:onetrust")
+        begin(device, "cmp_cookie:klaro")
+        assert entries() == [("state_began", "cmp_cookie:onetrust"), ("state_began", "cmp_cookie:klaro")]
+
+
+class TestAnAccount:
+    """R26: a limit on one phone is no opt-out of its owner."""
+
+    @pytest.fixture
+    def account(self, who):
+        return who("account", "a")
+
+    def test_hears_nothing_of_its_devices_state(self, who, account, device, begin, link, state):
+        tablet = who("idfa", gaid(3))
+        link(account, device)
+        link(account, tablet)
+        begin(device)
+        assert [state(account), state(tablet), state(device)] == [NONE, NONE, OUT]
+
+    def test_hears_nothing_when_it_is_linked_later(self, account, device, begin, link, state):
+        begin(device)
+        link(account, device)
+        assert [state(account), state(device)] == [NONE, OUT]
+
+    def test_that_opts_in_lifts_no_state_and_one_that_opted_out_is_not_lifted_by_its_end(
+        self, account, device, begin, end, link, says, state
+    ):
+        link(account, device)
+        begin(device)
+        says(account)
+        end(device)
+        assert [state(account), state(device)] == [OUT, OUT]
+        begin(device)
+        says(account, ChoiceKind.OPT_IN)
+        assert [state(account), state(device)] == [IN, OUT]
+
+
+class TestAPersonsOwnChoice:
+    def test_to_opt_in_does_not_lift_a_state_and_holds_once_it_ends(self, device, begin, end, says, state):
+        begin(device)
+        says(device, ChoiceKind.OPT_IN)
+        assert state(device) == OUT
+        end(device)
+        assert state(device) == IN
+
+    def test_to_opt_out_outlives_the_state(self, device, digest, begin, end, says, state):
+        begin(device)
+        says(device)
+        end(device)
+        assert [state(device), state(digest)] == [OUT, OUT]
+        assert state(device, Purpose.SHARING) == NONE
+
+    def test_is_not_made_by_a_state(self, house, do, device, begin):
+        """It counts as no refusal to be asked again, and none that a signal finds already said."""
+        begin(device)
+        assert do(lambda tx: travel.last_out_at(tx, device.key)) == {}
+        assert not do(lambda tx: travel.already_out(tx, device.key, SALE))
+        [standing] = house.consent.checks._lookup.seen([device.key]).standings
+        assert not standing.own_denies(Purpose.SALE)
+
+    def test_that_granted_a_precise_point_stands_again_when_the_state_ends(self, house, device, begin, end, says):
+        says(device, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
+        begin(device)
+        end(device)
+        assert len(house.consent.checks._lookup.grants([device.key])) == 1
+
+
+def test_only_what_is_no_persons_own_name_has_states(who):
+    own = [("account", "a"), ("email", "person1@example.com"), ("email_sha256", DIGEST), ("phone", "+14155550101")]
+    assert not any(who(*name).is_device for name in own)
+    assert all(who(*name).is_device for name in (("gaid", GAID), ("ad_id_sha256", DIGEST), ("idfv", gaid(1))))

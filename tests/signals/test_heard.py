@@ -1,0 +1,119 @@
+"""What was heard, taken together: what is written, what is kept as a state, what two doors heard of one person."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.signals.heard import Heard, Kept, Said
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
+
+QUICKLY = settings(max_examples=150, deadline=1000)
+FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
+SALE, PRECISE = frozenset({Purpose.SALE}), frozenset({Purpose.SENSITIVE})
+GPC = Said(Source.GPC, FULL)
+LIMITED = Said(Source.DEVICE, FULL, Kept.STATE)
+DO_NOT_TRACK = Said("dnt", FULL, Kept.MOMENT)
+SAID = st.builds(
+    Said,
+    st.sampled_from([Source.GPC, Source.TCF, Source.CMP_COOKIE, Source.DEVICE, "dnt"]),
+    st.frozensets(st.sampled_from([*SIGNAL_PURPOSES, Purpose.SENSITIVE]), min_size=1),
+    st.sampled_from(Kept),
+)
+HEARD = st.builds(
+    Heard,
+    st.lists(SAID, max_size=4).map(tuple),
+    ended=st.frozensets(st.sampled_from([Source.TCF, Source.CMP_COOKIE, Source.DEVICE])),
+)
+
+
+def test_the_first_choice_is_written_with_the_purposes_of_every_choice():
+    heard = Heard((DO_NOT_TRACK, LIMITED, Said(Source.US_PRIVACY, ADS), Said(Source.CMP_COOKIE, SALE), GPC))
+    assert heard.to_remember() == Said(Source.US_PRIVACY, FULL)
+
+
+def test_a_default_or_a_devices_state_adds_nothing_to_what_a_person_chose():
+    heard = Heard((Said(Source.AD_CHOICES, ADS), DO_NOT_TRACK, LIMITED))
+    assert heard.to_remember() == Said(Source.AD_CHOICES, ADS)
+    assert heard.denied == FULL
+
+
+@pytest.mark.parametrize("said", [(), (DO_NOT_TRACK,), (LIMITED,)], ids=["nothing", "a moment", "a state"])
+def test_without_a_choice_nothing_is_written_as_one(said):
+    assert Heard(said).to_remember() is None
+    assert Heard(said).remembered == frozenset()
+
+
+def test_a_refused_precise_point_is_never_written_as_a_limit():
+    """L64: no signal says `limit`."""
+    assert Heard((Said(Source.GPP, FULL | PRECISE),)).to_remember() == Said(Source.GPP, FULL)
+
+
+def test_each_source_keeps_one_state_with_all_that_it_denies():
+    tools = [Said(Source.CMP_COOKIE, purposes, Kept.STATE) for purposes in (ADS, SALE)]
+    heard = Heard((tools[0], GPC, LIMITED, tools[1], DO_NOT_TRACK))
+    assert heard.states() == [Said(Source.CMP_COOKIE, FULL, Kept.STATE), LIMITED]
+
+
+@pytest.mark.parametrize(
+    ("heard", "keeps"),
+    [
+        (Heard(), False),
+        (Heard((DO_NOT_TRACK,), (Malformed("gpp", "size"),)), False),
+        (Heard((DO_NOT_TRACK, LIMITED)), True),
+        (Heard((GPC,)), True),
+        (Heard(ended=frozenset({Source.DEVICE})), True),
+    ],
+    ids=["nothing", "what holds now", "a state", "a choice", "the end of a state"],
+)
+def test_the_ledger_is_asked_only_where_there_is_something_to_write(heard, keeps):
+    assert heard.keeps is keeps
+
+
+def test_only_gpc_is_gpc():
+    assert Heard((LIMITED, GPC)).gpc
+    assert not Heard((LIMITED, DO_NOT_TRACK, Said(Source.GPP, FULL))).gpc
+
+
+def test_a_person_whose_call_and_page_differ_is_heard_by_both():
+    page = Heard((GPC,), (Malformed("gpc", "value"),), cookies=(("a", "1"),))
+    call = Heard((LIMITED,), (Malformed("gpp", "size"),), cookies=(("b", "2"),))
+    both = page.beside(call)
+    assert set(both.said) == {GPC, LIMITED}
+    assert {item.channel for item in both.malformed} == {"gpc", "gpp"}
+    assert both.cookies == call.cookies
+    assert page.beside(Heard()).cookies == page.cookies
+
+
+def test_what_one_door_says_has_ended_the_other_may_still_deny():
+    lifted = Heard(ended=frozenset({Source.DEVICE, Source.TCF}))
+    limited = Heard((LIMITED, Said(Source.TCF, FULL, Kept.MOMENT)))
+    for both in (lifted.beside(limited), limited.beside(lifted)):
+        assert both.ended == {Source.TCF}
+        assert both.states() == [LIMITED]
+
+
+def test_no_cookie_stands_in_the_text_of_what_was_heard():
+    assert "person1" not in repr(Heard(cookies=(("session", "person1"),)))
+
+
+@QUICKLY
+@given(HEARD, HEARD)
+def test_hearing_by_two_doors_never_loses_a_denial(one, other):
+    both = one.beside(other)
+    assert both.denied == one.denied | other.denied
+    assert both.remembered == one.remembered | other.remembered
+    assert {state.source for state in both.states()} == {s.source for s in (*one.states(), *other.states())}
+    assert both.ended <= one.ended | other.ended
+    assert both.gpc == (one.gpc or other.gpc)
+
+
+@QUICKLY
+@given(HEARD)
+def test_states_choices_and_moments_are_told_apart_in_anything_heard(heard):
+    states = heard.states()
+    assert len({state.source for state in states}) == len(states)
+    assert all(state.kept is Kept.STATE and state.purposes <= FULL for state in states)
+    kept = {said.kept for said in heard.said}
+    assert bool(states) == (Kept.STATE in kept)
+    assert (heard.to_remember() is not None) == (Kept.CHOICE in kept)
+    assert heard.remembered <= heard.denied & FULL

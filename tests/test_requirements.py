@@ -1,0 +1,68 @@
+"""Every requirement names the tests that prove it, and the tests are there."""
+
+import ast
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TABLE = tomllib.loads((HERE / "requirements.toml").read_text())
+# What the signals owe: law.md section 8 "Signal intake", and two of the rules.
+OWED = {*(f"L{number}" for number in range(1, 16)), "R25", "R26"}
+
+
+@cache
+def named_in(path: str) -> frozenset[str]:
+    """The tests of a file as pytest names them, read and not run."""
+    file = HERE.parent / path
+    if not file.is_file():
+        return frozenset()
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        inside = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        functions = (item.name for item in inside if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef))
+        found |= {prefix + name for name in functions if name.startswith("test_")}
+    return frozenset(found)
+
+
+def missing(names: list[str]) -> list[str]:
+    return [name for name in names if name.partition("::")[2] not in named_in(name.partition("::")[0])]
+
+
+@pytest.mark.parametrize("requirement", TABLE)
+def test_a_requirement_is_proved_by_tests_that_exist_or_says_why_later(requirement, figure):
+    row = TABLE[requirement]
+    assert set(row) in ({"text", "tests"}, {"text", "later"}), "a text, and tests or later"
+    assert row["text"].endswith(".")
+    if "later" in row:
+        assert row["later"].strip()
+        figure(f"{requirement} later", row["later"])
+        return
+    assert row["tests"], "no test is named"
+    assert missing(row["tests"]) == []
+    assert len(set(row["tests"])) == len(row["tests"])
+
+
+def test_what_the_signals_owe_is_in_the_table_and_none_of_it_is_later():
+    assert set(TABLE) >= OWED
+    assert [name for name in OWED if "later" in TABLE[name]] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tests/test_requirements.py::test_that_nobody_wrote", "tests/nowhere.py::test_x", "tests/test_requirements.py",
+     "tests/test_requirements.py::missing", "tests/test_requirements.py::TestNone::test_x"],
+)  # fmt: skip
+def test_a_test_that_is_not_there_is_missed(name):
+    assert missing([name]) == [name]
+
+
+def test_a_test_that_is_there_is_found_in_a_class_too():
+    here = "tests/test_requirements.py::test_a_test_that_is_not_there_is_missed"
+    assert missing([here]) == []
+    classes = [name for name in named_in("tests/test_consent.py") if "::" in name]
+    assert classes
+    assert missing([f"tests/test_consent.py::{name}" for name in classes]) == []
