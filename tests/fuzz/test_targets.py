@@ -7,6 +7,8 @@ from random import Random
 import pytest
 from support.fuzzing import LIMIT, PLANTED, TARGETS, Broken, beginnings, mutated, run
 
+pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
+
 SEEDS = sorted((Path(__file__).parent / "seeds").iterdir())
 SECONDS = 1.0  # for each target
 LONGEST = 16 * 1024  # bytes

@@ -12,6 +12,8 @@ from support import inside
 from gateway.signals import cmp_cookies, stored_keys
 from gateway.web import openapi, problem
 
+pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
+
 BOUNDED = settings(
     deadline=None, derandomize=True, database=None, max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much,

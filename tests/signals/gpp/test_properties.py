@@ -15,6 +15,8 @@ from gateway.signals.gpp.layouts import BY_NAME, IDS, SECTIONS
 from gateway.signals.gpp.string import header
 from gateway.terms import SIGNAL_PURPOSES, Stated
 
+pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
+
 QUIETLY = settings(max_examples=200)
 RANDOMS = st.randoms(use_true_random=False)
 SECTION_IDS = st.none() | st.lists(st.sampled_from([-1, 0, 6, 7, 8, 28, 300, 10**30]), max_size=3)
