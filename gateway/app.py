@@ -13,7 +13,8 @@ import orjson
 
 from gateway import keys
 from gateway.check import Checks
-from gateway.choice import law
+from gateway.choice import keywords, law
+from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.verdict import Office
 from gateway.consent import Consent
@@ -55,6 +56,8 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps.
     """
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), _places(settings), law_table()
+    recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     secrets = keys.load(folder)
     watch = FileWatch(folder, len(secrets.peppers))
     with schema.held(folder):
@@ -72,18 +75,10 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
 
     writer = Writer(folder, vault, watch)
     people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-    places = _places(settings)
-    laws = law_table()
-    checks = Checks(
-        table,
-        people,
-        lambda: Office(laws, clock().date(), settings.age.floor),
-        settings.registry(dev=dev),
-        places,
-        hearing(settings),
-    )
+    office = lambda: Office(laws, clock().date(), settings.age.floor)  # noqa: E731 - the clock is read at each question
+    checks = Checks(table, people, office, recipients, places, heard_as)
     window = timedelta(milliseconds=settings.share.send_window_ms)
-    sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window)
+    sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words)
     consent = Consent(checks=checks, people=people, writer=writer, secrets=secrets, clock=clock, send_window=window)
     try:
         yield House(consent, sharing, vault, writer, secrets)
@@ -151,6 +146,14 @@ def hearing(settings: Settings) -> Hearing:
         industry=industry_cookies.table(table),
         device_limit_travels=settings.signals.device_limit_travels,
     )
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """The words that may leave as keywords, and those that never do (R20)."""
+    try:
+        return keywords.vocabulary(settings.keywords.vocabulary, settings.keywords.sensitive)
+    except ValueError as error:
+        raise SettingsRefused(f"keywords.vocabulary: {error}") from error
 
 
 def _places(settings: Settings) -> Places:

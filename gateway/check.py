@@ -5,9 +5,10 @@ Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answer
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gateway.choice.downstream import Outcome
-from gateway.choice.law import Rule, country_of
+from gateway.choice.law import AGES, Rule, country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all
@@ -116,7 +117,8 @@ class Checks:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         named = self._people.name(ask.identifiers, country)
-        beside = self._people.name(ask.beside, country).keys if ask.beside else []
+        others = self._people.name(ask.beside, country) if ask.beside else Named()
+        beside = [*named.looser, *others.keys, *others.looser]
         try:
             seen = self._lookup.seen(named.keys)
             grants = self._grants(named.keys, seen)
@@ -150,32 +152,23 @@ class Checks:
         """What holds for the person whoever asks."""
         if known.limited:
             return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc)
-        allowed, _ = self._allowed(known.places, known.heard.denied, known.standings)
+        allowed, _ = self._allowed(known.places, known.heard.denied, known.standings, age)
         bands = {age, *(standing.age_band for standing in known.standings)} - {None, "adult"}
         denied = frozenset(purpose for purpose, may in allowed.items() if not may)
         return Outcome(denied, known.places, known.heard.gpc, minor=bool(bands))
 
     def _allowed(
-        self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing]
-    ) -> tuple[dict[Purpose, bool], bool]:
+        self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
+    ) -> tuple[Mapping[Purpose, bool], bool]:
         """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
-        office = self._office()
-        allowed: dict[Purpose, bool] = {}
-        chosen = False
-        for purpose in SIGNAL_PURPOSES:
-            out = purpose in said or any(standing.denies(purpose) for standing in standings)
-            chosen = chosen or out
-            regime = office.law.strictest(places, purpose, office.on)
-            opted_in = any(standing.opted_in(purpose) for standing in standings)
-            allowed[purpose] = not out and (opted_in or regime.rule < Rule.OPT_IN)
-        return allowed, chosen
+        return _what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), tuple(standings), age, self._office())
 
     def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
 
     def _tightening(self, keys: Sequence[bytes]) -> tuple[Standing, ...]:
-        """Standings of identifiers that are in the data itself. They belong to whoever they belong to, so they can
-        only deny: an ad id of somebody who opted out does not leave beside another person's account.
+        """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
+        to, so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
         """
         return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
 
@@ -282,3 +275,22 @@ class Checks:
             return self._lookup.seen(()).position
         except LookupRefused:
             return None
+
+
+@lru_cache(maxsize=4096)
+def _what_may(
+    places: frozenset[str], said_no: bool, standings: tuple[Standing, ...], age: str | None, office: Office
+) -> tuple[Mapping[Purpose, bool], bool]:
+    """Remembered by its arguments, like a verdict: most people have no record and say nothing."""
+    allowed: dict[Purpose, bool] = {}
+    chosen = said_no
+    bands = [band for band in (age, *(standing.age_band for standing in standings)) if band in AGES]
+    youngest = min(bands, key=AGES.index, default="adult")
+    for purpose in SIGNAL_PURPOSES:
+        out = said_no or any(standing.denies(purpose) for standing in standings)
+        chosen = chosen or out
+        regime = office.law.strictest(places, purpose, office.on, youngest)
+        opted_in = any(standing.opted_in(purpose) for standing in standings)
+        may = regime.rule < Rule.OPT_IN or (opted_in and regime.rule is not Rule.BANNED)
+        allowed[purpose] = not out and may
+    return allowed, chosen

@@ -89,11 +89,13 @@ class Consent:
         return self.checks.check(ask)
 
     async def observe(
-        self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None
-    ) -> int:
+        self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None,
+        proved: Subject | None = None,
+    ) -> int:  # fmt: skip
         """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
-        signed-in account: choices for everybody, states for devices and browsers alone. Returns how many entries that
-        took. Raises `StoreUnavailable`.
+        signed-in account: choices for everybody, states for devices and browsers alone. `proved`: the one whose
+        states may end, where the others are only what a visitor's cookies say; without it all may. Returns how many
+        entries that took. Raises `StoreUnavailable`.
         """
         at, where = self.clock(), _coarse(place)
 
@@ -111,7 +113,8 @@ class Consent:
             written = [records.hear(tx, subject, chosen, request) for subject in subjects if chosen]
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
-                written += [states.end(tx, device, state, request) for state in ended]
+                if proved is None or device.key == proved.key:
+                    written += [states.end(tx, device, state, request) for state in ended]
             self._tie(tx, account, subjects, at)
             return sum(entry is not None for entry in written)
 

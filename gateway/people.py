@@ -37,6 +37,11 @@ class Named:
     def keys(self) -> list[bytes]:
         return [key for subject in self.subjects for key in subject.keys]
 
+    @property
+    def looser(self) -> list[bytes]:
+        """Keys that can only deny."""
+        return [key for subject in self.subjects for key in subject.looser]
+
 
 class People:
     """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers."""
@@ -85,7 +90,9 @@ class People:
         return identity.read(kind, value, source=item.get("source"), country=country, declared=self._declared)
 
     def subject(self, identifier: Identifier) -> Subject:
-        return Subject(identifier.kind, identifier.value, self._secrets.keys(identifier.names))
+        exact, looser = identifier.names[: identifier.exact], identifier.looser
+        keys = self._secrets.keys
+        return Subject(identifier.kind, identifier.value, keys(exact), keys(looser) if looser else ())
 
     def browser(self, value: str) -> Subject:
         """A browser by its opened id."""

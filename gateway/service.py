@@ -31,7 +31,7 @@ from gateway.web.links import Links
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
 from gateway.web.observe import Observe
-from gateway.web.pages import Pages, PageSettings
+from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
 from gateway.web.visitor import FromScope, Visitors
@@ -85,7 +85,7 @@ class Doors:
             Route("/privacy-choices", pages.post, methods=["POST"]),
             Route("/privacy-choices/status", status.show),
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
-            Route("/privacy-choices/choices.css", pages.style),
+            *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/done/{event}", pages.done),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),

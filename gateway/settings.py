@@ -67,7 +67,7 @@ class Phone(Strict, frozen=True):
 
 
 class Age(Strict, frozen=True):
-    floor: Annotated[int, msgspec.Meta(ge=16, le=18)]
+    floor: Annotated[int, msgspec.Meta(ge=0, le=18)]
 
 
 class Signals(Strict, frozen=True):
@@ -91,6 +91,11 @@ class PlaceFiles(Strict, frozen=True):
 
 class Identifiers(Strict, frozen=True):
     declared: tuple[str, ...]
+
+
+class Keywords(Strict, frozen=True):
+    vocabulary: tuple[str, ...]
+    sensitive: tuple[str, ...]
 
 
 class Share(Strict, frozen=True):
@@ -125,6 +130,7 @@ class Settings(Strict, frozen=True):
     ad_choices: AdChoices
     places: PlaceFiles
     identifiers: Identifiers
+    keywords: Keywords
     share: Share
     recipients: dict[str, RecipientSettings]
 

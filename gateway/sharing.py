@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from gateway.check import Ask, Checks
 from gateway.choice import rows as rows_of
+from gateway.choice.keywords import Vocabulary
 from gateway.choice.recipient import Recipient
 from gateway.choice.verdict import Verdict
 from gateway.delivery.forward import Forwarder, Outcome
@@ -41,13 +42,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What became of one row: sent, returned, refused, duplicate or unknown."""
+    """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
+    held back, by why (`rows.Shaped`).
+    """
 
     id: str
     outcome: str
     reason: str
     data: Mapping[str, Answer] = field(default_factory=dict)
     row: Mapping[str, object] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class _Ready:
     keys: tuple[bytes, ...]
     position: int | None
     out: dict[str, object]
+    dropped: Mapping[str, int]
     intended: Intended
 
 
@@ -71,13 +76,14 @@ class Sharing:
 
     def __init__(
         self, *, checks: Checks, writer: Writer, forwarder: Forwarder,
-        clock: Callable[[], datetime], send_window: timedelta,
+        clock: Callable[[], datetime], send_window: timedelta, words: Vocabulary,
     ) -> None:  # fmt: skip
         self._checks = checks
         self._writer = writer
         self._forwarder = forwarder
         self._clock = clock
         self._window = send_window.total_seconds()
+        self._words = words
 
     async def close(self) -> None:
         await self._forwarder.close()
@@ -131,11 +137,11 @@ class Sharing:
         verdict = checked.verdicts[recipient.name]
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
-        out, leaving = rows_of.shape(row.data, recipient.fields, verdict.data)
+        out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words)
         if not out:
-            return Shared(row.id, "refused", verdict.reason, verdict.data)
+            return Shared(row.id, "refused", verdict.reason, verdict.data, dropped=dropped)
         intended = Intended(row.id, checked.keys[0], leaving)
-        return _Ready(row, ask, verdict, checked.keys, checked.position, out, intended)
+        return _Ready(row, ask, verdict, checked.keys, checked.position, out, dropped, intended)
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> tuple[int, set[str]]:
         """Writes what is about to leave; answers the batch's number and the ids of rows that left before."""
@@ -169,7 +175,7 @@ class Sharing:
         await self._mark(recipient, batch, ready, outcome)
         await self._mark(recipient, batch, stopped, "not_sent")
         for index, item in ready.items():
-            done[index] = Shared(item.row.id, outcome, item.verdict.reason, item.verdict.data)
+            done[index] = Shared(item.row.id, outcome, item.verdict.reason, item.verdict.data, dropped=item.dropped)
 
     async def _hand_back(
         self, recipient: Recipient, returned: Sequence[tuple[int, Chunk]], done: dict[int, Shared]
@@ -186,7 +192,9 @@ class Sharing:
                 await self._mark(recipient, batch, stopped, "not_sent")
         for _, ready in returned:
             for index, item in ready.items():
-                done[index] = Shared(item.row.id, "returned", item.verdict.reason, item.verdict.data, item.out)
+                done[index] = Shared(
+                    item.row.id, "returned", item.verdict.reason, item.verdict.data, item.out, item.dropped
+                )
 
     def _check_again(self, recipient: Recipient, ready: Chunk, done: dict[int, Shared]) -> Chunk:
         """Takes out, and answers, the rows whose verdict is not what it was. Only those are asked about again of whom

@@ -5,7 +5,7 @@ from hashlib import sha256
 import anyio
 import pytest
 from support import inside
-from support.people import GAID, email, named, phone
+from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app import open_house
 from gateway.check import Ask
@@ -196,7 +196,20 @@ class TestASignal:
         assert await consent.observe([mail], from_call({"dnt": "1", "us_privacy": "?"})) == 0
         assert await bodies(house) == []
 
-    async def test_of_several_kinds_is_one_entry_with_the_purposes_of_all(self, house, consent, who):
+    async def test_of_several_kinds_is_one_entry_of_the_one_that_says_most_the_first_of_equals(
+        self, house, consent, who
+    ):
+        ads = frozenset({Purpose.SHARING, Purpose.TARGETED_ADS})
+        heard = Heard((Said(Source.AD_CHOICES, ads), Said(Source.GPP, FULL), Said(Source.US_PRIVACY, FULL)))
+        assert await consent.observe([who("gaid", GAID)], heard) == 1
+        assert await consent.observe([who("idfv", IDFV)], Heard(heard.said[:1])) == 1
+        assert [(body["src"], body["p"]) for body in await bodies(house)] == [
+            ("gpp", ["sale", "sharing", "targeted_ads"]), ("ad_choices", ["sharing", "targeted_ads"]),
+        ]  # fmt: skip
+        for purpose in FULL:
+            assert state(consent, who("idfv", IDFV), purpose) == "opted_out"
+
+    async def test_heard_in_many_ways_is_one_entry(self, house, consent, who):
         heard = from_call({"us_privacy": "1YYN", "ac": "1~7", "gpc": "1", "cookies": "usprivacy=1YYN"})
         assert await consent.observe([who("gaid", GAID)], heard) == 1
         [body] = await bodies(house)
@@ -235,11 +248,22 @@ class TestADevicesState:
         assert [body["e"] for body in await bodies(house)] == ["opt_out", "state_began", "state_ended"]
 
     async def test_of_two_sources_is_two_states(self, house, consent, device):
-        both = Heard((*LIMITED.said, Said("cmp_cookie:klaro", frozenset({Purpose.SHARING}), Kept.STATE)))
+        both = Heard((*LIMITED.said, Said("cmp_cookie:klaro:ads", frozenset({Purpose.SHARING}), Kept.STATE)))
         assert await consent.observe([device], both) == 2
         assert [(body["src"], len(body["p"])) for body in await bodies(house)] == [
-            ("device", 3), ("cmp_cookie:klaro", 1),
+            ("device", 3), ("cmp_cookie:klaro:ads", 1),
         ]  # fmt: skip
+        await consent.observe([device], LIFTED)
+        assert state(consent, device) == "opted_out"  # the tool's sharing is the sale, too (R3, R25)
+
+    async def test_begins_for_every_device_of_a_visit_and_ends_for_the_proved_one_alone(self, consent, who, device):
+        """What a visitor's cookies merely claim tightens and never loosens."""
+        browser = consent.people.browser(new_browser().hex())
+        assert await consent.observe([browser, device], LIMITED, proved=browser) == 2
+        assert await consent.observe([browser, device], LIFTED, proved=browser) == 1
+        assert [state(consent, one) for one in (browser, device)] == ["none", "opted_out"]
+        assert await consent.observe([browser, device], LIFTED) == 1
+        assert state(consent, device) == "none"
 
     async def test_is_neither_lifted_by_coming_back_nor_asked_about(self, consent, clock, device, said):
         await consent.observe([device], LIMITED)
@@ -280,6 +304,27 @@ class TestComingBack:
         assert state(consent, mail, Purpose.SHARING) == "opted_out"
         body = (await bodies(house))[-1]
         assert (body["e"], body["p"], body["nv"]) == ("opt_in", ["sale"], "1")
+
+    async def test_an_opt_out_of_one_of_the_three_is_come_back_from_purpose_by_purpose(
+        self, consent, clock, mail, said, ask
+    ):
+        await consent.choose([mail], said(purposes=[Purpose.TARGETED_ADS]))
+        clock.later(seconds=1)
+        await consent.confirm(ask(), SHOWN.notice)
+        assert consent.checks.read_back([mail], SIGNAL_PURPOSES) == {
+            "sale": "opted_in", "sharing": "opted_out", "targeted_ads": "opted_out",
+        }  # fmt: skip
+        for heard, sale in ((Heard(), True), (from_call({"ac": "1~"}), False)):  # a live no to one is a no to all
+            site = consent.checks.site(heard, frozenset(), [mail], "US-CA")
+            assert site.allowed == {Purpose.SALE: sale, Purpose.SHARING: False, Purpose.TARGETED_ADS: False}
+        await consent.choose([mail], said(purposes=[Purpose.SHARING]))
+        assert state(consent, mail) == "opted_out"
+
+    async def test_an_opt_out_of_another_of_the_three_between_the_two_acts_wins_too(self, consent, mail, said, ask):
+        token = ask()
+        await consent.choose([mail], said(purposes=[Purpose.TARGETED_ADS]))
+        with pytest.raises(Refused, match="came later"):
+            await consent.confirm(token, SHOWN.notice)
 
     async def test_a_confirm_token_works_once(self, house, consent, ask):
         token = ask()
@@ -407,3 +452,56 @@ class TestNotices:
             await consent.log([SHOWN])
         assert await consent.notice(SHOWN.sha256) == SHOWN.notice
         assert len(await bodies(house)) == 1
+
+
+class TestFormsThatRecipientsHash:
+    """Looser forms of an address may be somebody else's: they carry denials, and nothing else (decision 2)."""
+
+    DOTTED, PLAIN = named("email", "jane.doe@example.com"), named("email", "janedoe@example.com")
+
+    @staticmethod
+    def sold(consent, *identifiers):
+        ask = Ask(("advertisers",), identifiers, purpose="sharing", data=("ad_id",), place="US-WY")
+        return consent.check(ask).verdicts["advertisers"].allowed
+
+    @staticmethod
+    async def out(consent, *identifiers, kind=ChoiceKind.OPT_OUT):
+        choice = Choice(
+            kind, tuple(SIGNAL_PURPOSES) if kind is ChoiceKind.OPT_OUT else (Purpose.SHARING,), "api", consent.clock()
+        )
+        await consent.choose(consent.people.name(identifiers).subjects, choice)
+
+    async def test_an_opt_out_is_found_by_the_digest_that_a_recipient_has(self, consent):
+        digest = named("email_sha256", sha256(b"janedoe@example.com").hexdigest())  # without the dots
+        assert self.sold(consent, digest)
+        await self.out(consent, self.DOTTED)
+        assert not self.sold(consent, digest)
+        assert not self.sold(consent, self.DOTTED)
+
+    async def test_an_opt_out_by_such_a_digest_reaches_the_address(self, consent):
+        await self.out(consent, named("email_sha256", sha256(b"janedoe@example.com").hexdigest()))
+        assert not self.sold(consent, self.DOTTED)
+
+    async def test_an_opt_in_by_one_address_opens_no_other(self, consent):
+        await self.out(consent, self.DOTTED)
+        await self.out(consent, self.PLAIN, kind=ChoiceKind.OPT_IN)
+        assert not self.sold(consent, self.DOTTED)
+
+    async def test_who_comes_back_takes_the_digests_along(self, consent):
+        digest = named("email_sha256", sha256(b"janedoe@example.com").hexdigest())
+        await self.out(consent, self.DOTTED)
+        await self.out(consent, self.DOTTED, kind=ChoiceKind.OPT_IN)
+        assert self.sold(consent, digest)
+        assert self.sold(consent, self.DOTTED)
+
+    async def test_a_persons_link_is_not_another_persons(self, consent):
+        account = consent.people.account("a1")
+        await consent.link(account, consent.people.name([self.PLAIN]).subjects, Span(0))
+        await self.out(consent, self.DOTTED)
+        assert self.sold(consent, named("account", "a1"))
+
+    async def test_a_tool_that_hashes_ten_digits_is_heard(self, consent):
+        """The DAA's TokenChoices."""
+        digest = named("phone_sha256", sha256(phone(1).removeprefix("+1").encode()).hexdigest())
+        await self.out(consent, digest)
+        assert not self.sold(consent, named("phone", phone(1)))

@@ -1,34 +1,127 @@
 """Location: what counts as precise, and coarsening that is not.
 
-California's test is an area, a circle of 1,850 ft radius: 0.9989 km2 (section 1798.140(w)). Rounding to two decimals
-stays below it north of about 36 degrees; one decimal gives a cell of at least 9.6 km2 up to 85 degrees
-(11.12 km x 11.12 km x cos 85), so one decimal it is, and what lies nearer a pole is dropped (law.md L67).
+Owns the law's two tests and the size of the ground that each way of saying a place stands for; never whether a point
+may go. California's test is an area, at most that of a circle of 1,850 ft radius (0.9989 km2, section 1798.140(w));
+Virginia, Connecticut and most others ask for a radius, 1,750 ft (enforcement.md section 5). The radius is read
+strictly: whatever has no room for a circle of 1,850 ft is precise, so what passes passes in every state.
+
+Two decimals pass nowhere by that reading, and by the area alone only south of 36.12 N (L67). One decimal passes up to
+84.15 degrees and a geohash of five characters up to 76.6; what lies nearer a pole is dropped.
 """
 
 import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-PRECISE_AREA_KM2 = math.pi * (1850 * 0.3048 / 1000) ** 2
-DECIMALS = 1
-MAX_LATITUDE = 85.0
-LATITUDE = frozenset({"lat", "latitude"})
-LONGITUDE = frozenset({"lon", "lng", "long", "longitude"})
+Coarse = float | str
+
+FOOT_M = 0.3048  # the international foot
+WIDEST_FEET = 1850  # California; the others' 1,750 ft lie inside it
+EQUATOR_M = 6_378_137.0  # WGS84: the semi-major axis
+ECCENTRICITY_2 = 0.006_694_379_990_14  # WGS84: the square of the first eccentricity
+SMALLEST_H3_7_KM2 = 2.604_669  # the pentagons of resolution 7 (uber/h3, restable.md); each step divides by 7
+PENTAGON = 5 * math.tan(math.pi / 5)  # its area by the square of the radius of the circle inside it
+DECIMALS = 1  # with CHARACTERS: the finest grids that pass both tests (enforcement.md section 5, the cell table)
+CHARACTERS = 5
+ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"  # geohash: five bits a character, longitude first
+H3_INDEX = re.compile(r"[0-9a-fA-F]{15,16}")
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("lat", "latitude"), "lat"),
+    **dict.fromkeys(("lon", "lng", "long", "longitude"), "lon"),
+    **dict.fromkeys(("geohash", "geo_hash"), "geohash"),
+    **dict.fromkeys(("h3", "h3_index"), "h3"),
+    **dict.fromkeys(("metro", "dma"), "metro"),
+    **dict.fromkeys(("zip", "zipcode", "zip_code", "postal", "postal_code", "postcode"), "zip"),
+    **dict.fromkeys(("accuracy", "horizontal_accuracy"), "accuracy"),
+}
+WAYS = (("lat", "lon"), ("geohash",), ("h3",), ("metro",))  # of saying a place; the first of them that is there goes
 
 
-def coarsen(field: str, value: object) -> float | None:
-    """A coordinate at one decimal, or None where it is to be dropped: whatever is no coordinate (accuracy, speed,
-    heading, time zone) and whatever cannot be read leaves with it (I29).
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a value stands for: its area in km2, and the radius in metres of the largest circle inside it."""
+
+    km2: float
+    radius_m: float
+
+
+def precise_by_area(ground: Ground, feet: float = WIDEST_FEET) -> bool:
+    """California's test: no larger than a circle of so many feet radius."""
+    return ground.km2 <= circle(feet * FOOT_M).km2
+
+
+def precise_by_radius(ground: Ground, feet: float = WIDEST_FEET) -> bool:
+    """The other states' test, read strictly: no circle of so many feet radius fits into it."""
+    return ground.radius_m <= feet * FOOT_M
+
+
+def precise(ground: Ground) -> bool:
+    """By either test, at the widest circle of any state."""
+    return precise_by_area(ground) or precise_by_radius(ground)
+
+
+def circle(radius_m: float) -> Ground:
+    """A point with an accuracy of so many metres."""
+    return Ground(math.pi * (radius_m / 1000) ** 2, radius_m)
+
+
+ZIP = circle(0)  # a ZIP code can be one building's: a place by it is precise, whichever it is
+METRO = circle(1290)  # made of counties; the smallest of them, Falls Church, has 5.3 km2
+
+
+def cell(latitude: float, height: float, width: float) -> Ground:
+    """So many degrees north to south and west to east, on the WGS84 ellipsoid at that latitude."""
+    sine = math.sin(math.radians(latitude))
+    flattening = 1 - ECCENTRICITY_2 * sine * sine
+    tall = math.radians(height) * EQUATOR_M * (1 - ECCENTRICITY_2) / flattening**1.5
+    wide = math.radians(width) * EQUATOR_M * math.cos(math.radians(latitude)) / math.sqrt(flattening)
+    return Ground(tall * wide / 1e6, min(tall, wide) / 2)
+
+
+def decimals(latitude: float, digits: int) -> Ground:
+    """Coordinates rounded to so many decimals of a degree."""
+    return cell(latitude, 10.0**-digits, 10.0**-digits)
+
+
+def geohash(latitude: float, characters: int) -> Ground:
+    """A geohash of so many characters: of its bits the odd ones halve the longitude, the even ones the latitude."""
+    bits = 5 * characters
+    return cell(latitude, 180 / 2 ** (bits // 2), 360 / 2 ** (bits - bits // 2))
+
+
+def h3(resolution: int) -> Ground:
+    """The smallest cell of an H3 resolution, a pentagon."""
+    km2 = SMALLEST_H3_7_KM2 * 7.0 ** (7 - resolution)
+    return Ground(km2, 1000 * math.sqrt(km2 / PENTAGON))
+
+
+def coarsen_point(fields: Mapping[str, object]) -> dict[str, object]:
+    """What may leave of a place, by field. One way of saying it, the first of `WAYS`: of two grids the cells overlap
+    in slivers, which are precise. A coordinate that has to be dropped takes the others with it, and whatever is no
+    place (accuracy, speed, time zone) never goes along (I29).
     """
-    limit = {"lat": MAX_LATITUDE, "lon": 180.0}.get(axis(field))
-    degrees = number(value)
-    if limit is None or degrees is None or not -limit <= degrees <= limit:
-        return None
-    return round(degrees, DECIMALS) + 0.0  # + 0.0: no "-0.0" that would tell the side of a line
+    for way in WAYS:
+        coarse = {
+            name: coarsen(name, value) for name, value in fields.items() if value is not None and kind(name) in way
+        }
+        if coarse:
+            return {} if None in coarse.values() else dict(coarse)
+    return {}
 
 
-def axis(field: str) -> str:
-    """`lat` or `lon` by a field's name (`geo.lat` included), else nothing."""
-    name = field.lower().rpartition(".")[2]
-    return "lat" if name in LATITUDE else "lon" if name in LONGITUDE else ""
+def coarsen(field: str, value: object) -> Coarse | None:
+    """A coordinate at one decimal, a geohash of five characters, an H3 cell or a metro that is coarse as it stands;
+    None where it is to be dropped: it is none of them, cannot be read, or lies so near a pole that even this would be
+    precise.
+    """
+    coarsener = COARSENERS.get(kind(field))
+    return coarsener(value) if coarsener else None
+
+
+def kind(field: str) -> str:
+    """What a field holds by its name (`geo.lat` is `lat`), else nothing."""
+    return KINDS.get(field.lower().rpartition(".")[2], "")
 
 
 def number(value: object) -> float | None:
@@ -42,9 +135,53 @@ def number(value: object) -> float | None:
     return read if math.isfinite(read) else None
 
 
-def cell_area_km2(latitude: float, decimals: int) -> float:
-    """The area that one rounded coordinate pair stands for, at the cell's edge nearer the pole."""
-    side = 10.0**-decimals
-    edge = min(abs(latitude) + side / 2, 90.0)
-    kilometres = side * 111.195  # one degree of a great circle of 6,371 km radius
-    return kilometres * kilometres * math.cos(math.radians(edge))
+def nearest(degrees: float, digits: int) -> float:
+    """Rounded to the nearest, on both sides of zero alike: cutting off moves every American a kilometre east."""
+    return round(degrees, digits) + 0.0  # + 0.0: no "-0.0" that would tell the side of a line
+
+
+def _latitude(value: object) -> float | None:
+    degrees = number(value)
+    if degrees is None or abs(degrees) > 90:  # noqa: PLR2004 - a pole
+        return None
+    coarse = nearest(degrees, DECIMALS)
+    edge = min(abs(coarse) + 10.0**-DECIMALS / 2, 90.0)  # the cell's end nearer the pole, where it is narrowest
+    return None if precise(decimals(edge, DECIMALS)) else coarse
+
+
+def _longitude(value: object) -> float | None:
+    degrees = number(value)
+    if degrees is None or abs(degrees) > 180:  # noqa: PLR2004 - the date line
+        return None
+    coarse = nearest(degrees, DECIMALS)
+    return -180.0 if coarse == 180 else coarse  # noqa: PLR2004 - one meridian, one name: else two half cells
+
+
+def _geohash(value: object) -> str | None:
+    text = value.strip().lower()[:CHARACTERS] if isinstance(value, str) else ""
+    if not text or not set(text) <= set(ALPHABET):
+        return None
+    bits = "".join(f"{ALPHABET.index(character):05b}" for character in text)[1::2]
+    height = 180 / 2 ** len(bits)
+    south = int(bits, 2) * height - 90
+    return None if precise(geohash(max(abs(south), abs(south + height)), len(text))) else text
+
+
+def _h3(value: object) -> str | None:
+    """A cell's index in hexadecimal: of its 64 bits those from 52 to 55 are the resolution (H3 index, mode 1)."""
+    if not isinstance(value, str) or not H3_INDEX.fullmatch(value):
+        return None
+    return None if precise(h3(int(value, 16) >> 52 & 15)) else value
+
+
+def _metro(value: object) -> Coarse | None:
+    return value if isinstance(value, str | int) and not precise(METRO) else None
+
+
+COARSENERS: Mapping[str, Callable[[object], Coarse | None]] = {
+    "lat": _latitude,
+    "lon": _longitude,
+    "geohash": _geohash,
+    "h3": _h3,
+    "metro": _metro,
+}

@@ -1,129 +1,101 @@
 """The law as data: dated rows, each with its citation, and the strictest of them over a set of places.
 
-A row says: in this place, from and until these days, for this purpose or data class, this rule. Rows come in as
-plain mappings (the tables are TOML files beside this room); nothing here reads a file or a clock. What no row
-covers: another US state is opt-out with "no law on file"; a missing, unknown or foreign place, and bare `US`, is the
-opt-in regime (design decision 7).
+Owns which rows speak for a place: a state's and the federal ones, a province's and its country's. What no row covers:
+another US state is opt-out with "no law on file"; a country without rows is the opt-in regime; a missing, unknown or
+unreadable place, and bare `US`, is the opt-in regime with the strictest of all places above it (design decision 7,
+R13, L61). Rows come in as plain mappings (the tables are TOML files beside this room); nothing here reads a file or
+a clock.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
-from enum import IntEnum
+from datetime import date, timedelta
 from functools import lru_cache
 
-UNKNOWN_PLACE = "unknown"
-STATE_CODES = """
-AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA
-RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
-"""  # ISO 3166-2:US, the territories included
-STATES = frozenset(STATE_CODES.split())
-PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
-US = "US"
-UNREADABLE_PLACE = "ZZ"  # ISO 3166 user-assigned: a place that was said and cannot be read
+from gateway.choice.law_reading import entries, read
+from gateway.choice.law_rows import AGES, UNIVERSAL_OPT_OUT, Row, Rule
+from gateway.choice.place import (
+    PLACE,
+    STATE_CODES,
+    STATES,
+    UNKNOWN_PLACE,
+    UNREADABLE_PLACE,
+    US,
+    country_of,
+    is_named,
+    is_state,
+)  # fmt: skip
 
-
-class Rule(IntEnum):
-    """From loose to strict; the strictest holds."""
-
-    ALLOWED = 0
-    OPT_OUT = 1
-    LIMIT = 2
-    OPT_IN = 3
-    BANNED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`subject` is a purpose or a data class. `until` is the last day; `confidence` is law.md's mark."""
-
-    place: str
-    subject: str
-    rule: Rule
-    citation: str
-    start: date
-    until: date | None = None
-    confidence: str = ""
-
-    def holds(self, on: date) -> bool:
-        return self.start <= on and (self.until is None or on <= self.until)
-
-    def __str__(self) -> str:
-        return f"{self.place} {self.citation}"
+__all__ = [
+    "AGES", "PLACE", "STATES", "STATE_CODES", "UNIVERSAL_OPT_OUT", "UNKNOWN_PLACE", "UNREADABLE_PLACE", "US",
+    "LawTable", "Row", "Rule", "country_of", "parse",
+]  # fmt: skip
+NOWHERE = frozenset({UNKNOWN_PLACE})
+REMEMBERED = 16_384  # answers: 60 places, 30 subjects, 5 ages and room for sets of places; 5 MB when full, measured
 
 
 class LawTable:
-    """All rows, found by place and subject."""
+    """All rows, found by place and subject. Never changes once made."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            self._rows.setdefault((row.place, row.subject), []).append(row)
-        self._places = sorted({place for place, _ in self._rows if place.startswith(US)})
-        self._strictest = lru_cache(maxsize=4096)(self._find_strictest)
+        self.rows = tuple(rows)
+        self._found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            self._found.setdefault((row.place, row.subject), []).append(row)
+        self._everywhere = tuple(sorted({row.place for row in self.rows}))
+        self._strictest = lru_cache(maxsize=REMEMBERED)(self._find_strictest)
 
-    def strictest(self, places: frozenset[str], subject: str, on: date) -> Row:
-        """The strictest row in force for a subject over a set of places (R13). An empty set is an unknown place."""
-        return self._strictest(places or frozenset({UNKNOWN_PLACE}), subject, on)
+    def strictest(self, places: frozenset[str], subject: str, on: date, age: str | None = None) -> Row:
+        """The strictest row in force for a subject over a set of places (R13). An empty set is an unknown place.
 
-    def _find_strictest(self, places: frozenset[str], subject: str, on: date) -> Row:
-        return max((self._at(place, subject, on) for place in sorted(places)), key=lambda row: row.rule)
+        `age`: a band of `AGES`; None counts as adult, an unknown word as the youngest.
+        """
+        return self._strictest(places or NOWHERE, subject, on, age)
 
-    def _at(self, place: str, subject: str, on: date) -> Row:
-        """The strictest of a place's own rows and the federal ones; without any, the regime's default."""
-        if place.startswith("US-") and place[3:] in STATES:
-            own, regime = [place, US], Row(place, subject, Rule.OPT_OUT, "no law on file", date.min)
+    def applying(self, place: str, subject: str, on: date, age: str | None = None) -> list[Row]:
+        """Every row that speaks for a place, the strictest first; the regime's default where none is for everybody."""
+        if not is_named(place):  # it could be any of them, and no row says for sure that it holds there
+            rows = [_default(place, subject), *self._rows_of(self._everywhere, subject, on, age)]
         else:
-            # A place that says no more than "here" could be any state, so the strictest of them holds too (R13, L61).
-            anywhere = place.startswith(US) or place in {UNKNOWN_PLACE, UNREADABLE_PLACE}
-            own = self._places if anywhere else [place]
-            regime = Row(place, subject, Rule.OPT_IN, "opt-in regime: place unknown or foreign", date.min)
-        rows = [row for name in own for row in self._in_force(name, subject, on)]
-        if own is self._places or not rows:
-            rows.append(regime)
-        return max(rows, key=lambda row: row.rule)
+            rows = self.on_file(place, subject, on, age)
+            if not any(row.for_everybody for row in rows):  # a row for the young adds to what adults have
+                rows.append(_default(place, subject))
+        return sorted(rows, key=lambda row: row.strictness, reverse=True)
 
-    def _in_force(self, place: str, subject: str, on: date) -> Iterable[Row]:
-        return (row for row in self._rows.get((place, subject), ()) if row.holds(on))
+    def on_file(self, place: str, subject: str, on: date, age: str | None = None) -> list[Row]:
+        """The rows of a place and of its country, as the tables have them."""
+        return self._rows_of(dict.fromkeys((place, place.partition("-")[0])), subject, on, age)
+
+    def days(self) -> list[date]:
+        """The days on which the law of some place changes: a row's first, and the one after its last."""
+        first = {row.start for row in self.rows}
+        return sorted(first | {row.until + timedelta(days=1) for row in self.rows if row.until})
+
+    def _find_strictest(self, places: frozenset[str], subject: str, on: date, age: str | None) -> Row:
+        found = [self.applying(place, subject, on, age)[0] for place in sorted(places)]
+        return max(found, key=lambda row: row.strictness)
+
+    def _rows_of(self, places: Iterable[str], subject: str, on: date, age: str | None) -> list[Row]:
+        return [row for place in places for row in self._found.get((place, subject), ()) if row.holds(on, age)]
 
 
-def country_of(place: object) -> str:
-    """The ISO 3166-1 country of a place, or of the first of several; empty where none can be read."""
-    first = place[0] if isinstance(place, list) and place else place
-    code = first.strip().upper() if isinstance(first, str) else ""
-    return code.partition("-")[0] if PLACE.fullmatch(code) else ""
+def _default(place: str, subject: str) -> Row:
+    """What holds where no row does (design decision 7)."""
+    if is_state(place):
+        return Row(place, subject, Rule.OPT_OUT, "no law on file", date.min)
+    return Row(place, subject, Rule.OPT_IN, "opt-in regime: place unknown or foreign", date.min)
 
 
 def parse(tables: Iterable[Mapping[str, object]]) -> LawTable:
-    """Tables as `tomllib` gives them: {"row": [{place, subjects, rule, from, until?, citation, confidence}]}.
+    """Tables as `tomllib` gives them: `[[row]]` of place (or places), subjects, rule, from and citation, and perhaps
+    until, ages, in_band, confidence and note; `[[law]]` for what several rows share.
 
     Raises ValueError that names the row and what is wrong with it.
     """
     rows: list[Row] = []
     for table in tables:
-        entries = table.get("row", [])
-        if not isinstance(entries, list):
-            raise ValueError("a law table is a list of [[row]]")  # noqa: TRY004
-        for number, entry in enumerate(entries, 1):
-            rows.extend(_rows(number, entry))
+        for where, entry in entries(table):
+            try:
+                rows.extend(read(entry))
+            except ValueError as error:
+                raise ValueError(f"law {where} ({entry.get('place', '')}): {error}") from error
     return LawTable(rows)
-
-
-def _rows(number: int, entry: Mapping[str, object]) -> Iterable[Row]:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"law row {number} is not a table")  # noqa: TRY004 - all that is wrong with a table is a ValueError
-    try:
-        subjects, start, until = entry["subjects"], entry["from"], entry.get("until")
-        rule = Rule[str(entry["rule"]).upper()]
-        place, citation = str(entry["place"]), str(entry["citation"])
-    except KeyError as missing:
-        raise ValueError(f"law row {number}: {missing} is missing or unknown") from None
-    valid = isinstance(subjects, list) and type(start) is date and (until is None or type(until) is date)
-    if not valid or not citation or not PLACE.fullmatch(place):
-        raise ValueError(f"law row {number} ({place}): wants subjects, a date, a citation and an ISO 3166 place")
-    assert isinstance(subjects, list)
-    assert isinstance(start, date)
-    assert until is None or isinstance(until, date)
-    for subject in subjects:
-        yield Row(place, str(subject), rule, citation, start, until, str(entry.get("confidence", "?")))

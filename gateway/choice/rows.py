@@ -1,11 +1,16 @@
 """One row of a share, shaped by its verdict: what goes as it stands, what goes changed, what does not go.
 
-A field that the recipient's field map does not name never goes (R20); a raw e-mail or phone leaves only as its hash.
+A field that the recipient's field map does not name never goes (R20). A raw e-mail or phone leaves only as its hash, an
+IP address only as its network, a keyword only out of the vocabulary. Owns the shape, never the decision.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
-from gateway.choice import geo, identity
+from gateway.choice import geo, identity, ip, keywords
+from gateway.choice.keywords import Sifted, Vocabulary
 from gateway.terms import Answer, DataClass
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
@@ -16,29 +21,36 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
-# Keywords may be the message itself (R20): they leave only by a vocabulary, which is not there yet.
-NOT_YET = frozenset({DataClass.KEYWORDS})
-# What names somebody leaves only where it can be read as one of its class's kinds: else it could not be checked.
-NAMED = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID, DataClass.ACCOUNT})
-HASHES = {DataClass.EMAIL_HASH: ("email", "email_sha256"), DataClass.PHONE_HASH: ("phone", "phone_sha256")}
+UNMAPPED = "unmapped"  # a field that the recipient's map does not name
+DENIED = "denied"  # the verdict's answer
+UNREADABLE = "unreadable"  # allowed, but no form of this value may go
+
+
+class Shaped(NamedTuple):
+    """What may leave, by field; the data classes that leave; how many values do not, by why: the three words above,
+    or a `keywords.Why`.
+    """
+
+    out: dict[str, object]
+    classes: tuple[str, ...]
+    dropped: Mapping[str, int]
 
 
 def shape(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer]
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    """(what may leave, the data classes that leave). Empty when nothing may."""
-    out: dict[str, object] = {}
-    classes: set[str] = set()
-    for name, value in data.items():
-        data_class = fields.get(name)
-        if data_class is None or value is None:
-            continue
-        changed = _change(name, value, data_class, answers.get(data_class, Answer.DENY))
-        if changed is not None:
-            out[name] = changed
-            coarse = answers[data_class] is Answer.COARSEN
-            classes.add(DataClass.COARSE_GEO if coarse else data_class)
-    return out, tuple(sorted(classes))
+    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer], words: Vocabulary
+) -> Shaped:
+    """A class without an answer is denied. `out` is empty when nothing may leave."""
+    going, dropped = _sorted(data, fields, answers)
+    places = {name: value for name, value in going.items() if _is_place(name, fields[name], answers[fields[name]])}
+    out = geo.coarsen_point(places)
+    dropped[UNREADABLE] += len(places) - len(out)
+    for name in [name for name in going if name not in places]:
+        changed = _change(going[name], fields[name], answers[fields[name]], words)
+        dropped.update(changed.dropped)
+        if changed.kept is not None:
+            out[name] = changed.kept
+    classes = {DataClass.COARSE_GEO if name in places else fields[name] for name in out}
+    return Shaped(out, tuple(sorted(classes)), +dropped)  # +: without zeros
 
 
 def classes_of(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[DataClass, ...]:
@@ -59,29 +71,69 @@ def coordinates(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> 
     """The row's own (latitude, longitude), for the place it was taken at (R13)."""
     found: dict[str, object] = {}
     for name, value in data.items():
-        if fields.get(name) is DataClass.PRECISE_GEO:
-            found.setdefault(geo.axis(name), value)
+        if fields.get(name) in {DataClass.PRECISE_GEO, DataClass.COARSE_GEO}:
+            found.setdefault(geo.kind(name), value)
     return found.get("lat"), found.get("lon")
 
 
-def _change(name: str, value: object, data_class: DataClass, answer: Answer) -> object | None:
-    if answer is Answer.DENY or data_class in NOT_YET or not isinstance(value, str | int | float):
-        return None  # a list or an object could hold anything, so it never leaves
-    if answer is Answer.COARSEN:
-        return geo.coarsen(name, value)
-    if answer is Answer.HASH:  # contact data of either kind: its hash, or nothing
-        return next((found for kinds in HASHES.values() if (found := _hashed(value, kinds)) is not None), None)
-    if data_class in NAMED and not any(
-        isinstance(identity.read(kind, value), identity.Identifier) for kind in KINDS_OF[data_class]
-    ):
-        return None
-    return _hashed(value, HASHES[data_class]) if data_class in HASHES else value
+def _sorted(
+    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer]
+) -> tuple[dict[str, object], Counter[str]]:
+    """(what is named and not denied, how many are not, by why). An empty field is neither."""
+    going: dict[str, object] = {}
+    dropped: Counter[str] = Counter()
+    for name, value in data.items():
+        if value is None:
+            continue
+        if name not in fields:
+            dropped[UNMAPPED] += 1
+        elif answers.get(fields[name], Answer.DENY) is Answer.DENY:
+            dropped[DENIED] += 1
+        else:
+            going[name] = value
+    return going, dropped
 
 
-def _hashed(value: object, kinds: tuple[str, str]) -> object | None:
-    raw, digest = kinds
-    for kind in (digest, raw):
-        read = identity.read(kind, value)
+def _is_place(name: str, data_class: DataClass, answer: Answer) -> bool:
+    """What leaves coarse or not at all. An operator who calls a latitude coarse has not made it so."""
+    return answer is Answer.COARSEN or (data_class is DataClass.COARSE_GEO and bool(geo.kind(name)))
+
+
+def _change(value: object, data_class: DataClass, answer: Answer, words: Vocabulary) -> Sifted:
+    """The form in which one value may leave."""
+    if data_class is DataClass.KEYWORDS and answer is Answer.ALLOW:
+        return keywords.sift(value, words)
+    kept = _hash(value) if answer is Answer.HASH else CHANGED.get(data_class, _plain)(value)
+    return Sifted(kept, {UNREADABLE: 1} if kept is None else {})
+
+
+def _plain(value: object) -> object | None:
+    """As it stands; a list or an object could hold anything, so it never leaves."""
+    return value if isinstance(value, str | int | float) else None
+
+
+def _hash(value: object) -> object | None:
+    """Contact data of either kind: its hash, or nothing."""
+    return _hash_of("email", value) or _hash_of("phone", value)
+
+
+def _hash_of(kind: str, value: object) -> object | None:
+    for each in (f"{kind}_sha256", kind):
+        read = identity.read(each, value)
         if isinstance(read, identity.Identifier):
             return read.names[0][1]
     return None
+
+
+def _named(data_class: DataClass, value: object) -> object | None:
+    """What names somebody leaves only where it can be read as one of its class's kinds: else it was not checked."""
+    read = (identity.read(kind, value) for kind in KINDS_OF[data_class])
+    return _plain(value) if any(isinstance(one, identity.Identifier) for one in read) else None
+
+
+CHANGED: Mapping[DataClass, Callable[[object], object | None]] = {
+    **{named: partial(_named, named) for named in (DataClass.AD_ID, DataClass.DEVICE_ID, DataClass.ACCOUNT)},
+    DataClass.EMAIL_HASH: partial(_hash_of, "email"),
+    DataClass.PHONE_HASH: partial(_hash_of, "phone"),
+    DataClass.IP: ip.truncate,  # a whole address is a device's own number (enforcement.md sections 5 and 7)
+}

@@ -35,8 +35,8 @@ def out_bits(purposes: Iterable[Purpose]) -> int:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One identifier's row. `linked`: some account is known for it (or it is one). `granted`: it has opt-ins that
-    name a recipient. `held`: a device's or a tool's state is part of what `travelled` says. `seq` is the last entry
-    that touched it.
+    name a recipient. `held`: sources of a device's or a tool's state that is part of what `travelled` says. `seq` is
+    the last entry that touched it.
     """
 
     own: int = 0
@@ -45,7 +45,7 @@ class Standing:
     seq: int | None = None
     linked: bool = False
     granted: bool = False
-    held: bool = False
+    held: frozenset[str] = frozenset()
 
     def denies(self, purpose: Purpose) -> bool:
         """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""

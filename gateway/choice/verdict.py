@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US, LawTable, Rule
+from gateway.choice.law import AGES, UNKNOWN_PLACE, UNREADABLE_PLACE, US, LawTable, Row, Rule
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
 from gateway.signals.heard import Heard
@@ -33,7 +33,6 @@ SIGNAL_REASONS: Mapping[str, Reason] = {
 }
 HASH_OF = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
 LOWEST = {"under_13": 0, "13_15": 13, "16_17": 16, "adult": 18}  # the youngest in each band
-AGES = tuple(LOWEST)
 
 
 NOWHERE = frozenset({UNKNOWN_PLACE, UNREADABLE_PLACE, US})  # places that say nothing of which law
@@ -187,11 +186,20 @@ def _age(question: Question, office: Office, _p: Purpose, _c: DataClass) -> Ruli
     """The operator's floor (R14): below it only service, legal and safety go on."""
     if not question.recipient.third or not office.age_floor:
         return None
-    bands = [band for band in (question.age, *(s.age_band for s in question.standings)) if band in AGES]
-    youngest = min(bands, key=AGES.index, default="adult")
-    if LOWEST[youngest] < office.age_floor:  # a band that may hold somebody below the floor
+    if LOWEST[_youngest(question)] < office.age_floor:  # a band that may hold somebody below the floor
         return _deny(Reason.AGE, f"policy 1: no one under {office.age_floor}")
     return None
+
+
+def _youngest(question: Question) -> str:
+    """The youngest of the age on record and the one that the caller says; an adult where nothing is known (R14)."""
+    bands = [band for band in (question.age, *(s.age_band for s in question.standings)) if band in AGES]
+    return min(bands, key=AGES.index, default="adult")
+
+
+def _row(question: Question, office: Office, subject: str) -> Row:
+    """The strictest row in force for this person: all places, the day, the age."""
+    return office.law.strictest(question.places, subject, office.on, _youngest(question))
 
 
 def _service(question: Question, _o: Office, purpose: Purpose, _c: DataClass) -> Ruling | None:
@@ -208,7 +216,7 @@ NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Pur
 
 def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
     """A recorded opt-out on any identifier that was given, its own or travelled. Limit reaches precise points."""
-    asked = [*_said_no_by(question, purpose)]
+    asked = [*_said_no_by(question.recipient, purpose)]
     if data_class is DataClass.PRECISE_GEO:
         asked.append(Purpose.SENSITIVE)
     if data_class is DataClass.CPNI:
@@ -222,25 +230,22 @@ def _explicit(question: Question, _o: Office, purpose: Purpose, data_class: Data
     return None
 
 
-def _said_no_by(question: Question, purpose: Purpose) -> tuple[Purpose, ...]:
-    """Whose opt-out ends a purpose: its own. And at a third party that of sale, sharing or targeted ads, for whatever
-    else it is registered for, giving it personal data is one of these underneath (R3, R21); unless the person said
-    yes to this very purpose.
+def _said_no_by(recipient: Recipient, purpose: Purpose) -> tuple[Purpose, ...]:
+    """Whose recorded opt-out ends a purpose: its own; and whatever else a third party is registered for, giving it
+    personal data is a sale or sharing underneath (R3, R21). Among sale, sharing and targeted ads the record itself
+    carries a no to one over to the others, and a later yes to one takes that one back.
     """
-    if not question.recipient.third:
-        return (purpose,)
-    apart = purpose in SIGNAL_PURPOSES and (_opted_in(question, purpose) or _granted(question, purpose))
-    return (purpose,) if apart else (purpose, *SIGNAL_PURPOSES)
-
-
-def _granted(question: Question, purpose: Purpose) -> bool:
-    return any((grant.recipient, grant.purpose) == (question.recipient.name, purpose) for grant in question.grants)
+    beside = recipient.third and purpose not in SIGNAL_PURPOSES
+    return (purpose, *SIGNAL_PURPOSES) if beside else (purpose,)
 
 
 def _in_band(question: Question, _o: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
+    """What this very request denies. At a third party one of sale, sharing and targeted ads is all of them (R25)."""
     if data_class in NOT_PERSONAL:
         return None
-    asked = {*_said_no_by(question, purpose)} | ({Purpose.SENSITIVE} if data_class is DataClass.PRECISE_GEO else set())
+    asked = {purpose, *(SIGNAL_PURPOSES if question.recipient.third else ())}
+    if data_class is DataClass.PRECISE_GEO:
+        asked.add(Purpose.SENSITIVE)
     for said in question.heard.said:
         if not said.purposes.isdisjoint(asked):
             reason = SIGNAL_REASONS.get(said.source.partition(":")[0], Reason.DEVICE)
@@ -258,8 +263,7 @@ def _precise(question: Question, office: Office, purpose: Purpose, data_class: D
     """A precise point needs a law that allows it and this person's opt-in for this recipient (R7)."""
     if data_class is not DataClass.PRECISE_GEO:
         return None
-    row = office.law.strictest(question.places, DataClass.PRECISE_GEO, office.on)
-    regime = office.law.strictest(question.places, purpose, office.on)
+    row, regime = _row(question, office, DataClass.PRECISE_GEO), _row(question, office, purpose)
     if regime.rule is Rule.BANNED:
         return None  # said below
     if row.rule is not Rule.BANNED and DataClass.PRECISE_GEO in question.recipient.data:
@@ -284,7 +288,7 @@ def _opted_in(question: Question, purpose: Purpose) -> bool:
 
 
 def _regime(question: Question, office: Office, purpose: Purpose, data_class: DataClass) -> Ruling | None:
-    row = office.law.strictest(question.places, purpose, office.on)
+    row = _row(question, office, purpose)
     if row.rule is Rule.BANNED:
         return _deny(Reason.BANNED, str(row))
     if _opted_in(question, purpose):

@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
 from gateway.cli.keys import keys
+from gateway.cli.law import law
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
@@ -37,7 +38,7 @@ def manual(name: str | None) -> None:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
 
-for command in (serve, migrate, check, choose, history, link, import_, decode, encode, keys, config, manual):
+for command in (serve, migrate, check, choose, history, link, import_, decode, encode, law, keys, config, manual):
     group.add_command(command)
 
 

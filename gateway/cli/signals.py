@@ -56,7 +56,7 @@ def decode(form: str, value: str, file: Path | None, gpp_sid: list[int] | None, 
         for line in _lines():
             click.echo(orjson.dumps(read(line)))
         return
-    found = read(value)
+    found = read(value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
     click.echo(orjson.dumps(found) if as_json else "\n".join(_table(found)))
     sys.exit(0 if found["ok"] else 1)
 
@@ -96,8 +96,9 @@ def _cookies(header: str, hearing: Hearing) -> dict[str, Any]:
 
 
 def _tool(state: ToolState) -> dict[str, Any]:
+    shown = "carried" if state.carried and not state.denied else state.shown.value  # what it says, its reader says
     return {
-        "tool": state.tool, "cookie": state.cookie, "shown": state.shown.value, "act": state.act,
+        "tool": state.tool, "cookie": state.cookie, "shown": shown, "act": state.act,
         "denied": sorted(state.denied), "carried": [each.channel for each in state.carried],
     }  # fmt: skip
 

@@ -23,11 +23,14 @@ DEVICES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`keys[0]` is the identifier's own; the rest are keys of its other names."""
+    """`keys[0]` is the identifier's own; the rest are keys of its other names. `looser`: keys of forms that recipients
+    hash and that somebody else's value may share; they carry denials and nothing else (decision 2).
+    """
 
     kind: str
     value: str = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
+    looser: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def key(self) -> bytes:
@@ -92,7 +95,9 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     know(tx, subject, now)
     written = append(tx, subject, choice, request)
     if choice.kind is not ChoiceKind.OPT_IN:
-        travel.opt_out(tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account)
+        travel.opt_out(
+            tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account, looser=subject.looser
+        )
     elif choice.recipient and choice.data_class:
         _grant(tx, subject, choice, written.seq)
     else:

@@ -17,13 +17,14 @@ def begin(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     """A source's denial of purposes; an entry only where it is news."""
     now = milliseconds(choice.at)
     records.know(tx, subject, now)
-    if set(choice.purposes) <= held(tx, subject.key, choice.source):
+    purposes = travel.widened(choice.purposes)
+    if set(purposes) <= held(tx, subject.key, choice.source):
         return None
     written = records.append(tx, subject, choice, request)
     names = travel.group(tx, subject.key)
     tx.db.executemany(
         "INSERT INTO device_state VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
-        [(name, choice.source, purpose, written.seq) for name in names for purpose in choice.purposes],
+        [(name, choice.source, purpose, written.seq) for name in names for purpose in purposes],
     )
     travel.recompute(tx, names, now)
     return written

@@ -15,6 +15,7 @@ from gateway.ledger.watch import FileWatch
 from gateway.mirror.lookup import Seen, Stale, Unreadable
 from gateway.terms import DataClass, Purpose
 
+NOTHING_HELD: frozenset[str] = frozenset()
 HEAD = (
     "SELECT size, peppers, NULL FROM head"  # `key IN ()` would read the whole table to find nothing (measured: 22 ms)
 )
@@ -99,6 +100,8 @@ class StandingTable:
 
 
 def _standing(
-    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: int
+    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: str
 ) -> Standing:
-    return Standing(own, travelled, age_band, seq, linked > now, bool(granted), bool(held))
+    return Standing(
+        own, travelled, age_band, seq, linked > now, bool(granted), frozenset(held.split(",")) if held else NOTHING_HELD
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from gateway.choice.standing import IN, OUT, out_bits, with_state
 from gateway.ledger.writer import Transaction
-from gateway.terms import CHOOSABLE, DataClass, Purpose
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
 
 FOR_EVER = 2**53  # milliseconds; later than any date that is said
 Reach = dict[bytes, set[bytes]]  # via: keys
@@ -64,9 +64,20 @@ def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
     return found
 
 
-def opt_out(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, now: int, *, account: bool) -> None:
-    """The identifier's own deny, and its way to everybody it reaches."""
-    purposes = list(purposes)
+def widened(purposes: Iterable[Purpose]) -> list[Purpose]:
+    """What an opt-out denies: at a third party sale, sharing and targeted ads are one thing, so a no to one of them is
+    a no to all three (R3, R25), until the person says yes to one. The entry keeps what was said.
+    """
+    said = list(dict.fromkeys(purposes))
+    return said if set(said).isdisjoint(SIGNAL_PURPOSES) else list(dict.fromkeys((*said, *SIGNAL_PURPOSES)))
+
+
+def opt_out(
+    tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, now: int, *, account: bool,
+    looser: Iterable[bytes] = (),
+) -> None:  # fmt: skip
+    """The identifier's own deny, and its way to everybody it reaches. `looser` forms get the deny and go no further."""
+    purposes = widened(purposes)
     tx.db.executemany(
         "INSERT INTO own_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state,"
         " seq = excluded.seq, out_at = excluded.out_at",
@@ -74,6 +85,7 @@ def opt_out(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, 
     )
     drop_grants(tx, [key], purposes)
     reached = reach(tx, key, now, account=account)
+    reached[key] |= set(looser)
     for via, keys in reached.items():
         carry(tx, keys, [(key, purpose, seq) for purpose in purposes], via)
     recompute(tx, {key}.union(*reached.values()), now)
@@ -89,7 +101,7 @@ def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *,
         " seq = excluded.seq",  # out_at stays: it says until when nobody may ask again
         (key, purpose, IN, seq),
     )
-    affected = {key}
+    affected = {key} if account else {key, *_lift_from_names(tx, key, purpose)}
     for via, keys in reach(tx, key, now, account=account).items():
         affected |= keys
         tx.db.executemany(
@@ -104,6 +116,15 @@ def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *,
     else:
         affected |= _lift_what_ended(tx, key, purpose, now)
     recompute(tx, affected, now)
+
+
+def _lift_from_names(tx: Transaction, key: bytes, purpose: Purpose) -> set[bytes]:
+    """Takes back what an identifier sent to its own names, looser ones too."""
+    sent = (key, key, purpose)
+    rows = tx.db.execute("SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?", sent)
+    names = {row[0] for row in rows.fetchall()}
+    tx.db.execute("DELETE FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?", sent)
+    return names
 
 
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
@@ -211,7 +232,7 @@ def _recompute(tx: Transaction, key: bytes, linked_until: int) -> None:
     tx.db.execute(
         "INSERT INTO standing (key, own, travelled, seq, linked, changed, granted, held)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1),"
-        " EXISTS (SELECT 1 FROM device_state WHERE key = ?1))"
+        " (SELECT coalesce(group_concat(DISTINCT source), '') FROM device_state WHERE key = ?1))"
         " ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,"
         " linked = excluded.linked, changed = excluded.changed, granted = excluded.granted,"
         " held = excluded.held",

@@ -5,6 +5,7 @@ behind such a value would vanish (signals.md section 6, measured). Here: split a
 every duplicate and the raw value.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
@@ -30,9 +31,18 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield name, value.strip(BLANK)
 
 
+ESCAPE = re.compile(r"\\([0-7]{3}|.)")  # how http.cookies writes what may not stand in a value
+
+
 def unquoted(value: str) -> str:
-    """A value without quotes around it."""
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    """A value without quotes around it, and without the escapes that Python's servers write inside them."""
+    if len(value) < 2 or not value[0] == value[-1] == '"':  # noqa: PLR2004 - a pair of quotes
+        return value
+    return ESCAPE.sub(_unescaped, value[1:-1]) if "\\" in value else value[1:-1]
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8)) if len(match[1]) > 1 else match[1]
 
 
 def unwrap(value: str) -> str:

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from gateway.signals import (
     adchoices,
@@ -25,7 +25,7 @@ from gateway.signals import (
     tcf,
     usprivacy,
 )
-from gateway.signals.cmp_cookies import CATEGORIES, Categories, Shown, ToolState
+from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, Shown, ToolState
 from gateway.signals.device import Limit
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
@@ -54,6 +54,7 @@ PARAMETERS: Mapping[str, str] = {
     "addtl_consent": "ac",
     adchoices.PARAMETER: "adchoices",
 }
+BESIDE = frozenset({"gpp_sid", "gdpr"})  # say nothing by themselves
 KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", *STRINGS, *device.FLAGS})
 SECTION_ID = re.compile(r"\s*(-1|[0-9]{1,4})\s*", re.ASCII)
 # Strings that may have been a state before, with their GPP section where they have one.
@@ -128,6 +129,9 @@ class _Ear:
 
     def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
         held = {said.source for said in self.said if said.kept is not Kept.MOMENT} | self._off
+        held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
+        if any(said.source in device.FLAGS for said in self.said):
+            held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
         return Heard(tuple(self.said), tuple(self.malformed), frozenset(self.ended - held), tuple(jar))
 
     def deny(self, source: Source | str, purposes: frozenset[Purpose], kept: Kept) -> None:
@@ -149,10 +153,11 @@ class _Ear:
             self.malformed.append(Malformed("stored", "type"))
         self.flag(gpc.read_member(signals.get("gpc")))
         section_ids = self._section_ids(signals.get("gpp_sid"))
+        applicable = self._gdpr(signals.get("gdpr"))
         for channel in STRINGS:
             value = signals.get(channel)
             if isinstance(value, str):
-                applies = channel != "tc" or signals.get("gdpr") not in (0, "0", False)
+                applies = channel != "tc" or applicable
                 self.string(channel, value, section_ids, applies=applies)
             elif value is not None:
                 self.malformed.append(Malformed(channel, "type"))
@@ -174,12 +179,13 @@ class _Ear:
         if reading.error:
             self.malformed.append(Malformed(channel, reading.error))
         source, unanswered = STRINGS[channel], reading.opted_out & reading.unanswered
-        self.deny(source, reading.opted_out - unanswered, Kept.MOMENT if momentary else Kept.CHOICE)
+        doubtful = momentary or (channel == "adchoices" and bool(reading.error))  # others use these headers too
+        self.deny(source, reading.opted_out - unanswered, Kept.MOMENT if doubtful else Kept.CHOICE)
         if applies:
             self.deny(source, unanswered, Kept.MOMENT if momentary or reading.error else Kept.STATE)
-        if channel == "gpp" and gpp.precise_refused(reading, section_ids):
+        if gpp.precise_refused(reading) or tcf.precise_refused(reading):
             self.deny(source, frozenset({Purpose.SENSITIVE}), Kept.MOMENT)
-        if not momentary and consents(reading, section_ids):
+        if applies and not momentary and consents(reading, section_ids):
             self.ended.add(source)
 
     def jar(self, raw: Sequence[bytes]) -> list[tuple[str, str]]:
@@ -192,6 +198,8 @@ class _Ear:
         for state in cmp_cookies.read(found, self._hearing.categories):
             if isinstance(state, Malformed):
                 self.malformed.append(state)
+                if state.reason == "count":  # a flood: an opt-out may be in what was not read
+                    self.deny("malformed", FULL, Kept.MOMENT)
             else:
                 self._tool(state)
         for cookie in industry_cookies.read(found, self._hearing.industry, self._hearing.ad_choice_purposes):
@@ -199,12 +207,20 @@ class _Ear:
         return found
 
     def url(self, query: bytes) -> None:
-        pairs = parse_qsl(query.decode("latin-1"), max_num_fields=None)[:MAX_PARAMETERS]
-        said = {name: value for name, value in pairs if name in PARAMETERS or name == "gpp_sid"}
-        section_ids = self._section_ids(said.pop("gpp_sid", None))
-        for name, value in pairs:
+        """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny."""
+        said: dict[str, dict[str, None]] = {}
+        for name, value in parse_qsl(query.decode("latin-1"), max_num_fields=None):
+            if name in PARAMETERS or name in BESIDE:
+                said.setdefault(name, {})[value] = None
+        section_ids = self._section_ids(next(iter(said.get("gpp_sid", ())), None))
+        for name, values in said.items():
             if name in PARAMETERS:
-                self.string(PARAMETERS[name], value, section_ids, momentary=True)
+                applies = name != "gdpr_consent" or set(said.get("gdpr", ())) != {"0"}
+                for value in [*values][:MAX_VALUES]:
+                    self.string(PARAMETERS[name], value, section_ids, applies=applies, momentary=True)
+                if len(values) > MAX_VALUES:
+                    self.malformed.append(Malformed(PARAMETERS[name], "count"))
+                    self.deny("malformed", FULL, Kept.MOMENT)
 
     def _read(self, channel: str, text: str, section_ids: Sequence[int] | None) -> Reading:
         if channel == "gpp":
@@ -215,14 +231,13 @@ class _Ear:
         return READERS[channel](text)
 
     def _tool(self, state: ToolState) -> None:
-        """A tool's doubtful "off" is that tool's state, and ends when nothing of the same tool says "off" any more."""
+        """A tool's doubtful "off" is that tool's state, and ends when the same tool says "on" of the same thing."""
         tool = f"{Source.CMP_COOKIE}:{state.tool}"
-        if state.denied:
-            self._off.add(tool)
-        elif state.shown in {Shown.ALLOWED, Shown.DEFAULT} and not state.carried:
-            self.ended.add(tool)
+        self._off |= {f"{tool}:{word}" for word in state.refused}
+        self.ended |= {f"{tool}:{word}" for word in state.granted}
         if state.shown is Shown.OPTED_OUT and not state.act:
-            self.deny(tool, state.denied, Kept.STATE)
+            for word in sorted(state.refused):
+                self.deny(f"{tool}:{word}", DENIES[word], Kept.STATE)
         else:
             self.deny(Source.CMP_COOKIE, state.denied, Kept.CHOICE if state.act else Kept.MOMENT)
         for carried in state.carried:
@@ -244,9 +259,22 @@ class _Ear:
         found = stored_keys.read(stored)
         if found.pop("rdp", False):
             self.deny(stored_keys.RESTRICTED, FULL, Kept.MOMENT)
-        if isinstance(found.get("gpp_sid"), str):
-            found["gpp_sid"] = str(found["gpp_sid"]).replace("_", ",")
+        if stored_keys.malformed(stored):
+            self.malformed.append(Malformed("stored", "value"))
+        if found.pop("refused", False):
+            self.deny("stored", FULL, Kept.MOMENT)
+        sections = found.pop("sections", None)
+        if isinstance(sections, dict) and sections:  # beside the whole string: either may hold the opt-out
+            self.string("gpp", gpp.joined(sections), self._section_ids(_commas(found.get("gpp_sid"))))
+        found["gpp_sid"] = _commas(found.get("gpp_sid"))
         self.members(found)
+
+    def _gdpr(self, value: object) -> bool:
+        """Whether consent strings apply: unless `gdpr` says 0."""
+        text = value.strip() if isinstance(value, str) else repr(value)  # `False` is no 0
+        if text not in {"", "None", "0", "1"}:
+            self.malformed.append(Malformed("gdpr", "value"))
+        return text != "0"
 
     def _section_ids(self, value: object) -> list[int] | None:
         """`gpp_sid`: a list of numbers, or text with commas. None where nothing usable was said: all sections count."""
@@ -268,7 +296,8 @@ class _Ear:
             raw = value.encode("latin-1", "replace")
         elif isinstance(value, dict) and isinstance(value.get("b64"), str):
             try:
-                raw = base64.b64decode(value["b64"], validate=True)
+                text = value["b64"].rstrip("=").translate(TO_STANDARD)
+                raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
             except (binascii.Error, ValueError):
                 raw = None
         if raw is None:
@@ -277,10 +306,15 @@ class _Ear:
             self.jar([raw])
 
 
+def _commas(stored: object) -> object:
+    """A stored `7_8` as a call says it."""
+    return stored.replace("_", ",") if isinstance(stored, str) else stored
+
+
 def _section_id(item: object) -> int | None:
     if isinstance(item, str):
         return int(item) if SECTION_ID.fullmatch(item) else None
-    return item if isinstance(item, int) and -1 <= item <= MAX_SECTION_ID else None
+    return item if type(item) is int and -1 <= item <= MAX_SECTION_ID else None
 
 
 def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
@@ -290,7 +324,8 @@ def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
     return applies and reading.ok and not reading.opted_out
 
 
-MAX_PARAMETERS = 100
+TO_STANDARD = str.maketrans("-_", "+/")
+MAX_VALUES = 8  # of one signal in one address: an address has one or two
 MACRO = ("${", "%%", "[")
 
 
@@ -298,6 +333,5 @@ def cleaned(raw: str) -> str:
     """A string as readers take it: without blanks or quotes around it and percent-encoding in it, both once. A macro
     that nobody replaced is as if the string were absent (signals.md 1.11).
     """
-    text = cookies.unquoted(raw.strip())
-    text = unquote(text).strip() if "%" in text else text
+    text = cookies.unwrap(raw.strip()).strip()
     return "" if text.startswith(MACRO) else text

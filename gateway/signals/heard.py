@@ -47,9 +47,12 @@ class Heard:
         return _purposes(said for said in self.said if said.kept is Kept.CHOICE)
 
     def to_remember(self) -> Said | None:
-        """The one choice to write, the strongest signal first; its purposes are those of all of them."""
-        strongest = next((said for said in self.said if said.kept is Kept.CHOICE), None)
-        return Said(strongest.source, self.remembered) if strongest else None
+        """The one choice to write: the signal that says most, the first of equals. A no to one of its purposes denies
+        all of them, so the others would add nothing.
+        """
+        chosen = [said for said in self.said if said.kept is Kept.CHOICE]
+        most = max(chosen, key=lambda said: len(said.purposes), default=None)
+        return Said(most.source, _purposes([most])) if most else None
 
     def beside(self, other: "Heard") -> "Heard":
         """Both together; what one still denies, the other has not ended."""

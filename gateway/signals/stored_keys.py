@@ -5,12 +5,16 @@ call's `signals`; `choice/downstream` makes the ones that an app writes back. No
 specification, so their strings are what counts.
 """
 
+import re
 from collections.abc import Mapping
 
 GPP_VERSION, GPP_STRING = "IABGPP_HDR_Version", "IABGPP_HDR_GppString"
 GPP_SECTIONS, GPP_APPLICABLE = "IABGPP_HDR_Sections", "IABGPP_GppSID"
 US_PRIVACY, TC_STRING = "IABUSPrivacy_String", "IABTCF_TCString"
 GDPR_APPLIES, ADDITIONAL_CONSENT = "IABTCF_gdprApplies", "IABTCF_AddtlConsent"
+USP_OPT_OUT, PURPOSES = "IABGPP_USP1_OptOut", "IABTCF_PurposeConsents"
+NEEDED = (1, 3, 4)  # storage, profiles for advertising, advertising chosen by them
+SECTION = re.compile("IABGPP_([1-9][0-9]{0,2})_String", re.ASCII)
 RESTRICTED = "gad_rdp"  # Google's restricted data processing
 MEMBERS: Mapping[str, str] = {
     GPP_STRING: "gpp",
@@ -28,13 +32,38 @@ def section_key(section_id: int) -> str:
 
 
 def read(stored: Mapping[str, object]) -> dict[str, object]:
-    """The stored keys as members of `signals`; `rdp` is true where restricted data processing was asked for. A key
+    """The stored keys as members of `signals`; beside them `rdp`, true where restricted data processing was asked for,
+    `sections`, the strings of single GPP sections by id, and `refused`, true where a key of one field says no. A key
     that holds nothing says nothing.
     """
     found = {member: stored[key] for key, member in MEMBERS.items() if stored.get(key) not in (None, "")}
+    strings = {
+        int(match[1]): value
+        for key, value in stored.items()
+        if (match := SECTION.fullmatch(str(key))) and isinstance(value, str) and value
+    }
+    if strings:
+        found["sections"] = strings
+    if str(stored.get(USP_OPT_OUT, "")).upper() == "Y" or _refuses(stored):
+        found["refused"] = True
     if str(stored.get(RESTRICTED, "")).strip().lower() in {"1", "true"}:
         found["rdp"] = True
     return found
+
+
+def malformed(stored: Mapping[str, object]) -> bool:
+    """Whether a key that we read holds what it never holds: the opt-out in it may be lost."""
+    strings = [value for key, value in stored.items() if SECTION.fullmatch(str(key)) and value is not None]
+    odd = str(stored.get(RESTRICTED, "")).strip().lower() not in {"", "0", "1", "true", "false", "none"}
+    return odd or not all(isinstance(value, str) for value in strings)
+
+
+def _refuses(stored: Mapping[str, object]) -> bool:
+    """Consents by purpose, one character each, without those that advertising needs (signals.md 3.3)."""
+    consents = stored.get(PURPOSES)
+    if not isinstance(consents, str) or not consents or str(stored.get(GDPR_APPLIES, "1")) == "0":
+        return False
+    return any(consents[purpose - 1 : purpose] != "1" for purpose in NEEDED)
 
 
 def write_gpp(text: str, sections: Mapping[int, str], applicable: list[int]) -> dict[str, str]:

@@ -8,7 +8,6 @@ nor targeted advertising; an opt-out in it is of all three (R25), and an allow i
 from gateway.signals.reading import Reading, stated
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
-COOKIES = frozenset({"usprivacy", "us_privacy", "us-privacy"})  # the recommended name and the variants in the field
 SECTION = "uspv1"
 VALUES = frozenset("YN-")
 LENGTH = 4
@@ -16,9 +15,9 @@ LENGTH = 4
 
 def read(text: str) -> Reading:
     """What the third character says. `1---` and `1-Y-` are legal; `-` in the third place says nothing."""
-    if len(text) != LENGTH:
+    version, values = text[:1], text[1:LENGTH].upper()
+    if len(text) < LENGTH or (len(text) > LENGTH and not (version.isdigit() and VALUES.issuperset(values))):
         return Reading(error="empty" if not text else "length")
-    version, values = text[0], text[1:].upper()
     choices = stated(
         opted_out=SIGNAL_PURPOSES if values[1] == "Y" else (), allowed=(Purpose.SALE,) if values[1] == "N" else ()
     )
@@ -26,7 +25,7 @@ def read(text: str) -> Reading:
         return Reading(choices, error="reserved")
     number = int(version) if version.isascii() and version.isdigit() else None
     fields = {"Version": number, "Notice": values[0], "OptOutSale": values[1], "LspaCovered": values[2]}
-    error = "version" if number != 1 else "case" if text[1:] != values else ""
+    error = "length" if len(text) > LENGTH else "version" if number != 1 else "case" if text[1:] != values else ""
     return Reading(choices, {SECTION: fields}, error=error)
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import seals
-from gateway.choice.downstream import Outcome, stores
+from gateway.choice.downstream import stores
 from gateway.consent import Chosen, Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
@@ -139,7 +139,7 @@ class Choices:
             return await self._opt_in(said, named, purposes)
         if not named.subjects:
             if named.only_limited:
-                return 200, self._limited(purposes, said.ignored)
+                return 200, self._limited(purposes, said.body.get("place"), said.ignored)
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
@@ -235,10 +235,10 @@ class Choices:
             manner=_manner(said) if desk else "", received=received, details=details,
         )  # fmt: skip
 
-    def _limited(self, purposes: Sequence[Purpose], ignored: Ignored) -> dict[str, Any]:
+    def _limited(self, purposes: Sequence[Purpose], place: object, ignored: Ignored) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        kept = stores(Outcome(frozenset(SIGNAL_PURPOSES)))
+        kept = stores(self._consent.checks.outcome((), frozenset(SIGNAL_PURPOSES), place))
         return {"events": [], "event": None, "seq": None, "standing": standing, **kept, "ignored": ignored}
 
 

@@ -17,6 +17,7 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{tit
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body{{font:1.05rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:40rem;padding:0 1rem}}
 .status{{border:2px solid #0b57a4;padding:.5rem .8rem}} code{{overflow-wrap:anywhere}}</style>
+<script src="/privacy-choices/consent.js" defer></script>
 <script src="{tracker}/ad.js" async></script></head><body>
 <h1>{title}</h1>
 <p>A page of an ad-funded site. It carries an ad script, a pixel and a beacon from another origin.</p>

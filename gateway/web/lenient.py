@@ -9,11 +9,13 @@ from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.people import Named
 from gateway.signals import hear
-from gateway.signals.heard import Heard
-from gateway.terms import Malformed
+from gateway.signals.heard import Heard, Kept, Said
+from gateway.terms import SIGNAL_PURPOSES, Malformed
 from gateway.web import wire
 from gateway.web.metrics import Metrics
 
+EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+MAX_IGNORED = 100  # what a person may read; a body can have tens of thousands of unknown members
 Ignored = list[dict[str, str]]
 
 
@@ -30,7 +32,10 @@ class Body:
     ignored: Ignored = field(default_factory=list)
 
     def ignore(self, pointer: str, reason: str) -> None:
-        self.ignored.append({"pointer": pointer, "reason": reason})
+        if len(self.ignored) < MAX_IGNORED:
+            self.ignored.append({"pointer": pointer, "reason": reason})
+        elif len(self.ignored) == MAX_IGNORED:
+            self.ignored.append({"pointer": "", "reason": "and more"})
 
     def ignore_unknown(self, known: frozenset[str], members: Mapping[str, object], under: str = "") -> None:
         for name in sorted(set(members) - known):
@@ -72,4 +77,6 @@ class Body:
         for item in heard.malformed:
             self.ignore(f"/signals/{item.channel}", item.reason)
         self.metrics.heard(self.channel, heard)
+        if heard.malformed:  # the answer says no, as a check's would; nothing of it is written
+            heard = heard.beside(Heard((Said("malformed", EVERY_SIGNAL, Kept.MOMENT),)))
         return heard.without_endings() if key.publishable else heard

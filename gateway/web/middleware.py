@@ -77,8 +77,10 @@ class ConsentMiddleware:
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         try:
+            if browser is None:
+                heard = heard.without_endings()  # nobody proved whose states these cookies would end
             if (browser or account) and self._changes(heard, site, len(subjects)):
-                await self._consent.observe(subjects, heard, place=site.place, account=account)
+                await self._consent.observe(subjects, heard, place=site.place, account=account, proved=browser)
             elif account and browser and not self._consent.checks.tied(account, browser):
                 await self._consent.tie(account, [browser])
             if browser and brought.keeps:
@@ -91,14 +93,12 @@ class ConsentMiddleware:
         again in its transaction.
         """
         chosen = heard.remembered
-        held = {purpose for state in heard.states() for purpose in state.purposes}
-        if (chosen or held) and len(site.standings) < subjects:
+        if chosen and len(site.standings) < subjects:
             return True
         if not all(standing.own_denies(purpose) for standing in site.standings for purpose in chosen):
             return True
-        if not all(standing.denies(purpose) for standing in site.standings for purpose in held):
-            return True
-        return bool(heard.ended) and any(standing.held for standing in site.standings)
+        held = frozenset(source for standing in site.standings for source in standing.held)
+        return any(state.source not in held for state in heard.states()) or not held.isdisjoint(heard.ended)
 
     def _inward(self, scope: Scope, visitor: Visitor, site: Site) -> Scope:
         headers = [(name, value) for name, value in self._clean(scope["headers"])]

@@ -51,6 +51,7 @@ COVERS = {
     "phone": "the phone number that you gave, wherever it is used here, and its account, app and devices",
     "email": "the e-mail address that you gave, wherever it is used here, and its account, app and devices",
 }
+STATIC = {"choices.css": "text/css", "consent.js": "text/javascript"}
 LABELS = {"phone": "phone number", "email": "e-mail address"}
 NOT_SAVED = (
     "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
@@ -82,7 +83,7 @@ class Pages:
         self._notice = notices.load(notices.CHOICES)
         templates = jinja2.Environment(loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False)
         self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
-        self._css = static("choices.css")
+        self._files = {name: static(name) for name in STATIC}
 
     # --- GET -------------------------------------------------------------------------------------------------
 
@@ -120,9 +121,11 @@ class Pages:
         body = {"gpc": True, "lastUpdate": self._settings.gpc_since.isoformat()}
         return Response(orjson.dumps(body), media_type="application/json")
 
-    async def style(self, _: Request) -> Response:
+    async def file(self, request: Request) -> Response:
+        """A file of `static/`, the same for everyone."""
+        name = request.url.path.rpartition("/")[2]
         headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return Response(self._css, headers=headers, media_type="text/css")
+        return Response(self._files[name], headers=headers, media_type=STATIC[name])
 
     # --- POST ------------------------------------------------------------------------------------------------
 

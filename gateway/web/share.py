@@ -97,4 +97,8 @@ def _counts(shared: Sequence[Shared]) -> dict[str, Any]:
     outcomes = Counter(item.outcome for item in shared)
     refused = Counter(str(item.reason) for item in shared if item.outcome == "refused")
     counts = {word: outcomes.get(word, 0) for word in ("sent", "returned", "duplicate", "unknown")}
-    return {"rows": len(shared), **counts, "refused": dict(sorted(refused.items()))}
+    dropped: Counter[str] = Counter()
+    for item in shared:
+        dropped.update(item.dropped)
+    sums = {"refused": dict(sorted(refused.items())), "dropped": dict(sorted(dropped.items()))}
+    return {"rows": len(shared), **counts, **sums}

@@ -13,7 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.choice.verdict import AGES
+from gateway.choice.law import AGES
 from gateway.signals.hear import KNOWN
 from gateway.web.problem import Problem
 

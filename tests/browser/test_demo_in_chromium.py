@@ -125,3 +125,44 @@ def test_the_choices_page_fits_a_small_phone_and_asks_no_other_host(running, chr
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert hosts == {running.url.split("/")[2]}
     context.close()
+
+
+def look(page, url: str) -> None:
+    """A visit that waits by the clock: Chromium's protocol never says that a `keepalive` fetch has ended."""
+    page.goto(url)
+    time.sleep(0.7)
+
+
+def test_a_browser_that_says_it_to_scripts_alone_is_heard_by_the_pages_script(running, chromium):
+    """`navigator.globalPrivacyControl` without the header (L8, L9): the second page is silent."""
+    context = chromium.new_context()
+    context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
+    page = context.new_page()
+    look(page, f"{running.url}/demo")
+    before = tracked(running)
+    look(page, f"{running.url}/demo/second")
+    assert page.get_by_text("Opt-Out Request Honored").is_visible()
+    assert gained(running, before) == set()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "heard"),
+    [
+        ("Object.defineProperty(navigator, 'globalPrivacyControl', {value: false})", False),
+        ("window.__uspapi = (command, version, answer) => answer({uspString: '1YYN'}, true)", True),
+        ("window.__uspapi = (command, version, answer) => answer({uspString: '1YNN'}, true)", False),
+        ("window.__gpp = (command, answer) => answer({signalStatus: 'ready', gppString: 'DBABBg~BUUAAABY.YA'})", True),
+        ("window.__gpp = (command, answer) => answer({signalStatus: 'not ready', gppString: 'DBABTA~1YYN'})", False),
+        ("window.__gpp = () => { throw new Error('broken') }", False),
+    ],
+    ids=["gpc off", "usp out", "usp allowed", "gpp out", "gpp not ready", "gpp broken"],
+)
+def test_what_a_consent_tool_answers_to_script_is_heard(running, chromium, script, heard):
+    context = chromium.new_context()
+    context.add_init_script(script)
+    page = context.new_page()
+    look(page, f"{running.url}/demo")
+    look(page, f"{running.url}/demo/second")
+    assert page.get_by_text("Opt-Out Request Honored").is_visible() is heard
+    context.close()

@@ -74,7 +74,7 @@ def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
         assert reading.opted_out == to_be_told(outcome, {*fields}, gpc_field=gpc_field), outcome
         assert Stated.UNKNOWN not in reading.choices.values()
         assert fields.get("Gpc") == (outcome.gpc if gpc_field else None)
-        assert gpp.precise_refused(reading, said.gpp_sid) == (section.precise is not None and not outcome.precise)
+        assert gpp.precise_refused(reading) == (section.precise is not None and not outcome.precise)
         assert said.sections == gpp.split(said.gpp)
         assert reading.absent == ()
 

@@ -1,154 +1,264 @@
-"""The law as data: dated rows, and the strictest of them over every place that a person may be in."""
+"""The law as data: which row holds for a person, over every place that they may be in, at every age."""
 
-import tomllib
-from datetime import date
-from pathlib import Path
+from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.choice import law
-from gateway.choice.law import STATES, Rule
-from gateway.terms import DataClass, Purpose
+from gateway.choice.law import AGES, LawTable, Row, Rule
+from gateway.terms import Purpose
 
 TODAY = date(2026, 11, 24)
-SHIPPED = law.parse(tomllib.loads(file.read_text()) for file in (Path(law.__file__).parent / "tables").glob("*.toml"))
-ROW = {"place": "US-CA", "subjects": ["sale"], "rule": "opt_out", "from": date(2020, 1, 1), "citation": "a citation"}
-OPT_OUTS = [Purpose.SALE, Purpose.SHARING, Purpose.TARGETED_ADS]
+FIRST, LAST = date(2020, 1, 1), date(2026, 12, 31)
+YOUNG = list(AGES[:3])
+ROW = {"place": "US-CA", "subjects": ["sale"], "rule": "opt_out", "from": FIRST, "citation": "a citation"}
+EMPTY = LawTable(())
 
 
-def rule(*places, subject=Purpose.SALE, on=TODAY, table=SHIPPED):
-    return table.strictest(frozenset(places), subject, on).rule
+def parse(*rows):
+    return law.parse([{"row": [ROW | row for row in rows]}])
 
 
-def parse(**changes):
-    return law.parse([{"row": [{key: value for key, value in (ROW | changes).items() if value is not ...}]}])
+def holding(table, *places, on=TODAY, age=None, subject=Purpose.SALE):
+    return table.strictest(frozenset(places), subject, on, age)
 
 
-@pytest.mark.parametrize("place", ["US-CA", "US-CO", "US-MD", "US-OR", "US-WY", "US-PR", "US-DC"])
-@pytest.mark.parametrize("purpose", OPT_OUTS)
-def test_a_person_in_any_state_may_opt_out_and_need_not_opt_in(place, purpose):
-    assert rule(place, subject=purpose) is Rule.OPT_OUT
+def rule(table, *places, **asked):
+    return holding(table, *places, **asked).rule
+
+
+# --- where no row speaks -------------------------------------------------------------------------------------------
+
+
+def test_a_person_in_a_state_without_a_row_may_opt_out_and_no_law_is_named():
+    for state in law.STATES:
+        row = holding(EMPTY, f"US-{state}")
+        assert (row.rule, str(row)) == (Rule.OPT_OUT, f"US-{state} no law on file")
 
 
 @pytest.mark.parametrize(
-    "place", ["unknown", "", "DE", "CA", "FR-75", "US", "US-ZZ", "us-ca", "US-", "US-CALIFORNIA", "\x00"]
+    "place",
+    ["unknown", "", "BR", "BR-SP", "PR", "US", "US-ZZ", "ZZ", "XX", "us-ca", "US-", "US-CALIFORNIA", "T1", "\x00"],
+    ids=repr,
 )
-@pytest.mark.parametrize("purpose", OPT_OUTS)
-def test_a_person_whose_place_is_unknown_foreign_or_no_state_must_opt_in(place, purpose):
-    assert rule(place, subject=purpose) is Rule.OPT_IN
+def test_a_person_anywhere_else_must_opt_in_and_nothing_in_the_request_replaces_that(place):
+    row = holding(EMPTY, place)
+    assert (row.rule, row.in_band, row.place) == (Rule.OPT_IN, False, place)
+    assert row.citation.startswith("opt-in regime")
 
 
 def test_no_place_at_all_is_an_unknown_place():
-    row = SHIPPED.strictest(frozenset(), Purpose.SALE, TODAY)
-    assert (row.place, row.rule) == ("unknown", Rule.OPT_IN)
+    assert holding(EMPTY) == holding(EMPTY, law.UNKNOWN_PLACE)
 
 
-def test_a_state_without_a_row_says_that_no_law_is_on_file():
-    assert str(SHIPPED.strictest(frozenset({"US-WY"}), Purpose.SALE, TODAY)) == "US-WY no law on file"
-    assert str(SHIPPED.strictest(frozenset({"US-CA"}), Purpose.SALE, TODAY)).startswith("US-CA Cal. Civ. Code 1798.120")
+@pytest.mark.parametrize("place", ["unknown", "", "US", "US-ZZ", "ZZ", "XX", "QM", "us-ca", "nonsense", "T1"], ids=repr)
+def test_a_person_who_could_be_anywhere_is_under_the_strictest_law_of_all(place):
+    table = parse({"place": "US-MD", "rule": "banned"}, {})
+    assert str(holding(table, place)) == "US-MD a citation"
+    assert rule(table, place) is Rule.BANNED
+    assert rule(parse({}), place) is Rule.OPT_IN  # control: by itself it is the opt-in regime
+    assert rule(parse({"place": "BR", "rule": "banned"}), place) is Rule.BANNED  # any country's, too
 
 
-@pytest.mark.parametrize("state", sorted(STATES))
-def test_a_precise_point_needs_an_opt_in_or_is_banned_in_every_state(state):
-    assert rule(f"US-{state}", subject=DataClass.PRECISE_GEO) >= Rule.OPT_IN
+@pytest.mark.parametrize("place", ["BR", "BR-SP", "PR"])
+def test_a_person_in_a_named_country_is_not_under_the_bans_of_a_state(place):
+    assert rule(parse({"place": "US-MD", "rule": "banned"}), place) is Rule.OPT_IN
+
+
+# --- where a row speaks --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("place", "day", "before"),
-    [("US-MD", date(2025, 10, 1), date(2025, 9, 30)), ("US-OR", date(2026, 1, 1), date(2025, 12, 31))],
+    ("day", "banned"),
+    [(FIRST - timedelta(days=1), False), (FIRST, True), (LAST, True), (LAST + timedelta(days=1), False)],
+    ids=["the day before", "the first day", "the last day", "the day after"],
 )
-def test_the_states_that_ban_the_sale_of_precise_points_do_so_from_their_day(place, day, before):
-    assert rule(place, subject=DataClass.PRECISE_GEO, on=day) is Rule.BANNED
-    assert rule(place, subject=DataClass.PRECISE_GEO, on=before) is Rule.OPT_IN
+def test_a_row_holds_from_its_first_to_its_last_day(day, banned):
+    assert (rule(parse({"rule": "banned", "until": LAST}), "US-CA", on=day) is Rule.BANNED) == banned
+
+
+def test_a_federal_row_holds_in_every_state_and_nowhere_else():
+    table = parse({"place": "US", "rule": "banned"})
+    assert {rule(table, f"US-{state}") for state in law.STATES} == {Rule.BANNED}
+    assert rule(table, "US") is rule(table, "unknown") is Rule.BANNED
+    assert rule(table, "DE") is rule(table, "PR") is Rule.OPT_IN
+
+
+def test_a_persons_province_has_its_countrys_rows_too_and_its_own_is_named_first():
+    table = parse({"place": "CA", "rule": "opt_in"}, {"place": "CA-QC", "rule": "opt_in", "citation": "Quebec's"})
+    assert str(holding(table, "CA-ON")) == "CA a citation"
+    assert str(holding(table, "CA-QC")) == "CA-QC Quebec's"
+    assert [row.place for row in table.applying("CA-QC", "sale", TODAY)] == ["CA-QC", "CA"]
+
+
+def test_a_state_may_be_looser_or_stricter_than_the_federation_and_the_stricter_holds():
+    table = parse({"place": "US", "rule": "opt_in"}, {"rule": "limit"}, {"place": "US-MD", "rule": "banned"})
+    assert [rule(table, place) for place in ("US-CA", "US-MD", "US-WY")] == [Rule.OPT_IN, Rule.BANNED, Rule.OPT_IN]
+
+
+def test_a_row_says_nothing_of_another_state_or_of_another_subject():
+    table = parse({"rule": "banned"})
+    assert rule(table, "US-NV") is Rule.OPT_OUT
+    assert rule(table, "US-CA", subject=Purpose.PROFILING) is Rule.OPT_OUT
+    assert rule(table, "US-CA") is Rule.BANNED  # control
+
+
+def test_a_country_whose_law_allows_is_looser_than_the_regime_of_strangers():
+    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ") is Rule.ALLOWED
+    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ", "unknown") is Rule.OPT_IN
+
+
+@pytest.mark.parametrize("places", [("US-OR", "US-NY"), ("US-NY", "US-OR"), ("US-CA", "US-OR", "US-WY")], ids="-".join)
+def test_a_traveller_is_under_the_strictest_law_of_all_their_places(places):
+    table = parse({"place": "US-OR", "rule": "banned"}, {})
+    assert str(holding(table, *places)) == "US-OR a citation"
+
+
+# --- the young -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("place", "sensitive"), [("US-CA", Rule.LIMIT), ("US-CO", Rule.OPT_IN), ("US-MD", Rule.BANNED)]
-)
-def test_sensitive_data_is_limited_opted_in_or_banned_by_state(place, sensitive):
-    assert rule(place, subject=Purpose.SENSITIVE) is sensitive
-
-
-@pytest.mark.parametrize("places", [("US-OR", "US-NY"), ("US-NY", "US-OR"), ("US-CA", "US-MD", "US-WY")])
-def test_a_traveller_keeps_the_strictest_of_all_places(places):
-    assert rule(*places, subject=DataClass.PRECISE_GEO) is Rule.BANNED
-    assert rule("US-NY", subject=DataClass.PRECISE_GEO) is Rule.OPT_IN  # control: one of them alone is looser
-
-
-PLACES = st.sampled_from(["US-CA", "US-CO", "US-MD", "US-OR", "US-WY", "US", "DE", "unknown", "US-ZZ", "nonsense"])
-SUBJECTS = st.sampled_from([*Purpose, *DataClass])
-
-
-@given(st.sets(PLACES, min_size=1), PLACES, SUBJECTS)
-def test_one_more_place_never_loosens_the_law(places, more, subject):
-    assert rule(*places, more, subject=subject) >= rule(*places, subject=subject)
-
-
-@given(st.sets(PLACES), SUBJECTS, st.dates())
-def test_there_is_a_rule_for_every_place_subject_and_day(places, subject, day):
-    row = SHIPPED.strictest(frozenset(places), subject, day)
-    assert row.citation
-    assert row.rule >= Rule.OPT_OUT or row.confidence
-
-
-def test_a_row_holds_from_its_first_to_its_last_day():
-    table = parse(rule="banned", until=date(2026, 12, 31))
-    for day, banned in (
-        (date(2019, 12, 31), False),
-        (date(2020, 1, 1), True),
-        (date(2026, 12, 31), True),
-        (date(2027, 1, 1), False),
-    ):
-        assert (rule("US-CA", on=day, table=table) is Rule.BANNED) == banned, day
-
-
-def test_a_federal_row_stands_in_every_state_and_nowhere_else():
-    table = parse(place="US", rule="banned")
-    assert rule("US-WY", table=table) is rule("US-CA", table=table) is rule("US", table=table) is Rule.BANNED
-    assert rule("DE", table=table) is Rule.OPT_IN
-
-
-def test_a_row_of_one_state_says_nothing_of_another_or_of_another_subject():
-    table = parse(rule="banned")
-    assert rule("US-CA", table=table) is Rule.BANNED
-    assert rule("US-NV", table=table) is rule("US-CA", subject=Purpose.PROFILING, table=table) is Rule.OPT_OUT
-
-
-@pytest.mark.parametrize(
-    "changes",
+    ("ages", "banned"),
     [
-        {"rule": "opt-out"},
-        {"rule": "forbidden"},
-        {"rule": ...},
-        {"place": "California"},
-        {"place": "us-ca"},
-        {"place": ...},
-        {"subjects": "sale"},
-        {"subjects": ...},
-        {"from": "2020-01-01"},
-        {"from": ...},
-        {"until": "2027"},
-        {"citation": ""},
-        {"citation": ...},
+        (["under_13"], ["under_13"]),
+        (["under_13", "13_15"], ["under_13", "13_15"]),
+        (["13_15"], ["under_13", "13_15"]),
+        (YOUNG, YOUNG),
+        (["16_17"], YOUNG),
+        (["adult"], list(AGES)),
+        ([], list(AGES)),
     ],
-    ids=str,
+    ids=lambda bands: "+".join(bands) or "all",
 )
-def test_a_row_that_is_wrong_is_refused_with_its_number(changes):
-    with pytest.raises(ValueError, match="law row 1"):
-        parse(**changes)
+def test_what_holds_for_a_child_holds_for_a_younger_one_and_not_for_an_older(ages, banned):
+    table = parse({"rule": "banned", "ages": ages})
+    assert [age for age in AGES if rule(table, "US-CA", age=age) is Rule.BANNED] == banned
 
 
-def test_a_table_that_is_no_list_is_refused():
-    with pytest.raises(ValueError, match=r"\[\[row\]\]"):
-        law.parse([{"row": {"place": "US-CA"}}])
+@pytest.mark.parametrize(("place", "default"), [("US-CA", Rule.OPT_OUT), ("NZ", Rule.OPT_IN)])
+def test_a_row_for_the_young_alone_never_gives_them_less_than_adults_have(place, default):
+    table = parse({"place": place, "rule": "allowed", "ages": YOUNG})
+    assert {rule(table, place, age=age) for age in AGES} == {default}
 
 
-def test_every_shipped_row_names_known_subjects_a_law_and_how_sure_we_are():
-    known = {*Purpose, *DataClass}
-    for file in (Path(law.__file__).parent / "tables").glob("*.toml"):
-        for row in tomllib.loads(file.read_text())["row"]:
-            assert set(row["subjects"]) <= known, row
-            assert row["citation"], row
-            assert row["confidence"] in {"P", "S", "B"}, row
+@pytest.mark.parametrize("word", ["", "child", "17", "ADULT"], ids=repr)
+def test_a_person_of_no_known_age_is_an_adult_and_of_an_unreadable_one_the_youngest(word):
+    table = parse({"rule": "banned", "ages": ["under_13"]})
+    assert rule(table, "US-CA", age=None) is rule(table, "US-CA", age="adult") is Rule.OPT_OUT
+    assert rule(table, "US-CA", age=word) is Rule.BANNED
+
+
+def test_a_child_who_could_be_anywhere_is_under_the_strictest_law_for_children():
+    table = parse({"place": "US-CT", "rule": "banned", "ages": YOUNG})
+    assert [rule(table, "unknown", age=age) for age in AGES] == [Rule.BANNED] * 3 + [Rule.OPT_IN]
+
+
+# --- consent in the request itself ---------------------------------------------------------------------------------
+
+IN_BAND = {"place": "DE", "rule": "opt_in", "in_band": True}
+
+
+@pytest.mark.parametrize(
+    ("places", "may"),
+    [
+        (["DE"], True),
+        (["DE", "US-CA"], True),
+        (["DE", "CA"], False),
+        (["DE", "BR"], False),
+        (["DE", "unknown"], False),
+        (["unknown"], False),
+        (["US"], False),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, list) else "",
+)
+def test_a_consent_in_the_request_may_allow_only_where_every_place_takes_it(places, may):
+    table = parse(IN_BAND, {"place": "CA", "rule": "opt_in"}, {})
+    assert holding(table, *places).in_band is may
+
+
+def test_a_childs_row_without_it_outweighs_the_one_with_it():
+    table = parse(IN_BAND, {"place": "DE", "rule": "opt_in", "ages": ["under_13", "13_15"]})
+    assert [holding(table, "DE", age=age).in_band for age in AGES] == [False, False, True, True]
+
+
+# --- what a table tells of itself ----------------------------------------------------------------------------------
+
+
+def test_the_days_of_a_table_are_first_days_and_the_days_after_last_ones():
+    table = parse({"until": LAST}, {"place": "US-MD"}, {"from": date(2030, 2, 28)})
+    assert table.days() == [FIRST, date(2027, 1, 1), date(2030, 2, 28)]
+    assert EMPTY.days() == []
+
+
+def test_rows_are_listed_with_the_strictest_first_and_the_regime_where_there_is_none():
+    table = parse({}, {"rule": "banned", "ages": YOUNG}, {"place": "US", "rule": "limit"})
+    shown = [row.rule for row in table.applying("US-CA", "sale", TODAY, "13_15")]
+    assert shown == [Rule.BANNED, Rule.LIMIT, Rule.OPT_OUT]
+    assert [str(row) for row in table.applying("US-CA", "profiling", TODAY)] == ["US-CA no law on file"]
+    assert table.on_file("US-CA", "profiling", TODAY) == []
+    assert [row.rule for row in table.on_file("US", "sale", TODAY)] == [Rule.LIMIT]
+
+
+def test_a_table_with_a_wrong_row_is_refused_with_its_number_and_place():
+    with pytest.raises(ValueError, match=r"law row 2 \(US-MD\): 'forbidden' is no rule"):
+        parse({}, {"place": "US-MD", "rule": "forbidden"})
+
+
+# --- properties of any tables --------------------------------------------------------------------------------------
+
+NAMED = ["US-CA", "US-MD", "US-WY", "US", "DE", "CA", "CA-QC"]
+PLACES = st.sampled_from([*NAMED, "unknown", "ZZ", "US-ZZ", "BR", "", "nonsense"])
+DAYS = st.dates(date(2019, 12, 25), date(2020, 1, 5))
+SUBJECTS = st.sampled_from(["sale", "profiling"])
+ROWS = st.builds(
+    lambda place, subject, rule, start, until, ages, in_band: Row(
+        place, subject, rule, "a citation", start, until, ages=tuple(ages), in_band=in_band and rule is Rule.OPT_IN
+    ),
+    st.sampled_from(NAMED), SUBJECTS, st.sampled_from(Rule), DAYS, st.none() | DAYS,
+    st.lists(st.sampled_from(AGES), max_size=2), st.booleans(),
+)  # fmt: skip
+TABLES = st.lists(ROWS, max_size=8).map(LawTable)
+AGE = st.sampled_from([*AGES, None])
+QUICKLY = settings(max_examples=60, deadline=None)
+
+
+@QUICKLY
+@given(TABLES, st.sets(PLACES, min_size=1, max_size=3), PLACES, SUBJECTS, DAYS, AGE)
+def test_one_more_place_never_loosens_the_law(table, places, more, subject, day, age):
+    before = holding(table, *places, on=day, age=age, subject=subject)
+    assert holding(table, *places, more, on=day, age=age, subject=subject).strictness >= before.strictness
+
+
+@QUICKLY
+@given(TABLES, st.sets(PLACES, max_size=3), SUBJECTS, DAYS)
+def test_a_younger_age_never_loosens_the_law(table, places, subject, day):
+    found = [holding(table, *places, on=day, age=age, subject=subject).strictness for age in AGES]
+    assert found == sorted(found, reverse=True)
+    assert holding(table, *places, on=day, subject=subject).strictness == found[-1]
+
+
+@QUICKLY
+@given(TABLES, st.sets(PLACES, min_size=1, max_size=3), SUBJECTS, DAYS, AGE)
+def test_nobody_gains_by_hiding_where_they_are(table, places, subject, day, age):
+    known = holding(table, *places, on=day, age=age, subject=subject)
+    for hidden in ((), ("unknown",), ("ZZ",), ("nonsense",), ("US",)):
+        assert holding(table, *hidden, on=day, age=age, subject=subject).strictness >= known.strictness
+
+
+@QUICKLY
+@given(TABLES, ROWS, st.sets(PLACES, max_size=3), SUBJECTS, DAYS, AGE)
+def test_one_more_row_never_loosens_the_law_where_there_was_one(table, row, places, subject, day, age):
+    grown = LawTable([*table.rows, row])
+    before = holding(table, *places, on=day, age=age, subject=subject)
+    if before in table.rows:  # a first row may take the place of the regime's default
+        assert holding(grown, *places, on=day, age=age, subject=subject).strictness >= before.strictness
+
+
+@QUICKLY
+@given(TABLES, st.sets(PLACES, max_size=3), SUBJECTS, DAYS, AGE)
+def test_the_law_changes_only_on_days_of_the_table(table, places, subject, day, age):
+    if day not in table.days():
+        yesterday = holding(table, *places, on=day - timedelta(days=1), age=age, subject=subject)
+        assert holding(table, *places, on=day, age=age, subject=subject) == yesterday

@@ -1,4 +1,4 @@
-"""A row of a share: what the verdict denies, what the recipient did not name and what is raw does not leave."""
+"""A row of a share: what the verdict denies, what the recipient did not name and what is raw or exact does not leave."""
 
 import hashlib
 
@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.people import GAID, ZERO, email, phone
 
-from gateway.choice import rows
+from gateway.choice import keywords, rows
+from gateway.choice.keywords import Why
 from gateway.terms import Answer, DataClass
 
 QUICKLY = settings(max_examples=150, deadline=1000)
@@ -19,46 +20,134 @@ FIELDS = {
     "email": DataClass.EMAIL_HASH,
     "phone": DataClass.PHONE_HASH,
     "kw": DataClass.KEYWORDS,
+    "ip": DataClass.IP,
+    "region": DataClass.COARSE_GEO,
+    "gender": DataClass.DEMOGRAPHICS,
 }
 ROW = {"lat": 45.5231, "lon": -122.6765, "accuracy": 4, "ad_id": GAID, "email": email(1), "phone": phone(1)}
 ALLOWED = dict.fromkeys(DataClass, Answer.ALLOW)
+WORDS = keywords.vocabulary(["travel", "used cars"], ["health"])
+NOTHING = ({}, ())
 
 
 def sha256(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shape(row, answers=ALLOWED, fields=FIELDS):
+    """What leaves and as what, without the counts."""
+    out, classes, _ = rows.shape(row, fields, answers, WORDS)
+    return out, classes
+
+
+def held_back(row, answers=ALLOWED, fields=FIELDS):
+    return rows.shape(row, fields, answers, WORDS).dropped
+
+
 def test_a_row_leaves_as_it_stands_but_for_raw_addresses_and_numbers():
-    out, classes = rows.shape(ROW, FIELDS, ALLOWED)
+    out, classes = shape(ROW)
     assert out == ROW | {"email": sha256(email(1)), "phone": sha256(phone(1))}
     assert classes == ("ad_id", "email_hash", "phone_hash", "precise_geo")
 
 
 def test_a_denied_person_has_nothing_in_the_row():
-    assert rows.shape(ROW, FIELDS, dict.fromkeys(DataClass, Answer.DENY)) == ({}, ())
-    assert rows.shape(ROW, FIELDS, {}) == ({}, ())  # a class without an answer is denied
+    assert shape(ROW, dict.fromkeys(DataClass, Answer.DENY)) == NOTHING
+    assert shape(ROW, {}) == NOTHING  # a class without an answer is denied
 
 
 def test_a_field_that_the_recipients_schema_does_not_name_never_leaves():
-    out, classes = rows.shape({"ad_id": GAID, "message": "see you at 8", "Ad_Id": GAID}, FIELDS, ALLOWED)
-    assert (out, classes) == ({"ad_id": GAID}, ("ad_id",))
+    row = {"ad_id": GAID, "message": "see you at 8", "Ad_Id": GAID}
+    assert shape(row) == ({"ad_id": GAID}, ("ad_id",))
+    assert held_back(row) == {rows.UNMAPPED: 2}
 
 
 def test_a_coarsened_point_leaves_with_one_decimal_and_without_what_would_sharpen_it():
-    out, classes = rows.shape(ROW, FIELDS, {DataClass.PRECISE_GEO: Answer.COARSEN})
-    assert out == {"lat": 45.5, "lon": -122.7}
+    assert shape(ROW, {DataClass.PRECISE_GEO: Answer.COARSEN}) == ({"lat": 45.5, "lon": -122.7}, ("coarse_geo",))
+
+
+def test_a_point_near_a_pole_takes_its_longitude_with_it_and_leaves_the_rest_of_the_row():
+    row = ROW | {"lat": 89.2}
+    out, _ = shape(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.COARSEN})
+    assert set(out) == {"ad_id", "email", "phone"}
+    assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.COARSEN}) == {rows.UNREADABLE: 3}
+
+
+def test_calling_a_place_coarse_does_not_make_it_so():
+    fields = dict.fromkeys(
+        ("lat", "lon", "geohash", "zip", "accuracy", "metro", "region", "city"), DataClass.COARSE_GEO
+    )
+    told = {"lat": 45.5231, "lon": -122.6765, "geohash": "c20fbm", "zip": "97201", "accuracy": 4, "metro": 820}
+    out, classes = shape(told | {"region": "OR", "city": "Portland"}, fields=fields)
+    assert out == {"lat": 45.5, "lon": -122.7, "region": "OR", "city": "Portland"}
     assert classes == ("coarse_geo",)
+    assert shape({"geohash": "c20fbm", "region": "OR"}, fields=fields)[0] == {"geohash": "c20fb", "region": "OR"}
+
+
+def test_a_place_said_twice_in_two_classes_still_leaves_in_one_way():
+    fields = {"lat": DataClass.PRECISE_GEO, "lon": DataClass.PRECISE_GEO, "geohash": DataClass.COARSE_GEO}
+    row = {"lat": 45.5231, "lon": -122.6765, "geohash": "c20fb"}
+    answers = {DataClass.PRECISE_GEO: Answer.COARSEN, DataClass.COARSE_GEO: Answer.ALLOW}
+    assert shape(row, answers, fields) == ({"lat": 45.5, "lon": -122.7}, ("coarse_geo",))
+    denied = answers | {DataClass.PRECISE_GEO: Answer.DENY}
+    assert shape(row, denied, fields) == ({"geohash": "c20fb"}, ("coarse_geo",))
 
 
 def test_one_denied_class_does_not_take_the_others_with_it():
-    out, _ = rows.shape(ROW, FIELDS, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY})
+    out, _ = shape(ROW, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY})
     assert set(out) == {"ad_id", "email", "phone"}
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("203.0.113.77", "203.0.113.0"), ("2001:db8:1:2::9", "2001:db8:1::"), ("10.0.0.9:80", "10.0.0.0")],
+)
+def test_an_address_leaves_as_its_network(address, network):
+    assert shape({"ip": address}) == ({"ip": network}, ("ip",))
+
+
+@pytest.mark.parametrize("address", ["", "here", 3405803853, ["203.0.113.77"]], ids=repr)
+def test_an_address_that_cannot_be_read_is_dropped(address):
+    assert shape({"ip": address}) == NOTHING
+    assert held_back({"ip": address}) == {rows.UNREADABLE: 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("used cars, travel,see you at 8", "travel,used cars"),
+        (["travel", "my health"], ["travel"]),
+        ("pat@example.com", None),
+        (["see you"], None),
+        ({"travel": 1}, None),
+        (7, None),
+    ],
+    ids=repr,
+)
+def test_only_listed_keywords_leave(said, kept):
+    expected = NOTHING if kept is None else ({"kw": kept}, ("keywords",))
+    assert shape({"kw": said}) == expected
+
+
+@pytest.mark.parametrize("answer", [Answer.COARSEN, Answer.HASH, Answer.DENY])
+def test_keywords_leave_only_where_they_are_allowed(answer):
+    assert shape({"kw": "travel"}, {DataClass.KEYWORDS: answer}) == NOTHING
+
+
+def test_how_much_was_held_back_and_why_is_told_for_counting():
+    row = {
+        "ad_id": "nobody's", "lat": 45.5, "ip": "203.0.113.77", "email": "?", "message": "hi", "note": None, "gender": None,
+        "kw": "travel, my health, flat 4, hello, bye",
+    }  # fmt: skip
+    assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY}) == {
+        rows.UNMAPPED: 1, rows.DENIED: 1, rows.UNREADABLE: 2, Why.SENSITIVE: 1, Why.DIGITS: 1, Why.UNLISTED: 2,
+    }  # fmt: skip
+    assert held_back({"ad_id": GAID}) == {}
 
 
 @pytest.mark.parametrize("answer", [Answer.ALLOW, Answer.HASH])
 @pytest.mark.parametrize("spelling", [email(1), f" {email(1).upper()} ", sha256(email(1)), sha256(email(1)).upper()])
 def test_an_address_leaves_as_the_hash_of_its_normal_form_and_a_hash_stays_that_hash(answer, spelling):
-    out, _ = rows.shape({"email": spelling}, FIELDS, {DataClass.EMAIL_HASH: answer})
+    out, _ = shape({"email": spelling}, {DataClass.EMAIL_HASH: answer})
     assert out == {"email": sha256(email(1))}
 
 
@@ -67,11 +156,40 @@ def test_an_address_leaves_as_the_hash_of_its_normal_form_and_a_hash_stays_that_
     "value", ["", "not one", sha256(""), sha256(ZERO), "0" * 64, 7.5, True, [email(1)], {"e": email(1)}], ids=repr
 )
 def test_a_value_that_has_no_hash_of_a_person_is_dropped(field, value):
-    assert rows.shape({field: value}, FIELDS, ALLOWED) == ({}, ())
+    assert shape({field: value}) == NOTHING
+    assert held_back({field: value}) == {rows.UNREADABLE: 1}
+
+
+@pytest.mark.parametrize(
+    ("field", "data_class"),
+    [("ad_id", DataClass.AD_ID), ("device", DataClass.DEVICE_ID), ("account", DataClass.ACCOUNT)],
+)
+def test_an_id_that_could_not_be_checked_does_not_leave(field, data_class):
+    for value in ("", "\x00", [GAID], None, 2.5):
+        assert shape({field: value}, fields={field: data_class}) == NOTHING
+    assert shape({field: GAID}, fields={field: data_class}) == ({field: GAID}, (data_class,))
+
+
+@pytest.mark.parametrize("value", ["f", 34, 0.5, False], ids=repr)
+def test_other_values_leave_as_they_stand(value):
+    assert shape({"gender": value}) == ({"gender": value}, ("demographics",))
+
+
+@pytest.mark.parametrize("value", [["f"], {"gender": "f"}, b"f", ("f",)], ids=repr)
+def test_a_list_or_an_object_could_hold_anything_and_does_not_leave(value):
+    assert shape({"gender": value}) == NOTHING
+
+
+@pytest.mark.parametrize(("raw", "hashed"), [(email(1), sha256(email(1))), (phone(1), sha256(phone(1)))])
+def test_contact_data_that_may_go_hashed_goes_as_the_hash_of_its_own_kind(raw, hashed):
+    fields = {"contact": DataClass.CONTACT}
+    assert shape({"contact": raw}, {DataClass.CONTACT: Answer.HASH}, fields) == ({"contact": hashed}, ("contact",))
+    assert shape({"contact": "?"}, {DataClass.CONTACT: Answer.HASH}, fields) == NOTHING
+    assert shape({"contact": raw}, fields=fields) == ({"contact": raw}, ("contact",))
 
 
 def test_an_empty_field_is_not_asked_for_and_does_not_leave():
-    assert rows.shape({"ad_id": None}, FIELDS, ALLOWED) == ({}, ())
+    assert shape({"ad_id": None}) == NOTHING
     assert rows.classes_of({"ad_id": None, "unnamed": 1}, FIELDS) == ()
 
 
@@ -85,24 +203,41 @@ def test_a_rows_own_coordinates_are_found_for_the_place_it_was_taken_at():
     assert rows.coordinates(ROW, FIELDS) == (45.5231, -122.6765)
     named = {"Latitude": DataClass.PRECISE_GEO, "lng": DataClass.PRECISE_GEO}
     assert rows.coordinates({"lng": 2.0, "Latitude": 1.0}, named) == (1.0, 2.0)
+    called_coarse = {"lat": DataClass.COARSE_GEO, "lon": DataClass.COARSE_GEO}
+    assert rows.coordinates({"lat": 1.0, "lon": 2.0}, called_coarse) == (1.0, 2.0)
     assert rows.coordinates({"lat": 1.0, "lon": 2.0}, {}) == (None, None)
     assert rows.coordinates({"accuracy": 4}, FIELDS) == (None, None)
 
 
-VALUES = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=12), st.just(email(2)), st.just(GAID))
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.text(max_size=12), st.just(email(2)), st.just(GAID),
+    st.lists(st.sampled_from(["travel", "health", "hi"]), max_size=3), st.ip_addresses().map(str), st.floats(-90, 90),
+)  # fmt: skip
 NAMES = st.sampled_from([*FIELDS, "extra", "message"])
 ANSWERS = st.dictionaries(st.sampled_from(list(DataClass)), st.sampled_from(list(Answer)))
 
 
 @QUICKLY
 @given(st.dictionaries(NAMES, VALUES), ANSWERS)
-def test_whatever_the_row_and_the_answers_nothing_denied_unnamed_or_raw_leaves(row, answers):
-    out, classes = rows.shape(row, FIELDS, answers)
+def test_whatever_the_row_and_the_answers_nothing_denied_unnamed_raw_or_exact_leaves(row, answers):
+    out, classes = shape(row, answers)
     for name, value in out.items():
         assert answers.get(FIELDS[name], Answer.DENY) is not Answer.DENY
         if name in {"email", "phone"}:
             assert len(value) == 64
         if name in {"lat", "lon"} and answers[DataClass.PRECISE_GEO] is Answer.COARSEN:
             assert value == round(value, 1)
+        if name == "kw":
+            assert set(value.split(",") if isinstance(value, str) else value) <= WORDS.listed
+        if name == "ip":
+            assert value.endswith((".0", "::"))
     assert bool(out) == bool(classes)
     assert DataClass.PRECISE_GEO not in classes or answers[DataClass.PRECISE_GEO] is not Answer.COARSEN
+
+
+@QUICKLY
+@given(st.dictionaries(NAMES, VALUES), ANSWERS)
+def test_every_value_of_a_row_leaves_or_is_counted(row, answers):
+    row = {name: value for name, value in row.items() if name != "kw" and value is not None}
+    out, _, dropped = rows.shape(row, FIELDS, answers, WORDS)
+    assert len(row) == len(out) + sum(dropped.values())

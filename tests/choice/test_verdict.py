@@ -4,7 +4,7 @@ import itertools
 import json
 import tomllib
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from support.signals import ADCHOICES_OUT, GPP_GPC, GPP_OUT, OPT_OUTS, OTHERS, TC_WITHOUT_ANY, mixes
 
 from gateway.choice import law, verdict
+from gateway.choice.law import AGES
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import IN, OUT, Standing, out_bits, with_state
-from gateway.choice.verdict import AGES, NOT_PERSONAL, STRICTNESS, Grant, Office, Question, decide, deny_all
+from gateway.choice.verdict import NOT_PERSONAL, STRICTNESS, Grant, Office, Question, decide, deny_all
 from gateway.signals.hear import from_call
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason, Role
 
@@ -157,16 +158,25 @@ def test_a_person_whose_request_says_no_is_denied_to_every_third_party_and_affil
 
 
 @pytest.mark.parametrize("name", PARTLY)
-def test_a_refusal_of_one_use_ends_the_others_at_a_third_party_unless_the_person_said_yes_to_that_very_one(name):
-    """R3, R21, R25: underneath, giving it personal data is one of the three."""
-    named = PARTLY[name].denied
-    for role, purpose in itertools.product(THIRD, SIGNAL_PURPOSES):
-        asking = Question(buyer(role), (purpose,), (DataClass.AD_ID,), frozenset({"US-CA"}), heard=PARTLY[name])
-        refused = decide(asking, OFFICE)
-        assert (set(refused.data.values()), refused.reason) == ({Answer.DENY}, Reason(name))
-        for other in CHOOSABLE:
-            said_yes = replace(asking, standings=(Standing(own=with_state(0, other, IN)),))
-            assert decide(said_yes, OFFICE).allowed == (other is purpose and purpose not in named)
+def test_a_request_that_refuses_one_use_ends_the_others_at_a_third_party_whatever_was_said_yes_to_before(name):
+    """R3, R25: underneath, giving it personal data is one of the three."""
+    for role, purpose, data_class in itertools.product(
+        THIRD, SIGNAL_PURPOSES, (DataClass.AD_ID, DataClass.PRECISE_GEO)
+    ):
+        grants = (Grant("buyer", purpose, data_class, 1),)
+        asking = Question(buyer(role), (purpose,), (data_class,), frozenset({"US-CA"}), heard=PARTLY[name])
+        for before in ({}, {"standings": (Standing(own=IN_FOR_ALL),)}, {"grants": grants}):
+            refused = decide(replace(asking, **before), OFFICE)
+            assert (set(refused.data.values()), refused.reason) == ({Answer.DENY}, Reason(name))
+
+
+@pytest.mark.parametrize("role", THIRD)
+def test_a_person_comes_back_to_a_third_party_purpose_by_purpose(role):
+    """The ledger records a no to one of the three as a no to all of them; a yes takes that one alone back."""
+    for said_yes, purpose in itertools.product(SIGNAL_PURPOSES, CHOOSABLE):
+        back = Standing(own=with_state(OUT_OF_ALL, said_yes, IN))
+        asking = Question(buyer(role), (purpose,), (DataClass.AD_ID,), frozenset({"US-CA"}), standings=(back,))
+        assert decide(asking, OFFICE).allowed == (purpose is said_yes)
 
 
 @pytest.mark.parametrize("name", PARTLY)
@@ -344,3 +354,33 @@ def test_a_refusal_without_rules_denies_every_class_that_was_named():
     refused = deny_all(["ad_id", "zzz"], Reason.STORE_UNAVAILABLE)
     assert refused.data == {"ad_id": "deny", "zzz": "deny"}
     assert (refused.allowed, refused.partly, refused.place) == (False, False, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("place", "age", "standing", "reason"),
+    [
+        ("US-MD", "16_17", Standing(own=IN_FOR_ALL), Reason.BANNED),  # L72: no consent unlocks it
+        ("US-CT", "16_17", Standing(own=IN_FOR_ALL), Reason.BANNED),
+        ("US-CA", "13_15", Standing(), Reason.OPT_IN_REQUIRED),  # L71
+        ("US-CA", "13_15", Standing(own=IN_FOR_ALL), Reason.OPTED_IN),
+        ("US-CA", "16_17", Standing(), Reason.NO_CHOICE),
+        ("US-DE", "16_17", Standing(), Reason.OPT_IN_REQUIRED),  # L73
+        ("US-WY", "under_13", Standing(), Reason.OPT_IN_REQUIRED),  # COPPA, where no state has a law
+        ("US-WY", "adult", Standing(), Reason.NO_CHOICE),
+    ],
+)
+def test_where_the_operator_has_no_floor_the_law_protects_the_young(place, age, standing, reason):
+    buyer = Recipient("buyer", Role.THIRD_PARTY, (Purpose.SALE,), (DataClass.AD_ID,), contract="c")
+    asked = Question(buyer, (Purpose.SALE,), (DataClass.AD_ID,), frozenset({place}), age, standings=(standing,))
+    assert decide(asked, Office(LAW, TODAY)).reason is reason
+    recorded = replace(asked, age="adult", standings=(replace(standing, age_band=age),))  # the youngest known holds
+    assert decide(recorded, Office(LAW, TODAY)).reason is reason
+
+
+def test_a_sale_of_precise_location_is_banned_from_the_day_that_the_table_says():
+    buyer = Recipient("buyer", Role.THIRD_PARTY, (Purpose.SALE,), (DataClass.PRECISE_GEO,), contract="c")
+    granted = (Grant("buyer", Purpose.SALE, DataClass.PRECISE_GEO, 1),)
+    for place, day in (("US-CT", date(2026, 10, 1)), ("US-VA", date(2026, 7, 1)), ("US-OR", date(2026, 1, 1))):
+        asked = Question(buyer, (Purpose.SALE,), (DataClass.PRECISE_GEO,), frozenset({place}), grants=granted)
+        assert decide(asked, Office(LAW, day - timedelta(days=1))).allowed
+        assert not decide(asked, Office(LAW, day)).allowed

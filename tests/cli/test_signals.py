@@ -155,10 +155,10 @@ def test_a_cookie_header_is_told_tool_by_tool():
     assert (found["ok"], found["choices"]) == (True, EVERYTHING)
     told = [(each["tool"], each["shown"], each["act"], each["denied"], each["carried"]) for each in found["cookies"]]
     assert told == [
-        ("iab", "default", False, [], ["us_privacy"]),
+        ("iab", "carried", False, [], ["us_privacy"]),
         ("complianz", "opted_out", False, ["sharing", "targeted_ads"], []),
         ("onetrust", "allowed", False, [], []),
-        ("iab", "default", False, [], ["us_privacy"]),
+        ("iab", "carried", False, [], ["us_privacy"]),
     ]
     lines = run("decode", "cookies", header).stdout.splitlines()
     assert "cmplz_marketing (complianz): opted_out sharing, targeted_ads" in lines

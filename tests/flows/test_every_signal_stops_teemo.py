@@ -13,11 +13,12 @@ from urllib.parse import quote
 import pytest
 from support import inside
 from support.people import gaid, named
+from support.signals import TC_CONSENT, TC_NOT_PRECISE
 
 from gateway import keys, seals
 from gateway.choice.downstream import Outcome, strings
 from gateway.seals import BrowserCookie
-from gateway.signals import adchoices
+from gateway.signals import adchoices, gpp
 from gateway.signals.cmp_cookies import carriers, tools
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -48,6 +49,8 @@ def packed(value) -> str:
 ACTS = [
     "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0",
     "OptanonConsent=isGpcEnabled=1&browserGpcFlag=1&groups=C0001%3A1%2CC0004%3A1",
+    "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSSPD_BG%3A0",
+    "OptanonConsent=isGpcEnabled=0&browserGpcFlag=1&groups=C0001%3A1",
     "OptanonConsent=groups=C0001%3A1%2CC0004%3A0; OptanonAlertBoxClosed=2026-11-24T07:10:02.201Z",
     "OneTrustWPCCPAGoogleOptOut=true",
     "notice_preferences=0:; notice_behavior=implied,us",
@@ -56,8 +59,10 @@ ACTS = [
     "gpcishonored=true",
     "CookieConsent={necessary:true%2Cmarketing:false%2Cmethod:%27explicit%27}",
     "cookieyes-consent=consent:no,action:yes,necessary:yes,advertisement:no",
+    r'cookieyes-consent="consent:no\054action:yes\054advertisement:no"',
     "cmplz_marketing=deny; cmplz_banner-status=dismissed",
     f"didomi_token={packed({'purposes': {'enabled': ['cookies'], 'disabled': ['data_sharing']}})}",
+    f"didomi_token={packed({'purposes': {'disabled': ['advertising']}})}",
     f"uc_settings={uri({'services': [{'id': 'marketing', 'status': False}]})}; uc_user_interaction=true",
     f"fides_consent={uri({'consent': {'data_sales_and_sharing': False}, 'fides_meta': {'consentMethod': 'reject'}})}",
     "c15t=c.necessary:1,c.functionality:1,i.t:1764000000000",
@@ -78,6 +83,7 @@ ACTS = [
 STATES = [
     "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CC0004%3A0",
     "notice_preferences=1:",
+    r'klaro="{\"adtracker\":false}"',
     "cmplz_marketing=deny",
     f"ucData={uri({'gcm': {'adStorage': 'denied'}})}",
     f"_ketch_consent_v1_={packed({'data_sales': {'status': 'denied'}})}",
@@ -93,6 +99,7 @@ CARRIED = [
     (f"OTGPPConsent={GPP}", "gpp"),
     (f"gpp={GPP}; gpp_sid=8", "gpp"),
     (f"__gpp={quote(GPP, safe='')}", "gpp"),
+    (f"IABGPP_HDR_GppString={GPP}; IABGPP_GppSID=8", "gpp"),
     ("cmp=t=1691869618&j=0&u=1YYN", "us_privacy"),
     (f"uc_ccpa={uri({'ccpaString': '1YYN'})}", "us_privacy"),
     (f"uc_usprivacy={uri({'uspString': '1YYN'})}", "us_privacy"),
@@ -115,7 +122,8 @@ DEFAULTS = [
 ]
 SILENT = [
     "CookieConsent=-1", "cookieyes-consent=consent:yes,action:,advertisement:yes", "_tracking_consent=3.AMPS_USCA_f_f_AAAA",
-    "usprivacy=1YNN", "usprivacy=1---", "gpp=DBAA; gpp_sid=-1", "optout=0", *(f"{name}=AbCdEf-_0123" for name in sorted(OPAQUE)),
+    "usprivacy=1YNN", "usprivacy=1---", "gpp=DBAA; gpp_sid=-1", "optout=0", "optimizelyOptOut=true; _hjOptOut=true; ga_optout=1; textOptOut=1",
+    "klaro={}; gpcishonored=false", *(f"{name}=AbCdEf-_0123" for name in sorted(OPAQUE)),
 ]  # fmt: skip
 HEADERS = [{"Sec-GPC": "1"}, {"X-AdChoices": ADCHOICES}, {"Cookie2": ADCHOICES}, {"Cookie": "optout=1"}]
 SIGNALS = [
@@ -126,6 +134,10 @@ SIGNALS = [
     ({"cookies": "optout=1"}, "ad_choices"),
     ({"stored": {"IABUSPrivacy_String": "1YYN"}}, "us_privacy"),
     ({"stored": {"IABGPP_HDR_GppString": GPP}}, "gpp"),
+    ({"stored": {"IABGPP_8_String": GPP.partition("~")[2], "IABGPP_GppSID": "8"}}, "gpp"),
+    ({"gpp": "DBABUYA~BlWg.YA"}, "gpp"),
+    ({"gpp": "DBABLA~BVVVVVVVVVU=.YA="}, "gpp"),
+    ({"us_privacy": "%221YYN%22"}, "us_privacy"),
     ({"lmt": 1}, "device"),
     ({"att": 2}, "device"),
 ]
@@ -338,15 +350,20 @@ async def test_a_tools_evident_default_holds_for_the_page_and_is_recorded_for_no
     assert (await silent.share(), await silent.account_share()) == (GOES, GOES)
 
 
-async def test_a_precise_point_that_a_person_opted_in_to_goes_until_the_browser_says_no(silent):
-    proof, shown = {"kind": "account", "assertion": "dev"}, (await silent.keyed.get("/v1/self")).json()["notices"]
+async def grants_a_precise_point(browser):
+    """An opt-in to Teemo for it, with its confirmation."""
+    proof, shown = {"kind": "account", "assertion": "dev"}, (await browser.keyed.get("/v1/self")).json()["notices"]
     first, second = ({"sha256": item["sha256"]} for item in shown if item["kind"] != "choices")
-    await silent.link()
-    act = {"choice": "opt_in", "identifiers": [silent.name], "purposes": ["sale"], "recipient": "teemo", "proof": proof,
+    await browser.link()
+    act = {"choice": "opt_in", "identifiers": [browser.name], "purposes": ["sale"], "recipient": "teemo", "proof": proof,
            "data": ["precise_geo"], "notice": first}  # fmt: skip
-    token = (await silent.keyed.post("/v1/choices", json=act)).json()["confirm"]
+    token = (await browser.keyed.post("/v1/choices", json=act)).json()["confirm"]
     confirm = {"choice": "confirm", "confirm": token, "proof": proof, "notice": second}
-    assert (await silent.keyed.post("/v1/choices", json=confirm)).status_code == 201
+    assert (await browser.keyed.post("/v1/choices", json=confirm)).status_code == 201
+
+
+async def test_a_precise_point_that_a_person_opted_in_to_goes_until_the_browser_says_no(silent):
+    await grants_a_precise_point(silent)
     row = {
         "id": "precise-1",
         "identifiers": [silent.name],
@@ -361,12 +378,55 @@ async def test_a_precise_point_that_a_person_opted_in_to_goes_until_the_browser_
     assert (refused["outcome"], refused["reason"], set(refused["data"].values())) == ("refused", "opted_out", {"deny"})
 
 
+@pytest.mark.parametrize("channel", ["tc", "gpp"])
+async def test_a_precise_point_that_a_person_opted_in_to_stays_beside_a_consent_that_leaves_it_out(silent, channel):
+    await grants_a_precise_point(silent)
+    body = {"identifiers": [silent.name], "recipient": "teemo", "purpose": "sale", "data": ["precise_geo", "ad_id"],
+            "place": "US-CA"}  # fmt: skip
+    said = {}
+    for word, text in (("all", TC_CONSENT), ("all but the place", TC_NOT_PRECISE)):
+        signals = {channel: text if channel == "tc" else gpp.write({"tcfeuv2": text})}
+        answer = await silent.keyed.post("/v1/check", json=body | {"signals": signals})
+        said[word] = answer.json()["data"]
+    assert (said["all"]["precise_geo"], said["all but the place"]["precise_geo"]) == ("allow", "deny")
+    assert said["all"]["ad_id"] == said["all but the place"]["ad_id"] == "allow"
+
+
 @pytest.mark.parametrize("channel", ["ac", "tc"])
 async def test_a_string_without_any_consent_may_be_a_tools_own_and_reaches_no_account(newcomer, channel):
     await said_on_two_visits(
         newcomer, Cookie=f"{'addtl_consent' if channel == 'ac' else 'euconsent-v2'}={TEXTS[channel]}"
     )
     assert (await newcomer.share(), await newcomer.account_share()) == (STOPS, GOES)
+
+
+OFF, ON = "OptanonConsent=groups=C0001%3A1%2CC0004%3A0", "OptanonConsent=groups=C0001%3A1%2CC0004%3A1"
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        f"{ON}&interactionCount=0",
+        "OptanonConsent=groups=C0001%3A1",
+        "cmplz_marketing=allow",
+        "CookieConsent=-1",
+        HARMLESS,
+    ],
+    ids=brief,
+)
+async def test_a_tools_off_holds_through_what_is_not_its_own_on(newcomer, later):
+    await said_on_two_visits(newcomer, Cookie=OFF)
+    await newcomer.visit(Cookie=later)
+    assert await newcomer.share() == STOPS
+    await newcomer.visit(Cookie=ON)
+    assert await newcomer.share() == GOES
+
+
+async def test_a_broken_adchoices_header_holds_for_the_page_and_is_recorded_for_nobody(silent):
+    for headers in ({"X-AdChoices": ADCHOICES + "=="}, {"Cookie2": ADCHOICES + "=="}):
+        assert "status=honored" in (await silent.visit(**headers)).text
+    await silent.link()
+    assert (await silent.share(), await silent.account_share()) == (GOES, GOES)
 
 
 async def test_a_no_that_was_said_on_the_first_page_alone_is_kept_when_the_browser_comes_back(newcomer):

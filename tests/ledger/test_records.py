@@ -91,8 +91,15 @@ class TestASignal:
         assert rows(do, "SELECT size FROM head") == [(1,)]
 
     def test_is_written_again_when_it_says_more(self, who, hear):
-        hear(who("gaid", GAID), replace(OUT, purposes=(Purpose.SALE,)))
-        assert hear(who("gaid", GAID)) is not None
+        hear(who("gaid", GAID))
+        assert hear(who("gaid", GAID), replace(OUT, purposes=(Purpose.SENSITIVE,))) is not None
+
+    def test_says_all_three_with_one_and_its_entry_keeps_what_was_said(self, do, who, hear):
+        """R3, R25: underneath they are one thing; so a second signal of the other two is no news."""
+        assert hear(who("gaid", GAID), replace(OUT, purposes=(Purpose.TARGETED_ADS,))) is not None
+        assert hear(who("gaid", GAID)) is None
+        [(body,)] = rows(do, "SELECT body FROM entry")
+        assert json.loads(body)["p"] == ["targeted_ads"]
 
     def test_is_not_written_where_the_person_said_as_much(self, who, write, hear):
         write(who("gaid", GAID))
@@ -102,6 +109,12 @@ class TestASignal:
         hear(who("gaid", GAID))
         write(who("gaid", GAID), Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", AT))
         assert hear(who("gaid", GAID)) is not None
+
+    def test_of_another_purpose_takes_back_what_the_person_came_back_for(self, house, who, write, hear):
+        subject = who("gaid", GAID)
+        write(subject, Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", AT))
+        assert hear(subject, replace(OUT, purposes=(Purpose.TARGETED_ADS,))) is not None
+        assert house.consent.checks.read_back([subject], [Purpose.SALE]) == {"sale": "opted_out"}
 
 
 def test_an_opt_in_for_one_recipient_opens_nothing_else(house, who, write):

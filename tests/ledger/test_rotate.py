@@ -99,6 +99,8 @@ def test_a_devices_state_is_kept_and_still_ended_under_the_new_pepper(peopled):
     rotate_pepper(peopled)
     with opened(peopled) as house:
         limited, read = who(house, "idfv", IDFV), house.consent.checks.read_back
+        [standing] = house.consent.checks._lookup.seen([limited.key]).standings
+        assert standing.held == {"device"}
         assert read([limited], [Purpose.SALE]) == {"sale": "opted_out"}
         assert limits(house, limited) is None
         assert limits(house, limited, states.end, ChoiceKind.STATE_ENDED) is not None

@@ -83,7 +83,7 @@ def test_a_ledger_of_the_first_version_asks_for_its_migration_and_is_left_alone(
 def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet(first):
     assert app.migrate(first) == schema.version_wanted() >= 2
     with contextlib.closing(schema.open_to_read(first)) as db:
-        assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, 0)]
+        assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, "")]
         assert db.execute("SELECT purpose, state, out_at FROM own_choice").fetchall() == [("sale", 1, 7)]
         assert db.execute("SELECT count(*) FROM device_state").fetchone() == (0,)
 

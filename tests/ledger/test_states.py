@@ -10,7 +10,7 @@ from support.people import GAID, gaid
 
 from gateway.ledger import links, records, states, travel
 from gateway.ledger.records import Choice, Subject, milliseconds
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -18,6 +18,7 @@ DIGEST = hashlib.sha256(GAID.encode()).hexdigest()
 ADS = (Purpose.SHARING, Purpose.TARGETED_ADS)
 OUT, IN, NONE = "opted_out", "opted_in", "none"
 SALE = (Purpose.SALE,)
+TOOL = "cmp_cookie:onetrust:ads"
 
 
 @pytest.fixture
@@ -91,14 +92,18 @@ def held(house, subject):
 
 def test_a_limited_phone_is_denied_until_its_own_switch_is_turned_back(house, device, begin, end, state):
     assert begin(device).kind == "gaid"
-    assert (state(device), held(house, device)) == (OUT, True)
+    assert (state(device), held(house, device)) == (OUT, {"device"})
     assert end(device) is not None
-    assert (state(device), held(house, device)) == (NONE, False)
+    assert (state(device), held(house, device)) == (NONE, set())
 
 
-def test_a_state_denies_what_it_says_and_nothing_else(device, begin, state):
-    begin(device, "cmp_cookie:onetrust", ADS)
-    assert [state(device, purpose) for purpose in (*SIGNAL_PURPOSES, Purpose.SENSITIVE)] == [NONE, OUT, OUT, NONE]
+@pytest.mark.parametrize("said", [ADS, SALE, SIGNAL_PURPOSES, (Purpose.TARGETED_ADS,)], ids=",".join)
+def test_a_state_of_one_of_the_three_denies_them_all_and_nothing_else(do, device, begin, state, said):
+    """R3, R25. The entry keeps what the tool said."""
+    begin(device, TOOL, said)
+    assert [state(device, purpose) for purpose in ALL_PURPOSES] == [OUT, OUT, OUT, NONE, NONE]
+    [(body,)] = do(lambda tx: tx.db.execute("SELECT body FROM entry").fetchall())
+    assert json.loads(body)["p"] == [*said]
 
 
 class TestAnEntry:
@@ -111,10 +116,11 @@ class TestAnEntry:
 
     def test_is_written_again_when_the_source_denies_more_and_not_when_less(self, device, begin, entries, state):
         begin(device, Source.TCF, ADS)
-        assert begin(device, Source.TCF) is not None
-        assert begin(device, Source.TCF, SALE) is None
+        assert begin(device, Source.TCF, (*ADS, Purpose.SENSITIVE)) is not None
+        for less in (ADS, SALE, SIGNAL_PURPOSES):
+            assert begin(device, Source.TCF, less) is None
         assert len(entries()) == 2
-        assert state(device, Purpose.SHARING) == OUT
+        assert state(device, Purpose.SENSITIVE) == OUT
 
     def test_is_the_one_that_the_standing_names(self, house, device, begin):
         written = begin(device)
@@ -167,15 +173,17 @@ class TestTwoSources:
         begin(device, Source.DEVICE)
         begin(device, Source.TCF)
         end(device, Source.TCF)
-        assert (state(device), held(house, device)) == (OUT, True)
+        assert (state(device), held(house, device)) == (OUT, {"device"})
         assert end(device, Source.TCF) is None
         end(device, Source.DEVICE)
-        assert (state(device), held(house, device)) == (NONE, False)
+        assert (state(device), held(house, device)) == (NONE, set())
 
-    def test_each_begin_with_an_entry_of_their_own(self, device, begin, entries):
-        begin(device, "cmp_cookie:onetrust")
-        begin(device, "cmp_cookie:klaro")
-        assert entries() == [("state_began", "cmp_cookie:onetrust"), ("state_began", "cmp_cookie:klaro")]
+    def test_each_begin_with_an_entry_of_their_own_and_are_both_known(self, house, device, begin, entries):
+        sources = [TOOL, "cmp_cookie:onetrust:sale", "cmp_cookie:klaro:ads"]
+        for source in sources:
+            begin(device, source)
+        assert entries() == [("state_began", source) for source in sources]
+        assert held(house, device) == {*sources}
 
 
 class TestAnAccount:
@@ -223,7 +231,7 @@ class TestAPersonsOwnChoice:
         says(device)
         end(device)
         assert [state(device), state(digest)] == [OUT, OUT]
-        assert state(device, Purpose.SHARING) == NONE
+        assert state(device, Purpose.SENSITIVE) == NONE
 
     def test_is_not_made_by_a_state(self, house, do, device, begin):
         """It counts as no refusal to be asked again, and none that a signal finds already said."""

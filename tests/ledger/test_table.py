@@ -8,7 +8,7 @@ from gateway.choice.verdict import Grant
 from gateway.ledger import entry, links, records, schema, table
 from gateway.ledger.records import Choice, milliseconds
 from gateway.mirror.lookup import Stale, Unreadable
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -33,8 +33,7 @@ def test_an_opted_out_phone_reads_as_denied_with_the_entry_that_did_it(house, lo
     write(house, who("phone", phone(2)))
     written = write(house, who("phone", phone(1)))
     [standing] = lookup.seen([written.key]).standings
-    assert standing.own_denies(Purpose.SALE)
-    assert not standing.denies(Purpose.SHARING)
+    assert [purpose for purpose in CHOOSABLE if standing.own_denies(purpose)] == [*SIGNAL_PURPOSES]
     assert (standing.seq, standing.linked, standing.granted, standing.age_band) == (1, False, False, None)
 
 

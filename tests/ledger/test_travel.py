@@ -9,7 +9,7 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 
 from gateway.ledger import links, records, travel
 from gateway.ledger.records import Choice, Subject, milliseconds
-from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, DataClass, Purpose
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -92,11 +92,18 @@ class TestOnePersonWithTwoPhones:
         desk.out(all_of_it[index])
         assert desk.states(*all_of_it) == [OUT] * 6
 
-    def test_only_what_was_chosen_travels(self, desk, all_of_it):
-        desk.out(all_of_it[1], Purpose.SALE, Purpose.SENSITIVE)
+    @pytest.mark.parametrize("said", SIGNAL_PURPOSES)
+    def test_only_what_was_chosen_travels_and_one_of_the_three_is_all_of_them(self, desk, all_of_it, said):
+        """R3, R25: at a third party sale, sharing and targeted ads are one thing."""
+        desk.out(all_of_it[1], said, Purpose.SENSITIVE)
         for purpose in CHOOSABLE:
-            expected = OUT if purpose in {Purpose.SALE, Purpose.SENSITIVE} else NONE
+            expected = OUT if purpose in {*SIGNAL_PURPOSES, Purpose.SENSITIVE} else NONE
             assert desk.states(*all_of_it, purpose=purpose) == [expected] * 6, purpose
+
+    def test_a_choice_about_mail_says_nothing_of_the_three(self, desk, all_of_it):
+        desk.out(all_of_it[1], Purpose.MARKETING_MAIL, Purpose.SENSITIVE)
+        for purpose in SIGNAL_PURPOSES:
+            assert desk.states(*all_of_it, purpose=purpose) == [NONE] * 6, purpose
 
     def test_opting_in_on_the_account_lifts_what_travelled_and_not_the_phones_own(self, desk, all_of_it):
         a, first, second, *others = all_of_it
@@ -128,6 +135,30 @@ class TestOnePersonWithTwoPhones:
         desk.back(all_of_it[0], Purpose.SALE)
         assert desk.states(*all_of_it, purpose=Purpose.SHARING) == [OUT] * 6
         assert desk.states(*all_of_it)[1:] == [NONE] * 5
+
+    def test_an_opt_out_of_one_is_lifted_purpose_by_purpose(self, desk, all_of_it):
+        desk.out(all_of_it[0], Purpose.TARGETED_ADS)
+        for number, back in enumerate(SIGNAL_PURPOSES, 1):
+            desk.back(all_of_it[0], back)
+            assert desk.states(*all_of_it, purpose=back) == [IN, *[NONE] * 5]
+            for other in SIGNAL_PURPOSES[number:]:
+                assert desk.states(*all_of_it, purpose=other) == [OUT] * 6
+
+    def test_a_later_no_to_another_purpose_takes_an_opt_in_back(self, desk, all_of_it):
+        desk.back(all_of_it[0])
+        desk.out(all_of_it[0], Purpose.TARGETED_ADS)
+        assert desk.states(*all_of_it) == [OUT] * 6
+
+    def test_a_no_of_the_account_takes_back_what_a_phone_came_back_for(self, desk, all_of_it):
+        a, first, *_ = all_of_it
+        desk.out(first)
+        desk.back(first)
+        desk.out(a, Purpose.SHARING)
+        assert desk.states(a, first) == [OUT, OUT]
+        desk.back(a, Purpose.SHARING)
+        assert desk.states(a, first) == [OUT, OUT]
+        desk.back(a)
+        assert desk.states(a, first) == [IN, IN]
 
     def test_opting_out_again_after_opting_in_goes_everywhere_again(self, desk, all_of_it):
         for act in (desk.out, desk.back, desk.out):
@@ -249,14 +280,30 @@ def test_an_opt_out_on_the_account_ends_the_grants_of_its_devices_and_opting_in_
     assert not lookup.seen([ad_id.key]).standings[0].granted
 
 
-def test_limiting_sensitive_data_ends_every_grant_of_a_precise_point(desk):
-    ad_id = desk.who("gaid", GAID)
-    desk.says(ChoiceKind.OPT_IN, ad_id, recipient="teemo", data_class=DataClass.PRECISE_GEO)
-    desk.out(ad_id, Purpose.SHARING)
-    lookup = desk.house.consent.checks._lookup
-    assert len(lookup.grants([ad_id.key])) == 1
-    desk.says(ChoiceKind.LIMIT, ad_id, [Purpose.SENSITIVE])
-    assert lookup.grants([ad_id.key]) == []
+class TestAGrantOfAPrecisePoint:
+    @pytest.fixture
+    def ad_id(self, desk):
+        ad_id = desk.who("gaid", GAID)
+        desk.says(ChoiceKind.OPT_IN, ad_id, recipient="teemo", data_class=DataClass.PRECISE_GEO)
+        return ad_id
+
+    @pytest.mark.parametrize("said", SIGNAL_PURPOSES)
+    def test_ends_with_an_opt_out_of_any_of_the_three(self, desk, ad_id, said):
+        desk.out(ad_id, said)
+        assert desk.house.consent.checks._lookup.grants([ad_id.key]) == []
+
+    @pytest.mark.parametrize("said", SIGNAL_PURPOSES)
+    def test_ends_with_such_an_opt_out_of_the_account_that_has_it(self, desk, a, ad_id, said):
+        desk.link(a, ad_id)
+        desk.out(a, said)
+        assert desk.house.consent.checks._lookup.grants([ad_id.key]) == []
+
+    def test_ends_with_limiting_sensitive_data_and_not_with_a_choice_about_mail(self, desk, ad_id):
+        lookup = desk.house.consent.checks._lookup
+        desk.out(ad_id, Purpose.MARKETING_MAIL)
+        assert len(lookup.grants([ad_id.key])) == 1
+        desk.says(ChoiceKind.LIMIT, ad_id, [Purpose.SENSITIVE])
+        assert lookup.grants([ad_id.key]) == []
 
 
 def test_a_deny_never_travels_to_whom_it_came_from(desk, a):
@@ -273,7 +320,7 @@ def test_when_a_purpose_was_last_refused_is_remembered_after_opting_in(desk):
     assert desk.do(lambda tx: travel.last_out_at(tx, number.key)) == {}
     desk.out(number)
     desk.back(number)
-    assert desk.do(lambda tx: travel.last_out_at(tx, number.key)) == {Purpose.SALE: NOW}
+    assert desk.do(lambda tx: travel.last_out_at(tx, number.key)) == dict.fromkeys(SIGNAL_PURPOSES, NOW)
 
 
 def test_a_signal_counts_as_heard_only_by_the_identifier_itself_and_for_all_its_purposes(desk, a):
@@ -286,8 +333,8 @@ def test_a_signal_counts_as_heard_only_by_the_identifier_itself_and_for_all_its_
 
     assert not already(Purpose.SALE)
     desk.out(number)
-    assert already(Purpose.SALE)
-    assert not already(Purpose.SALE, Purpose.SHARING)
+    assert already(*SIGNAL_PURPOSES)
+    assert not already(Purpose.SALE, Purpose.SENSITIVE)
 
 
 def test_many_accounts_of_many_people_stay_apart(desk):

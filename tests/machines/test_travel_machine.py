@@ -2,7 +2,8 @@
 
 - a deny goes from an identifier to its other spellings, to the accounts that have it now and to what those have; from
   an account to what it has; never on from there (decision 2, R12);
-- opting in is the identifier's own, lifts what it sent, and on an account what came through that account;
+- a no to sale, sharing or targeted ads is a no to all of them, of a person and of a device alike (R3, R25);
+- opting in is the identifier's own, of that one purpose, lifts what it sent, and on an account what came through it;
 - a link that begins passes on what each side says itself, and what the account's own identifiers said through it;
 - a link that ended passes nothing; a released number tells its next account nothing of the time before (R5);
 - a device's state denies for the device and its other spellings, goes to no account, lifts nothing and is lifted by
@@ -35,7 +36,8 @@ from gateway.terms import ChoiceKind, Purpose
 
 TIMES = 20 if os.environ.get("SOAK") == "1" else 1
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-PURPOSES = (Purpose.SALE, Purpose.SENSITIVE)
+TOGETHER = (Purpose.SALE, Purpose.TARGETED_ADS)
+PURPOSES = (*TOGETHER, Purpose.SENSITIVE)
 PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a"))), lambda: BEGAN)
 
 
@@ -66,6 +68,11 @@ SUBJECTS = {
     name: PEOPLE.name([named(*said)]).subjects[0]
     for name, said in {**ACCOUNTS, **THINGS, **{name: said for name, (_, said) in SPELLED.items()}}.items()
 }
+
+
+def meant_by_no(purpose):
+    """What a no to a purpose denies."""
+    return TOGETHER if purpose in TOGETHER else (purpose,)
 
 
 class Model:
@@ -114,14 +121,15 @@ class Model:
         held = set().union(*(self.states[one] for one in same))
         self.states.update({one: set(held) for one in same})
 
-    def opt_out(self, who, purpose):
+    def opt_out(self, who, said):
         self.learn(who)
-        self.says[who, purpose] = "out"
-        for of in self.before.values():
-            of.discard((purpose, who))
-        for road, led_to in self.roads(who).items():
-            for other in led_to:
-                self.heard[other].add((purpose, who, road))
+        for purpose in meant_by_no(said):
+            self.says[who, purpose] = "out"
+            for of in self.before.values():
+                of.discard((purpose, who))
+            for road, led_to in self.roads(who).items():
+                for other in led_to:
+                    self.heard[other].add((purpose, who, road))
 
     def opt_in(self, who, purpose):
         self.learn(who)
@@ -163,7 +171,7 @@ class Model:
     def begin(self, device, purpose, source):
         self.learn(device)
         for one in self.spellings(device):
-            self.states[one].add((purpose, source))
+            self.states[one] |= {(each, source) for each in meant_by_no(purpose)}
 
     def end(self, device, source):
         self.learn(device)
@@ -243,7 +251,7 @@ class Ledger:
 
     def held(self, who):
         row = self.db.execute("SELECT held FROM standing WHERE key = ?", (SUBJECTS[who].key,)).fetchone()
-        return bool(row and row[0])
+        return {*row[0].split(",")} - {""} if row else set()
 
     def denies(self, who, purpose):
         return self.standing(who).denies(purpose)
@@ -284,7 +292,7 @@ class Lives(RuleBasedStateMachine):
     def says_no(self, who, purpose):
         self.ledger.choose(ChoiceKind.OPT_OUT, who, purpose)
         self.model.opt_out(who, purpose)
-        self.acknowledged.add((who, purpose))
+        self.acknowledged |= {(who, each) for each in meant_by_no(purpose)}
 
     @rule(who=who, purpose=purpose)
     def comes_back(self, who, purpose):
@@ -328,8 +336,8 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def a_state_is_known_as_one_and_only_where_it_is(self):
-        limited = {who for who, held in self.model.states.items() if held}
-        assert {who for who in SUBJECTS if self.ledger.held(who)} == limited
+        for who in SUBJECTS:
+            assert self.ledger.held(who) == {source for _, source in self.model.states[who]}
 
     @invariant()
     def what_a_person_said_last_is_their_own_standing(self):
@@ -419,6 +427,22 @@ REACH = travel.reach
 def test_a_ledger_that_spreads_too_little_or_too_far_does_not_pass(monkeypatch, broken):
     monkeypatch.setattr(travel, "reach", broken)
     assert told(STORY) != []
+
+
+def takes_every_purpose_back(tx, key, purpose, seq, now, *, account):
+    for each in TOGETHER:
+        OPT_IN(tx, key, each, seq, now, account=account)
+
+
+OPT_IN = travel.opt_in
+
+
+@pytest.mark.parametrize(("rule_of", "broken"), [("widened", list), ("opt_in", takes_every_purpose_back)])
+def test_a_ledger_that_takes_a_no_too_narrowly_or_a_yes_too_widely_does_not_pass(monkeypatch, rule_of, broken):
+    story = [("out", "phone1"), ("in", "phone1")]
+    assert told(story) == []
+    monkeypatch.setattr(travel, rule_of, broken)
+    assert told(story) != []
 
 
 def test_the_model_is_not_so_lenient_that_a_forgotten_opt_out_passes(monkeypatch):

@@ -13,22 +13,35 @@ SALE, PRECISE = frozenset({Purpose.SALE}), frozenset({Purpose.SENSITIVE})
 GPC = Said(Source.GPC, FULL)
 LIMITED = Said(Source.DEVICE, FULL, Kept.STATE)
 DO_NOT_TRACK = Said("dnt", FULL, Kept.MOMENT)
+TOOL_ADS = "cmp_cookie:onetrust:ads"
 SAID = st.builds(
     Said,
-    st.sampled_from([Source.GPC, Source.TCF, Source.CMP_COOKIE, Source.DEVICE, "dnt"]),
+    st.sampled_from([Source.GPC, Source.TCF, Source.CMP_COOKIE, TOOL_ADS, Source.DEVICE, "dnt"]),
     st.frozensets(st.sampled_from([*SIGNAL_PURPOSES, Purpose.SENSITIVE]), min_size=1),
     st.sampled_from(Kept),
 )
 HEARD = st.builds(
     Heard,
     st.lists(SAID, max_size=4).map(tuple),
-    ended=st.frozensets(st.sampled_from([Source.TCF, Source.CMP_COOKIE, Source.DEVICE])),
+    ended=st.frozensets(st.sampled_from([Source.TCF, TOOL_ADS, Source.DEVICE])),
 )
 
 
-def test_the_first_choice_is_written_with_the_purposes_of_every_choice():
-    heard = Heard((DO_NOT_TRACK, LIMITED, Said(Source.US_PRIVACY, ADS), Said(Source.CMP_COOKIE, SALE), GPC))
-    assert heard.to_remember() == Said(Source.US_PRIVACY, FULL)
+@pytest.mark.parametrize(
+    ("choices", "written"),
+    [
+        ([Said(Source.US_PRIVACY, ADS), Said(Source.CMP_COOKIE, SALE), GPC], GPC),
+        ([Said(Source.US_PRIVACY, FULL), GPC], Said(Source.US_PRIVACY, FULL)),
+        ([GPC, Said(Source.US_PRIVACY, FULL)], GPC),
+        ([Said(Source.GPP, SALE), Said(Source.AD_CHOICES, ADS)], Said(Source.AD_CHOICES, ADS)),
+    ],
+    ids=["the last says most", "the first of equals", "the other first", "neither says all"],
+)
+def test_of_several_choices_the_one_that_says_most_is_written_under_its_own_name(choices, written):
+    """A no to one of its purposes denies all of them at a third party (R25), so the others would add nothing."""
+    heard = Heard((DO_NOT_TRACK, LIMITED, *choices))
+    assert heard.to_remember() == written
+    assert heard.remembered == frozenset().union(*(said.purposes for said in choices))
 
 
 def test_a_default_or_a_devices_state_adds_nothing_to_what_a_person_chose():
@@ -49,9 +62,14 @@ def test_a_refused_precise_point_is_never_written_as_a_limit():
 
 
 def test_each_source_keeps_one_state_with_all_that_it_denies():
-    tools = [Said(Source.CMP_COOKIE, purposes, Kept.STATE) for purposes in (ADS, SALE)]
-    heard = Heard((tools[0], GPC, LIMITED, tools[1], DO_NOT_TRACK))
-    assert heard.states() == [Said(Source.CMP_COOKIE, FULL, Kept.STATE), LIMITED]
+    twice = [Said(Source.GPP, purposes, Kept.STATE) for purposes in (ADS, SALE)]
+    heard = Heard((twice[0], GPC, LIMITED, twice[1], DO_NOT_TRACK))
+    assert heard.states() == [Said(Source.GPP, FULL, Kept.STATE), LIMITED]
+
+
+def test_what_a_tool_says_of_ads_and_of_sale_are_two_states():
+    tool = [Said("cmp_cookie:ketch:ads", ADS, Kept.STATE), Said("cmp_cookie:ketch:sale", FULL, Kept.STATE)]
+    assert Heard((tool[0], GPC, tool[1])).states() == tool
 
 
 @pytest.mark.parametrize(

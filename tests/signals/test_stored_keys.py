@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.signals import gpp
-from gateway.signals.stored_keys import read, section_key, write_gpp
+from gateway.signals.stored_keys import malformed, read, section_key, write_gpp
 
 STORED = {
     "IABGPP_HDR_Version": "1",
@@ -30,6 +30,7 @@ def test_what_an_app_found_on_its_phone_becomes_the_signals_of_a_call():
         "tc": "CPSG_8A",
         "gdpr": 0,  # a zero is an answer: the law does not apply
         "ac": "2~1~dv.",
+        "sections": {6: "1YYN"},
     }
 
 
@@ -51,11 +52,56 @@ def test_any_other_value_of_that_key_says_nothing(value):
 
 @given(
     st.dictionaries(
-        st.sampled_from([*STORED, "gad_rdp"]) | st.text(), st.none() | st.text() | st.integers() | st.lists(st.text())
+        st.sampled_from([*STORED, "gad_rdp", "IABGPP_USP1_OptOut"]) | st.text(),
+        st.none() | st.text() | st.integers() | st.lists(st.text()),
     )
 )
 def test_whatever_is_stored_is_answered(stored):
-    assert set(read(stored)) <= {"gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "rdp"}
+    assert set(read(stored)) <= {"gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "rdp", "sections", "refused"}
+    assert malformed(stored) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"IABGPP_USP1_OptOut": "Y"}, {"IABGPP_USP1_OptOut": "y"}, {"IABTCF_PurposeConsents": "10"},
+        {"IABTCF_PurposeConsents": "0000"}, {"IABTCF_PurposeConsents": "0111", "IABTCF_gdprApplies": 1},
+        {"IABTCF_PurposeConsents": "1101"}, {"IABTCF_PurposeConsents": "1110"}, {"IABTCF_PurposeConsents": "1x11"[::-1]},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_person_whose_no_stands_in_one_field_alone_is_heard(stored):
+    """signals.md 1.9, 3.3: purposes 1, 3 and 4 are what advertising needs."""
+    assert read(stored).pop("refused") is True
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"IABGPP_USP1_OptOut": "N"}, {"IABGPP_USP1_OptOut": "-"}, {"IABTCF_PurposeConsents": "1011"},
+        {"IABTCF_PurposeConsents": "0000", "IABTCF_gdprApplies": 0}, {"IABTCF_PurposeConsents": ""},
+        {"IABTCF_PurposeConsents": 0}, {"IABTCF_PurposeConsents": None},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_yes_in_one_field_and_one_that_does_not_apply_say_nothing(stored):
+    assert "refused" not in read(stored)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"IABGPP_7_String": 7}, {"IABGPP_7_String": []}, {"gad_rdp": "maybe"}, {"gad_rdp": 2}, {"gad_rdp": [1]}],
+    ids=repr,
+)
+def test_a_key_with_what_it_never_holds_may_have_lost_an_opt_out(stored):
+    assert malformed(stored)
+
+
+@pytest.mark.parametrize(
+    "stored", [{}, STORED, dict.fromkeys([*STORED, "gad_rdp"]), {"gad_rdp": False}, {"x": []}], ids=ascii
+)
+def test_what_apps_keep_is_in_order(stored):
+    assert not malformed(stored)
 
 
 def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the_keys():
@@ -69,7 +115,33 @@ def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the
         "IABGPP_6_String": "1YYN",
         "IABGPP_8_String": "BABQAABI.QA",
     }
-    assert read(write_gpp(text, gpp.split(text), [6, 8])) == {"gpp": text, "gpp_sid": "6_8"}
+    assert read(write_gpp(text, gpp.split(text), [6, 8])) == {
+        "gpp": text,
+        "gpp_sid": "6_8",
+        "sections": sections,
+    }
+
+
+def test_an_app_that_kept_only_a_section_is_read():
+    assert read({"IABGPP_7_String": "BVVVVVVVVVU.YA", "IABGPP_GppSID": "7"}) == {
+        "gpp_sid": "7", "sections": {7: "BVVVVVVVVVU.YA"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "IABGPP__String",
+        "IABGPP_7_string",
+        "IABGPP_7777_String",
+        "IABGPP_\u0667_String",
+        "xIABGPP_7_String",
+        "IABGPP_7_Stringx",
+    ],
+    ids=ascii,
+)
+def test_no_other_key_is_taken_for_a_sections(key):
+    assert read({key: "BVVVVVVVVVU.YA"}) == {}
 
 
 def test_where_no_section_applies_the_key_says_so():

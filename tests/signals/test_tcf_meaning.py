@@ -260,6 +260,36 @@ def test_no_vendor_may_anything_by_a_string_that_ended(ended):
     assert not any(tcf.vendor_may(fields, vendor, purpose) for vendor in (2, 5, 7) for purpose in range(1, 25))
 
 
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        (european(), False),
+        (european(SpecialFeatureOptins=flags(2, count=12)), True),
+        (european(SpecialFeatureOptins=flags(count=12), VendorConsents=[]), True),
+        (european(SpecialFeatureOptins=flags(count=12), PolicyVersion=3), True),
+        (refusal(), False),  # or a banner that nobody answered: R7 keeps the point anyway
+        (refusal(SpecialFeatureOptins=flags(1, count=12)), False),
+    ],
+    ids=["all", "the other feature only", "no vendor", "an ended policy", "nothing", "the place alone"],
+)
+def test_a_person_who_answered_and_left_the_precise_place_out_refused_it(fields, refused):
+    reading = read(fields)
+    assert tcf.precise_refused(reading) is refused
+    for broken in (tcf.read_eu(tcf.write_eu(fields) + "="), tcf.read_eu(tcf.write_eu(fields) + ".")):
+        assert (broken.ok, tcf.precise_refused(broken)) == (False, refused)
+
+
+def test_a_person_in_canada_who_left_the_precise_place_out_refused_it():
+    assert not tcf.precise_refused(read_canadian(canadian()))
+    assert tcf.precise_refused(read_canadian(canadian(SpecialFeatureExpressConsent=flags(2, count=12))))
+
+
+@pytest.mark.parametrize("text", ["", "junk", "C", "BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA"])
+def test_what_shows_no_special_features_refuses_no_place(text):
+    assert not tcf.precise_refused(tcf.read_eu(text))
+    assert not tcf.precise_refused(tcf.read_v1(text))
+
+
 def test_a_person_in_canada_who_consented_expressly_allows():
     reading = read_canadian(canadian())
     assert reading.choices == ALLOWED

@@ -193,7 +193,6 @@ def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
             for kind, each in segments.CA.segments.items()
         },
         segments.CA.always,
-        segments.CA.if_any,
     )
     read = shown(tcf.read_ca(segments.encode(fields, earlier)), "tcfcav1")
     assert {name: read[name] for name in fields} == fields
@@ -302,7 +301,7 @@ def test_the_order_and_repetition_of_vendors_do_not_matter():
         ("NumCustomPurposes", 64),
         ("PublisherCustomConsents", [True]),
         ("PublisherPurposesSegmentType", 1),
-        ("VendorsAllowed", [2]),
+        ("VendorsAllowed", [0]),
         ("VendorConsent", [2]),
     ],
     ids=brief,
@@ -349,14 +348,23 @@ def test_segments_behind_the_core_are_read_in_any_order(order):
     assert tcf.read_eu(text).sections["tcfeuv2"]["VendorsDisclosed"] == [2, 7]
 
 
-def test_allowed_vendors_of_an_older_string_are_read_and_not_written():
-    text = tcf.write_eu(EUROPEAN) + "." + text_of("010" + format(2, "016b") + "0" + "01", 24)
-    reading = tcf.read_eu(text)
-    assert reading.ok
-    assert reading.absent == ()
+def test_allowed_vendors_of_an_older_string_are_read_and_written_again_and_never_made_up():
+    """TCF 2.2 removed them (signals.md 3.2)."""
+    older = text_of("010" + format(2, "016b") + "0" + "01", 24)
+    reading = tcf.read_eu(f"{tcf.write_eu(EUROPEAN)}.{older}")
+    assert (reading.ok, reading.absent) == (True, ())
     assert reading.sections["tcfeuv2"]["VendorsAllowed"] == [2]
-    with pytest.raises(ValueError, match="never written: VendorsAllowed"):
-        tcf.write_eu(reading.sections["tcfeuv2"])
+    written = tcf.write_eu(reading.sections["tcfeuv2"])
+    assert tcf.read_eu(written) == reading
+    assert len(written.split(".")) == len(tcf.write_eu(EUROPEAN).split(".")) + 1
+
+
+@pytest.mark.parametrize("name", DOORS, ids=brief)
+def test_a_segment_that_was_absent_is_not_made_up_when_the_string_is_written_again(name):
+    read, write, fields = DOORS[name]
+    for text in (write(fields), write(fields).partition(".")[0]):
+        reading = read(text)
+        assert write(reading.sections[name], reading.absent) == text
 
 
 def test_what_is_absent_is_named_and_shown_as_the_reference_shows_it():

@@ -5,24 +5,21 @@ The same targets are run by a seeded mutator in every test run, and by coverage-
 
 import json
 import time
-import tomllib
 from contextlib import suppress
-from importlib import resources
 from random import Random
 
-from gateway.signals import adchoices, additional_consent, cmp_cookies, gpp, hear, industry_cookies, tcf, usprivacy
+from gateway.signals import adchoices, additional_consent, cmp_cookies, gpp, hear, tcf, usprivacy
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import Kept
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Stated
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Source, Stated
+from support.signals import INDUSTRY
 from support.strings import STRANGE, damaged, eu_fields, gpp_string, us_privacy_fields
 
 LIMIT = 0.05  # seconds of processor time for one input
-MEMBERS = sorted({*hear.KNOWN, "stored"})
-HEARING = Hearing(
-    industry=industry_cookies.table(
-        tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
-    )
-)
+MEMBERS = sorted(hear.KNOWN)
+HEARING = Hearing(industry=INDUSTRY)
+TOOL_STATES = {f"{Source.CMP_COOKIE}:{tool}:{word}" for tool in cmp_cookies.CATEGORIES for word in ("ads", "sale")}
+STATES = {Source.TCF, Source.GPP, Source.ADDITIONAL_CONSENT, Source.DEVICE, *TOOL_STATES}
 
 
 class Broken(AssertionError):
@@ -49,6 +46,8 @@ def of_heard(heard):
     keep(heard.denied <= set(CHOOSABLE), "a purpose that nobody can choose")
     held = {said.source for said in heard.said if said.kept is not Kept.MOMENT}
     keep(not heard.ended & held, "a state ends that is held")
+    keep(heard.ended <= STATES, "what is no state ends")
+    keep({said.source for said in heard.said if said.kept is Kept.STATE} <= STATES, "a state that nothing can end")
     keep(all(len(each.reason) < 20 for each in heard.malformed), "a reason that is no code")
 
 
@@ -157,6 +156,7 @@ def _tool_value(random):
             json.dumps(
                 {"purposes": {"enabled": [on], "disabled": ["ads"]}, "categories": [on], "consent": on == "true"}
             ),
+            f'"consent:{on}\\054action:yes\\054advertisement:{on}"',  # as Python's servers write it
             on,
         ]
     )
@@ -174,12 +174,12 @@ STRINGS = {
 def _cookie_header(random):
     names = [name.replace("*", "x") for name in random.sample(cmp_cookies.NAMES, 4)]
     values = [random.choice([*STRINGS.values(), _tool_value])(random) for _ in names]
-    return "; ".join([*map("=".join, zip(names, values, strict=True)), "optout=1", "gpp_sid=7_-1"])
+    return "; ".join([*map("=".join, zip(names, values, strict=True)), "optout=1", "gpp_sid=7_-1", "IABGPP_GppSID=8"])
 
 
 def _query(random):
     names = random.sample(sorted(hear.PARAMETERS), 3)
-    return "&".join([*(f"{name}={STRINGS[hear.PARAMETERS[name]](random)}" for name in names), "gpp_sid=7,8"])
+    return "&".join([*(f"{name}={STRINGS[hear.PARAMETERS[name]](random)}" for name in names), "gpp_sid=7,8", "gdpr=0"])
 
 
 def _call(random):
@@ -188,6 +188,7 @@ def _call(random):
         f"{random.choice(MEMBERS)}={random.choice(['true', '1', '[7, -1]', '{}', 'null', '1e400', '00000000'])}"
     )
     stored = {"IABGPP_HDR_GppString": gpp_string(random), "IABGPP_GppSID": "7_8", "gad_rdp": "1"}
+    stored |= {f"IABGPP_{number}_String": text for number, text in gpp.split(gpp_string(random)).items()}
     return "\n".join([*lines, f"stored={json.dumps(stored)}", f"cookies={json.dumps(_cookie_header(random))}"])
 
 

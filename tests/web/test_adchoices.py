@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import string
 import tomllib
 from dataclasses import fields, replace
@@ -21,7 +22,7 @@ from gateway import seals
 from gateway.seals import BrowserCookie
 from gateway.settings import SettingsRefused
 from gateway.signals import cookies, industry_cookies
-from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES
+from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web import problem
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.metrics import Metrics
@@ -32,7 +33,7 @@ DAA = "https://optout.aboutads.info"
 OTHER_DAA = "https://www.aboutads.info"
 OURS = 7
 BROWSER = bytes(range(16))
-OUT = {purpose: "opted_out" if purpose in AD_CHOICE_PURPOSES else "none" for purpose in ALL_PURPOSES}
+OUT = {purpose: "opted_out" if purpose in SIGNAL_PURPOSES else "none" for purpose in ALL_PURPOSES}
 NONE = dict.fromkeys(ALL_PURPOSES, "none")
 
 
@@ -124,6 +125,13 @@ def standing(house):
     return of
 
 
+async def said(house):
+    """The purposes that the last entry of the ledger names: an opt-out denies more than these (R3, R25)."""
+    sql = "SELECT body FROM entry ORDER BY seq DESC LIMIT 1"
+    [(body,)] = await house.writer.commit(lambda tx: tx.db.execute(sql).fetchall())
+    return json.loads(body)["p"]
+
+
 # --- WebChoices ----------------------------------------------------------------------------------------------------
 
 
@@ -155,6 +163,7 @@ async def test_an_opt_out_reaches_the_ledger_where_the_browser_is_known(ads, kno
     browser = Browser(ads, **{"__Host-gateway": known})
     await browser.opts_out(await browser.token())
     assert standing() == OUT
+    assert await said(house) == [*AD_CHOICE_PURPOSES]
     written = house.consent.checks.position()
     stranger = Browser(ads)
     await stranger.opts_out(await stranger.token())

@@ -196,6 +196,14 @@ async def test_what_an_app_says_wrongly_beside_an_opt_out_is_listed_and_costs_no
     assert await reason(quiet, named("gaid", GAID)) == "opted_out"
 
 
+@pytest.mark.parametrize(("unread", "listed"), [(100, 100), (101, 101), (5000, 101)])
+async def test_of_very_many_unknown_members_a_hundred_are_listed_and_the_opt_out_is_taken(keyed, unread, listed):
+    answer = await keyed.post(PATH, json=opt_out() | {f"x{number}": 1 for number in range(unread)})
+    assert (answer.status_code, len(answer.json()["ignored"])) == (201, listed)
+    assert ({"pointer": "", "reason": "and more"} in answer.json()["ignored"]) == (unread > 100)
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
 @pytest.mark.parametrize("place", [None, "US-CO", ["US-CO", "DE"], "nowhere", 7, [], {}, "us-co"])
 async def test_a_place_that_cannot_be_read_costs_an_opt_out_nothing(keyed, tmp_path, place):
     assert (await keyed.post(PATH, json=opt_out(place=place))).status_code == 201
@@ -335,7 +343,9 @@ async def test_an_app_that_keeps_what_it_was_told_says_it_again_and_is_heard(key
     said = await check(keyed, named("gaid", gaid(9)), signals={"stored": store})
     assert (said["allowed"], said["partly"], said["reason"]) == (False, False, "device")
     without = {key: value for key, value in store.items() if key != "gad_rdp"}
-    assert (await check(keyed, named("gaid", gaid(9)), signals={"stored": without}))["reason"] == "us_privacy"
+    assert (await check(keyed, named("gaid", gaid(9)), signals={"stored": without}))["reason"] == "gpp"
+    older = {"IABUSPrivacy_String": store["IABUSPrivacy_String"]}
+    assert (await check(keyed, named("gaid", gaid(9)), signals={"stored": older}))["reason"] == "us_privacy"
 
 
 async def test_outside_the_united_states_an_app_keeps_no_section(keyed):
@@ -345,9 +355,12 @@ async def test_outside_the_united_states_an_app_keeps_no_section(keyed):
 
 
 async def test_an_app_whose_ids_are_withheld_keeps_that_everything_is_out(keyed):
-    body = (await keyed.post(PATH, json=opt_out(named("gaid", ZERO)))).json()
-    assert body["store"] == body["store_opted_out"]
-    assert told(body["store"]) == ("1YYN", OUT)
+    for place, section in (("US-CO", "10"), ("US-CA", "8"), (None, "7")):
+        body = (await keyed.post(PATH, json=opt_out(named("gaid", ZERO), place=place))).json()
+        assert body["store"] == body["store_opted_out"]
+        assert (told(body["store"]), body["store"]["IABGPP_GppSID"]) == (("1YYN", OUT), section)
+    abroad = (await keyed.post(PATH, json=opt_out(named("gaid", ZERO), place="DE"))).json()["store"]
+    assert (abroad["IABGPP_GppSID"], abroad["IABUSPrivacy_String"], abroad["gad_rdp"]) == ("-1", "1---", 1)
 
 
 async def test_an_app_is_told_what_to_keep_after_two_acts_of_opting_in(keyed):

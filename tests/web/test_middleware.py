@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import contextlib
 import time
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,9 @@ NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
 GPC = {"Sec-GPC": "1"}
 ACT = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0"
 UNTOLD = "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CC0004%3A0"  # off, and nobody can tell by whom
+UNTOLD_YES = UNTOLD.replace("C0004%3A0", "C0004%3A1") + "&interactionCount=1"  # the same tool, by an act
+OTHER_TOOL = "cmplz_marketing=deny"  # off as well, and nobody can tell by whom
+SITE_IDS = {"site_ids": ["uid"]}
 DEFAULT = "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no"  # the tool's own, before any answer
 
 
@@ -92,6 +96,11 @@ def door(house):
 
 def today() -> int:
     return (datetime.now(UTC).date() - datetime(1970, 1, 1).date()).days
+
+
+def typed(value: str) -> dict[str, str]:
+    """A site's own cookie id, which anybody can send."""
+    return {**named("cookie", value), "source": "uid"}
 
 
 def value_of(set_cookie: str) -> str:
@@ -365,9 +374,16 @@ async def test_a_consent_tools_cookie_is_heard_and_an_act_is_remembered_but_a_de
 
 
 @pytest.mark.parametrize("cookie", [DEFAULT, UNTOLD, "optout=1"], ids=["default", "untold", "industry"])
-async def test_ads_that_are_off_deny_ads_and_sharing_and_say_nothing_of_sale(door, cookie):
+async def test_ads_that_are_off_in_a_tool_are_a_no_to_all_three_on_the_page(door, cookie):
+    """R3, R25: what a page does with an ad id is one thing."""
     await door.get(cookie=cookie)
-    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+@pytest.mark.parametrize("purpose", SIGNAL_PURPOSES)
+async def test_a_sealed_cookie_that_remembers_a_no_to_one_is_a_no_to_all_three(door, purpose):
+    await door.get(cookie=door.sealed(denied={purpose}))
+    assert door.site.consent == f"{ALL_NO}, status=honored"
 
 
 async def test_what_nobody_can_be_shown_to_have_done_is_the_browsers_state_and_ends_with_it(door):
@@ -376,12 +392,78 @@ async def test_what_nobody_can_be_shown_to_have_done_is_the_browsers_state_and_e
         await door.get(cookie=f"{UNTOLD}; {known}")
     assert door.entries == before + 1
     await door.get(cookie=known)
-    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"  # silence ends nothing
-    allowed = UNTOLD.replace("C0004%3A0", "C0004%3A1") + "&interactionCount=1"
-    await door.get(cookie=f"{allowed}; {known}")
+    assert door.site.consent == f"{ALL_NO}, status=honored"  # silence ends nothing
+    await door.get(cookie=f"{UNTOLD_YES}; {known}")
     await door.get(cookie=known)
     assert door.site.consent == f"{ALL_YES}, status=none"
     assert door.entries == before + 2
+
+
+async def test_two_tools_of_one_page_are_two_states_and_each_tool_ends_its_own(house):
+    for first, second in ((UNTOLD, OTHER_TOOL), (OTHER_TOOL, UNTOLD)):
+        door = Door(house)
+        before, known = door.entries, door.sealed(denied=frozenset())
+        await door.get(cookie=f"{first}; {known}")
+        for _ in range(2):
+            await door.get(cookie=f"{first}; {second}; {known}")
+        assert door.entries == before + 2
+        await door.get(cookie=f"{UNTOLD_YES}; {known}")
+        await door.get(cookie=known)
+        assert door.site.consent == f"{ALL_NO}, status=honored", "the other tool is silent"
+        await door.get(cookie=f"{OTHER_TOOL.replace('deny', 'allow')}; cmplz_banner-status=dismissed; {known}")
+        await door.get(cookie=known)
+        assert door.site.consent == f"{ALL_YES}, status=none"
+
+
+async def test_a_tools_state_is_named_in_the_ledger_by_the_tool_and_by_what_it_is_of(door):
+    sale = base64.b64encode(b'{"data_sales": {"status": "denied"}}').decode()
+    await door.get(cookie=f"{UNTOLD}; {OTHER_TOOL}; _ketch_consent_v1_={sale}; {door.sealed(denied=frozenset())}")
+    sql = "SELECT DISTINCT source FROM device_state ORDER BY source"
+    sources = await door.house.writer.commit(lambda tx: tx.db.execute(sql).fetchall())
+    assert sources == [("cmp_cookie:complianz:ads",), ("cmp_cookie:ketch:sale",), ("cmp_cookie:onetrust:ads",)]
+
+
+@pytest.mark.parametrize("account", [None, "a1"], ids=["visitor", "signed in"])
+@pytest.mark.parametrize(
+    "said", [UNTOLD, ACT, DEFAULT, UNTOLD_YES, "a=b"], ids=["state", "act", "default", "yes", "silent"]
+)
+async def test_pages_that_say_nothing_new_cost_no_transaction(house, monkeypatch, account, said):
+    door = Door(house, account=lambda _: account)
+    known = door.sealed(denied=frozenset())
+    for first in (UNTOLD, said):
+        await door.get(cookie=f"{first}; {known}")
+    commits = []
+    commit = house.writer.commit
+    monkeypatch.setattr(house.writer, "commit", lambda *asked: commits.append(asked) or commit(*asked))
+    for _ in range(5):
+        await door.get(cookie=f"{said}; {known}")
+    assert commits == []
+    await door.get(cookie=known, **GPC)
+    assert len(commits) == (said != ACT), "the counter counts"
+
+
+async def test_an_id_that_anybody_can_type_begins_a_state_and_never_ends_one(house):
+    """What a visitor's cookies merely claim tightens; the sealed cookie alone proves a browser."""
+    door, person = Door(house, visitors=SITE_IDS), typed("4711")
+    for stranger in (door.sealed(denied=frozenset()), ""):
+        await door.get(cookie=f"uid=4711; {UNTOLD}; {door.sealed(denied=frozenset())}")
+        assert verdict(house, person).reason == "opted_out"
+        await door.get(cookie=f"uid=4711; {UNTOLD_YES}; {stranger}")
+        assert verdict(house, person).reason == "opted_out"
+    owner = door.sealed(denied=frozenset())
+    await door.get(cookie=f"uid=815; {UNTOLD}; {owner}")
+    await door.get(cookie=f"uid=815; {UNTOLD_YES}; {owner}")
+    await door.get(cookie=owner)
+    assert door.site.consent == f"{ALL_YES}, status=none"  # the browser's own ended
+    assert verdict(house, typed("815")).reason == "opted_out"
+
+
+async def test_an_id_that_a_signed_in_stranger_types_ends_no_state_either(house):
+    person = typed("4711")
+    await Door(house, visitors=SITE_IDS).get(cookie=f"uid=4711; {UNTOLD}; {Door(house).sealed(denied=frozenset())}")
+    stranger = Door(house, visitors=SITE_IDS, account=lambda _: "a1")
+    await stranger.get(cookie=f"uid=4711; {UNTOLD_YES}")
+    assert verdict(house, person).reason == "opted_out"
 
 
 async def test_a_tool_that_says_yes_ends_no_choice(door):
@@ -410,7 +492,7 @@ async def test_where_no_id_is_kept_a_state_holds_while_it_is_said(house):
         ("us_privacy=1YYN", f"{ALL_NO}, status=honored"),
         ("a=b&us_privacy=1YNN&us_privacy=1YYN", f"{ALL_NO}, status=honored"),
         (f"gpp={strings(Outcome(frozenset(SIGNAL_PURPOSES))).gpp}&gpp_sid=7", f"{ALL_NO}, status=honored"),
-        ("addtl_consent=1~", "sale=?1, sharing=?0, targeted_ads=?0, status=honored"),
+        ("addtl_consent=1~", f"{ALL_NO}, status=honored"),
         ("us_privacy=1YNN", f"{ALL_YES}, status=none"),
         ("gpp=${GPP_STRING_123}&us_privacy=rubbish&gpp_sid=x", f"{ALL_YES}, status=none"),
         ("utm_source=1YYN&USP=1YYN", f"{ALL_YES}, status=none"),
@@ -502,7 +584,7 @@ async def test_an_operator_may_have_the_site_told_by_header_what_is_on_record_an
 async def test_what_a_persons_adchoices_extension_sends_is_remembered(door, header):
     signal = adchoices.write(1_764_000_000, preference=0)
     answer = await door.send([(header, signal), ("Sec-Fetch-Mode", "navigate")])
-    assert door.site.consent == "sale=?1, sharing=?0, targeted_ads=?0, status=honored"
+    assert door.site.consent == f"{ALL_NO}, status=honored"
     assert door.opened(answer.headers["set-cookie"]).denied == set(AD_CHOICE_PURPOSES)
 
 

@@ -9,10 +9,11 @@ import sqlite3
 import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
+from support.signals import TC_CONSENT, TC_WITHOUT_ANY
 
 from gateway import credentials
 from gateway.choice.downstream import Outcome, strings
-from gateway.signals import adchoices
+from gateway.signals import adchoices, gpp
 from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
@@ -129,6 +130,63 @@ async def test_what_a_consent_tool_holds_off_does_not_end_with_the_phones_settin
 
 
 @both_doors
+@pytest.mark.parametrize(
+    "signals",
+    [{"lmt": 0, "att": 0}, {"lmt": 0, "att": 1}, {"lmt": 0, "att": 2}, {"att": 3, "lmt": 1}, {"lmt": 0, "dnt": 1},
+     {"att": "3", "dnt": "1"}, {"lmt": "0", "att": "0"}],
+    ids=repr,
+)  # fmt: skip
+async def test_a_phone_that_denies_by_any_of_its_flags_has_ended_nothing(keyed, tmp_path, say, signals):
+    await observe(keyed, {"lmt": 1})
+    before = await entries(keyed)
+    await say(keyed, signals)
+    assert "state_ended" not in [leaf["e"] for leaf in leaves(tmp_path / "data", before)]
+    assert await reason(keyed) == "opted_out"
+
+
+CONSENT_STATES = {"tc": (TC_WITHOUT_ANY, TC_CONSENT), "ac": ("1~", "1~7"),
+                  "gpp": (gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), gpp.write({"tcfeuv2": TC_CONSENT}))}  # fmt: skip
+
+
+@both_doors
+@pytest.mark.parametrize("channel", CONSENT_STATES)
+async def test_a_tools_string_without_consent_holds_until_the_same_kind_of_string_consents(keyed, say, channel):
+    refuses, consents = CONSENT_STATES[channel]
+    await say(keyed, {channel: refuses})
+    for other, (_, another) in CONSENT_STATES.items():
+        if other != channel:
+            await say(keyed, {other: another})
+    assert await reason(keyed) == "opted_out"
+    await say(keyed, {channel: consents})
+    assert await reason(keyed) == "no_choice"
+
+
+NO_CONSENT_HERE = {
+    "no law": {"tc": TC_CONSENT, "gdpr": 0},
+    "no law in text": {"tc": TC_CONSENT, "gdpr": "0"},
+    "no law on the phone": {"stored": {"IABTCF_TCString": TC_CONSENT, "IABTCF_gdprApplies": 0}},
+    "cut": {"tc": TC_CONSENT[:-9]},
+    "rubbish": {"tc": "rubbish"},
+    "number": {"tc": 7},
+    "empty": {"tc": ""},
+    "still none": {"tc": TC_WITHOUT_ANY},
+    "rubbish on the phone": {"tc": TC_CONSENT, "stored": {"IABTCF_TCString": "rubbish"}},
+    "consent on the phone beside rubbish": {"tc": "rubbish", "stored": {"IABTCF_TCString": TC_CONSENT}},
+    "none in a cookie": {"tc": TC_CONSENT, "cookies": f"euconsent-v2={TC_WITHOUT_ANY}"},
+}
+
+
+@both_doors
+@pytest.mark.parametrize("name", NO_CONSENT_HERE)
+async def test_a_consent_string_that_does_not_apply_or_cannot_be_read_has_ended_nothing(keyed, tmp_path, say, name):
+    await observe(keyed, {"tc": TC_WITHOUT_ANY})
+    before = await entries(keyed)
+    await say(keyed, NO_CONSENT_HERE[name])
+    assert "state_ended" not in [leaf["e"] for leaf in leaves(tmp_path / "data", before)]
+    assert await reason(keyed) == "opted_out"
+
+
+@both_doors
 async def test_another_phone_ends_nothing_of_it(keyed, say):
     await link(keyed, ME, named("gaid", gaid(2)))
     await observe(keyed, {"lmt": 1})
@@ -210,10 +268,21 @@ async def test_a_persons_no_is_kept_once_for_every_name_and_reaches_all_that_the
         assert await reason(keyed, name) == "opted_out", name
 
 
-async def test_an_industry_opt_out_of_ads_says_nothing_of_sale(keyed):
+async def test_an_industry_opt_out_of_ads_is_on_record_with_all_three_and_its_entry_keeps_what_was_said(
+    keyed, tmp_path
+):
+    """R3, R25."""
     answer = await observe(keyed, {"adchoices": adchoices.write(1_764_000_000, preference=0)})
-    assert answer.json()["standing"] == NO | {"sale": "none"}
+    assert answer.json()["standing"] == NO
     assert answer.json()["store"]["gad_rdp"] == 1
+    assert leaves(tmp_path / "data")[-1]["p"] == ["sharing", "targeted_ads"]
+
+
+async def test_of_several_signals_the_one_that_says_most_is_the_one_in_the_ledger(keyed, tmp_path):
+    """The others would add nothing, and an entry never says that a source said more than it did."""
+    await observe(keyed, {"adchoices": adchoices.write(1_764_000_000, preference=0), "us_privacy": "1YYN", "gpp": OUT})
+    told = [(leaf["src"], leaf["p"]) for leaf in leaves(tmp_path / "data") if leaf["e"] == "opt_out"]
+    assert told == [("us_privacy", [*NO])]
 
 
 @pytest.mark.parametrize("signals", [{}, None, [], {"gpc": False}, {"gpc": "0"}, {"gpp": YES}, {"us_privacy": "1YNN"},
@@ -255,6 +324,30 @@ async def test_what_cannot_be_used_is_listed_and_costs_the_rest_nothing(keyed):
         "/extra": "unknown", "/identifiers/0": "malformed", "/identifiers/1": "undeclared", "/identifiers/3": "limited",
         "/signals/idfa": "unknown", "/signals/gpp": "type", "/signals/us_privacy": "length", "/signals/att": "value",
     }  # fmt: skip
+    assert await reason(keyed) == "opted_out"
+
+
+@pytest.mark.parametrize(
+    "signals", [{"us_privacy": "?"}, {"gpp": 7}, {"stored": []}, {"att": 9}, {"tc": "x"}], ids=repr
+)
+async def test_a_signal_that_cannot_be_read_is_a_no_in_this_answer_and_nothing_is_written(keyed, signals):
+    before = await entries(keyed)
+    body = (await observe(keyed, signals)).json()
+    assert (body["standing"], body["store"]["IABUSPrivacy_String"]) == (NO, "1YYN")
+    assert await entries(keyed) == before
+    assert await reason(keyed) == "no_choice"
+
+
+@pytest.mark.parametrize("where", ["members", "signals", "identifiers"])
+async def test_of_very_many_things_that_cannot_be_used_a_hundred_are_listed(keyed, where):
+    many = {f"x{number}": 1 for number in range(3000)}
+    signals = {"gpc": True} | (many if where == "signals" else {})
+    beside = {"members": many, "identifiers": {"identifiers": [ME] * 3000}}.get(where, {})
+    answer = await observe(keyed, signals, **beside)
+    listed = answer.json()["ignored"]
+    assert (answer.status_code, len(listed)) == (201, 101)
+    assert listed[-1] == {"pointer": "", "reason": "and more"}
+    assert all(item["pointer"] for item in listed[:-1])
     assert await reason(keyed) == "opted_out"
 
 

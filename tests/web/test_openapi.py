@@ -8,7 +8,15 @@ from gateway.web import openapi, problem
 
 pytestmark = pytest.mark.anyio
 # Not for callers: a stylesheet, the document itself, the numbers for Prometheus, and the demo of --dev.
-UNDESCRIBED = {"/privacy-choices/choices.css", "/openapi.json", "/metrics", "/", "/demo", "/demo/second"}
+UNDESCRIBED = {
+    "/privacy-choices/choices.css",
+    "/privacy-choices/consent.js",
+    "/openapi.json",
+    "/metrics",
+    "/",
+    "/demo",
+    "/demo/second",
+}
 
 
 def routes(app):

@@ -7,4 +7,4 @@ CREATE TABLE device_state (
   seq INTEGER NOT NULL,
   PRIMARY KEY (key, source, purpose)
 ) STRICT, WITHOUT ROWID;
-ALTER TABLE standing ADD COLUMN held INTEGER NOT NULL DEFAULT 0; -- 1: such a state is part of the answer
+ALTER TABLE standing ADD COLUMN held TEXT NOT NULL DEFAULT ''; -- the sources of such states, joined by commas

@@ -7,11 +7,12 @@ so what they stand for is an argument.
 
 from gateway.signals.cmp_cookies.categories import CATEGORIES, Categories, merge
 from gateway.signals.cmp_cookies.onetrust import CONSENT as ONETRUST
-from gateway.signals.cmp_cookies.state import Carried, Shown, ToolState
+from gateway.signals.cmp_cookies.state import DENIES, Carried, Shown, ToolState
 from gateway.signals.cmp_cookies.tools import NAMES, read
 
 __all__ = [
     "CATEGORIES",
+    "DENIES",
     "NAMES",
     "ONETRUST",
     "Carried",

@@ -35,7 +35,7 @@ PLAIN: Mapping[str, str] = {
     "us-privacy": "us_privacy",
     "__cmpccpausps": "us_privacy",
 }
-SECTIONS_BESIDE = {"gpp": "gpp_sid", "__gpp": "__gpp_sid"}
+SECTIONS_BESIDE = {"gpp": "gpp_sid", "__gpp": "__gpp_sid", "IABGPP_HDR_GppString": "IABGPP_GppSID"}
 
 
 def read_plain(cookie: Cookie) -> Iterator[ToolState]:

@@ -54,8 +54,9 @@ _FIDES: Mapping[str, Word] = {
 }
 
 CATEGORIES: Categories = {
-    # SPD_BG sale of personal data, OSSTA_BG sale, sharing and targeted ads; C0004, older 4: targeting
-    "onetrust": {"SPD_BG": "sale", "OSSTA_BG": "sale", "C0004": "ads", "4": "ads"},
+    # SPD_BG sale of personal data, SSPD_BG sale or sharing of it, OSSTA_BG sale, sharing and targeted ads; C0004, older
+    # 4: targeting
+    "onetrust": {"SPD_BG": "sale", "SSPD_BG": "sale", "OSSTA_BG": "sale", "C0004": "ads", "4": "ads"},
     # levels as notice_preferences counts them: 0 required, 1 functional, 2 advertising
     "trustarc": {"2": "ads"},
     "cookiebot": {"marketing": "ads"},
@@ -63,6 +64,7 @@ CATEGORIES: Categories = {
     "complianz": {"marketing": "ads"},
     # data_sharing is the purpose of its "do not sell" notices; the rest are its names of TCF purposes 2 to 4
     "didomi": {
+        **_ADS,
         "data_sharing": "sale",
         "data_sharing_web": "sale",
         "advertising_personalization": "ads",

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.signals import cookies
-from gateway.signals.cmp_cookies.state import DENIES, By, Carried, Shown, ToolState, Word, Words
+from gateway.signals.cmp_cookies.state import DENIES, NOTHING, By, Carried, Shown, ToolState, Word, Words
 
 States = Mapping[str, bool]
 MAX_COMPANIONS = 8  # a browser sends one of a name for each path and domain, two or three
+MAX_BESIDE = 4096  # the longest cookie that browsers keep (RFC 6265bis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Cookie:
 
     def beside(self, name: str) -> list[str]:
         """The values of another cookie of that name, unwrapped; none when there is no such cookie."""
-        return [cookies.unwrap(value) for value in self.jar.get(name, ())[:MAX_COMPANIONS]]
+        return [cookies.unwrap(value) for value in self.jar.get(name, ())[:MAX_COMPANIONS] if len(value) <= MAX_BESIDE]
 
     def shows(
         self,
@@ -36,9 +37,12 @@ class Cookie:
         carried: Iterable[Carried] = (),
     ) -> ToolState:
         """The state: any refusal wins; an allow needs a person, and a refusal by the tool itself is its default."""
-        denied = frozenset(purpose for word in refused for purpose in DENIES[word])
+        off, on = frozenset(refused), frozenset(granted)
+        denied = frozenset(purpose for word in off for purpose in DENIES[word])
         act = bool(denied) and by is By.PERSON
-        return ToolState(self.tool, self.name, _shown(bool(denied), bool(granted), by), denied, act, tuple(carried))
+        shown = _shown(bool(denied), bool(on), by)
+        kept = NOTHING if by is By.TOOL else on - off
+        return ToolState(self.tool, self.name, shown, denied, act, tuple(carried), kept, off)
 
     def opaque(self) -> ToolState:
         return ToolState(self.tool, self.name, Shown.OPAQUE)

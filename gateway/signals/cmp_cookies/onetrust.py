@@ -26,10 +26,10 @@ def read(cookie: Cookie) -> Iterator[ToolState]:
     A recorded GPC is a refused sale, whatever the groups say beside it. Raises `ValueError` for another form.
     """
     fields = _fields(cookie.value)
-    if not fields.keys() & {"groups", "isGpcEnabled"}:
+    if not fields.keys() & {"groups", "isGpcEnabled", "browserGpcFlag"}:
         raise ValueError("neither groups nor GPC")
     groups = [group for content in fields.get("groups", ()) for group in _groups(content)]
-    gpc = SALE if _says_yes(fields, "isGpcEnabled") else NOTHING
+    gpc = SALE if _says_yes(fields, "isGpcEnabled") or _says_yes(fields, "browserGpcFlag") else NOTHING
     refused = _words(cookie, groups, "0") | gpc
     yield cookie.shows(refused, _words(cookie, groups, "1"), _by(cookie, fields, "sale" in refused))
 

@@ -52,7 +52,8 @@ class Carried:
 @dataclass(frozen=True, slots=True)
 class ToolState:
     """One cookie's answer. `denied`: purposes off in this request. `act`: certainly a person's doing, to be remembered;
-    `OPTED_OUT` without it is off, and nobody can tell who did it.
+    `OPTED_OUT` without it is off, and nobody can tell who did it. `granted`: what it says is on and the tool did not
+    put on by itself; `refused`: what is off, in words.
     """
 
     tool: str
@@ -61,3 +62,5 @@ class ToolState:
     denied: frozenset[Purpose] = frozenset()
     act: bool = False
     carried: tuple[Carried, ...] = ()
+    granted: Words = NOTHING
+    refused: Words = NOTHING

@@ -3,6 +3,7 @@
 The whole jar is seen, since companions tell acts from defaults. A jar without tools costs a look-up a cookie.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.signals import cookies
@@ -23,6 +24,7 @@ from gateway.signals.cmp_cookies.state import ToolState
 from gateway.terms import Malformed
 
 CHANNEL = "cmp_cookie"
+MAX_OF_A_NAME = 16  # a browser sends two or three of a name
 Reader = Callable[[Cookie], Iterator[ToolState]]
 Entry = tuple[str, Reader]
 
@@ -64,6 +66,7 @@ EXACT: Mapping[str, Entry] = {
     "_tracking_consent": ("shopify", shopify.read),
     "_cmp_a": ("shopify", shopify.read),
     "gpp": ("yahoo", carriers.read_gpp),
+    "IABGPP_HDR_GppString": ("iab", carriers.read_gpp),
     "cmp": ("yahoo", carriers.read_yahoo),
     "__gpp": ("trusted_server", carriers.read_gpp),
     "omCookieConsent": ("typo3", accepted.read_typo3),
@@ -106,9 +109,15 @@ def read(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) ->
     for name, value in jar:
         beside.setdefault(name, []).append(value)
     found: list[ToolState | Malformed] = []
+    counted: Counter[str] = Counter()
     for name, value in dict.fromkeys(ours):
+        counted[name] += 1
+        if counted[name] > MAX_OF_A_NAME:  # each looks at its companions: without end it holds the next visitor up
+            continue
         tool, reader = EXACT[name] if name in EXACT else _by_prefix(name)
         found += _heard(reader, Cookie(tool, name, value, beside, categories.get(tool, {})))
+    if any(count > MAX_OF_A_NAME for count in counted.values()):
+        found.append(Malformed(CHANNEL, "count"))
     return found
 
 

@@ -1,20 +1,18 @@
 """What a GPP string says of precise geolocation: the one sensitive item that the gateway knows as a data class."""
 
-from collections.abc import Collection
-
 from gateway.signals.gpp.layouts import BY_NAME
 from gateway.signals.reading import Reading
 
 REFUSED = 1  # "opted out" in CA, UT and IA, "no consent" elsewhere
 
 
-def precise_refused(reading: Reading, section_ids: Collection[int] | None = None) -> bool:
-    """Whether an applicable section refuses precise geolocation. Not said is not refused here: without an opt-in a
-    precise point does not go anyway (R7).
+def precise_refused(reading: Reading) -> bool:
+    """Whether a section refuses precise geolocation, applicable or not: it can only tighten. Not said is not refused
+    here: without an opt-in a precise point does not go anyway (R7).
     """
     for name, fields in reading.sections.items():
         section = BY_NAME.get(name)
-        if section is None or section.precise is None or (section_ids is not None and section.id not in section_ids):
+        if section is None or section.precise is None:
             continue
         items = fields.get("SensitiveDataProcessing")
         if isinstance(items, list) and len(items) > section.precise and items[section.precise] == REFUSED:

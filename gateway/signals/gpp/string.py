@@ -5,6 +5,7 @@ nobody knows what it says. A section outside `gpp_sid` still shows the person's 
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from gateway.signals import tcf, usprivacy
 from gateway.signals.bits import Bits, Unreadable, bits_of, fibonacci_range_bits, lengths, number_bits, text_of
@@ -18,7 +19,6 @@ MAX_CHARACTERS = 8192  # what consumers cut at (IAB Tech Lab's trusted-server); 
 MAX_SECTIONS = 64  # 27 exist
 MAX_SECTION_ID = 5000  # far above any id; the reference's own test set goes to 5,000
 OTHERS: Mapping[int, Callable[[str], Reading]] = {
-    TCF_EU_1: tcf.read_v1,
     TCF_EU_2: tcf.read_eu,
     TCF_CA_1: tcf.read_ca,
     US_PRIVACY: usprivacy.read,
@@ -78,6 +78,12 @@ def write(sections: Mapping[str | int, Fields | str], absent: Collection[str] = 
     return "~".join([header(raw), *(raw[number] for number in sorted(raw))])
 
 
+def joined(raw: Mapping[int, str]) -> str:
+    """Strings of single sections as one GPP string, as they stand."""
+    known = {number: text for number, text in raw.items() if 1 <= number <= MAX_SECTION_ID}
+    return "~".join([header(known), *(known[number] for number in sorted(known))])
+
+
 def header(numbers: Collection[int]) -> str:
     bits = number_bits(TYPE, 6) + number_bits(VERSION, 6) + fibonacci_range_bits(numbers)
     return text_of(bits)
@@ -105,6 +111,9 @@ def _section(number: int, raw: str) -> Reading:
         return Reading(error="empty")
     if number in BY_ID:
         return us_section.read(BY_ID[number], raw)
+    if number == TCF_EU_1:  # nobody writes version 1 any more, so its string is kept beside its fields
+        found = tcf.read_v1(raw)
+        return replace(found, sections={name: {**shown, "String": raw} for name, shown in found.sections.items()})
     if number in OTHERS:
         return OTHERS[number](raw)
     return Reading(sections={str(number): {"String": raw}})
@@ -136,16 +145,16 @@ def _written(key: str | int, value: Fields | str, absent: Collection[str]) -> st
     number = _number(key)
     if isinstance(value, str):
         return _raw(value)
-    if set(value) == {"String"}:
+    if "String" in value:
         return _raw(str(value["String"]))
     if number in BY_ID:
         return us_section.write(BY_ID[number], value, tuple(absent))
     if number == US_PRIVACY:
         return usprivacy.write(*(str(value.get(name, "")) for name in ("Notice", "OptOutSale", "LspaCovered")))
     if number == TCF_EU_2:
-        return tcf.write_eu(value)
+        return tcf.write_eu(value, absent)
     if number == TCF_CA_1:
-        return tcf.write_ca(value)
+        return tcf.write_ca(value, absent)
     raise ValueError(f"section {key!r} is written from its string only")
 
 

@@ -6,8 +6,9 @@ counts, and nothing is allowed (`Reading` sees to that).
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
-from gateway.signals.bits import ALPHABET, Bits, Unreadable, bits_of, lengths, number_bits, text_of
+from gateway.signals.bits import ALPHABET, LETTERS, Bits, Unreadable, bits_of, lengths, number_bits, text_of
 from gateway.signals.gpp.layouts import GPC, WIDTH, Field, Layout, Section
 from gateway.signals.reading import Choices, Reading, stated
 from gateway.terms import SIGNAL_PURPOSES, Purpose
@@ -17,6 +18,8 @@ RESERVED = 3
 NEVER_ZERO = "MspaCoveredTransaction"  # "0 = not allowed" (signals.md 1.5)
 PAIRS = {format(value, "02b"): value for value in range(4)}
 GPC_TYPE = 1
+SHORT = 2  # characters that a GPC has and a sensitive subsection never
+MAX_SURPLUS = 8  # a section has two subsections; each surplus one is looked at for a GPC
 # Which field speaks of which purpose. California has no field for targeted advertising and the others, but for the
 # national section, none for sharing: there the one stands for the other (signals.md 1.6).
 SPEAKS: Mapping[Purpose, tuple[str, ...]] = {
@@ -36,6 +39,9 @@ def read(section: Section, text: str) -> Reading:
     gpc = False
     absent: tuple[str, ...] = ()
     for layout in section.subsections:
+        while parts and layout is not GPC and 0 < len(parts[0].rstrip("=")) <= SHORT:
+            errors.append("subsection")  # a GPC where the section has none
+            gpc = _subsection(GPC, parts.pop(0), errors).get("Gpc") is True or gpc
         if parts:
             found = _subsection(layout, parts.pop(0), errors)
             gpc = gpc or found.get("Gpc") is True
@@ -43,7 +49,7 @@ def read(section: Section, text: str) -> Reading:
         else:
             fields.update(_defaults(layout))
             absent += (f"{section.name}.{layout.name}",)
-    for extra in parts:  # not of this section's layout; a GPC among them is one all the same
+    for extra in parts[:MAX_SURPLUS]:  # not of this section's layout; a GPC among them is one all the same
         errors.append("subsection")
         gpc = gpc or _subsection(GPC, extra, errors).get("Gpc") is True
     choices = stated(SIGNAL_PURPOSES) if gpc else _choices(fields)
@@ -133,8 +139,11 @@ def _without_header(core: str, parts: list[str], errors: list[str]) -> tuple[str
 def _bits(text: str, errors: list[str]) -> str:
     if not text:
         errors.append("empty")
+    legible = text if LETTERS.issuperset(text) else "".join(takewhile(LETTERS.__contains__, text))
+    if legible != text:
+        errors.append("alphabet")  # an opt-out in front of it counts all the same
     try:
-        return bits_of(text)
+        return bits_of(legible)
     except Unreadable as error:
         errors.append(error.code)
         return ""

@@ -4,6 +4,8 @@ The door of the room: what reads and writes whole strings, and what asks their f
 a string that is not valid never says `allowed`.
 """
 
+from collections.abc import Collection
+
 from gateway.signals.reading import Fields, Reading
 from gateway.signals.tcf import meaning, segments
 from gateway.signals.tcf.meaning import (
@@ -17,10 +19,12 @@ from gateway.signals.tcf.meaning import (
 )
 from gateway.terms import SIGNAL_PURPOSES
 
+PRECISE_SECTIONS = frozenset({"tcfeuv2", "tcfcav1"})
 __all__ = [
     "PRECISE_GEOLOCATION",
     "answered",
     "in_force",
+    "precise_refused",
     "purposes_consented",
     "read_ca",
     "read_eu",
@@ -54,18 +58,25 @@ def read_v1(text: str) -> Reading:
     return _read(text, segments.V1)
 
 
-def write_eu(fields: Fields) -> str:
-    """The TCF v2.x string of the fields that `read_eu` shows: core, disclosed vendors, publisher. Raises `ValueError`
-    for a field that is missing, unknown or does not fit; for allowed vendors too, which 2.2 removed.
+def precise_refused(reading: Reading) -> bool:
+    """Whether an answered string leaves precise geolocation out (special feature 1): it can only tighten."""
+    known = [fields for name, fields in reading.sections.items() if name in PRECISE_SECTIONS]
+    return any(answered(fields) and PRECISE_GEOLOCATION not in special_features_consented(fields) for fields in known)
+
+
+def write_eu(fields: Fields, absent: Collection[str] = ()) -> str:
+    """The TCF v2.x string of the fields that `read_eu` shows: core, disclosed vendors, publisher, and where there
+    are any allowed vendors, which 2.2 removed; a segment named in `absent` is left out. Raises `ValueError` for a field
+    that is missing, unknown or does not fit.
     """
-    return segments.encode(fields, segments.EU)
+    return segments.encode(fields, segments.EU, absent)
 
 
-def write_ca(fields: Fields) -> str:
+def write_ca(fields: Fields, absent: Collection[str] = ()) -> str:
     """The TCF Canada v1 string of the fields that `read_ca` shows, in the specification's coding: core, publisher and,
     where there are any, disclosed vendors. Raises `ValueError` as `write_eu` does.
     """
-    return segments.encode(fields, segments.CA)
+    return segments.encode(fields, segments.CA, absent)
 
 
 def _read(text: str, form: segments.Form) -> Reading:

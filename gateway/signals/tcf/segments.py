@@ -4,7 +4,7 @@ Owns the three forms as tables, the exactness of each segment, and what an absen
 field says. The first three bits of a segment are its type (signals.md 3.1); segments may come in any order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,15 +41,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One kind of string. `segments` by type, in the order in which the fields are shown. `always` and `if_any`: the
-    types that are written, in that order, and those written only where they are not empty.
+    """One kind of string. `segments` by type, in the order in which the fields are shown. `always`: the types that
+    are written whatever they hold, in that order; the others only where they are not empty.
     """
 
     name: str
     cores: tuple[Layout, ...]
     segments: Mapping[int, Segment] = field(default_factory=dict)
     always: tuple[int, ...] = ()
-    if_any: tuple[int, ...] = ()
     pad_to: int = 8  # bits; signals.md 1.3
 
 
@@ -93,10 +92,10 @@ def _read_segments(bits: SegmentBits, texts: list[str], form: Form) -> tuple[dic
     return found, ""
 
 
-def encode(fields: Fields, form: Form) -> str:
-    """The string of these fields. Those of a segment may be left out; those of the core may not. Raises `ValueError`
-    for a field that is missing, unknown or does not fit, for content in a segment that is never written, and for more
-    than can be read again.
+def encode(fields: Fields, form: Form, absent: Collection[str] = ()) -> str:
+    """The string of these fields. Those of a segment may be left out; those of the core may not. A segment that is
+    named in `absent`, as `decode` names it, is not written. Raises `ValueError` for a field that is missing, unknown or
+    does not fit, and for more than can be read again.
     """
     defaults = {name: value for segment in form.segments.values() for name, value in _nothing(segment).items()}
     given = {**defaults, **fields}
@@ -104,9 +103,9 @@ def encode(fields: Fields, form: Form) -> str:
         raise ValueError(f"{form.name}: missing or unknown: {', '.join(sorted(wrong))}")
     texts = {each: _write(given, segment.layouts[0], form.pad_to) for each, segment in form.segments.items()}
     said = [each for each, text in texts.items() if text.rstrip("A") != form.segments[each].empty.rstrip("A")]
-    if lost := set(said).difference(form.always, form.if_any):
-        raise ValueError(f"{form.name}: never written: {', '.join(form.segments[each].name for each in lost)}")
-    written = [*form.always, *(each for each in form.if_any if each in said)]
+    left_out = {each for each, segment in form.segments.items() if f"{form.name}.{segment.name}" in absent}
+    order = [*form.always, *(each for each in form.segments if each not in form.always and each in said)]
+    written = [each for each in order if each not in left_out]
     text = ".".join([_write(given, form.cores[0], form.pad_to), *(texts[each] for each in written)])
     if error := decode(text, form).error:
         raise ValueError(f"{form.name}: too much for one string: {error}")
@@ -215,6 +214,5 @@ CA = Form(
         DISCLOSED: _vendor_list(DISCLOSED, "DisclosedVendors", "DisclosedVendors", (FIBONACCI, FIXED)),
     },
     always=(PUBLISHER,),
-    if_any=(DISCLOSED,),
 )
 V1 = Form("tcfeuv1", (V1_CORE,))

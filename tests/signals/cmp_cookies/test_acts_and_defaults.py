@@ -95,6 +95,7 @@ COOKIEYES = [
     ("cookieyes-consent=consent:no,action:yes,necessary:yes,advertisement:yes", "sale by act"),
     ("cookieyes-consent=consent:no,action:,necessary:yes,advertisement:yes", "nothing"),
     ("cookieyes-consent=consent%3Ano%2Caction%3Ayes%2Cadvertisement%3Ano", "ads by act"),
+    (r'cookieyes-consent="consent:no\054action:yes\054advertisement:no"', "ads by act"),
     ("cookieyes-consent=junk", "malformed"),
 ]
 COMPLIANZ = [
@@ -164,6 +165,9 @@ KLARO = [
     ('klaro={"session":true,"marketing":"false"}', "ads by act"),
     ('klaro={"session":1,"marketing":0}', "ads by act"),
     ('klaro={"session":null,"marketing":null,"other":[]}', "nothing"),
+    (r'klaro="{\"adtracker\":false}"', "ads"),
+    (r'klaro="{\"session\":true\054\"marketing\":false}"', "ads by act"),
+    ("klaro={}", "nothing"),
     ("klaro=[]", "malformed"),
     ("klaro=", "malformed"),
 ]
@@ -227,6 +231,7 @@ COOKIEFIRST = [
 ]
 DIDOMI = [
     (f"didomi_token={packed({'purposes': {'disabled': ['advertising_personalization']}})}", "ads by act"),
+    (f"didomi_token={packed({'purposes': {'disabled': ['advertising']}})}", "ads by act"),
     (f"didomi_token={packed({'purposes': {'enabled': ['cookies'], 'disabled': ['data_sharing']}})}", "sale by act"),
     (f"didomi_token={packed({'purposes': {'enabled': ['select_basic_ads']}}).rstrip('=')}", "allowed"),
     (

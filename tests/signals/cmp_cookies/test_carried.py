@@ -47,6 +47,9 @@ def uri(value):
         (f"gpp={GPP}; __gpp_sid=7", [Carried("gpp", GPP)]),
         (f"__gpp={GPP}; __gpp_sid=2,6", [Carried("gpp", GPP, (2, 6))]),
         (f"__gpp={GPP}; __gpp_sid=7_8", [Carried("gpp", GPP, (7, 8))]),
+        (f"IABGPP_HDR_GppString={GPP}", [Carried("gpp", GPP)]),
+        (f"IABGPP_HDR_GppString={GPP}; IABGPP_GppSID=7_8", [Carried("gpp", GPP, (7, 8))]),
+        (f"IABGPP_HDR_GppString={GPP}; gpp_sid=7", [Carried("gpp", GPP)]),
         ("cmp=t=1691869618&j=0&u=1YYN", [Carried("us_privacy", "1YYN")]),
         ("cmp=t%3D1691869618%26j%3D0%26u%3D1YNN", [Carried("us_privacy", "1YNN")]),
         ("cmp=accepted", []),
@@ -75,7 +78,15 @@ def test_a_string_in_a_cookie_reaches_its_own_reader(states, header, carried):
     assert found == (carried or [])
 
 
-@pytest.mark.parametrize("name", ["gpp", "__gpp", "euconsent-v2", "addtl_consent", "usprivacy"], ids=brief)
+@pytest.mark.parametrize(("length", "section_ids"), [(4096, (7,)), (4097, None)], ids=brief)
+def test_section_ids_longer_than_any_cookie_name_no_section_so_that_all_count(states, length, section_ids):
+    (state,) = states(f"gpp={GPP}; gpp_sid={'7'.ljust(length, ',')}")
+    assert state.carried == (Carried("gpp", GPP, section_ids),)
+
+
+@pytest.mark.parametrize(
+    "name", ["gpp", "__gpp", "IABGPP_HDR_GppString", "euconsent-v2", "addtl_consent", "usprivacy"], ids=brief
+)
 def test_an_unreplaced_macro_is_as_good_as_absent(states, name):
     assert states(f"{name}=${{GPP_STRING_123}}") == []
     assert states(f"{name}=$%7BGPP_STRING_123%7D") == []

@@ -18,7 +18,7 @@ def brief(value):
 CLOSED = "OptanonAlertBoxClosed=2025-11-24T07:10:02.201Z"
 
 
-@pytest.mark.parametrize("group", ["SPD_BG", "OSSTA_BG"], ids=brief)
+@pytest.mark.parametrize("group", ["SPD_BG", "SSPD_BG", "OSSTA_BG"], ids=brief)
 def test_a_person_who_refused_the_sale_group_is_remembered(told, group):
     assert told(f"OptanonConsent=groups=C0001%3A1%2C{group}%3A0") == "sale by act"
 
@@ -63,7 +63,9 @@ def test_a_closed_banner_alone_says_nothing(told):
 
 def test_a_recorded_gpc_denies_sale_sharing_and_ads(told):
     assert told("OptanonConsent=isGpcEnabled=1&browserGpcFlag=1") == "sale by act"
-    assert told("OptanonConsent=isGpcEnabled=0&browserGpcFlag=1") == "nothing"
+    assert told("OptanonConsent=isGpcEnabled=0&browserGpcFlag=1") == "sale by act"
+    assert told("OptanonConsent=groups=C0001:1&browserGpcFlag=1") == "sale by act"
+    assert told("OptanonConsent=isGpcEnabled=0&browserGpcFlag=0") == "nothing"
 
 
 @pytest.mark.parametrize(("value", "says"), [("true", "sale by act"), ("false", "nothing"), ("maybe", "malformed")])
@@ -153,9 +155,9 @@ def test_a_do_not_sell_in_an_odd_spelling_is_heard(told, value):
     ids=brief,
 )
 def test_a_hostile_value_does_not_hold_the_next_visitor_up(value):
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(cmp_cookies.read([("OptanonConsent", value)])) == 1
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 GPP = "OTGPPConsent=DBABLA~BVQVAAAABgA.YA"

@@ -126,9 +126,15 @@ def test_a_shop_with_three_tools_is_heard_in_the_order_of_its_cookies(states):
 
 def test_companions_are_read_quoted_encoded_and_in_any_number(told):
     assert told('notice_preferences=0:; notice_behavior="implied%2Cus"') == "ads by act"
-    many = "; ".join(f"cmplz_banner-status=show{number}" for number in range(500))
-    assert told(f"cmplz_banner-status=dismissed; {many}; cmplz_marketing=deny") == "ads by act"
-    assert told(f"{many}; cmplz_marketing=deny") == "ads"
+    many = "; ".join(f"notice_behavior=implied{number}" for number in range(500))
+    assert told(f"notice_behavior=implied,us; {many}; notice_preferences=0:") == "ads by act"
+    assert told(f"{many}; notice_preferences=0:") == "ads"
+
+
+def test_a_companion_longer_than_any_cookie_tells_no_act_and_takes_no_denial_away(told):
+    for length, says in ((4096, "ads by act"), (4097, "ads")):
+        told_by = "implied,".ljust(length, "x")
+        assert told(f"notice_behavior={told_by}; notice_preferences=0:") == says
 
 
 @pytest.mark.parametrize("by", By, ids=brief)
@@ -138,6 +144,19 @@ def test_a_refusal_wins_over_an_allow_whoever_spoke(by):
     assert state.denied == DENIES["sale"]
     assert state.shown is (Shown.DEFAULT if by is By.TOOL else Shown.OPTED_OUT)
     assert state.act is (by is By.PERSON)
+
+
+@pytest.mark.parametrize("by", By, ids=brief)
+def test_what_is_on_and_nowhere_off_is_granted_by_all_but_the_tool_itself(by):
+    """It ends a state of the same word, so a default of the tool must not."""
+    cookie = Cookie("klaro", "klaro", "", {}, {"a": "ads", "b": "sale", "c": "ads"})
+    for states, granted in (
+        ({"a": True}, {"ads"}),
+        ({"a": True, "b": False}, {"ads"}),
+        ({"a": True, "c": False}, set()),
+    ):
+        assert cookie.of(states, by).granted == (set() if by is By.TOOL else granted)
+    assert cookie.of({"other": True}, by).granted == set()
 
 
 @pytest.mark.parametrize("by", By, ids=brief)

@@ -147,6 +147,12 @@ def test_an_opt_out_behind_a_faulty_header_is_heard(text):
     assert (reading.ok, reading.choices) == (False, OPTED_OUT_OF_ALL)
 
 
+@pytest.mark.parametrize("text", ["DBABLA~BVVVVVVVVVU=.YA=", "DBABUYA~BlWg.YA", "DBABLA~BVVVVVVVVVU.YA+"])
+def test_a_control_or_an_opt_out_in_front_of_what_does_not_belong_there_is_heard(text):
+    reading = gpp.read(text)
+    assert (reading.ok, reading.choices) == (False, OPTED_OUT_OF_ALL)
+
+
 # --- which sections count ------------------------------------------------------------------------------------------
 
 
@@ -232,6 +238,13 @@ def test_while_an_unknown_section_applies_nothing_is_allowed_and_opt_outs_stand(
 def test_what_no_reader_would_take_is_not_written(sections, match):
     with pytest.raises(ValueError, match=match):
         gpp.write(sections)
+
+
+def test_sections_that_were_kept_apart_are_joined_as_they_stand_and_read_as_one():
+    assert gpp.joined({8: CALIFORNIA_OPTED_OUT, 6: "1YNN"}) == string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN")
+    for beside in ({28: "é"}, {9: "~"}, {6: ""}, {0: "raw"}, {5001: "raw"}, {2: "junk"}):
+        assert gpp.read(gpp.joined({8: CALIFORNIA_OPTED_OUT} | beside)).choices == OPTED_OUT_OF_ALL
+    assert gpp.joined({}) == "DBAA"
 
 
 def test_sections_are_written_in_the_order_of_their_ids_however_they_are_named():

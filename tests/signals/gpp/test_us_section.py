@@ -84,6 +84,20 @@ def test_a_second_control_counts_where_the_first_is_off():
     assert (reading.error, reading.opted_out) == ("subsection", frozenset(SIGNAL_PURPOSES))
 
 
+@pytest.mark.parametrize("name", ["usin", "usky", "usri"])
+@pytest.mark.parametrize("control", ["Y", "YA", "Y=", "YA.YA", "QA.YA", "YA.qqo", "AAA.YA"])
+def test_a_control_in_a_state_that_has_only_a_sensitive_subsection_is_heard(name, control):
+    reading = read(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{control}")
+    assert (reading.error, reading.opted_out) == ("subsection", frozenset(SIGNAL_PURPOSES))
+
+
+@pytest.mark.parametrize("name", ["usin", "usky", "usri"])
+def test_what_stands_behind_a_control_that_is_not_the_states_is_read_as_its_own(name):
+    reading = read(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.QA.qqo")
+    assert reading.sections[name]["SensitiveDataProcessing"] == [2] * 8
+    assert (reading.error, reading.opted_out, reading.absent) == ("subsection", frozenset(), ())
+
+
 @pytest.mark.parametrize("behind", ["AA", "gA", "oA"])
 def test_a_subsection_of_another_type_is_no_control(behind):
     """`oA` has the bit of the control set behind type 2."""
@@ -230,6 +244,22 @@ def test_an_opt_out_in_a_broken_section_is_heard_and_nothing_is_allowed(text, er
     assert read(BY_NAME["usva"], NEITHER).choices[SALE] is Stated.ALLOWED
     reading = read(BY_NAME["usva"], text)
     assert (reading.error, reading.choices) == (error, stated(opted_out={SHARING, ADS}))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("junk", ["=", "==", "+", "/", " ", "%3D", "*AAAA", "é", "\ud800"], ids=ascii)
+def test_an_opt_out_in_front_of_letters_that_no_section_has_is_heard_and_nothing_is_allowed(name, junk):
+    said_no = string(name, SaleOptOut=OUT, **({} if name == "usca" else {"TargetedAdvertisingOptOut": DID_NOT}))
+    reading = read(BY_NAME[name], said_no + junk)
+    assert (reading.error, reading.choices) == ("alphabet", stated(opted_out={SALE}))
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name not in {"usin", "usky", "usri"}])
+@pytest.mark.parametrize("junk", ["=", "+", "%3D"])
+def test_a_control_in_front_of_letters_that_no_section_has_is_heard(name, junk):
+    core = string(name, SaleOptOut=DID_NOT)
+    for text in (f"{core}.YA{junk}", f"{core}{junk}.YA{junk}"):
+        assert read(BY_NAME[name], text).choices == stated(SIGNAL_PURPOSES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""Identifiers: kinds, normal forms, and the names that one identifier goes by.
+
+A *name* is a (kind, value) pair that a key is made from. A raw e-mail or phone is the same identifier as the SHA-256
+of its normal form, so that both find one standing; its other digests are further names of it, and so are the digests
+of the looser forms that other consumers hash (enforcement.md section 6). Sentinels (a zero id, a hash of one, a hash of
+nothing) are never a key: they mean "limited" (api.md, Identifier). It never looks anybody up and makes no key.
+"""
+
+from gateway.choice.identity.kinds import (
+    AD_IDS,
+    DIGESTS,
+    KINDS,
+    PLAIN,
+    SOURCED,
+    UUIDS,
+    Identifier,
+    Limited,
+    Name,
+    Read,
+    Undeclared,
+)
+from gateway.choice.identity.reading import read
+
+__all__ = [
+    "AD_IDS",
+    "DIGESTS",
+    "KINDS",
+    "PLAIN",
+    "SOURCED",
+    "UUIDS",
+    "Identifier",
+    "Limited",
+    "Name",
+    "Read",
+    "Undeclared",
+    "read",
+]

@@ -1,0 +1,96 @@
+"""The kinds of identifier and what reading one comes to. Owns words and shapes; never reads a value.
+
+The kinds are those of api.md; which of them an installation adds as `id:<name>` is configuration (R23).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.terms import Malformed
+
+Name = tuple[str, str]
+
+AD_IDS = ("gaid", "idfa", "oaid")  # what `ad_id_sha256` may be a digest of
+UUIDS = (*AD_IDS, "idfv", "appset")
+PLAIN = ("account", "browser")  # the operator's own
+DEVICES = ("imei", "serial", "udid")
+SOURCED = ("cookie", "eid")
+DIGESTS = {  # kind: bytes of the digest
+    "email_sha256": 32,
+    "email_sha1": 20,
+    "email_md5": 16,
+    "phone_sha256": 32,
+    "ad_id_sha256": 32,
+}
+KINDS = ("browser", "account", "email", "phone", *UUIDS, *DEVICES, *DIGESTS, *SOURCED)
+ALGORITHMS: Mapping[str, Callable[[bytes], "hashlib._Hash"]] = {  # as the ad trade uses them: as names, not as proof
+    "sha256": hashlib.sha256,
+    "sha1": partial(hashlib.sha1, usedforsecurity=False),
+    "md5": partial(hashlib.md5, usedforsecurity=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One typed value in normal form. `names[0]` is what its own standing is kept under.
+
+    `names[:exact]` are this identifier's alone: itself, or digests of its normal form. The rest, `looser`, are digests
+    of forms that other consumers make and that several people may share: they carry denials only (design decision 2).
+    """
+
+    kind: str
+    value: str
+    names: tuple[Name, ...]
+    exact: int = 1
+
+    @property
+    def looser(self) -> tuple[Name, ...]:
+        return self.names[self.exact :]
+
+    def __repr__(self) -> str:
+        """Without the value: an identifier in a traceback is personal data in a log."""
+        return f"Identifier({self.kind})"
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The platform withholds the identifier: not a key, and never an allow."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """A kind that the configuration does not know."""
+
+    kind: str
+
+
+Read = Identifier | Limited | Undeclared | Malformed
+
+
+def alone(kind: str, value: str) -> Identifier:
+    """An identifier that nobody sends as a digest: its one name is itself."""
+    return Identifier(kind, value, ((kind, value),))
+
+
+def named(kind: str, value: str, exact: Iterable[Name], looser: Iterable[Name] = ()) -> Identifier:
+    """An identifier with further names. `exact` may repeat one; `looser` may not, nor hold one of them."""
+    own = tuple(dict.fromkeys(exact))
+    return Identifier(kind, value, (*own, *looser), len(own))
+
+
+def digest(algorithm: str, text: str) -> str:
+    """Lower-case hex of the digest of a text's UTF-8 bytes."""
+    return ALGORITHMS[algorithm](text.encode()).hexdigest()
+
+
+def unwritable(text: str) -> bool:
+    """Half a surrogate pair, which no encoding has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,38 @@
+"""Names of places: ISO 3166-1 countries, ISO 3166-2 parts of them, and the words for "nobody knows where".
+
+Owns how a place is written and what a name tells. Never says what holds there: that is the law's.
+"""
+
+import re
+
+PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+US = "US"
+UNKNOWN_PLACE = "unknown"
+UNREADABLE_PLACE = "ZZ"  # ISO 3166 user-assigned: a place that was said and cannot be read
+# What ISO 3166-1 leaves to its users is nobody's country; address books write XX for "no idea".
+USER_ASSIGNED = re.compile("AA|Q[M-Z]|X[A-Z]|ZZ")
+STATE_CODES = """
+AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA
+RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
+"""  # ISO 3166-2:US, the territories included
+STATES = frozenset(STATE_CODES.split())
+
+
+def country_of(place: object) -> str:
+    """The ISO 3166-1 country of a place, or of the first of several; empty where none can be read."""
+    first = place[0] if isinstance(place, list) and place else place
+    code = first.strip().upper() if isinstance(first, str) else ""
+    return code.partition("-")[0] if PLACE.fullmatch(code) else ""
+
+
+def is_state(place: str) -> bool:
+    """Whether it is one of the United States, the District or a territory."""
+    return place.startswith(f"{US}-") and place[3:] in STATES
+
+
+def is_named(place: str) -> bool:
+    """Whether it tells which law holds: a state, a country abroad or a part of one. Bare `US` is any of its states."""
+    country = place.partition("-")[0]
+    if not PLACE.fullmatch(place) or USER_ASSIGNED.fullmatch(country):
+        return False
+    return country != US or is_state(place)

@@ -1,0 +1,135 @@
+"""`gateway law`: what holds in a place on a day, what is about to change there, and whether the tables are in order.
+
+Owns how the law is printed. Never decides anything: that is the verdict's.
+"""
+
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gateway.app import law_table, now
+from gateway.choice.law import AGES, UNIVERSAL_OPT_OUT, LawTable, Row
+from gateway.choice.law_findings import findings
+from gateway.choice.place import UNKNOWN_PLACE, US, is_named
+from gateway.cli import options
+from gateway.terms import CHOOSABLE, DataClass
+
+ASKED = (*CHOOSABLE, DataClass.PRECISE_GEO)  # what a verdict asks the law for
+LINE = "{mark} {subject:<21} {rule:<8} {in_band:<8} {from:<10} {until:<10} {confidence:<1} {citation}"
+HEADING = {"mark": " ", "subject": "subject", "rule": "rule", "in_band": "in-band", "from": "from", "until": "until",
+           "confidence": " ", "citation": "citation"}  # fmt: skip
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group(help="The law, as the dated tables have it. `gateway help law` explains them.")
+def law() -> None:
+    pass
+
+
+@law.command(help="Show every rule for a place on a day, the strictest marked, and what changes there later.")
+@click.option("--place", "places", multiple=True, required=True, help="US-CT, DE; repeatable, the strictest holds.")
+@click.option("--on", "moment", type=DAY, help="A day, as 2026-10-01; without it today.")
+@click.option("--age", type=click.Choice(AGES), help="An age band; without it an adult.")
+@options.as_json
+def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool) -> None:
+    on, table = (moment or now()).date(), law_table()
+    asked = [_place(place) for place in places]
+    found = {
+        "places": asked, "on": on, "age": age or AGES[-1], "rows": list(_rows(table, asked, on, age)),
+        "signal_duty": list(_duties(table, asked, on)), "changes": list(_changes(table, asked, on, age)),
+    }  # fmt: skip
+    click.echo(orjson.dumps(found) if as_json else "\n".join(_told(found)))
+
+
+@law.command(help="Look for overlaps, gaps and missing citations. A FILE stands in for the shipped table of its name.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check(files: tuple[Path, ...]) -> None:
+    texts = {item.name: item.read_bytes() for item in _shipped()} | {file.name: file.read_bytes() for file in files}
+    tables: dict[str, Mapping[str, object]] = {}
+    wrong: list[str] = []
+    for name, text in sorted(texts.items()):
+        try:
+            tables[name] = tomllib.loads(text.decode())
+        except ValueError as error:  # no TOML, or no text at all
+            wrong.append(f"{name}: {error}")
+    wrong += findings(tables)
+    click.echo("\n".join(wrong or [f"{len(tables)} tables are in order"]))
+    sys.exit(1 if wrong else 0)
+
+
+def _shipped() -> Iterable[Traversable]:
+    folder = resources.files("gateway.choice") / "tables"
+    return (item for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def _place(text: str) -> str:
+    """As the law knows it; what names no place is read as unknown, as everywhere."""
+    place = text.strip().upper()
+    return place if place == US or is_named(place) else UNKNOWN_PLACE
+
+
+def _rows(table: LawTable, places: list[str], on: date, age: str | None) -> Iterator[dict[str, Any]]:
+    """Every row that speaks for one of the places; for "anywhere" the strictest alone, for all the others do too."""
+    for subject in ASKED:
+        strictest = table.strictest(frozenset(places), subject, on, age)
+        speaking = [table.applying(place, subject, on, age)[: None if is_named(place) else 1] for place in places]
+        for row in dict.fromkeys(chain.from_iterable(speaking)):  # a federal row speaks for two states, and stands once
+            yield {**_shown(row), "strictest": row == strictest}
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {
+        "subject": row.subject, "place": row.place, "rule": row.rule.name.lower(), "in_band": row.in_band,
+        "from": None if row.start == date.min else row.start, "until": row.until, "confidence": row.confidence,
+        "citation": row.citation, "ages": row.ages, "note": row.note,
+    }  # fmt: skip
+
+
+def _duties(table: LawTable, places: list[str], on: date) -> Iterator[dict[str, Any]]:
+    for place in places:
+        yield from (_shown(row) for row in table.on_file(place, UNIVERSAL_OPT_OUT, on))
+
+
+def _changes(table: LawTable, places: list[str], on: date, age: str | None) -> Iterator[dict[str, Any]]:
+    """On each later day of the tables: every subject that another row holds for than the day before."""
+    for day in table.days():
+        for subject in (*ASKED, UNIVERSAL_OPT_OUT) if day > on else ():
+            was = table.strictest(frozenset(places), subject, day - timedelta(days=1), age)
+            row = table.strictest(frozenset(places), subject, day, age)
+            if row != was:
+                yield {**_shown(row), "on": day, "was": was.rule.name.lower(), "instead_of": str(was)}
+
+
+def _told(found: Mapping[str, Any]) -> Iterator[str]:
+    """The same for a person to read."""
+    yield f"{', '.join(found['places'])} on {found['on']}, {found['age']}; * is the strictest, and holds"
+    yield LINE.format_map(HEADING)
+    yield from (_line(row) for row in found["rows"])
+    duties = [f"{row['place']} since {row['from']}, {row['citation']}" for row in found["signal_duty"]]
+    yield f"duty to hear a universal opt-out signal: {'; '.join(duties) or 'none on file'} (heard here in any case)"
+    yield "next changes:" if found["changes"] else "next changes: none on file"
+    for row in found["changes"]:
+        yield f"  {row['on']} {row['subject']}: {row['rule']} ({_named(row)}); was {row['was']} ({row['instead_of']})"
+    notes = dict.fromkeys(f"  {_named(row)}: {row['note']}" for row in found["rows"] if row["note"])
+    yield from ("notes:", *notes) if notes else ()
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    shown = {key: "" if value is None else value for key, value in row.items()}
+    shown |= {"mark": "*" if row["strictest"] else " ", "in_band": "yes" if row["in_band"] else ""}
+    # a day has a format of its own, which knows no widths
+    shown |= {"from": str(shown["from"]), "until": str(shown["until"]), "citation": _named(row)}
+    return LINE.format_map(shown)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    return f"{row['place']} {row['citation']}"

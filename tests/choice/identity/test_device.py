@@ -1,0 +1,87 @@
+"""A phone or a tablet is one device however its id is written."""
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.people import GAID, IDFV
+
+from gateway.choice.identity import AD_IDS, UUIDS, read
+from gateway.terms import Malformed
+
+QUICKLY = settings(max_examples=80, deadline=1000)
+IMEI = "490154203237518"  # the example of the IMEI's check digit that everybody prints
+UDID = "00008020-008d4548007b4f26"
+
+
+@pytest.mark.parametrize("spelling", [GAID, GAID.upper(), GAID.replace("-", ""), f" {GAID}\n", f"{{{GAID.upper()}}}"])
+def test_a_person_is_found_by_any_spelling_of_the_ad_id(spelling):
+    for kind in UUIDS:
+        assert read(kind, spelling) == read(kind, GAID)
+        assert read(kind, spelling).names[0] == (kind, GAID)
+
+
+@pytest.mark.parametrize("kind", AD_IDS)
+def test_an_ad_id_hashed_in_lower_or_upper_case_is_found_by_the_raw_one(kind):
+    for spelling in (GAID, GAID.upper()):
+        hashed = hashlib.sha256(spelling.encode()).hexdigest()
+        assert read("ad_id_sha256", hashed).names[0] in read(kind, GAID).names
+    assert read(kind, GAID).looser == ()
+
+
+def test_an_ad_id_without_letters_has_one_digest():
+    assert len(read("gaid", "12345678-9012-3456-7890-987654321098").names) == 2
+
+
+def test_an_idfv_or_app_set_id_is_no_ad_id_and_has_no_ad_id_digest():
+    for kind in ("idfv", "appset"):
+        assert read(kind, IDFV).names == ((kind, IDFV),)
+
+
+@pytest.mark.parametrize(
+    "value", ["x", GAID[:-1], GAID + "0", GAID.replace("3", "g"), "٣" + GAID[1:], f"{GAID} {GAID}"]
+)
+def test_what_is_no_uuid_is_malformed(value):
+    assert read("gaid", value) == Malformed("gaid", "value")
+
+
+@pytest.mark.parametrize("spelling", [IMEI, IMEI[:14], f"{IMEI[:14]}0", f"{IMEI[:14]}07", "49-015420-323751-8",
+                                      "49 015420 323751 8"])  # fmt: skip
+def test_a_phone_is_one_phone_by_its_imei_with_or_without_check_digit_or_software_version(spelling):
+    assert read("imei", spelling).names == read("imei", int(IMEI)).names == (("imei", IMEI),)
+
+
+def test_another_serial_number_of_the_same_model_is_another_phone():
+    assert read("imei", "490154203237519") == read("imei", IMEI)
+    assert read("imei", "490154203237526") != read("imei", IMEI)
+
+
+@QUICKLY
+@given(st.integers(10**13, 10**14 - 1))
+def test_a_computed_check_digit_is_luhns(number):
+    found = read("imei", str(number))
+    if hasattr(found, "value"):
+        doubled = "".join(str(int(d) * (2 if i % 2 else 1)) for i, d in enumerate(found.value))
+        assert sum(map(int, doubled)) % 10 == 0
+
+
+def test_a_phone_without_an_imei_is_known_by_its_meid():
+    assert read("imei", "a0000009296af9").names == (("imei", "A0000009296AF9"),)
+
+
+@pytest.mark.parametrize("spelling", [UDID, UDID.upper(), UDID.replace("-", "")])
+def test_a_udid_is_one_with_or_without_its_hyphen(spelling):
+    assert read("udid", spelling) == read("udid", UDID)
+    assert read("udid", "AB12" * 10).value == "ab12" * 10
+
+
+def test_a_serial_number_has_no_case():
+    assert read("serial", "r58m123abc") == read("serial", "R58M123ABC")
+    assert read("serial", "X=1") != read("serial", "X")
+
+
+@pytest.mark.parametrize("value", ["two words", "sérial", "a\x1bb", "ab" * 65, "٤٩٠١٥٤٢٠٣٢٣٧٥١٨"])
+def test_a_device_number_is_one_word_of_plain_letters(value):
+    for kind in ("imei", "serial", "udid"):
+        assert read(kind, value) == Malformed(kind, "value")
