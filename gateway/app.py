@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -125,15 +126,21 @@ def rotate_pepper(folder: Path) -> tuple[int, int]:
     return done, total
 
 
+@cache
 def law_table() -> LawTable:
-    """The dated tables beside the room that reads them."""
+    """The dated tables beside the room that reads them: part of the program, so read once."""
     folder = resources.files("gateway.choice") / "tables"
     return law.parse(tomllib.loads(item.read_text()) for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
+@cache
+def _industry() -> industry_cookies.Table:
+    text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text()
+    return industry_cookies.table(tomllib.loads(text))
+
+
 def hearing(settings: Settings) -> Hearing:
     """How signals are heard here, with the operator's own words for what consent tools call ads."""
-    table = tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
     try:
         categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
     except ValueError as error:
@@ -143,7 +150,7 @@ def hearing(settings: Settings) -> Hearing:
         ad_choice_purposes=frozenset(settings.ad_choices.purposes),
         participant=settings.ad_choices.participant,
         categories=categories,
-        industry=industry_cookies.table(table),
+        industry=_industry(),
         device_limit_travels=settings.signals.device_limit_travels,
     )
 

@@ -425,7 +425,9 @@ async def test_a_tools_state_is_named_in_the_ledger_by_the_tool_and_by_what_it_i
 
 @pytest.mark.parametrize("account", [None, "a1"], ids=["visitor", "signed in"])
 @pytest.mark.parametrize(
-    "said", [UNTOLD, ACT, DEFAULT, UNTOLD_YES, "a=b"], ids=["state", "act", "default", "yes", "silent"]
+    "said",
+    [UNTOLD, f"{UNTOLD}; {DEFAULT.replace('no', 'yes')}", ACT, DEFAULT, UNTOLD_YES, "a=b"],
+    ids=["state", "state and another's yes", "act", "default", "yes", "silent"],
 )
 async def test_pages_that_say_nothing_new_cost_no_transaction(house, monkeypatch, account, said):
     door = Door(house, account=lambda _: account)
