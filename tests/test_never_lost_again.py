@@ -367,6 +367,7 @@ async def test_the_gateway_takes_its_own_paths_and_no_others(folder):
             assert (await get(path=path))["path"] == path
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_away_for_a_while_is_written_again(desk, house, folder):
     desk.choose(ChoiceKind.OPT_OUT, desk.who("gaid", gaid(1)))
     folder.rename(folder.with_name("away"))

@@ -130,7 +130,7 @@ class _Ear:
     def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
         held = {said.source for said in self.said if said.kept is not Kept.MOMENT} | self._off
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
-        if any(said.source in device.FLAGS for said in self.said):
+        if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
         return Heard(tuple(self.said), tuple(self.malformed), frozenset(self.ended - held), tuple(jar))
 

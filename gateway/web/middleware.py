@@ -5,6 +5,7 @@ apart), and ours are set, every key always present (api.md, To the site). The se
 `Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,7 +80,7 @@ class ConsentMiddleware:
         try:
             if browser is None:
                 heard = heard.without_endings()  # nobody proved whose states these cookies would end
-            if (browser or account) and self._changes(heard, site, len(subjects)):
+            if (browser or account) and self._changes(heard, site, subjects):
                 await self._consent.observe(subjects, heard, place=site.place, account=account, proved=browser)
             elif account and browser and not self._consent.checks.tied(account, browser):
                 await self._consent.tie(account, [browser])
@@ -88,17 +89,18 @@ class ConsentMiddleware:
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
 
-    def _changes(self, heard: Heard, site: Site, subjects: int) -> bool:
+    def _changes(self, heard: Heard, site: Site, subjects: list[Subject]) -> bool:
         """Whether some subject's row lacks a denial that was heard, or has one that may have ended; the writer looks
         again in its transaction.
         """
         chosen = heard.remembered
-        if chosen and len(site.standings) < subjects:
+        if chosen and len(site.standings) < len(subjects):
             return True
         if not all(standing.own_denies(purpose) for standing in site.standings for purpose in chosen):
             return True
-        held = frozenset(source for standing in site.standings for source in standing.held)
-        return any(state.source not in held for state in heard.states()) or not held.isdisjoint(heard.ended)
+        held = Counter(source for standing in site.standings for source in standing.held)
+        devices = sum(subject.is_device for subject in subjects)
+        return any(held[state.source] < devices for state in heard.states()) or not heard.ended.isdisjoint(held)
 
     def _inward(self, scope: Scope, visitor: Visitor, site: Site) -> Scope:
         headers = [(name, value) for name, value in self._clean(scope["headers"])]
@@ -184,7 +186,9 @@ def _brought_back(visitor: Visitor, site: Site) -> Heard:
     """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
     come again. A later yes on record stands above it.
     """
-    known = {p for p in SIGNAL_PURPOSES for s in site.standings if s.own_denies(p) or s.opted_in(p)}
+    if any(standing.opted_in(purpose) for standing in site.standings for purpose in SIGNAL_PURPOSES):
+        return Heard()
+    known = {p for p in SIGNAL_PURPOSES for standing in site.standings if standing.own_denies(p)}
     missing = visitor.denied.intersection(SIGNAL_PURPOSES) - known
     return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
 

@@ -80,6 +80,7 @@ ENDS_NOTHING = {
     "two groups for ads that differ": {"cookies": "OptanonConsent=groups=C0004:1,4:0"},
     "a consent beside damage": {"tc": TC_CONSENT, "cookies": "euconsent-v2=junk"},
     "a consent where its law does not apply": {"tc": TC_CONSENT, "gdpr": 0},
+    "a flag that cannot be read beside one that lifts": {"att": 9, "lmt": 0},
     "two switches of which one was never asked": {"lmt": 0, "att": 0},
     "do not track beside a phone without a limit": {"att": 3, "dnt": 1},
     "two switches that differ": {"att": 3, "lmt": 1},

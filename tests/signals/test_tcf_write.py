@@ -163,6 +163,7 @@ def shown(reading, name):
     return reading.sections[name]
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(europeans())
 def test_what_a_person_in_europe_chose_is_read_as_it_was_written(fields):
@@ -172,6 +173,7 @@ def test_what_a_person_in_europe_chose_is_read_as_it_was_written(fields):
     assert tcf.write_eu(read) == text
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(canadians())
 def test_what_a_person_in_canada_chose_is_read_as_it_was_written(fields):
@@ -181,6 +183,7 @@ def test_what_a_person_in_canada_chose_is_read_as_it_was_written(fields):
     assert tcf.write_ca(read) == text
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(canadians())
 def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
