@@ -34,6 +34,8 @@ from gateway.ledger.writer import Transaction
 from gateway.people import People
 from gateway.terms import ChoiceKind, Purpose
 
+pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
+
 TIMES = 20 if os.environ.get("SOAK") == "1" else 1
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TOGETHER = (Purpose.SALE, Purpose.TARGETED_ADS)
