@@ -76,7 +76,10 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
 
     writer = Writer(folder, vault, watch)
     people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-    office = lambda: Office(laws, clock().date(), settings.age.floor)  # noqa: E731 - the clock is read at each question
+
+    def office() -> Office:
+        return Office(laws, clock().date(), settings.age.floor)  # the clock is read at each question
+
     checks = Checks(table, people, office, recipients, places, heard_as)
     window = timedelta(milliseconds=settings.share.send_window_ms)
     sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from gateway.choice.downstream import Outcome
-from gateway.choice.law import AGES, Rule, country_of
+from gateway.choice.law import Rule, country_of
 from gateway.choice.recipient import Recipient
 from gateway.choice.standing import Standing
-from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all
+from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all, youngest
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People
@@ -284,12 +284,11 @@ def _what_may(
     """Remembered by its arguments, like a verdict: most people have no record and say nothing."""
     allowed: dict[Purpose, bool] = {}
     chosen = said_no
-    bands = [band for band in (age, *(standing.age_band for standing in standings)) if band in AGES]
-    youngest = min(bands, key=AGES.index, default="adult")
+    band = youngest(age, standings)
     for purpose in SIGNAL_PURPOSES:
         out = said_no or any(standing.denies(purpose) for standing in standings)
         chosen = chosen or out
-        regime = office.law.strictest(places, purpose, office.on, youngest)
+        regime = office.law.strictest(places, purpose, office.on, band)
         opted_in = any(standing.opted_in(purpose) for standing in standings)
         may = regime.rule < Rule.OPT_IN or (opted_in and regime.rule is not Rule.BANNED)
         allowed[purpose] = not out and may

@@ -186,20 +186,21 @@ def _age(question: Question, office: Office, _p: Purpose, _c: DataClass) -> Ruli
     """The operator's floor (R14): below it only service, legal and safety go on."""
     if not question.recipient.third or not office.age_floor:
         return None
-    if LOWEST[_youngest(question)] < office.age_floor:  # a band that may hold somebody below the floor
+    band = youngest(question.age, question.standings)
+    if LOWEST[band] < office.age_floor:  # a band that may hold somebody below the floor
         return _deny(Reason.AGE, f"policy 1: no one under {office.age_floor}")
     return None
 
 
-def _youngest(question: Question) -> str:
+def youngest(age: str | None, standings: Iterable[Standing]) -> str:
     """The youngest of the age on record and the one that the caller says; an adult where nothing is known (R14)."""
-    bands = [band for band in (question.age, *(s.age_band for s in question.standings)) if band in AGES]
+    bands = [band for band in (age, *(standing.age_band for standing in standings)) if band in AGES]
     return min(bands, key=AGES.index, default="adult")
 
 
 def _row(question: Question, office: Office, subject: str) -> Row:
     """The strictest row in force for this person: all places, the day, the age."""
-    return office.law.strictest(question.places, subject, office.on, _youngest(question))
+    return office.law.strictest(question.places, subject, office.on, youngest(question.age, question.standings))
 
 
 def _service(question: Question, _o: Office, purpose: Purpose, _c: DataClass) -> Ruling | None:

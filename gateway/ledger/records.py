@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway import seals
+from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
 from gateway.ledger import entry, travel
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
-DEVICES = frozenset(
-    {"browser", "cookie", "gaid", "idfa", "idfv", "appset", "oaid", "imei", "serial", "udid", "ad_id_sha256"}
-)
+DEVICES = frozenset({"browser", "cookie", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
 
 
 @dataclass(frozen=True, slots=True)
