@@ -4,8 +4,8 @@ import contextlib
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gateway.check import Checks
 from gateway.choice import keywords, law
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
-from gateway.choice.verdict import Office
+from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
@@ -77,10 +77,10 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     writer = Writer(folder, vault, watch)
     people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
 
-    def office() -> Office:
-        return Office(laws, clock().date(), settings.age.floor)  # the clock is read at each question
-
-    checks = Checks(table, people, office, recipients, places, heard_as)
+    office = _office(settings, laws)
+    checks = Checks(
+        table, people, lambda: office(clock().date()), recipients, places, heard_as
+    )  # read at each question
     window = timedelta(milliseconds=settings.share.send_window_ms)
     sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words)
     consent = Consent(checks=checks, people=people, writer=writer, secrets=secrets, clock=clock, send_window=window)
@@ -90,6 +90,18 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         writer.close()
         table.close()
         watch.stop()
+
+
+def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
+    """What holds on a day, made once a day."""
+    gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
+    notices = Notices(settings.notice.told_everyone, gaps)
+
+    @lru_cache(maxsize=2)
+    def office(on: date) -> Office:
+        return Office(laws, on, settings.age.floor, notices, settings.aggregate.least, settings.cpni.module)
+
+    return office
 
 
 def migrate(folder: Path) -> int:

@@ -5,13 +5,17 @@ Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answer
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from datetime import date
+from typing import NamedTuple
 
 from gateway.choice.downstream import Outcome
-from gateway.choice.law import Rule, country_of
+from gateway.choice.law import AGES, country_of
+from gateway.choice.question import Grant, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
+from gateway.choice.rules.case import youngest
+from gateway.choice.rules.never import LOWEST
 from gateway.choice.standing import Standing
-from gateway.choice.verdict import Grant, Office, Question, Verdict, decide, deny_all, youngest
+from gateway.choice.verdict import Step, decide, deny_all, explain
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People
@@ -19,7 +23,8 @@ from gateway.places import Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
-from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
+from gateway.site import Site, is_young, what_may
+from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES = frozenset(Purpose)
@@ -28,7 +33,9 @@ CLASSES = frozenset(DataClass)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A check, read from a body but not yet understood. None means not said."""
+    """A check, read from a body but not yet understood. None means not said; `collected` then is today, but for a row
+    of a share, whose day nobody knows.
+    """
 
     recipients: tuple[str, ...]
     identifiers: Sequence[Mapping[str, object]] = ()
@@ -38,8 +45,12 @@ class Ask:
     geo: object = None
     ip: object = None
     age: str | None = None
+    count: int | None = None
+    collected: date | None = None
+    during_call: bool = False
     signals: Mapping[str, object] = field(default_factory=dict)
     row: bool = False  # a row of a share: it needs an identifier
+    claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
 
 
@@ -57,7 +68,7 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
-    first identifier's own key first.
+    first identifier's own key first; `own`: those of the identifiers that the question is about.
     """
 
     verdicts: dict[str, Verdict]
@@ -65,6 +76,7 @@ class Checked:
     heard: Heard
     keys: tuple[bytes, ...] = ()
     outcome: Outcome = NOTHING_MAY
+    own: tuple[bytes, ...] = ()
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
@@ -76,22 +88,21 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """What the website may do for this visitor. `status`: honored, none or unknown (api.md, To the site)."""
+class Then:
+    """What stood on record about the people of a check at some moment, and the day of it."""
 
-    allowed: Mapping[Purpose, bool]
-    status: str
-    place: str
-    standings: tuple[Standing, ...] = ()
+    on: date
+    position: int
+    standings: tuple[Standing, ...]
+    grants: tuple[Grant, ...] = ()
 
-    @property
-    def opted_out(self) -> bool:
-        return self.status != "none"
 
-    @property
-    def restricted(self) -> bool:
-        """Whether anything must not be done: opted out, or in a place where silence is a no."""
-        return not all(self.allowed.values())
+class Explained(NamedTuple):
+    """One recipient's verdict with the rules that were tried; `refusal`: what the identifiers alone refused before."""
+
+    verdict: Verdict
+    steps: tuple[Step, ...]
+    refusal: Reason | None = None
 
 
 class Checks:
@@ -115,13 +126,10 @@ class Checks:
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
-        heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
-        named = self._people.name(ask.identifiers, country)
-        others = self._people.name(ask.beside, country) if ask.beside else Named()
-        beside = [*named.looser, *others.keys, *others.looser]
+        heard, named, beside = self._understand(ask)
         try:
             seen = self._lookup.seen(named.keys)
-            grants = self._grants(named.keys, seen)
+            grants = self._grants(ask, named.keys, seen)
             tightening = self._tightening(beside)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
@@ -129,8 +137,38 @@ class Checks:
         places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *tightening)
         known = Known(places, heard, standings, grants, named.limited)
         refusal = self._identifiers_refuse(ask, named, seen.standings)
-        verdicts = {name: self._verdict(name, ask, known, refusal) for name in ask.recipients}
-        return Checked(verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age))
+        office = self._office()
+        verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
+        return Checked(
+            verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age), tuple(named.keys)
+        )
+
+    def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
+        """The verdict of each recipient with every rule that was tried. `then`: what stood on record on another day,
+        and the law of that day; recipients are those of today. Raises `LookupRefused`.
+        """
+        heard, named, beside = self._understand(ask)
+        if then is None:
+            seen = self._lookup.seen(named.keys)
+            then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
+            then = replace(then, standings=(*then.standings, *self._tightening(beside)))
+        known = Known(
+            self.places.of(ask.place, ask.geo, ask.ip), heard, then.standings, then.grants, named.limited
+        )  # fmt: skip
+        refusal = self._identifiers_refuse(ask, named, then.standings)
+        office = replace(self._office(), on=then.on)
+        return {name: self._explained(name, ask, known, refusal, office) for name in ask.recipients}
+
+    def _understand(self, ask: Ask) -> tuple[Heard, Named, list[bytes]]:
+        """What was heard, who is asked about, and the keys that can only deny."""
+        heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
+        named = self._people.name(ask.identifiers, country)
+        others = self._people.name(ask.beside, country) if ask.beside else Named()
+        return heard, named, [*named.looser, *others.keys, *others.looser]
+
+    def name(self, ask: Ask) -> tuple[Subject, ...]:
+        """The people that a check is about."""
+        return self._understand(ask)[1].subjects
 
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
@@ -153,18 +191,24 @@ class Checks:
         if known.limited:
             return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc)
         allowed, _ = self._allowed(known.places, known.heard.denied, known.standings, age)
-        bands = {age, *(standing.age_band for standing in known.standings)} - {None, "adult"}
         denied = frozenset(purpose for purpose, may in allowed.items() if not may)
-        return Outcome(denied, known.places, known.heard.gpc, minor=bool(bands))
+        return Outcome(denied, known.places, known.heard.gpc, minor=is_young(age, known.standings))
 
     def _allowed(
         self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
     ) -> tuple[Mapping[Purpose, bool], bool]:
         """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
-        return _what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), tuple(standings), age, self._office())
+        return what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), tuple(standings), age, self._office())
 
-    def _grants(self, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
-        return tuple(self._lookup.grants(keys)) if any(standing.granted for standing in seen.standings) else ()
+    def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
+        """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
+        which uses it up; nobody can tell how often an answer to a check is acted on (R28).
+        """
+        found = self._lookup.grants(keys) if any(standing.granted for standing in seen.standings) else ()
+        if not ask.row:
+            return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
+        claimed = ask.recipients if ask.claimed else ()
+        return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
 
     def _tightening(self, keys: Sequence[bytes]) -> tuple[Standing, ...]:
         """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
@@ -191,59 +235,67 @@ class Checks:
 
         return refuse
 
-    def _verdict(self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None]) -> Verdict:
-        recipient = self.recipients.get(name)
-        if recipient is None:
-            return self._refuse(name, ask, Reason.UNKNOWN_RECIPIENT)
-        if ask.purpose is not None and ask.purpose not in PURPOSES:
-            return self._refuse(name, ask, Reason.UNKNOWN_PURPOSE)
-        data = ask.data if ask.data is not None else recipient.data
-        usable = tuple(DataClass(item) for item in data if item in CLASSES)
-        question = Question(
-            recipient=recipient, purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes, data=usable,
-            places=known.places, age=ask.age, heard=known.heard, standings=known.standings, grants=known.grants,
-            limited=known.limited,
-        )  # fmt: skip
-        verdict = decide(question, self._office())
-        reason = refusal(recipient)
+    def _verdict(
+        self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None], office: Office
+    ) -> Verdict:
+        question = self._question(name, ask, known, office)
+        if isinstance(question, Reason):
+            return self._refuse(name, ask, question)
+        verdict = decide(question, office)
+        reason = refusal(question.recipient)
         if reason is not None:
             told = verdict.reason is Reason.OPTED_OUT and not verdict.allowed and not verdict.partly
             return verdict if told else self._refuse(name, ask, reason, verdict.place)
-        if len(usable) == len(data):
+        data = ask.data if ask.data is not None else question.recipient.data
+        if len(question.data) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
-        return replace(refused, data={**refused.data, **verdict.data})
+        return refused._replace(data={**refused.data, **verdict.data})
+
+    def _explained(
+        self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None], office: Office
+    ) -> Explained:
+        question = self._question(name, ask, known, office)
+        verdict = self._verdict(name, ask, known, refusal, office)
+        if isinstance(question, Reason):
+            return Explained(verdict, (), question)
+        refused = refusal(question.recipient)
+        return Explained(verdict, tuple(explain(question, office)), refused if verdict.reason is refused else None)
+
+    def _question(self, name: str, ask: Ask, known: Known, office: Office) -> Question | Reason:
+        """What the rules are asked, or why there is nothing to ask them."""
+        recipient = self.recipients.get(name)
+        if recipient is None:
+            return Reason.UNKNOWN_RECIPIENT
+        if ask.purpose is not None and ask.purpose not in PURPOSES:
+            return Reason.UNKNOWN_PURPOSE
+        data = ask.data if ask.data is not None else recipient.data
+        return Question(
+            recipient=recipient, purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes,
+            data=tuple(DataClass(item) for item in data if item in CLASSES), places=known.places, age=ask.age,
+            heard=known.heard, standings=known.standings, grants=known.grants, limited=known.limited,
+            count=ask.count, collected=ask.collected if ask.collected or ask.row else office.on,
+            during_call=ask.during_call,
+        )  # fmt: skip
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
         recipient = self.recipients.get(name)
         data = ask.data if ask.data is not None else recipient.data if recipient else ()
         return deny_all(data, reason, "", place)
 
-    def site(self, heard: Heard, denied: frozenset[Purpose], subjects: Sequence[Subject], place: object = None) -> Site:
-        """What holds for a visitor: the signals of this request, what the sealed cookie says, and what is recorded.
-        With the store away everybody counts as opted out (R17).
+    def site(
+        self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object = None, *, gpc: bool = False
+    ) -> Site:
+        """What holds for a person on the site or in the app: what this request and the sealed cookie deny (`said`), and
+        what is recorded. With the store away everybody counts as opted out (R17).
         """
         places = self.places.of(place)
-        shown = ",".join(sorted(places)) or "unknown"
         try:
             seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
         except LookupRefused:
-            return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", shown)
-        allowed, chosen = self._allowed(places, heard.denied | denied, seen.standings)
-        return Site(allowed, "honored" if chosen else "none", shown, seen.standings)
-
-    def outcome(
-        self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object, *, gpc: bool = False
-    ) -> Outcome:
-        """What holds for a person, for the strings that a page or an app is given."""
-        places = self.places.of(place)
-        try:
-            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
-        except LookupRefused:
-            return replace(NOTHING_MAY, places=places, gpc=gpc)
-        allowed, _ = self._allowed(places, said, seen.standings)
-        minor = any(standing.age_band not in {None, "adult"} for standing in seen.standings)
-        return Outcome(frozenset(p for p, may in allowed.items() if not may), places, gpc, minor=minor)
+            return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", places, gpc)
+        allowed, chosen = self._allowed(places, said, seen.standings)
+        return Site(allowed, "honored" if chosen else "none", places, gpc, seen.standings)
 
     def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be
@@ -262,6 +314,25 @@ class Checks:
             for purpose in purposes
         }  # fmt: skip
 
+    def band(self, subjects: Sequence[Subject]) -> str:
+        """The youngest age band on record for them; the youngest there is where it cannot be read."""
+        try:
+            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return AGES[0]
+        return youngest(None, seen.standings)
+
+    def too_young(self, subjects: Sequence[Subject]) -> bool:
+        """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14)."""
+        return LOWEST[self.band(subjects)] < self._office().age_floor
+
+    def voided(self, ui: str) -> bool:
+        """Whether consents of a screen count for nothing; yes where that cannot be told."""
+        try:
+            return self._lookup.voided(ui)
+        except LookupRefused:
+            return True
+
     def event(self, seq: int) -> str | None:
         """The event id of an entry, for keys that may know it."""
         try:
@@ -275,21 +346,3 @@ class Checks:
             return self._lookup.seen(()).position
         except LookupRefused:
             return None
-
-
-@lru_cache(maxsize=4096)
-def _what_may(
-    places: frozenset[str], said_no: bool, standings: tuple[Standing, ...], age: str | None, office: Office
-) -> tuple[Mapping[Purpose, bool], bool]:
-    """Remembered by its arguments, like a verdict: most people have no record and say nothing."""
-    allowed: dict[Purpose, bool] = {}
-    chosen = said_no
-    band = youngest(age, standings)
-    for purpose in SIGNAL_PURPOSES:
-        out = said_no or any(standing.denies(purpose) for standing in standings)
-        chosen = chosen or out
-        regime = office.law.strictest(places, purpose, office.on, band)
-        opted_in = any(standing.opted_in(purpose) for standing in standings)
-        may = regime.rule < Rule.OPT_IN or (opted_in and regime.rule is not Rule.BANNED)
-        allowed[purpose] = not out and may
-    return allowed, chosen

@@ -3,34 +3,42 @@
 observe   a signal was heard: written where it changes something
 choose    a person (or the desk for one) decided: always written, durable before the answer
 link      the backend or the desk says what an account has
+tell      the operator says that people were shown or sent a notice
+say_age   somebody says how old a person is
+void      the desk takes back what a screen that was no fair question had got
+standings_at  what stood on record at another moment, made again from the entries
 check     may this data go? (answered in check.py, a plain function: rows by key, no queue, no thread hop)
 share     check, write as intended, check again, send (sharing.py)
 
 Knows no HTTP. Time, keys, law and recipients come in as arguments.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from gateway import seals
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
-from gateway.ledger import documents, idempotency, links, records, states, travel
+from gateway.ledger import ages, documents, idempotency, links, reach, records, replay, states, told, travel, voiding
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.replay import Rebuilt
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Told
 
 SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 CONFIRM = b"confirm/1"
+TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
+VOIDED = "consents of this screen count for nothing: it was no fair question"
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 
 
@@ -99,14 +107,14 @@ class Consent:
         """
         at, where = self.clock(), _coarse(place)
 
-        def told(kind: ChoiceKind, said: Said) -> Choice:
+        def worded(kind: ChoiceKind, said: Said) -> Choice:
             purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
             return Choice(kind, purposes, said.source, at, where)
 
         said = heard.to_remember()
-        chosen = told(ChoiceKind.OPT_OUT, said) if said else None
-        began = [told(ChoiceKind.STATE_BEGAN, state) for state in heard.states()]
-        ended = [told(ChoiceKind.STATE_ENDED, Said(source, EVERY_SIGNAL)) for source in sorted(heard.ended)]
+        chosen = worded(ChoiceKind.OPT_OUT, said) if said else None
+        began = [worded(ChoiceKind.STATE_BEGAN, state) for state in heard.states()]
+        ended = [worded(ChoiceKind.STATE_ENDED, Said(source, EVERY_SIGNAL)) for source in sorted(heard.ended)]
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
@@ -176,6 +184,14 @@ class Consent:
         """A document that was logged before, or None."""
         return await self._writer.commit(lambda tx: documents.find(tx, sha256))
 
+    async def is_screen(self, ui: str) -> bool:
+        """Whether the copy of a screen was logged before."""
+        return await self._writer.commit(lambda tx: documents.is_screen(tx, ui))
+
+    async def speaks_of_signal(self, sha256: bytes) -> bool:
+        """Whether a logged notice tells of a signal that is on, so that a yes on it is informed (11 CCR 7025(c)(3))."""
+        return await self._writer.commit(lambda tx: documents.is_kind(tx, sha256, documents.DESPITE_SIGNAL))
+
     async def log(self, shown: Sequence[documents.Document]) -> None:
         """Logs documents, each once."""
         at = self.clock()
@@ -195,12 +211,17 @@ class Consent:
         position = self.checks.position()
         if position is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
+        if choice.ui and self.checks.voided(choice.ui):
+            raise Refused("notice_required", VOIDED)
+        if self.checks.too_young(subjects):
+            raise Refused("too_young", TOO_YOUNG)
         content = json.dumps(
             {
                 "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
                 "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
                 "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
                 "position": position, "place": choice.place, "source": choice.source,
+                "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
             }
         )  # fmt: skip
         token = b64(seals.seal(self.secrets.seals[-1], CONFIRM, content.encode()))
@@ -217,17 +238,22 @@ class Consent:
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
         subjects = [Subject(kind, value, tuple(map(bytes.fromhex, keys))) for kind, value, keys in asked["subjects"]]
+        if self.checks.too_young(subjects):
+            raise Refused("too_young", TOO_YOUNG)
         data_class = DataClass(asked["data"]) if asked["data"] else None
         choice = Choice(
             ChoiceKind.OPT_IN, (Purpose(asked["purpose"]),), asked["source"], now, asked["place"], notice,
             recipient=asked["recipient"], data_class=data_class,
-            details={"asked": asked["at"], "asked_notice": asked["notice"]},
+            details={"asked": asked["at"], "asked_notice": asked["notice"]}, ui=asked.get("ui", ""),
+            informed=asked.get("informed", False), parental=asked.get("parental", False),
         )  # fmt: skip
 
         def allow(tx: Transaction) -> None:
             """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded."""
             if milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
+            if voiding.is_void(tx, choice.ui):
+                raise Refused("notice_required", VOIDED)
             idempotency.use(tx, token, milliseconds(now))
             if any(records.out_since(tx, subject, choice.purposes[0], asked["position"]) for subject in subjects):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
@@ -249,12 +275,51 @@ class Consent:
 
         return await self._writer.commit(job)
 
+    async def tell(self, subjects: Sequence[Subject], notice: NoticeKind, day: date, outcome: Told) -> int:
+        """These people were shown or sent a notice on a day, or it bounced. Returns how many entries that took; raises
+        ValueError for a day to come.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            return len([told.tell(tx, subject, notice, day, outcome, at, request) for subject in subjects])
+
+        return await self._writer.commit(job)
+
+    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False) -> int:
+        """How old these people are. Returns for how many that was news. Raises ValueError for a word that is none."""
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
+            return sum(entry is not None for entry in written)
+
+        return await self._writer.commit(job)
+
+    async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
+        """Takes back what was consented to on a screen. Returns how many opt-ins went back."""
+        at = self.clock()
+        return await self._writer.commit(lambda tx: voiding.void(tx, ui, reason_sha256, at))
+
+    async def standings_at(self, subjects: Sequence[Subject], moment: datetime) -> Rebuilt:
+        """What stood on record of these people at a moment; forms that may be somebody else's only deny. Raises
+        `StoreUnavailable`.
+        """
+        keys = [key for subject in subjects for key in subject.keys]
+        looser = [key for subject in subjects for key in subject.looser]
+        folder = self._writer.folder
+        found = await asyncio.to_thread(replay.standings_at, folder, keys, moment)
+        beside = await asyncio.to_thread(replay.standings_at, folder, looser, moment) if looser else None
+        tightening = [standing.denies_only() for standing in beside.standings] if beside else []
+        return replace(found, standings=(*found.standings, *tightening))
+
 
 def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:
     """When each purpose was last opted out by any of the subjects."""
     latest: dict[Purpose, int] = {}
     for subject in subjects:
-        for purpose, at in travel.last_out_at(tx, subject.key).items():
+        since = reach.released(tx, subject.key)  # who had the number before is somebody else's history (R5)
+        for purpose, at in travel.last_out_at(tx, subject.key, since).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
     return latest
 

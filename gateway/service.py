@@ -26,6 +26,7 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.choices import Choices
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
+from gateway.web.explain import Explain
 from gateway.web.health import Health
 from gateway.web.links import Links
 from gateway.web.metrics import Metrics
@@ -34,6 +35,7 @@ from gateway.web.observe import Observe
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
+from gateway.web.told import ToldDoor
 from gateway.web.visitor import FromScope, Visitors
 
 UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
@@ -116,9 +118,11 @@ class Doors:
         )  # fmt: skip
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=dev).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
+            Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/self", health.self),
             Route("/livez", health.live),

@@ -89,6 +89,25 @@ class PlaceFiles(Strict, frozen=True):
     boundaries: str
 
 
+class NoticeGap(Strict, frozen=True, rename={"start": "from"}):
+    start: date
+    until: date
+    surface: Literal["", "web", "app"] = ""
+
+
+class Notice(Strict, frozen=True):
+    told_everyone: date
+    gaps: tuple[NoticeGap, ...]
+
+
+class Cpni(Strict, frozen=True):
+    module: bool
+
+
+class Aggregate(Strict, frozen=True):
+    least: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Identifiers(Strict, frozen=True):
     declared: tuple[str, ...]
 
@@ -115,6 +134,13 @@ class RecipientSettings(Strict, frozen=True):
     endpoint: str = ""
     hosts: tuple[str, ...] = ()
     fields: dict[str, DataClass] = {}
+    same_brand: bool = False
+    transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
+    announced: date | None = None
+    announced_later: dict[str, date] = {}
+    surface: Literal["", "web", "app"] = ""
+    tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
+    programme: str = ""
 
 
 class Settings(Strict, frozen=True):
@@ -126,6 +152,9 @@ class Settings(Strict, frozen=True):
     phone: Phone
     age: Age
     signals: Signals
+    notice: Notice
+    cpni: Cpni
+    aggregate: Aggregate
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles
@@ -135,8 +164,8 @@ class Settings(Strict, frozen=True):
     recipients: dict[str, RecipientSettings]
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
-        """The recipients as the verdict knows them. `dev` fills in contracts and hands rows back where there is no
-        endpoint to send them to (R28).
+        """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
+        transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28).
         """
         return {name: _recipient(name, item, dev=dev) for name, item in self.recipients.items()}
 
@@ -159,6 +188,13 @@ def _recipient(name: str, item: RecipientSettings, *, dev: bool) -> Recipient:
         fields=dict(item.fields),
         mode="return" if dev and not item.endpoint else item.mode,
         endpoint=item.endpoint,
+        same_brand=item.same_brand,
+        transfer_basis=item.transfer_basis or ("dev" if dev else ""),
+        announced=item.announced or (date.min if dev else None),
+        announced_later=dict(item.announced_later),
+        surface=item.surface,
+        tcf_vendor=item.tcf_vendor,
+        programme=item.programme,
     )
 
 
@@ -216,15 +252,26 @@ def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
+    for gap in settings.notice.gaps:
+        if gap.until < gap.start:
+            raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     for name, item in settings.recipients.items():
-        where = f"recipients.{name}"
-        if Purpose.TRANSFER in item.purposes and item.role is not Role.SUCCESSOR:
-            raise SettingsRefused(f"{where}.purposes: transfer is for a successor only")
-        unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
-        if unmapped:
-            raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")
-        if item.endpoint and not _may_send_to(item.endpoint):
-            raise SettingsRefused(f"{where}.endpoint: {item.endpoint} is neither https nor http on loopback")
+        _check_recipient(f"recipients.{name}", item)
+
+
+def _check_recipient(where: str, item: RecipientSettings) -> None:
+    if Purpose.TRANSFER in item.purposes and item.role is not Role.SUCCESSOR:
+        raise SettingsRefused(f"{where}.purposes: transfer is for a successor only")
+    if item.same_brand and item.role is not Role.AFFILIATE:
+        raise SettingsRefused(f"{where}.same_brand: only an affiliate is of the same brand or not")
+    strange = set(item.announced_later) - {*Purpose, *DataClass}
+    if strange:
+        raise SettingsRefused(f"{where}.announced_later: {min(strange)} is neither a purpose nor a data class")
+    unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
+    if unmapped:
+        raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")
+    if item.endpoint and not _may_send_to(item.endpoint):
+        raise SettingsRefused(f"{where}.endpoint: {item.endpoint} is neither https nor http on loopback")
 
 
 def _may_send_to(endpoint: str) -> bool:

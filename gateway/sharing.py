@@ -10,33 +10,40 @@ row of which that is not known goes again.
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from gateway.check import Ask, Checks
 from gateway.choice import rows as rows_of
 from gateway.choice.keywords import Vocabulary
+from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
-from gateway.choice.verdict import Verdict
 from gateway.delivery.forward import Forwarder, Outcome
-from gateway.ledger import disclosures
+from gateway.ledger import disclosures, grants
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
-from gateway.terms import Answer, Reason
+from gateway.terms import Answer, Reason, Role
 
+DENY = Answer.DENY
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
 GROUP = 50  # rows whose people are looked at together; a row has about ten keys
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as it came. `problem`: why it cannot be read; it is then refused as malformed."""
+    """One row as it came. `problem`: why it cannot be read; it is then refused as malformed. `count`, `collected`,
+    `during_call`: as in a question.
+    """
 
     id: str
     identifiers: Sequence[Mapping[str, object]] = ()
     data: Mapping[str, object] = field(default_factory=dict)
     place: object = None
+    count: int | None = None
+    collected: date | None = None
+    during_call: bool = False
     problem: str = ""
 
 
@@ -62,10 +69,19 @@ class _Ready:
     ask: Ask
     verdict: Verdict
     keys: tuple[bytes, ...]
+    own: tuple[bytes, ...]
     position: int | None
     out: dict[str, object]
     dropped: Mapping[str, int]
     intended: Intended
+
+
+class _Claimed(NamedTuple):
+    """The batch's number; ids of rows that left before; ids of rows whose act somebody else used up."""
+
+    batch: int
+    left: set[str]
+    without: set[str]
 
 
 Chunk = dict[int, _Ready]  # by the row's place in the call
@@ -96,9 +112,12 @@ class Sharing:
         returned: list[tuple[int, Chunk]] = []
         for start in range(0, len(rows), disclosures.CHUNK):
             ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
-            batch, left = await self._intend(recipient, list(ready.values()))
+            batch, left, without = await self._intend(recipient, list(ready.values()))
             for index in [index for index, item in ready.items() if item.row.id in left]:
                 done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
+            for index in [index for index, item in ready.items() if item.row.id in without]:
+                item = ready.pop(index)
+                done[index] = Shared(item.row.id, "refused", Reason.NO_ACT, dict.fromkeys(item.verdict.data, DENY))
             if recipient.mode == "forward":
                 await self._forward(recipient, batch, ready, done)
             elif ready:
@@ -130,7 +149,8 @@ class Sharing:
         latitude, longitude = rows_of.coordinates(row.data, recipient.fields)
         ask = Ask(
             (recipient.name,), row.identifiers, data=classes, place=row.place,
-            geo={"lat": latitude, "lon": longitude}, row=True,
+            geo={"lat": latitude, "lon": longitude}, count=row.count, collected=row.collected,
+            during_call=row.during_call, row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields),
         )  # fmt: skip
         checked = self._checks.check(ask)
@@ -141,20 +161,24 @@ class Sharing:
         if not out:
             return Shared(row.id, "refused", verdict.reason, verdict.data, dropped=dropped)
         intended = Intended(row.id, checked.keys[0], leaving)
-        return _Ready(row, ask, verdict, checked.keys, checked.position, out, dropped, intended)
+        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended)
 
-    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> tuple[int, set[str]]:
-        """Writes what is about to leave; answers the batch's number and the ids of rows that left before."""
+    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> _Claimed:
+        """Writes what is about to leave. What goes at a person's wish uses the wish up: one act, one transfer (R28)."""
         at = self._clock()
         wanted = [item.intended for item in ready]
 
-        def job(tx: Transaction) -> tuple[int, set[str]]:
+        def job(tx: Transaction) -> _Claimed:
             left = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
-            fresh = [row for row in wanted if row.row_id not in left]
-            batch = disclosures.intend(tx, recipient.name, recipient.purposes, fresh, at) if fresh else -1
-            return batch, left
+            fresh = [item for item in ready if item.row.id not in left]
+            without = set() if recipient.role is not Role.CONSUMER_DIRECTED else {
+                item.row.id for item in fresh if not grants.use(tx, item.own, recipient.name, milliseconds(at))
+            }  # fmt: skip
+            going = [item.intended for item in fresh if item.row.id not in without]
+            batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at) if going else -1
+            return _Claimed(batch, left, without)
 
-        return await self._writer.commit(job) if wanted else (-1, set())
+        return await self._writer.commit(job) if wanted else _Claimed(-1, set(), set())
 
     async def _forward(self, recipient: Recipient, batch: int, ready: Chunk, done: dict[int, Shared]) -> None:
         """Checks again and sends; whoever opted out meanwhile is taken out. A connection that took longer than the
@@ -207,7 +231,7 @@ class Sharing:
             keys = [key for _, item in group for key in item.keys]
             oldest = min((item.position or 0 for _, item in group), default=0)
             for index, item in group if self._checks.moved(keys, oldest) else ():
-                again = self._checks.check(item.ask).verdicts[recipient.name]
+                again = self._checks.check(replace(item.ask, claimed=True)).verdicts[recipient.name]
                 if again.data != item.verdict.data:
                     done[index] = Shared(item.row.id, "refused", again.reason, again.data)
                     stopped[index] = ready.pop(index)

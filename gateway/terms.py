@@ -69,12 +69,45 @@ class ChoiceKind(StrEnum):
     OPT_IN = "opt_in"
     CONFIRM = "confirm"
     WITHDRAW = "withdraw"
+    # a person's act towards one recipient or programme: nothing else follows from it
+    DIRECT = "direct"  # "send it there": one transfer (R28, Cal. Civ. Code 1798.140(ad)(2)(A))
+    KEEP_PROGRAMME = "keep_programme"  # asked about the conflict, did not leave it (11 CCR 7025(c)(4))
     # what no person chooses: a device's or a tool's own state (R26)
     STATE_BEGAN = "state_began"
     STATE_ENDED = "state_ended"
+    # what the operator says of a person
+    LINKED = "linked"
+    UNLINKED = "unlinked"
+    NUMBER_RELEASED = "number_released"
+    TOLD = "told"  # shown or sent a notice
+    AGE = "age"
+    CONSENT_VOIDED = "consent_voided"  # the screen that asked for it was no fair question (11 CCR 7004(b))
 
 
-CALLERS_CHOICES: tuple[ChoiceKind, ...] = tuple(ChoiceKind)[:5]  # the words of `choice` in a call
+CALLERS_CHOICES: tuple[ChoiceKind, ...] = tuple(ChoiceKind)[:7]  # the words of `choice` in a call
+
+
+class NoticeKind(StrEnum):
+    """Which notice a person was shown or sent."""
+
+    PRIVACY = "privacy"
+    CPNI = "cpni"  # before approval by silence counts (47 CFR 64.2008)
+
+
+class Told(StrEnum):
+    """What became of a notice to a person."""
+
+    SHOWN = "shown"
+    SENT = "sent"
+    BOUNCED = "bounced"  # came back: nobody was told
+
+
+class GrantKind(StrEnum):
+    """What a person allowed one recipient."""
+
+    OPTED_IN = "opted_in"  # this purpose, this data class (R7)
+    DIRECTED = "directed"  # one transfer, within ten minutes (R28)
+    PROGRAMME = "programme"  # what a financial-incentive programme needs, in the face of a signal
 
 
 class Stated(StrEnum):
@@ -105,7 +138,13 @@ class Reason(StrEnum):
     NO_CONTRACT = "no_contract"
     CONTENT = "content_never_shared"
     NOT_DEIDENTIFIED = "not_deidentified"
+    SMALL_COUNT = "small_count"
     KEYWORDS_BESIDE = "keywords_beside_identity"
+    NOT_A_SERVICE = "not_a_service"
+    NOT_NOTIFIED = "not_notified"
+    NO_TRANSFER_BASIS = "no_transfer_basis"
+    NO_ACT = "no_act"
+    CPNI_OFF = "cpni_off"
     AGE = "age"
     BANNED = "banned"
     # denies of the person
@@ -122,6 +161,8 @@ class Reason(StrEnum):
     LIMITED = "limited"
     # denies for want of something
     OPT_IN_REQUIRED = "opt_in_required"
+    NO_NOTICE_AT_COLLECTION = "no_notice_at_collection"
+    NOTICE_NOT_RIPE = "notice_not_ripe"
     PLACE_UNKNOWN = "place_unknown"
     UNLINKED = "unlinked"
     NO_IDENTIFIER = "no_identifier"
@@ -133,6 +174,10 @@ class Reason(StrEnum):
     # allows, whole or in part
     NO_CHOICE = "no_choice"
     OPTED_IN = "opted_in"
+    DIRECTED = "directed"
+    IN_BAND_CONSENT = "in_band_consent"
+    APPROVED_BY_SILENCE = "approved_by_silence"
+    NOT_PERSONAL = "not_personal"
     CONTRACTED = "contracted_purpose"
     COARSENED = "coarsened"
     HASHED = "hashed"

@@ -9,7 +9,7 @@ from blockbuster import blockbuster_ctx
 from hypothesis import settings
 from support import inside
 
-from gateway.app import migrate, open_house
+from gateway.app import open_house
 
 # The same examples in every run of `make test`; `make soak` looks for new ones.
 settings.register_profile("test", derandomize=True, deadline=None)
@@ -33,6 +33,7 @@ def never_blocked():
         for function in buster.functions.values():
             function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
             function.can_block_in("gateway/app.py", {"open_house", "migrate"})
+            function.can_block_in("support/inside.py", {"install"})
             function.can_block_in("gateway/service.py", {"build", "keyed", "public", "_opened"})
             function.can_block_in("gateway/credentials.py", {"_reload"})
             function.can_block_in("gateway/settings.py", {"load"})
@@ -43,8 +44,7 @@ def never_blocked():
 @pytest.fixture
 def folder(tmp_path):
     """A fresh installation's data folder."""
-    migrate(tmp_path / "data")
-    return tmp_path / "data"
+    return inside.install(tmp_path / "data")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.seals import new_browser
 from gateway.signals.hear import from_call
 from gateway.signals.heard import Heard, Kept, Said
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n")
@@ -227,8 +227,9 @@ class TestADevicesState:
         account = who("account", "a")
         assert await consent.observe([device, account, mail], LIMITED, account=account) == 1
         assert [state(consent, one) for one in (device, account, mail)] == ["opted_out", "none", "none"]
-        [body] = await bodies(house)
-        assert (body["e"], body["src"], body["p"]) == ("state_began", "device", ["sale", "sharing", "targeted_ads"])
+        began, *linked = await bodies(house)
+        assert (began["e"], began["src"], began["p"]) == ("state_began", "device", ["sale", "sharing", "targeted_ads"])
+        assert [body["e"] for body in linked] == ["linked", "linked"]
 
     async def test_is_written_once_in_a_thousand_calls_and_ended_once(self, consent, device):
         assert [await consent.observe([device], LIMITED) for _ in range(3)] == [1, 0, 0]
@@ -315,7 +316,7 @@ class TestComingBack:
             "sale": "opted_in", "sharing": "opted_out", "targeted_ads": "opted_out",
         }  # fmt: skip
         for heard, sale in ((Heard(), True), (from_call({"ac": "1~"}), False)):  # a live no to one is a no to all
-            site = consent.checks.site(heard, frozenset(), [mail], "US-CA")
+            site = consent.checks.site([mail], heard.denied, "US-CA")
             assert site.allowed == {Purpose.SALE: sale, Purpose.SHARING: False, Purpose.TARGETED_ADS: False}
         await consent.choose([mail], said(purposes=[Purpose.SHARING]))
         assert state(consent, mail) == "opted_out"
@@ -505,3 +506,98 @@ class TestFormsThatRecipientsHash:
         digest = named("phone_sha256", sha256(phone(1).removeprefix("+1").encode()).hexdigest())
         await self.out(consent, digest)
         assert not self.sold(consent, named("phone", phone(1)))
+
+
+class TestHowAnOptInWasGiven:
+    @pytest.fixture
+    def account(self, who):
+        return who("account", "a")
+
+    async def confirmed(self, consent, subject, said, **more):
+        token, _ = consent.ask_to_confirm([subject], said("opt_in", **more))
+        return await consent.confirm(token, SHOWN.notice)
+
+    async def test_is_kept_from_the_first_act_to_the_second(self, house, consent, account, said):
+        await self.confirmed(consent, account, said, ui="settings-3", informed=True, parental=True)
+        [standing] = consent.checks._lookup.seen([account.key]).standings
+        assert (standing.informed, standing.parental) == (standing.own, standing.own)
+        assert (await bodies(house))[-1]["ui"] == "settings-3"
+
+    async def test_keeps_a_live_signal_from_undoing_it_and_only_then(self, consent, clock, account, said):
+        for informed, after in ((True, "opted_in"), (False, "opted_out")):
+            await consent.observe([account], GPC)
+            clock.later(seconds=1)
+            await self.confirmed(consent, account, said, informed=informed)
+            await consent.observe([account], GPC)
+            assert state(consent, account) == after
+
+    async def test_on_a_screen_that_is_void_is_refused_at_both_acts(self, house, consent, clock, account, said):
+        token, _ = consent.ask_to_confirm([account], said("opt_in", ui="dark"))
+        assert await consent.void_consents("dark", b"h" * 32) == 0
+        with pytest.raises(Refused) as refused:
+            await consent.confirm(token, SHOWN.notice)
+        assert refused.value.kind == "notice_required"
+        with pytest.raises(Refused) as refused:
+            consent.ask_to_confirm([account], said("opt_in", ui="dark"))
+        assert refused.value.kind == "notice_required"
+        consent.ask_to_confirm([account], said("opt_in", ui="fair"))
+        assert [body["e"] for body in await bodies(house)] == ["consent_voided"]
+
+    async def test_on_a_screen_that_is_void_later_never_was(self, consent, clock, account, said):
+        await consent.choose([account], said())
+        clock.later(seconds=1)
+        await self.confirmed(consent, account, said, ui="dark")
+        assert state(consent, account) == "opted_in"
+        assert await consent.void_consents("dark", b"h" * 32) == 1
+        assert state(consent, account) == "opted_out"
+
+    async def test_is_not_asked_about_while_nobody_knows_which_screens_are_void(self, consent, account, said):
+        consent.checks._lookup._watch.fresh_until = 0.0
+        with pytest.raises(StoreUnavailable):
+            consent.ask_to_confirm([account], said("opt_in", ui="fair"))
+
+
+class TestWhatTheOperatorSaysOfAPerson:
+    async def test_that_they_were_told_is_an_entry_each_time(self, house, consent, mail, clock):
+        for outcome in (Told.SENT, Told.BOUNCED):
+            assert await consent.tell([mail], NoticeKind.PRIVACY, clock.now.date(), outcome) == 1
+        [standing] = consent.checks._lookup.seen([mail.key]).standings
+        assert standing.told == clock.now.date()
+        assert [body["e"] for body in await bodies(house)] == ["told", "told"]
+
+    async def test_how_old_they_are_is_an_entry_where_it_is_news(self, consent, who, mail):
+        number = who("phone", phone(1))
+        assert await consent.say_age([mail, number], "13_15") == 2
+        assert await consent.say_age([mail, number], "adult") == 0
+        assert await consent.say_age([mail], "adult", may_rise=True) == 1
+        read = consent.checks._lookup.seen([mail.key, number.key]).standings
+        assert sorted((standing.age_band, standing.grown) for standing in read) == [("13_15", False), ("adult", True)]
+
+    async def test_may_be_asked_of_any_moment(self, consent, clock, mail, said):
+        before = clock.now
+        clock.later(seconds=1)
+        await consent.choose([mail], said())
+        clock.later(seconds=1)
+        await consent.choose([mail], said("direct", recipient="bank"))
+        then = await consent.standings_at([mail], before + timedelta(seconds=1))
+        assert [standing.states()["sale"] for standing in then.standings if standing.own] == ["opted_out"]
+        assert (then.position, then.grants) == (1, ())
+        now = await consent.standings_at([mail], clock.now)
+        assert (now.position, [grant.kind for grant in now.grants]) == (2, ["directed"])
+        assert (await consent.standings_at([mail], before)).standings == ()
+
+    async def test_is_not_made_up_while_the_ledger_is_away(self, folder, consent, clock, mail):
+        (folder / "ledger.sqlite3").rename(folder / "away")
+        with pytest.raises(StoreUnavailable):
+            await consent.standings_at([mail], clock.now)
+        (folder / "away").rename(folder / "ledger.sqlite3")
+
+
+class TestAnActTowardsOne:
+    async def test_is_an_entry_and_a_grant_and_no_choice(self, house, consent, mail, said):
+        await consent.choose([mail], said("keep_programme", recipient="bonus"))
+        chosen = await consent.choose([mail], said("direct", [Purpose.SERVICE], recipient="bank"))
+        assert [body["e"] for body in await bodies(house)] == ["keep_programme", "direct"]
+        assert {grant.kind for grant in consent.checks._lookup.grants([mail.key])} == {"programme", "directed"}
+        assert state(consent, mail) == "none"
+        assert chosen.may_ask_from == {"service": None}

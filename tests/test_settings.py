@@ -103,6 +103,34 @@ def test_a_recipient_of_the_operators_own_is_added(file):
     assert mine.provider_hosts() == ("lab.example.com",)
 
 
+def test_an_operator_vouches_for_what_nobody_else_can_and_development_fills_it_in(file):
+    added = file('[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale"]\ndata = ["ad_id"]')
+    said = load(added, {}).registry()["newcomer"]
+    assert (said.contract, said.transfer_basis, said.announced) == ("", "", None)
+    assert said.announced_on(Purpose.SALE, DataClass.AD_ID) is None
+    tried = load(added, {}).registry(dev=True)["newcomer"]
+    assert tried.contract
+    assert tried.transfer_basis
+    assert tried.announced_on(Purpose.SALE, DataClass.AD_ID) == date.min
+
+
+def test_a_purpose_that_a_later_notice_added_is_announced_on_that_day(file):
+    added = file(
+        '[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale", "sharing"]\ndata = ["ad_id", "ip"]\n'
+        "announced = 2024-06-25\nannounced_later = { sharing = 2026-12-01, ip = 2027-01-01 }"
+    )
+    newcomer = load(added, {}).registry()["newcomer"]
+    assert newcomer.announced_on(Purpose.SALE, DataClass.AD_ID) == date(2024, 6, 25)
+    assert newcomer.announced_on(Purpose.SHARING, DataClass.AD_ID) == date(2026, 12, 1)
+    assert newcomer.announced_on(Purpose.SHARING, DataClass.IP) == date(2027, 1, 1)
+
+
+def test_an_affiliate_of_the_same_brand_is_the_operator_and_any_other_is_a_third_party(file):
+    text = '[recipients.ooma]\nrole = "affiliate"\npurposes = ["service"]\ndata = ["contact"]\n'
+    assert load(file(text), {}).registry()["ooma"].third
+    assert not load(file(text + "same_brand = true"), {}).registry()["ooma"].third
+
+
 def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_unless_the_operator_says_so(file):
     """R25, R26."""
     shipped = settings()
@@ -166,6 +194,13 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[ad_choices]\npurposes = ['sharing', 'targeted_ads', 'profiling']", r"ad_choices\.purposes"),
     ("[ad_choices]\ncookie = 'choice'", r"`\$\.ad_choices\.cookie`"),
     ("[ad_choices]\nredirect_hosts = ['https://www.example.com']", r"`\$\.ad_choices\.redirect_hosts\[0\]`"),
+    ("[recipients.teemo]\ntransfer_basis = 'privacy_shield'", r"`\$\.recipients\[\.\.\.\]\.transfer_basis`"),
+    ("[recipients.teemo]\nsame_brand = true", r"recipients\.teemo\.same_brand: only an affiliate"),
+    ("[recipients.teemo.announced_later]\nselling = 2026-12-01", r"recipients\.teemo\.announced_later: selling"),
+    ("[recipients.teemo]\ntcf_vendor = 70000", r"`\$\.recipients\[\.\.\.\]\.tcf_vendor`"),
+    ("[notice]\ngaps = [{ from = 2026-03-02, until = 2026-03-01 }]", r"notice\.gaps: 2026-03-01 is before 2026-03-02"),
+    ("[notice]\ngaps = [{ from = 2026-03-02, until = 2026-03-03, surface = 'tv' }]", r"`\$\.notice\.gaps"),
+    ("[aggregate]\nleast = 0", r"`\$\.aggregate\.least`"),
     ("[age\n", "mine.toml"),
 ], ids=str)  # fmt: skip
 def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):

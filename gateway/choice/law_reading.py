@@ -12,8 +12,10 @@ from gateway.choice.law_rows import AGES, CONFIDENCES, SUBJECTS, Row, Rule
 from gateway.choice.place import US, is_named
 
 RULES = {rule.name.lower(): rule for rule in Rule}
+TOO_LONG = 1000  # days or years of a notice
 FIELDS = (
     "place", "places", "subjects", "ages", "rule", "in_band", "from", "until", "citation", "confidence", "note",
+    "notice_days", "notice_years",
 )  # fmt: skip
 
 
@@ -44,9 +46,12 @@ def read(entry: Mapping[str, object]) -> Iterator[Row]:
         raise ValueError("in_band is true or false")  # noqa: TRY004 - all that is wrong with a table is a ValueError
     if in_band and rule is not Rule.OPT_IN:
         raise ValueError(f"in_band is for opt_in: no consent in a request changes {rule.name.lower()}")
+    days, years = _number(entry, "notice_days"), _number(entry, "notice_years")
+    if bool(days) != bool(years) or (days and rule is not Rule.OPT_OUT):
+        raise ValueError("notice_days and notice_years go together, and with opt_out: how silence approves")
     for place in _places(entry):
         for subject in _subjects(entry):
-            yield Row(place, subject, rule, citation, start, until, confidence, ages, in_band, note)
+            yield Row(place, subject, rule, citation, start, until, confidence, ages, in_band, note, days, years)
 
 
 def _places(entry: Mapping[str, object]) -> list[str]:
@@ -88,6 +93,13 @@ def _text(entry: Mapping[str, object], key: str) -> str:
     value = entry.get(key, "")
     if not isinstance(value, str):
         raise ValueError(f"{key} is a text")  # noqa: TRY004 - all that is wrong with a table is a ValueError
+    return value
+
+
+def _number(entry: Mapping[str, object], key: str) -> int:
+    value = entry.get(key, 0)
+    if type(value) is not int or not 0 <= value < TOO_LONG:
+        raise ValueError(f"{key} is a number")
     return value
 
 

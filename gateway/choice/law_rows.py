@@ -4,7 +4,7 @@ Owns what a row is, when it holds, and which of two is the stricter. Never knows
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import IntEnum
 
@@ -34,6 +34,7 @@ class Row:
 
     `subject` is a purpose or a data class. `until` is the last day. `ages`: the bands it is for, none for everybody.
     `in_band`: a consent that this very request carries (a TC string) may allow. `confidence` is law.md's mark.
+    `notice_days`, `notice_years`: silence approves so many days after a notice and until so many years after it.
     """
 
     place: str
@@ -46,11 +47,19 @@ class Row:
     ages: tuple[str, ...] = ()
     in_band: bool = False
     note: str = ""
+    notice_days: int = 0
+    notice_years: int = 0
+    text: str = field(init=False, compare=False)  # what a verdict cites, put together once
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", f"{self.place} {self.citation}")
 
     @property
-    def strictness(self) -> tuple[Rule, bool]:
-        """What rows are compared by: the rule, then whether an in-band consent is worth nothing."""
-        return self.rule, not self.in_band
+    def strictness(self) -> tuple[Rule, bool, bool]:
+        """What rows are compared by: the rule, whether silence wants a notice, whether an in-band consent is worth
+        nothing.
+        """
+        return self.rule, bool(self.notice_days), not self.in_band
 
     @property
     def reach(self) -> int:
@@ -67,4 +76,4 @@ class Row:
         return in_force and RANKS.get(age, YOUNGEST) <= self.reach
 
     def __str__(self) -> str:
-        return f"{self.place} {self.citation}"
+        return self.text

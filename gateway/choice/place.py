@@ -4,6 +4,7 @@ Owns how a place is written and what a name tells. Never says what holds there: 
 """
 
 import re
+from functools import lru_cache
 
 PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 US = "US"
@@ -16,6 +17,13 @@ AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT
 RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI
 """  # ISO 3166-2:US, the territories included
 STATES = frozenset(STATE_CODES.split())
+EUROPEAN_CODES = """
+AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK
+AX GF GP MF MQ RE YT EL EU
+GB CH GG GI IM JE UK
+"""  # the European Economic Area with its outermost regions (TFEU 355) and other spellings, the United Kingdom with its
+# islands, Switzerland: personal data leaves them on a stated basis only
+EUROPEAN = frozenset(EUROPEAN_CODES.split())
 
 
 def country_of(place: object) -> str:
@@ -36,3 +44,14 @@ def is_named(place: str) -> bool:
     if not PLACE.fullmatch(place) or USER_ASSIGNED.fullmatch(country):
         return False
     return country != US or is_state(place)
+
+
+@lru_cache(maxsize=4096)
+def may_be_european(places: frozenset[str]) -> bool:
+    """Whether somebody of these places may be in one of `EUROPEAN`: in one by name, or nobody knows where."""
+    named = [place for place in places if place != US]
+    return (not named and US not in places) or any(_may_be_european(place) for place in named)
+
+
+def _may_be_european(place: str) -> bool:
+    return place.partition("-")[0] in EUROPEAN or not (is_named(place) or place.startswith(US))

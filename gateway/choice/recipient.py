@@ -1,14 +1,23 @@
 """Recipients: the configured receivers of personal data, as the verdict needs to know them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from gateway.terms import DataClass, Purpose, Role
 
+OUTSIDE = frozenset({Role.THIRD_PARTY, Role.AFFILIATE, Role.CONSUMER_DIRECTED, Role.SUCCESSOR})
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # one object a configured recipient: compared by identity
 class Recipient:
-    """`contract` is a reference; empty means none, and then a third party gets nothing (L42, R28)."""
+    """`contract` is a reference; empty means none, and then a third party gets nothing (L42, R28). `same_brand`: an
+    affiliate under common control and common branding, which is the operator itself (Cal. Civ. Code 1798.140(d)(2)).
+    `transfer_basis`: on what people's data may leave the EEA and the United Kingdom. `announced`: the day of the notice
+    that first named it; `announced_later`: purposes and data classes that a later notice added. `surface`: where its
+    data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
+    `programme`: the financial-incentive programme that needs it.
+    """
 
     name: str
     role: Role
@@ -20,11 +29,27 @@ class Recipient:
     fields: dict[str, DataClass] = field(default_factory=dict)
     mode: str = "return"
     endpoint: str = ""
+    same_brand: bool = False
+    transfer_basis: str = ""
+    announced: date | None = date.min
+    announced_later: Mapping[str, date] = field(default_factory=dict)
+    surface: str = ""
+    tcf_vendor: int = 0
+    programme: str = ""
 
     @property
     def third(self) -> bool:
-        """An affiliate is a third party unless it is configured as the same brand, which is not built yet (R28)."""
-        return self.role in {Role.THIRD_PARTY, Role.AFFILIATE, Role.CONSUMER_DIRECTED, Role.SUCCESSOR}
+        """An affiliate is a third party unless it is configured as the same brand (R28)."""
+        return self.role in OUTSIDE and not (self.role is Role.AFFILIATE and self.same_brand)
 
     def contracted(self, on: date) -> bool:
         return bool(self.contract) and (self.contract_until is None or on <= self.contract_until)
+
+    def announced_on(self, purpose: Purpose, data_class: DataClass) -> date | None:
+        """The day of the notice that named it with this purpose and this class; None where none did."""
+        if self.announced is None:
+            return None
+        later = self.announced_later
+        if not later:
+            return self.announced
+        return max(self.announced, later.get(purpose, date.min), later.get(data_class, date.min))

@@ -6,6 +6,7 @@ Deny travels, allow does not (decision 2); so a travelled state is only ever not
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 
 from gateway.terms import CHOOSABLE, Purpose
 
@@ -15,6 +16,10 @@ SHIFT: dict[Purpose, int] = {purpose: 2 * index for index, purpose in enumerate(
 
 
 OUT_BITS = sum(OUT << shift for shift in SHIFT.values())
+NOT_ASKED = (
+    date.max
+)  # of somebody else's record beside the person's: it denies, and says nothing of what they were told
+IN_BITS = sum(IN << shift for shift in SHIFT.values())
 
 
 def state(bits: int, purpose: Purpose) -> int:
@@ -37,6 +42,10 @@ class Standing:
     """One identifier's row. `linked`: some account is known for it (or it is one). `granted`: it has opt-ins that
     name a recipient. `held`: sources of a device's or a tool's state that is part of what `travelled` says. `seq` is
     the last entry that touched it.
+
+    `informed` and `parental` are bits of `own`: opt-ins of an account that were given with a live signal in sight
+    (11 CCR 7025(c)(3)), and opt-ins that a parent gave. `grown`: a younger age was on record before this one (R14).
+    `told`, `cpni_told`: the day of the privacy notice and of the CPNI notice that the person was last shown or sent.
     """
 
     own: int = 0
@@ -46,6 +55,11 @@ class Standing:
     linked: bool = False
     granted: bool = False
     held: frozenset[str] = frozenset()
+    informed: int = 0
+    parental: int = 0
+    grown: bool = False
+    told: date | None = None
+    cpni_told: date | None = None
 
     def denies(self, purpose: Purpose) -> bool:
         """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""
@@ -58,8 +72,11 @@ class Standing:
         return purpose in SHIFT and state(self.own, purpose) == IN
 
     def denies_only(self) -> "Standing":
-        """The same with every opt-in left out."""
-        return Standing(self.own & OUT_BITS, self.travelled, self.age_band, self.seq)
+        """The same with every opt-in left out, and with no opinion on what this person was told."""
+        return Standing(
+            self.own & OUT_BITS, self.travelled, self.age_band, self.seq, grown=self.grown, told=NOT_ASKED,
+            cpni_told=NOT_ASKED,
+        )  # fmt: skip
 
     def states(self) -> dict[str, str]:
         """What a person is shown: every purpose as opted_out, opted_in or none."""

@@ -9,8 +9,10 @@ import click
 from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
+from gateway.cli.explain import explain
 from gateway.cli.keys import keys
 from gateway.cli.law import law
+from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
@@ -38,7 +40,10 @@ def manual(name: str | None) -> None:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
 
-for command in (serve, migrate, check, choose, history, link, import_, decode, encode, law, keys, config, manual):
+for command in (
+    serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
+    law, keys, config, manual,
+):  # fmt: skip
     group.add_command(command)
 
 

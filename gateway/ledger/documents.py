@@ -9,6 +9,10 @@ from datetime import datetime
 from gateway.ledger import entry
 from gateway.ledger.writer import Transaction
 
+# Kinds that the operator logs. A screen has its name, the `ui` of a choice, as its version; a yes on a notice of the
+# second kind is good in the face of a signal (11 CCR 7025(c)(3)).
+NOTICE, DESPITE_SIGNAL, SCREEN = "notice", "notice_despite_signal", "screen"
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -44,3 +48,14 @@ def log(tx: Transaction, document: Document, at: datetime) -> None:
 def find(tx: Transaction, sha256: bytes) -> entry.Notice | None:
     row = tx.db.execute("SELECT version, language FROM document WHERE sha256 = ?", (sha256,)).fetchone()
     return entry.Notice(sha256, row[0], row[1]) if row else None
+
+
+def is_kind(tx: Transaction, sha256: bytes, kind: str) -> bool:
+    """Whether a document of this hash was logged as one of this kind."""
+    return tx.db.execute("SELECT 1 FROM document WHERE sha256 = ? AND kind = ?", (sha256, kind)).fetchone() is not None
+
+
+def is_screen(tx: Transaction, name: str) -> bool:
+    """Whether the copy of a screen of this name was logged."""
+    row = tx.db.execute("SELECT 1 FROM document WHERE kind = ? AND version = ? LIMIT 1", (SCREEN, name)).fetchone()
+    return row is not None

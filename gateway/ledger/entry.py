@@ -57,8 +57,13 @@ def choice(
     notice: Notice | None = None,
     recipient: str = "",
     manner: str = "",
+    ui: str = "",
+    classes: Sequence[str] = (),
+    told: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes (decision 6)."""
+    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes (decision 6). `ui`: the
+    version of the screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
+    """
     return canonical(
         {
             "v": VERSION,
@@ -75,6 +80,10 @@ def choice(
             "nv": notice.version if notice else None,
             "nl": notice.language if notice else None,
             "to": recipient,
+            "ui": ui,
+            "c": sorted(classes),
+            "k": told[0],
+            "day": told[1],
             "r": "applied",
         }
     )
@@ -101,6 +110,12 @@ def disclosure(
     """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows (decision 12)."""
     members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
     return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
+
+
+def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
+    """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
+    members = {"v": VERSION, "i": b64(event), "e": "consent_voided", "ui": ui, "h": b64(reason), "t": minute(at)}
+    return canonical(members)
 
 
 def minute(at: datetime) -> str:

@@ -1,11 +1,16 @@
-"""Reading what happened: the entries about one identifier, for the desk and the command line. Reads only."""
+"""Reading what happened: the entries about one identifier, with the texts that were shown. Reads only.
+
+`events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
+control of a number or a mailbox: nothing from before it was last given back, which is another person's (R5), and
+nothing of which account has had it, which is more than was proved (R12).
+"""
 
 import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +18,29 @@ import aiosqlite
 
 from gateway import seals
 from gateway.ledger import entry, schema
+from gateway.ledger.documents import Document
+from gateway.ledger.records import milliseconds
+from gateway.ledger.records import moment as _moment
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, Purpose
 
 PersonKey = Callable[[bytes], bytes | None]
 SALT = 32
+HOLDERS = """
+SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq
+WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
+AND json_extract(CAST(e.body AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
+"""
+ABOUT = f"""
+SELECT d.seq, d.event, d.at, e.body, d.person, d.sealed FROM detail d JOIN entry e ON e.seq = d.seq
+WHERE d.key = :key AND (:until IS NULL OR d.at <= :until) AND (NOT :since OR d.seq IN ({HOLDERS})) ORDER BY d.seq
+"""  # noqa: S608 - the inner statement is ours
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry as its owner or the desk sees it. `proved`: the commitments open to what is shown; None where the
-    person's key was destroyed.
+    person's key was destroyed. `shown`: the notice that was shown with it, as it was logged.
     """
 
     seq: int
@@ -32,6 +49,7 @@ class Event:
     body: dict[str, Any]
     details: dict[str, Any]
     proved: bool | None
+    shown: Document | None = None
 
 
 @contextlib.asynccontextmanager
@@ -44,31 +62,62 @@ async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
-async def events(folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str]) -> list[Event]:
-    """Every entry about a key, oldest first. `subject` is the (kind, value) that the commitments must open to."""
+async def events(
+    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], *, until: datetime | None = None
+) -> list[Event]:
+    """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
+    open to.
+    """
+    return await _events(folder, key, person_key, subject, until, since=False)
+
+
+async def since_release(
+    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], *, until: datetime | None = None
+) -> list[Event]:
+    """What whoever holds the number or mailbox now may see of it, by proof of control alone."""
+    return await _events(folder, key, person_key, subject, until, since=True)
+
+
+def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
+    """The numbers of the entries that `since_release` shows."""
+    return [row[0] for row in db.execute(HOLDERS, {"key": key})]
+
+
+async def _events(
+    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], until: datetime | None, *, since: bool
+) -> list[Event]:
+    values = {"key": key, "until": milliseconds(until) if until else None, "since": since}
     async with _reader(folder) as db:
-        rows = await db.execute_fetchall(
-            "SELECT d.seq, d.event, d.at, e.body, d.person, d.sealed FROM detail d JOIN entry e ON e.seq = d.seq"
-            " WHERE d.key = ? ORDER BY d.seq",
-            (key,),
-        )
-    return [_event(tuple(row), person_key, subject) for row in rows]
+        rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
+        texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
+    return [_event(row, leaf, person_key, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
 
 
-def _event(row: tuple[Any, ...], person_key: PersonKey, subject: tuple[str, str]) -> Event:
-    seq, event, at, body, person, sealed = row
-    members = json.loads(body)
+async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Document]:
+    """Logged documents by their hash as a leaf has it."""
+    marks = ",".join("?" * len(hashes))
+    found = await db.execute_fetchall(
+        f"SELECT sha256, kind, version, language, body FROM document WHERE sha256 IN ({marks})",  # noqa: S608
+        [seals.unb64(text) for text in hashes],
+    )
+    return {entry.b64(sha256): Document(*document) for sha256, *document in found}
+
+
+def _event(
+    row: tuple[Any, ...], leaf: dict[str, Any], person_key: PersonKey, subject: tuple[str, str], shown: Document | None
+) -> Event:
+    seq, event, at, _, person, sealed = row
     secret = person_key(person)
     if secret is None or sealed is None:
-        return Event(seq, event, _moment(at), members, {}, None)
+        return Event(seq, event, _moment(at), leaf, {}, None, shown)
     try:
         content = seals.open_seal([secret], event, sealed)
     except seals.Opening:
-        return Event(seq, event, _moment(at), members, {}, proved=False)
+        return Event(seq, event, _moment(at), leaf, {}, proved=False, shown=shown)
     rs, rd, details = content[:SALT], content[SALT : 2 * SALT], content[2 * SALT :]
-    proved = members.get("d") == entry.b64(entry.details_commitment(rd, details))
-    proved = proved and members.get("s") == entry.b64(entry.subject_commitment(rs, *subject))
-    return Event(seq, event, _moment(at), members, json.loads(details), proved)
+    proved = leaf.get("d") == entry.b64(entry.details_commitment(rd, details))
+    proved = proved and leaf.get("s") == entry.b64(entry.subject_commitment(rs, *subject))
+    return Event(seq, event, _moment(at), leaf, json.loads(details), proved, shown)
 
 
 async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
@@ -85,7 +134,3 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
 def _purposes(body: bytes) -> list[Purpose]:
     said = json.loads(body).get("p", [])
     return [purpose for purpose in CHOOSABLE if purpose in said]
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,14 +1,20 @@
 """Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
-carries nothing across its end (design decision 2, R2, R5).
+carries nothing across its end (design decision 2, R2, R5). Every change is an entry about the identifier; the accounts
+stand in keyed rows alone.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.ledger import records, travel
-from gateway.ledger.records import Subject
+from gateway.choice.standing import IN, NONE
+from gateway.ledger import ages, grants, records, told, travel
+from gateway.ledger.reach import group
+from gateway.ledger.records import Choice, Subject, Written
+from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +28,40 @@ class Span:
         return self.start <= now and (self.until is None or self.until > now)
 
 
+class Outcome(Enum):
+    """What became of one link."""
+
+    SAME = 0
+    DATED = 1  # its end was set or moved, or it lies in the past or the future
+    BEGAN = 2
+
+
+Changed = tuple[bytes, Span, Outcome]  # identifier and what became of its link
+
+
 def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int) -> int:
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
     for subject in (account, *identifiers):
         records.know(tx, subject, now)
-    outcomes = [(identifier.key, _set(tx, account.key, identifier.key, span, now)) for identifier in identifiers]
-    names = {key: travel.group(tx, key) for key, outcome in outcomes if outcome is not Outcome.SAME}
-    began = {name for key, outcome in outcomes if outcome is Outcome.BEGAN for name in names[key]}
-    if began:
-        travel.carry_both_ways(tx, account.key, began, now)
-    if names:
-        travel.recompute(tx, {account.key}.union(*names.values()), now)
-    return len(names)
+    request, changed = os.urandom(16), list[Changed]()
+    for identifier in identifiers:
+        outcome = put(tx, account.key, identifier.key, span, now)
+        if outcome is not Outcome.SAME:
+            _write(tx, account, identifier, span, outcome, request, now)
+            changed.append((identifier.key, span, outcome))
+    carry(tx, account.key, changed, now)
+    return len(changed)
 
 
-class Outcome(Enum):
-    """What became of one link."""
-
-    SAME = 0
-    DATED = 1  # its end was set or moved, or it lies in the past
-    BEGAN = 2
-
-
-def _set(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
+def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
+    """The row of one link."""
     old = tx.db.execute(
         "SELECT start, until FROM link WHERE account = ? AND identifier = ?", (account, identifier)
     ).fetchone()
+    if old == (span.start, span.until):
+        return Outcome.SAME
     if old is not None and Span(*old).live(now):
         tx.db.execute(
             "UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (span.until, account, identifier)
@@ -63,15 +75,71 @@ def _set(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: in
     return Outcome.BEGAN if span.live(now) else Outcome.DATED
 
 
-def release(tx: Transaction, identifier: Subject, now: int) -> None:
+def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int) -> None:
+    """What beginning links pass on in both directions, and the age that stays where one ends. The entries are there."""
+    names = {key: group(tx, key) for key, _, _ in changed}
+    for key, span, _ in changed:
+        if span.until is not None:
+            ages.keep(tx, account, [key], tx.size - 1)
+    began = {name for key, _, outcome in changed if outcome is Outcome.BEGAN for name in names[key]}
+    if began:
+        travel.carry_both_ways(tx, account, began, now)
+    if names:
+        recompute(tx, {account}.union(*names.values()), now)
+
+
+def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     """A number or mailbox goes back to the pool: its links end now, and what was chosen on it before stays with it
     and travels to nobody who gets it later (R5).
     """
     records.know(tx, identifier, now)
-    names = travel.group(tx, identifier.key)
-    for name in names:
+    choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", records.moment(now))
+    written = records.append(tx, identifier, choice, os.urandom(16))
+    for account, name, start in let_go(tx, identifier.key, now):
+        _keep_event(tx, written.seq, account, name, Span(start, now), now, released=True)
+    return written
+
+
+def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, int]]:
+    """What a release changes, once its entry is there: of its own choices only the denies stay, for a yes was somebody
+    else's (R5). Returns (account, name, start) of every link that it ended.
+    """
+    names, ended = group(tx, key), list[tuple[bytes, bytes, int]]()
+    for name in sorted(names):
+        rows: Iterable[tuple[bytes, int]] = tx.db.execute(
+            "SELECT account, start FROM link WHERE identifier = ? AND (until IS NULL OR until > ?) ORDER BY account",
+            (name, now),
+        )
+        ended += [(account, name, start) for account, start in rows]
         tx.db.execute(
             "UPDATE link SET until = ? WHERE identifier = ? AND (until IS NULL OR until > ?)", (now, name, now)
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
-    travel.recompute(tx, names, now)
+    for account, name, start in ended:
+        ages.keep(tx, account, [name] if start <= now else [], tx.size - 1)
+    told.forget(tx, names)
+    grants.forget(tx, names)
+    tx.db.executemany(
+        "UPDATE own_choice SET state = ? WHERE key = ? AND state = ?", [(NONE, name, IN) for name in names]
+    )
+    recompute(tx, names, now)
+    return ended
+
+
+def _write(
+    tx: Transaction, account: Subject, identifier: Subject, span: Span, outcome: Outcome, request: bytes, now: int
+) -> None:
+    begins = outcome is Outcome.BEGAN or span.until is None or span.start > now
+    kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
+    choice = Choice(kind, (), "", records.moment(now), details={"start": span.start, "until": span.until})
+    written = records.append(tx, identifier, choice, request)
+    _keep_event(tx, written.seq, account.key, identifier.key, span, now, released=False)
+
+
+def _keep_event(
+    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, released: bool
+) -> None:
+    tx.db.execute(
+        "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (seq, account, identifier, span.start, span.until, released, now),
+    )

@@ -6,17 +6,20 @@ its keys, and the kind and value that only the commitment is made from; the valu
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from gateway import seals
 from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
-from gateway.ledger import entry, travel
+from gateway.ledger import entry, given, grants, travel
+from gateway.ledger.reach import group
 from gateway.ledger.writer import Transaction
-from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 DEVICES = frozenset({"browser", "cookie", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
 
 
@@ -47,7 +50,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was decided, and how it was said. `at`: when it was accepted; `received`: when a letter came (R30)."""
+    """What was decided, and how it was said. `at`: when it was accepted; `received`: when a letter came (R30).
+    `recipient`: of an opt-in or an act; of keep_programme the programme's name. `ui`: the version of the screen, which
+    is that of a logged document. `informed`: an account opted in with a live signal in sight; `parental`: a parent did.
+    """
 
     kind: ChoiceKind
     purposes: tuple[Purpose, ...]
@@ -60,6 +66,9 @@ class Choice:
     recipient: str = ""
     data_class: DataClass | None = None
     details: Mapping[str, object] = field(default_factory=dict)
+    ui: str = ""
+    informed: bool = False
+    parental: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,57 +83,87 @@ class Written:
 
 
 def milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def moment(now: int) -> datetime:
+    """Unix milliseconds as a time; `milliseconds` gives them back exactly."""
+    return EPOCH + timedelta(milliseconds=now)
 
 
 def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier."""
-    before = travel.group(tx, subject.key)
+    looser = _unknown(tx, "looser_name", subject.key, subject.looser)
+    tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
+    names = _unknown(tx, "name", subject.key, subject.keys[1:])
+    if not names:
+        return
+    before = group(tx, subject.key)
     tx.db.executemany(
-        "INSERT INTO name VALUES (?, ?) ON CONFLICT DO NOTHING", [(alias, subject.key) for alias in subject.keys[1:]]
+        "INSERT INTO name (alias, canonical, seq, at) VALUES (?, ?, ?, ?)",
+        [(alias, subject.key, tx.size, now) for alias in names],
     )
-    joining = travel.group(tx, subject.key) - before
+    joining = group(tx, subject.key) - before
     if joining:
         travel.join_names(tx, joining, subject.key, now)
 
 
+def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) -> list[bytes]:
+    if not aliases:
+        return []
+    rows = tx.db.execute(f"SELECT alias FROM {table} WHERE canonical = ?", (key,))  # noqa: S608 - names are ours
+    known = {row[0] for row in rows}
+    return [alias for alias in dict.fromkeys(aliases) if alias not in known]
+
+
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
-    now = milliseconds(choice.at)
-    know(tx, subject, now)
+    know(tx, subject, milliseconds(choice.at))
     written = append(tx, subject, choice, request)
-    if choice.kind is not ChoiceKind.OPT_IN:
-        travel.opt_out(
-            tx, subject.key, choice.purposes, written.seq, now, account=subject.is_account, looser=subject.looser
-        )
-    elif choice.recipient and choice.data_class:
-        _grant(tx, subject, choice, written.seq)
-    else:
-        for purpose in choice.purposes:
-            travel.opt_in(tx, subject.key, purpose, written.seq, now, account=subject.is_account)
+    given.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
+    apply(tx, subject, choice, written.seq)
     return written
 
 
+def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
+    """What a choice changes, once its entry is there."""
+    now, key, account = milliseconds(choice.at), subject.key, subject.is_account
+    if choice.kind in ACTS:
+        _grant(tx, key, ACTS[choice.kind], choice, seq)
+    elif choice.kind is not ChoiceKind.OPT_IN:
+        travel.opt_out(tx, key, choice.purposes, seq, now, account=account, looser=subject.looser)
+    elif choice.recipient and choice.data_class:
+        _grant(tx, key, GrantKind.OPTED_IN, choice, seq)
+    else:
+        for purpose in choice.purposes:
+            travel.opt_in(tx, key, purpose, seq, now, account=account)
+        informed = choice.informed and account  # 7025(c)(3): only while the person is known
+        if choice.ui or informed or choice.parental:
+            given.keep(
+                tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
+            )  # fmt: skip
+
+
+def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: int) -> None:
+    now, data_class = milliseconds(choice.at), choice.data_class or ""
+    grants.give(tx, key, kind, choice.recipient, choice.purposes, data_class, seq, now, choice.ui)
+
+
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A signal: an entry only where it changes the identifier's own choice (design decision 1)."""
+    """A signal: an entry only where it changes the identifier's own choice (design decision 1). GPC changes nothing for
+    an account that opted in with it in sight.
+    """
     know(tx, subject, milliseconds(choice.at))
-    if travel.already_out(tx, subject.key, choice.purposes):
+    informed = choice.source == Source.GPC and given.answered(tx, subject.key, choice.purposes)
+    if informed or travel.already_out(tx, subject.key, choice.purposes):
         return None
     return write(tx, subject, choice, request)
 
 
-def _grant(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
-    assert choice.data_class is not None
-    for purpose in choice.purposes:
-        tx.db.execute(
-            "INSERT INTO grant_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
-            (subject.key, choice.recipient, purpose, choice.data_class, seq),
-        )
-    travel.recompute(tx, [subject.key], milliseconds(choice.at))
-
-
-def append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
-    """The entry and its sealed details alone; what it changes is the caller's."""
+def append(
+    tx: Transaction, subject: Subject, choice: Choice, request: bytes, told: tuple[str, str] = ("", "")
+) -> Written:
+    """The entry and its sealed details alone; what it changes is the caller's. `told` as in `entry.choice`."""
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
     person, key = _person(tx, subject.key)
     details = _details(choice)
@@ -132,7 +171,8 @@ def append(tx: Transaction, subject: Subject, choice: Choice, request: bytes) ->
         event=event, kind=choice.kind, purposes=choice.purposes, source=choice.source, at=choice.at,
         subject=entry.subject_commitment(rs, subject.kind, subject.value),
         details=entry.details_commitment(rd, details), place=choice.place, notice=choice.notice,
-        recipient=choice.recipient, manner=choice.manner,
+        recipient=choice.recipient, manner=choice.manner, ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [], told=told,
     )  # fmt: skip
     seq = tx.append(body)
     sealed = seals.seal(key, event, rs + rd + details)
@@ -155,6 +195,7 @@ def _details(choice: Choice) -> bytes:
         members["received"] = choice.received.isoformat()
     if choice.data_class:
         members["data"] = [choice.data_class]
+    members |= {name: True for name in ("informed", "parental") if getattr(choice, name)}
     return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -12,11 +12,18 @@ KEY_COLUMNS = (
     ("travelled_choice", "origin"),
     ("travelled_choice", "via"),
     ("grant_choice", "key"),
+    ("act_used", "key"),
+    ("told", "key"),
+    ("age", "key"),
     ("device_state", "key"),
     ("link", "account"),
     ("link", "identifier"),
+    ("link_event", "account"),
+    ("link_event", "identifier"),
     ("name", "alias"),
     ("name", "canonical"),
+    ("looser_name", "alias"),
+    ("looser_name", "canonical"),
     ("release", "identifier"),
     ("disclosure", "key"),
 )
@@ -26,6 +33,6 @@ def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int
     """Rewrites every key column and says in the head how many peppers hold now. Returns how many standings."""
     tx.db.create_function("wrap", 1, wrap, deterministic=True)
     for table, column in KEY_COLUMNS:
-        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column})")  # noqa: S608 - names are ours
+        tx.db.execute(f"UPDATE {table} SET {column} = wrap({column}) WHERE {column} IS NOT NULL")  # noqa: S608 - names are ours
     tx.db.execute("UPDATE head SET peppers = ?", (peppers,))
     return int(tx.db.execute("SELECT count(*) FROM standing").fetchone()[0])

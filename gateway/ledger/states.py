@@ -8,41 +8,48 @@ Its silence ends nothing.
 from collections.abc import Iterable
 
 from gateway.ledger import records, travel
+from gateway.ledger.reach import group
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
+from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
 
 def begin(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """A source's denial of purposes; an entry only where it is news."""
-    now = milliseconds(choice.at)
-    records.know(tx, subject, now)
-    purposes = travel.widened(choice.purposes)
-    if set(purposes) <= held(tx, subject.key, choice.source):
+    records.know(tx, subject, milliseconds(choice.at))
+    if set(travel.widened(choice.purposes)) <= held(tx, subject.key, choice.source):
         return None
     written = records.append(tx, subject, choice, request)
-    names = travel.group(tx, subject.key)
+    apply_began(tx, subject.key, choice, written.seq)
+    return written
+
+
+def apply_began(tx: Transaction, key: bytes, choice: Choice, seq: int) -> None:
+    names, purposes = group(tx, key), travel.widened(choice.purposes)
     tx.db.executemany(
         "INSERT INTO device_state VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
-        [(name, choice.source, purpose, written.seq) for name in names for purpose in purposes],
+        [(name, choice.source, purpose, seq) for name in names for purpose in purposes],
     )
-    travel.recompute(tx, names, now)
-    return written
+    recompute(tx, names, milliseconds(choice.at))
 
 
 def end(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """The same source says that it no longer denies; an entry only where it did."""
-    now = milliseconds(choice.at)
-    records.know(tx, subject, now)
-    names = travel.group(tx, subject.key)
-    if not any(held(tx, name, choice.source) for name in names):
+    records.know(tx, subject, milliseconds(choice.at))
+    if not any(held(tx, name, choice.source) for name in group(tx, subject.key)):
         return None
     written = records.append(tx, subject, choice, request)
+    apply_ended(tx, subject.key, choice)
+    return written
+
+
+def apply_ended(tx: Transaction, key: bytes, choice: Choice) -> None:
+    names = group(tx, key)
     tx.db.executemany(
         "DELETE FROM device_state WHERE key = ? AND source = ?", [(name, choice.source) for name in names]
     )
-    travel.recompute(tx, names, now)
-    return written
+    recompute(tx, names, milliseconds(choice.at))
 
 
 def held(tx: Transaction, key: bytes, source: str) -> set[Purpose]:

@@ -2,26 +2,32 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.choice.verdict import Grant
 from gateway.ledger import schema
 from gateway.ledger.entry import b64
+from gateway.ledger.records import milliseconds
 from gateway.ledger.watch import FileWatch
 from gateway.mirror.lookup import Seen, Stale, Unreadable
-from gateway.terms import DataClass, Purpose
+from gateway.terms import DataClass, GrantKind, Purpose
 
 NOTHING_HELD: frozenset[str] = frozenset()
 HEAD = (
     "SELECT size, peppers, NULL FROM head"  # `key IN ()` would read the whole table to find nothing (measured: 22 ms)
 )
-ROWS_OF = (
-    "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted, s.held"
-    " FROM head h LEFT JOIN standing s ON s.key IN ({marks})"  # the marks are question marks
+ROWS_OF = (  # the marks are question marks
+    "SELECT h.size, h.peppers, s.key, s.own, s.travelled, s.age_band, s.seq, s.linked, s.granted, s.held,"
+    " s.informed, s.parental, s.grown, s.told, s.cpni_told FROM head h LEFT JOIN standing s ON s.key IN ({marks})"
+)
+
+GRANTS_OF = (
+    "SELECT recipient, purpose, data_class, seq, kind FROM grant_choice"
+    " WHERE key IN ({marks}) AND (until IS NULL OR until > ?) ORDER BY seq DESC"
 )
 
 
@@ -41,7 +47,7 @@ class StandingTable:
         if rows[0][1] != self._watch.peppers:
             raise Stale
         now = self._now()
-        found = tuple(_standing(now, *row[3:]) for row in rows if row[2] is not None)
+        found = tuple(standing(now, *row[3:]) for row in rows if row[2] is not None)
         return Seen(rows[0][0], found)
 
     def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
@@ -58,26 +64,24 @@ class StandingTable:
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         if not keys:
             return []
-        marks = ",".join("?" * len(keys))
-        rows = self._read(
-            f"SELECT recipient, purpose, data_class, seq FROM grant_choice WHERE key IN ({marks})",  # noqa: S608
-            keys,
-        )
-        return [Grant(to, Purpose(purpose), DataClass(data), seq) for to, purpose, data, seq in rows]
+        return grants(self._read(GRANTS_OF.format(marks=",".join("?" * len(keys))), [*keys, self._now()]))
+
+    def voided(self, ui: str) -> bool:
+        return bool(self._read("SELECT 1 FROM voided_ui WHERE ui = ?", [ui]))
 
     def event(self, seq: int) -> str | None:
         rows = self._read("SELECT event FROM detail WHERE seq = ?", (seq,))
         return b64(rows[0][0]) if rows else None
 
     def _now(self) -> int:
-        return int(self._clock().timestamp() * 1000)
+        return milliseconds(self._clock())
 
     def close(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
 
-    def _read(self, sql: str, values: Sequence[bytes | int]) -> list[tuple[Any, ...]]:
+    def _read(self, sql: str, values: Sequence[bytes | int | str]) -> list[tuple[Any, ...]]:
         if not self._watch.fresh():
             raise Stale
         try:
@@ -99,9 +103,25 @@ class StandingTable:
         self._db = schema.open_to_read(self._folder)
 
 
-def _standing(
-    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: str
-) -> Standing:
+def standing(
+    now: int, own: int, travelled: int, age_band: str | None, seq: int | None, linked: int, granted: int, held: str,
+    informed: int, parental: int, grown: int, told: int | None, cpni_told: int | None,
+) -> Standing:  # fmt: skip
+    """One row of `ROWS_OF`, from its fourth column on, as of a moment in Unix milliseconds."""
     return Standing(
-        own, travelled, age_band, seq, linked > now, bool(granted), frozenset(held.split(",")) if held else NOTHING_HELD
-    )
+        own, travelled, age_band, seq, linked > now, bool(granted),
+        frozenset(held.split(",")) if held else NOTHING_HELD, informed, parental, bool(grown), _day(told),
+        _day(cpni_told),
+    )  # fmt: skip
+
+
+def _day(ordinal: int | None) -> date | None:
+    return None if ordinal is None else date.fromordinal(ordinal)
+
+
+def grants(rows: Iterable[tuple[Any, ...]]) -> list[Grant]:
+    """Rows of `GRANTS_OF`, the newest first."""
+    return [
+        Grant(to, Purpose(purpose), DataClass(data) if data else None, seq, GrantKind(kind))
+        for to, purpose, data, seq, kind in rows
+    ]

@@ -63,7 +63,7 @@ class Writer:
     """Owns the writing connection and the vault; both live in its thread."""
 
     def __init__(self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch) -> None:
-        self._folder = folder
+        self.folder = folder
         self._open_vault = open_vault
         self._watch = watch
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
@@ -135,7 +135,7 @@ class Writer:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
         self._busy_since = time.monotonic()
         try:
-            with schema.held(self._folder):
+            with schema.held(self.folder):
                 outcomes = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
             self._failing = True
@@ -191,7 +191,7 @@ class Writer:
 
     def _connection(self) -> tuple[sqlite3.Connection, Persons]:
         if self._db is None:
-            self._db = schema.open_to_write(self._folder)
+            self._db = schema.open_to_write(self.folder)
         if self._vault is None:
             self._vault = self._open_vault()
         return self._db, self._vault
@@ -200,7 +200,7 @@ class Writer:
         """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(schema.LedgerRefused):
-                stack.enter_context(schema.held(self._folder))
+                stack.enter_context(schema.held(self.folder))
             for connection in (self._db, self._vault):
                 if connection is not None:
                     with contextlib.suppress(sqlite3.Error):
@@ -212,7 +212,7 @@ class Writer:
         if self._db is None or now - self._checkpointed < CHECKPOINT_EVERY:
             return
         self._checkpointed = now
-        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), schema.held(self._folder):
+        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), schema.held(self.folder):
             self._db.execute("PRAGMA busy_timeout = 0")
             busy, pages, _ = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if not busy and pages > 1000 and self._queue.empty():  # noqa: PLR2004 - about 4 MB of WAL

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.choice.verdict import Grant
 
 
 class LookupRefused(Exception):
@@ -45,7 +45,10 @@ class Lookup(Protocol):
         """Whether an account has an identifier now."""
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
-        """Opt-ins of these keys that name a recipient."""
+        """What these keys allowed one recipient or programme and is not over, the newest first."""
+
+    def voided(self, ui: str) -> bool:
+        """Whether consents that were given on a screen count for nothing."""
 
     def event(self, seq: int) -> str | None:
         """The event id (base64url) of an entry about somebody; None for other entries."""

@@ -126,13 +126,22 @@ class _Ear:
         self.malformed: list[Malformed] = []
         self.ended: set[str] = set()
         self._off: set[str] = set()  # tools that say "off" somewhere in this request
+        self._consents: list[Reading] = []  # European TC strings that apply
+        self._narrowing: list[Reading] = []  # the same from an address: said elsewhere, it opens nothing by itself
 
     def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
         held = {said.source for said in self.said if said.kept is not Kept.MOMENT} | self._off
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
         if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
-        return Heard(tuple(self.said), tuple(self.malformed), frozenset(self.ended - held), tuple(jar))
+        ended = frozenset(self.ended - held)
+        return Heard(tuple(self.said), tuple(self.malformed), ended, tuple(jar), self._advertisers())
+
+    def _advertisers(self) -> frozenset[int]:
+        """Whom every TC string of this request lets advertise; nobody where anything in it says no or is malformed."""
+        if not self._consents or self.malformed or any(not said.purposes.isdisjoint(FULL) for said in self.said):
+            return frozenset()
+        return frozenset.intersection(*map(tcf.advertisers, (*self._consents, *self._narrowing)))
 
     def deny(self, source: Source | str, purposes: frozenset[Purpose], kept: Kept) -> None:
         if purposes:
@@ -183,10 +192,11 @@ class _Ear:
         self.deny(source, reading.opted_out - unanswered, Kept.MOMENT if doubtful else Kept.CHOICE)
         if applies:
             self.deny(source, unanswered, Kept.MOMENT if momentary or reading.error else Kept.STATE)
-        if gpp.precise_refused(reading) or tcf.precise_refused(reading):
-            self.deny(source, frozenset({Purpose.SENSITIVE}), Kept.MOMENT)
+        self.deny(source, refused_now(channel, reading, section_ids) - reading.opted_out, Kept.MOMENT)
         if applies and not momentary and consents(reading, section_ids):
             self.ended.add(source)
+        if applies and "tcfeuv2" in reading.sections and (section_ids is None or TCF_EU_2 in section_ids):
+            (self._narrowing if momentary else self._consents).append(reading)
 
     def jar(self, raw: Sequence[bytes]) -> list[tuple[str, str]]:
         """Cookie headers: what consent tools and ad networks left in them."""
@@ -265,7 +275,9 @@ class _Ear:
             self.deny("stored", FULL, Kept.MOMENT)
         sections = found.pop("sections", None)
         if isinstance(sections, dict) and sections:  # beside the whole string: either may hold the opt-out
-            self.string("gpp", gpp.joined(sections), self._section_ids(_commas(found.get("gpp_sid"))))
+            section_ids = self._section_ids(_commas(found.get("gpp_sid")))
+            here = section_ids and [number for number in section_ids if number in sections]  # not all may lie singly
+            self.string("gpp", gpp.joined(sections), here)
         found["gpp_sid"] = _commas(found.get("gpp_sid"))
         self.members(found)
 
@@ -322,6 +334,13 @@ def consents(reading: Reading, section_ids: Sequence[int] | None) -> bool:
     said = [number for name, number in CONSENT_SECTIONS.items() if name in reading.sections]
     applies = any(number is None or section_ids is None or number in section_ids for number in said)
     return applies and reading.ok and not reading.opted_out
+
+
+def refused_now(channel: str, reading: Reading, section_ids: Sequence[int] | None) -> frozenset[Purpose]:
+    """What a string refuses that is nobody's act: in this answer only. A precise point is refused wherever it is."""
+    refused = gpp.refused_now(reading, section_ids) if channel == "gpp" else frozenset()
+    precise = gpp.precise_refused(reading) or tcf.precise_refused(reading)
+    return refused | {Purpose.SENSITIVE} if precise else refused
 
 
 TO_STANDARD = str.maketrans("-_", "+/")

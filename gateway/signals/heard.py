@@ -26,12 +26,15 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """`ended`: sources that now say the opposite of a state that may be on record for them."""
+    """`ended`: sources that now say the opposite of a state that may be on record for them. `vendors`: whom a TC string
+    of this request lets advertise, by their numbers in IAB Europe's list; nobody where anything else in it says no.
+    """
 
     said: tuple[Said, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     ended: frozenset[str] = frozenset()
     cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    vendors: frozenset[int] = frozenset()
 
     @property
     def denied(self) -> frozenset[Purpose]:
@@ -55,16 +58,20 @@ class Heard:
         return Said(most.source, _purposes([most])) if most else None
 
     def beside(self, other: "Heard") -> "Heard":
-        """Both together; what one still denies, the other has not ended."""
+        """Both together; what one still denies, the other has not ended, and no TC string of the other opens."""
         held = {said.source for said in (*self.said, *other.said) if said.kept is not Kept.MOMENT}
-        return Heard(
+        both = Heard(
             (*other.said, *self.said), (*other.malformed, *self.malformed), (self.ended | other.ended) - held,
             other.cookies or self.cookies,
         )  # fmt: skip
+        if both.malformed or not both.denied.isdisjoint(SIGNAL_PURPOSES):
+            return both
+        several = self.vendors and other.vendors
+        return replace(both, vendors=self.vendors & other.vendors if several else self.vendors | other.vendors)
 
     def without_endings(self) -> "Heard":
-        """For callers who can only tighten."""
-        return replace(self, ended=frozenset())
+        """For callers who can only tighten: nothing ends and nobody is let in."""
+        return replace(self, ended=frozenset(), vendors=frozenset())
 
     @property
     def keeps(self) -> bool:

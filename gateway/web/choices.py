@@ -1,84 +1,40 @@
 """POST /v1/choices: a choice said in an app, at the desk or by a backend.
 
 Lenient where it could lose an opt-out: opt_out and limit take what is usable and list the rest in `ignored`. Strict for
-opting in: one purpose, a notice that was logged, proof of control, and two separate acts (R4).
+opting in (`gateway.web.opting_in`) and for what is sent or kept at a person's own wish.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import seals
 from gateway.choice.downstream import stores
 from gateway.consent import Chosen, Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
-from gateway.ledger.records import Choice
+from gateway.ledger.records import Choice, Subject
 from gateway.people import Named
 from gateway.signals.heard import Heard
-from gateway.terms import (
-    ALL_PURPOSES,
-    CALLERS_CHOICES,
-    CHOOSABLE,
-    SIGNAL_PURPOSES,
-    ChoiceKind,
-    DataClass,
-    Manner,
-    Purpose,
-    Source,
-)
+from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
 from gateway.web import auth, problem, wire
-from gateway.web.lenient import Body, Ignored
+from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
+from gateway.web.opting_in import OptingIn
 from gateway.web.problem import Problem
+from gateway.web.said import Said
 
 KNOWN = frozenset(
-    [
-        "identifiers",
-        "choice",
-        "purposes",
-        "place",
-        "source",
-        "notice",
-        "made_at",
-        "proof",
-        "signals",
-        "recipient",
-        "data",
-        "confirm",
-        "manner",
-        "received_at",
-        "device",
-    ]
-)
+    {
+        "identifiers", "choice", "purposes", "place", "source", "notice", "made_at", "proof", "signals", "recipient",
+        "programme", "data", "confirm", "manner", "received_at", "device", "age",
+    }
+)  # fmt: skip
 ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
-OPENS = frozenset({ChoiceKind.OPT_IN, ChoiceKind.CONFIRM})
+TOWARDS_ONE = frozenset({ChoiceKind.DIRECT, ChoiceKind.KEEP_PROGRAMME})
+OPENS = frozenset({ChoiceKind.OPT_IN, ChoiceKind.CONFIRM, *TOWARDS_ONE})
 DESK_ONLY = frozenset({"manner", "received_at"})
-ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One choice as it came."""
-
-    call: Body
-    kind: ChoiceKind
-    key: ApiKey
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        return self.call.members
-
-    @property
-    def ignored(self) -> Ignored:
-        return self.call.ignored
-
-    def ignore(self, pointer: str, reason: str) -> None:
-        self.call.ignore(pointer, reason)
 
 
 class Choices:
@@ -88,7 +44,7 @@ class Choices:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
-        self._dev = dev
+        self._opting_in = OptingIn(consent, dev=dev)
 
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
@@ -132,114 +88,102 @@ class Choices:
     async def _take(self, said: Said, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """(status, answer) of one choice."""
         if said.kind is ChoiceKind.CONFIRM:
-            return await self._confirm(said, repeat, body)
+            chosen, more = await self._opting_in.confirm(said, repeat, body)
+            self._metrics.choices.labels(ChoiceKind.OPT_IN, Source.API).inc()
+            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard()) | more
         named = said.call.named(said.call.place())
-        purposes = _purposes(said)
         if said.kind is ChoiceKind.OPT_IN:
-            return await self._opt_in(said, named, purposes)
+            return await self._opting_in.ask(said, named, said.purposes())
+        if said.kind in TOWARDS_ONE:
+            return await self._towards_one(said, named, repeat, body)
+        return await self._out(said, named, repeat, body)
+
+    async def _out(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """A no, of whatever is usable."""
+        purposes = said.purposes()
         if not named.subjects:
             if named.only_limited:
-                return 200, self._limited(purposes, said.body.get("place"), said.ignored)
+                return 200, self._limited(purposes, said)
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
-        choice = self._choice(said, purposes, await self._notice(said))
+        choice = self._choice(said, purposes, await self._opting_in.notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
-        heard = said.call.heard(said.key)
+        heard, band = said.call.heard(said.key), said.call.band()
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
             await self._consent.observe(named.subjects, heard, place=choice.place)
+        if band:
+            await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
         self._metrics.choices.labels(choice.kind, choice.source).inc(len(named.subjects))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, limited=named.limited)
+
+    async def _towards_one(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """One transfer at the person's wish, or a programme that they were asked about and did not leave. One act, with
+        proof of control, of one identifier; nothing else follows from it.
+        """
+        subject = _one_of(said, named)
+        self._opting_in.prove(said)
+        at = self._opting_in.fresh(said)
+        if said.kind is ChoiceKind.DIRECT:
+            (recipient, purposes), notice = self._directed(said), await self._opting_in.notice(said)
+        else:
+            (recipient, purposes), notice = self._programme(said), (await self._opting_in.shown(said)).notice
+        choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient)
+        chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
+        self._metrics.choices.labels(choice.kind, choice.source).inc()
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())
+
+    def _directed(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:
+        known = self._consent.recipients.get(str(said.body.get("recipient")))
+        if known is None or known.role is not Role.CONSUMER_DIRECTED:
+            raise Problem("malformed", "recipient is one to whom people have their data sent", "/recipient")
+        return known.name, (Purpose.SERVICE,)
+
+    def _programme(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:
+        """The programme, and what those who are part of it are registered for."""
+        name = said.body.get("programme")
+        members = [item for item in self._consent.recipients.values() if name and item.programme == name]
+        if not isinstance(name, str) or not members:
+            raise Problem("malformed", "programme is one that a configured recipient is part of", "/programme")
+        return name, tuple(dict.fromkeys(p for item in members for p in item.purposes if p in SIGNAL_PURPOSES))
 
     def _answer(self, chosen: Chosen, said: Said, heard: Heard, *, limited: bool = False) -> dict[str, Any]:
         """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
         place = said.body.get("place") or chosen.place or None
-        outcome = self._consent.checks.outcome(chosen.subjects, heard.denied, place, gpc=heard.gpc)
-        return {**_answer(chosen, said.ignored), **stores(outcome.all_denied() if limited else outcome)}
+        outcome = self._consent.checks.site(chosen.subjects, heard.denied, place, gpc=heard.gpc).outcome
+        return {**_answer(chosen, said), **stores(outcome.all_denied() if limited else outcome)}
 
-    async def _opt_in(self, said: Said, named: Named, purposes: Sequence[Purpose]) -> tuple[int, dict[str, Any]]:
-        """The first act: nothing is written."""
-        if len(purposes) != 1 or said.ignored or not named.subjects:
-            where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
-            raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
-        self._prove(said)
-        notice = await self._notice(said)
-        if notice is None:
-            raise Problem("notice_required", "opting in names a notice that was logged before", "/notice")
-        made = _moment(said, "made_at")
-        now = self._consent.clock()
-        if made is not None and now - made > ACT_AGE:
-            raise Problem("superseded", "an opt-in is never queued: the act is older than 10 minutes", "/made_at")
-        recipient, data_class = self._grant(said, purposes[0])
-        choice = Choice(
-            ChoiceKind.OPT_IN, tuple(purposes), _source(said), now, said.call.place(), notice,
-            recipient=recipient, data_class=data_class,
-        )  # fmt: skip
-        token, expires = self._consent.ask_to_confirm(named.subjects, choice)
-        return 202, {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}
-
-    def _grant(self, said: Said, purpose: Purpose) -> tuple[str, DataClass | None]:
-        """For precise geolocation: one recipient and the class (R4). Empty for a general opt-in."""
-        recipient, data = said.body.get("recipient"), said.body.get("data")
-        if recipient is None and data is None:
-            return "", None
-        known = self._consent.recipients.get(recipient) if isinstance(recipient, str) else None
-        if known is None or purpose not in known.purposes:
-            raise Problem("malformed", "recipient is not one that is configured for this purpose", "/recipient")
-        if data != [DataClass.PRECISE_GEO]:
-            raise Problem("malformed", 'data is ["precise_geo"] beside a recipient', "/data")
-        return known.name, DataClass.PRECISE_GEO
-
-    async def _confirm(self, said: Said, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """The second act, with a proof and a notice of its own."""
-        token = said.body.get("confirm")
-        if not isinstance(token, str):
-            raise Problem("malformed", "confirm is the token of the first act", "/confirm")
-        self._prove(said)
-        notice = await self._notice(said)
-        if notice is None:
-            raise Problem("notice_required", "confirming names a notice that was logged before", "/notice")
-        chosen = await self._consent.confirm(token, notice, key=repeat, body=body)
-        self._metrics.choices.labels(ChoiceKind.OPT_IN, Source.API).inc()
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())
-
-    def _prove(self, said: Said) -> None:
-        """Proof of control. This version verifies none but the development one; every other is refused."""
-        if self._dev and said.body.get("proof") == {"kind": "account", "assertion": "dev"}:
-            return
-        raise Problem("proof_required", "no proof of control that can be verified", "/proof")
-
-    async def _notice(self, said: Said) -> Notice | None:
-        stated = said.body.get("notice")
-        text = stated.get("sha256") if isinstance(stated, dict) else None
-        if not isinstance(text, str):
-            return None
-        try:
-            digest = bytes.fromhex(text) if len(text) == 64 else seals.unb64(text)  # noqa: PLR2004 - hex of SHA-256
-        except (ValueError, seals.Opening):
-            digest = b""
-        found = await self._consent.notice(digest)
-        if found is None:
-            said.ignore("/notice", "unknown")
-        return found
-
-    def _choice(self, said: Said, purposes: Sequence[Purpose], notice: Notice | None) -> Choice:
+    def _choice(self, said: Said, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:
         desk = said.key.may("desk")
-        received = _moment(said, "received_at") if desk else None
+        received = said.moment("received_at") if desk else None
         now = self._consent.clock()
         if received is not None and received > now:
             said.ignore("/received_at", "in the future")
             received = None
-        details = {"made_at": said.body["made_at"]} if _moment(said, "made_at") else {}
+        details = {"made_at": said.body["made_at"]} if said.moment("made_at") else {}
         return Choice(
-            said.kind, tuple(purposes), _source(said), now, said.call.place(), notice,
-            manner=_manner(said) if desk else "", received=received, details=details,
+            said.kind, purposes, said.source(), now, said.call.place(), notice,
+            manner=said.manner() if desk else "", received=received, details=details,
         )  # fmt: skip
 
-    def _limited(self, purposes: Sequence[Purpose], place: object, ignored: Ignored) -> dict[str, Any]:
+    def _limited(self, purposes: tuple[Purpose, ...], said: Said) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
-        kept = stores(self._consent.checks.outcome((), frozenset(SIGNAL_PURPOSES), place))
-        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, "ignored": ignored}
+        kept = stores(self._consent.checks.site((), frozenset(SIGNAL_PURPOSES), said.body.get("place")).outcome)
+        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, "ignored": said.ignored}
+
+
+def _one_of(said: Said, named: Named) -> Subject:
+    """Whose act it is: the account among what was listed. A programme knows people by their account alone (11 CCR
+    7025(c)(4)); a transfer may be asked for by any one identifier.
+    """
+    account = next((subject for subject in named.subjects if subject.is_account), None)
+    if account is None and said.kind is ChoiceKind.KEEP_PROGRAMME:
+        raise Problem("nothing_usable", "a programme is kept by an account", "/identifiers")
+    if account is None and not named.subjects:
+        raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
+    if len(named.subjects) > 1:
+        said.ignore("/identifiers", "one act is of one identifier: the account, else the first")
+    return account or named.subjects[0]
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
@@ -248,58 +192,10 @@ def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
     return ChoiceKind(stated)
 
 
-def _purposes(said: Said) -> tuple[Purpose, ...]:
-    """The purposes named. An opt-out whose purposes cannot be read is of all (when in doubt, yes)."""
-    default = (Purpose.SENSITIVE,) if said.kind is ChoiceKind.LIMIT else ALL_PURPOSES
-    named = said.body.get("purposes")
-    items = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    opting_in = said.kind is ChoiceKind.OPT_IN
-    found: list[Purpose] = []
-    for index, item in enumerate(items):
-        if item == "all" and not opting_in:
-            found += default
-        elif isinstance(item, str) and item in CHOOSABLE:
-            found.append(Purpose(item))
-        else:
-            said.ignore(f"/purposes/{index}", "unknown")
-    if opting_in:
-        return tuple(dict.fromkeys(found))
-    return tuple(dict.fromkeys(found)) or default
-
-
-def _source(said: Said) -> str:
-    stated = said.body.get("source")
-    if stated is None:
-        return Source.API
-    if isinstance(stated, str) and stated in set(Source):
-        return Source(stated)
-    said.ignore("/source", "unknown")
-    return Source.API
-
-
-def _manner(said: Said) -> str:
-    stated = said.body.get("manner")
-    if isinstance(stated, str) and stated in set(Manner):
-        return Manner(stated)
-    if stated is not None:
-        said.ignore("/manner", "unknown")
-    return ""
-
-
-def _moment(said: Said, name: str) -> datetime | None:
-    stated = said.body.get(name)
-    if stated is None:
-        return None
-    found = wire.moment(stated)
-    if found is None:
-        said.ignore(f"/{name}", "not an RFC 3339 time")
-    return found
-
-
-def _answer(chosen: Chosen, ignored: Ignored) -> dict[str, Any]:
+def _answer(chosen: Chosen, said: Said) -> dict[str, Any]:
     first = chosen.events[0]
     return {
         "events": list(chosen.events), "event": first["event"], "seq": first["seq"],
         "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": wire.stamp(chosen.effective_at),
-        "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": ignored,
+        "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": said.ignored,
     }  # fmt: skip

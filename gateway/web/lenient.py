@@ -13,6 +13,7 @@ from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import SIGNAL_PURPOSES, Malformed
 from gateway.web import wire
 from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
 
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 MAX_IGNORED = 100  # what a person may read; a body can have tens of thousands of unknown members
@@ -61,6 +62,17 @@ class Body:
         first = stated[0] if isinstance(stated, list) and stated else stated
         code = first.strip().upper() if isinstance(first, str) else ""
         return code if PLACE.fullmatch(code) else ""
+
+    def band(self) -> str | None:
+        """The age that a call tells of, as a band."""
+        stated = self.members.get("age")
+        if stated is None:
+            return None
+        try:
+            return wire.band(stated if isinstance(stated, int | str) and not isinstance(stated, bool) else "")
+        except Problem:
+            self.ignore("/age", "neither years nor a band")
+            return None
 
     def heard(self, key: ApiKey) -> Heard:
         """The signals. They can only tighten, but that a device's own state ends; a key that is in everybody's app does

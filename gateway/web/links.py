@@ -15,7 +15,7 @@ from gateway.ledger.records import milliseconds
 from gateway.web import auth, problem, wire
 from gateway.web.problem import Problem
 
-KNOWN = frozenset({"account", "identifiers", "from", "until", "event", "place"})
+KNOWN = frozenset({"account", "identifiers", "from", "until", "event", "place", "age"})
 RELEASED = "number_released"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
 
@@ -61,7 +61,10 @@ class Links:
         others = [subject for subject in named.subjects if not subject.is_account]
         if len(others) < len(named.subjects):
             raise Problem("malformed", "an account is not linked to an account", "/identifiers")
-        changed = await self._consent.link(self._account(body, released), others, self._span(body), released=released)
+        account, band = self._account(body, released), _band(body)
+        changed = await self._consent.link(account, others, self._span(body), released=released)
+        if band and not released:
+            await self._consent.say_age([account], band, may_rise=True)
         return {"linked": 0 if released else len(others), "changed": changed, "ignored": ignored}
 
     def _account(self, body: Mapping[str, Any], released: bool) -> Any:
@@ -80,6 +83,14 @@ class Links:
         if start > now + AHEAD:
             raise Problem("malformed", "from lies in the future", "/from")
         return Span(milliseconds(min(start, now)), milliseconds(until) if until else None)
+
+
+def _band(body: Mapping[str, Any]) -> str | None:
+    """How old the account's person is, by the operator's own records."""
+    stated = body.get("age")
+    if stated is not None and (isinstance(stated, bool) or not isinstance(stated, int | str)):
+        raise Problem("malformed", "age is a number of years or a band", "/age")
+    return wire.band(stated)
 
 
 def _moment(body: Mapping[str, Any], name: str) -> datetime | None:

@@ -5,18 +5,17 @@ apart), and ours are set, every key always present (api.md, To the site). The se
 `Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway import seals
-from gateway.check import Site
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals import cookies, gpc
 from gateway.signals.heard import Heard, Said
+from gateway.site import Site
 from gateway.terms import SIGNAL_PURPOSES, Source
 from gateway.web.browser_cookie import COOKIE, day, remembering
 from gateway.web.delivery_policy import delivery_policy
@@ -65,7 +64,9 @@ class ConsentMiddleware:
         self._metrics.heard("web", visitor.heard)
         self._metrics.malformed(visitor.malformed)
         subjects = self._visitors.subjects(visitor)
-        site = self._consent.checks.site(visitor.heard, visitor.denied, subjects, visitor.place)
+        site = self._consent.checks.site(
+            subjects, visitor.heard.denied | visitor.denied, visitor.place, gpc=visitor.heard.gpc
+        )
         await self._remember(visitor, site, subjects)
         answer = _Answer(self, visitor, site, scope, send)
         await self._app(self._inward(scope, visitor, site), receive, answer.send)
@@ -80,7 +81,7 @@ class ConsentMiddleware:
         try:
             if browser is None:
                 heard = heard.without_endings()  # nobody proved whose states these cookies would end
-            if (browser or account) and self._changes(heard, site, subjects):
+            if (browser or account) and site.learns(heard, subjects):
                 await self._consent.observe(subjects, heard, place=site.place, account=account, proved=browser)
             elif account and browser and not self._consent.checks.tied(account, browser):
                 await self._consent.tie(account, [browser])
@@ -88,19 +89,6 @@ class ConsentMiddleware:
                 await self._consent.observe([browser], brought, place=site.place, account=account)
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
-
-    def _changes(self, heard: Heard, site: Site, subjects: list[Subject]) -> bool:
-        """Whether some subject's row lacks a denial that was heard, or has one that may have ended; the writer looks
-        again in its transaction.
-        """
-        chosen = heard.remembered
-        if chosen and len(site.standings) < len(subjects):
-            return True
-        if not all(standing.own_denies(purpose) for standing in site.standings for purpose in chosen):
-            return True
-        held = Counter(source for standing in site.standings for source in standing.held)
-        devices = sum(subject.is_device for subject in subjects)
-        return any(held[state.source] < devices for state in heard.states()) or not heard.ended.isdisjoint(held)
 
     def _inward(self, scope: Scope, visitor: Visitor, site: Site) -> Scope:
         headers = [(name, value) for name, value in self._clean(scope["headers"])]

@@ -20,7 +20,7 @@ from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 
-KNOWN = frozenset({"identifiers", "signals", "place", "source"})
+KNOWN = frozenset({"identifiers", "signals", "place", "source", "age"})
 
 
 class Observe:
@@ -40,16 +40,18 @@ class Observe:
         body = Body(members, "observe", self._consent, self._metrics)
         body.ignore_unknown(KNOWN, members)
         place = members.get("place")
-        named, heard = body.named(place), body.heard(key)
+        named, heard, band = body.named(place), body.heard(key), body.band()
         written = 0
         if named.subjects and heard.keeps:
             written = await self._consent.observe(named.subjects, heard, place=body.place())
+        if named.subjects and band:
+            written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
         return wire.answer(self._answer(named, heard, place) | {"ignored": body.ignored}, 201 if written else 200)
 
     def _answer(self, named: Named, heard: Heard, place: object) -> dict[str, Any]:
         """Read back from enforcement."""
         checks = self._consent.checks
-        outcome = checks.outcome(named.subjects, heard.denied, place, gpc=heard.gpc)
+        outcome = checks.site(named.subjects, heard.denied, place, gpc=heard.gpc).outcome
         denied = frozenset(SIGNAL_PURPOSES) if named.limited else heard.denied
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
         standing = checks.read_back(named.subjects, SIGNAL_PURPOSES) | out

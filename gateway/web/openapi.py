@@ -8,7 +8,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.signals import hear
-from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Manner, Purpose, Reason, Source
+from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Manner, NoticeKind, Purpose, Reason, Source, Told
 from gateway.web import problem, wire
 from gateway.web.health import API
 
@@ -51,7 +51,12 @@ CHOICE: dict[str, Any] = {
         "received_at": {"type": ["string", "null"], "format": "date-time"},
         "manner": _words(Manner),
         "proof": {"type": ["object", "null"]},
-        "recipient": {"type": "string"},
+        "recipient": {"type": "string", "description": "of opt_in for a precise point, and of direct"},
+        "programme": {"type": "string", "description": "of keep_programme"},
+        "age": {
+            "type": ["string", "integer", "null"],
+            "description": "years or a band; what is on record only gets younger",
+        },
         "data": {"type": "array", "items": _words(DataClass)},
         "confirm": {"type": "string"},
         "signals": _ref("Signals"),
@@ -67,6 +72,19 @@ LINK: dict[str, Any] = {
         "from": {"type": ["string", "null"], "format": "date-time"},
         "until": {"type": ["string", "null"], "format": "date-time"},
         "event": {"type": "string", "enum": ["number_released"]},
+        "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
+        "age": {"type": ["string", "integer", "null"], "description": "of the account's person: years or a band"},
+    },
+}
+REPORT: dict[str, Any] = {
+    "type": "object",
+    "required": ["identifiers", "notice", "outcome"],
+    "additionalProperties": False,
+    "properties": {
+        "identifiers": {"type": "array", "minItems": 1, "items": _ref("Identifier")},
+        "notice": _words(NoticeKind),
+        "outcome": _words(Told),
+        "on": {"type": ["string", "null"], "format": "date", "description": "the day; without it today"},
         "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
     },
 }
@@ -89,6 +107,7 @@ OBSERVED: dict[str, Any] = {
         "signals": _ref("Signals"),
         "place": {"type": ["string", "array", "null"]},
         "source": {"type": "string"},
+        "age": {"type": ["string", "integer", "null"], "description": "as the platform tells it"},
     },
 }
 SCRIPT: dict[str, Any] = {
@@ -109,6 +128,14 @@ VERDICT: dict[str, Any] = {
         "downstream": {"type": "object", "description": "what the recipient is to be told, in every form it reads"},
     },
 }
+STEP: dict[str, Any] = {
+    "type": "object",
+    "description": "one rule that was tried; answer null: it had no opinion, and the next was asked",
+    "properties": {
+        "purpose": _words(Purpose), "class": _words(DataClass), "rule": {"type": "string"}, "asks": {"type": "string"},
+        "answer": {"enum": [*Answer, None]}, "reason": _words(Reason), "cites": {"type": "string"},
+    },
+}  # fmt: skip
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
@@ -143,7 +170,7 @@ ALL = ("400", "401", "403", "413", "415")
 
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    _, shapes = msgspec.json.schema_components([wire.Check, wire.Row], ref_template=REF)
+    _, shapes = msgspec.json.schema_components([wire.Check, wire.Explain, wire.Row], ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
@@ -153,6 +180,8 @@ def document() -> dict[str, Any]:
                 **shapes,
                 "Choice": CHOICE,
                 "Link": LINK,
+                "Report": REPORT,
+                "Step": STEP,
                 "Verdict": VERDICT,
                 "Signals": SIGNALS,
                 "Problem": _problem_schema(),
@@ -160,6 +189,14 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
         },
     }
+
+
+def _explained() -> dict[str, Any]:
+    call = _call("The verdict, and every rule that was tried", {}, body=_ref("Explain"), errors=(*ALL, "503"))
+    tried = {"type": "object", "properties": {"tried": {"type": "array", "items": _ref("Step")}}}
+    shape = {"allOf": [_ref("Verdict"), tried]}
+    call["responses"]["200"] = {"description": "the verdict and the chain", "content": _json(shape)}
+    return call
 
 
 def _paths() -> dict[str, Any]:
@@ -182,6 +219,7 @@ def _paths() -> dict[str, Any]:
                           errors=("400", "403", "413", "415"))
         },
         "/v1/check": {"post": checked},
+        "/v1/explain": {"post": _explained()},
         "/v1/choices": {
             "post": _call("A choice", {"200": "replayed, or withheld ids only", "201": "kept", "202": "confirm it"},
                           body=_ref("Choice"), lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT)
@@ -193,6 +231,10 @@ def _paths() -> dict[str, Any]:
         "/v1/links": {
             "post": _call("What an account has", {"200": "answers by line", "201": "linked"}, body=_ref("Link"),
                           lines=True, errors=(*ALL, "503"))
+        },
+        "/v1/notices": {
+            "post": _call("Who was shown or sent a notice", {"200": "answers by line", "201": "recorded"},
+                          body=_ref("Report"), lines=True, errors=(*ALL, "503"))
         },
         "/v1/shares/{recipient}": {
             "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,

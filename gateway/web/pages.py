@@ -200,7 +200,9 @@ class Pages:
 
     def _site(self, visitor: Visitor) -> Any:
         subjects = self._visitors.subjects(visitor)
-        return self._consent.checks.site(visitor.heard, visitor.denied, subjects, visitor.place)
+        return self._consent.checks.site(
+            subjects, visitor.heard.denied | visitor.denied, visitor.place, gpc=visitor.heard.gpc
+        )
 
     def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)

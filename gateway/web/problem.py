@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "Not in this media type"),
     "nothing_usable": (422, "Nothing usable is left of the choice"),
+    "too_young": (422, "No opt-in exists below this age"),
     "one_purpose": (422, "Opting in names exactly one purpose"),
     "notice_required": (422, "Opting in needs the notice that was shown"),
     "confirm_unknown": (422, "The confirm token is not known"),

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -59,26 +59,27 @@ class ShareDoor:
         try:
             value = wire.parse(line)
             row = wire.convert(value, wire.Row)
-            self._at(row.at)
+            collected = self._at(row.at)
         except Problem as problem:
             stated = value.get("id") if isinstance(value, dict) else None
             return Row(stated[:256] if isinstance(stated, str) else "", problem=problem.detail)
-        return Row(row.id, wire.plain(row.identifiers), row.data, row.place)
+        return Row(
+            row.id, wire.plain(row.identifiers), row.data, row.place, row.count, collected, during_call=row.during_call
+        )  # fmt: skip
 
-    def _at(self, stated: str | int | None) -> None:
-        """RFC 3339 or epoch milliseconds, not ahead of our clock."""
+    def _at(self, stated: str | int | None) -> date | None:
+        """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock."""
         if stated is None:
-            return
+            return None
         try:
-            at = (
-                datetime.fromtimestamp(stated / 1000, UTC)
-                if isinstance(stated, int) else datetime.fromisoformat(stated)
-            )  # fmt: skip
+            at = datetime.fromtimestamp(stated / 1000, UTC) if isinstance(stated, int) else wire.moment(stated)
         except (ValueError, OverflowError, OSError):
-            raise Problem("malformed", "at is RFC 3339 or epoch milliseconds") from None
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            at = None
+        if at is None:
+            raise Problem("malformed", "at is RFC 3339 or epoch milliseconds")
         if at > self._consent.clock() + AHEAD:
             raise Problem("malformed", "at lies in the future")
+        return at.date()
 
 
 def _line(item: Shared) -> dict[str, Any]:

@@ -66,9 +66,12 @@ class Status:
         """Writes for a browser that brought our cookie, and for the account; like the middleware, a stranger without
         either never writes.
         """
-        subjects = self._visitors.subjects(visitor)
-        if not visitor.heard.keeps or not any(s.kind in {"browser", "account"} for s in subjects):
+        subjects, heard = self._visitors.subjects(visitor), visitor.heard
+        if not heard.keeps or not any(s.kind in {"browser", "account"} for s in subjects):
             return
+        site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place)
+        if site.status != "unknown" and not site.learns(heard, subjects):
+            return  # heard before: nothing of it would be news
         account = next((subject for subject in subjects if subject.is_account), None)
         try:
             await self._consent.observe(subjects, visitor.heard, account=account)
@@ -77,15 +80,13 @@ class Status:
 
     def _answer(self, visitor: Visitor) -> Response:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
-        checks = self._consent.checks
-        site = checks.site(heard, visitor.denied, subjects, visitor.place)
-        outcome = checks.outcome(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
             "gpc": heard.gpc,
             "purposes": self._purposes(visitor, heard),
-            "strings": strings(outcome).for_page(),
+            "strings": strings(site.outcome).for_page(),
             "place": site.place,
         }
         response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")

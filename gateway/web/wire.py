@@ -3,7 +3,7 @@
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 from zlib import MAX_WBITS, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
@@ -56,9 +56,18 @@ class Check(Strict, frozen=True):
     geo: dict[str, Any] | None = None
     ip: str | None = None
     age: Annotated[int, msgspec.Meta(ge=0, le=150)] | str | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    collected: str | None = None
+    during_call: bool = False
     signals: dict[str, Any] | None = None
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
+
+
+class Explain(Check, frozen=True):
+    """The body of POST /v1/explain: a check, and perhaps the moment at which it is to be answered."""
+
+    at: str | None = None
 
 
 class Row(Strict, frozen=True):
@@ -68,6 +77,8 @@ class Row(Strict, frozen=True):
     identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=64)]
     data: dict[str, Any]
     at: str | int | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    during_call: bool = False
     place: str | list[str] | None = None
 
 
@@ -87,6 +98,8 @@ def convert(value: object, shape: type[T]) -> T:
         text = str(error)
         kind = "unknown_member" if "unknown field" in text else "malformed"
         where = text.rpartition(" - at `")[2].rstrip("`") if " - at `" in text else "$"
+        if kind == "unknown_member":
+            where += "." + text.partition("`")[2].partition("`")[0][:64]
         pointer = where.replace("$", "", 1).replace(".", "/").replace("[", "/").replace("]", "")
         raise Problem(kind, text, pointer) from None
 
@@ -108,12 +121,22 @@ def stamp(at: datetime) -> str:
 
 
 def moment(stated: object) -> datetime | None:
-    """An RFC 3339 time, UTC where it names no zone; None where it cannot be read."""
+    """An RFC 3339 time, in UTC, also where it names no zone; None where it cannot be read."""
     try:
         found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
-    except ValueError:
+        return found and (found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):  # the first and last hours of what a calendar holds, in another zone
         return None
-    return found.replace(tzinfo=UTC) if found and not found.tzinfo else found
+
+
+def day(stated: str | None, pointer: str) -> date | None:
+    """The UTC day of an RFC 3339 time or date. Raises `Problem`."""
+    if stated is None:
+        return None
+    found = moment(stated)
+    if found is None:
+        raise Problem("malformed", "an RFC 3339 time or date", pointer)
+    return found.date()
 
 
 def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:

@@ -35,14 +35,14 @@ def rows() -> list[tuple[str, float]]:
     headers += [(f"sec-fetch-{n}".encode(), b"none") for n in ("site", "mode", "user", "dest")]
     outcome = Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}), gpc=True)
     return [
-        (f"{BASELINE} ({len(body)} B)", _micro(lambda: orjson.loads(body))),
-        ("usnat, whole GPP string", _micro(lambda: gpp.read(USNAT))),
-        ("TC string, no vendors", _micro(lambda: tcf.read_eu("CQuSqEAQuSqEAyafkqNLBNE1IMa_kALYDowIF5QDgAJwAAAA"))),
-        ("request without cookies", _micro(lambda: hear.from_web(headers))),
-        (f"request, {len(plain)} B of cookies, no tool", _micro(lambda: hear.from_web([*headers, (b"cookie", plain)]))),
-        (f"request, {len(jar)} B of cookies, OneTrust", _micro(lambda: hear.from_web([*headers, (b"cookie", jar)]))),
-        ("downstream strings, kept", _micro(lambda: strings(outcome))),
-        ("downstream strings, made", _micro(lambda: strings.__wrapped__(outcome))),
+        (f"{BASELINE} ({len(body)} B)", micro(lambda: orjson.loads(body))),
+        ("usnat, whole GPP string", micro(lambda: gpp.read(USNAT))),
+        ("TC string, no vendors", micro(lambda: tcf.read_eu("CQuSqEAQuSqEAyafkqNLBNE1IMa_kALYDowIF5QDgAJwAAAA"))),
+        ("request without cookies", micro(lambda: hear.from_web(headers))),
+        (f"request, {len(plain)} B of cookies, no tool", micro(lambda: hear.from_web([*headers, (b"cookie", plain)]))),
+        (f"request, {len(jar)} B of cookies, OneTrust", micro(lambda: hear.from_web([*headers, (b"cookie", jar)]))),
+        ("downstream strings, kept", micro(lambda: strings(outcome))),
+        ("downstream strings, made", micro(lambda: strings.__wrapped__(outcome))),
     ]
 
 
@@ -52,19 +52,18 @@ def _padded(tools: str) -> str:
     return jar[: COOKIES - len(tools) - 2] + (f"; {tools}" if tools else "")
 
 
-def _micro(job: Callable[[], object]) -> float:
-    """The median of seven runs."""
+def micro(job: Callable[[], object], runs: int = 7, number: int = 0) -> float:
+    """The median of some runs; without a number of calls as many as give a steady figure."""
     timer = timeit.Timer(job)
-    number, _ = timer.autorange()
-    number = max(1, number // 4)
-    return statistics.median(timer.repeat(7, number)) / number * 1e6
+    calls = number or max(1, timer.autorange()[0] // 4)
+    return statistics.median(timer.repeat(runs, calls)) / calls * 1e6
 
 
-def table() -> list[str]:
-    found = rows()
+def table(found: list[tuple[str, float]]) -> list[str]:
+    """Rows whose first is the baseline of the others."""
     base = found[0][1]
-    return [f"{name:45} {micro:9.2f} us {micro / base:7.1f}x" for name, micro in found]
+    return [f"{name:58} {time:9.2f} us {time / base:7.1f}x" for name, time in found]
 
 
 if __name__ == "__main__":
-    print("\n".join(table()))
+    print("\n".join(table(rows())))

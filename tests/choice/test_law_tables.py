@@ -89,7 +89,7 @@ FEDERAL = [
     ("marketing_email", "2004-01-01", Rule.OPT_OUT),
     ("marketing_mail", "2004-01-01", Rule.OPT_OUT),
     ("third_party_marketing", "2004-01-01", Rule.OPT_OUT),
-    ("cpni_marketing", "2007-12-08", Rule.OPT_IN),
+    ("cpni_marketing", "2007-12-08", Rule.OPT_OUT),
     ("cpni_disclosure", "2007-12-08", Rule.OPT_IN),
     ("call_location", "2007-12-08", Rule.OPT_IN),
 ]
@@ -174,6 +174,15 @@ def test_a_federal_rule_begins_on_its_day_in_a_state_without_a_law(subject, firs
     assert holding("US-WY", subject, day(first) - ONE_DAY).citation == "no law on file"
     row = holding("US-WY", subject, day(first))
     assert (row.place, row.rule) == ("US", expected)
+
+
+def test_only_for_marketing_by_network_information_silence_approves_and_only_after_a_notice():
+    """47 CFR 64.2008(d): 30 days after it and for two years, wherever in the United States (L78)."""
+    noticed = [row for row in SHIPPED.rows if row.notice_days]
+    assert [(row.place, row.subject, row.notice_days, row.notice_years) for row in noticed] == [
+        ("US", "cpni_marketing", 30, 2)
+    ]
+    assert {holding(f"US-{state}", "cpni_marketing", TODAY) for state in STATES} == {*noticed}
 
 
 # --- abroad --------------------------------------------------------------------------------------------------------
@@ -276,7 +285,7 @@ def test_an_unknown_place_is_never_looser_than_any_place_of_the_tables(age):
     for on, subject in itertools.product(days, ASKED):
         hidden = [holding(place, subject, on, age).strictness for place in ("unknown", "US", "ZZ")]
         strictest = max(holding(place, subject, on, age).strictness for place in PLACES)
-        assert min(hidden) >= max(strictest, (Rule.OPT_IN, True))
+        assert min(hidden) >= max(strictest, (Rule.OPT_IN, False, True))
 
 
 ANY_PLACE = st.sampled_from([*PLACES, "US", "US-WY", "BR", "unknown", "nonsense"])

@@ -1,10 +1,12 @@
 """A standing row: two bits a purpose of one's own, two for what has travelled; deny travels, allow does not."""
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing, out_bits, state, with_state
+from gateway.choice.standing import IN, NONE, NOT_ASKED, OUT, SHIFT, Standing, out_bits, state, with_state
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 PURPOSES = st.sampled_from(CHOOSABLE)
@@ -89,3 +91,10 @@ def test_that_a_state_is_held_tells_where_a_denial_comes_from_and_is_none_itself
     assert not any(Standing(held=True).denies(purpose) for purpose in CHOOSABLE)
     assert Standing(travelled=out_bits([Purpose.SALE]), held=True).denies(Purpose.SALE)
     assert not Standing(travelled=out_bits([Purpose.SALE]), held=True).own_denies(Purpose.SALE)
+
+
+def test_a_record_that_may_be_somebody_elses_has_no_say_in_what_this_person_was_told():
+    """A looser form of an address may be another's: it denies, and neither approves nor unsays anything."""
+    beside = Standing(own=bits({Purpose.SALE: OUT}), told=date(2020, 1, 1), cpni_told=date(2020, 1, 1)).denies_only()
+    assert (beside.told, beside.cpni_told) == (NOT_ASKED, NOT_ASKED)
+    assert beside.denies(Purpose.SALE)

@@ -1,7 +1,18 @@
 """Fixtures of the ledger's tests: acting inside the writer's transaction, and somebody to act about."""
 
+import json
+import os
+from datetime import UTC, datetime
+
 import pytest
 from support.people import named
+
+from gateway.choice.standing import Standing
+from gateway.ledger import links, records
+from gateway.ledger.records import Choice, milliseconds
+from gateway.terms import ChoiceKind, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -14,3 +25,56 @@ def do(house):
 def who(house):
     """The subject of one made-up identifier."""
     return lambda kind, value: house.consent.people.name([named(kind, value)]).subjects[0]
+
+
+class Story:
+    """What people do, and what stands on record for one key alone. `at` is the time of every act."""
+
+    def __init__(self, house, do):
+        self.lookup, self.do, self.at = house.consent.checks._lookup, do, AT
+
+    @property
+    def now(self):
+        return milliseconds(self.at)
+
+    def says(self, subject, kind="opt_out", *purposes, **more):
+        choice = Choice(ChoiceKind(kind), purposes or (Purpose.SALE,), "api", self.at, **more)
+        return self.do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+
+    def hears(self, subject, *purposes):
+        choice = Choice(ChoiceKind.OPT_OUT, purposes or (Purpose.SALE,), "gpc", self.at)
+        return self.do(lambda tx: records.hear(tx, subject, choice, os.urandom(16)))
+
+    def links(self, account, *things, until=None):
+        span = links.Span(self.now - 1000, until)
+        return self.do(lambda tx: links.link(tx, account, things, span, self.now))
+
+    def unlinks(self, account, *things):
+        return self.links(account, *things, until=self.now)
+
+    def releases(self, thing):
+        return self.do(lambda tx: links.release(tx, thing, self.now))
+
+    def standing(self, subject):
+        return next(iter(self.lookup.seen([subject.key]).standings), Standing())
+
+    def sales(self, *subjects):
+        return [self.standing(subject).states()["sale"] for subject in subjects]
+
+    def grants(self, subject):
+        return self.lookup.grants([subject.key])
+
+    def leaves(self):
+        rows = self.do(lambda tx: tx.db.execute("SELECT body FROM entry ORDER BY seq").fetchall())
+        return [json.loads(body) for (body,) in rows]
+
+    def rows(self, sql, *values):
+        return self.do(lambda tx: tx.db.execute(sql, values).fetchall())
+
+
+@pytest.fixture
+def story(house, do, monkeypatch):
+    """The table's clock is the story's."""
+    told = Story(house, do)
+    monkeypatch.setattr(told.lookup, "_clock", lambda: told.at)
+    return told

@@ -1,12 +1,13 @@
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.people import email, named, phone
 
 from gateway import seals
-from gateway.ledger import history, records
-from gateway.ledger.records import Choice
+from gateway.ledger import documents, history, links, records
+from gateway.ledger.documents import Document
+from gateway.ledger.records import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.anyio
@@ -21,19 +22,19 @@ class Desk:
     def who(self, kind, value):
         return self.house.consent.people.name([named(kind, value)]).subjects[0]
 
-    async def write(self, subject=None, kind=ChoiceKind.OPT_OUT, request=None, purposes=(Purpose.SALE,)):
-        choice = Choice(kind, purposes, "form", AT, details={"made_at": "then"})
+    async def write(self, subject=None, kind=ChoiceKind.OPT_OUT, request=None, purposes=(Purpose.SALE,), at=AT, **more):
+        choice = Choice(kind, purposes, "form", at, details={"made_at": "then"}, **more)
         return await self.do(lambda tx: records.write(tx, subject or self.subject, choice, request or os.urandom(16)))
 
     async def do(self, job):
         return await self.house.writer.commit(job)
 
-    async def events(self, subject=None, said=None):
+    async def events(self, subject=None, said=None, read=history.events, **more):
         """As the desk reads them: with the persons' keys of now."""
         subject = subject or self.subject
         rows = await self.do(lambda tx: tx.db.execute("SELECT person FROM detail").fetchall())
         keys = await self.do(lambda tx: {person: tx.persons.key(person) for (person,) in rows})
-        return await history.events(self.folder, subject.key, keys.get, said or (subject.kind, subject.value))
+        return await read(self.folder, subject.key, keys.get, said or (subject.kind, subject.value), **more)
 
 
 @pytest.fixture
@@ -107,6 +108,63 @@ async def test_details_that_were_forgotten_leave_the_bare_entry(desk):
     await desk.do(lambda tx: tx.db.execute("UPDATE detail SET sealed = NULL").rowcount)
     [event] = await desk.events()
     assert (event.proved, event.details) == (None, {})
+
+
+async def test_reading_up_to_a_moment_leaves_out_what_came_later(desk):
+    for minute in range(3):
+        await desk.write(at=AT + timedelta(minutes=minute))
+    assert [event.seq for event in await desk.events(until=AT + timedelta(minutes=1))] == [0, 1]
+    assert await desk.events(until=AT - timedelta(milliseconds=1)) == []
+
+
+async def test_what_was_shown_is_read_with_the_choice_word_for_word(desk):
+    """L85."""
+    text = Document("choices", "7", "es", b"Va a excluirse.\n")
+    await desk.do(lambda tx: documents.log(tx, text, AT))
+    await desk.write(notice=text.notice)
+    await desk.write()
+    assert [event.shown for event in await desk.events()] == [text, None]
+
+
+class TestWhoHoldsANumberNow:
+    @pytest.fixture
+    def number(self, desk):
+        return desk.who("phone", phone(1))
+
+    async def release(self, desk, number):
+        await desk.do(lambda tx: links.release(tx, number, milliseconds(AT)))
+
+    async def test_sees_nothing_from_before_its_release_and_the_desk_sees_all(self, desk, number):
+        """R5."""
+        await desk.write(number)
+        await self.release(desk, number)
+        await desk.write(number, kind=ChoiceKind.OPT_IN)
+        words = [event.body["e"] for event in await desk.events(number, read=history.since_release)]
+        assert words == ["opt_in"]
+        assert [event.body["e"] for event in await desk.events(number)] == ["opt_out", "number_released", "opt_in"]
+
+    async def test_sees_nothing_of_an_earlier_holder_though_it_was_given_back_twice(self, desk, number):
+        for _ in range(2):
+            await desk.write(number)
+            await self.release(desk, number)
+        assert await desk.events(number, read=history.since_release) == []
+
+    async def test_sees_everything_said_on_a_number_that_was_never_given_back(self, desk, number):
+        await desk.write(number)
+        assert len(await desk.events(number, read=history.since_release)) == 1
+
+    async def test_does_not_learn_that_some_account_has_it(self, desk, number):
+        """R12: that is more than was proved."""
+        account = desk.who("account", "a")
+        await desk.do(lambda tx: links.link(tx, account, [number], links.Span(0), milliseconds(AT)))
+        assert await desk.events(number, read=history.since_release) == []
+        assert [event.body["e"] for event in await desk.events(number)] == ["linked"]
+
+    async def test_sees_the_same_entries_by_their_numbers(self, desk, number):
+        await desk.write(number)
+        await self.release(desk, number)
+        written = await desk.write(number)
+        assert await desk.do(lambda tx: history.shown_to_holder(tx.db, number.key)) == [written.seq]
 
 
 async def test_one_request_reads_back_all_that_was_said_in_it_in_the_order_of_the_purposes(desk):

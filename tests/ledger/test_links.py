@@ -227,3 +227,49 @@ class TestANumberThatIsGivenToSomebodyElse:
     def test_a_number_nobody_had_may_be_released(self, number, release, states):
         release(number)
         assert states(number) == [NONE]
+
+
+class TestTheLogOfLinks:
+    @pytest.fixture
+    def events(self, story):
+        sql = "SELECT seq, account, identifier, start, until, released FROM link_event ORDER BY turn"
+        return lambda: story.rows(sql)
+
+    def test_has_an_entry_for_each_link_that_really_changed(self, story, a, number, device):
+        story.links(a, number, device)
+        story.links(a, number, device)
+        story.unlinks(a, number)
+        story.unlinks(a, number)
+        story.releases(device)
+        assert [leaf["e"] for leaf in story.leaves()] == ["linked", "linked", "unlinked", "number_released"]
+
+    def test_keeps_every_change_in_keys_and_times(self, story, a, b, number, events):
+        start = story.now - 1000
+        story.links(a, number)
+        story.links(a, number, until=story.now + 50)
+        story.releases(number)
+        story.links(b, number)
+        assert events() == [
+            (0, a.key, number.key, start, None, 0), (1, a.key, number.key, start, story.now + 50, 0),
+            (2, a.key, number.key, start, story.now, 1), (3, b.key, number.key, start, None, 0),
+        ]  # fmt: skip
+
+    def test_has_an_entry_for_a_release_of_a_number_that_nobody_had(self, story, number, events):
+        written = story.releases(number)
+        assert [leaf["e"] for leaf in story.leaves()] == ["number_released"]
+        assert (written.key, events()) == (number.key, [])
+
+    def test_names_neither_the_account_nor_the_number(self, story, a, number):
+        story.links(a, number)
+        [leaf] = story.leaves()
+        assert set(leaf) == {"v", "i", "e", "t", "s", "d", "r"}
+
+    def test_is_not_longer_by_a_link_that_ended_long_ago_and_is_imported_every_night(self, story, a, number):
+        for _ in range(3):
+            story.links(a, number, until=story.now - 5)
+        assert [leaf["e"] for leaf in story.leaves()] == ["unlinked"]
+
+    def test_says_that_an_end_was_taken_back(self, story, a, number):
+        for until in (None, story.now + 50, None):
+            story.links(a, number, until=until)
+        assert [leaf["e"] for leaf in story.leaves()] == ["linked", "unlinked", "linked"]

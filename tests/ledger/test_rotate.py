@@ -113,8 +113,8 @@ def test_history_is_found_and_proved_under_the_new_pepper(peopled):
         subject = who(house, "phone", phone(1))
         sql = "SELECT person FROM detail"
         people = house.writer.submit(lambda tx: {p: tx.persons.key(p) for (p,) in tx.db.execute(sql)}).result(5)
-        [event] = asyncio.run(history.events(peopled, subject.key, people.get, ("phone", phone(1))))
-    assert event.proved
+        events = asyncio.run(history.events(peopled, subject.key, people.get, ("phone", phone(1))))
+    assert [(event.body["e"], event.proved) for event in events] == [("linked", True), ("opt_out", True)]
 
 
 def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):

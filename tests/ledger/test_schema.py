@@ -4,8 +4,9 @@ import sqlite3
 import pytest
 
 from gateway import app, keys
-from gateway.ledger import schema
+from gateway.ledger import replay, schema
 from gateway.ledger.schema import LedgerRefused
+from gateway.terms import Purpose
 
 
 @pytest.fixture
@@ -86,6 +87,72 @@ def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet
         assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, "")]
         assert db.execute("SELECT purpose, state, out_at FROM own_choice").fetchall() == [("sale", 1, 7)]
         assert db.execute("SELECT count(*) FROM device_state").fetchone() == (0,)
+
+
+@pytest.fixture
+def second(tmp_path, monkeypatch):
+    """A ledger as the version before links were entries left it: an account that opted out with a phone, one number
+    that was given back, a grant, a digest and a looser form.
+    """
+    with monkeypatch.context() as earlier:
+        steps = schema.migrations()[:2]
+        earlier.setattr(schema, "migrations", lambda: steps)
+        app.migrate(tmp_path / "second")
+    with raw(tmp_path / "second" / schema.FILE) as db:
+        leaf = '{"e": "opt_out", "p": ["sale"], "src": "form"}'
+        db.execute("INSERT INTO entry VALUES (0, ?)", (leaf.encode(),))
+        db.execute("UPDATE head SET size = 1")
+        db.execute("INSERT INTO detail VALUES (0, x'01', x'01', ?, 'account', x'02', 5000, NULL, NULL)", (key("a"),))
+        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 5000)", (key("a"),))
+        db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 5000)", (key("m"),))
+        db.execute("INSERT INTO link VALUES (?, ?, 1000, NULL, 0)", (key("a"), key("p")))
+        db.execute("INSERT INTO link VALUES (?, ?, 1000, 2000, 0)", (key("a"), key("g")))
+        db.execute("INSERT INTO release VALUES (?, 0)", (key("g"),))
+        db.execute("INSERT INTO name VALUES (?, ?)", (key("h"), key("m")))
+        for to, origin in (("p", "a"), ("h", "m"), ("l", "m")):
+            db.execute("INSERT INTO travelled_choice VALUES (?, 'sale', ?, ?, 0)", (key(to), key(origin), key(origin)))
+        db.execute("INSERT INTO grant_choice VALUES (?, 'teemo', 'sale', 'precise_geo', 0)", (key("x"),))
+    return tmp_path / "second"
+
+
+def key(letter):
+    return letter.encode() * 16
+
+
+def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_came_from(second):
+    assert app.migrate(second) == schema.version_wanted() >= 3
+    with contextlib.closing(schema.open_to_read(second)) as db:
+        assert db.execute("SELECT recipient, purpose, data_class, kind, until, ui FROM grant_choice").fetchall() == [
+            ("teemo", "sale", "precise_geo", "opted_in", None, "")
+        ]
+        assert db.execute("SELECT alias, canonical, seq FROM name").fetchall() == [(key("h"), key("m"), 0)]
+        assert db.execute("SELECT account, identifier, until, released, at FROM link_event").fetchall() == [
+            (key("a"), key("g"), 2000, 0, None), (None, key("g"), None, 1, None), (key("a"), key("p"), None, 0, None),
+        ]  # fmt: skip
+
+
+def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
+    app.migrate(second)
+    with contextlib.closing(schema.open_to_read(second)) as db:
+        assert db.execute("SELECT alias, canonical FROM looser_name").fetchall() == [(key("l"), key("m"))]
+
+
+def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(second):
+    app.migrate(second)
+    for now, number, old in ((4999, [], []), (5000, [True], [])):
+        with contextlib.closing(schema.open_to_read(second)) as db:
+            read = [[standing.denies(Purpose.SALE) for standing in replay.rebuild(db, [key(who)], now).standings]
+                    for who in ("p", "g")]  # fmt: skip
+        assert [[word for word in words if word] for words in read] == [number, old]
+
+
+def test_keys_of_an_older_release_can_still_be_wrapped(second):
+    app.migrate(second)
+    with raw(second / schema.FILE) as db:
+        db.execute("UPDATE head SET peppers = 1")
+    app.rotate_pepper(second)
+    with contextlib.closing(schema.open_to_read(second)) as db:
+        assert db.execute("SELECT count(*) FROM link_event WHERE account IS NULL").fetchone() == (1,)
 
 
 def test_a_trigger_with_semicolons_is_one_statement():

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, phone
 
-from gateway.choice.verdict import Grant
+from gateway.choice.question import Grant
 from gateway.ledger import entry, links, records, schema, table
 from gateway.ledger.records import Choice, milliseconds
 from gateway.mirror.lookup import Stale, Unreadable

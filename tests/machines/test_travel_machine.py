@@ -14,33 +14,24 @@ SOAK=1 runs twenty times as many lives.
 
 import hashlib
 import os
-import sqlite3
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
-from gateway.choice.standing import Standing
-from gateway.keys import Secrets
-from gateway.ledger import links, records, schema, states, travel
-from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.writer import Transaction
-from gateway.people import People
+from gateway.ledger import records, states, travel
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
 
 TIMES = 20 if os.environ.get("SOAK") == "1" else 1
-BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 TOGETHER = (Purpose.SALE, Purpose.TARGETED_ADS)
 PURPOSES = (*TOGETHER, Purpose.SENSITIVE)
-PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a"))), lambda: BEGAN)
 
 
 def sha256(text):
@@ -169,6 +160,8 @@ class Model:
         self.learn(thing)
         self.has = {(account, it) for account, it in self.has if it != thing}
         self.before[thing] = set().union(*(self.outs(one) for one in self.spellings(thing)))
+        theirs = [(who, purpose) for who, purpose in self.says if who in self.spellings(thing)]
+        self.says = {said: word for said, word in self.says.items() if word == "out" or said not in theirs}
 
     def begin(self, device, purpose, source):
         self.learn(device)
@@ -187,76 +180,6 @@ class Model:
     def denies(self, who, purpose):
         said = self.says.get((who, purpose)) == "out"
         return said or any(one[0] == purpose for one in (*self.heard[who], *self.states[who]))
-
-
-class NoVault:
-    """Persons' keys in memory: the machine is about standings."""
-
-    def __init__(self):
-        self.keys = {}
-
-    def new_person(self):
-        person = os.urandom(16)
-        self.keys[person] = os.urandom(32)
-        return person, self.keys[person]
-
-    def key(self, person):
-        return self.keys.get(person)
-
-
-class Ledger:
-    """The real rules on a database in memory, in one open transaction."""
-
-    def __init__(self):
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        for _, sql in schema.migrations():
-            for statement in schema.statements(sql):
-                self.db.execute(statement)
-        self.db.execute("INSERT INTO head VALUES (1, 0, x'00', 1)")
-        self.db.execute("BEGIN")
-        self.tx = Transaction(self.db, NoVault())
-        self.at = BEGAN
-
-    def now(self):
-        self.at += timedelta(seconds=1)
-        return milliseconds(self.at)
-
-    def choose(self, kind, who, purpose):
-        self.now()
-        records.write(self.tx, SUBJECTS[who], Choice(kind, (purpose,), "api", self.at), os.urandom(16))
-
-    def link(self, account, thing):
-        now = self.now()
-        return links.link(self.tx, SUBJECTS[account], [SUBJECTS[thing]], Span(now), now)
-
-    def unlink(self, account, thing):
-        now = self.now()
-        links.link(self.tx, SUBJECTS[account], [SUBJECTS[thing]], Span(now - 1, now), now)
-
-    def release(self, thing):
-        links.release(self.tx, SUBJECTS[thing], self.now())
-
-    def begin(self, device, purpose, source):
-        return self.tell(states.begin, ChoiceKind.STATE_BEGAN, device, (purpose,), source)
-
-    def end(self, device, source):
-        return self.tell(states.end, ChoiceKind.STATE_ENDED, device, PURPOSES, source)
-
-    def tell(self, act, kind, device, purposes, source):
-        self.now()
-        return act(self.tx, SUBJECTS[device], Choice(kind, purposes, source, self.at), os.urandom(16))
-
-    def standing(self, who):
-        key = SUBJECTS[who].key
-        row = self.db.execute("SELECT own, travelled FROM standing WHERE key = ?", (key,)).fetchone()
-        return Standing(*row) if row else Standing()
-
-    def held(self, who):
-        row = self.db.execute("SELECT held FROM standing WHERE key = ?", (SUBJECTS[who].key,)).fetchone()
-        return {*row[0].split(",")} - {""} if row else set()
-
-    def denies(self, who, purpose):
-        return self.standing(who).denies(purpose)
 
 
 def differences(model, ledger):
@@ -278,7 +201,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.model, self.ledger = Model(), Ledger()
+        self.model, self.ledger = Model(), Ledger(SUBJECTS)
         self.acknowledged = set()  # (who, purpose) opted out by itself and not come back since
 
     def teardown(self):
@@ -325,7 +248,7 @@ class Lives(RuleBasedStateMachine):
     @rule(device=device, data=st.data())
     def limits_itself_no_more(self, device, data):
         source = data.draw(st.sampled_from(self.model.limits()))
-        assert self.ledger.end(device, source) is not None
+        assert self.ledger.end(device, PURPOSES, source) is not None
         self.model.end(device, source)
 
     @invariant()
@@ -366,13 +289,14 @@ STORY = [
 
 def told(story):
     """The differences at the end of a fixed story."""
-    model, ledger = Model(), Ledger()
+    model, ledger = Model(), Ledger(SUBJECTS)
     for act, who, *more in story:
         if act in {"out", "in"}:
             ledger.choose(ChoiceKind(f"opt_{act}"), who, Purpose.SALE)
             getattr(model, f"opt_{act}")(who, Purpose.SALE)
         else:
-            getattr(ledger, act)(who, *more)
+            more_to_ledger = (PURPOSES, *more) if act == "end" else more
+            getattr(ledger, act)(who, *more_to_ledger)
             getattr(model, act)(who, *more)
     found = differences(model, ledger)
     ledger.db.close()

@@ -270,8 +270,8 @@ def test_a_caller_that_passes_gpc_on_is_heard(signals):
 
 
 def test_a_section_that_does_not_apply_can_still_deny_and_never_by_a_default():
-    assert from_call({"gpp": GPP_OUT, "gpp_sid": [8]}).denied == SALE
-    assert from_call({"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "gpp_sid": [7]}) == Heard()
+    assert from_call({"gpp": GPP_OUT, "gpp_sid": [-1]}).denied == SALE
+    assert from_call({"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "gpp_sid": [6]}) == Heard()
 
 
 @pytest.mark.parametrize("gdpr", [0, "0", " 0 "], ids=brief)
@@ -287,10 +287,10 @@ def test_an_operator_may_take_a_phones_limit_for_the_persons_opt_out():
 
 
 def test_an_app_passes_on_what_it_found_on_the_phone():
-    stored = {"IABGPP_HDR_GppString": GPP_OUT, "IABGPP_GppSID": "7_8", "IABTCF_TCString": TC_WITHOUT_ANY,
+    stored = {"IABGPP_HDR_GppString": GPP_OUT, "IABGPP_GppSID": "7_6", "IABTCF_TCString": TC_WITHOUT_ANY,
               "IABTCF_gdprApplies": 0, "IABTCF_AddtlConsent": "1~7", "IABTCF_CmpSdkID": 31}  # fmt: skip
     assert from_call({"stored": stored}).said == (Said(Source.GPP, SALE),)
-    applying = {"IABGPP_HDR_GppString": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_7"}
+    applying = {"IABGPP_HDR_GppString": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_6"}
     assert from_call({"stored": applying}).denied == FULL
     assert from_call({"stored": {"IABGPP_HDR_GppString": GPP_ALLOWED}, "gpp": GPP_OUT}).denied == SALE
     assert from_call({"stored": {"IABGPP_HDR_GppString": 7}}).malformed == (Malformed("gpp", "type"),)

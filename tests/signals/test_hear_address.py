@@ -50,8 +50,8 @@ def test_a_precise_point_refused_in_an_address_stays_here_for_this_request():
 def test_the_sections_that_apply_are_read_from_the_address():
     refused = gpp.write({"tcfeuv2": TC_WITHOUT_ANY})
     assert address(("gpp", refused), ("gpp_sid", "2")).denied == FULL
-    assert address(("gpp", refused), ("gpp_sid", "7")) == Heard()
-    assert address(("gpp_sid", "7,8"), ("gpp", GPP_OUT)).denied == SALE
+    assert address(("gpp", refused), ("gpp_sid", "6")) == Heard()
+    assert address(("gpp_sid", "7,6"), ("gpp", GPP_OUT)).denied == SALE
     assert address(("gpp_sid", "x"), ("gpp", GPP_OUT)).malformed == (Malformed("gpp_sid", "type"),)
 
 

@@ -18,7 +18,7 @@ def test_a_refused_precise_point_denies_in_this_answer_and_is_written_nowhere():
     heard = from_call(signals)
     assert heard.said == (Said(Source.GPP, PRECISE, Kept.MOMENT),)
     assert heard.to_remember() is None
-    for elsewhere in ([7], [-1], []):  # a refusal can only tighten, whichever law it was said under
+    for elsewhere in ([6], [-1], []):  # a refusal can only tighten, whichever law it was said under
         assert from_call(signals | {"gpp_sid": elsewhere}) == heard
 
 

@@ -23,12 +23,13 @@ BROKEN = b'cmapi_cookie_privacy=permit 1,2,3; prefs={"ads":[1,2],"of":"x"}; [x]=
 
 
 def gpp_fields(name: str, **said: object) -> dict[str, object]:
-    """A section's fields in which a person opted out of nothing, but for what is said."""
+    """A section's fields in which a person was told and opted out of nothing, but for what is said."""
     section = BY_NAME[name]
     fields = {field.name: [0] * field.count if field.count else 0 for field in section.newest.fields}
     fixed = {"Version": max(section.cores), "MspaVersion": 1, "MspaCoveredTransaction": 2}
     fixed = {name: word for name, word in fixed.items() if name in fields}
-    return fields | fixed | {name: word for name, word in ALLOWS.items() if name in fields} | said
+    told = {name: 1 for name in fields if name.endswith("Notice")}
+    return fields | fixed | told | {name: word for name, word in ALLOWS.items() if name in fields} | said
 
 
 def gpp_string(name: str, **said: object) -> str:

@@ -68,6 +68,24 @@ async def test_a_number_that_was_released_carries_nothing_to_its_next_holder(key
     assert await reason(keyed, named("gaid", gaid(2))) == "opted_out"
 
 
+async def test_a_number_that_was_released_takes_no_yes_and_no_silence_to_its_next_holder(keyed):
+    """R5: neither the choice nor the history."""
+    number, told = named("phone", phone(1)), (await keyed.get("/v1/self")).json()["notices"]
+    first, second = ({"sha256": item["sha256"]} for item in told if item["kind"] != "choices")
+    proof = {"kind": "account", "assertion": "dev"}
+    await opt_out(keyed, number)
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [number], "proof": proof, "notice": first}
+    token = (await keyed.post("/v1/choices", json=body)).json()["confirm"]
+    act = {"choice": "confirm", "confirm": token, "proof": proof, "notice": second}
+    assert (await keyed.post("/v1/choices", json=act)).json()["standing"] == {"sale": "opted_in"}
+    await keyed.post("/v1/links", json={"event": "number_released", "identifiers": [number]})
+    only_mail = {"identifiers": [number], "choice": "opt_out", "purposes": ["marketing_email", "sale"]}
+    german = {"identifiers": [number], "recipient": "teemo", "place": "DE", "data": ["ad_id"]}
+    assert (await keyed.post("/v1/check", json=german)).json()["reason"] == "opt_in_required"
+    asked = (await keyed.post("/v1/choices", json=only_mail)).json()["may_ask_from"]
+    assert asked["marketing_email"] == asked["sale"], "twelve months from now, and not from what another person said"
+
+
 async def test_a_link_whose_end_has_passed_carries_nothing(keyed):
     past = {"from": "2020-01-01T00:00:00Z", "until": "2021-01-01T00:00:00Z"}
     await keyed.post("/v1/links", json={"account": "a1", "identifiers": [named("gaid", GAID)], **past})

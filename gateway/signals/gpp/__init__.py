@@ -6,5 +6,6 @@ other formats with readers of their own; what is unknown is kept as it came. (Gl
 
 from gateway.signals.gpp.precise import precise_refused
 from gateway.signals.gpp.string import joined, read, split, write
+from gateway.signals.gpp.us_refusals import refused_now
 
-__all__ = ["joined", "precise_refused", "read", "split", "write"]
+__all__ = ["joined", "precise_refused", "read", "refused_now", "split", "write"]

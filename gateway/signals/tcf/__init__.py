@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from gateway.signals.reading import Fields, Reading
 from gateway.signals.tcf import meaning, segments
+from gateway.signals.tcf.advertisers import advertisers
 from gateway.signals.tcf.meaning import (
     PRECISE_GEOLOCATION,
     answered,
@@ -22,6 +23,7 @@ from gateway.terms import SIGNAL_PURPOSES
 PRECISE_SECTIONS = frozenset({"tcfeuv2", "tcfcav1"})
 __all__ = [
     "PRECISE_GEOLOCATION",
+    "advertisers",
     "answered",
     "in_force",
     "precise_refused",

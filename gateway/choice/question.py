@@ -1,0 +1,114 @@
+"""What a verdict is asked, what it is asked of, and what it answers. Shapes only: no rule."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from gateway.choice.law import LawTable
+from gateway.choice.recipient import Recipient
+from gateway.choice.standing import Standing
+from gateway.signals.heard import Heard
+from gateway.terms import Answer, DataClass, GrantKind, Purpose, Reason
+
+NOTHING = Heard()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a person allowed one recipient. `data_class` None: every class. An act that is over is not among them."""
+
+    recipient: str
+    purpose: Purpose
+    data_class: DataClass | None
+    seq: int
+    kind: GrantKind = GrantKind.OPTED_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`places`: all that are known, strictest wins; empty is unknown. `age`: a band, None when nothing is known.
+    `limited`: an identifier list with nothing usable, or a zero id in it. `count`: of how many people aggregate or
+    deidentified data tells; None is unknown. `collected`: the day the data was taken; None is unknown.
+    `during_call`: a point that was taken during a call (47 USC 222(f)).
+    """
+
+    recipient: Recipient
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    places: frozenset[str] = frozenset()
+    age: str | None = None
+    heard: Heard = NOTHING
+    standings: tuple[Standing, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    limited: bool = False
+    count: int | None = None
+    collected: date | None = None
+    during_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Days (both included) on which no notice of the right to opt out was posted on a surface: `web`, `app`, or empty
+    for both (L55).
+    """
+
+    start: date
+    until: date
+    surface: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """What the operator has announced. `told_everyone`: the day of the last notice that everybody was shown or sent;
+    whoever has no day of their own on record was told then. `gaps`: days without a posted notice.
+    """
+
+    told_everyone: date = date.max
+    gaps: tuple[Gap, ...] = ()
+
+
+ALL_TOLD = Notices()
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What holds for every question: the law, the day, the operator's age floor (0: none), what was announced, the
+    fewest people that aggregate data may tell of, and whether the rules for CPNI are applied (off: none goes, R27).
+    """
+
+    law: LawTable
+    on: date
+    age_floor: int = 0
+    notices: Notices = ALL_TOLD
+    least_count: int = 10
+    cpni: bool = True
+
+
+class Ruling(NamedTuple):
+    """What one rule says of one (purpose, class) pair."""
+
+    answer: Answer
+    reason: Reason
+    rule: str
+    seq: int | None = None
+
+
+class Verdict(NamedTuple):
+    """`allowed`: every class asked for may go as it stands. `partly`: some may, or changed (R3). `seq`: the entry that
+    decided.
+    """
+
+    data: Mapping[str, Answer]
+    reason: Reason
+    rule: str
+    place: str
+    seq: int | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return bool(self.data) and all(answer is Answer.ALLOW for answer in self.data.values())
+
+    @property
+    def partly(self) -> bool:
+        return not self.allowed and any(answer is not Answer.DENY for answer in self.data.values())

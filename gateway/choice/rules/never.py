@@ -1,0 +1,158 @@
+"""Never: what no consent of anybody unlocks (law.md section 7, the first line).
+
+Who the recipient is, what was agreed with it and announced of it, and what the law bans. Never looks at what the person
+said, but for the one act without which nothing is sent at a person's wish.
+"""
+
+from collections.abc import Mapping
+
+from gateway.choice.law import AGES
+from gateway.choice.law import Rule as LawRule
+from gateway.choice.place import may_be_european
+from gateway.choice.question import Ruling
+from gateway.choice.rules.case import (
+    COARSE_GEO,
+    CONSUMER_DIRECTED,
+    CONTENT,
+    CPNI,
+    KEYWORDS,
+    NOT_CHOOSABLE,
+    NOT_PERSONAL,
+    POINTS,
+    PRECISE_GEO,
+    SERVICE,
+    SERVICE_PROVIDER,
+    TRANSFER,
+    Case,
+    deny,
+)  # fmt: skip
+from gateway.terms import SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason, Role
+
+IDENTIFYING = frozenset(
+    {DataClass.CONTACT, DataClass.ACCOUNT, DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.PRECISE_GEO}
+)  # what keywords never stand beside
+HASH_OF: Mapping[DataClass, tuple[DataClass, ...]] = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
+LOWEST = dict(zip(AGES, (0, 13, 16, 18), strict=True))  # the youngest in each band
+CPNI_PURPOSES = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
+SIGNALS = frozenset(SIGNAL_PURPOSES)
+SUCCESSOR = Role.SUCCESSOR
+BANNED, DIRECTED = LawRule.BANNED, GrantKind.DIRECTED
+
+
+def content(case: Case) -> Ruling | None:
+    """Message content is never shared, with anybody but the law."""
+    if case.data_class is CONTENT and not case.legal:
+        return deny(Reason.CONTENT, "policy 3: content is never shared")
+    return None
+
+
+def purpose_registered(case: Case) -> Ruling | None:
+    """The recipient's registered purposes. Only a service provider, or who is sent something at the person's wish,
+    serves; only a successor takes over; the law is given what the law wants, and is sold nothing.
+    """
+    purpose, recipient = case.purpose, case.recipient
+    serves = not case.third or (case.role is CONSUMER_DIRECTED and purpose is SERVICE)
+    misplaced = purpose in NOT_CHOOSABLE and not serves
+    misplaced = misplaced or (purpose is TRANSFER and case.role is not SUCCESSOR)
+    misplaced = misplaced or (case.legal and purpose not in NOT_CHOOSABLE)
+    if purpose not in recipient.purposes or misplaced:
+        return deny(Reason.PURPOSE_NOT_REGISTERED, f"recipients.{recipient.name}.purposes")
+    return None
+
+
+def class_registered(case: Case) -> Ruling | None:
+    """The recipient's registered data classes, or the one that this would be changed into."""
+    data_class, registered = case.data_class, case.recipient.data
+    if data_class in registered or any(hashed in registered for hashed in HASH_OF.get(data_class, ())):
+        return None
+    if data_class is PRECISE_GEO and COARSE_GEO in registered:
+        return None
+    return deny(Reason.CLASS_NOT_REGISTERED, f"recipients.{case.recipient.name}.data")
+
+
+def not_a_service(case: Case) -> Ruling | None:
+    """A service provider cannot do cross-context advertising; whoever does is a third party (L41)."""
+    if case.role is SERVICE_PROVIDER and case.purpose in SIGNALS:
+        return deny(Reason.NOT_A_SERVICE, "11 CCR 7050(b)")
+    return None
+
+
+def keywords_alone(case: Case) -> Ruling | None:
+    if case.data_class is KEYWORDS and not IDENTIFYING.isdisjoint(case.question.data):
+        return deny(Reason.KEYWORDS_BESIDE, "policy 3: never in connection with personal information (R20)")
+    return None
+
+
+def truly_deidentified(case: Case) -> Ruling | None:
+    """Beside anything personal nothing is deidentified, and a small number tells of somebody (R28, S24)."""
+    if case.personal:
+        return None
+    if not NOT_PERSONAL.issuperset(case.question.data):
+        return deny(Reason.NOT_DEIDENTIFIED, "beside anything personal nothing is deidentified (R28)")
+    if case.third and (case.question.count or 0) < case.office.least_count:
+        return deny(Reason.SMALL_COUNT, f"policy 3: of at least {case.office.least_count} people, and said so")
+    return None
+
+
+def contracted(case: Case) -> Ruling | None:
+    if case.legal or case.recipient.contracted(case.office.on):
+        return None
+    return deny(Reason.NO_CONTRACT, "11 CCR 7050(e), 7053")
+
+
+def announced(case: Case) -> Ruling | None:
+    """Nothing goes outside that the notice did not name which this person was last shown or sent (R15). Of several
+    records the one that was told least.
+    """
+    if not case.third or case.role is CONSUMER_DIRECTED:
+        return None
+    named, everyone = case.recipient.announced_on(case.purpose, case.data_class), case.office.notices.told_everyone
+    if named is not None and named <= everyone and named <= case.office.on:
+        return None  # nobody was told less
+    told = min((max(standing.told or everyone, everyone) for standing in case.question.standings), default=everyone)
+    if named is None or named > min(told, case.office.on):
+        return deny(Reason.NOT_NOTIFIED, "policy 3: you will be notified (R15)")
+    return None
+
+
+def may_cross_the_sea(case: Case) -> Ruling | None:
+    """Data of people in the EEA, the United Kingdom and Switzerland leaves on a stated basis only (R28)."""
+    if case.legal or not case.personal or case.recipient.transfer_basis:
+        return None
+    if may_be_european(case.question.places):
+        return deny(Reason.NO_TRANSFER_BASIS, "GDPR Art. 44-46")
+    return None
+
+
+def at_the_persons_wish(case: Case) -> Ruling | None:
+    """What is sent because the person asked for it is sent on that act: one act, one transfer, ten minutes (R28)."""
+    if case.role is not CONSUMER_DIRECTED or case.grant(DIRECTED):
+        return None
+    return deny(Reason.NO_ACT, "Cal. Civ. Code 1798.140(ad)(2)(A)")
+
+
+def cpni_module(case: Case) -> Ruling | None:
+    """Without the module nothing of it goes to anybody but service providers and the law (R27)."""
+    if case.office.cpni or case.legal or case.role is SERVICE_PROVIDER:
+        return None
+    taken = case.question.during_call and case.data_class in POINTS
+    if taken or case.data_class is CPNI or case.purpose in CPNI_PURPOSES:
+        return deny(Reason.CPNI_OFF, "47 USC 222: the module is off (R27)")
+    return None
+
+
+def old_enough(case: Case) -> Ruling | None:
+    """The operator's floor (R14): a band that may hold somebody below it; below it only service and the law go on."""
+    if not case.third and (case.legal or case.purpose in NOT_CHOOSABLE):
+        return None
+    if LOWEST[case.band] < case.office.age_floor:
+        return deny(Reason.AGE, f"policy 1: no one under {case.office.age_floor}")
+    return None
+
+
+def not_banned(case: Case) -> Ruling | None:
+    """A purpose that the law bans for this person, whatever they say."""
+    if not case.personal or case.purpose in NOT_CHOOSABLE or case.legal:
+        return None
+    row = case.row(case.purpose)
+    return deny(Reason.BANNED, row.text) if row.rule is BANNED else None

@@ -1,0 +1,104 @@
+"""`gateway explain`: why a verdict is what it is, rule by rule; today, or at another moment."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gateway.app import House
+from gateway.check import Ask, Explained, Then
+from gateway.choice.law import AGES
+from gateway.choice.verdict import Step
+from gateway.cli import options
+from gateway.ledger.writer import StoreUnavailable
+from gateway.mirror.lookup import LookupRefused
+from gateway.signals.hear import KNOWN
+
+
+@click.command(
+    help="Show every rule that was tried for a verdict, and which one decided. --at DATE: what stood on record then,"
+    " rebuilt from the ledger's entries, under the law of that day. Exit codes as `gateway check`."
+)
+@click.argument("recipient")
+@options.data
+@options.config
+@options.dev
+@options.identifiers
+@click.option("--purpose", help="One purpose; without it the recipient's, strictest wins.")
+@click.option("--class", "classes", multiple=True, help="A data class; without it the recipient's.")
+@click.option("--place", multiple=True, help="US-CA, DE; repeatable, the strictest holds.")
+@click.option("--age", type=click.Choice(AGES), help="An age band.")
+@click.option(
+    "--signal", "signals", multiple=True, help="NAME=VALUE as in a check: gpc=1, us_privacy=1YYN; repeatable."
+)
+@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="A moment (UTC).")
+@options.as_json
+def explain(
+    recipient: str, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
+    classes: tuple[str, ...], place: tuple[str, ...], age: str | None, signals: tuple[str, ...],
+    moment: datetime | None, **values: Any,
+) -> None:  # fmt: skip
+    ask = Ask(
+        (recipient,), options.listed(values), purpose=purpose, data=classes or None, place=list(place) or None, age=age,
+        signals=dict(map(_signal, signals)),
+    )  # fmt: skip
+    with options.house(data, file, dev=dev) as house:
+        then = asyncio.run(_then(house, ask, moment.replace(tzinfo=UTC))) if moment else None
+        try:
+            explained = house.consent.checks.explain(ask, then)[recipient]
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
+    click.echo(orjson.dumps(_as_json(explained)) if as_json else "\n".join(_told(explained, then)))
+    sys.exit(0 if explained.verdict.allowed else 1)
+
+
+def _signal(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    if name not in KNOWN:
+        raise click.UsageError(f"--signal {name}: there are {', '.join(sorted(KNOWN))}")
+    return name, value
+
+
+async def _then(house: House, ask: Ask, moment: datetime) -> Then:
+    if moment > house.consent.clock():
+        raise click.UsageError("--at lies in the future")
+    found = await house.consent.standings_at(house.consent.checks.name(ask), moment)
+    return Then(moment.date(), found.position, found.standings, found.grants)
+
+
+def _told(explained: Explained, then: Then | None) -> list[str]:
+    verdict = explained.verdict
+    word = "allowed" if verdict.allowed else "partly" if verdict.partly else "denied"
+    lines = [f"{word}: {verdict.reason}", f"  rule: {verdict.rule}", f"  place: {verdict.place}"]
+    if verdict.seq is not None:
+        lines.append(f"  decided by entry {verdict.seq}")
+    if then is not None:
+        lines.append(f"  as of {then.on}, after {then.position} entries; recipients as they are configured now")
+    if explained.refusal:
+        lines.append(f"  before any rule: {explained.refusal}")
+    for (purpose, data_class), steps in groupby(explained.steps, key=lambda step: (step.purpose, step.data_class)):
+        lines += ["", f"{purpose}, {data_class}", *(_line(number, step) for number, step in enumerate(steps, 1))]
+    return lines
+
+
+def _line(number: int, step: Step) -> str:
+    if step.ruling is None:
+        return f"  {number:>2}. {step.rule.asks:<74} go on"
+    told = f"{step.ruling.answer} ({step.ruling.reason}): {step.ruling.rule}"
+    return f"  {number:>2}. {step.rule.asks}\n      -> {told}"
+
+
+def _as_json(explained: Explained) -> dict[str, Any]:
+    verdict = explained.verdict
+    tried = [
+        {"purpose": step.purpose, "class": step.data_class, "rule": step.rule.name, "asks": step.rule.asks,
+         "ruling": step.ruling._asdict() if step.ruling else None}
+        for step in explained.steps
+    ]  # fmt: skip
+    return {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried,
+            "before": explained.refusal}  # fmt: skip

@@ -1,0 +1,88 @@
+"""How old somebody is, as a band of the law tables, by identifier (R14).
+
+An age never rises by a caller's word, nor when a link ends; only the desk may say that somebody is older. The band
+stands in sealed details and in keyed rows, never in a leaf.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from gateway.choice.law import AGES
+from gateway.ledger import records
+from gateway.ledger.reach import group, targets_of
+from gateway.ledger.records import Choice, Subject, Written, milliseconds
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind
+
+Age = tuple[str, str]  # the present band and the youngest that ever was
+
+
+def say(
+    tx: Transaction, subject: Subject, band: str, at: datetime, request: bytes, *, may_rise: bool = False
+) -> Written | None:
+    """An entry where it changes something. Raises ValueError for a word that is no band."""
+    if band not in AGES:
+        raise ValueError(f"an age is one of {', '.join(AGES)}")
+    records.know(tx, subject, milliseconds(at))
+    if not _news(tx, subject.key, band, may_rise=may_rise):
+        return None
+    choice = Choice(ChoiceKind.AGE, (), "", at, details={"band": band})
+    written = records.append(tx, subject, choice, request)
+    tx.db.execute("INSERT INTO age_event VALUES (?, ?, ?)", (written.seq, band, may_rise))
+    apply(tx, subject, band, written.seq, milliseconds(at), may_rise=may_rise)
+    return written
+
+
+def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
+    own = _of(tx, key)
+    if own is None or _younger(band, own[0]):
+        return True
+    if not may_rise:
+        return False
+    return any((age := _of(tx, name)) is not None and _younger(age[0], band) for name in group(tx, key))
+
+
+def apply(tx: Transaction, subject: Subject, band: str, seq: int, now: int, *, may_rise: bool) -> None:
+    """A rise is of all names of the identifier: the youngest of them holds."""
+    key, names = subject.key, group(tx, subject.key)
+    ages = {name: age for name in names if (age := _of(tx, name))}
+    changed = {key} | {name for name, (own, _) in ages.items() if may_rise and _younger(own, band)}
+    for name in sorted(changed):
+        _set(tx, name, band, min(ages.get(name, (band, band))[1], band, key=AGES.index), seq)
+    if subject.is_account:
+        _keep_where_an_end_is_set(tx, key, seq, now)
+    recompute(tx, targets_of(tx, key, now) if subject.is_account else names, now)
+
+
+def keep(tx: Transaction, account: bytes, identifiers: Iterable[bytes], seq: int) -> None:
+    """What identifiers had got from an account whose link ends is their own from now on: nobody gets older by it."""
+    had = _of(tx, account)
+    for identifier in identifiers if had else ():
+        assert had is not None
+        band, youngest = _of(tx, identifier) or had
+        _set(tx, identifier, min(band, had[0], key=AGES.index), min(youngest, had[1], key=AGES.index), seq)
+
+
+def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int, now: int) -> None:
+    """A link that ends by its date writes no entry then, so what it brings is kept beforehand."""
+    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND start <= ? AND until > ?",
+                         (account, now, now)).fetchall()  # fmt: skip
+    keep(tx, account, [row[0] for row in rows], seq)
+
+
+def _of(tx: Transaction, key: bytes) -> Age | None:
+    found: Age | None = tx.db.execute("SELECT band, youngest FROM age WHERE key = ?", (key,)).fetchone()
+    return found
+
+
+def _set(tx: Transaction, key: bytes, band: str, youngest: str, seq: int) -> None:
+    tx.db.execute(
+        "INSERT INTO age VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET band = excluded.band,"
+        " youngest = excluded.youngest, seq = excluded.seq",
+        (key, band, youngest, seq),
+    )
+
+
+def _younger(one: str, other: str) -> bool:
+    return AGES.index(one) < AGES.index(other)

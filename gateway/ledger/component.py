@@ -1,0 +1,37 @@
+"""Everybody whose entries a standing may rest on: the names of its keys, the accounts that ever had them, all that
+those ever had, and their names. More is harmless, less is not. Reads only, and never the standings.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+
+
+def of(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
+    """The keys and everybody connected to them, at any time."""
+    keys = set(keys)
+    owners = {row for key in keys for row in _column(db, "SELECT canonical FROM looser_name WHERE alias = ?", key)}
+    found = _with_names(db, keys | owners)
+    accounts = {row for key in found for row in _column(db, ACCOUNTS, key)}
+    accounts |= {key for key in found if _column(db, THINGS, key)}
+    things = {row for account in accounts for row in _column(db, THINGS, account)}
+    return _with_names(db, found | accounts | things)
+
+
+ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ? AND account IS NOT NULL"
+THINGS = "SELECT DISTINCT identifier FROM link_event WHERE account = ?"
+
+
+def _with_names(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
+    """Names of names too: one digest may be a name of two identifiers."""
+    found, waiting = set[bytes](), list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += _column(db, "SELECT canonical FROM name WHERE alias = ?", key)
+            waiting += _column(db, "SELECT alias FROM name WHERE canonical = ?", key)
+    return found
+
+
+def _column(db: sqlite3.Connection, sql: str, key: bytes) -> list[bytes]:
+    return [row[0] for row in db.execute(sql, (key,))]

@@ -1,0 +1,85 @@
+"""What a person allowed one recipient or one programme: it is theirs alone, never travels and opens nothing else.
+
+`opted_in` is one purpose and class (R7); `programme` is what a financial-incentive programme needs, a row a purpose; an
+opt-out of the purpose ends both. `directed` is one transfer that the person asked for, within ten minutes (R28): an
+opt-out does not end it, its one disclosure does. Two acts before that disclosure are one.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.writer import Transaction
+from gateway.terms import DataClass, GrantKind, Purpose
+
+ACT = 10 * 60_000  # milliseconds that a directed act is good for (R28)
+
+
+def give(
+    tx: Transaction, key: bytes, kind: GrantKind, recipient: str, purposes: Iterable[Purpose], data_class: str,
+    seq: int, now: int, ui: str = "",
+) -> None:  # fmt: skip
+    """`data_class` empty: every class. An act is always of the purpose `service`, whatever was named."""
+    directed = kind is GrantKind.DIRECTED
+    until = now + ACT if directed else None
+    tx.db.executemany(
+        "INSERT INTO grant_choice VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq,"
+        " until = excluded.until, ui = excluded.ui",
+        [
+            (key, recipient, purpose, data_class, kind, seq, until, ui)
+            for purpose in ([Purpose.SERVICE] if directed else purposes)
+        ],
+    )
+    recompute(tx, [key], now)
+
+
+def drop(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpose]) -> None:
+    """An opt-out ends what was granted for its purpose; a limit ends every precise-point grant. Not an act: that was
+    asked for by itself.
+    """
+    purposes = list(purposes)
+    for key in keys:
+        if not tx.db.execute("SELECT 1 FROM grant_choice WHERE key = ? LIMIT 1", (key,)).fetchone():
+            continue
+        tx.db.executemany(
+            "DELETE FROM grant_choice WHERE key = ? AND purpose = ? AND kind <> ?",
+            [(key, purpose, GrantKind.DIRECTED) for purpose in purposes],
+        )
+        if Purpose.SENSITIVE in purposes:
+            tx.db.execute(
+                "DELETE FROM grant_choice WHERE key = ? AND data_class = ? AND kind <> ?",
+                (key, DataClass.PRECISE_GEO, GrantKind.DIRECTED),
+            )
+
+
+def forget(tx: Transaction, keys: Iterable[bytes]) -> None:
+    """A released number or mailbox: whatever its holder allowed, its next one did not (R5)."""
+    tx.db.executemany("DELETE FROM grant_choice WHERE key = ?", [(key,) for key in keys])
+
+
+def use(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> bool:
+    """Uses up the acts that direct data of these keys to a recipient; whether one was there and in time. Runs in the
+    transaction that writes the disclosure as intended. `now` is in Unix milliseconds.
+    """
+    used = [key for key in dict.fromkeys(keys) if use_one(tx, key, recipient, now)]
+    tx.db.executemany(
+        "INSERT INTO act_used (seq, key, recipient, at) VALUES (?, ?, ?, ?)",
+        [(tx.size, key, recipient, now) for key in used],
+    )
+    return bool(used)
+
+
+def use_one(tx: Transaction, key: bytes, recipient: str, now: int) -> bool:
+    gone = tx.db.execute(
+        "DELETE FROM grant_choice WHERE key = ? AND recipient = ? AND kind = ? AND until > ?",
+        (key, recipient, GrantKind.DIRECTED, now),
+    ).rowcount
+    if gone:
+        recompute(tx, [key], now)
+    return bool(gone)
+
+
+def void(tx: Transaction, ui: str) -> set[bytes]:
+    """Takes back what was granted on a screen that counts for nothing. Returns whose."""
+    keys = {row[0] for row in tx.db.execute("SELECT key FROM grant_choice WHERE ui = ? AND ui <> ''", (ui,))}
+    tx.db.execute("DELETE FROM grant_choice WHERE ui = ? AND ui <> ''", (ui,))
+    return keys

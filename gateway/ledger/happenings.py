@@ -1,0 +1,161 @@
+"""What happened to some keys, read from the log and its side tables, each thing with its place and as an act that a
+transaction can live through again. Reads only, and never the live standings or what they are made from.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from gateway.ledger import ages, grants, links, records, states, told, voiding
+from gateway.ledger.reach import looser
+from gateway.ledger.records import Choice, Subject
+from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind, DataClass, Purpose
+
+CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766
+LINKS = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED})
+NAMES, OLD_LINKS, USED, ENTRIES = range(4)  # the order of what has one place in the log
+
+LEARNT = "SELECT seq, at, canonical, turn, alias FROM name WHERE canonical IN ({marks}) AND at <= ?"
+SEEDED = (
+    "SELECT seq, turn, account, identifier, start, until FROM link_event"
+    " WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
+)
+SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
+SAID = (
+    "SELECT d.seq, d.at, d.request, d.key, d.kind, e.body, g.informed, g.parental, l.account, l.start, l.until,"
+    " t.day, t.outcome, a.band, a.may_rise FROM detail d JOIN entry e ON e.seq = d.seq"
+    " LEFT JOIN given g ON g.seq = d.seq"
+    " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
+    " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
+    " WHERE d.key IN ({marks}) AND d.at <= ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What one entry says of a link. Links of one call begin together."""
+
+    request: bytes
+    account: bytes
+    identifier: bytes
+    span: links.Span
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that changed somebody: `seq` entries there were before it (of an entry its own number)."""
+
+    seq: int
+    phase: int
+    at: int
+    turn: int
+    act: Callable[[Transaction], Any] | Link
+
+
+def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happening]:
+    """Everything until a moment in Unix milliseconds, in the order of the log."""
+    keys = set(keys)
+    found = [*_names(db, keys, now), *_old_links(db, keys, now), *_used(db, keys, now), *_entries(db, keys, now)]
+    return sorted([*found, *_voided(db, now)], key=lambda each: (each.seq, each.phase, each.at, each.turn))
+
+
+def rows_of(db: sqlite3.Connection, sql: str, keys: Iterable[bytes], *more: int) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that has `{marks}` for keys, however many there are."""
+    listed = sorted(keys)
+    for start in range(0, len(listed), CHUNK):
+        chunk = listed[start : start + CHUNK]
+        yield from db.execute(sql.format(marks=",".join("?" * len(chunk))), [*chunk, *more])
+
+
+def _names(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    """What one call learnt is learnt at once."""
+    rows = sorted(rows_of(db, LEARNT, keys, now), key=itemgetter(3))
+    for (seq, at, canonical), learnt in groupby(rows, key=itemgetter(0, 1, 2)):
+        names = list(learnt)
+        subject = Subject("", "", (canonical, *(row[4] for row in names)))
+        yield Happening(seq, NAMES, at, names[0][3], partial(records.know, subject=subject, now=at))
+
+
+def _old_links(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    """Links and releases from before they were entries, as of the last state that is known of each."""
+    for seq, turn, account, identifier, start, until in rows_of(db, SEEDED, keys, now):
+        if account is None:
+            act = partial(_released, name=identifier, seq=seq)
+        else:
+            at = max(start, _time_before(db, seq))
+            act = partial(_linked, account=account, identifier=identifier, span=links.Span(start, until), at=at)
+        yield Happening(seq, OLD_LINKS, 0, turn, act)
+
+
+def _released(tx: Transaction, name: bytes, seq: int) -> None:
+    tx.db.execute("INSERT OR REPLACE INTO release VALUES (?, ?)", (name, seq))
+
+
+def _linked(tx: Transaction, account: bytes, identifier: bytes, span: links.Span, at: int) -> None:
+    outcome = links.put(tx, account, identifier, span, at)
+    links.carry(tx, account, [(identifier, span, outcome)], at)
+
+
+def _time_before(db: sqlite3.Connection, seq: int) -> int:
+    """When the last entry before a place in the log was accepted."""
+    row = db.execute("SELECT at FROM detail WHERE seq < ? ORDER BY seq DESC LIMIT 1", (seq,)).fetchone()
+    return row[0] if row else 0
+
+
+def _used(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    for seq, at, turn, key, recipient in rows_of(db, SPENT, keys, now):
+        yield Happening(seq, USED, at, turn, partial(grants.use_one, key=key, recipient=recipient, now=at))
+
+
+def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
+    for ui, seq, at in db.execute("SELECT ui, seq, at FROM voided_ui WHERE at <= ?", (now,)):
+        yield Happening(seq, ENTRIES, at, 0, partial(voiding.apply, ui=ui, seq=seq, now=at))
+
+
+def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    for seq, at, request, key, kind, body, informed, parental, *more in rows_of(db, SAID, keys, now):
+        leaf = json.loads(body)
+        account, start, until, day, outcome, band, may_rise = more
+        word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))
+        act: Callable[[Transaction], Any] | Link
+        if word in LINKS:
+            act = Link(request, account, key, links.Span(start, until))
+        elif word is ChoiceKind.NUMBER_RELEASED:
+            act = partial(links.let_go, key=key, now=at)
+        elif word is ChoiceKind.TOLD:
+            act = partial(
+                told.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
+            )  # fmt: skip
+        elif word is ChoiceKind.AGE:
+            act = partial(ages.apply, subject=subject, band=band, seq=seq, now=at, may_rise=bool(may_rise))
+        else:
+            choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental))
+            act = partial(_chose, subject=subject, choice=choice, seq=seq)
+        yield Happening(seq, ENTRIES, at, 0, act)
+
+
+def _chose(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
+    if choice.kind is ChoiceKind.STATE_BEGAN:
+        states.apply_began(tx, subject.key, choice, seq)
+    elif choice.kind is ChoiceKind.STATE_ENDED:
+        states.apply_ended(tx, subject.key, choice)
+    else:
+        known = Subject(subject.kind, "", subject.keys, tuple(looser(tx, subject.key, seq)))
+        records.apply(tx, known, choice, seq)
+
+
+def _choice(kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool) -> Choice:
+    said, recipient, classes = leaf.get("p", []), leaf.get("to", ""), leaf.get("c", [])
+    if kind is ChoiceKind.OPT_IN and recipient and not classes:
+        classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
+    return Choice(
+        kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), records.moment(at),
+        recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=leaf.get("ui", ""),
+        informed=informed, parental=parental,
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Whom a key leads to: the names of one identifier, the accounts that have it, and what those have. Reads only."""
+
+from gateway.ledger.writer import Transaction
+
+Reach = dict[bytes, set[bytes]]  # via: keys
+
+
+def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
+    """The identifiers that a key is a name of; itself where it is none's."""
+    rows = tx.db.execute("SELECT canonical FROM name WHERE alias = ?", (key,)).fetchall()
+    return {key} | {row[0] for row in rows}
+
+
+def group(tx: Transaction, key: bytes) -> set[bytes]:
+    """All names of the identifiers that a key is a name of."""
+    keys = canonicals(tx, key)
+    for canonical in list(keys):
+        keys |= {row[0] for row in tx.db.execute("SELECT alias FROM name WHERE canonical = ?", (canonical,))}
+    return keys
+
+
+def looser(tx: Transaction, key: bytes, seq: int) -> set[bytes]:
+    """The looser forms of an identifier that were known when an entry was written."""
+    rows = tx.db.execute("SELECT alias FROM looser_name WHERE canonical = ? AND seq <= ?", (key, seq))
+    return {row[0] for row in rows}
+
+
+def is_account(tx: Transaction, key: bytes) -> bool:
+    """Whether a key is an account's that has or had something."""
+    return tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone() is not None
+
+
+def accounts_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
+    """The accounts that have an identifier now, by whichever of its names they were told."""
+    found: set[bytes] = set()
+    for name in group(tx, key):
+        rows = tx.db.execute(
+            "SELECT account FROM link WHERE identifier = ? AND start <= ? AND (until IS NULL OR until > ?)",
+            (name, now, now),
+        )
+        found |= {row[0] for row in rows}
+    return found
+
+
+def targets_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
+    """An account and every name of every identifier that it has now."""
+    rows = tx.db.execute(
+        "SELECT identifier FROM link WHERE account = ? AND start <= ? AND (until IS NULL OR until > ?)",
+        (account, now, now),
+    ).fetchall()
+    found = {account}
+    for (identifier,) in rows:
+        found |= group(tx, identifier)
+    return found
+
+
+def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
+    """Whom a deny on `key` reaches now, by what it goes through. The key itself is not in it."""
+    own = group(tx, key)
+    found: Reach = {key: own - {key}}
+    for via in {key} if account else accounts_of(tx, key, now):
+        found.setdefault(via, set()).update(targets_of(tx, via, now) - own)
+    return found
+
+
+def released(tx: Transaction, key: bytes) -> int:
+    """The entry from which on a name's choices are its present holder's (R5)."""
+    row = tx.db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
+    return row[0] if row else -1

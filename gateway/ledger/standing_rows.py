@@ -1,0 +1,96 @@
+"""The standing rows, made from what they come from: own choices, what travelled, states, ages, what was told, grants.
+
+Owns how one row is put together. Never decides who chose what.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.choice.law import AGES
+from gateway.choice.standing import IN, out_bits, with_state
+from gateway.ledger.reach import group
+from gateway.ledger.writer import Transaction
+from gateway.terms import NoticeKind, Purpose
+
+FOR_EVER = 2**53  # milliseconds; later than any date that is said
+
+WRITE = f"""
+INSERT INTO standing
+  (key, own, travelled, seq, linked, changed, age_band, grown, informed, parental, granted, held, told, cpni_told)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+  EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1),
+  (SELECT coalesce(group_concat(DISTINCT source), '') FROM device_state WHERE key = ?1),
+  (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.PRIVACY}'),
+  (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.CPNI}'))
+ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,
+  linked = excluded.linked, changed = excluded.changed, age_band = excluded.age_band, grown = excluded.grown,
+  informed = excluded.informed, parental = excluded.parental, granted = excluded.granted, held = excluded.held,
+  told = excluded.told, cpni_told = excluded.cpni_told
+"""  # noqa: S608 - the two words are ours
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What keys that go by the same names have in common. `linked`: until when some account is known for them, in
+    Unix milliseconds; 0 where none is.
+    """
+
+    linked: int
+    age: str | None
+    grown: bool
+
+
+def recompute(tx: Transaction, keys: Iterable[bytes], now: int) -> None:
+    """The standing rows of these keys, anew."""
+    shared: dict[frozenset[bytes], Shared] = {}
+    for key in keys:
+        names = frozenset(group(tx, key))
+        if names not in shared:
+            shared[names] = _shared(tx, key, names, now)
+        _recompute(tx, key, shared[names])
+
+
+def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> Shared:
+    if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
+        return Shared(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
+    latest, accounts = 0, []
+    for name in names:
+        for account, until in tx.db.execute(
+            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND start <= ?", (FOR_EVER, name, now)
+        ):
+            latest = max(latest, until)
+            if until > now:
+                accounts.append(account)
+    return Shared(latest if latest > now else 0, *_age(tx, names, accounts))
+
+
+def _age(tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes]) -> tuple[str | None, bool]:
+    """The youngest band on record for an identifier and the accounts that have it: a family's tablet is as young as its
+    youngest account. And whether any of them was younger once (R14).
+    """
+    keys = [*names, *accounts]
+    marks = ",".join("?" * len(keys))
+    rows = tx.db.execute(f"SELECT band, youngest FROM age WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
+    band = min((band for band, _ in rows), key=AGES.index, default=None)
+    return band, any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
+
+
+def _recompute(tx: Transaction, key: bytes, shared: Shared) -> None:
+    own = informed = parental = 0
+    latest = -1
+    for purpose, state, seq, knew, parent in tx.db.execute(
+        "SELECT purpose, state, seq, informed, parental FROM own_choice WHERE key = ?", (key,)
+    ):
+        own = with_state(own, Purpose(purpose), state)
+        informed = with_state(informed, Purpose(purpose), IN) if knew and state == IN else informed
+        parental = with_state(parental, Purpose(purpose), IN) if parent and state == IN else parental
+        latest = max(latest, seq)
+    rows = tx.db.execute(
+        "SELECT purpose, max(seq) FROM (SELECT purpose, seq FROM travelled_choice WHERE key = ?1 UNION ALL"
+        " SELECT purpose, seq FROM device_state WHERE key = ?1) GROUP BY purpose",
+        (key,),
+    ).fetchall()
+    away = out_bits(Purpose(purpose) for purpose, _ in rows)
+    latest = max([latest, *(seq for _, seq in rows)])
+    values = (key, own, away, latest if latest >= 0 else None, shared.linked, tx.size, shared.age, shared.grown)
+    tx.db.execute(WRITE, (*values, informed, parental))

@@ -1,0 +1,121 @@
+"""Consents that count for nothing: a screen turned out to be no fair question (11 CCR 7004(b), L51).
+
+Each opt-in and grant that was given on it goes back to never-consented: to the opt-out that there was before, or to
+nothing; and what the opt-in had lifted comes back. Nobody's fair choice is touched, and the entry is about no person.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.choice.standing import OUT
+from gateway.ledger import entry, grants, travel
+from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of
+from gateway.ledger.records import milliseconds
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.writer import Transaction
+from gateway.terms import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One opt-in that is taken back. `out_at`: when it had been opted out of before, None for never."""
+
+    key: bytes
+    purpose: Purpose
+    seq: int
+    out_at: int | None
+    at: int
+
+
+def void(tx: Transaction, ui: str, reason_sha256: bytes, at: datetime) -> int:
+    """One entry, the first time. Returns how many opt-ins went back."""
+    if is_void(tx, ui):
+        return 0
+    seq = tx.append(entry.voided(event=os.urandom(16), ui=ui, reason=reason_sha256, at=at))
+    return apply(tx, ui, seq, milliseconds(at))
+
+
+def is_void(tx: Transaction, ui: str) -> bool:
+    """Whether consents of a screen count for nothing."""
+    return bool(ui) and tx.db.execute("SELECT 1 FROM voided_ui WHERE ui = ?", (ui,)).fetchone() is not None
+
+
+def apply(tx: Transaction, ui: str, seq: int, now: int) -> int:
+    """What the entry changes, once it is there."""
+    tx.db.execute("INSERT INTO voided_ui VALUES (?, ?, ?)", (ui, seq, now))
+    rows = tx.db.execute(
+        "SELECT key, purpose, seq, out_at, coalesce(in_at, ?) FROM own_choice WHERE ui = ? AND ui <> '' AND state <> ?"
+        " ORDER BY key, purpose",  # an opt-in that a release ended was one all the same
+        (now, ui, OUT),
+    ).fetchall()
+    consents = [Consent(key, Purpose(purpose), *more) for key, purpose, *more in rows]
+    for each in consents:
+        _forget(tx, each, seq)
+    for each in consents:
+        _send_again(tx, each, seq, now)
+    recompute(tx, grants.void(tx, ui) | {each.key for each in consents}, now)
+    return len(consents)
+
+
+def _before_release(tx: Transaction, each: Consent) -> bool:
+    """Whether it was an earlier holder's, who has the number no more (R5)."""
+    return each.seq < released(tx, each.key)
+
+
+def _forget(tx: Transaction, each: Consent, seq: int) -> None:
+    """The choice that there was before. An earlier holder's stays older than the release."""
+    if each.out_at is None:
+        tx.db.execute("DELETE FROM own_choice WHERE key = ? AND purpose = ?", (each.key, each.purpose))
+        return
+    tx.db.execute(
+        "UPDATE own_choice SET state = ?, seq = ?, in_at = NULL, ui = '', informed = 0, parental = 0"
+        " WHERE key = ? AND purpose = ?",
+        (OUT, each.seq if _before_release(tx, each) else seq, each.key, each.purpose),
+    )
+
+
+def _send_again(tx: Transaction, each: Consent, seq: int, now: int) -> None:
+    """An opt-out goes where it had gone when it was lifted, and where it would have gone since."""
+    account, earlier = is_account(tx, each.key), _before_release(tx, each)
+    if each.out_at is not None:
+        moments = {each.at} if earlier else {each.at, now}
+        for moment in sorted(moments):
+            reached = reach(tx, each.key, moment, account=account)
+            reached[each.key] |= looser(tx, each.key, seq)
+            travel.send(tx, each.key, [each.purpose], each.seq if earlier else seq, reached, now)
+    if account:
+        _give_back_to_account(tx, each, now)
+    else:
+        _give_back_from_ended_links(tx, each, now)
+
+
+def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
+    """What its identifiers had said goes to it and to all that it has, as when a link begins."""
+    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, each.at)
+    reached = has | had
+    for name in sorted(reached - {each.key}):
+        denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has else -1)
+        if name not in has:  # what it said once it was gone is another's
+            denies = [deny for deny in denies if deny[2] < each.seq]
+        if denies:
+            travel.carry(tx, reached - group(tx, name), denies, each.key)
+    recompute(tx, reached, now)
+
+
+def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> None:
+    """What had come to an identifier over links that have ended was its own by then, and was lifted with it."""
+    names = group(tx, each.key)
+    for name in sorted(names):
+        for account, until in tx.db.execute(
+            "SELECT account, until FROM link WHERE identifier = ? AND start <= ? AND until <= ?", (name, each.at, now)
+        ).fetchall():
+            for origin in sorted(targets_of(tx, account, until - 1) - names):
+                said = travel.last_out_at(tx, origin).get(each.purpose)
+                if said is not None and said < until:
+                    travel.carry(tx, names, _denies(tx, origin, each.purpose), account)
+    recompute(tx, names, now)
+
+
+def _denies(tx: Transaction, key: bytes, purpose: Purpose, after: int = -1) -> list[travel.Deny]:
+    return [deny for deny in travel.own_denies(tx, key, after=after) if deny[1] is purpose]

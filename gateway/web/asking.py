@@ -1,0 +1,46 @@
+"""What the doors that answer about people have in common: a strict body as a question, and a verdict as JSON."""
+
+from typing import Any
+
+from gateway.check import Ask
+from gateway.choice.question import Verdict
+from gateway.choice.rules.said import SIGNAL_REASONS
+from gateway.consent import Consent
+from gateway.credentials import ApiKey
+from gateway.terms import Reason
+from gateway.web import wire
+from gateway.web.problem import Problem
+
+SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
+CHOICES = frozenset({Reason.OPTED_OUT, Reason.OPTED_IN, Reason.DIRECTED})
+
+
+def to_ask(body: wire.Check) -> Ask:
+    """A strict body as a question. Raises `Problem` for both or neither of recipient and recipients."""
+    if (body.recipient is None) == (body.recipients is None):
+        raise Problem("malformed", "one of recipient and recipients", "/recipient")
+    recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
+    return Ask(
+        recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
+        data=tuple(body.data) if body.data is not None else None, place=body.place, geo=body.geo, ip=body.ip,
+        age=wire.band(body.age), count=body.count, collected=wire.day(body.collected, "/collected"),
+        during_call=body.during_call, signals=wire.known_signals(body.signals),
+    )  # fmt: skip
+
+
+def sees_entries(key: ApiKey) -> bool:
+    """Whether a caller may learn which entry decided: ad code must not learn it of its id (R16)."""
+    return key.may("desk") or key.may("export")
+
+
+def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
+    """`because` names event and seq to desk and export keys only."""
+    signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
+    source = "signal" if signal else "choice" if choice else None
+    named = sees_entries(key) and choice and verdict.seq is not None
+    event = consent.checks.event(verdict.seq) if named and verdict.seq is not None else None
+    return {
+        "allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data,
+        "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
+        "because": {"source": source, "event": event, "seq": verdict.seq if event else None},
+    }  # fmt: skip

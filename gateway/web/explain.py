@@ -1,0 +1,71 @@
+"""POST /v1/explain: a check's verdict with every rule that was tried, for a person to read.
+
+`at` asks for another moment: what stood on record then, rebuilt from the ledger's entries, under the law of that day
+(L85). That is history, so it wants scope desk or export. Recipients are those that are configured now.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.check import Ask, Explained, Then
+from gateway.choice.verdict import Step
+from gateway.consent import Consent
+from gateway.credentials import ApiKey, Credentials
+from gateway.ledger.writer import StoreUnavailable
+from gateway.mirror.lookup import LookupRefused
+from gateway.web import asking, auth, wire
+from gateway.web.problem import Problem
+
+
+class Explain:
+    """The door for whoever has to answer for a verdict."""
+
+    def __init__(self, consent: Consent, credentials: Credentials) -> None:
+        self._consent = consent
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        body = wire.convert(wire.parse(await wire.read_body(request)), wire.Explain)
+        ask = asking.to_ask(body)
+        then = await self._then(ask, body.at, key)
+        try:
+            explained = self._consent.checks.explain(ask, then)
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
+        verdicts = {name: self._told(item, key) for name, item in explained.items()}
+        about = {"on": then.on, "position": then.position} if then else {"position": self._consent.checks.position()}
+        if body.recipients is not None:
+            return wire.answer({"verdicts": verdicts, **about})
+        return wire.answer({**next(iter(verdicts.values())), **about})
+
+    async def _then(self, ask: Ask, at: str | None, key: ApiKey) -> Then | None:
+        if at is None:
+            return None
+        if not asking.sees_entries(key):
+            raise Problem("forbidden", "what stood on record at another moment wants scope desk or export", "/at")
+        moment = wire.moment(at)
+        if moment is None or moment > self._consent.clock():
+            raise Problem("malformed", "at is an RFC 3339 time or date that is past", "/at")
+        return await self._at(ask, moment)
+
+    async def _at(self, ask: Ask, moment: datetime) -> Then:
+        then = await self._consent.standings_at(self._consent.checks.name(ask), moment)
+        return Then(moment.date(), then.position, then.standings, then.grants)
+
+    def _told(self, item: Explained, key: ApiKey) -> dict[str, Any]:
+        verdict = asking.verdict(item.verdict, self._consent, key)
+        refused = {"rule": "identifiers", "asks": "Is there an identifier to look up?", "reason": item.refusal}
+        tried = [_step(step) for step in item.steps]
+        return {**verdict, "tried": [refused, *tried] if item.refusal else tried}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    pair = {"purpose": step.purpose, "class": step.data_class, "rule": step.rule.name, "asks": step.rule.asks}
+    if step.ruling is None:
+        return pair | {"answer": None}
+    return pair | {"answer": step.ruling.answer, "reason": step.ruling.reason, "cites": step.ruling.rule}

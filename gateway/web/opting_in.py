@@ -1,0 +1,129 @@
+"""Opting in, in a call: one purpose, a notice that was logged, proof of control, and two separate acts (R4).
+
+Owns what makes a yes a yes; the door that reads the call is `gateway.web.choices`. Nothing is written by the first act.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from gateway import seals
+from gateway.choice.law import AGES
+from gateway.consent import Chosen, Consent
+from gateway.ledger.entry import Notice
+from gateway.ledger.records import Choice
+from gateway.people import Named
+from gateway.terms import ChoiceKind, DataClass, Purpose
+from gateway.web import wire
+from gateway.web.problem import Problem
+from gateway.web.said import Said
+
+ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
+SHA256_HEX = 64
+YOUNG = {AGES[0], AGES[1]}
+CONTINUING = (
+    "You can take this back at any time, here or in the settings, as easily as you gave it: "
+    "opting out takes one step and holds until you say otherwise."
+)  # 11 CCR 7071(b), L75
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was shown with an act: the notice, the screen, and whether it spoke of a signal that is on."""
+
+    notice: Notice
+    ui: str
+    despite_signal: bool
+
+
+class OptingIn:
+    """Both acts. `dev` accepts the development proof."""
+
+    def __init__(self, consent: Consent, *, dev: bool = False) -> None:
+        self._consent = consent
+        self._dev = dev
+
+    async def ask(self, said: Said, named: Named, purposes: Sequence[Purpose]) -> tuple[int, dict[str, Any]]:
+        """The first act: a token that the second one brings back."""
+        if len(purposes) != 1 or said.ignored or not named.subjects:
+            where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
+            raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
+        self.prove(said)
+        shown, now = await self.shown(said), self.fresh(said)
+        recipient, data_class = self._grant(said, purposes[0])
+        choice = Choice(
+            ChoiceKind.OPT_IN, tuple(purposes), said.source(), now, said.call.place(), shown.notice,
+            recipient=recipient, data_class=data_class, ui=shown.ui, informed=shown.despite_signal,
+            parental=_is_parents(said),
+        )  # fmt: skip
+        token, expires = self._consent.ask_to_confirm(named.subjects, choice)
+        return 202, {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}
+
+    async def confirm(self, said: Said, repeat: str, body: bytes) -> tuple[Chosen, dict[str, str]]:
+        """The second act, with a proof and a notice of its own; and what a young person is told with the answer."""
+        token = said.body.get("confirm")
+        if not isinstance(token, str):
+            raise Problem("malformed", "confirm is the token of the first act", "/confirm")
+        self.prove(said)
+        shown = await self.shown(said)
+        chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body)
+        young = self._consent.checks.band(chosen.subjects) in YOUNG
+        return chosen, {"continuing_right": CONTINUING} if young else {}
+
+    def prove(self, said: Said) -> None:
+        """Proof of control. This version verifies none but the development one; every other is refused."""
+        proof = said.body.get("proof")
+        if self._dev and proof in ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"}):
+            return
+        raise Problem("proof_required", "no proof of control that can be verified", "/proof")
+
+    def fresh(self, said: Said) -> datetime:
+        """Now, for an act that is made now: what opens is never queued."""
+        made, now = said.moment("made_at"), self._consent.clock()
+        if made is not None and now - made > ACT_AGE:
+            raise Problem("superseded", "what opens is never queued: the act is older than 10 minutes", "/made_at")
+        return now
+
+    async def shown(self, said: Said) -> Shown:
+        """The notice, which was logged before, and the screen that it stood on (R24)."""
+        stated = said.body.get("notice")
+        found = await self.notice(said)
+        if found is None:
+            raise Problem("notice_required", "opting in names a notice that was logged before", "/notice")
+        ui = stated.get("ui") if isinstance(stated, Mapping) else None
+        if ui is not None and not (isinstance(ui, str) and await self._consent.is_screen(ui)):
+            raise Problem("notice_required", "ui names a screen whose copy was logged before", "/notice/ui")
+        return Shown(found, ui or found.version, await self._consent.speaks_of_signal(found.sha256))
+
+    async def notice(self, said: Said) -> Notice | None:
+        """The logged notice that a call names; an unknown one is told."""
+        stated = said.body.get("notice")
+        text = stated.get("sha256") if isinstance(stated, Mapping) else None
+        if not isinstance(text, str):
+            return None
+        try:
+            digest = bytes.fromhex(text) if len(text) == SHA256_HEX else seals.unb64(text)
+        except (ValueError, seals.Opening):
+            digest = b""
+        found = await self._consent.notice(digest)
+        if found is None:
+            said.ignore("/notice", "unknown")
+        return found
+
+    def _grant(self, said: Said, purpose: Purpose) -> tuple[str, DataClass | None]:
+        """For precise geolocation: one recipient and the class (R4). Empty for a general opt-in."""
+        recipient, data = said.body.get("recipient"), said.body.get("data")
+        if recipient is None and data is None:
+            return "", None
+        known = self._consent.recipients.get(recipient) if isinstance(recipient, str) else None
+        if known is None or purpose not in known.purposes:
+            raise Problem("malformed", "recipient is not one that is configured for this purpose", "/recipient")
+        if data != [DataClass.PRECISE_GEO]:
+            raise Problem("malformed", 'data is ["precise_geo"] beside a recipient', "/data")
+        return known.name, DataClass.PRECISE_GEO
+
+
+def _is_parents(said: Said) -> bool:
+    proof = said.body.get("proof")
+    return isinstance(proof, Mapping) and proof.get("kind") == "parent"

@@ -1,0 +1,75 @@
+"""One choice of a call as it came: its members read leniently, what cannot be used listed in `ignored`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.credentials import ApiKey
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Manner, Purpose, Source
+from gateway.web import wire
+from gateway.web.lenient import Body, Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`kind` is the one member that has to be readable; a choice without it is refused before this."""
+
+    call: Body
+    kind: ChoiceKind
+    key: ApiKey
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        return self.call.members
+
+    @property
+    def ignored(self) -> Ignored:
+        return self.call.ignored
+
+    def ignore(self, pointer: str, reason: str) -> None:
+        self.call.ignore(pointer, reason)
+
+    def purposes(self) -> tuple[Purpose, ...]:
+        """The purposes named. An opt-out whose purposes cannot be read is of all (when in doubt, yes)."""
+        default = (Purpose.SENSITIVE,) if self.kind is ChoiceKind.LIMIT else ALL_PURPOSES
+        named = self.body.get("purposes")
+        items = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+        opting_in = self.kind is ChoiceKind.OPT_IN
+        found: list[Purpose] = []
+        for index, item in enumerate(items):
+            if item == "all" and not opting_in:
+                found += default
+            elif isinstance(item, str) and item in CHOOSABLE:
+                found.append(Purpose(item))
+            else:
+                self.ignore(f"/purposes/{index}", "unknown")
+        if opting_in:
+            return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found)) or default
+
+    def source(self) -> str:
+        stated = self.body.get("source")
+        if stated is None:
+            return Source.API
+        if isinstance(stated, str) and stated in set(Source):
+            return Source(stated)
+        self.ignore("/source", "unknown")
+        return Source.API
+
+    def manner(self) -> str:
+        stated = self.body.get("manner")
+        if isinstance(stated, str) and stated in set(Manner):
+            return Manner(stated)
+        if stated is not None:
+            self.ignore("/manner", "unknown")
+        return ""
+
+    def moment(self, name: str) -> datetime | None:
+        stated = self.body.get(name)
+        if stated is None:
+            return None
+        found = wire.moment(stated)
+        if found is None:
+            self.ignore(f"/{name}", "not an RFC 3339 time")
+        return found

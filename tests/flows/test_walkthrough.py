@@ -1,0 +1,57 @@
+"""Every command of the walk-through prints what the walk-through shows. WRITE=1 writes what they print into it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+MANUAL = ROOT / "gateway" / "manual" / "walkthrough.md"
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+# What differs from run to run: event ids, moments, and today, on which a person says what they say.
+ANYTHING = re.compile(r"kept as [\w-]+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+
+
+def commands(block):
+    """(command, what the text shows) of one block; a command goes on in lines that begin with `>`."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines()
+        end = next((n for n, line in enumerate(lines) if n and not line.startswith("> ")), len(lines))
+        command = "\n".join([lines[0], *(line[2:] for line in lines[1:end])])
+        yield "\n".join(lines[:end]), command, "\n".join(lines[end:]).strip("\n")
+
+
+def run(command, folder):
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "GATEWAY_DATA": "walk"}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    return (done.stdout + done.stderr).rstrip("\n")
+
+
+def settled(text):
+    return ANYTHING.sub("…", text)
+
+
+def test_the_walk_through_is_what_the_commands_print(tmp_path):
+    text = MANUAL.read_text()
+    shown, printed = [], []
+
+    def again(match):
+        parts = []
+        for told, command, said in commands(match[1]):
+            answer = run(command, tmp_path)
+            shown.append((command, settled(said)))
+            printed.append((command, settled(answer)))
+            parts.append(f"$ {told}\n{settled(answer)}\n")
+        return "```console\n" + "\n".join(parts) + "```"
+
+    fresh = BLOCK.sub(again, text)
+    if os.environ.get("WRITE"):
+        MANUAL.write_text(fresh)
+    assert len(printed) > 10
+    assert printed == shown

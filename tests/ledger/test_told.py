@@ -1,0 +1,110 @@
+"""People are told; what bounced told nobody (R15, 47 CFR 64.2008)."""
+
+import os
+from datetime import date, timedelta
+
+import pytest
+from support.people import GAID, email, phone
+
+from gateway.ledger import told
+from gateway.terms import NoticeKind, Told
+
+DAY = date(2026, 11, 20)
+
+
+@pytest.fixture
+def tell(story):
+    def tell_(subject, day=DAY, outcome=Told.SENT, notice=NoticeKind.PRIVACY):
+        return story.do(lambda tx: told.tell(tx, subject, notice, day, outcome, story.at, os.urandom(16)))
+
+    return tell_
+
+
+@pytest.fixture
+def account(who):
+    return who("account", "a")
+
+
+@pytest.fixture
+def days(story):
+    return lambda *subjects: [story.standing(subject).told for subject in subjects]
+
+
+@pytest.mark.parametrize("outcome", [Told.SENT, Told.SHOWN])
+def test_who_was_sent_or_shown_a_notice_was_told_on_that_day(story, who, tell, outcome):
+    mail = who("email", email(1))
+    tell(mail, outcome=outcome)
+    standing = story.standing(mail)
+    assert (standing.told, standing.cpni_told) == (DAY, None)
+
+
+def test_a_notice_that_bounced_is_recorded_and_told_nobody(story, who, tell):
+    mail = who("email", email(1))
+    tell(mail, DAY - timedelta(days=9))
+    tell(mail, outcome=Told.BOUNCED)
+    assert story.standing(mail).told == DAY - timedelta(days=9)
+    assert [leaf["e"] for leaf in story.leaves()] == ["told", "told"]
+
+
+def test_the_notice_about_network_information_is_another_one(story, who, tell):
+    tell(who("email", email(1)), notice=NoticeKind.CPNI)
+    standing = story.standing(who("email", email(1)))
+    assert (standing.told, standing.cpni_told) == (None, DAY)
+
+
+@pytest.mark.parametrize("days", [(0, -3), (-3, 0)])
+def test_the_later_day_holds_in_whichever_order_they_were_reported(story, who, tell, days):
+    for offset in days:
+        tell(who("email", email(1)), DAY + timedelta(days=offset))
+    assert story.standing(who("email", email(1))).told == DAY
+
+
+def test_an_account_is_told_for_all_that_it_has_by_every_name(story, who, account, tell, days):
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    story.links(account, mail, device)
+    tell(account)
+    assert days(account, mail, device) == [DAY] * 3
+    [hashed] = story.lookup.seen([mail.keys[1]]).standings
+    assert hashed.told == DAY
+
+
+def test_a_mailbox_is_told_for_itself_alone(story, who, account, tell, days):
+    mail, device = who("email", email(1)), who("gaid", GAID)
+    story.links(account, mail, device)
+    tell(mail)
+    assert days(mail, account, device) == [DAY, None, None]
+
+
+def test_what_an_account_gets_later_was_told_nothing(story, who, account, tell, days):
+    tell(account)
+    story.links(account, who("gaid", GAID))
+    assert days(account, who("gaid", GAID)) == [DAY, None]
+
+
+def test_what_an_account_has_no_more_is_not_told(story, who, account, tell, days):
+    story.links(account, who("gaid", GAID))
+    story.unlinks(account, who("gaid", GAID))
+    tell(account)
+    assert days(who("gaid", GAID)) == [None]
+
+
+def test_who_gets_a_released_number_was_told_nothing(story, who, tell, days):
+    """R5: the new holder inherits neither the choice nor the history."""
+    number = who("phone", phone(1))
+    tell(number)
+    story.releases(number)
+    assert days(number) == [None]
+
+
+def test_nobody_is_told_on_a_day_to_come(who, tell, story):
+    with pytest.raises(ValueError, match="not past"):
+        tell(who("email", email(1)), story.at.date() + timedelta(days=1))
+    assert story.leaves() == []
+
+
+def test_the_entry_tells_the_notice_and_the_day_and_no_person(story, who, tell):
+    tell(who("email", email(1)), notice=NoticeKind.CPNI)
+    [leaf] = story.leaves()
+    assert (leaf["e"], leaf["k"], leaf["day"]) == ("told", "cpni", "2026-11-20")
+    assert email(1) not in str(leaf)
+    assert "sent" not in str(leaf)

@@ -1,0 +1,89 @@
+"""The real rules of the ledger on a database in memory, for machines that live many lives."""
+
+import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+from gateway.choice.standing import Standing
+from gateway.keys import Secrets
+from gateway.ledger import links, records, schema, states
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.writer import Transaction
+from gateway.people import People
+from gateway.terms import ChoiceKind
+
+BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a"))), lambda: BEGAN)
+
+
+class NoVault:
+    """Persons' keys in memory: the machines are about standings."""
+
+    def __init__(self):
+        self.keys = {}
+
+    def new_person(self):
+        person = os.urandom(16)
+        self.keys[person] = os.urandom(32)
+        return person, self.keys[person]
+
+    def key(self, person):
+        return self.keys.get(person)
+
+
+class Ledger:
+    """One open transaction; a second passes with each act. `subjects` by the names that a machine gives them."""
+
+    def __init__(self, subjects):
+        self.subjects = subjects
+        self.db = sqlite3.connect(":memory:", isolation_level=None)
+        for _, sql in schema.migrations():
+            for statement in schema.statements(sql):
+                self.db.execute(statement)
+        self.db.execute("INSERT INTO head VALUES (1, 0, x'00', 1)")
+        self.db.execute("BEGIN")
+        self.tx = Transaction(self.db, NoVault())
+        self.at = BEGAN
+
+    def now(self):
+        self.at += timedelta(seconds=1)
+        return milliseconds(self.at)
+
+    def choose(self, kind, who, purpose):
+        self.now()
+        choice = Choice(kind, (purpose,), "api", self.at)
+        return records.write(self.tx, self.subjects[who], choice, os.urandom(16))
+
+    def link(self, account, thing):
+        now = self.now()
+        return links.link(self.tx, self.subjects[account], [self.subjects[thing]], Span(now), now)
+
+    def unlink(self, account, thing):
+        now = self.now()
+        links.link(self.tx, self.subjects[account], [self.subjects[thing]], Span(now - 1, now), now)
+
+    def release(self, thing):
+        links.release(self.tx, self.subjects[thing], self.now())
+
+    def begin(self, device, purpose, source):
+        return self.tell(states.begin, ChoiceKind.STATE_BEGAN, device, (purpose,), source)
+
+    def end(self, device, purposes, source):
+        return self.tell(states.end, ChoiceKind.STATE_ENDED, device, purposes, source)
+
+    def tell(self, act, kind, device, purposes, source):
+        self.now()
+        return act(self.tx, self.subjects[device], Choice(kind, purposes, source, self.at), os.urandom(16))
+
+    def standing(self, who):
+        key = self.subjects[who].key
+        row = self.db.execute("SELECT own, travelled FROM standing WHERE key = ?", (key,)).fetchone()
+        return Standing(*row) if row else Standing()
+
+    def held(self, who):
+        row = self.db.execute("SELECT held FROM standing WHERE key = ?", (self.subjects[who].key,)).fetchone()
+        return {*row[0].split(",")} - {""} if row else set()
+
+    def denies(self, who, purpose):
+        return self.standing(who).denies(purpose)

@@ -1,0 +1,232 @@
+"""Choices towards one recipient, and how an opt-in is given: one act, a screen, a parent, in sight of a signal, an age."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from support import inside
+from support.people import GAID, email, named
+
+from gateway.app import migrate, open_house
+from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
+
+pytestmark = pytest.mark.anyio
+ME, ACCOUNT = named("gaid", GAID), named("account", "jane")
+PROOF, PARENT = {"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"}
+CONFIG = """
+[recipients.import]
+role = "consumer_directed"
+purposes = ["service"]
+data = ["contact", "ad_id", "precise_geo"]
+fields = { ad_id = "ad_id", lat = "precise_geo", lon = "precise_geo" }
+mode = "return"
+unlinked = "allow"
+
+[recipients.rewards]
+role = "third_party"
+purposes = ["sale", "sharing"]
+data = ["ad_id"]
+programme = "miles"
+"""
+AGELESS = CONFIG + "\n[age]\nfloor = 0\n"
+SHOWN = Document(NOTICE, "2", "en", b"What selling means.")
+SECOND = Document(NOTICE, "3", "en", b"Do you really want that?")
+DESPITE = Document(
+    DESPITE_SIGNAL, "4", "en", b"Your browser says no. If you say yes here, your account is sold all the same."
+)
+COPY = Document(SCREEN, "settings-3", "en", b"[Yes] [No]")
+
+
+@contextlib.asynccontextmanager
+async def installed(tmp_path, config):
+    file = tmp_path / "config.toml"
+    file.write_text(config)
+    async with (
+        inside.application(tmp_path / "data", inside.settings(file)) as app,
+        inside.client(app, **inside.DEV) as calling,
+    ):
+        yield calling
+
+
+@pytest.fixture
+async def keyed(tmp_path):
+    async with installed(tmp_path, CONFIG) as calling:
+        yield calling
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """The operator's own texts, logged by the command line's verb."""
+    migrate(tmp_path / "data")
+    with open_house(tmp_path / "data", inside.settings()) as house:
+        asyncio.run(house.consent.log([SHOWN, SECOND, DESPITE, COPY]))
+
+
+def shown(document, **more):
+    return {"sha256": document.sha256.hex(), **more}
+
+
+async def check(keyed, recipient, *identifiers, **members):
+    body = {"identifiers": list(identifiers), "recipient": recipient, "place": "US-CA", **members}
+    return (await keyed.post("/v1/check", json=body)).json()
+
+
+async def shared(keyed, *rows):
+    """(outcome, reason) of one row, or of each of several."""
+    content = "\n".join(map(json.dumps, rows))
+    answer = await keyed.post("/v1/shares/import", content=content, headers={"Content-Type": "application/x-ndjson"})
+    found = [(line["outcome"], line["reason"]) for line in map(json.loads, answer.text.splitlines()[:-1])]
+    return found[0] if len(rows) == 1 else found
+
+
+async def choose(keyed, status=201, **body):
+    answer = await keyed.post("/v1/choices", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def opt_in(keyed, *identifiers, purpose="sale", first=SHOWN, proof=PROOF, ui=None):
+    notice = shown(first, ui=ui) if ui else shown(first)
+    asked = await choose(
+        keyed, 202, choice="opt_in", purposes=[purpose], identifiers=list(identifiers), proof=proof, notice=notice
+    )
+    return await choose(keyed, choice="confirm", confirm=asked["confirm"], proof=proof, notice=shown(SECOND))
+
+
+async def test_what_a_person_wants_sent_goes_once(keyed):
+    row = {"id": "r1", "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+    assert await shared(keyed, row | {"id": "r0"}) == ("refused", "no_act")
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    assert (await check(keyed, "import", ME, data=["ad_id"]))["reason"] == "no_act", "a check uses nothing up"
+    assert await shared(keyed, row) == ("returned", "directed")
+    assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
+
+
+async def test_two_rows_of_one_call_are_not_sent_on_one_act(keyed):
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    rows = [{"id": name, "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"} for name in ("r1", "r2")]
+    outcomes = await shared(keyed, *rows)
+    assert outcomes == [("returned", "directed"), ("refused", "no_act")]
+
+
+async def test_an_act_of_an_account_and_its_address_is_one_act(keyed):
+    both = [ACCOUNT, named("email", email(1))]
+    taken = await choose(keyed, choice="direct", identifiers=both, recipient="import", proof=PROOF)
+    assert taken["ignored"][0]["pointer"] == "/identifiers"
+    rows = [{"id": one["type"], "identifiers": [one], "data": {"ad_id": GAID}, "place": "US-CA"} for one in both]
+    assert await shared(keyed, *rows) == [("returned", "directed"), ("refused", "no_act")]
+
+
+async def test_somebody_elses_act_is_not_used_up_by_an_id_in_the_data(keyed):
+    for who in (ACCOUNT, ME):
+        await choose(keyed, choice="direct", identifiers=[who], recipient="import", proof=PROOF)
+    data = {"data": {"ad_id": GAID}, "place": "US-CA"}
+    rows = [{"id": f"r{n}", "identifiers": [ACCOUNT], **data} for n in (1, 2)]
+    assert await shared(keyed, *rows) == [("returned", "directed"), ("refused", "no_act")]
+    assert await shared(keyed, {"id": "r3", "identifiers": [ME], **data}) == ("returned", "directed")
+
+
+async def test_a_wish_of_long_ago_is_none(keyed):
+    act = {"choice": "direct", "identifiers": [ME], "recipient": "import", "proof": PROOF}
+    assert (await choose(keyed, 422, **act, made_at="2026-01-01T00:00:00Z"))["type"].endswith("superseded")
+
+
+async def test_a_wish_opens_no_precise_point_and_no_call(keyed):
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    row = {"id": "r1", "identifiers": [ME], "data": {"lat": 45.5231, "lon": -122.6765}, "place": "US-OR"}
+    assert await shared(keyed, row | {"during_call": True}) == ("refused", "opt_in_required")
+
+
+async def test_an_act_towards_one_recipient_needs_proof_and_such_a_recipient(keyed):
+    act = {"choice": "direct", "identifiers": [ME], "recipient": "import"}
+    assert (await choose(keyed, 403, **act))["type"].endswith("proof_required")
+    assert (await choose(keyed, 400, **act | {"recipient": "teemo", "proof": PROOF}))["errors"][0][
+        "pointer"
+    ] == "/recipient"
+    keep = {"choice": "keep_programme", "identifiers": [ACCOUNT], "programme": "nothing", "proof": PROOF}
+    assert (await choose(keyed, 400, **keep))["errors"][0]["pointer"] == "/programme"
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_person_who_keeps_a_programme_keeps_it_in_the_face_of_a_signal_and_nothing_else(keyed):
+    keep = {"choice": "keep_programme", "programme": "miles", "proof": PROOF}
+    await choose(keyed, 422, **keep, identifiers=[ME], notice=shown(SHOWN))
+    await choose(keyed, 422, **keep, identifiers=[ACCOUNT])
+    await choose(keyed, **keep, identifiers=[ACCOUNT], notice=shown(SHOWN))
+    gpc = {"signals": {"gpc": "1"}, "data": ["ad_id"]}
+    assert (await check(keyed, "rewards", ACCOUNT, **gpc))["allowed"]
+    assert (await check(keyed, "teemo", ACCOUNT, **gpc))["reason"] == "gpc"
+    await choose(keyed, choice="opt_out", identifiers=[ACCOUNT])
+    assert (await check(keyed, "rewards", ACCOUNT, **gpc))["reason"] == "opted_out"
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_yes_in_sight_of_the_signal_is_the_accounts_and_any_other_is_none(keyed):
+    gpc = {"signals": {"gpc": "1"}, "data": ["ad_id"]}
+    await choose(keyed, choice="opt_out", identifiers=[ACCOUNT])
+    await opt_in(keyed, ACCOUNT)
+    assert (await check(keyed, "teemo", ACCOUNT, **gpc))["reason"] == "gpc"
+    await opt_in(keyed, ACCOUNT, first=DESPITE)
+    assert (await check(keyed, "teemo", ACCOUNT, **gpc))["allowed"]
+    await opt_in(keyed, ME, first=DESPITE)
+    assert (await check(keyed, "teemo", ME, **gpc))["reason"] == "gpc", "a device is no account"
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_yes_names_a_screen_that_was_logged_or_none(keyed):
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ME], "proof": PROOF}
+    refused = await choose(keyed, 422, **body, notice=shown(SHOWN, ui="settings-9"))
+    assert refused["errors"][0]["pointer"] == "/notice/ui"
+    await opt_in(keyed, ME, ui="settings-3")
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_child_comes_in_by_a_parent_alone(tmp_path):
+    async with installed(tmp_path, AGELESS) as keyed:
+        ask = {"data": ["ad_id"], "age": "under_13"}
+        await opt_in(keyed, ME)
+        assert (await check(keyed, "teemo", ME, **ask))["reason"] == "opt_in_required"
+        await opt_in(keyed, ME, proof=PARENT)
+        assert (await check(keyed, "teemo", ME, **ask))["allowed"]
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_young_person_who_says_yes_is_told_that_they_may_take_it_back(tmp_path):
+    async with installed(tmp_path, AGELESS) as keyed:
+        assert "continuing_right" not in await opt_in(keyed, ME)
+        await keyed.post("/v1/observe", json={"identifiers": [ME], "age": 14})
+        assert "take this back" in (await opt_in(keyed, ME))["continuing_right"]
+
+
+async def test_an_age_only_gets_younger_by_an_apps_word_and_a_birthday_opens_nothing(tmp_path):
+    async with installed(tmp_path, AGELESS) as keyed:
+        ask = {"data": ["ad_id"], "place": "US-MD"}
+        await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 17})
+        assert (await check(keyed, "teemo", ME, **ask))["reason"] == "banned"
+        assert (await check(keyed, "teemo", ME, **ask, age=30))["reason"] == "banned"
+        await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 18})
+        grown = await check(keyed, "teemo", ME, **ask)
+        assert (grown["reason"], grown["allowed"]) == ("opt_in_required", False)
+
+
+async def test_an_age_that_cannot_be_read_costs_an_opt_out_nothing(keyed):
+    taken = await choose(keyed, choice="opt_out", identifiers=[ME], age="ancient")
+    assert taken["ignored"] == [{"pointer": "/age", "reason": "neither years nor a band"}]
+
+
+@pytest.mark.usefixtures("logged")
+async def test_below_the_floor_there_is_no_opt_in(keyed):
+    await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 14})
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ME], "proof": PROOF, "notice": shown(SHOWN)}
+    assert (await choose(keyed, 422, **body))["type"].endswith("too_young")
+
+
+async def test_an_app_keeps_for_a_young_person_what_a_check_would_answer(keyed):
+    """The strings of the app and of the site follow the whole verdict: floor, parents, and who grew up."""
+    await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 14})
+    said = {"identifiers": [ME], "place": "US-CA"}
+    told = (await keyed.post("/v1/observe", json=said)).json()
+    assert (told["store"]["IABUSPrivacy_String"], told["store"]["gad_rdp"]) == ("1YYN", 1)
+    await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 30})
+    assert (await keyed.post("/v1/observe", json=said)).json()["store"]["IABUSPrivacy_String"] == "1YYN"
