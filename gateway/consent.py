@@ -202,6 +202,13 @@ class Consent:
 
         await self._writer.commit(job)
 
+    def may_open(self, subjects: Sequence[Subject], ui: str) -> None:
+        """Raises `Refused` where no yes is taken: from a screen that was no fair question, below the age floor."""
+        if ui and self.checks.voided(ui):
+            raise Refused("notice_required", VOIDED)
+        if self.checks.too_young(subjects):
+            raise Refused("too_young", TOO_YOUNG)
+
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
         """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
         identifiers; nothing is written, so one act alone changes nothing (R4, L48).
@@ -211,10 +218,7 @@ class Consent:
         position = self.checks.position()
         if position is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
-        if choice.ui and self.checks.voided(choice.ui):
-            raise Refused("notice_required", VOIDED)
-        if self.checks.too_young(subjects):
-            raise Refused("too_young", TOO_YOUNG)
+        self.may_open(subjects, choice.ui)
         content = json.dumps(
             {
                 "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
@@ -238,8 +242,7 @@ class Consent:
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
         subjects = [Subject(kind, value, tuple(map(bytes.fromhex, keys))) for kind, value, keys in asked["subjects"]]
-        if self.checks.too_young(subjects):
-            raise Refused("too_young", TOO_YOUNG)
+        self.may_open(subjects, asked.get("ui", ""))
         data_class = DataClass(asked["data"]) if asked["data"] else None
         choice = Choice(
             ChoiceKind.OPT_IN, (Purpose(asked["purpose"]),), asked["source"], now, asked["place"], notice,

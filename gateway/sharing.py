@@ -77,7 +77,7 @@ class _Ready:
 
 
 class _Claimed(NamedTuple):
-    """The batch's number; ids of rows that left before; ids of rows whose act somebody else used up."""
+    """The batch's number; ids of rows that left before; ids of rows whose act another row has."""
 
     batch: int
     left: set[str]
@@ -164,7 +164,7 @@ class Sharing:
         return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended)
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> _Claimed:
-        """Writes what is about to leave. What goes at a person's wish uses the wish up: one act, one transfer (R28)."""
+        """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28)."""
         at = self._clock()
         wanted = [item.intended for item in ready]
 
@@ -172,7 +172,8 @@ class Sharing:
             left = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
             fresh = [item for item in ready if item.row.id not in left]
             without = set() if recipient.role is not Role.CONSUMER_DIRECTED else {
-                item.row.id for item in fresh if not grants.use(tx, item.own, recipient.name, milliseconds(at))
+                item.row.id for item in fresh
+                if not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
             }  # fmt: skip
             going = [item.intended for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at) if going else -1
@@ -238,6 +239,17 @@ class Sharing:
         return stopped
 
     async def _mark(self, recipient: Recipient, batch: int, items: Chunk, outcome: str) -> None:
-        records = [item.intended for item in items.values()]
-        if records:
-            await self._writer.commit(lambda tx: disclosures.mark(tx, recipient.name, batch, records, outcome))
+        """What became of rows; of the acts that they went on, too."""
+        if not items:
+            return
+        now, directed = milliseconds(self._clock()), recipient.role is Role.CONSUMER_DIRECTED
+
+        def job(tx: Transaction) -> None:
+            disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
+            for item in items.values() if directed else ():
+                if outcome == "sent":
+                    grants.use(tx, item.own, recipient.name, now)
+                elif outcome == "not_sent":
+                    grants.let_go(tx, item.own, recipient.name, item.intended.row)
+
+        await self._writer.commit(job)

@@ -12,12 +12,13 @@ from support.people import gaid, named
 
 from gateway.app import migrate, open_house
 from gateway.delivery.forward import Answer, Outcome
+from gateway.ledger import disclosures
 from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row
-from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
+from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose, Role, Source
 
 pytestmark = pytest.mark.anyio
 ENDPOINT = "https://teemo.example/rows"
@@ -299,3 +300,58 @@ async def test_a_store_that_went_away_after_the_intention_stops_the_row(house, f
         assert (shared.outcome, shared.reason) == ("refused", "stale")
     assert receiver.batches == []
     assert ledger.exists()
+
+
+class TestAnActOfAPerson:
+    """One act, one transfer (R28); a row that could not be marked keeps its act and goes when it is posted again."""
+
+    @pytest.fixture
+    def friend(self, teemo):
+        fields = {"ad_id": DataClass.AD_ID}
+        return replace(
+            teemo, name="friend", role=Role.CONSUMER_DIRECTED, purposes=(Purpose.SERVICE,), data=(DataClass.AD_ID,),
+            unlinked="allow", fields=fields,
+        )  # fmt: skip
+
+    async def wish(self, house, friend, number):
+        subjects = house.consent.people.name([named("gaid", gaid(number))]).subjects
+        choice = Choice(ChoiceKind.DIRECT, (Purpose.SERVICE,), "api", datetime.now(UTC), recipient=friend.name)
+        await house.consent.choose(subjects, choice)
+
+    async def share(self, house, friend, *rows):
+        with patched(house.consent.checks.recipients, friend):
+            return [(item.outcome, item.reason) for item in await house.sharing.share(friend, rows)]
+
+    async def test_is_kept_for_its_row_when_the_store_fails_before_the_mark(self, house, sharing, friend, monkeypatch):
+        sharing._forwarder = Receiver()
+        await self.wish(house, friend, 1)
+        mine = row(1, data={"ad_id": gaid(1)})
+        other = replace(mine, id="r9")
+        with monkeypatch.context() as patch:
+            patch.setattr(disclosures, "mark", failing)
+            with pytest.raises(StoreUnavailable):
+                await self.share(house, friend, mine)
+        assert await self.share(house, friend, other) == [("refused", "no_act")]
+        assert await self.share(house, friend, mine) == [("sent", "directed")]
+        assert await self.share(house, friend, other) == [("refused", "no_act")]
+
+    async def test_whose_row_came_too_late_goes_when_it_is_posted_again(self, house, sharing, friend):
+        await self.wish(house, friend, 1)
+        mine = row(1, data={"ad_id": gaid(1)})
+        sharing._forwarder = Receiver(Outcome.LATE, Outcome.LATE, Outcome.LATE, Outcome.SENT)
+        assert await self.share(house, friend, mine) == [("unknown", "directed")]
+        assert await self.share(house, friend, mine) == [("sent", "directed")]
+
+
+def failing(*_):
+    raise StoreUnavailable("the disk is gone")
+
+
+@contextlib.contextmanager
+def patched(recipients, recipient):
+    """One more recipient in the registry, for a while."""
+    recipients[recipient.name] = recipient
+    try:
+        yield
+    finally:
+        del recipients[recipient.name]

@@ -22,8 +22,9 @@ def give(
     directed = kind is GrantKind.DIRECTED
     until = now + ACT if directed else None
     tx.db.executemany(
-        "INSERT INTO grant_choice VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq,"
-        " until = excluded.until, ui = excluded.ui",
+        "INSERT INTO grant_choice (key, recipient, purpose, data_class, kind, seq, until, ui)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq,"
+        " until = excluded.until, ui = excluded.ui, claimed = NULL",
         [
             (key, recipient, purpose, data_class, kind, seq, until, ui)
             for purpose in ([Purpose.SERVICE] if directed else purposes)
@@ -56,9 +57,30 @@ def forget(tx: Transaction, keys: Iterable[bytes]) -> None:
     tx.db.executemany("DELETE FROM grant_choice WHERE key = ?", [(key,) for key in keys])
 
 
+def claim(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes, now: int) -> bool:
+    """Whether an act of these keys is there, in time, and for this row: the first row that asks has it until it left or
+    the act is over, and has it still when it is posted again. Runs in the transaction that writes the row as intended.
+    """
+    marks = ",".join("?" * len(keys))
+    claimed = tx.db.execute(
+        f"UPDATE grant_choice SET claimed = ? WHERE key IN ({marks}) AND recipient = ? AND kind = ?"  # noqa: S608
+        " AND until > ? AND (claimed IS NULL OR claimed = ?)",
+        (row, *keys, recipient, GrantKind.DIRECTED, now, row),
+    )
+    return claimed.rowcount > 0
+
+
+def let_go(tx: Transaction, keys: Sequence[bytes], recipient: str, row: bytes) -> None:
+    """A row that did not leave after all: the act is another's to have."""
+    tx.db.executemany(
+        "UPDATE grant_choice SET claimed = NULL WHERE key = ? AND recipient = ? AND claimed = ?",
+        [(key, recipient, row) for key in keys],
+    )
+
+
 def use(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> bool:
     """Uses up the acts that direct data of these keys to a recipient; whether one was there and in time. Runs in the
-    transaction that writes the disclosure as intended. `now` is in Unix milliseconds.
+    transaction that marks the row as sent. `now` is in Unix milliseconds.
     """
     used = [key for key in dict.fromkeys(keys) if use_one(tx, key, recipient, now)]
     tx.db.executemany(

@@ -14,6 +14,7 @@ from typing import Any
 from gateway.ledger import ages, grants, links, records, states, told, voiding
 from gateway.ledger.reach import looser
 from gateway.ledger.records import Choice, Subject
+from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -86,15 +87,17 @@ def _old_links(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[H
     """Links and releases from before they were entries, as of the last state that is known of each."""
     for seq, turn, account, identifier, start, until in rows_of(db, SEEDED, keys, now):
         if account is None:
-            act = partial(_released, name=identifier, seq=seq)
+            act = partial(_released, name=identifier, seq=seq, at=_time_before(db, seq))
         else:
             at = max(start, _time_before(db, seq))
             act = partial(_linked, account=account, identifier=identifier, span=links.Span(start, until), at=at)
         yield Happening(seq, OLD_LINKS, 0, turn, act)
 
 
-def _released(tx: Transaction, name: bytes, seq: int) -> None:
+def _released(tx: Transaction, name: bytes, seq: int, at: int) -> None:
     tx.db.execute("INSERT OR REPLACE INTO release VALUES (?, ?)", (name, seq))
+    links.forget_yes(tx, [name])
+    recompute(tx, [name], at)
 
 
 def _linked(tx: Transaction, account: bytes, identifier: bytes, span: links.Span, at: int) -> None:
@@ -150,12 +153,18 @@ def _chose(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
         records.apply(tx, known, choice, seq)
 
 
+def _screen(kind: ChoiceKind, leaf: dict[str, Any]) -> str:
+    """Older entries name no screen: then the notice's version stands for it, as in an opt-in that names none."""
+    shown = leaf.get("nv", "") if kind is ChoiceKind.OPT_IN else ""
+    return str(leaf.get("ui", shown))
+
+
 def _choice(kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool) -> Choice:
     said, recipient, classes = leaf.get("p", []), leaf.get("to", ""), leaf.get("c", [])
     if kind is ChoiceKind.OPT_IN and recipient and not classes:
         classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
     return Choice(
         kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), records.moment(at),
-        recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=leaf.get("ui", ""),
+        recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=_screen(kind, leaf),
         informed=informed, parental=parental,
     )  # fmt: skip

@@ -118,12 +118,18 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, in
     for account, name, start in ended:
         ages.keep(tx, account, [name] if start <= now else [], tx.size - 1)
     told.forget(tx, names)
+    forget_yes(tx, names)
+    recompute(tx, names, now)
+    return ended
+
+
+def forget_yes(tx: Transaction, names: Iterable[bytes]) -> None:
+    """A yes on a number that was given back was its holder's, and so was what they allowed a recipient (R5)."""
+    names = list(names)
     grants.forget(tx, names)
     tx.db.executemany(
         "UPDATE own_choice SET state = ? WHERE key = ? AND state = ?", [(NONE, name, IN) for name in names]
     )
-    recompute(tx, names, now)
-    return ended
 
 
 def _write(

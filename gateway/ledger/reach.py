@@ -1,5 +1,7 @@
 """Whom a key leads to: the names of one identifier, the accounts that have it, and what those have. Reads only."""
 
+from collections.abc import Iterable
+
 from gateway.ledger.writer import Transaction
 
 Reach = dict[bytes, set[bytes]]  # via: keys
@@ -23,6 +25,14 @@ def looser(tx: Transaction, key: bytes, seq: int) -> set[bytes]:
     """The looser forms of an identifier that were known when an entry was written."""
     rows = tx.db.execute("SELECT alias FROM looser_name WHERE canonical = ? AND seq <= ?", (key, seq))
     return {row[0] for row in rows}
+
+
+def with_looser(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
+    """The keys and the looser forms of them that are known: a deny reaches these too and goes no further."""
+    found = set(keys)
+    for key in list(found):
+        found |= looser(tx, key, tx.size)
+    return found
 
 
 def is_account(tx: Transaction, key: bytes) -> bool:
@@ -57,9 +67,9 @@ def targets_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
 def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
     """Whom a deny on `key` reaches now, by what it goes through. The key itself is not in it."""
     own = group(tx, key)
-    found: Reach = {key: own - {key}}
+    found: Reach = {key: with_looser(tx, own) - {key}}
     for via in {key} if account else accounts_of(tx, key, now):
-        found.setdefault(via, set()).update(targets_of(tx, via, now) - own)
+        found.setdefault(via, set()).update(with_looser(tx, targets_of(tx, via, now) - own))
     return found
 
 

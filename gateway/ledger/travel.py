@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from gateway.choice.standing import IN, OUT
 from gateway.ledger import grants
-from gateway.ledger.reach import Reach, accounts_of, group, reach, released, targets_of
+from gateway.ledger.reach import Reach, accounts_of, group, reach, released, targets_of, with_looser
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
@@ -72,7 +72,7 @@ def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *,
     if account:
         tx.db.executemany(
             "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?",
-            [(target, purpose, key) for target in targets_of(tx, key, now)],
+            [(target, purpose, key) for target in with_looser(tx, targets_of(tx, key, now))],
         )
     else:
         affected |= _lift_what_ended(tx, key, purpose, now)
@@ -90,7 +90,7 @@ def _lift_from_names(tx: Transaction, key: bytes, purpose: Purpose) -> set[bytes
 
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
     """Removes what came to an identifier through accounts that no longer have it."""
-    names = group(tx, key)
+    names = with_looser(tx, group(tx, key))
     roads = names | accounts_of(tx, key, now)
     for name in names:
         rows = tx.db.execute("SELECT via FROM travelled_choice WHERE key = ? AND purpose = ?", (name, purpose))
@@ -121,13 +121,13 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     targets = targets_of(tx, account, now)
     said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
-        carry(tx, targets - group(tx, key) if denies else (), denies, account)
+        carry(tx, with_looser(tx, targets - group(tx, key)) if denies else (), denies, account)
     rows = tx.db.execute(
         "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
     ).fetchall()
     holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
-    carry(tx, joining, holds, account)
-    recompute(tx, (targets if any(said.values()) else set()) | joining, now)
+    carry(tx, with_looser(tx, joining), holds, account)
+    recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from gateway.choice.standing import OUT
 from gateway.ledger import entry, grants, travel
-from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of
+from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of, with_looser
 from gateway.ledger.records import milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -99,8 +99,8 @@ def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
         if name not in has:  # what it said once it was gone is another's
             denies = [deny for deny in denies if deny[2] < each.seq]
         if denies:
-            travel.carry(tx, reached - group(tx, name), denies, each.key)
-    recompute(tx, reached, now)
+            travel.carry(tx, with_looser(tx, reached - group(tx, name)), denies, each.key)
+    recompute(tx, with_looser(tx, reached), now)
 
 
 def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> None:

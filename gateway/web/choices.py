@@ -123,11 +123,15 @@ class Choices:
         subject = _one_of(said, named)
         self._opting_in.prove(said)
         at = self._opting_in.fresh(said)
+        ui = ""
         if said.kind is ChoiceKind.DIRECT:
             (recipient, purposes), notice = self._directed(said), await self._opting_in.notice(said)
         else:
-            (recipient, purposes), notice = self._programme(said), (await self._opting_in.shown(said)).notice
-        choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient)
+            recipient, purposes = self._programme(said)
+            shown = await self._opting_in.shown(said)
+            notice, ui = shown.notice, shown.ui
+            self._consent.may_open([subject], ui)
+        choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.choices.labels(choice.kind, choice.source).inc()
         return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())

@@ -131,6 +131,20 @@ def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_cam
         ]  # fmt: skip
 
 
+def test_a_yes_that_an_older_ledger_left_on_a_released_number_is_gone(second):
+    """R5: the number's next holder inherits its denies and no yes."""
+    with raw(second / schema.FILE) as db:
+        for purpose, state in (("sale", 2), ("sensitive", 1)):
+            db.execute("INSERT INTO own_choice VALUES (?, ?, ?, 0, NULL)", (key("n"), purpose, state))
+        db.execute("INSERT INTO grant_choice VALUES (?, 'teemo', 'sale', 'precise_geo', 0)", (key("n"),))
+        db.execute("INSERT INTO standing (key, own, granted) VALUES (?, ?, 1)", (key("n"), 2 | 1 << 8))
+        db.execute("INSERT INTO release VALUES (?, 1)", (key("n"),))
+    app.migrate(second)
+    with contextlib.closing(schema.open_to_read(second)) as db:
+        assert db.execute("SELECT own, granted FROM standing WHERE key = ?", (key("n"),)).fetchone() == (1 << 8, 0)
+        assert db.execute("SELECT 1 FROM grant_choice WHERE key = ?", (key("n"),)).fetchone() is None
+
+
 def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
     app.migrate(second)
     with contextlib.closing(schema.open_to_read(second)) as db:

@@ -5,6 +5,7 @@ import contextlib
 import json
 
 import pytest
+from anyio import to_thread
 from support import inside
 from support.people import GAID, email, named
 
@@ -61,6 +62,17 @@ def logged(tmp_path):
     migrate(tmp_path / "data")
     with open_house(tmp_path / "data", inside.settings()) as house:
         asyncio.run(house.consent.log([SHOWN, SECOND, DESPITE, COPY]))
+
+
+@pytest.fixture
+def app_consent(tmp_path):
+    """Voids a screen, as the command does beside the running service."""
+
+    def void(ui):
+        with open_house(tmp_path / "data", inside.settings()) as house:
+            asyncio.run(house.consent.void_consents(ui, bytes(32)))
+
+    return lambda ui: to_thread.run_sync(void, ui)
 
 
 def shown(document, **more):
@@ -230,3 +242,14 @@ async def test_an_app_keeps_for_a_young_person_what_a_check_would_answer(keyed):
     assert (told["store"]["IABUSPrivacy_String"], told["store"]["gad_rdp"]) == ("1YYN", 1)
     await keyed.post("/v1/links", json={"account": "jane", "identifiers": [ME], "age": 30})
     assert (await keyed.post("/v1/observe", json=said)).json()["store"]["IABUSPrivacy_String"] == "1YYN"
+
+
+@pytest.mark.usefixtures("logged")
+async def test_a_programme_that_was_kept_on_a_voided_screen_is_not_kept(keyed, app_consent):
+    keep = {"choice": "keep_programme", "programme": "miles", "proof": PROOF, "identifiers": [ACCOUNT]}
+    await choose(keyed, **keep, notice=shown(SHOWN, ui="settings-3"))
+    gpc = {"signals": {"gpc": "1"}, "data": ["ad_id"]}
+    assert (await check(keyed, "rewards", ACCOUNT, **gpc))["allowed"]
+    await app_consent("settings-3")
+    assert (await check(keyed, "rewards", ACCOUNT, **gpc))["reason"] == "gpc"
+    await choose(keyed, 422, **keep, notice=shown(SHOWN, ui="settings-3"))

@@ -6,6 +6,7 @@ from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway import credentials
+from gateway.choice import identity
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +46,25 @@ async def test_a_link_that_is_told_later_carries_what_was_chosen_before(keyed):
         "/v1/links", json={"account": "a1", "identifiers": [named("email", email(1)), named("gaid", GAID)]}
     )
     assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
+async def test_an_accounts_no_reaches_the_forms_that_others_make_of_its_address(keyed):
+    """UID2's form of an address may be somebody else's too: it is denied, and goes no further."""
+    address = "per.son1@gmail.com"
+    form = named(*identity.read("email", address).looser[0])
+    await keyed.post("/v1/links", json={"account": "a1", "identifiers": [named("email", address)]})
+    assert await reason(keyed, form) != "opted_out"
+    await opt_out(keyed, named("account", "a1"))
+    assert await reason(keyed, form) == "opted_out"
+    await keyed.post("/v1/links", json={"account": "a2", "identifiers": [named("email", email(2))]})
+    assert await reason(keyed, named("account", "a2")) != "opted_out"
+
+
+async def test_an_address_that_joins_an_opted_out_account_is_denied_in_the_forms_that_others_make(keyed):
+    address = "per.son3@gmail.com"
+    await opt_out(keyed, named("account", "a1"))
+    await keyed.post("/v1/links", json={"account": "a1", "identifiers": [named("email", address)]})
+    assert await reason(keyed, named(*identity.read("email", address).looser[0])) == "opted_out"
 
 
 async def test_the_same_link_again_changes_nothing(keyed):

@@ -70,12 +70,22 @@ CREATE TABLE grant_choice (
   seq INTEGER NOT NULL,
   until INTEGER,
   ui TEXT NOT NULL DEFAULT '',
+  claimed BLOB, -- the row of a share that a directed act is for
   PRIMARY KEY (key, recipient, purpose, data_class, kind)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grant_choice_ui ON grant_choice (ui) WHERE ui <> '';
 INSERT INTO grant_choice (key, recipient, purpose, data_class, kind, seq)
   SELECT key, recipient, purpose, data_class, 'opted_in', seq FROM old_grant_choice;
 DROP TABLE old_grant_choice;
+-- Opt-ins of before name no screen: the version of the notice that was shown stands for it.
+UPDATE own_choice SET ui = coalesce((SELECT json_extract(CAST(body AS TEXT), '$.nv') FROM entry WHERE entry.seq = own_choice.seq), '')
+  WHERE state = 2;
+UPDATE grant_choice SET ui = coalesce((SELECT json_extract(CAST(body AS TEXT), '$.nv') FROM entry WHERE entry.seq = grant_choice.seq), '');
+-- A yes on a number that was given back was its holder's: of what was chosen before a release only the denies stay.
+UPDATE own_choice SET state = 0
+  WHERE state = 2 AND EXISTS (SELECT 1 FROM release r WHERE r.identifier = key AND own_choice.seq < r.seq);
+DELETE FROM grant_choice
+  WHERE EXISTS (SELECT 1 FROM release r WHERE r.identifier = key AND grant_choice.seq < r.seq);
 CREATE TABLE act_used (
   turn INTEGER PRIMARY KEY, seq INTEGER NOT NULL, key BLOB NOT NULL, recipient TEXT NOT NULL, at INTEGER NOT NULL
 ) STRICT; -- seq: how many entries there were
@@ -105,3 +115,13 @@ ALTER TABLE standing ADD COLUMN told INTEGER;
 ALTER TABLE standing ADD COLUMN cpni_told INTEGER;
 
 CREATE INDEX detail_at ON detail (at, seq); -- which entry was the last at a moment
+
+-- The rows of released numbers, without the yes that they lost above. Bits as in gateway/choice/standing.py.
+UPDATE standing SET
+  own = (SELECT coalesce(sum(o.state << (2 * CASE o.purpose
+    WHEN 'sale' THEN 0 WHEN 'sharing' THEN 1 WHEN 'targeted_ads' THEN 2 WHEN 'profiling' THEN 3 WHEN 'sensitive' THEN 4
+    WHEN 'marketing_email' THEN 5 WHEN 'marketing_mail' THEN 6 WHEN 'marketing_text' THEN 7 WHEN 'marketing_call' THEN 8
+    WHEN 'third_party_marketing' THEN 9 WHEN 'cpni_marketing' THEN 10 WHEN 'cpni_disclosure' THEN 11
+    ELSE 12 END)), 0) FROM own_choice o WHERE o.key = standing.key),
+  granted = EXISTS (SELECT 1 FROM grant_choice g WHERE g.key = standing.key)
+  WHERE key IN (SELECT identifier FROM release);
