@@ -23,7 +23,7 @@ config = click.option(
     help="The operator's config.toml, over the shipped one.",
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-dev = click.option("--dev", is_flag=True, help="As the development server sees it: contracts are filled in.")
+dev = click.option("--dev", is_flag=True, help="As in development: what an operator vouches for is filled in.")
 PLAIN = ("account", "email", "phone", *UUIDS)
 
 

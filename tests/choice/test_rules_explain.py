@@ -1,12 +1,15 @@
 """The chain of rules that a person is shown is the one that decided (POST /v1/explain)."""
 
 import itertools
+import re
+from importlib import resources
 
 import pytest
 from support.verdicts import decide, office, people, question, rows
 
 from gateway.choice import verdict
-from gateway.choice.verdict import STRICTNESS, explain
+from gateway.choice.verdict import ORDER, STRICTNESS, explain
+from gateway.terms import Reason
 
 ROWS = rows()
 BY_HAND = [row for row in ROWS if not row.get("generated")]
@@ -65,3 +68,11 @@ def test_a_chain_that_leaves_a_rule_out_is_found(monkeypatch):
     monkeypatch.setattr(verdict, "_of_pair", lambda case: next(filter(None, (rule.apply(case) for rule in shorter))))
     with pytest.raises(AssertionError):
         is_the_chain_that_decided(asking, asked_of)
+
+
+def test_the_manual_lists_every_reason_and_every_rule_in_their_order():
+    text = (resources.files("gateway") / "manual" / "verdict.md").read_text()
+    assert [reason for reason in Reason if f"`{reason}`" not in text] == []
+    rows_told = re.findall(r"^\| ([a-z_, ]+) \|", text.split("## Reasons")[0], re.MULTILINE)
+    told = re.findall(r"[a-z_]+", " ".join(rows_told))
+    assert [name for name in told if name != "rule"] == [rule.name for rule in ORDER]
