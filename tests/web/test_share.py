@@ -151,6 +151,7 @@ async def test_a_row_about_which_anything_is_in_doubt_does_not_go(linked, change
         (row(1, at="yesterday"), "r1"),
         (row(1, at="2999-01-01T00:00:00Z"), "r1"),
         (row(1, at=10**18), "r1"),
+        (row(1, at="0001-01-01T00:00:00+23:59"), "r1"),
         (row(1, at=1.5), "r1"),
         (row(1, at={}), "r1"),
         (row(1, place=5), "r1"),

@@ -109,6 +109,7 @@ async def test_a_bad_line_costs_only_itself(keyed):
         ({"outcome": "read"}, "/outcome"),
         ({"on": "2999-01-01"}, "/on"),
         ({"on": "soon"}, "/on"),
+        ({"on": "9999-12-31T23:59:59-23:59"}, "/on"),
         ({"identifiers": []}, "/identifiers"),
         ({"who": "jane"}, "/who"),
     ],

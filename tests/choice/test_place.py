@@ -1,0 +1,21 @@
+"""Where the data of people leaves on a stated basis only, and how such places may be written (R28)."""
+
+import pytest
+
+from gateway.choice.place import may_be_european
+
+
+@pytest.mark.parametrize("place", ["DE", "FR", "GB", "UK", "EL", "EU", "CH", "IS", "AX", "RE", "GF", "JE", "DE-BE"])
+def test_a_person_there_is_in_europe_however_it_is_written(place):
+    assert may_be_european(frozenset({place}))
+    assert may_be_european(frozenset({place, "US-CA"})), "one known place more hides nobody"
+
+
+@pytest.mark.parametrize("places", [[], ["unknown"], ["ZZ"], ["XX"], ["US-CA", "ZZ"]])
+def test_a_person_of_whom_nobody_knows_where_may_be_there(places):
+    assert may_be_european(frozenset(places))
+
+
+@pytest.mark.parametrize("place", ["US", "US-CA", "US-PR", "CA", "CA-QC", "BR", "JP"])
+def test_a_person_elsewhere_is_not(place):
+    assert not may_be_european(frozenset({place}))
