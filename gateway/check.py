@@ -168,7 +168,7 @@ class Checks:
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""
-        return self._understand(ask)[1].subjects
+        return self._people.name(ask.identifiers, country_of(ask.place)).subjects
 
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
@@ -290,37 +290,36 @@ class Checks:
         what is recorded. With the store away everybody counts as opted out (R17).
         """
         places = self.places.of(place)
-        try:
-            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
-        except LookupRefused:
+        standings = self._standings(subjects)
+        if standings is None:
             return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", places, gpc)
-        allowed, chosen = self._allowed(places, said, seen.standings)
-        return Site(allowed, "honored" if chosen else "none", places, gpc, seen.standings)
+        allowed, chosen = self._allowed(places, said, standings)
+        return Site(allowed, "honored" if chosen else "none", places, gpc, standings)
+
+    def _standings(self, subjects: Sequence[Subject]) -> tuple[Standing, ...] | None:
+        """What is on record for these; None where it cannot be read."""
+        try:
+            return self._lookup.seen([key for subject in subjects for key in subject.keys]).standings
+        except LookupRefused:
+            return None
 
     def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
         """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be
         read, which denies.
         """
-        return {p.value: word for p, word in self._states(subjects, purposes).items()}
-
-    def _states(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[Purpose, str]:
-        try:
-            standings = self._lookup.seen([key for subject in subjects for key in subject.keys]).standings
-        except LookupRefused:
-            return dict.fromkeys(purposes, "unknown")
+        standings = self._standings(subjects)
+        if standings is None:
+            return dict.fromkeys((purpose.value for purpose in purposes), "unknown")
         return {
-            purpose: "opted_out" if any(s.denies(purpose) for s in standings)
+            purpose.value: "opted_out" if any(s.denies(purpose) for s in standings)
             else "opted_in" if any(s.opted_in(purpose) for s in standings) else "none"
             for purpose in purposes
         }  # fmt: skip
 
     def band(self, subjects: Sequence[Subject]) -> str:
         """The youngest age band on record for them; the youngest there is where it cannot be read."""
-        try:
-            seen = self._lookup.seen([key for subject in subjects for key in subject.keys])
-        except LookupRefused:
-            return AGES[0]
-        return youngest(None, seen.standings)
+        standings = self._standings(subjects)
+        return AGES[0] if standings is None else youngest(None, standings)
 
     def too_young(self, subjects: Sequence[Subject]) -> bool:
         """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14)."""

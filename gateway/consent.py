@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from gateway import seals
-from gateway.check import Ask, Checked, Checks
+from gateway.check import Ask, Checked, Checks, Explained, Then
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
 from gateway.ledger import ages, documents, idempotency, links, reach, records, replay, states, told, travel, voiding
@@ -29,6 +29,7 @@ from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.replay import Rebuilt
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.mirror.lookup import LookupRefused
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Told
@@ -303,6 +304,19 @@ class Consent:
         """Takes back what was consented to on a screen. Returns how many opt-ins went back."""
         at = self.clock()
         return await self._writer.commit(lambda tx: voiding.void(tx, ui, reason_sha256, at))
+
+    async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
+        """One explanation a recipient; and what stood on record at the moment, where another one than now was asked
+        for. Raises `StoreUnavailable`.
+        """
+        then = None
+        if moment is not None:
+            found = await self.standings_at(self.checks.name(ask), moment)
+            then = Then(moment.date(), found.position, found.standings, found.grants)
+        try:
+            return self.checks.explain(ask, then), then
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
 
     async def standings_at(self, subjects: Sequence[Subject], moment: datetime) -> Rebuilt:
         """What stood on record of these people at a moment; forms that may be somebody else's only deny. Raises

@@ -24,9 +24,7 @@ from gateway.terms import CHOOSABLE
 @options.config
 @options.dev
 @options.identifiers
-@click.option("--purpose", help="One purpose; without it the recipient's, strictest wins.")
-@click.option("--class", "classes", multiple=True, help="A data class; without it the recipient's.")
-@click.option("--place", multiple=True, help="US-CA, DE; repeatable, the strictest holds.")
+@options.question
 @options.as_json
 def check(
     recipient: str, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
@@ -39,12 +37,16 @@ def check(
     sys.exit(0 if verdict.allowed else 1)
 
 
+def headline(verdict: Verdict) -> str:
+    return f"{'allowed' if verdict.allowed else 'partly' if verdict.partly else 'denied'}: {verdict.reason}"
+
+
 def _told(verdict: Verdict, as_json: bool) -> str:
     if as_json:
         body = {"allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data, "reason": verdict.reason,
                 "rule": verdict.rule, "place": verdict.place}  # fmt: skip
         return orjson.dumps(body).decode()
-    lines = [f"{'allowed' if verdict.allowed else 'partly' if verdict.partly else 'denied'}: {verdict.reason}"]
+    lines = [headline(verdict)]
     lines += [f"  {name}: {answer}" for name, answer in verdict.data.items()]
     return "\n".join([*lines, f"  rule: {verdict.rule}", f"  place: {verdict.place}"])
 
@@ -56,7 +58,7 @@ def _told(verdict: Verdict, as_json: bool) -> str:
 @options.data
 @options.config
 @options.identifiers
-@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="A moment (UTC).")
+@click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
 @click.option("--for-person", is_flag=True, help="Only what somebody may be shown who proved control of it (R5).")
 @options.as_json
 def history(

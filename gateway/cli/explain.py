@@ -10,13 +10,11 @@ from typing import Any
 import click
 import orjson
 
-from gateway.app import House
 from gateway.check import Ask, Explained, Then
 from gateway.choice.law import AGES
 from gateway.choice.verdict import Step
 from gateway.cli import options
-from gateway.ledger.writer import StoreUnavailable
-from gateway.mirror.lookup import LookupRefused
+from gateway.cli.ask import headline
 from gateway.signals.hear import KNOWN
 
 
@@ -29,14 +27,12 @@ from gateway.signals.hear import KNOWN
 @options.config
 @options.dev
 @options.identifiers
-@click.option("--purpose", help="One purpose; without it the recipient's, strictest wins.")
-@click.option("--class", "classes", multiple=True, help="A data class; without it the recipient's.")
-@click.option("--place", multiple=True, help="US-CA, DE; repeatable, the strictest holds.")
+@options.question
 @click.option("--age", type=click.Choice(AGES), help="An age band.")
 @click.option(
     "--signal", "signals", multiple=True, help="NAME=VALUE as in a check: gpc=1, us_privacy=1YYN; repeatable."
 )
-@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="A moment (UTC).")
+@click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
 @options.as_json
 def explain(
     recipient: str, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
@@ -48,11 +44,11 @@ def explain(
         signals=dict(map(_signal, signals)),
     )  # fmt: skip
     with options.house(data, file, dev=dev) as house:
-        then = asyncio.run(_then(house, ask, moment.replace(tzinfo=UTC))) if moment else None
-        try:
-            explained = house.consent.checks.explain(ask, then)[recipient]
-        except LookupRefused:
-            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
+        at = moment.replace(tzinfo=UTC) if moment else None
+        if at and at > house.consent.clock():
+            raise click.UsageError("--at lies in the future")
+        found, then = asyncio.run(house.consent.explain(ask, at))
+    explained = found[recipient]
     click.echo(orjson.dumps(_as_json(explained)) if as_json else "\n".join(_told(explained, then)))
     sys.exit(0 if explained.verdict.allowed else 1)
 
@@ -64,17 +60,9 @@ def _signal(text: str) -> tuple[str, object]:
     return name, value
 
 
-async def _then(house: House, ask: Ask, moment: datetime) -> Then:
-    if moment > house.consent.clock():
-        raise click.UsageError("--at lies in the future")
-    found = await house.consent.standings_at(house.consent.checks.name(ask), moment)
-    return Then(moment.date(), found.position, found.standings, found.grants)
-
-
 def _told(explained: Explained, then: Then | None) -> list[str]:
     verdict = explained.verdict
-    word = "allowed" if verdict.allowed else "partly" if verdict.partly else "denied"
-    lines = [f"{word}: {verdict.reason}", f"  rule: {verdict.rule}", f"  place: {verdict.place}"]
+    lines = [headline(verdict), f"  rule: {verdict.rule}", f"  place: {verdict.place}"]
     if verdict.seq is not None:
         lines.append(f"  decided by entry {verdict.seq}")
     if then is not None:

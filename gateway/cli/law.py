@@ -27,7 +27,6 @@ ASKED = (*CHOOSABLE, DataClass.PRECISE_GEO)  # what a verdict asks the law for
 LINE = "{mark} {subject:<21} {rule:<8} {in_band:<8} {from:<10} {until:<10} {confidence:<1} {citation}"
 HEADING = {"mark": " ", "subject": "subject", "rule": "rule", "in_band": "in-band", "from": "from", "until": "until",
            "confidence": " ", "citation": "citation"}  # fmt: skip
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group(help="The law, as the dated tables have it. `gateway help law` explains them.")
@@ -37,7 +36,7 @@ def law() -> None:
 
 @law.command(help="Show every rule for a place on a day, the strictest marked, and what changes there later.")
 @click.option("--place", "places", multiple=True, required=True, help="US-CT, DE; repeatable, the strictest holds.")
-@click.option("--on", "moment", type=DAY, help="A day, as 2026-10-01; without it today.")
+@click.option("--on", "moment", type=options.DAY, help="A day, as 2026-10-01; without it today.")
 @click.option("--age", type=click.Choice(AGES), help="An age band; without it an adult.")
 @options.as_json
 def show(places: tuple[str, ...], moment: datetime | None, age: str | None, as_json: bool) -> None:

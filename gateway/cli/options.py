@@ -23,6 +23,8 @@ config = click.option(
     help="The operator's config.toml, over the shipped one.",
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+DAY = click.DateTime(["%Y-%m-%d"])
+MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 dev = click.option("--dev", is_flag=True, help="As in development: what an operator vouches for is filled in.")
 PLAIN = ("account", "email", "phone", *UUIDS)
 
@@ -32,6 +34,15 @@ def identifiers(command: F) -> F:
     for kind in PLAIN:
         command = click.option(f"--{kind}", multiple=True, help=f"A {kind}; repeatable.")(command)
     return click.option("--id", "other", multiple=True, help="TYPE=VALUE of any other kind.")(command)
+
+
+def question(command: F) -> F:
+    """--purpose, --class and --place of a check."""
+    command = click.option("--place", multiple=True, help="US-CA, DE; repeatable, the strictest holds.")(command)
+    command = click.option("--class", "classes", multiple=True, help="A data class; without it the recipient's.")(
+        command
+    )
+    return click.option("--purpose", help="One purpose; without it the recipient's, strictest wins.")(command)
 
 
 def listed(values: dict[str, Any]) -> list[dict[str, object]]:

@@ -16,7 +16,6 @@ from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 from gateway.ledger.records import Subject
 from gateway.terms import NoticeKind, Told
 
-DAY = click.DateTime(["%Y-%m-%d"])
 OLDEST_FIRST = tuple(reversed(AGES))
 
 
@@ -26,7 +25,7 @@ OLDEST_FIRST = tuple(reversed(AGES))
 @options.config
 @options.identifiers
 @click.option("--outcome", type=click.Choice([word.value for word in Told]), default=Told.SENT.value, show_default=True)
-@click.option("--on", "day", type=DAY, help="The day (UTC); without it today.")
+@click.option("--on", "day", type=options.DAY, help="The day (UTC); without it today.")
 def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime | None, **values: Any) -> None:
     now = datetime.now(UTC).date()
     on = day.date() if day else now

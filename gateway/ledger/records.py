@@ -154,8 +154,8 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     an account that opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))
-    informed = choice.source == Source.GPC and given.answered(tx, subject.key, choice.purposes)
-    if informed or travel.already_out(tx, subject.key, choice.purposes):
+    no_news = given.answered if choice.source == Source.GPC else travel.already_out
+    if no_news(tx, subject.key, choice.purposes):
         return None
     return write(tx, subject, choice, request)
 

@@ -37,10 +37,10 @@ def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
     """`because` names event and seq to desk and export keys only."""
     signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
     source = "signal" if signal else "choice" if choice else None
-    named = sees_entries(key) and choice and verdict.seq is not None
-    event = consent.checks.event(verdict.seq) if named and verdict.seq is not None else None
+    seq = verdict.seq if choice and sees_entries(key) else None
+    event = consent.checks.event(seq) if seq is not None else None
     return {
         "allowed": verdict.allowed, "partly": verdict.partly, "data": verdict.data,
         "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
-        "because": {"source": source, "event": event, "seq": verdict.seq if event else None},
+        "because": {"source": source, "event": event, "seq": seq if event else None},
     }  # fmt: skip

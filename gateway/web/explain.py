@@ -10,12 +10,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.check import Ask, Explained, Then
+from gateway.check import Explained
 from gateway.choice.verdict import Step
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
-from gateway.ledger.writer import StoreUnavailable
-from gateway.mirror.lookup import LookupRefused
 from gateway.web import asking, auth, wire
 from gateway.web.problem import Problem
 
@@ -32,18 +30,15 @@ class Explain:
         wire.require_json(request)
         body = wire.convert(wire.parse(await wire.read_body(request)), wire.Explain)
         ask = asking.to_ask(body)
-        then = await self._then(ask, body.at, key)
-        try:
-            explained = self._consent.checks.explain(ask, then)
-        except LookupRefused:
-            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
+        explained, then = await self._consent.explain(ask, self._moment(body.at, key))
         verdicts = {name: self._told(item, key) for name, item in explained.items()}
         about = {"on": then.on, "position": then.position} if then else {"position": self._consent.checks.position()}
         if body.recipients is not None:
             return wire.answer({"verdicts": verdicts, **about})
         return wire.answer({**next(iter(verdicts.values())), **about})
 
-    async def _then(self, ask: Ask, at: str | None, key: ApiKey) -> Then | None:
+    def _moment(self, at: str | None, key: ApiKey) -> datetime | None:
+        """Raises `Problem`."""
         if at is None:
             return None
         if not asking.sees_entries(key):
@@ -51,11 +46,7 @@ class Explain:
         moment = wire.moment(at)
         if moment is None or moment > self._consent.clock():
             raise Problem("malformed", "at is an RFC 3339 time or date that is past", "/at")
-        return await self._at(ask, moment)
-
-    async def _at(self, ask: Ask, moment: datetime) -> Then:
-        then = await self._consent.standings_at(self._consent.checks.name(ask), moment)
-        return Then(moment.date(), then.position, then.standings, then.grants)
+        return moment
 
     def _told(self, item: Explained, key: ApiKey) -> dict[str, Any]:
         verdict = asking.verdict(item.verdict, self._consent, key)

@@ -65,11 +65,8 @@ class Body:
 
     def band(self) -> str | None:
         """The age that a call tells of, as a band."""
-        stated = self.members.get("age")
-        if stated is None:
-            return None
         try:
-            return wire.band(stated if isinstance(stated, int | str) and not isinstance(stated, bool) else "")
+            return wire.band(self.members.get("age"))
         except Problem:
             self.ignore("/age", "neither years nor a band")
             return None

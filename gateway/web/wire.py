@@ -104,15 +104,15 @@ def convert(value: object, shape: type[T]) -> T:
         raise Problem(kind, text, pointer) from None
 
 
-def band(age: int | str | None) -> str | None:
-    """An age in years, or a band, as a band."""
+def band(age: object) -> str | None:
+    """An age in years, or a band, as a band. Raises `Problem`."""
     if age is None:
         return None
-    if isinstance(age, str):
-        if age not in AGES:
-            raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
-        return age
-    return next((name for limit, name in BANDS if age < limit), "adult")
+    if isinstance(age, int) and not isinstance(age, bool):
+        return next((name for limit, name in BANDS if age < limit), "adult")
+    if not isinstance(age, str) or age not in AGES:
+        raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
+    return age
 
 
 def stamp(at: datetime) -> str:

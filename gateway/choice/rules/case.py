@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from gateway.choice.law import AGES, UNKNOWN_PLACE, UNREADABLE_PLACE, US, Row
+from gateway.choice.law_rows import RANKS, YOUNGEST
 from gateway.choice.question import Grant, Office, Question, Ruling
 from gateway.choice.standing import IN, IN_BITS, OUT_BITS, SHIFT, Standing
-from gateway.terms import Answer, DataClass, GrantKind, Purpose, Reason, Role
+from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
 
 # Members that rules compare with, by names of their own: in Python 3.11 reading one through its class costs 120 ns
 # (measured), which is more than most rules.
@@ -24,7 +25,8 @@ POINTS = frozenset({PRECISE_GEO, COARSE_GEO, CPNI})  # what may tell where a cal
 # Nobody can opt out of these; with the person's own act they are not a sale either.
 NOT_CHOOSABLE = frozenset({Purpose.SERVICE, Purpose.SECURITY, Purpose.LEGAL, Purpose.LEGAL_NOTICE})
 NOWHERE = frozenset({UNKNOWN_PLACE, UNREADABLE_PLACE, US})  # places that say nothing of which law
-CHILD = AGES[0]
+CHILD = AGES[YOUNGEST]
+SIGNALS = frozenset(SIGNAL_PURPOSES)
 OPTED_IN = GrantKind.OPTED_IN
 IN_SHIFTS: Mapping[Purpose, int] = {purpose: IN << shift for purpose, shift in SHIFT.items()}
 
@@ -112,11 +114,4 @@ def youngest(age: str | None, standings: Iterable[Standing]) -> str:
     """The youngest of the age on record and the one that the caller says; an adult where nothing is known (R14). A word
     that is no band is as good as the youngest.
     """
-    found = len(AGES) - 1
-    for band in (age, *[standing.age_band for standing in standings]):
-        if band is not None:
-            found = min(found, RANKS.get(band, 0))
-    return AGES[found]
-
-
-RANKS: Mapping[str, int] = {band: rank for rank, band in enumerate(AGES)}
+    return AGES[min([RANKS.get(band, YOUNGEST) for band in (age, *[standing.age_band for standing in standings])])]

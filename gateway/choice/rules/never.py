@@ -22,11 +22,12 @@ from gateway.choice.rules.case import (
     PRECISE_GEO,
     SERVICE,
     SERVICE_PROVIDER,
+    SIGNALS,
     TRANSFER,
     Case,
     deny,
 )  # fmt: skip
-from gateway.terms import SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason, Role
+from gateway.terms import DataClass, GrantKind, Purpose, Reason, Role
 
 IDENTIFYING = frozenset(
     {DataClass.CONTACT, DataClass.ACCOUNT, DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.PRECISE_GEO}
@@ -34,7 +35,6 @@ IDENTIFYING = frozenset(
 HASH_OF: Mapping[DataClass, tuple[DataClass, ...]] = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
 LOWEST = dict(zip(AGES, (0, 13, 16, 18), strict=True))  # the youngest in each band
 CPNI_PURPOSES = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
-SIGNALS = frozenset(SIGNAL_PURPOSES)
 SUCCESSOR = Role.SUCCESSOR
 BANNED, DIRECTED = LawRule.BANNED, GrantKind.DIRECTED
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.choice.question import Ruling
-from gateway.choice.recipient import Recipient
-from gateway.choice.rules.case import CALL_LOCATION, CHILD, IN_SHIFTS, NOT_CHOOSABLE, PRECISE_GEO, Case, deny
+from gateway.choice.rules.case import CALL_LOCATION, CHILD, IN_SHIFTS, NOT_CHOOSABLE, PRECISE_GEO, SIGNALS, Case, deny
 from gateway.choice.standing import out_bits
 from gateway.signals.heard import Said
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose, Reason, Source
@@ -33,7 +32,6 @@ BESIDE: Mapping[DataClass, int] = {
     DataClass.PRECISE_GEO: ALONE[Purpose.SENSITIVE],
     DataClass.CPNI: ALONE[Purpose.CPNI_DISCLOSURE],
 }
-SIGNALS = frozenset(SIGNAL_PURPOSES)
 PRECISE = frozenset({Purpose.SENSITIVE})
 
 
@@ -74,12 +72,13 @@ def _answered(case: Case, said: Said) -> bool:
     informed = IN_SHIFTS.get(case.purpose, 0) & case.opt_ins  # a child's own is none
     if any(standing.informed & informed for standing in case.question.standings):
         return True
-    return case.band != CHILD and _keeps_programme(case, case.recipient)
+    return case.band != CHILD and _keeps_programme(case)
 
 
-def _keeps_programme(case: Case, recipient: Recipient) -> bool:
-    return bool(recipient.programme) and any(
-        grant.kind is GrantKind.PROGRAMME and grant.recipient == recipient.programme and grant.purpose == case.purpose
+def _keeps_programme(case: Case) -> bool:
+    programme = case.recipient.programme
+    return bool(programme) and any(
+        grant.kind is GrantKind.PROGRAMME and grant.recipient == programme and grant.purpose == case.purpose
         for grant in case.question.grants
     )
 

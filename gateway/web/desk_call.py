@@ -1,0 +1,58 @@
+"""What calls of the desk have in common: one object, or NDJSON with an answer a line, and strict members in either.
+
+Never says what a call means: that is its door's.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.law import country_of
+from gateway.consent import Consent
+from gateway.credentials import Credentials
+from gateway.people import Named
+from gateway.web import auth, problem, wire
+from gateway.web.problem import Problem
+
+Take = Callable[[object], Awaitable[dict[str, Any]]]
+
+
+async def answer(request: Request, credentials: Credentials, take: Take, nothing: str) -> Response:
+    """201 with what `take` makes of the object; of NDJSON a line each. A bad line costs only itself: it did `nothing`,
+    the member that counts what was done.
+    """
+    auth.caller(request, credentials, "desk")
+    lines = wire.require_json(request, lines=True)
+    body = await wire.read_body(request)
+    if not lines:
+        return wire.answer(await take(wire.parse(body)), 201)
+    answers: list[object] = []
+    for row in wire.lines_of(body):
+        try:
+            answers.append(await take(wire.parse(row)))
+        except problem.HANDLED as error:
+            answers.append({nothing: 0, **problem.line(error)})
+    return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
+
+
+def members(body: object, known: frozenset[str], what: str) -> Mapping[str, Any]:
+    """The members of a strict object. Raises `Problem`."""
+    if not isinstance(body, dict):
+        raise Problem("malformed", f"{what} is a JSON object")
+    unknown = sorted(set(body) - known)
+    if unknown:
+        raise Problem("unknown_member", f"{what} has no such member", f"/{unknown[0][:64]}")
+    return body
+
+
+def named(consent: Consent, body: Mapping[str, Any]) -> tuple[Named, list[dict[str, str]]]:
+    """Whom `identifiers` names, and which of them cannot be used. Raises `Problem`."""
+    items = body.get("identifiers")
+    if not isinstance(items, list) or not items:
+        raise Problem("malformed", "identifiers is a list with something in it", "/identifiers")
+    if len(items) > wire.MAX_IDENTIFIERS:
+        raise Problem("too_large", f"at most {wire.MAX_IDENTIFIERS} identifiers a line", "/identifiers")
+    found = consent.people.name(items, country_of(body.get("place")))
+    return found, [{"pointer": f"/identifiers/{index}", "reason": word} for index, word in found.ignored]
