@@ -21,7 +21,11 @@ from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
-from gateway.ledger import rotate, schema
+from gateway.ledger import checkpoint_store, rotate, schema, upgrade
+from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.note import Signer
+from gateway.ledger.publisher import Publisher
 from gateway.ledger.table import StandingTable
 from gateway.ledger.watch import FileMoved, FileWatch
 from gateway.ledger.writer import Writer
@@ -74,7 +78,8 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     def vault() -> Vault:
         return Vault(folder, secrets.wraps)
 
-    writer = Writer(folder, vault, watch)
+    publisher = publisher_of(folder, settings, secrets)
+    writer = Writer(folder, vault, watch, publisher)
     people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
 
     office = _office(settings, laws)
@@ -83,7 +88,10 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     )  # read at each question
     window = timedelta(milliseconds=settings.share.send_window_ms)
     sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words)
-    consent = Consent(checks=checks, people=people, writer=writer, secrets=secrets, clock=clock, send_window=window)
+    consent = Consent(
+        checks=checks, people=people, writer=writer, log_reader=LogReader(folder, publisher), secrets=secrets,
+        clock=clock, send_window=window,
+    )  # fmt: skip
     try:
         yield House(consent, sharing, vault, writer, secrets)
     finally:
@@ -104,13 +112,16 @@ def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
     return office
 
 
-def migrate(folder: Path) -> int:
-    """Makes an installation, or brings an old one up to date. Returns the ledger's version."""
+def migrate(folder: Path, origin: str = "") -> int:
+    """Makes an installation, or brings an old one up to date. `origin`: the log's name, if it has none yet. Returns the
+    ledger's version.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     ledger = folder / schema.FILE
     if (folder / VAULT).exists() and (not ledger.exists() or not ledger.stat().st_size):
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
         raise schema.LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
+    keys.complete(folder)
     try:
         secrets = keys.load(folder)
     except keys.SecretsMissing:
@@ -118,11 +129,21 @@ def migrate(folder: Path) -> int:
             # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
             raise
         secrets = keys.create(folder)
-    with schema.held(folder):
-        return schema.migrate(folder, len(secrets.peppers))
+    with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
+        return schema.migrate(folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)})
 
 
-def rotate_pepper(folder: Path) -> tuple[int, int]:
+def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
+    """Who signs for this installation, and where its last checkpoint is kept."""
+    store = settings.ledger.checkpoint_store
+
+    def signing(origin: str) -> list[Signer]:
+        return [Ed25519Signer(origin, seed) for seed in secrets.signing]
+
+    return Publisher(folder, Path(store) if store else checkpoint_store.beside(folder), signing)
+
+
+def rotate_pepper(folder: Path, settings: Settings) -> tuple[int, int]:
     """A new pepper, or the rest of a rotation that was cut off. Returns (standings, peppers)."""
     with contextlib.closing(schema.open_to_read(folder)) as db:
         applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
@@ -132,7 +153,7 @@ def rotate_pepper(folder: Path) -> tuple[int, int]:
     fresh, total = secrets.peppers[applied:], len(secrets.peppers)
     watch = FileWatch(folder, applied)
     watch.start()
-    writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch)
+    writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets))
     try:
         done = writer.submit(lambda tx: rotate.rewrap(tx, lambda key: keys.wrap(key, fresh), total)).result()
     finally:

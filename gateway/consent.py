@@ -16,7 +16,7 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,8 @@ from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
 from gateway.ledger import ages, documents, idempotency, links, reach, records, replay, states, told, travel, voiding
 from gateway.ledger.entry import Notice, b64
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.receipt import Opening
 from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.replay import Rebuilt
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
@@ -63,6 +65,7 @@ class Chosen:
     replayed: bool = False
     subjects: tuple[Subject, ...] = ()
     place: str = ""
+    openings: tuple[Opening, ...] = field(default=(), repr=False)  # handed out once: not on a replay
 
 
 class Consent:
@@ -74,6 +77,7 @@ class Consent:
         checks: Checks,
         people: People,
         writer: Writer,
+        log_reader: LogReader,
         secrets: Secrets,
         clock: Callable[[], datetime],
         send_window: timedelta = timedelta(milliseconds=250),
@@ -84,6 +88,7 @@ class Consent:
         self.clock = clock
         self.send_window = send_window
         self._writer = writer
+        self.log_reader = log_reader
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:
@@ -147,7 +152,7 @@ class Consent:
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it.
         `allow` may still refuse, in the transaction.
         """
-        request = seals.new_browser()
+        request, openings = seals.new_browser(), list[Opening]()
 
         def act(tx: Transaction) -> bytes:
             if allow:
@@ -156,6 +161,7 @@ class Consent:
                 account = next((subject for subject in subjects if subject.is_account), None)
                 self._tie(tx, account, subjects, choice.at)
             written = [records.write(tx, subject, choice, request) for subject in subjects]
+            openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(subjects, written, strict=True)]
             return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
@@ -166,7 +172,8 @@ class Consent:
             return answer, replayed, _last_out(tx, subjects)
 
         answer, replayed, out_at = await self._writer.commit(job)
-        return self._chosen(json.loads(answer), replayed, subjects, choice, out_at)
+        chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at)
+        return chosen if replayed else replace(chosen, openings=tuple(openings))
 
     def _chosen(
         self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,

@@ -8,13 +8,14 @@ key2 = HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (
 is lost.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.choice.identity import Name
@@ -36,6 +37,7 @@ class Secrets:
     tokens: tuple[bytes, ...] = field(repr=False)
     wraps: tuple[bytes, ...] = field(repr=False)
     accounts: tuple[bytes, ...] = field(repr=False)
+    signing: tuple[bytes, ...] = field(repr=False)  # Ed25519 seeds of the log; while two are there, both sign
 
     def key(self, name: Name) -> bytes:
         """The 16-byte key of a name under all peppers."""
@@ -46,6 +48,15 @@ class Secrets:
 
     def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
         return tuple(self.key(name) for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKeys:
+    """What seals the details of a person's entries, and what seals that which opens them. None: destroyed."""
+
+    person: bytes
+    details: bytes | None = field(repr=False)
+    openings: bytes | None = field(repr=False)
 
 
 def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
@@ -67,10 +78,24 @@ def load(folder: Path) -> Secrets:
         raise SecretsMissing(msg) from None
     except (ValueError, OSError) as error:
         raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error}). Put back its last backup.") from error
+    if isinstance(stored, dict) and "signing" not in stored:
+        raise SecretsMissing(f"{folder / SECRETS} is of an earlier version. Run: gateway migrate --data {folder}")
     try:
-        return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+        return _read(stored)
     except (KeyError, TypeError, ValueError) as error:
         raise SecretsMissing(f"{folder / SECRETS} is incomplete ({error}). Put back its last backup.") from error
+
+
+def _read(stored: Mapping[str, list[str]]) -> Secrets:
+    return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+
+
+def complete(folder: Path) -> None:
+    """Adds what secrets of an earlier version do not have: the log had no signing key."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stored = json.loads((folder / SECRETS).read_text())
+        if "signing" not in stored:
+            _store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}), exclusive=False)
 
 
 def create(folder: Path) -> Secrets:
@@ -85,7 +110,7 @@ def add_pepper(folder: Path) -> Secrets:
     crash between the two is finished by running it again, since the ledger's head tells how many are applied.
     """
     old = load(folder)
-    new = Secrets((*old.peppers, secrets.token_bytes(32)), old.seals, old.tokens, old.wraps, old.accounts)
+    new = replace(old, peppers=(*old.peppers, secrets.token_bytes(32)))
     _store(folder, new, exclusive=False)
     return new
 

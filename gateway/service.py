@@ -28,6 +28,7 @@ from gateway.web.choices import Choices
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.explain import Explain
 from gateway.web.health import Health
+from gateway.web.ledger import LedgerDoor
 from gateway.web.links import Links
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
@@ -44,7 +45,7 @@ DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real s
 
 def _is_own(path: str, *, participant: bool) -> bool:
     """A page of ours before a site: the choices, the statement, and a DAA participant's endpoints."""
-    rooms = ("/privacy-choices", *((adchoices.PATH,) if participant else ()))
+    rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if participant else ()))
     return path == "/.well-known/gpc.json" or any(path == room or path.startswith(f"{room}/") for room in rooms)
 
 
@@ -68,6 +69,7 @@ class Doors:
     settings: Settings
     metrics: Metrics
     visitors: Visitors
+    dev: bool
 
     def public(self) -> list[Route]:
         """What a site's visitors are served."""
@@ -89,8 +91,20 @@ class Doors:
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/done/{event}", pages.done),
+            *self._log(),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),
+        ]
+
+    def _log(self) -> list[Route]:
+        """The transparency log, as far as it is public."""
+        configured, log = self.settings.ledger, self.house.consent.log_reader
+        door = LedgerDoor(log, Credentials(self.folder, dev=self.dev), public_entries=configured.public_entries)
+        return [
+            Route("/ledger/checkpoint", door.checkpoint),
+            Route("/ledger/tile/{path:path}", door.tile),
+            Route("/privacy-choices/receipt/{event}", door.receipt),
+            Route("/v1/receipts/{event}", door.keyed_receipt),
         ]
 
     def _ad_choices(self) -> list[Route]:
@@ -107,11 +121,11 @@ class Doors:
             Route(f"{adchoices.PATH}/app", doors.app, methods=["GET", "POST"]),
         ]
 
-    def keyed(self, *, dev: bool) -> list[Route]:
+    def keyed(self) -> list[Route]:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
         consent, metrics = self.house.consent, self.metrics
-        credentials = Credentials(self.folder, dev=dev)
-        health = Health(consent, credentials, metrics, notices.shipped(), "dev" if dev else "production")
+        credentials = Credentials(self.folder, dev=self.dev)
+        health = Health(consent, credentials, metrics, notices.shipped(), "dev" if self.dev else "production")
         share = ShareDoor(
             consent, self.house.sharing, credentials, metrics,
             max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
@@ -119,7 +133,7 @@ class Doors:
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
-            Route("/v1/choices", Choices(consent, credentials, metrics, dev=dev).post, methods=["POST"]),
+            Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
@@ -152,7 +166,7 @@ async def _opened(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
             account=account, place=place,
         )  # fmt: skip
-        yield Doors(house, folder, settings, metrics, visitors)
+        yield Doors(house, folder, settings, metrics, visitors, dev)
         await house.sharing.close()
 
 
@@ -167,7 +181,7 @@ def build(
     async def running() -> AsyncIterator[Any]:
         somewhere = (lambda _: DEMO_PLACE) if dev else None
         async with _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere) as doors:
-            routes = [*doors.keyed(dev=dev), *doors.public()]
+            routes = [*doors.keyed(), *doors.public()]
             if dev:
                 options = doors.options(enforce=True)
                 behind = doors.before(demo.site(tracker), options)

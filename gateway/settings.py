@@ -108,6 +108,11 @@ class Aggregate(Strict, frozen=True):
     least: Annotated[int, msgspec.Meta(ge=1)]
 
 
+class Ledger(Strict, frozen=True):
+    checkpoint_store: str
+    public_entries: bool
+
+
 class Identifiers(Strict, frozen=True):
     declared: tuple[str, ...]
 
@@ -155,6 +160,7 @@ class Settings(Strict, frozen=True):
     notice: Notice
     cpni: Cpni
     aggregate: Aggregate
+    ledger: Ledger
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles

@@ -57,25 +57,25 @@ def test_secrets_never_show_in_a_log(tmp_path):
 
 
 def test_a_persons_key_is_the_documented_hmac():
-    secrets = keys.Secrets((b"p" * 32,), (), (), (), ())
+    secrets = keys.Secrets((b"p" * 32,), (), (), (), (), ())
     expected = hmac.new(b"p" * 32, b"phone\x00" + phone(1).encode(), hashlib.sha256).digest()[:16]
     assert secrets.key(NAME) == expected
 
 
 def test_kind_and_value_are_never_run_together():
-    secrets = keys.Secrets((b"p" * 32,), (), (), (), ())
+    secrets = keys.Secrets((b"p" * 32,), (), (), (), (), ())
     names = [("email", email(1)), ("emai", "l" + email(1)), ("", "email" + email(1)), ("email", email(2)), NAME]
     assert len(set(secrets.keys(names))) == len(names)
     assert secrets.keys(names)[1] == secrets.key(names[1])
 
 
 def test_another_installation_has_other_keys_for_the_same_person():
-    one, two = (keys.Secrets((pepper * 32,), (), (), (), ()) for pepper in (b"1", b"2"))
+    one, two = (keys.Secrets((pepper * 32,), (), (), (), (), ()) for pepper in (b"1", b"2"))
     assert one.key(NAME) != two.key(NAME)
 
 
 def test_a_stored_key_is_wrapped_to_the_key_that_the_raw_value_now_gives():
-    one = keys.Secrets((b"1" * 32,), (), (), (), ())
+    one = keys.Secrets((b"1" * 32,), (), (), (), (), ())
     three = replace(one, peppers=(b"1" * 32, b"2" * 32, b"3" * 32))
     stored = one.key(NAME)
     assert keys.wrap(stored, three.peppers[1:]) == three.key(NAME)

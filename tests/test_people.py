@@ -9,7 +9,7 @@ from gateway.keys import Secrets
 from gateway.people import People
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-SECRETS = Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a")))
+SECRETS = Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))
 PEOPLE = People(SECRETS, lambda: AT, declared=("loyalty",))
 NOW = int(AT.timestamp())
 

@@ -73,7 +73,7 @@ def history(
         vault = house.vault()
         read = of.since_release if for_person else of.events
         try:
-            events = asyncio.run(read(data, subject.key, vault.key, (subject.kind, subject.value), until=until))
+            events = asyncio.run(read(data, subject.key, vault.keys, (subject.kind, subject.value), until=until))
         finally:
             vault.close()
         then = asyncio.run(house.consent.standings_at([subject], until)) if until else None

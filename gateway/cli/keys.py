@@ -1,5 +1,6 @@
 """`gateway keys`: API keys, and the pepper."""
 
+import os
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 from gateway import app as composition
 from gateway import credentials
 from gateway import keys as secrets_of
+from gateway import settings as settings_of
 from gateway.cli import options
 
 
@@ -59,6 +61,7 @@ def account_(data: Path, account: str, seconds: int) -> None:
     " one that runs on denies everything until it is restarted.",
 )
 @options.data
-def rotate_pepper(data: Path) -> None:
-    standings, peppers = composition.rotate_pepper(data)
+@options.config
+def rotate_pepper(data: Path, file: Path | None) -> None:
+    standings, peppers = composition.rotate_pepper(data, settings_of.load(file, os.environ))
     click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")

@@ -23,8 +23,9 @@ DRAIN = 5  # seconds that open requests get at a stop
 
 @click.command(help="Make the installation's folder, or bring an older one up to date.")
 @options.data
-def migrate(data: Path) -> None:
-    click.echo(f"{data}: ledger version {composition.migrate(data)}")
+@click.option("--origin", default="", help="The log's name for ever, without a scheme: consent.example.com/log/2026.")
+def migrate(data: Path, origin: str) -> None:
+    click.echo(f"{data}: ledger version {composition.migrate(data, origin)}")
 
 
 @click.command(

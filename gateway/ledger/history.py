@@ -17,22 +17,22 @@ from typing import Any
 import aiosqlite
 
 from gateway import seals
-from gateway.ledger import entry, schema
+from gateway.keys import PersonKeys
+from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.records import milliseconds
 from gateway.ledger.records import moment as _moment
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, Purpose
 
-PersonKey = Callable[[bytes], bytes | None]
-SALT = 32
+PersonOf = Callable[[bytes], PersonKeys]
 HOLDERS = """
 SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq
 WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
 AND json_extract(CAST(e.body AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
 """
 ABOUT = f"""
-SELECT d.seq, d.event, d.at, e.body, d.person, d.sealed FROM detail d JOIN entry e ON e.seq = d.seq
+SELECT d.seq, d.event, d.at, e.body, d.person, d.sealed, d.opening FROM detail d JOIN entry e ON e.seq = d.seq
 WHERE d.key = :key AND (:until IS NULL OR d.at <= :until) AND (NOT :since OR d.seq IN ({HOLDERS})) ORDER BY d.seq
 """  # noqa: S608 - the inner statement is ours
 
@@ -63,19 +63,19 @@ async def _reader(folder: Path) -> AsyncIterator[aiosqlite.Connection]:
 
 
 async def events(
-    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], *, until: datetime | None = None
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], *, until: datetime | None = None
 ) -> list[Event]:
     """Every entry about a key, oldest first, up to a moment. `subject` is the (kind, value) that the commitments must
     open to.
     """
-    return await _events(folder, key, person_key, subject, until, since=False)
+    return await _events(folder, key, keys_of, subject, until, since=False)
 
 
 async def since_release(
-    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], *, until: datetime | None = None
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], *, until: datetime | None = None
 ) -> list[Event]:
     """What whoever holds the number or mailbox now may see of it, by proof of control alone."""
-    return await _events(folder, key, person_key, subject, until, since=True)
+    return await _events(folder, key, keys_of, subject, until, since=True)
 
 
 def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
@@ -84,13 +84,13 @@ def shown_to_holder(db: sqlite3.Connection, key: bytes) -> list[int]:
 
 
 async def _events(
-    folder: Path, key: bytes, person_key: PersonKey, subject: tuple[str, str], until: datetime | None, *, since: bool
+    folder: Path, key: bytes, keys_of: PersonOf, subject: tuple[str, str], until: datetime | None, *, since: bool
 ) -> list[Event]:
     values = {"key": key, "until": milliseconds(until) if until else None, "since": since}
     async with _reader(folder) as db:
         rows = [(tuple(row), json.loads(row[3])) for row in await db.execute_fetchall(ABOUT, values)]
         texts = await _texts(db, {leaf["n"] for _, leaf in rows if "n" in leaf})
-    return [_event(row, leaf, person_key, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
+    return [_event(row, leaf, keys_of, subject, texts.get(leaf.get("n", ""))) for row, leaf in rows]
 
 
 async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Document]:
@@ -104,20 +104,19 @@ async def _texts(db: aiosqlite.Connection, hashes: set[str]) -> dict[str, Docume
 
 
 def _event(
-    row: tuple[Any, ...], leaf: dict[str, Any], person_key: PersonKey, subject: tuple[str, str], shown: Document | None
+    row: tuple[Any, ...], leaf: dict[str, Any], keys_of: PersonOf, subject: tuple[str, str], shown: Document | None
 ) -> Event:
-    seq, event, at, _, person, sealed = row
-    secret = person_key(person)
-    if secret is None or sealed is None:
-        return Event(seq, event, _moment(at), leaf, {}, None, shown)
-    try:
-        content = seals.open_seal([secret], event, sealed)
-    except seals.Opening:
+    seq, event, at, _, person, sealed, opening = row
+    opened = openings.open_(keys_of(person), event, sealed, opening)
+    if opened.broken:
         return Event(seq, event, _moment(at), leaf, {}, proved=False, shown=shown)
-    rs, rd, details = content[:SALT], content[SALT : 2 * SALT], content[2 * SALT :]
-    proved = leaf.get("d") == entry.b64(entry.details_commitment(rd, details))
-    proved = proved and leaf.get("s") == entry.b64(entry.subject_commitment(rs, *subject))
-    return Event(seq, event, _moment(at), leaf, json.loads(details), proved, shown)
+    proofs = []
+    if opened.rs is not None:
+        proofs.append(leaf.get("s") == entry.b64(entry.subject_commitment(opened.rs, *subject)))
+    if opened.rd is not None and opened.details is not None:
+        proofs.append(leaf.get("d") == entry.b64(entry.details_commitment(opened.rd, opened.details)))
+    details = json.loads(opened.details) if opened.details else {}
+    return Event(seq, event, _moment(at), leaf, details, all(proofs) if proofs else None, shown)
 
 
 async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, datetime, list[Purpose]]]:

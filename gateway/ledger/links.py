@@ -119,6 +119,8 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, in
         ages.keep(tx, account, [name] if start <= now else [], tx.size - 1)
     told.forget(tx, names)
     forget_yes(tx, names)
+    # What the next holder says is sealed with keys of their own, so that forgetting one never forgets the other.
+    tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(name,) for name in names])
     recompute(tx, names, now)
     return ended
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from gateway import seals
 from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
-from gateway.ledger import entry, given, grants, travel
+from gateway.keys import PersonKeys
+from gateway.ledger import entry, given, grants, openings, travel
 from gateway.ledger.reach import group
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
@@ -165,7 +165,7 @@ def append(
 ) -> Written:
     """The entry and its sealed details alone; what it changes is the caller's. `told` as in `entry.choice`."""
     event, rs, rd = request if _first(tx, request) else os.urandom(16), os.urandom(32), os.urandom(32)
-    person, key = _person(tx, subject.key)
+    person = _person(tx, subject.key)
     details = _details(choice)
     body = entry.choice(
         event=event, kind=choice.kind, purposes=choice.purposes, source=choice.source, at=choice.at,
@@ -175,12 +175,13 @@ def append(
         classes=[choice.data_class] if choice.data_class else [], told=told,
     )  # fmt: skip
     seq = tx.append(body)
-    sealed = seals.seal(key, event, rs + rd + details)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
-        "INSERT INTO detail VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (seq, event, request, subject.key, subject.kind, person, milliseconds(choice.at), received, sealed),
-    )
+        "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, event, request, subject.key, subject.kind, person.person, milliseconds(choice.at), received,
+         *openings.seal(person, event, rs, rd, details)),
+    )  # fmt: skip
     return Written(event, seq, subject.kind, subject.key, rs)
 
 
@@ -199,19 +200,19 @@ def _details(choice: Choice) -> bytes:
     return json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _person(tx: Transaction, key: bytes) -> tuple[bytes, bytes]:
-    """The person of an identifier, made with the first entry about it, or anew where the key was destroyed."""
+def _person(tx: Transaction, key: bytes) -> PersonKeys:
+    """The person of an identifier, made with the first entry about it, or anew where the keys were destroyed."""
     row = tx.db.execute("SELECT person FROM standing WHERE key = ?", (key,)).fetchone()
     if row and row[0]:
-        known = tx.persons.key(row[0])
-        if known:
-            return row[0], known
-    person, secret = tx.persons.new_person()
+        known = tx.persons.keys(row[0])
+        if known.details and known.openings:
+            return known
+    made = tx.persons.new_person()
     tx.db.execute(
         "INSERT INTO standing (key, person) VALUES (?, ?) ON CONFLICT DO UPDATE SET person = excluded.person",
-        (key, person),
+        (key, made.person),
     )
-    return person, secret
+    return made
 
 
 def out_since(tx: Transaction, subject: Subject, purpose: Purpose, position: int) -> bool:

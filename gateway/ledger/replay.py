@@ -17,6 +17,7 @@ from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
+from gateway.keys import PersonKeys
 from gateway.ledger import component, happenings, links, schema, table
 from gateway.ledger.happenings import ENTRIES, Happening, Link
 from gateway.ledger.records import milliseconds
@@ -109,11 +110,11 @@ def _link_together(tx: Transaction, group: list[Happening]) -> None:
 class _Nobody:
     """Persons' keys are for what is sealed, and nothing is sealed in a life that is lived again."""
 
-    def new_person(self) -> tuple[bytes, bytes]:
+    def new_person(self) -> PersonKeys:
         raise AssertionError("nothing is written here")
 
-    def key(self, _person: bytes) -> bytes | None:
-        return None
+    def keys(self, person: bytes) -> PersonKeys:
+        return PersonKeys(person, None, None)
 
     def _nothing(self) -> None: ...
 
@@ -130,7 +131,7 @@ def _template() -> bytes:
         for _, sql in schema.migrations():
             for statement in schema.statements(sql):
                 db.execute(statement)
-        db.execute("INSERT INTO head VALUES (1, 0, x'00', 0)")
+        db.execute("INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, x'00', 0)")
         return db.serialize()
 
 

@@ -7,10 +7,13 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
+
+from gateway.ledger import tree
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
@@ -73,8 +76,13 @@ def version_wanted() -> int:
     return migrations()[-1][0]
 
 
-def migrate(folder: Path, peppers: int) -> int:
-    """Makes the file or brings it up to date, each step in a transaction of its own. Returns the version."""
+Step = Callable[[sqlite3.Connection], None]
+
+
+def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxyType({})) -> int:
+    """Makes the file or brings it up to date, each version in a transaction of its own. `steps`: what a version does
+    beside its SQL. Returns the version.
+    """
     path = folder / FILE
     db = _connect(path, "rwc")
     try:
@@ -84,19 +92,22 @@ def migrate(folder: Path, peppers: int) -> int:
             raise LedgerRefused(_newer(path, found))
         for number, sql in migrations():
             if number > found:
-                _apply(db, number, sql, peppers)
+                _apply(db, number, sql, peppers, steps.get(number))
         return version(db, path)
     finally:
         db.close()
 
 
-def _apply(db: sqlite3.Connection, number: int, sql: str, peppers: int) -> None:
+def _apply(db: sqlite3.Connection, number: int, sql: str, peppers: int, step: Step | None) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement in statements(sql):
             db.execute(statement)
         if number == 1:
-            db.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (os.urandom(16), peppers))
+            first = "INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, ?, ?)"
+            db.execute(first, (os.urandom(16), peppers))
+        if step:
+            step(db)
         db.execute(f"PRAGMA user_version = {number:d}")
         db.execute("COMMIT")
     except BaseException:
@@ -121,6 +132,10 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
     try:
         _settle(db, path)
         _gate(db, path, folder)
+        tree.prove(db)
+    except tree.TreeBroken as broken:
+        db.close()
+        raise LedgerRefused(_damaged(path, broken)) from broken
     except BaseException:
         db.close()
         raise

@@ -11,12 +11,16 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from gateway.keys import PersonKeys
 from gateway.ledger import schema
+from gateway.ledger.merkle import Frontier
+from gateway.ledger.publisher import Publisher
+from gateway.ledger.tree import Tree
 from gateway.ledger.watch import FileWatch
 
 T = TypeVar("T")
@@ -27,14 +31,14 @@ CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is wor
 
 
 class StoreUnavailable(Exception):
-    """Nothing was kept. Ask again with the same Idempotency-Key."""
+    """Nothing was kept, or nothing that may be answered for. Ask again with the same Idempotency-Key."""
 
 
 class Persons(Protocol):
     """What the vault offers to a transaction."""
 
-    def new_person(self) -> tuple[bytes, bytes]: ...
-    def key(self, person: bytes) -> bytes | None: ...
+    def new_person(self) -> PersonKeys: ...
+    def keys(self, person: bytes) -> PersonKeys: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def close(self) -> None: ...
@@ -46,14 +50,37 @@ class Transaction:
     def __init__(self, db: sqlite3.Connection, persons: Persons) -> None:
         self.db = db
         self.persons = persons
-        self.size: int = db.execute("SELECT size FROM head").fetchone()[0]
+        size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
+        self.size: int = size
+        self._tree = Tree(db, Frontier(self.size, packed))
 
     def append(self, body: bytes) -> int:
-        """The sequence number of a new entry."""
+        """The sequence number of a new entry; the tree has it in the same transaction."""
         seq = self.size
         self.db.execute("INSERT INTO entry VALUES (?, ?)", (seq, body))
+        self._tree.append(body)
         self.size += 1
         return seq
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What is done within is done whole, or not at all where it raises."""
+        size, packed = self.size, self._tree.frontier.pack()
+        self.db.execute("SAVEPOINT job")
+        try:
+            yield
+        except sqlite3.Error:
+            raise  # the file or the disk: the whole batch goes
+        except Exception:
+            self.db.execute("ROLLBACK TO job")
+            self.db.execute("RELEASE job")
+            self.size, self._tree = size, Tree(self.db, Frontier(size, packed))
+            raise
+        self.db.execute("RELEASE job")
+
+    def write_head(self) -> None:
+        """The head row, as it is after everything that was appended."""
+        self.db.execute("UPDATE head SET size = ?, frontier = ?", (self.size, self._tree.frontier.pack()))
 
 
 Job = Callable[[Transaction], T]
@@ -62,10 +89,11 @@ Job = Callable[[Transaction], T]
 class Writer:
     """Owns the writing connection and the vault; both live in its thread."""
 
-    def __init__(self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch) -> None:
+    def __init__(self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher) -> None:
         self.folder = folder
         self._open_vault = open_vault
         self._watch = watch
+        self._publisher = publisher
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
@@ -163,7 +191,7 @@ class Writer:
             before = transaction.size
             outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
-                db.execute("UPDATE head SET size = ?", (transaction.size,))
+                transaction.write_head()
             vault.commit()  # a key without an entry is harmless, an entry without its key is not
             db.execute("COMMIT")
         except BaseException:
@@ -172,26 +200,22 @@ class Writer:
                 db.execute("ROLLBACK")
             raise
         self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
+        self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:
-        size = transaction.size
-        transaction.db.execute("SAVEPOINT job")
         try:
-            result = job(transaction)
+            with transaction.savepoint():
+                return job(transaction), None
         except sqlite3.Error:
             raise
         except Exception as refused:  # noqa: BLE001 - whatever a job raises is its own answer, not the batch's
-            transaction.db.execute("ROLLBACK TO job")
-            transaction.db.execute("RELEASE job")
-            transaction.size = size
             return None, refused
-        transaction.db.execute("RELEASE job")
-        return result, None
 
     def _connection(self) -> tuple[sqlite3.Connection, Persons]:
         if self._db is None:
             self._db = schema.open_to_write(self.folder)
+            self._publisher.prove(self._db)  # nothing is written onto an older copy
         if self._vault is None:
             self._vault = self._open_vault()
         return self._db, self._vault

@@ -1,8 +1,9 @@
 """Persons' keys, in a file of their own with its own short backups (design decision 6).
 
-One wrapped 256-bit key a person. It is committed before that person's first entry: a key without an entry is
-harmless, an entry without its key could not be opened. Destroying a key forgets what it sealed.
-Trusted: confidential, and never to be rolled back to before an erasure. Used by the writer's thread alone.
+Two wrapped 256-bit keys a person: one for the details of their entries, one for what opens those. They are committed
+before that person's first entry: a key without an entry is harmless, an entry without its key could not be opened.
+Destroying a key forgets what it sealed. Trusted: confidential, and never to be rolled back to before an erasure. Used
+by the writer's thread alone.
 """
 
 import os
@@ -10,9 +11,20 @@ import sqlite3
 from pathlib import Path
 
 from gateway import seals
+from gateway.keys import PersonKeys
 
 FILE = "vault.sqlite3"
 LABEL = b"person/1"
+OPENINGS = b"openings/1"
+FORM = """
+CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID;
+"""
+FROM_FIRST = (  # the first version had one key a person, and could not be without it
+    "ALTER TABLE person RENAME TO old_person",
+    "CREATE TABLE person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID",
+    "INSERT INTO person (id, wrapped) SELECT id, wrapped FROM old_person",
+    "DROP TABLE old_person",
+)
 
 
 class Vault:
@@ -24,26 +36,56 @@ class Vault:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
         self._db.execute("PRAGMA secure_delete=ON")  # a destroyed key must not stay in free pages
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID"
-        )
+        self._db.execute(FORM)
+        self._upgrade()
 
-    def new_person(self) -> tuple[bytes, bytes]:
-        """(id, key) of a new person; durable after `commit`."""
+    def _upgrade(self) -> None:
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(person)")}
+        if "openings" in columns:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in FROM_FIRST:
+            self._db.execute(statement)
+        self._db.execute("COMMIT")
+
+    def new_person(self) -> PersonKeys:
+        """A new person; durable after `commit`."""
+        self._begin()
+        made = PersonKeys(os.urandom(16), os.urandom(32), os.urandom(32))
+        boxes = (self._wrap(LABEL, made.person, made.details), self._wrap(OPENINGS, made.person, made.openings))
+        self._db.execute("INSERT INTO person VALUES (?, ?, ?)", (made.person, *boxes))
+        return made
+
+    def add_openings(self, person: bytes) -> bytes:
+        """The key of openings of a person who was there before there were such keys; durable after `commit`."""
+        known = self.keys(person).openings
+        if known:
+            return known
+        self._begin()
+        key = os.urandom(32)
+        box = self._wrap(OPENINGS, person, key)
+        self._db.execute("UPDATE person SET openings = ? WHERE id = ?", (box, person))
+        return key
+
+    def keys(self, person: bytes) -> PersonKeys:
+        """A person's keys, None for each that was destroyed or that this installation's keys do not open: then the
+        person gets new ones, and no opt-out waits for the old.
+        """
+        row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
+        wrapped, openings = row or (None, None)
+        return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))
+
+    def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
-        person, key = os.urandom(16), os.urandom(32)
-        wrapped = seals.seal(self._wraps[-1], LABEL + person, key)
-        self._db.execute("INSERT INTO person VALUES (?, ?)", (person, wrapped))
-        return person, key
 
-    def key(self, person: bytes) -> bytes | None:
-        """The person's key; None where it was destroyed, or where this installation's keys do not open it: then the
-        person gets a new one, and no opt-out waits for the old.
-        """
-        row = self._db.execute("SELECT wrapped FROM person WHERE id = ?", (person,)).fetchone()
+    def _wrap(self, label: bytes, person: bytes, key: bytes | None) -> bytes:
+        assert key is not None
+        return seals.seal(self._wraps[-1], label + person, key)
+
+    def _unwrap(self, label: bytes, person: bytes, box: bytes | None) -> bytes | None:
         try:
-            return seals.open_seal(self._wraps, LABEL + person, row[0]) if row else None
+            return seals.open_seal(self._wraps, label + person, box) if box else None
         except seals.Opening:
             return None
 

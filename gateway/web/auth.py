@@ -6,12 +6,18 @@ from gateway.credentials import ApiKey, Credentials
 from gateway.web.problem import Problem
 
 
-def caller(request: Request, credentials: Credentials, scope: str, *, revoked: bool = False) -> ApiKey:
-    """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out (api.md)."""
+def anybody(request: Request, credentials: Credentials, *, revoked: bool = False) -> ApiKey:
+    """The key of the request, whatever its scopes."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     key = credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
     if key is None or (key.revoked and not (revoked and key.publishable)):
         raise Problem("unauthorized", "Authorization: Bearer <id>.<secret>; make one with `gateway keys add`")
+    return key
+
+
+def caller(request: Request, credentials: Credentials, scope: str, *, revoked: bool = False) -> ApiKey:
+    """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out (api.md)."""
+    key = anybody(request, credentials, revoked=revoked)
     if scope not in key.scopes:
         raise Problem("forbidden", f"this call wants scope {scope}")
     return key

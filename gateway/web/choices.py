@@ -4,17 +4,21 @@ Lenient where it could lose an opt-out: opt_out and limit take what is usable an
 opting in (`gateway.web.opting_in`) and for what is sent or kept at a person's own wish.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Collection
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import seals
 from gateway.choice.downstream import stores
 from gateway.consent import Chosen, Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.records import Choice, Subject
+from gateway.ledger.writer import StoreUnavailable
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
@@ -55,7 +59,21 @@ class Choices:
             return await self._lines(key, body, repeat)
         said = self._said(wire.parse(body), key)
         status, answer = await self._take(said, f"{key.id}:{repeat}" if repeat else "", body)
+        await self._add_receipts(answer)
         return wire.answer(answer, status)
+
+    async def _add_receipts(self, answer: dict[str, Any]) -> None:
+        """The proof of each entry is there already: the tree changed in the entry's own transaction. A choice that is
+        kept is answered for without it where the log cannot be read just now; the receipt can be had later.
+        """
+        events = answer.get("events") or []
+        with contextlib.suppress(StoreUnavailable):
+            wanted = [seals.unb64(each["event"]) for each in events]
+            receipts = await asyncio.to_thread(self._consent.log_reader.receipts, wanted)
+            for each, receipt in zip(events, receipts, strict=True):
+                each["receipt"] = receipt.text() if receipt else None
+            if events:
+                answer["receipt"] = events[0]["receipt"]
 
     async def _lines(self, key: ApiKey, body: bytes, repeat: str) -> Response:
         """NDJSON, scope desk, opt_out and limit only: an import or a day's letters. A bad line costs only itself."""

@@ -11,9 +11,8 @@ from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
-from gateway.web import wire
+from gateway.web import auth, wire
 from gateway.web.metrics import Metrics
-from gateway.web.problem import Problem
 
 API = "1.0"
 
@@ -59,10 +58,7 @@ class Health:
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        key = self._credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
-        if key is None or key.revoked:
-            raise Problem("unauthorized", "any key may ask; make one with `gateway keys add`")
+        key = auth.anybody(request, self._credentials)
         body: dict[str, Any] = {
             "api": API, "version": __version__, "environment": self._environment,
             "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},

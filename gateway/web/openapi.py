@@ -218,6 +218,8 @@ def _paths() -> dict[str, Any]:
             "post": _call("What only the page's script sees", {"200": "JSON"}, body=SCRIPT, secured=False,
                           errors=("400", "403", "413", "415"))
         },
+        "/privacy-choices/receipt/{event}": {"get": _receipt()},
+        **_log(),
         "/v1/check": {"post": checked},
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {
@@ -240,10 +242,29 @@ def _paths() -> dict[str, Any]:
             "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,
                           errors=(*ALL, "503"), parameters=NAMED) | {"x-404": "no such recipient"}
         },
+        "/v1/receipts/{event}": {"get": _receipt(secured=True)},
         "/v1/self": {"get": _call("What this installation is", {"200": "JSON"}, errors=("401",))},
         "/livez": {"get": _call("Up", {"200": "up"}, secured=False)},
         "/readyz": {"get": _call("Keeping and answering", {"200": "ready", "503": "not"}, secured=False)},
     }  # fmt: skip
+
+
+def _receipt(*, secured: bool = False) -> dict[str, Any]:
+    found = {"200": "text/plain: a C2SP tlog-proof", "404": "no such receipt", "503": "not now"}
+    found |= {"401": "any key may ask"} if secured else {}
+    return _call("The receipt of an event; it names nobody", found, secured=secured, parameters=EVENT)
+
+
+def _log() -> dict[str, Any]:
+    """The transparency log, C2SP tlog-tiles."""
+    place = [{"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}]
+    there = {"200": "text/plain: a signed note", "404": "nothing was signed yet", "503": "not now"}
+    tile = {"200": "bytes", "401": "entry bundles want a key", "403": "of scope export", "404": "no such tile",
+            "503": "not now"}  # fmt: skip
+    return {
+        "/ledger/checkpoint": {"get": _call("The last signed checkpoint", there, secured=False)},
+        "/ledger/tile/{path}": {"get": _call("A tile, or an entry bundle", tile, secured=False, parameters=place)},
+    }
 
 
 def _problem_schema() -> dict[str, Any]:

@@ -151,5 +151,5 @@ def test_the_band_stands_in_the_sealed_details_and_not_in_the_entry(story, mail,
     assert leaf["e"] == "age"
     assert TEEN not in str(leaf)
     [(person, sealed)] = story.rows("SELECT person, sealed FROM detail")
-    details = seals.open_seal([do(lambda tx: tx.persons.key(person))], written.event, sealed)[64:]
+    details = seals.open_seal([do(lambda tx: tx.persons.keys(person)).details], written.event, sealed)[32:]
     assert json.loads(details)["band"] == TEEN

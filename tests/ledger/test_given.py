@@ -59,7 +59,7 @@ def test_the_public_entry_names_the_screen_and_the_sealed_one_who_said_it(story,
     assert leaf["ui"] == "settings-3"
     assert not {"informed", "parental"} & set(leaf)
     [(person, sealed)] = story.rows("SELECT person, sealed FROM detail WHERE seq = ?", written.seq)
-    details = seals.open_seal([do(lambda tx: tx.persons.key(person))], written.event, sealed)[64:]
+    details = seals.open_seal([do(lambda tx: tx.persons.keys(person)).details], written.event, sealed)[32:]
     assert json.loads(details)["informed"] is json.loads(details)["parental"] is True
 
 

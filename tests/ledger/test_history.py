@@ -33,8 +33,8 @@ class Desk:
         """As the desk reads them: with the persons' keys of now."""
         subject = subject or self.subject
         rows = await self.do(lambda tx: tx.db.execute("SELECT person FROM detail").fetchall())
-        keys = await self.do(lambda tx: {person: tx.persons.key(person) for (person,) in rows})
-        return await read(self.folder, subject.key, keys.get, said or (subject.kind, subject.value), **more)
+        keys = await self.do(lambda tx: {person: tx.persons.keys(person) for (person,) in rows})
+        return await read(self.folder, subject.key, keys.__getitem__, said or (subject.kind, subject.value), **more)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def test_details_that_were_changed_and_sealed_again_are_not_proved(desk):
 
     def tamper(tx):
         person, sealed = tx.db.execute("SELECT person, sealed FROM detail").fetchone()
-        key = tx.persons.key(person)
+        key = tx.persons.keys(person).details
         content = seals.open_seal([key], written.event, sealed).replace(b"then", b"when")
         tx.db.execute("UPDATE detail SET sealed = ?", (seals.seal(key, written.event, content),))
 
@@ -103,11 +103,19 @@ async def test_a_person_whose_key_was_destroyed_is_neither_proved_nor_shown(desk
     assert (event.proved, event.details, event.body["e"]) == (None, {}, "opt_out")
 
 
-async def test_details_that_were_forgotten_leave_the_bare_entry(desk):
+async def test_details_that_were_forgotten_leave_the_entry_and_the_proof_whose_it_is(desk):
     await desk.write()
     await desk.do(lambda tx: tx.db.execute("UPDATE detail SET sealed = NULL").rowcount)
     [event] = await desk.events()
-    assert (event.proved, event.details) == (None, {})
+    assert (event.proved, event.details) == (True, {})
+    assert [event.proved for event in await desk.events(said=("email", email(9)))] == [False]
+
+
+async def test_what_opens_an_entry_and_its_details_forgotten_leave_the_bare_entry(desk):
+    await desk.write()
+    await desk.do(lambda tx: tx.db.execute("UPDATE detail SET sealed = NULL, opening = NULL").rowcount)
+    [event] = await desk.events()
+    assert (event.proved, event.details, event.body["e"]) == (None, {}, "opt_out")
 
 
 async def test_reading_up_to_a_moment_leaves_out_what_came_later(desk):

@@ -7,7 +7,7 @@ import pytest
 from support.people import GAID, email, phone
 
 from gateway import seals
-from gateway.ledger import entry, links, records
+from gateway.ledger import entry, links, openings, records
 from gateway.ledger.records import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -41,10 +41,11 @@ def test_the_exact_time_and_the_details_are_sealed_with_the_persons_key_alone(ho
     received = datetime(2026, 11, 20, tzinfo=UTC)
     written = write(who("email", email(1)), replace(OUT, received=received, details={"made_at": "x"}))
     [(person, sealed, at, got)] = rows(do, "SELECT person, sealed, at, received FROM detail")
-    key = do(lambda tx: tx.persons.key(person))
-    content = seals.open_seal([key], written.event, sealed)
-    assert content[:32] == written.opening
-    assert json.loads(content[64:]) == {
+    [(opening,)] = rows(do, "SELECT opening FROM detail")
+    person = do(lambda tx: tx.persons.keys(person))
+    opened = openings.open_(person, written.event, sealed, opening)
+    assert opened.rs == written.opening
+    assert json.loads(opened.details) == {
         "at": "2026-11-24T12:34:56.789+00:00", "made_at": "x", "received": "2026-11-20T00:00:00+00:00",
     }  # fmt: skip
     assert (at, got) == (milliseconds(AT), milliseconds(received))

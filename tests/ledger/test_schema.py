@@ -2,6 +2,7 @@ import contextlib
 import sqlite3
 
 import pytest
+from support import inside
 
 from gateway import app, keys
 from gateway.ledger import replay, schema
@@ -164,7 +165,7 @@ def test_keys_of_an_older_release_can_still_be_wrapped(second):
     app.migrate(second)
     with raw(second / schema.FILE) as db:
         db.execute("UPDATE head SET peppers = 1")
-    app.rotate_pepper(second)
+    app.rotate_pepper(second, inside.settings())
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT count(*) FROM link_event WHERE account IS NULL").fetchone() == (1,)
 

@@ -7,8 +7,10 @@ import threading
 import time
 
 import pytest
+from support import inside
 
 from gateway import keys
+from gateway.app import publisher_of
 from gateway.ledger import schema
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import StoreUnavailable, Writer
@@ -21,7 +23,10 @@ def writing(folder, count=1):
     secrets = keys.load(folder)
     watch = FileWatch(folder, len(secrets.peppers))
     watch.start()
-    made = [Writer(folder, lambda: Vault(folder, secrets.wraps), watch) for _ in range(count)]
+    made = [
+        Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, inside.settings(), secrets))
+        for _ in range(count)
+    ]
     try:
         yield made
     finally:
@@ -204,7 +209,7 @@ def test_two_writers_of_one_folder_interleave_and_lose_nobody(folder):
 OTHER = """
 import sys
 from pathlib import Path
-from gateway import keys
+from gateway import app, keys, settings
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
 from gateway.vault.persons import Vault
@@ -212,7 +217,8 @@ folder, name = Path(sys.argv[1]), sys.argv[2].encode()
 secrets = keys.load(folder)
 watch = FileWatch(folder, 1)
 watch.start()
-writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch)
+publisher = app.publisher_of(folder, settings.load(None, {}), secrets)
+writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(60):

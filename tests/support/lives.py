@@ -5,7 +5,7 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from gateway.choice.standing import Standing
-from gateway.keys import Secrets
+from gateway.keys import PersonKeys, Secrets
 from gateway.ledger import links, records, schema, states
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
@@ -14,22 +14,22 @@ from gateway.people import People
 from gateway.terms import ChoiceKind
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a"))), lambda: BEGAN)
+PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g"))), lambda: BEGAN)
 
 
 class NoVault:
     """Persons' keys in memory: the machines are about standings."""
 
     def __init__(self):
-        self.keys = {}
+        self.made = {}
 
     def new_person(self):
-        person = os.urandom(16)
-        self.keys[person] = os.urandom(32)
-        return person, self.keys[person]
+        made = PersonKeys(os.urandom(16), os.urandom(32), os.urandom(32))
+        self.made[made.person] = made
+        return made
 
-    def key(self, person):
-        return self.keys.get(person)
+    def keys(self, person):
+        return self.made.get(person, PersonKeys(person, None, None))
 
 
 class Ledger:
@@ -41,7 +41,7 @@ class Ledger:
         for _, sql in schema.migrations():
             for statement in schema.statements(sql):
                 self.db.execute(statement)
-        self.db.execute("INSERT INTO head VALUES (1, 0, x'00', 1)")
+        self.db.execute("INSERT INTO head (one, size, ledger, peppers) VALUES (1, 0, x'00', 1)")
         self.db.execute("BEGIN")
         self.tx = Transaction(self.db, NoVault())
         self.at = BEGAN

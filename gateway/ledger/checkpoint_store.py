@@ -1,0 +1,56 @@
+"""The last checkpoint that was signed, kept outside the data folder and never rolled back with it.
+
+A log must never sign two trees of which one does not grow out of the other; whoever puts back an old copy of the folder
+is found out here (ledger.md 3.5, the lesson of Sunlight). One small file a ledger, written beside, synced and renamed.
+Never holds a signature or a key.
+"""
+
+from pathlib import Path
+
+from gateway.keys import write_durably
+from gateway.ledger import checkpoint
+from gateway.ledger.checkpoint import Checkpoint
+
+SUFFIX = ".checkpoints"  # of the folder beside the data folder
+
+
+class StoreBroken(Exception):
+    """The store cannot be read, or holds what is no checkpoint. The text says which file."""
+
+
+class Overtaken(Exception):
+    """The stored checkpoint is not the one that was to be replaced."""
+
+
+def beside(folder: Path) -> Path:
+    """Where the store is unless `[ledger] checkpoint_store` says otherwise."""
+    whole = folder.absolute()
+    return whole.with_name(whole.name + SUFFIX)
+
+
+class CheckpointStore:
+    """The checkpoint of one ledger, by the random id in its head."""
+
+    def __init__(self, folder: Path, ledger: bytes) -> None:
+        self.path = folder / f"{ledger.hex()}.checkpoint"
+
+    def last(self) -> Checkpoint | None:
+        """None where none was ever signed. Raises `StoreBroken`."""
+        try:
+            return checkpoint.parse(self.path.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreBroken(f"{self.path} cannot be read: {error}") from error
+
+    def swap(self, old: Checkpoint | None, new: Checkpoint) -> None:
+        """Replaces `old`, durably before this returns; whoever calls holds the writers' lock. Raises `Overtaken`, and
+        `StoreBroken` where it cannot be written.
+        """
+        if self.last() != old:
+            raise Overtaken(str(self.path))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_durably(self.path, new.text().encode())
+        except OSError as error:
+            raise StoreBroken(f"{self.path} cannot be written: {error}") from error
