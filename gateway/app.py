@@ -21,7 +21,7 @@ from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
-from gateway.ledger import checkpoint_store, rotate, schema, upgrade
+from gateway.ledger import checkpoint_store, schema, upgrade
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
@@ -71,7 +71,7 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         watch.start()
     except FileMoved as moved:
         raise schema.LedgerRefused(
-            f"{moved}. If a rotation was cut off, finish it: gateway keys rotate-pepper --data {folder}"
+            f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
         ) from moved
     table = StandingTable(folder, watch, clock)
 
@@ -141,25 +141,6 @@ def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publishe
         return [Ed25519Signer(origin, seed) for seed in secrets.signing]
 
     return Publisher(folder, Path(store) if store else checkpoint_store.beside(folder), signing)
-
-
-def rotate_pepper(folder: Path, settings: Settings) -> tuple[int, int]:
-    """A new pepper, or the rest of a rotation that was cut off. Returns (standings, peppers)."""
-    with contextlib.closing(schema.open_to_read(folder)) as db:
-        applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
-    secrets = keys.load(folder)
-    if len(secrets.peppers) == applied:
-        secrets = keys.add_pepper(folder)
-    fresh, total = secrets.peppers[applied:], len(secrets.peppers)
-    watch = FileWatch(folder, applied)
-    watch.start()
-    writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets))
-    try:
-        done = writer.submit(lambda tx: rotate.rewrap(tx, lambda key: keys.wrap(key, fresh), total)).result()
-    finally:
-        writer.close()
-        watch.stop()
-    return done, total
 
 
 @cache

@@ -95,27 +95,28 @@ def complete(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         stored = json.loads((folder / SECRETS).read_text())
         if "signing" not in stored:
-            _store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}), exclusive=False)
+            store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}))
 
 
 def create(folder: Path) -> Secrets:
     """New secrets, durable before they are used. Never overwrites."""
     made = Secrets(*((secrets.token_bytes(32),) for _ in FIELDS))
-    _store(folder, made, exclusive=True)
+    store(folder, made, exclusive=True)
     return made
 
 
 def add_pepper(folder: Path) -> Secrets:
-    """One more pepper at the end. The rows are rewritten by `gateway keys rotate-pepper`, which calls this first; a
+    """One more pepper at the end. The rows are rewritten by `gateway rekey pepper`, which calls this first; a
     crash between the two is finished by running it again, since the ledger's head tells how many are applied.
     """
     old = load(folder)
     new = replace(old, peppers=(*old.peppers, secrets.token_bytes(32)))
-    _store(folder, new, exclusive=False)
+    store(folder, new)
     return new
 
 
-def _store(folder: Path, value: Secrets, *, exclusive: bool) -> None:
+def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
+    """Durable when this returns."""
     text = {name: [item.hex() for item in getattr(value, name)] for name in FIELDS}
     write_durably(folder / SECRETS, json.dumps(text, indent=1).encode(), exclusive=exclusive)
 

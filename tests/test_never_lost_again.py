@@ -15,7 +15,8 @@ from starlette.routing import Route
 from support import inside
 from support.people import GAID, email, gaid, named, phone
 
-from gateway.app import migrate, rotate_pepper
+from gateway import rekey
+from gateway.app import migrate
 from gateway.ledger import links, records, schema
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.schema import LedgerRefused
@@ -149,7 +150,7 @@ def test_a_link_with_a_planned_end_counts_until_then(desk, house):
 
 def test_a_process_with_old_peppers_denies_from_the_very_moment_of_the_rotation(house, folder):
     house.consent.checks._lookup.seen([])
-    rotate_pepper(folder, inside.settings())
+    rekey.pepper(folder, inside.settings())
     house.writer._watch.fresh_until = house.writer._watch._clock() + 60  # the next proof is still to come
     with pytest.raises(Stale):
         house.consent.checks._lookup.seen([])

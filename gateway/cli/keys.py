@@ -1,4 +1,4 @@
-"""`gateway keys`: API keys, and the pepper."""
+"""`gateway keys`: API keys; `gateway rekey`: the keys of the installation itself."""
 
 import os
 import time
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from gateway import app as composition
 from gateway import credentials
 from gateway import keys as secrets_of
+from gateway import rekey as rekeying
 from gateway import settings as settings_of
 from gateway.cli import options
+from gateway.rekey import Kind
 
 
 @click.group(help="API keys for callers, and the keys of the installation.")
@@ -55,13 +56,26 @@ def account_(data: Path, account: str, seconds: int) -> None:
     click.echo(credentials.assert_account(secret, account, int(time.time()) + seconds))
 
 
-@keys.command(
-    "rotate-pepper",
-    help="Wrap every stored key with a new pepper, in one pass. Stop the service first:"
-    " one that runs on denies everything until it is restarted.",
+@click.command(
+    help="Replace a key of the installation, as an entry of the log. A pepper wraps every stored key at once: stop the"
+    " service first. The others overlap: restart the service with the newer key, and end the older one with --retire."
 )
+@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @options.data
 @options.config
-def rotate_pepper(data: Path, file: Path | None) -> None:
-    standings, peppers = composition.rotate_pepper(data, settings_of.load(file, os.environ))
-    click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
+@click.option("--retire", is_flag=True, help="End the older keys of this kind.")
+@click.option("--early", is_flag=True, help="With --retire: before its time, for a key that got out.")
+def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool) -> None:
+    settings, which = settings_of.load(file, os.environ), Kind(kind)
+    try:
+        if which is Kind.PEPPER:
+            standings, peppers = rekeying.pepper(data, settings)
+            click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
+        elif retire:
+            wrapped = rekeying.retire(data, settings, which, early=early)
+            click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
+        else:
+            count = rekeying.replace_key(data, settings, which)
+            click.echo(f"{count} {kind} keys hold, the newest makes; restart the service, later: --retire")
+    except rekeying.RekeyRefused as refused:
+        raise click.UsageError(str(refused)) from None

@@ -10,7 +10,7 @@ from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
 from gateway.cli.explain import explain
-from gateway.cli.keys import keys
+from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
 from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
@@ -42,7 +42,7 @@ def manual(name: str | None) -> None:
 
 for command in (
     serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
-    law, keys, config, manual,
+    law, keys, rekey, config, manual,
 ):  # fmt: skip
     group.add_command(command)
 

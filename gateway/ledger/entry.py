@@ -118,6 +118,12 @@ def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     return canonical(members)
 
 
+def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime) -> bytes:
+    """A leaf about nobody: a key of the installation was replaced or retired. `vkey`: of a new signing key."""
+    members = {"v": VERSION, "i": b64(event), "e": "key", "k": kind, "step": step, "vk": vkey, "t": minute(at)}
+    return canonical(members)
+
+
 def minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%MZ")
 

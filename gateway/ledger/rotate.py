@@ -1,8 +1,16 @@
-"""A new pepper: every stored key is wrapped once more, in one transaction, without any raw value (R19)."""
+"""A new pepper: every stored key is wrapped once more, in one transaction, without any raw value (R19). And the entries
+that tell of new and retired keys of every kind.
+"""
 
+import os
 from collections.abc import Callable
+from datetime import datetime
 
+from gateway.ledger import entry
+from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import Transaction
+
+REPLACED, RETIRED = "replaced", "retired"
 
 KEY_COLUMNS = (
     ("detail", "key"),
@@ -27,6 +35,13 @@ KEY_COLUMNS = (
     ("release", "identifier"),
     ("disclosure", "key"),
 )
+
+
+def note(tx: Transaction, kind: str, step: str, at: datetime, vkey: str = "") -> int:
+    """The entry about a key; of a signing key with its verifier key, so that the older one vouches for it."""
+    seq = tx.append(entry.key_event(event=os.urandom(16), kind=kind, step=step, vkey=vkey, at=at))
+    tx.db.execute("INSERT INTO key_event VALUES (?, ?, ?, ?)", (seq, kind, step, milliseconds(at)))
+    return seq
 
 
 def rewrap(tx: Transaction, wrap: Callable[[bytes], bytes], peppers: int) -> int:

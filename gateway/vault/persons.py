@@ -75,6 +75,22 @@ class Vault:
         wrapped, openings = row or (None, None)
         return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))
 
+    def rewrap(self) -> int:
+        """Wraps every person's keys with the newest wrapping key, durably. Returns how many persons there are. What
+        this installation does not open stays as it is.
+        """
+        self._begin()
+        people = [row[0] for row in self._db.execute("SELECT id FROM person")]
+        for person in people:
+            known = self.keys(person)
+            for label, column, key in ((LABEL, "wrapped", known.details), (OPENINGS, "openings", known.openings)):
+                if key:
+                    box = self._wrap(label, person, key)
+                    self._db.execute(f"UPDATE person SET {column} = ? WHERE id = ?", (box, person))  # noqa: S608 - ours
+        self.commit()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return len(people)
+
     def _begin(self) -> None:
         if not self._db.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")

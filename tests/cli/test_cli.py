@@ -62,7 +62,7 @@ def entries(folder) -> int:
 def test_an_operator_makes_an_installation_and_makes_it_again_without_harm(tmp_path, run):
     for _ in range(2):
         made = run("migrate", data=tmp_path / "new")
-        assert (made.exit_code, made.output) == (0, f"{tmp_path / 'new'}: ledger version 4\n")
+        assert (made.exit_code, made.output) == (0, f"{tmp_path / 'new'}: ledger version 9\n")
     assert stat.S_IMODE((tmp_path / "new" / "secrets.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
@@ -345,7 +345,7 @@ def test_two_live_keys_have_two_names(run):
 def test_a_new_pepper_forgets_nobody(run, folder):
     run("link", "--account", "a1", "--gaid", GAID, "--idfv", IDFV)
     run("choose", "opt_out", "--account", "a1")
-    rotated = run("keys", "rotate-pepper")
+    rotated = run("rekey", "pepper")
     assert rotated.exit_code == 0
     assert "wrapped by 2 peppers" in rotated.output
     for words in (["--account", "a1"], ["--gaid", GAID], ["--idfv", IDFV]):
@@ -357,7 +357,7 @@ def test_a_new_pepper_forgets_nobody(run, folder):
 def test_a_rotation_that_was_cut_off_is_finished_and_not_started_again(run, folder):
     run("choose", "opt_out", "--gaid", GAID)
     keys.add_pepper(folder)  # the crash: a new pepper, and no row wrapped
-    assert "wrapped by 2 peppers" in run("keys", "rotate-pepper").output
+    assert "wrapped by 2 peppers" in run("rekey", "pepper").output
     assert verdict(run, "--gaid", GAID)[0]["reason"] == "opted_out"
 
 

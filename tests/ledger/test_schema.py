@@ -4,7 +4,7 @@ import sqlite3
 import pytest
 from support import inside
 
-from gateway import app, keys
+from gateway import app, keys, rekey
 from gateway.ledger import replay, schema
 from gateway.ledger.schema import LedgerRefused
 from gateway.terms import Purpose
@@ -165,7 +165,7 @@ def test_keys_of_an_older_release_can_still_be_wrapped(second):
     app.migrate(second)
     with raw(second / schema.FILE) as db:
         db.execute("UPDATE head SET peppers = 1")
-    app.rotate_pepper(second, inside.settings())
+    rekey.pepper(second, inside.settings())
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT count(*) FROM link_event WHERE account IS NULL").fetchone() == (1,)
 

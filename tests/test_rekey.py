@@ -1,0 +1,151 @@
+import asyncio
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import GAID, email, named
+
+from gateway import keys, rekey, seals
+from gateway.app import open_house
+from gateway.check import Ask
+from gateway.ledger import checkpoint, note, receipt, schema
+from gateway.ledger.ed25519 import Ed25519Verifier
+from gateway.ledger.records import Choice
+from gateway.rekey import Kind, RekeyRefused
+from gateway.terms import ChoiceKind, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+ADDRESS = named("email", email(1))
+
+
+def opened(folder):
+    return open_house(folder, inside.settings(), dev=True)
+
+
+def opts_out(folder, who=ADDRESS):
+    """(receipt, opening) of one opt-out."""
+    with opened(folder) as house:
+        subjects = house.consent.people.name([who]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)
+        chosen = asyncio.run(house.consent.choose(subjects, choice))
+        [made] = house.consent.log_reader.receipts([seals.unb64(chosen.events[0]["event"])])
+        return made, chosen.openings[0]
+
+
+def denied(folder, who=ADDRESS):
+    with opened(folder) as house:
+        return not house.consent.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"].allowed
+
+
+def verifier(folder):
+    """Of the newest signing key."""
+    with opened(folder) as house, contextlib.closing(schema.open_to_read(folder)) as db:
+        publisher = house.consent.log_reader.publisher
+        (origin,) = db.execute("SELECT origin FROM head").fetchone()
+        return Ed25519Verifier.from_vkey(publisher._signing(origin)[-1].vkey)
+
+
+def leaves(folder):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+    return [(leaf["k"], leaf["step"], leaf.get("vk")) for leaf in bodies if leaf["e"] == "key"]
+
+
+def test_receipt_and_opening_still_show_whose_opt_out_it_is_after_every_key_was_replaced(folder):
+    made, opening = opts_out(folder)
+    known = verifier(folder)
+    for kind in FIELDS:
+        rekey.replace_key(folder, inside.settings(), kind)
+        rekey.retire(folder, inside.settings(), kind, early=True)
+    rekey.pepper(folder, inside.settings())
+    rekey.pepper(folder, inside.settings())
+    assert receipt.verify(made, [known]).size == 1
+    assert receipt.is_about(made, opening)
+    assert denied(folder)
+    fresh, _ = opts_out(folder)
+    assert receipt.verify(fresh, [verifier(folder)]).size > 1
+    with pytest.raises(note.NoteRefused):
+        receipt.verify(fresh, [known])
+
+
+FIELDS = [Kind.COOKIE, Kind.SIGNING, Kind.KEY_ENCRYPTION]
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_each_new_key_and_each_retired_one_is_an_entry_of_the_log(folder, kind):
+    assert rekey.replace_key(folder, inside.settings(), kind, lambda: AT) == 2
+    rekey.retire(folder, inside.settings(), kind, lambda: AT, early=True)
+    assert [(k, step) for k, step, _ in leaves(folder)] == [(kind, "replaced"), (kind, "retired")]
+    assert len(getattr(keys.load(folder), rekey.FIELD[kind])) == 1
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_the_only_key_is_never_retired(folder, kind):
+    with pytest.raises(RekeyRefused, match=f"gateway rekey {kind}"):
+        rekey.retire(folder, inside.settings(), kind, early=True)
+
+
+@pytest.mark.parametrize(("kind", "days"), [(Kind.COOKIE, 400), (Kind.SIGNING, 30)])
+def test_an_older_key_is_kept_as_long_as_people_need_it(folder, kind, days):
+    rekey.replace_key(folder, inside.settings(), kind, lambda: AT)
+    with pytest.raises(RekeyRefused, match="is needed until"):
+        rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days, seconds=-1))
+    rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days))
+
+
+def test_while_two_signing_keys_overlap_both_sign_and_the_older_vouches_for_the_newer(folder):
+    before = verifier(folder)
+    rekey.replace_key(folder, inside.settings(), Kind.SIGNING)
+    made, _ = opts_out(folder)
+    after = verifier(folder)
+    assert after != before
+    assert len(note.open_note(made.note, [before, after]).verified) == 2
+    assert receipt.verify(made, [before]) == receipt.verify(made, [after])
+    [(_, _, vouched)] = leaves(folder)
+    assert Ed25519Verifier.from_vkey(vouched) == after
+
+
+def test_a_browser_that_comes_back_with_the_older_cookie_is_known_until_that_key_is_retired(folder):
+    old = keys.load(folder)
+    cookie = seals.seal_cookie(old.seals, seals.BrowserCookie(b"b" * 16, 1, frozenset({Purpose.SALE})))
+    rekey.replace_key(folder, inside.settings(), Kind.COOKIE)
+    assert seals.open_cookie(keys.load(folder).seals, cookie).browser == b"b" * 16
+    rekey.retire(folder, inside.settings(), Kind.COOKIE, early=True)
+    with pytest.raises(seals.Opening):
+        seals.open_cookie(keys.load(folder).seals, cookie)
+
+
+def test_every_persons_keys_are_wrapped_anew_before_the_older_wrapping_key_goes(folder):
+    opts_out(folder)
+    opts_out(folder, named("gaid", GAID))
+    with opened(folder) as house, contextlib.closing(house.vault()) as vault:
+        before = {row[0]: vault.keys(row[0]) for row in vault._db.execute("SELECT id FROM person")}
+        boxes = [box for row in vault._db.execute("SELECT wrapped, openings FROM person") for box in row]
+    rekey.replace_key(folder, inside.settings(), Kind.KEY_ENCRYPTION)
+    assert rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION) == len(before) == 2
+    with opened(folder) as house, contextlib.closing(house.vault()) as vault:
+        assert {person: vault.keys(person) for person in before} == before
+    raw = b"".join(path.read_bytes() for path in folder.glob("vault.sqlite3*"))
+    assert not [box for box in boxes if box in raw]
+
+
+def test_no_key_of_the_older_pepper_is_left_in_the_raw_files(folder):
+    opts_out(folder)
+    opts_out(folder, named("gaid", GAID))
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        before = [row[0] for row in db.execute("SELECT key FROM standing")]
+    held = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
+    assert all(key in held for key in before), "the control: they were there"
+    rekey.pepper(folder, inside.settings())
+    raw = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
+    assert not [key for key in before if key in raw]
+    assert denied(folder)
+
+
+def test_a_new_pepper_is_an_entry_in_the_transaction_that_rewrites_the_rows(folder):
+    rekey.pepper(folder, inside.settings(), lambda: AT)
+    assert leaves(folder) == [("pepper", "replaced", None)]
+    with opened(folder) as house:
+        assert checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint())).size == 1
