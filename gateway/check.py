@@ -322,15 +322,15 @@ class Checks:
         return AGES[0] if standings is None else youngest(None, standings)
 
     def too_young(self, subjects: Sequence[Subject]) -> bool:
-        """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14)."""
-        return LOWEST[self.band(subjects)] < self._office().age_floor
+        """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14). Raises
+        `LookupRefused`: an answer that is not known is no answer.
+        """
+        keys = [key for subject in subjects for key in subject.keys]
+        return LOWEST[youngest(None, self._lookup.seen(keys).standings)] < self._office().age_floor
 
     def voided(self, ui: str) -> bool:
-        """Whether consents of a screen count for nothing; yes where that cannot be told."""
-        try:
-            return self._lookup.voided(ui)
-        except LookupRefused:
-            return True
+        """Whether consents of a screen count for nothing. Raises `LookupRefused`."""
+        return self._lookup.voided(ui)
 
     def event(self, seq: int) -> str | None:
         """The event id of an entry, for keys that may know it."""

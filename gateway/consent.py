@@ -211,10 +211,16 @@ class Consent:
         await self._writer.commit(job)
 
     def may_open(self, subjects: Sequence[Subject], ui: str) -> None:
-        """Raises `Refused` where no yes is taken: from a screen that was no fair question, below the age floor."""
-        if ui and self.checks.voided(ui):
+        """Raises `Refused` where no yes is taken: from a screen that was no fair question, below the age floor; and
+        `StoreUnavailable` where that cannot be told, for then the person may ask again.
+        """
+        try:
+            voided, too_young = bool(ui) and self.checks.voided(ui), self.checks.too_young(subjects)
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment") from None
+        if voided:
             raise Refused("notice_required", VOIDED)
-        if self.checks.too_young(subjects):
+        if too_young:
             raise Refused("too_young", TOO_YOUNG)
 
     def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:

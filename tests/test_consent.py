@@ -556,6 +556,16 @@ class TestHowAnOptInWasGiven:
         with pytest.raises(StoreUnavailable):
             consent.ask_to_confirm([account], said("opt_in", ui="fair"))
 
+    @pytest.mark.parametrize("ui", ["", "fair"])
+    async def test_is_not_called_unfair_or_a_childs_while_the_store_gives_no_answer(
+        self, consent, account, said, ui, monkeypatch
+    ):
+        token, _ = consent.ask_to_confirm([account], said("opt_in", ui=ui))
+        with monkeypatch.context() as away, pytest.raises(StoreUnavailable):
+            away.setattr(consent.checks._lookup._watch, "fresh", lambda: False)
+            await consent.confirm(token, SHOWN.notice)
+        assert (await consent.confirm(token, SHOWN.notice)).standing == {"sale": "opted_in"}
+
 
 class TestWhatTheOperatorSaysOfAPerson:
     async def test_that_they_were_told_is_an_entry_each_time(self, house, consent, mail, clock):

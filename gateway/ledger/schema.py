@@ -28,6 +28,10 @@ SETTINGS = {
 }  # fmt: skip
 
 
+# In one statement, which is one moment: between two of them another process may commit.
+ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
+
+
 class LedgerRefused(Exception):
     """The file must not be used as it is. The text carries what is wrong and the command that helps."""
 
@@ -202,11 +206,10 @@ def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
     if found < wanted:
         raise LedgerRefused(f"{path} has version {found} of {wanted}. Run: gateway migrate --data {folder}")
     try:
-        head = db.execute("SELECT size FROM head").fetchone()
-        last = db.execute("SELECT coalesce(max(seq) + 1, 0) FROM entry").fetchone()
+        head, last = db.execute(ENDS).fetchone()
     except sqlite3.DatabaseError as error:
         raise LedgerRefused(_damaged(path, error)) from error
-    if head is None or head[0] != last[0]:
+    if head != last:
         raise LedgerRefused(_damaged(path, f"head says {head}, entries end at {last}"))
 
 

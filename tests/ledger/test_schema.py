@@ -19,6 +19,21 @@ def raw(file):
     return contextlib.closing(sqlite3.connect(file, isolation_level=None))
 
 
+class Interrupted:
+    """A connection after each of whose statements somebody else commits an entry."""
+
+    def __init__(self, db, other):
+        self.db, self.other, self.close = db, other, db.close
+
+    def execute(self, *statement):
+        cursor = self.db.execute(*statement)
+        self.other.execute("BEGIN")
+        self.other.execute("INSERT INTO entry SELECT size, x'00' FROM head")
+        self.other.execute("UPDATE head SET size = size + 1")
+        self.other.execute("COMMIT")
+        return cursor
+
+
 def test_a_fresh_installation_has_an_empty_ledger_of_the_newest_version(folder, file):
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert schema.version(db, file) == schema.version_wanted()
@@ -205,8 +220,17 @@ class TestWhatTheOperatorIsTold:
     def test_a_ledger_that_lost_its_last_entry_is_damaged(self, folder, file, open_):
         with raw(file) as db:
             db.execute("UPDATE head SET size = 1")
-        with pytest.raises(LedgerRefused, match=r"is damaged \(head says \(1,\), entries end at \(0,\)\)"):
+        with pytest.raises(LedgerRefused, match=r"is damaged \(head says 1, entries end at 0\)"):
             open_(folder)
+
+    def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_damaged(
+        self, folder, file, open_, monkeypatch
+    ):
+        with raw(file) as other:
+            connect = schema._connect
+            monkeypatch.setattr(schema, "_connect", lambda *to: Interrupted(connect(*to), other))
+            open_(folder).close()
+            assert other.execute("SELECT size FROM head").fetchone()[0] > 1
 
     def test_a_ledger_without_a_head_is_damaged(self, folder, file, open_):
         with raw(file) as db:
