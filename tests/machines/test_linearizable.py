@@ -1,0 +1,85 @@
+"""Choices and checks of one person are one register, whatever the number of clients, threads and services on the folder:
+each takes effect at one moment between its call and its answer. A check never answers from before an acknowledged
+opt-out, and what was seen once is not lost again, not even when a service is killed.
+
+Several client processes call two services on one data folder; each service is killed once and started again. Some
+clients hang up, and some of those ask again with their Idempotency-Key. SOAK=1 runs it with other seeds as well.
+"""
+
+import os
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support import crowd
+from support.crowd import Plan
+from support.linearizable import NEVER, without_order
+from support.service import Service, free_port, service
+from support.wire import call
+
+pytestmark = pytest.mark.slow
+
+SEEDS = range(1, 6) if os.environ.get("SOAK") == "1" else [1]
+SUBJECTS, OPERATIONS, FEW = 400, 20_000, 12
+ENTRIES = 10  # about so many a subject
+
+
+def plan(seed, subjects, *services):
+    notices = {item["kind"]: item["sha256"] for item in call(f"{services[0].url}/v1/self")[1]["notices"]}
+    return Plan(seed, tuple(one.port for one in services), notices, subjects)
+
+
+def counted(history):
+    """What a table of figures says of a history."""
+    kinds = Counter(type(one.act).__name__ for one in history)
+    unknown = sum(one.answered == NEVER for one in history)
+    return (
+        f"{len(history)} operations ({kinds['Check']} checks, {kinds['No']} opt-outs, {kinds['Asked']} + {kinds['Yes']}"
+        f" acts of opting in), {unknown} of them with no answer"
+    )
+
+
+def kill_each_once(services, entries, over):
+    """One after the other, at a third and at two thirds of the way."""
+    for number, (doomed, other) in enumerate([services, services[::-1]], 1):
+        while (call(f"{other.url}/readyz")[1]["ledger"]["entries"] or 0) < entries * number / 3:
+            assert not over.wait(0.05), "the kill must fall between"
+        doomed.kill()
+        doomed.start()
+
+
+def with_kills(planned, services):
+    over = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill_each_once, services, SUBJECTS * ENTRIES, over)
+        try:
+            history = crowd.run(planned)
+        finally:
+            over.set()
+        killed.result()
+    return history
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens_at_once_has_an_order_also_when_either_of_two_services_is_killed(tmp_path, seed, figure):
+    with service(tmp_path) as first:
+        second = Service(free_port(), first.data, tmp_path / "second").start()
+        try:
+            history = with_kills(plan(seed, SUBJECTS, first, second), [first, second])
+        finally:
+            second.stop()
+    assert len(history) >= OPERATIONS
+    found = without_order(history)
+    told = f"{counted(history)}; {SUBJECTS} subjects, 2 services each killed once: {len(found)} without an order"
+    figure(f"linearizability, seed {seed}", told)
+    assert found == {}
+
+
+def test_the_control_a_look_up_that_answers_from_an_old_copy_is_found(tmp_path, figure):
+    with service(tmp_path, module="support.answers_from_a_copy") as lagging:
+        history = crowd.run(plan(1, FEW, lagging))
+    found = without_order(history)
+    told = f"{counted(history)}; {FEW} subjects, copies up to 30 ms old: {len(found)} without an order"
+    figure("linearizability, control", told)
+    assert len(found) > FEW / 4
