@@ -41,6 +41,14 @@ def test_a_fresh_installation_has_an_empty_ledger_of_the_newest_version(folder, 
     assert (size, len(ledger), peppers) == (0, 16, 1)
 
 
+def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_damaged(folder, file, monkeypatch):
+    with raw(file) as other:
+        connect = schema._connect
+        monkeypatch.setattr(schema, "_connect", lambda *to: Interrupted(connect(*to), other))
+        schema.open_to_read(folder).close()
+        assert other.execute("SELECT size FROM head").fetchone()[0] > 1
+
+
 def test_migrating_again_changes_nothing(folder, file):
     def all_of_it():
         with raw(file) as db:
@@ -222,15 +230,6 @@ class TestWhatTheOperatorIsTold:
             db.execute("UPDATE head SET size = 1")
         with pytest.raises(LedgerRefused, match=r"is damaged \(head says 1, entries end at 0\)"):
             open_(folder)
-
-    def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_damaged(
-        self, folder, file, open_, monkeypatch
-    ):
-        with raw(file) as other:
-            connect = schema._connect
-            monkeypatch.setattr(schema, "_connect", lambda *to: Interrupted(connect(*to), other))
-            open_(folder).close()
-            assert other.execute("SELECT size FROM head").fetchone()[0] > 1
 
     def test_a_ledger_without_a_head_is_damaged(self, folder, file, open_):
         with raw(file) as db:
