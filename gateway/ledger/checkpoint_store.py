@@ -49,8 +49,11 @@ class CheckpointStore:
         """
         if self.last() != old:
             raise Overtaken(str(self.path))
+        if new == old:
+            return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if old is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_durably(self.path, new.text().encode())
         except OSError as error:
             raise StoreBroken(f"{self.path} cannot be written: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.ledger import note, tree
 from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.note import Signer
 from gateway.ledger.schema import LedgerRefused
@@ -46,11 +46,12 @@ class Publisher:
     def publish(self, db: sqlite3.Connection) -> None:
         """Makes the committed head the last checkpoint; under the writers' lock. Raises `RolledBack`, `StoreBroken`."""
         origin, size, root, store = self._head(db)
-        last, new = store.last(), Checkpoint(origin, size, root)
-        if last is None or last != self._mine:
-            self.prove(db)  # another process signed since, or this one begins
-        if last != new:
-            store.swap(last, new)
+        new = Checkpoint(origin, size, root)
+        try:
+            store.swap(self._mine, new)
+        except Overtaken:  # another process signed since, or this one begins
+            self.prove(db)
+            store.swap(store.last(), new)
         self._mine = new
 
     def latest(self, db: sqlite3.Connection) -> str | None:
