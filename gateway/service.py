@@ -34,6 +34,7 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware, Options
 from gateway.web.observe import Observe
 from gateway.web.pages import STATIC, Pages, PageSettings
+from gateway.web.proof_download import ProofDownload
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
 from gateway.web.told import ToldDoor
@@ -84,6 +85,7 @@ class Doors:
             self.house.consent, self.visitors, self.metrics,
             origins=self.settings.site.origins, remember_gpc=self.settings.browser.remember_gpc,
         )  # fmt: skip
+        proofs = ProofDownload(self.house.consent, self.visitors, self.settings.site.origins)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
@@ -91,6 +93,7 @@ class Doors:
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/done/{event}", pages.done),
+            Route("/privacy-choices/proof", proofs.post, methods=["POST"]),
             *self._log(),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),

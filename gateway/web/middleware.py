@@ -17,6 +17,7 @@ from gateway.signals import cookies, gpc
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site
 from gateway.terms import SIGNAL_PURPOSES, Source
+from gateway.web import proof_cookie
 from gateway.web.browser_cookie import COOKIE, day, remembering
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
@@ -110,7 +111,8 @@ class ConsentMiddleware:
             if name.replace(b"_", b"-").startswith(PREFIX):
                 continue
             if name == b"cookie":
-                value = cookies.without(value, COOKIE.encode())  # noqa: PLW2901
+                for ours in (COOKIE, proof_cookie.COOKIE):
+                    value = cookies.without(value, ours.encode())  # noqa: PLW2901
                 if not value:
                     continue
             kept.append((name, value))

@@ -29,10 +29,11 @@ from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
 from gateway.signals.form import Form
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
-from gateway.web import cross_site, notices
+from gateway.web import cross_site, notices, proof_cookie
 from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
+from gateway.web.proof_cookie import Kept
 from gateway.web.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
@@ -88,11 +89,16 @@ class Pages:
     # --- GET -------------------------------------------------------------------------------------------------
 
     async def show(self, request: Request) -> Response:
-        """`GET /privacy-choices`"""
-        return self._form_page(request, Form())
+        """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
+        response = self._form_page(request, Form())
+        if any(name == proof_cookie.COOKIE for name, _ in self._visitors.read(request.scope).heard.cookies):
+            response.headers.append("set-cookie", proof_cookie.GONE)
+        return response
 
     async def done(self, request: Request) -> Response:
-        """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission."""
+        """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission. Its first showing, in
+        the browser that posted, has the ticket of the download.
+        """
         try:
             event = seals.unb64(request.path_params["event"])
         except seals.Opening:
@@ -102,14 +108,32 @@ class Pages:
             raise Problem("not_found", "no such submission")
         lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
         unread = [label for label in LABELS.values() if label in request.query_params.getlist("unread")]
-        return self._page(
+        shown = self._first_showing(request)
+        response = self._page(
             "done.html",
+            ticket=shown.ticket if shown else "",
             lines=lines,
             all_out=all(line["state"] == "Opted out" for line in lines),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
             unread=" and the ".join(unread),
         )
+        self._keep(response, shown)
+        return response
+
+    def _first_showing(self, request: Request) -> Kept | None:
+        jar = self._visitors.read(request.scope).heard.cookies
+        kept = proof_cookie.read(self._consent.secrets.seals, jar, self._now())
+        fresh = kept is not None and not kept.ticket and kept.events[0] == request.path_params["event"]
+        return kept.shown() if kept and fresh else None
+
+    def _keep(self, response: Response, kept: Kept | None) -> None:
+        made = proof_cookie.set_cookie(self._consent.secrets.seals, kept, self._now()) if kept else None
+        if made:
+            response.headers.append("set-cookie", made)
+
+    def _now(self) -> int:
+        return int(self._consent.clock().timestamp())
 
     def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, str]:
         states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
@@ -176,6 +200,8 @@ class Pages:
         denied = visitor.denied | frozenset(purposes)
         cookie = BrowserCookie(browser, day(self._consent.clock()), denied)
         response.headers.append("set-cookie", set_cookie(self._consent.secrets.seals, cookie))
+        events = tuple(str(each["event"]) for each in chosen.events)
+        self._keep(response, Kept(events, chosen.openings, self._now() + proof_cookie.SECONDS))
         return response
 
     def _typed(self, said: Form) -> tuple[list[Subject], list[str]]:
