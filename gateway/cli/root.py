@@ -12,6 +12,7 @@ from gateway.cli.config import config
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
+from gateway.cli.receipt import ledger, receipt
 from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from gateway.ledger import note
 
 KIND = 0x01
+COSIGNER = 0x04  # a witness's key (C2SP tlog-cosignature)
 PUBLIC = 32  # bytes of a public key
+TIME = 8  # bytes of a cosignature's time, big-endian Unix seconds, before the signature itself
 
 
 @dataclass(frozen=True, slots=True)

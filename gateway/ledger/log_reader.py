@@ -32,6 +32,11 @@ class LogReader:
         with self._signed() as (_, signed):
             return signed
 
+    def origin(self) -> str:
+        """The log's name."""
+        with self._signed() as (db, _):
+            return str(db.execute("SELECT origin FROM head").fetchone()[0])
+
     def tile(self, level: int, n: int, width: int) -> bytes | None:
         """The bytes of a tile, or of an entry bundle, as far as the log was signed. None: there is no such tile yet, or
         its entries are no longer kept.

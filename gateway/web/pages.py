@@ -96,8 +96,8 @@ class Pages:
         return response
 
     async def done(self, request: Request) -> Response:
-        """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission. Its first showing, in
-        the browser that posted, has the ticket of the download.
+        """`GET /privacy-choices/done/{event}`: what holds now for what was in that one submission. Its first
+        showing, in the browser that posted, has the ticket of the download.
         """
         try:
             event = seals.unb64(request.path_params["event"])

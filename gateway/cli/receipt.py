@@ -1,0 +1,153 @@
+"""`gateway receipt`: receipts checked offline, with the log's public key alone, or shown; and `gateway ledger key`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gateway import seals
+from gateway.cli import options
+from gateway.ledger import note, reopening
+from gateway.ledger import receipt as receipts
+from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
+from gateway.ledger.proofs import Unproved
+from gateway.ledger.receipt import Opening, Receipt
+
+MAX_BYTES = 4 * 2**20  # of a file that is checked: a thousand receipts
+NO_WITNESS = (
+    "  no witness was asked for: that the log shows everybody the same entries, and always did, rests on its\n"
+    "  operator's word"
+)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+Pair = tuple[Receipt, Opening | None]
+
+
+@click.group(help="Receipts of choices: check them without the log, or show one.")
+def receipt() -> None:
+    pass
+
+
+@receipt.command(
+    help="Check a receipt (a tlog-proof), or the download with receipts and openings. Needs no data folder and no"
+    " network. Exit code 0: all of it is proved; 1: something is not."
+)
+@click.argument("file", type=FILE)
+@click.option("--opening", "opened", type=FILE, help="The opening: JSON with kind, value and rs.")
+@click.option("--key", "keys", multiple=True, required=True, help="The log's verifier key; repeatable.")
+@click.option("--witness", "witnesses", multiple=True, help="A witness that must have signed too; repeatable.")
+def verify(file: Path, opened: Path | None, keys: tuple[str, ...], witnesses: tuple[str, ...]) -> None:
+    try:
+        logs = [Ed25519Verifier.from_vkey(key) for key in keys]
+        beside = [CosignatureVerifier.from_vkey(key) for key in witnesses]
+    except ValueError as error:
+        raise click.UsageError(f"not a verifier key: {error}") from None
+    try:
+        pairs = _pairs(file, opened)
+        told = [_told(pair, logs, beside) for pair in pairs]
+    except (note.NoteRefused, Unproved, ValueError) as error:
+        click.echo(f"NOT PROVED: {error}")
+        sys.exit(1)
+    click.echo("\n".join(told) + ("" if beside else f"\n{NO_WITNESS}"))
+
+
+def _pairs(file: Path, opened: Path | None) -> list[Pair]:
+    """What is to be checked. Raises ValueError."""
+    text = _read(file)
+    beside = receipts.opening(orjson.loads(_read(opened))) if opened else None
+    if text.startswith(receipts.HEADER):
+        return [(receipts.parse(text), beside)]
+    stated = orjson.loads(text)
+    listed = stated.get("proofs") if isinstance(stated, dict) else None
+    if not listed or not isinstance(listed, list):
+        raise ValueError("neither a receipt nor a download with proofs in it")
+    return [_pair(each, beside) for each in listed]
+
+
+def _pair(stated: Any, beside: Opening | None) -> Pair:
+    members = stated if isinstance(stated, dict) else {}
+    own = members.get("opening")
+    return receipts.parse(str(members.get("receipt"))), receipts.opening(own) if own is not None else beside
+
+
+def _read(file: Path) -> str:
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{file} is too large to be a receipt")
+    return file.read_bytes().decode()
+
+
+def _told(pair: Pair, logs: list[Ed25519Verifier], witnesses: list[CosignatureVerifier]) -> str:
+    """What one receipt proves, in words. Raises where it does not."""
+    shown, opening = pair
+    signed = receipts.verify(shown, logs)
+    for witness in witnesses:
+        note.open_note(shown.note, [witness])
+    lines = [
+        f"proved: {_entry(shown)}",
+        f"  is entry {shown.index} of the log {signed.origin}, signed at {signed.size}",
+    ]
+    lines += [f"  and the witness {witness.name} has seen the same log" for witness in witnesses]
+    if opening is None:
+        return "\n".join([*lines, "  whom it is about is not shown: a receipt names nobody"])
+    if not receipts.is_about(shown, opening):
+        raise Unproved(f"the entry is not about the {opening.kind} of the opening")
+    return "\n".join([*lines, f"  and it is about the {opening.kind} {opening.value!r}"])
+
+
+def _entry(shown: Receipt) -> str:
+    leaf = orjson.loads(shown.entry or b"{}")
+    if not isinstance(leaf, dict):
+        raise Unproved("the entry is none that this version knows")
+    what = f"{leaf.get('e')} {', '.join(leaf.get('p', []))}".strip()
+    more = [("to", "to"), ("by", "src"), ("at", "t"), ("in", "j")]
+    return " ".join([what, *(f"{word} {leaf[name]}" for word, name in more if name in leaf)])
+
+
+@receipt.command(
+    help="Print the receipt of an event. With the identifier of somebody who proved that it is theirs: receipt and"
+    " opening, as the download has them."
+)
+@click.argument("event")
+@options.data
+@options.config
+@options.identifiers
+def show(event: str, data: Path, file: Path | None, **values: Any) -> None:
+    try:
+        wanted = seals.unb64(event)
+    except seals.Opening:
+        raise click.UsageError("an event is what the answer to a choice calls one") from None
+    listed = options.listed(values)
+    with options.house(data, file) as house:
+        (found,) = house.consent.log_reader.receipts([wanted])
+        subjects = house.consent.people.name(listed).subjects
+        vault = house.vault()
+        try:
+            opened = [reopening.opening_of(data, wanted, subject, vault.keys) for subject in subjects]
+        finally:
+            vault.close()
+    opening = next((each for each in opened if each), None)
+    if found is None or (listed and opening is None):
+        click.echo("no such event" if found is None else "this entry is not theirs, or was forgotten", err=True)
+        sys.exit(1)
+    click.echo(_download(found, opening) if opening else found.text(), nl=False)
+
+
+def _download(found: Receipt, opening: Opening) -> bytes:
+    proofs = [{"receipt": found.text(), "opening": opening.to_json()}]
+    return orjson.dumps({"proofs": proofs}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+@click.group(help="The log itself.")
+def ledger() -> None:
+    pass
+
+
+@ledger.command(help="Print the log's verifier key; two while a key is replaced. Publish it where people find it.")
+@options.data
+@options.config
+def key(data: Path, file: Path | None) -> None:
+    with options.house(data, file) as house:
+        origin = house.consent.log_reader.origin()
+        for seed in house.secrets.signing:
+            click.echo(Ed25519Signer(origin, seed).vkey)
