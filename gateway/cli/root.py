@@ -43,7 +43,7 @@ def manual(name: str | None) -> None:
 
 for command in (
     serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
-    law, keys, rekey, config, manual,
+    law, receipt, ledger, keys, rekey, config, manual,
 ):  # fmt: skip
     group.add_command(command)
 

@@ -12,9 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from gateway.ledger import note
 
 KIND = 0x01
-COSIGNER = 0x04  # a witness's key (C2SP tlog-cosignature)
 PUBLIC = 32  # bytes of a public key
-TIME = 8  # bytes of a cosignature's time, big-endian Unix seconds, before the signature itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Ed25519Verifier:
         return True
 
 
-COSIGNATURE = 0x04
+COSIGNER = 0x04
 TIME = 8  # bytes of a cosignature's time, big-endian Unix seconds
 
 
@@ -85,11 +83,11 @@ class CosignatureSigner:
 
     @property
     def key_id(self) -> bytes:
-        return note.key_id(self.name, COSIGNATURE, self.public)
+        return note.key_id(self.name, COSIGNER, self.public)
 
     @property
     def vkey(self) -> str:
-        return note.vkey(self.name, COSIGNATURE, self.public)
+        return note.vkey(self.name, COSIGNER, self.public)
 
     def sign(self, text: bytes) -> bytes:
         signature = Ed25519Signer(self.name, self.seed).sign(cosigned_text(self.seconds, text))
@@ -104,11 +102,11 @@ class CosignatureVerifier:
     @classmethod
     def from_vkey(cls, text: str) -> "CosignatureVerifier":
         """Raises ValueError for another kind of key."""
-        return cls(*_public(text, COSIGNATURE))
+        return cls(*_public(text, COSIGNER))
 
     @property
     def key_id(self) -> bytes:
-        return note.key_id(self.name, COSIGNATURE, self.public)
+        return note.key_id(self.name, COSIGNER, self.public)
 
     def verify(self, text: bytes, signature: bytes) -> bool:
         signed = cosigned_text(self.time_of(signature), text)

@@ -141,6 +141,8 @@ FORM: dict[str, Any] = {
     "properties": {name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
 }
 
+PROOF = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "ticket")}}
+
 
 def _call(
     summary: str, ok: dict[str, str], *, body: dict[str, Any] | None = None, lines: bool = False,
@@ -217,6 +219,11 @@ def _paths() -> dict[str, Any]:
         "/privacy-choices/observe": {
             "post": _call("What only the page's script sees", {"200": "JSON"}, body=SCRIPT, secured=False,
                           errors=("400", "403", "413", "415"))
+        },
+        "/privacy-choices/proof": {
+            "post": _call("Receipt and opening, once, to the browser that posted", {"200": "JSON", "303": "not here"},
+                          body=PROOF, secured=False, errors=("403", "413"),
+                          kind="application/x-www-form-urlencoded") | {"x-404": "no such submission"}
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
         **_log(),

@@ -115,7 +115,7 @@ def test_the_guess_that_fails_without_the_secret_is_right_with_it(person):
 
 
 def test_receipt_and_opening_hold_after_the_pepper_was_rotated_and_the_log_has_grown(person):
-    assert person.command("keys", "rotate-pepper", "--data", person.folder).exit_code == 0
+    assert person.command("rekey", "pepper", "--data", person.folder).exit_code == 0
     person.command("choose", "opt_out", "--email", email(3), "--data", person.folder)
     assert person.verify(person.download).exit_code == 0
     again = person.command("receipt", "show", person.events[0], "--email", email(1), "--data", person.folder)
