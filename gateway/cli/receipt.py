@@ -9,6 +9,7 @@ import orjson
 
 from gateway import seals
 from gateway.cli import options
+from gateway.cli.anchor import anchor
 from gateway.ledger import note, reopening
 from gateway.ledger import receipt as receipts
 from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
@@ -141,6 +142,9 @@ def _download(found: Receipt, opening: Opening) -> bytes:
 @click.group(help="The log itself.")
 def ledger() -> None:
     pass
+
+
+ledger.add_command(anchor)
 
 
 @ledger.command(help="Print the log's verifier key; two while a key is replaced. Publish it where people find it.")
