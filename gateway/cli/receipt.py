@@ -12,7 +12,8 @@ from gateway.cli import options
 from gateway.cli.anchor import anchor
 from gateway.ledger import note, reopening
 from gateway.ledger import receipt as receipts
-from gateway.ledger.ed25519 import CosignatureVerifier, Ed25519Signer, Ed25519Verifier
+from gateway.ledger.cosignature import CosignatureVerifier
+from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.proofs import Unproved
 from gateway.ledger.receipt import Opening, Receipt
 

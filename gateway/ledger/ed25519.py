@@ -46,7 +46,10 @@ class Ed25519Verifier:
     @classmethod
     def from_vkey(cls, text: str) -> "Ed25519Verifier":
         """Raises ValueError for another kind of key."""
-        return cls(*_public(text, KIND))
+        key = note.read_vkey(text)
+        if key.kind != KIND or len(key.public) != PUBLIC:
+            raise ValueError("not an Ed25519 verifier key")
+        return cls(key.name, key.public)
 
     @property
     def key_id(self) -> bytes:
@@ -58,67 +61,3 @@ class Ed25519Verifier:
         except (InvalidSignature, ValueError):
             return False
         return True
-
-
-COSIGNER = 0x04
-TIME = 8  # bytes of a cosignature's time, big-endian Unix seconds
-
-
-def cosigned_text(seconds: int, text: bytes) -> bytes:
-    """What a witness signs (C2SP tlog-cosignature)."""
-    return b"cosignature/v1\ntime %d\n" % seconds + text
-
-
-@dataclass(frozen=True, slots=True)
-class CosignatureSigner:
-    """A witness at a moment in Unix seconds: its signature has the time before it."""
-
-    name: str
-    seed: bytes = field(repr=False)
-    seconds: int = 0
-
-    @property
-    def public(self) -> bytes:
-        return Ed25519Signer(self.name, self.seed).public
-
-    @property
-    def key_id(self) -> bytes:
-        return note.key_id(self.name, COSIGNER, self.public)
-
-    @property
-    def vkey(self) -> str:
-        return note.vkey(self.name, COSIGNER, self.public)
-
-    def sign(self, text: bytes) -> bytes:
-        signature = Ed25519Signer(self.name, self.seed).sign(cosigned_text(self.seconds, text))
-        return self.seconds.to_bytes(TIME, "big") + signature
-
-
-@dataclass(frozen=True, slots=True)
-class CosignatureVerifier:
-    name: str
-    public: bytes
-
-    @classmethod
-    def from_vkey(cls, text: str) -> "CosignatureVerifier":
-        """Raises ValueError for another kind of key."""
-        return cls(*_public(text, COSIGNER))
-
-    @property
-    def key_id(self) -> bytes:
-        return note.key_id(self.name, COSIGNER, self.public)
-
-    def verify(self, text: bytes, signature: bytes) -> bool:
-        signed = cosigned_text(self.time_of(signature), text)
-        return Ed25519Verifier(self.name, self.public).verify(signed, signature[TIME:])
-
-    def time_of(self, signature: bytes) -> int:
-        """When the witness saw it, in Unix seconds."""
-        return int.from_bytes(signature[:TIME], "big")
-
-
-def _public(text: str, kind: int) -> tuple[str, bytes]:
-    key = note.read_vkey(text)
-    if key.kind != kind or len(key.public) != PUBLIC:
-        raise ValueError(f"not an Ed25519 verifier key of kind {kind}")
-    return key.name, key.public

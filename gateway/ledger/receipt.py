@@ -4,9 +4,7 @@ A receipt names nobody and may be handed to anyone; receipt and opening together
 """
 
 import base64
-import binascii
 import json
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -15,8 +13,9 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.note import Verifier
 
 HEADER = "c2sp.org/tlog-proof@v1"
-INDEX = re.compile("index (0|[1-9][0-9]{0,18})", re.ASCII)
-MAX_HASHES = 64
+INDEX = "index "
+EXTRA = "extra "
+MAX_HASHES = 63  # of a tree that an int64 counts
 SECRET = 32  # bytes of rs
 
 
@@ -32,8 +31,8 @@ class Receipt:
     def text(self) -> str:
         lines = [HEADER]
         if self.entry is not None:
-            lines.append(f"extra {base64.b64encode(self.entry).decode()}")
-        lines += [f"index {self.index}", *(base64.b64encode(hash_).decode() for hash_ in self.proof)]
+            lines.append(f"{EXTRA}{base64.b64encode(self.entry).decode()}")
+        lines += [f"{INDEX}{self.index}", *(base64.b64encode(hash_).decode() for hash_ in self.proof)]
         return "\n".join(lines) + "\n\n" + self.note
 
 
@@ -55,30 +54,28 @@ def parse(text: str) -> Receipt:
     header, *lines = head.split("\n")
     if header != HEADER or not gap or not lines:
         raise ValueError("not a tlog-proof")
-    extra = lines.pop(0).removeprefix("extra ") if lines[0].startswith("extra ") else None
-    index = INDEX.fullmatch(lines[0]) if lines else None
-    if index is None or len(lines) > MAX_HASHES + 1:
+    body = note.unbase64(lines.pop(0).removeprefix(EXTRA)) if lines[0].startswith(EXTRA) else None
+    if not lines or not lines[0].startswith(INDEX) or len(lines) > MAX_HASHES + 1:
         raise ValueError("not a tlog-proof")
-    proof = tuple(checkpoint.hash_of(each) for each in lines[1:])
-    try:
-        body = base64.b64decode(extra, validate=True) if extra is not None else None
-    except binascii.Error:
-        raise ValueError("the entry is not in base64") from None
-    return Receipt(int(index[1]), proof, signed, body)
+    index = checkpoint.number_of(lines[0].removeprefix(INDEX))
+    return Receipt(index, tuple(checkpoint.hash_of(each) for each in lines[1:]), signed, body)
 
 
 def opening(members: object) -> Opening:
     """From its JSON. Raises ValueError."""
     if not isinstance(members, dict) or not all(isinstance(members.get(n), str) for n in ("kind", "value", "rs")):
         raise ValueError("an opening has kind, value and rs")
-    coded = members["rs"]
+    kind, value, coded = members["kind"], members["value"], members["rs"]
     try:
+        (kind + value).encode()
         secret = base64.urlsafe_b64decode(coded + "=" * (-len(coded) % 4))
-    except (binascii.Error, ValueError):
-        raise ValueError("rs is not base64url") from None
-    if len(secret) != SECRET:
+    except ValueError:
+        raise ValueError("an opening is UTF-8, and rs base64url") from None
+    if len(secret) != SECRET or entry.b64(secret) != coded:
         raise ValueError(f"rs has {SECRET} bytes")
-    return Opening(members["kind"], members["value"], secret)
+    if "\x00" in kind:
+        raise ValueError("a kind has no zero byte: it ends with one in what is hashed")
+    return Opening(kind, value, secret)
 
 
 def verify(receipt: Receipt, verifiers: Collection[Verifier]) -> Checkpoint:
@@ -98,7 +95,7 @@ def is_about(receipt: Receipt, opening: Opening) -> bool:
     """Whether the entry's subject is the opening's; the receipt itself must be verified beside."""
     try:
         leaf = json.loads(receipt.entry or b"")
-    except ValueError:
+    except (ValueError, RecursionError):  # nested a thousand deep
         return False
     subject = entry.subject_commitment(opening.secret, opening.kind, opening.value)
     return isinstance(leaf, dict) and leaf.get("s") == entry.b64(subject)

@@ -51,13 +51,15 @@ def parse(text: str) -> tuple[int, int, int]:
         raise ValueError("not the path of a tile")
     level = ENTRIES if found[1] == "entries" else int(found[1])
     n, cut = int(found[2].replace("x", "").replace("/", "")), int(found[3] or WIDTH)
-    if level > MAX_LEVEL or path(level, n, cut) != text:
+    if level > MAX_LEVEL or cut > WIDTH or path(level, n, cut) != text:
         raise ValueError("not the path of a tile")
     return level, n, cut
 
 
 def nodes(read: Read, size: int) -> Node:
-    """The nodes of a tree of `size` leaves, by their height and index, from its tiles; each tile is read once."""
+    """The nodes of a tree of `size` leaves, by their height and index, from its tiles; each tile is read once. A node
+    that the tree does not have raises ValueError before anything is read.
+    """
     kept: dict[tuple[int, int], bytes] = {}
 
     def hash_of(level: int, index: int) -> bytes:
@@ -69,17 +71,25 @@ def nodes(read: Read, size: int) -> Node:
             raise ValueError(f"tile {path(level, n)} has no hash {place}")
         return found
 
-    def node(height: int, index: int) -> bytes:
+    def made(height: int, index: int) -> bytes:
         if height % HEIGHT == 0:
             return hash_of(height // HEIGHT, index)
-        return node_hash(node(height - 1, 2 * index), node(height - 1, 2 * index + 1))
+        return node_hash(made(height - 1, 2 * index), made(height - 1, 2 * index + 1))
+
+    def node(height: int, index: int) -> bytes:
+        if height < 0 or not 0 <= index < size >> height:
+            raise ValueError(f"a tree of {size} has no complete subtree {index} of height {height}")
+        return made(height, index)
 
     return node
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:
-    """Raises OverflowError for an entry of more than 65,535 bytes."""
-    return b"".join(len(entry).to_bytes(LENGTH, "big") + entry for entry in entries)
+    """Raises ValueError for an entry of more than 65,535 bytes."""
+    try:
+        return b"".join(len(entry).to_bytes(LENGTH, "big") + entry for entry in entries)
+    except OverflowError:
+        raise ValueError("an entry is too long for a bundle") from None
 
 
 def unbundle(raw: bytes) -> list[bytes]:

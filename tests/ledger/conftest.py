@@ -78,3 +78,9 @@ def story(house, do, monkeypatch):
     told = Story(house, do)
     monkeypatch.setattr(told.lookup, "_clock", lambda: told.at)
     return told
+
+
+@pytest.fixture
+def published(vectors):
+    """A group of the vectors that other logs published, by its name."""
+    return lambda name: json.loads((vectors / "ledger_vectors.json").read_text())["groups"][name]
