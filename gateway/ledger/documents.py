@@ -1,5 +1,5 @@
-"""Documents that people were shown (notices), logged once by their hash, so that "what were they shown" has an answer
-that nobody's label decides (R24).
+"""Documents, logged once by their hash: what people were shown (notices), so that "what were they shown" has an answer
+that nobody's label decides (R24), and what decided verdicts, so that they can be made again.
 """
 
 import os
@@ -12,6 +12,10 @@ from gateway.ledger.writer import Transaction
 # Kinds that the operator logs. A screen has its name, the `ui` of a choice, as its version; a yes on a notice of the
 # second kind is good in the face of a signal (11 CCR 7025(c)(3)).
 NOTICE, DESPITE_SIGNAL, SCREEN = "notice", "notice_despite_signal", "screen"
+# What decides verdicts, and what the operator says to everybody, as they were in force (R31).
+RECIPIENTS, SETTINGS, LAW, SIGNAL_TABLE = "recipients", "settings", "law", "signal_table"
+POLICY, RETENTION = "privacy_policy", "retention_policy"
+EVIDENCE = "evidence"  # counts that are too many for a leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,13 @@ def log(tx: Transaction, document: Document, at: datetime) -> None:
         event=os.urandom(16), kind=document.kind, sha256=document.sha256, version=document.version,
         language=document.language, at=at,
     )  # fmt: skip
-    seq = tx.append(body)
+    keep(tx, document, tx.append(body))
+
+
+def keep(tx: Transaction, document: Document, seq: int) -> None:
+    """The bytes of a document that an entry names by hash."""
     tx.db.execute(
-        "INSERT INTO document VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO document VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (document.sha256, document.kind, document.version, document.language, document.body, seq),
     )
 

@@ -124,6 +124,28 @@ def key_event(*, event: bytes, kind: str, step: str, vkey: str, at: datetime) ->
     return canonical(members)
 
 
+def evidence(
+    *, event: bytes, kind: str, run: str, start: datetime, until: datetime, at: datetime, content: Mapping[str, object],
+    sha256: bytes | None = None,
+) -> bytes:  # fmt: skip
+    """A leaf about nobody: what was counted and in force in a stretch of time (R31). `run`: one start of the service.
+    `content`: in the leaf; or `sha256`: that of the document that has it.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "evidence", "k": kind, "run": run, "from": second(start)}
+    named = b64(sha256) if sha256 else None
+    return canonical({**content, **members, "until": second(until), "n": named, "t": minute(at)})
+
+
+def appeal(*, event: bytes, of: bytes, outcome: str, at: datetime) -> bytes:
+    """A leaf about nobody: somebody appealed against the answer to a request (`of`: its event), and what came of it."""
+    members = {"v": VERSION, "i": b64(event), "e": "appeal", "of": b64(of), "r": outcome, "t": minute(at)}
+    return canonical(members)
+
+
+def second(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%MZ")
 

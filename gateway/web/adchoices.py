@@ -208,7 +208,7 @@ class AdChoices:
         )  # fmt: skip
         use = (lambda tx: idempotency.use(tx, f"ad-choices:{once}", milliseconds(now))) if once else None
         await self._consent.choose(subjects, choice, allow=use)
-        self._metrics.choices.labels(choice.kind, choice.source).inc()
+        self._metrics.chosen(choice.kind, choice.source, choice.manner)
 
 
 async def _parameters(request: Request) -> Mapping[str, object]:

@@ -107,7 +107,7 @@ class Choices:
         """(status, answer) of one choice."""
         if said.kind is ChoiceKind.CONFIRM:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
-            self._metrics.choices.labels(ChoiceKind.OPT_IN, Source.API).inc()
+            self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard()) | more
         named = said.call.named(said.call.place())
         if said.kind is ChoiceKind.OPT_IN:
@@ -131,7 +131,7 @@ class Choices:
             await self._consent.observe(named.subjects, heard, place=choice.place)
         if band:
             await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
-        self._metrics.choices.labels(choice.kind, choice.source).inc(len(named.subjects))
+        self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, limited=named.limited)
 
     async def _towards_one(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -151,7 +151,7 @@ class Choices:
             self._consent.may_open([subject], ui)
         choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
-        self._metrics.choices.labels(choice.kind, choice.source).inc()
+        self._metrics.chosen(choice.kind, choice.source, choice.manner)
         return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())
 
     def _directed(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.check import Checked
@@ -18,7 +19,8 @@ class Metrics:
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
         self._verdicts = self._counter("verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason")
-        self.choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
+        self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
+        self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
         self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
@@ -42,6 +44,11 @@ class Metrics:
             self._signals.labels(channel, said.source).inc()
         self.malformed(heard.malformed)
 
+    def chosen(self, kind: str, source: str, manner: str = "", count: int = 1) -> None:
+        """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
+        self._choices.labels(kind, source).inc(count)
+        self._requests.labels(kind, manner or source).inc()
+
     def malformed(self, found: Iterable[Malformed]) -> None:
         for item in found:
             self._malformed.labels(item.channel, item.reason).inc()
@@ -52,5 +59,20 @@ class Metrics:
             recipient = name if name in names else "unknown"  # a label must not grow with what strangers send
             self._verdicts.labels(recipient, str(verdict.allowed).lower(), verdict.reason).inc()
 
+    def counted(self) -> dict[str, dict[str, int]]:
+        """What was counted since the start, by table and labels: what the day's evidence is made of."""
+        tables = {
+            "signals": self._signals, "unreadable": self._malformed, "decisions": self._verdicts,
+            "choices": self._choices, "requests": self._requests, "rows": self.shares, "forms": self.refused_forms,
+        }  # fmt: skip
+        return {
+            name: {" ".join(sample.labels.values()): int(sample.value) for sample in _totals(counter)}
+            for name, counter in tables.items()
+        }
+
     def text(self) -> bytes:
         return generate_latest(self.registry)
+
+
+def _totals(counter: Counter) -> list[Sample]:
+    return [sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")]

@@ -188,7 +188,7 @@ class Pages:
         except StoreUnavailable:
             self._metrics.refused_forms.labels("not_kept").inc()
             return self._form_page(request, said, NOT_SAVED, 503)
-        self._metrics.choices.labels(choice.kind, choice.source).inc()
+        self._metrics.chosen(choice.kind, choice.source, choice.manner)
         return self._confirmed(visitor, browser, purposes, chosen, unread)
 
     def _confirmed(

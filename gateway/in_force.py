@@ -1,0 +1,69 @@
+"""What decides verdicts on this installation, as documents: recipients, law tables, settings, policies (R31).
+
+With these and the entries a verdict of any day can be made again. Never a key, a path of the machine or an address
+that may hold a password.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway import __version__
+from gateway.ledger import documents
+from gateway.ledger.documents import Document
+from gateway.settings import Settings, SettingsRefused
+
+MACHINE = ("listen", "recipients", "controller")  # of this machine, or in a document of their own
+FOR_EVER = "nothing is removed because of its age"
+
+
+def in_force(settings: Settings, *, dev: bool = False) -> list[Document]:
+    """Every document, in a fixed order; the same settings give the same bytes. Raises `SettingsRefused`."""
+    effective: dict[str, Any] = msgspec.to_builtins(settings)
+    kept = effective.get("retention", FOR_EVER)
+    return [
+        _json(documents.RECIPIENTS, _recipients(settings, dev=dev)),
+        _json(documents.SETTINGS, _deciding(effective, dev=dev)),
+        _json(documents.RETENTION, {"records": kept, "told": settings.controller.retention}),
+        *_tables(documents.LAW, "gateway.choice", "tables"),
+        *_tables(documents.SIGNAL_TABLE, "gateway.signals", ""),
+        *_policy(settings.site.policy_file),
+    ]
+
+
+def _json(kind: str, value: object) -> Document:
+    """Canonical like an entry: sorted, no spaces, ASCII."""
+    return Document(kind, __version__, "", json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _recipients(settings: Settings, *, dev: bool) -> dict[str, Any]:
+    """The registry; of an endpoint its host alone."""
+    registry: dict[str, Any] = msgspec.to_builtins(settings.registry(dev=dev))
+    return {name: {**item, "endpoint": urlsplit(item["endpoint"]).hostname or ""} for name, item in registry.items()}
+
+
+def _deciding(effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
+    """Settings without what is the machine's; of files only whether there is one."""
+    told = {name: section for name, section in effective.items() if name not in MACHINE}
+    told["places"] = {name: bool(path) for name, path in effective["places"].items()}
+    told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
+    told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
+    return {**told, "development": dev}
+
+
+def _tables(kind: str, package: str, inside: str) -> list[Document]:
+    """The texts of a room's tables as they are shipped."""
+    folder = resources.files(package) / inside
+    found = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
+    return [Document(kind, item.name.removesuffix(".toml"), "", item.read_bytes()) for item in found]
+
+
+def _policy(file: str) -> list[Document]:
+    try:
+        return [Document(documents.POLICY, Path(file).name, "", Path(file).read_bytes())] if file else []
+    except OSError as error:
+        raise SettingsRefused(f"site.policy_file: {file}: {error.strerror}") from error

@@ -1,0 +1,109 @@
+"""Evidence that it was working: what was counted, what failed and what was in force in a stretch of time, as an entry
+(R31). Counts only: a cell of fewer than ten is merged with its neighbours, so that no entry tells of one person.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.ledger import documents, entry
+from gateway.ledger.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
+from gateway.ledger.records import milliseconds
+from gateway.ledger.writer import Transaction
+
+Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
+
+# Why an entry was written. CUT_OFF: told by the next start about a run that never said that it stopped.
+START, STOP, DAILY, CHANGE, CUT_OFF = "start", "stop", "daily", "change", "cut_off"
+LEAST = 10
+FEWER, MERGED = "fewer than 10", "merged"
+INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
+SHOWN = 200  # of the operator's own notices and screens, the newest that are named
+OPERATORS = f"""
+SELECT kind, version, language, body FROM document WHERE kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')
+ORDER BY seq DESC LIMIT {SHOWN}
+"""  # noqa: S608 - the words are ours
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which something was off. `end` None: it still was."""
+
+    what: str
+    start: datetime
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of one run of the service. `event`: the id of its entry, the same however often it is tried."""
+
+    event: bytes
+    run: str
+    kind: str
+    start: datetime
+    until: datetime
+    counts: Counts = field(default_factory=dict)
+    spells: tuple[Spell, ...] = ()
+
+
+def merged(counts: Counts) -> dict[str, dict[str, object]]:
+    """Counts as they may be written: cells of fewer than `LEAST` in one, and that one without its number if it is as
+    small. Tables and cells of nothing are left out.
+    """
+    told: dict[str, dict[str, object]] = {}
+    for table, cells in counts.items():
+        kept: dict[str, object] = {name: count for name, count in cells.items() if count >= LEAST}
+        small = sum(count for count in cells.values() if 0 < count < LEAST)
+        if small:
+            kept[MERGED] = small if small >= LEAST else FEWER
+        if kept:
+            told[table] = kept
+    return told
+
+
+def note(tx: Transaction, period: Period, in_force: Sequence[Document], at: datetime) -> int | None:
+    """The documents, each once, and the entry. None where this very entry was written before."""
+    if tx.db.execute("SELECT 1 FROM evidence WHERE event = ?", (period.event,)).fetchone():
+        return None
+    for document in in_force:
+        documents.log(tx, document, at)
+    shown = [*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))]
+    named = sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
+    content = {
+        "docs": [list(item) for item in named],
+        "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),
+        "counts": merged(period.counts),
+        "spells": [[item.what, entry.second(item.start), entry.second(item.end) if item.end else ""]
+                   for item in period.spells],
+    }  # fmt: skip
+    seq = _append(tx, period, content, at)
+    row = (seq, period.event, period.kind, milliseconds(period.start), milliseconds(period.until))
+    tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+    return seq
+
+
+def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: datetime) -> int:
+    document = Document(EVIDENCE, period.kind, "", json.dumps(content, sort_keys=True).encode())
+    large = len(document.body) > INLINE
+    body = entry.evidence(
+        event=period.event, kind=period.kind, run=period.run, start=period.start, until=period.until, at=at,
+        content={} if large else content, sha256=document.sha256 if large else None,
+    )  # fmt: skip
+    seq = tx.append(body)
+    if large:
+        documents.keep(tx, document, seq)
+    return seq
+
+
+def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
+    """The kinds of documents that are not those of the last entry; none at the very first."""
+    row = tx.db.execute(
+        "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
+        " ORDER BY v.seq DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return []
+    before = {(kind, sha256) for kind, _, _, sha256 in json.loads(row[1] or row[0]).get("docs", [])}
+    return sorted({kind for kind, _ in before ^ named})
