@@ -54,6 +54,7 @@ class House:
     vault: Callable[[], Vault]
     writer: Writer
     secrets: Secrets
+    fresh: Callable[[], bool]  # whether checks may trust the ledger
 
 
 @contextlib.contextmanager
@@ -93,7 +94,7 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         clock=clock, send_window=window,
     )  # fmt: skip
     try:
-        yield House(consent, sharing, vault, writer, secrets)
+        yield House(consent, sharing, vault, writer, secrets, watch.fresh)
     finally:
         writer.close()
         table.close()

@@ -1,5 +1,6 @@
 """The ASGI application: the doors of an open house, by path and address; alone, or in front of a site."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -17,10 +18,13 @@ from starlette.routing import Route
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house
 from gateway.credentials import Credentials
+from gateway.evidence import Evidence
+from gateway.in_force import in_force
 from gateway.keys import SecretsMissing
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import Settings, SettingsRefused
+from gateway.spells import CHECKS_FAILED, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.web import adchoices, demo, edge, notices, openapi, problem
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
@@ -163,14 +167,32 @@ async def _opened(
     folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
     account: FromScope | None = None, place: FromScope | None = None,
 ) -> AsyncIterator[Doors]:  # fmt: skip
+    deciding, shown = in_force(settings, dev=dev), notices.shipped()
     with open_house(folder, settings, dev=dev, clock=clock) as house:
-        await house.consent.log(notices.shipped())
+        await house.consent.log(shown)
+        evidence = Evidence(
+            folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
+            off=_off(house, enforced=dev or settings.site.enforce),
+        )  # fmt: skip
+        await asyncio.to_thread(evidence.start)
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
             account=account, place=place,
         )  # fmt: skip
-        yield Doors(house, folder, settings, metrics, visitors, dev)
-        await house.sharing.close()
+        try:
+            yield Doors(house, folder, settings, metrics, visitors, dev)
+            await house.sharing.close()
+        finally:
+            await asyncio.to_thread(evidence.stop)
+
+
+def _off(house: House, *, enforced: bool) -> dict[str, Callable[[], bool]]:
+    """What the evidence tells the spells of."""
+    return {
+        CHECKS_FAILED: lambda: not house.fresh(),
+        FORMS_FAILED: lambda: not house.writer.keeps(),
+        ENFORCEMENT_OFF: lambda: not enforced,
+    }
 
 
 def build(

@@ -43,8 +43,22 @@ class Listen(Strict, frozen=True):
 class Site(Strict, frozen=True):
     name: str
     policy_url: str
+    policy_file: str
     origins: tuple[str, ...]
     enforce: bool
+
+
+class Controller(Strict, frozen=True):
+    name: str
+    address: str
+    contact: str
+    email: str
+    phone: str
+    url: str
+    jurisdiction: str
+    storage_locations: tuple[str, ...]
+    retention: str
+    withdrawal: str
 
 
 class Gpc(Strict, frozen=True):
@@ -151,6 +165,7 @@ class RecipientSettings(Strict, frozen=True):
 class Settings(Strict, frozen=True):
     listen: Listen
     site: Site
+    controller: Controller
     gpc: Gpc
     browser: Browser
     account: Account

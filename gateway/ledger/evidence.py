@@ -20,10 +20,8 @@ LEAST = 10
 FEWER, MERGED = "fewer than 10", "merged"
 INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
 SHOWN = 200  # of the operator's own notices and screens, the newest that are named
-OPERATORS = f"""
-SELECT kind, version, language, body FROM document WHERE kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')
-ORDER BY seq DESC LIMIT {SHOWN}
-"""  # noqa: S608 - the words are ours
+OWN = f"kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')"
+OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,11 @@ def note(tx: Transaction, period: Period, in_force: Sequence[Document], at: date
     row = (seq, period.event, period.kind, milliseconds(period.start), milliseconds(period.until))
     tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
     return seq
+
+
+def last_shown(tx: Transaction) -> int:
+    """The last entry that logged a text of the operator's own; -1 where there is none."""
+    return int(tx.db.execute(f"SELECT coalesce(max(seq), -1) FROM document WHERE {OWN}").fetchone()[0])  # noqa: S608
 
 
 def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: datetime) -> int:

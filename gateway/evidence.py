@@ -1,0 +1,145 @@
+"""The keeper of the daily evidence: counts what the doors counted, watches for spells, and writes an entry at start and
+stop, at the end of each day (UTC) and when the texts that people are shown change (R31).
+
+A thread of its own: nothing that answers a check waits for it. What cannot be written is kept, also in a file, and
+told once the ledger is back, or by the next start.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as NotYet
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.ledger import evidence
+from gateway.ledger.documents import Document
+from gateway.ledger.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period
+from gateway.ledger.writer import WRITE_SECONDS, Job, StoreUnavailable, Writer
+from gateway.running import Running, left_behind
+from gateway.spells import Spells
+
+PERIOD = 0.5  # seconds between two looks, as often as the watch proves the file
+KEEP_EVERY = 60.0  # seconds: how much of its counts a killed process may lose
+T = TypeVar("T")
+
+
+class Evidence:
+    """One run of the service. `counted` gives the totals since its start; `off` as in `Spells`."""
+
+    def __init__(
+        self, folder: Path, writer: Writer, in_force: Sequence[Document], clock: Callable[[], datetime], *,
+        counted: Callable[[], Counts], off: Mapping[str, Callable[[], bool]],
+    ) -> None:  # fmt: skip
+        self._folder = folder
+        self._writer = writer
+        self._in_force = in_force
+        self._clock = clock
+        self._counted = counted
+        self._spells = Spells(off)
+        self._running = Running(folder)
+        self._waiting: list[Period] = []
+        self._base: Counts = {}
+        self._shown: int | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+
+    def start(self) -> None:
+        """What earlier runs had still to tell, and that this one began. Raises `StoreUnavailable`."""
+        left = left_behind(self._folder)
+        now = self._clock()
+        self._open(now)
+        self._waiting = [period for _, periods in left for period in periods]
+        self._spells.look(now)
+        self._close(START, now)
+        try:
+            self._write()
+            self._shown = self._done(evidence.last_shown)
+        except StoreUnavailable:
+            self._running.end()  # it did not begin, and what others left is still there
+            raise
+        self._keep()
+        for path, _ in left:
+            path.unlink(missing_ok=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """That it stopped. Where that cannot be written, its file stays and the next start tells."""
+        self._stopping.set()
+        self._thread.join()
+        self._close(STOP, self._clock())
+        try:
+            self._write()
+        except StoreUnavailable:
+            self._keep()
+            self._running.let_go()
+        else:
+            self._running.end()
+
+    def _run(self) -> None:
+        since_kept = 0.0
+        while not self._stopping.wait(PERIOD):
+            since_kept += PERIOD
+            turned = self.look()
+            if turned or since_kept >= KEEP_EVERY:
+                since_kept = 0.0
+                self._keep()  # before: whatever of this is written when the process dies has its event in the file
+                if self._writer.keeps():
+                    self._retry()
+                    self._keep()
+
+    def look(self) -> bool:
+        """One look. True where there is something to write or to keep."""
+        now = self._clock()
+        turned = self._spells.look(now)
+        if now.date() > self._began.date():
+            self._close(DAILY, now)
+            return True
+        return turned
+
+    def _retry(self) -> None:
+        """Writes what waits, and an entry of its own where the texts that people are shown have changed."""
+        with contextlib.suppress(StoreUnavailable):
+            shown = self._done(evidence.last_shown)
+            if shown != self._shown:
+                self._shown = shown
+                self._close(CHANGE, self._clock())
+            self._write()
+
+    def _open(self, now: datetime) -> None:
+        self._began = now
+        self._event = os.urandom(16)
+        self._base = self._counted()
+
+    def _period(self, kind: str, now: datetime) -> Period:
+        counts = {
+            table: {name: count - self._base.get(table, {}).get(name, 0) for name, count in cells.items()}
+            for table, cells in self._counted().items()
+        }
+        return Period(self._event, self._running.run, kind, self._began, now, counts, self._spells.so_far())
+
+    def _close(self, kind: str, now: datetime) -> None:
+        self._waiting.append(self._period(kind, now))
+        self._spells.close()
+        self._open(now)
+
+    def _write(self) -> None:
+        """Writes what waits, oldest first. Raises `StoreUnavailable`; whatever was tried keeps its event."""
+        while self._waiting:
+            period = self._waiting[0]
+            self._done(partial(evidence.note, period=period, in_force=self._in_force, at=self._clock()))
+            self._waiting.pop(0)
+
+    def _done(self, job: Job[T]) -> T:
+        try:
+            return self._writer.submit(job).result(WRITE_SECONDS)
+        except NotYet:
+            raise StoreUnavailable("not written yet") from None
+
+    def _keep(self) -> None:
+        """What would be lost with the process, as if it ended now."""
+        with contextlib.suppress(OSError):
+            self._running.keep([*self._waiting, self._period(CUT_OFF, self._clock())])

@@ -1,0 +1,56 @@
+"""What was in force, as documents: whole enough to make a verdict again, and without a secret."""
+
+import json
+import tomllib
+
+import pytest
+from support import inside
+
+from gateway.app import law_table
+from gateway.choice import law
+from gateway.in_force import in_force
+from gateway.settings import SettingsRefused
+
+
+def of_kind(found, kind):
+    return [item for item in found if item.kind == kind]
+
+
+def test_the_same_settings_give_the_same_bytes_and_others_give_others():
+    first, again = in_force(inside.settings(), dev=True), in_force(inside.settings(), dev=True)
+    assert [item.sha256 for item in first] == [item.sha256 for item in again]
+    other = in_force(inside.settings(age__floor="13"), dev=True)
+    assert [a.kind for a, b in zip(first, other, strict=True) if a.sha256 != b.sha256] == ["settings"]
+
+
+def test_the_law_that_held_can_be_read_again_from_its_documents():
+    tables = [tomllib.loads(item.body.decode()) for item in of_kind(in_force(inside.settings()), "law")]
+    assert len(tables) == len(set(map(repr, tables))) > 3
+    assert sorted(map(repr, law.parse(tables).rows)) == sorted(map(repr, law_table().rows))
+
+
+def test_recipients_are_logged_as_the_verdict_knew_them():
+    (document,) = of_kind(in_force(inside.settings(), dev=True), "recipients")
+    teemo = json.loads(document.body)["teemo"]
+    assert (teemo["contract"], teemo["unlinked"], teemo["announced"]) == ("dev", "deny", "2024-06-25")
+
+
+def test_a_password_in_an_address_and_a_path_of_the_machine_are_not_logged(tmp_path):
+    file = tmp_path / "config.toml"
+    secret = "hunter2"
+    file.write_text(
+        f'[recipients.teemo]\nendpoint = "https://me:{secret}@feed.example.com/?key={secret}"\n'
+        f'[ledger]\ncheckpoint_store = "/srv/{secret}"\n[places]\ndatabase = "/srv/{secret}.mmdb"\n'
+    )
+    found = in_force(inside.settings(file))
+    assert not [item.kind for item in found if secret.encode() in item.body]
+    assert json.loads(of_kind(found, "recipients")[0].body)["teemo"]["endpoint"] == "feed.example.com"
+
+
+def test_the_operators_policy_is_logged_as_it_is_and_a_missing_one_refuses(tmp_path):
+    policy = tmp_path / "policy.txt"
+    with pytest.raises(SettingsRefused, match="policy_file"):
+        in_force(inside.settings(site__policy_file=str(policy)))
+    policy.write_bytes(b"We sell nothing.\r\n")
+    (document,) = of_kind(in_force(inside.settings(site__policy_file=str(policy))), "privacy_policy")
+    assert (document.body, document.version) == (b"We sell nothing.\r\n", "policy.txt")
