@@ -202,9 +202,12 @@ def _explained() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
+    return {**_public(), **_log(), **_keyed()}
+
+
+def _public() -> dict[str, Any]:
+    """What a site's visitors call."""
     done = {"303": "to the confirmation"}
-    checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=ALL)
-    checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
     return {
         "/.well-known/gpc.json": {"get": _call("Statement of GPC support", {"200": "JSON"}, secured=False)},
         "/privacy-choices": {
@@ -226,7 +229,14 @@ def _paths() -> dict[str, Any]:
                           kind="application/x-www-form-urlencoded") | {"x-404": "no such submission"}
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
-        **_log(),
+    }  # fmt: skip
+
+
+def _keyed() -> dict[str, Any]:
+    """What callers with a key call, and what tells how things stand."""
+    checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=ALL)
+    checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
+    return {
         "/v1/check": {"post": checked},
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {
