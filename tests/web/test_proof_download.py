@@ -143,7 +143,7 @@ async def test_the_words_say_what_is_proved_and_what_is_not(browser):
     for words in (
         "proves that this request was written into our log",
         "It does not say who asked, so it may be shown to anyone",
-        "Receipt and opening together prove that\nthe entry is about you",
+        "Together they prove that the\nentry is about that address, number or browser",
         "Neither proves that we act on your request",
         "unless an independent witness has signed it too",
     ):
