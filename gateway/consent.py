@@ -7,6 +7,7 @@ tell      the operator says that people were shown or sent a notice
 say_age   somebody says how old a person is
 void      the desk takes back what a screen that was no fair question had got
 standings_at  what stood on record at another moment, made again from the entries
+access    what is held about somebody and who received it, for whoever proved that it is them
 check     may this data go? (answered in check.py, a plain function: rows by key, no queue, no thread hop)
 share     check, write as intended, check again, send (sharing.py)
 
@@ -24,7 +25,20 @@ from gateway import seals
 from gateway.check import Ask, Checked, Checks, Explained, Then
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
-from gateway.ledger import ages, documents, idempotency, links, reach, records, replay, states, told, travel, voiding
+from gateway.ledger import (
+    access,
+    ages,
+    documents,
+    idempotency,
+    links,
+    reach,
+    records,
+    replay,
+    states,
+    told,
+    travel,
+    voiding,
+)
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
@@ -342,6 +356,13 @@ class Consent:
         beside = await asyncio.to_thread(replay.standings_at, folder, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
+
+    async def access(self, proved: Sequence[Subject]) -> access.Report:
+        """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
+        found = await asyncio.to_thread(access.read, self._writer.folder, proved, self.clock())
+        persons = found.persons
+        keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
+        return access.unseal(found, keys)
 
 
 def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:

@@ -26,6 +26,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import Settings, SettingsRefused
 from gateway.spells import CHECKS_FAILED, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.web import adchoices, demo, edge, notices, openapi, problem
+from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.choices import Choices
@@ -89,7 +90,9 @@ class Doors:
             self.house.consent, self.visitors, self.metrics,
             origins=self.settings.site.origins, remember_gpc=self.settings.browser.remember_gpc,
         )  # fmt: skip
-        proofs = ProofDownload(self.house.consent, self.visitors, self.settings.site.origins)
+        site = self.settings.site
+        proofs = ProofDownload(self.house.consent, self.visitors, site.origins)
+        data = AccessPage(self.house.consent, self.visitors, site.origins, site.policy_url)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
@@ -98,6 +101,8 @@ class Doors:
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/done/{event}", pages.done),
             Route("/privacy-choices/proof", proofs.post, methods=["POST"]),
+            Route("/privacy-choices/data", data.show, methods=["GET"]),
+            Route("/privacy-choices/data", data.post, methods=["POST"]),
             *self._log(),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),
@@ -144,6 +149,7 @@ class Doors:
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
+            Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/self", health.self),
             Route("/livez", health.live),

@@ -15,7 +15,7 @@ from gateway.ledger.entry import Notice
 from gateway.ledger.records import Choice
 from gateway.people import Named
 from gateway.terms import ChoiceKind, DataClass, Purpose
-from gateway.web import wire
+from gateway.web import proof, wire
 from gateway.web.problem import Problem
 from gateway.web.said import Said
 
@@ -72,11 +72,8 @@ class OptingIn:
         return chosen, {"continuing_right": CONTINUING} if young else {}
 
     def prove(self, said: Said) -> None:
-        """Proof of control. This version verifies none but the development one; every other is refused."""
-        proof = said.body.get("proof")
-        if self._dev and proof in ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"}):
-            return
-        raise Problem("proof_required", "no proof of control that can be verified", "/proof")
+        """Proof of control. Raises `Problem`."""
+        proof.prove(said.body.get("proof"), dev=self._dev)
 
     def fresh(self, said: Said) -> datetime:
         """Now, for an act that is made now: what opens is never queued."""
@@ -125,5 +122,5 @@ class OptingIn:
 
 
 def _is_parents(said: Said) -> bool:
-    proof = said.body.get("proof")
-    return isinstance(proof, Mapping) and proof.get("kind") == "parent"
+    stated = said.body.get("proof")
+    return isinstance(stated, Mapping) and stated.get("kind") == "parent"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import jinja2
 import orjson
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,7 +28,7 @@ from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
 from gateway.signals.form import Form
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
-from gateway.web import cross_site, notices, proof_cookie
+from gateway.web import cross_site, notices, page, proof_cookie
 from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
@@ -39,14 +38,6 @@ from gateway.web.visitor import Visitor, Visitors
 TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")
 COUNTRIES = (("", ""), ("US", "United States"), ("CA", "Canada"), (UNREADABLE_PLACE, "Another country"))
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'self'",
-    "Referrer-Policy": "same-origin",  # no-referrer would make the form's own post `Origin: null` (R32)
-    "X-Content-Type-Options": "nosniff",
-    "Vary": "Sec-GPC, Cookie",
-}
 COVERS = {
     "browser": "this browser, until its cookies are cleared; a private window is another browser",
     "phone": "the phone number that you gave, wherever it is used here, and its account, app and devices",
@@ -82,8 +73,7 @@ class Pages:
         self._settings = settings
         self._tokens = Tokens(consent.secrets.tokens, "choices-form/1")
         self._notice = notices.load(notices.CHOICES)
-        templates = jinja2.Environment(loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False)
-        self._templates = {name: templates.get_template(name) for name in templates.list_templates()}
+        self._templates = page.templates()
         self._files = {name: static(name) for name in STATIC}
 
     # --- GET -------------------------------------------------------------------------------------------------
@@ -196,7 +186,7 @@ class Pages:
     ) -> Response:
         url = f"/privacy-choices/done/{chosen.events[0]['event']}"
         query = "?" + urlencode([("unread", label) for label in unread]) if unread else ""
-        response = RedirectResponse(url + query, 303, HEADERS)
+        response = RedirectResponse(url + query, 303, page.HEADERS)
         denied = visitor.denied | frozenset(purposes)
         cookie = BrowserCookie(browser, day(self._consent.clock()), denied)
         response.headers.append("set-cookie", set_cookie(self._consent.secrets.seals, cookie))
@@ -247,7 +237,7 @@ class Pages:
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         text = self._templates[name].render(**values)
-        return Response(text, status, HEADERS, "text/html")
+        return Response(text, status, page.HEADERS, "text/html")
 
 
 def static(name: str) -> bytes:

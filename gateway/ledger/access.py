@@ -1,0 +1,177 @@
+"""The access report: what is held about somebody, and who received what and when (R5, R12; 1798.110, 1798.115).
+
+Reads only, in two steps: `read` takes the rows that the proved identifiers open, `unseal` opens their details with
+keys that the writer's thread has. Nothing in it tells of anybody else, nor which account has a number.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gateway import seals
+from gateway.keys import PersonKeys
+from gateway.ledger import openings, owned, schema
+from gateway.ledger.documents import Document
+from gateway.ledger.owned import Window
+from gateway.ledger.records import Subject, milliseconds, moment
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import ChoiceKind
+
+# Which account has what is not shown by the identifier, but by the account's own list of what it has.
+NOT_SHOWN = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED, ChoiceKind.NUMBER_RELEASED})
+ENTRIES = (
+    "SELECT d.seq, d.at, d.event, d.kind, d.person, d.sealed, d.received, e.body"
+    " FROM detail d LEFT JOIN entry e ON e.seq = d.seq WHERE d.key = ? AND d.seq >= ? ORDER BY d.seq"
+)
+DISCLOSED = (
+    "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"
+    " WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'"
+)
+TEXTS = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry about the person. `kind` of identifier; `details` are empty where they were forgotten."""
+
+    seq: int
+    event: bytes
+    at: datetime
+    kind: str
+    leaf: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one recipient got on one day (UTC). `outcome`: sent, or unknown where nobody can tell."""
+
+    recipient: str
+    purposes: tuple[str, ...]
+    classes: tuple[str, ...]
+    outcome: str
+    first: datetime
+    last: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Something that a proved account has or had."""
+
+    kind: str
+    start: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`texts`: the documents that the entries name, by their hash as entries have it."""
+
+    entries: tuple[Entry, ...]
+    received: tuple[Received, ...]
+    linked: tuple[Linked, ...]
+    texts: Mapping[str, Document]
+
+    @property
+    def sources(self) -> list[str]:
+        """Where what is known was said."""
+        return sorted({str(entry.leaf["src"]) for entry in self.entries if entry.leaf.get("src")})
+
+    @property
+    def age_band(self) -> str | None:
+        """The last one that was said of this person."""
+        said = [entry.details.get("band") for entry in self.entries if entry.leaf.get("e") == ChoiceKind.AGE]
+        return next((str(band) for band in reversed(said) if band), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What `read` found."""
+
+    rows: tuple[tuple[Any, ...], ...] = field(repr=False)
+    received: tuple[Received, ...]
+    linked: tuple[Linked, ...]
+    texts: Mapping[str, Document]
+
+    @property
+    def persons(self) -> set[bytes]:
+        return {row[4] for row in self.rows}
+
+
+def read(folder: Path, subjects: Sequence[Subject], now: datetime) -> Sealed:
+    """Raises `StoreUnavailable` where the ledger cannot be read."""
+    at = milliseconds(now)
+    try:
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            db.execute("BEGIN")  # one snapshot
+            opened = [window for subject in subjects for window in owned.windows(db, subject, at)]
+            rows = _rows(db, opened)
+            texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
+            return Sealed(rows, _received(db, opened), _linked(db, subjects, at), texts)
+    except (sqlite3.Error, schema.LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+
+
+def unseal(found: Sealed, keys: Mapping[bytes, PersonKeys]) -> Report:
+    """The report, with the details that can still be opened."""
+    return Report(tuple(_entry(row, keys[row[4]]) for row in found.rows), found.received, found.linked, found.texts)
+
+
+def _rows(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[tuple[Any, ...], ...]:
+    """Each entry once, oldest first. One whose body is no longer kept shows its identifier, time and details."""
+    found: dict[int, tuple[Any, ...]] = {}
+    for window in windows:
+        for *row, body in db.execute(ENTRIES, (window.key, window.since)):
+            shown = window.shows(row[0], row[1])
+            if shown and json.loads(body or b"{}").get("e") not in NOT_SHOWN:
+                found[row[0]] = (*row, body or b"{}")
+    return tuple(found[seq] for seq in sorted(found))
+
+
+def _entry(row: tuple[Any, ...], person: PersonKeys) -> Entry:
+    seq, at, event, kind, _, sealed, received, body = row
+    details = json.loads(openings.open_(person, event, sealed, None).details or b"{}")
+    if received is not None:
+        details.setdefault("received", moment(received).isoformat())
+    return Entry(seq, event, moment(at), kind, json.loads(body), details)
+
+
+def _texts(db: sqlite3.Connection, hashes: set[str | None]) -> dict[str, Document]:
+    found = {name: db.execute(TEXTS, (seals.unb64(name),)).fetchone() for name in sorted(filter(None, hashes))}
+    return {name: Document(*row) for name, row in found.items() if row}
+
+
+def _received(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[Received, ...]:
+    rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for window in windows:
+        for row in db.execute(DISCLOSED, (window.key, window.since)):
+            if window.shows(row[2], row[5]):
+                rows[row[:3]] = row[3:]
+    days: dict[tuple[Any, ...], list[datetime]] = defaultdict(list)
+    for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
+        when = moment(at)
+        known = outcome if outcome == "sent" else "unknown"  # intended and never marked: nobody can tell
+        days[when.date(), recipient, purpose, classes, known].append(when)
+    return tuple(
+        Received(recipient, _list(purpose), _list(classes), known, min(times), max(times), len(times))
+        for (_, recipient, purpose, classes, known), times in sorted(days.items())
+    )
+
+
+def _list(joined: str) -> tuple[str, ...]:
+    return tuple(filter(None, joined.split(",")))
+
+
+def _linked(db: sqlite3.Connection, subjects: Sequence[Subject], now: int) -> tuple[Linked, ...]:
+    accounts = [subject for subject in subjects if subject.is_account]
+    return tuple(
+        Linked(owned.kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None)
+        for account in accounts for had in owned.things(db, account.key, now)
+    )  # fmt: skip

@@ -1,0 +1,380 @@
+import random
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+
+import pytest
+from support.people import GAID, email, gaid, phone
+
+from gateway import keys
+from gateway.keys import PersonKeys
+from gateway.ledger import access, ages, disclosures, documents, links, owned, told
+from gateway.ledger.disclosures import Intended
+from gateway.ledger.documents import Document
+from gateway.ledger.records import milliseconds
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import ChoiceKind, NoticeKind, Purpose, Told
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def report(folder, story):
+    """What whoever proved these identifiers is shown."""
+
+    def of(*proved):
+        found = access.read(folder, proved, story.at)
+        people = story.do(lambda tx: {person: tx.persons.keys(person) for person in found.persons})
+        return access.unseal(found, people)
+
+    return of
+
+
+@pytest.fixture
+def said(report):
+    """The same as (kind of identifier, word) a line."""
+    return lambda *proved: [(entry.kind, entry.leaf["e"]) for entry in report(*proved).entries]
+
+
+@pytest.fixture
+def send(story):
+    """Rows about a key leave for a recipient, with an outcome."""
+    counter = iter(range(1000))
+
+    def go(subject, outcome="sent", to="teemo", count=1, key=None):
+        rows = [Intended(f"row-{next(counter)}", key or subject.key, ("ad_id", "coarse_geo")) for _ in range(count)]
+
+        def job(tx):
+            batch = disclosures.intend(tx, to, [Purpose.SALE], rows, story.at)
+            if outcome != "intended":
+                disclosures.mark(tx, to, batch, rows, outcome)
+
+        story.do(job)
+
+    return go
+
+
+@pytest.fixture
+def number(who):
+    return who("phone", phone(1))
+
+
+def later(story, hours=1):
+    story.at += hours * HOUR
+
+
+class TestOneOwnIdentifier:
+    def test_its_owner_sees_what_was_said_on_it_and_nobody_elses(self, story, who, said):
+        mine, other = who("email", email(1)), who("email", email(2))
+        story.says(mine)
+        story.says(other)
+        assert said(mine) == [("email", "opt_out")]
+
+    def test_of_whom_nothing_is_known_nothing_is_shown(self, who, report):
+        found = report(who("email", email(3)))
+        assert (found.entries, found.received, found.linked, found.texts) == ((), (), (), {})
+        assert (found.sources, found.age_band) == ([], None)
+
+    def test_what_is_held_comes_with_its_details_and_the_text_that_was_shown(self, story, who, report):
+        shown = Document("choices", "7", "en", b"You opt out.\n")
+        story.do(lambda tx: documents.log(tx, shown, story.at))
+        mine = who("email", email(1))
+        story.says(mine, notice=shown.notice, details={"made_at": "then"}, received=story.at - HOUR)
+        [entry] = report(mine).entries
+        assert entry.at == story.at
+        assert entry.details["made_at"] == "then"
+        assert entry.details["received"] == (story.at - HOUR).isoformat()
+        assert list(report(mine).texts.values()) == [shown]
+        assert report(mine).sources == ["api"]
+
+    def test_details_that_were_forgotten_leave_the_bare_entry(self, story, folder, who):
+        mine = who("email", email(1))
+        story.says(mine)
+        found = access.read(folder, [mine], story.at)
+        forgotten = {person: PersonKeys(person, None, None) for person in found.persons}
+        [entry] = access.unseal(found, forgotten).entries
+        assert (entry.leaf["e"], entry.details) == ("opt_out", {})
+
+    def test_what_was_said_by_its_digest_is_said_of_it(self, story, who, said):
+        digest = who("email_md5", md5(email(1).encode()).hexdigest())
+        story.says(digest)
+        assert said(who("email", email(1))) == [("email_md5", "opt_out")]
+        story.says(who("email", email(1)))
+        assert said(digest) == [("email_md5", "opt_out")]  # a digest is not the address: no way leads back
+
+    def test_age_and_notices_are_shown_as_they_were_last_said(self, story, who, report):
+        mine = who("account", "a")
+        for band in ("adult", "16_17"):
+            story.do(lambda tx, band=band: ages.say(tx, mine, band, story.at, b"r" * 16))
+        day = story.at.date()
+        story.do(lambda tx: told.tell(tx, mine, NoticeKind.PRIVACY, day, Told.SENT, story.at, b"s" * 16))
+        found = report(mine)
+        assert found.age_band == "16_17"
+        assert found.entries[-1].leaf["k"] == "privacy"
+
+    def test_it_holds_after_the_pepper_was_rotated(self, story, folder, house, who, said, send, report):
+        mine = who("email", email(1))
+        story.says(mine)
+        send(mine)
+        from gateway.ledger import rotate
+
+        fresh = (bytes(32),)
+        story.do(lambda tx: rotate.rewrap(tx, lambda key: keys.wrap(key, fresh), 1))
+        assert said(mine) == []  # the control: under the old keys nobody is found
+        assert mine.value == email(1)
+        wrapped = type(mine)(mine.kind, mine.value, tuple(keys.wrap(key, fresh) for key in mine.keys))
+        assert said(wrapped) == [("email", "opt_out")]
+        assert len(report(wrapped).received) == 1
+
+
+class TestANumberThatPassedOn:
+    """R5."""
+
+    def test_its_holder_of_now_sees_nothing_of_the_one_before(self, story, number, said, send, report):
+        story.says(number)
+        send(number)
+        later(story)
+        story.releases(number)
+        later(story)
+        story.says(number, "limit")
+        send(number, to="matching")
+        assert said(number) == [("phone", "limit")]
+        assert [each.recipient for each in report(number).received] == ["matching"]
+
+    def test_control_proves_nothing_about_the_time_before_its_present_link(
+        self, story, who, number, said, send, report
+    ):
+        story.says(number)
+        send(number)
+        assert said(number) == [("phone", "opt_out")]  # the control: while nobody's link says otherwise
+        later(story)
+        story.links(who("account", "b"), number)
+        later(story)
+        story.says(number, "limit")
+        assert said(number) == [("phone", "limit")]
+        assert report(number).received == ()
+
+    def test_who_has_it_after_an_account_let_it_go_sees_nothing_of_that_account(self, story, who, number, said):
+        account = who("account", "a")
+        story.links(account, number)
+        later(story)
+        story.says(number)
+        later(story)
+        story.unlinks(account, number)
+        later(story)
+        story.says(number, "limit")
+        assert said(number) == [("phone", "limit")]
+
+    def test_the_old_account_keeps_its_own_time_and_sees_nothing_of_the_new_holder(
+        self, story, who, number, said, send, report
+    ):
+        old, new = who("account", "old"), who("account", "new")
+        story.links(old, number)
+        later(story)
+        story.says(number)
+        send(number)
+        later(story)
+        story.releases(number)
+        later(story)
+        story.links(new, number)
+        later(story)
+        story.says(number, "limit")
+        send(number, to="matching")
+        assert said(old) == [("phone", "opt_out")]
+        assert [each.recipient for each in report(old).received] == ["teemo"]
+        assert said(new) == [("phone", "limit")]
+        assert [each.recipient for each in report(new).received] == ["matching"]
+
+    def test_a_link_told_to_have_begun_before_the_release_crosses_nothing(self, story, who, number, said):
+        story.links(who("account", "old"), number)
+        later(story)
+        story.says(number)
+        story.releases(number)
+        new = who("account", "new")
+        start = milliseconds(story.at - 100 * HOUR)
+        story.do(lambda tx: links.link(tx, new, [number], links.Span(start), story.now))
+        later(story)
+        assert said(new) == []
+
+    def test_a_number_that_nobody_had_when_it_was_given_back_crosses_nothing_either(self, story, who, number, said):
+        story.says(number)
+        story.releases(number)
+        new = who("account", "new")
+        story.do(lambda tx: links.link(tx, new, [number], links.Span(0), story.now))
+        assert said(new) == []
+
+    def test_an_account_that_had_it_twice_sees_both_times_and_not_what_was_between(self, story, who, number, said):
+        account = who("account", "a")
+        for kind in ("opt_out", "withdraw"):
+            later(story)
+            story.links(account, number)
+            later(story)
+            story.says(number, kind)
+            later(story)
+            story.unlinks(account, number)
+            later(story)
+            story.says(number, "limit")
+        assert said(account) == [("phone", "opt_out"), ("phone", "withdraw")]
+
+    def test_its_age_on_record_is_not_told_to_who_gets_it(self, story, number, report):
+        story.do(lambda tx: ages.say(tx, number, "under_13", story.at, b"r" * 16))
+        assert report(number).age_band == "under_13"
+        story.releases(number)
+        assert story.standing(number).age_band == "under_13"  # enforcement keeps it
+        assert report(number).age_band is None
+
+
+class TestWhatIsLinked:
+    """R12: a report follows links from a proved account, and no others."""
+
+    def test_an_account_sees_what_was_said_and_sent_about_what_it_has(self, story, who, number, said, send, report):
+        account, device = who("account", "a"), who("gaid", GAID)
+        story.links(account, number, device)
+        later(story)
+        story.says(number)
+        story.says(device, "limit")
+        send(device)
+        found = report(account)
+        assert said(account) == [("phone", "opt_out"), ("gaid", "limit")]
+        assert [each.recipient for each in found.received] == ["teemo"]
+        assert sorted(each.kind for each in found.linked) == ["gaid", "phone"]
+        assert {each.until for each in found.linked} == {None}
+
+    def test_a_number_does_not_show_its_account_nor_that_it_has_one(self, story, who, number, said, report):
+        account = who("account", "a")
+        story.links(account, number)
+        story.says(account)
+        later(story)
+        assert said(number) == []
+        assert report(number).linked == ()
+
+    def test_on_a_family_tablet_nobodys_report_shows_anothers_acts(self, story, who, said, send, report):
+        one, two, tablet = who("account", "one"), who("account", "two"), who("gaid", GAID)
+        story.links(one, tablet)
+        later(story)
+        story.says(tablet)
+        later(story)
+        story.links(two, tablet)
+        later(story)
+        story.says(tablet, "limit")
+        story.says(two)
+        send(tablet)
+        assert said(one) == [("gaid", "opt_out")]
+        assert said(two) == [("account", "opt_out")]
+        assert report(one).received == report(two).received == ()
+        assert said(tablet) == [("gaid", "opt_out"), ("gaid", "limit")]  # whoever proves the tablet itself
+        assert len(report(tablet).received) == 1
+
+    def test_a_number_that_was_only_typed_beside_is_nobodys(self, story, who, number, said):
+        account = who("account", "a")
+        story.says(account)
+        story.says(number)
+        assert said(account) == [("account", "opt_out")]
+
+    def test_several_proofs_show_an_entry_once_in_the_order_of_the_log(self, story, who, number, said):
+        account = who("account", "a")
+        story.links(account, number)
+        later(story)
+        story.says(number)
+        story.says(account)
+        assert said(account, number) == [("phone", "opt_out"), ("account", "opt_out")]
+
+    def test_the_times_of_links_are_as_they_were_told(self, story, folder, who, number, report):
+        account = who("account", "a")
+        story.links(account, number)
+        began = story.at - timedelta(seconds=1)
+        later(story)
+        story.unlinks(account, number)
+        [each] = report(account).linked
+        assert (each.kind, each.start, each.until) == ("phone", began, story.at)
+
+    def test_a_link_that_is_yet_to_begin_shows_nothing(self, story, who, number, said, report):
+        account = who("account", "a")
+        story.says(number)
+        span = links.Span(milliseconds(story.at + HOUR))
+        story.do(lambda tx: links.link(tx, account, [number], span, story.now))
+        assert (said(account), report(account).linked) == ([], ())
+
+
+class TestWhoReceivedWhat:
+    """1798.115: recipients, classes, purposes, and when."""
+
+    def test_a_day_at_a_recipient_is_one_line_with_its_first_and_last_time(self, story, who, send, report):
+        mine = who("gaid", GAID)
+        first = story.at
+        send(mine, count=2)
+        later(story, 2)
+        send(mine)
+        later(story, 24)
+        send(mine, to="matching")
+        one, two = report(mine).received
+        assert (one.recipient, one.purposes, one.classes) == ("teemo", ("sale",), ("ad_id", "coarse_geo"))
+        assert (one.first, one.last, one.count, one.outcome) == (first, first + 2 * HOUR, 3, "sent")
+        assert (two.recipient, two.count, two.first) == ("matching", 1, story.at)
+
+    @pytest.mark.parametrize(
+        ("outcome", "shown"),
+        [("sent", ["sent"]), ("unknown", ["unknown"]), ("intended", ["unknown"]), ("not_sent", [])],
+    )
+    def test_what_may_have_arrived_is_told_as_such_and_what_did_not_leave_is_not(
+        self, who, send, report, outcome, shown
+    ):
+        mine = who("gaid", GAID)
+        send(mine, outcome)
+        assert [each.outcome for each in report(mine).received] == shown
+
+    def test_rows_of_somebody_else_are_not_counted(self, who, send, report):
+        send(who("gaid", gaid(1)))
+        assert report(who("gaid", gaid(2))).received == ()
+
+    def test_rows_by_a_digest_of_the_address_are_about_the_address(self, story, who, send, report):
+        mine = who("email", email(1))
+        story.says(mine)
+        send(mine, key=mine.keys[1])
+        assert len(report(mine).received) == 1
+
+
+def test_a_ledger_that_cannot_be_read_is_said_to_be_away(tmp_path, who):
+    with pytest.raises(StoreUnavailable):
+        access.read(tmp_path / "nowhere", [], datetime.now(UTC))
+
+
+def test_reading_writes_nothing(story, who, number, report):
+    account = who("account", "a")
+    story.links(account, number)
+    story.says(number)
+    before = story.rows("SELECT total_changes()"), story.rows("SELECT size FROM head")
+    report(account, number)
+    assert (story.rows("SELECT total_changes()"), story.rows("SELECT size FROM head")) == before
+    assert {ChoiceKind.LINKED} <= access.NOT_SHOWN
+    assert owned.PASSED_ON
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_however_numbers_pass_from_hand_to_hand_each_sees_their_own_time_and_no_others(story, who, report, seed):
+    """R5, by chance: three accounts, two numbers, each held by one account at a time or by nobody."""
+    chance = random.Random(seed)
+    accounts = [who("account", name) for name in ("a", "b", "c")]
+    numbers = [who("phone", phone(1)), who("phone", phone(2))]
+    holder, theirs, present = {0: None, 1: None}, {0: set(), 1: set(), 2: set(), None: set()}, {0: set(), 1: set()}
+    for _ in range(40):
+        later(story)
+        n, a = chance.randrange(2), chance.randrange(3)
+        match chance.choice(["take", "release", "unlink", "say", "say", "say"]):
+            case "take" if holder[n] is None:
+                story.links(accounts[a], numbers[n])
+                holder[n], present[n] = a, set()
+            case "release":
+                story.releases(numbers[n])
+                holder[n], present[n] = None, set()
+            case "unlink" if holder[n] is not None:
+                story.unlinks(accounts[holder[n]], numbers[n])
+                holder[n], present[n] = None, set()
+            case "say":
+                seq = story.says(numbers[n], chance.choice(["opt_out", "limit", "withdraw"])).seq
+                theirs[holder[n]].add(seq)
+                present[n].add(seq)
+    later(story)
+    for a, account in enumerate(accounts):
+        assert {entry.seq for entry in report(account).entries} == theirs[a]
+    for n, number in enumerate(numbers):
+        assert {entry.seq for entry in report(number).entries} == present[n]
