@@ -82,9 +82,21 @@ class ChoiceKind(StrEnum):
     TOLD = "told"  # shown or sent a notice
     AGE = "age"
     CONSENT_VOIDED = "consent_voided"  # the screen that asked for it was no fair question (11 CCR 7004(b))
+    # what is forgotten of a person (ledger.md 2.4)
+    ERASED = "erased"
+    UNLINKED_PERSON = "unlinked_person"
+    CHILD_FOUND = "child_found"  # denied for good, then erased (R14)
 
 
 CALLERS_CHOICES: tuple[ChoiceKind, ...] = tuple(ChoiceKind)[:7]  # the words of `choice` in a call
+
+
+class Erasing(StrEnum):
+    """How much is forgotten of a person (ledger.md 2.4)."""
+
+    DETAILS = "erase_details"  # the details; that they opted out, and when, stays provable
+    UNLINK = "unlink"  # all that leads from the person to an entry, the opt-out too
+    CHILD = "child_found"  # no to everything, for good, and the details (R14)
 
 
 class NoticeKind(StrEnum):

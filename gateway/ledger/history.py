@@ -1,8 +1,8 @@
 """Reading what happened: the entries about one identifier, with the texts that were shown. Reads only.
 
 `events` is all of it, for the desk and the command line. `since_release` is what somebody may be shown who proved
-control of a number or a mailbox: nothing from before it was last given back, which is another person's (R5), and
-nothing of which account has had it, which is more than was proved (R12).
+control of a number or a mailbox: nothing from before it was last given back, which is another person's (R5), nothing
+from before it was last erased (R19), and nothing of which account has had it, which is more than was proved (R12).
 """
 
 import contextlib
@@ -29,6 +29,7 @@ PersonOf = Callable[[bytes], PersonKeys]
 HOLDERS = """
 SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq
 WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
+AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
 AND json_extract(CAST(e.body AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
 """
 ABOUT = f"""

@@ -16,12 +16,15 @@ from gateway.ledger.publisher import Publisher
 from gateway.ledger.receipt import Receipt
 from gateway.ledger.writer import StoreUnavailable
 
-ENTRY = "SELECT d.seq, e.body FROM detail d LEFT JOIN entry e ON e.seq = d.seq WHERE d.event = ?"
 # As the index entry_about_nobody says it, word for word.
 ABOUT_NOBODY = """
 SELECT seq, body FROM entry WHERE json_extract(CAST(body AS TEXT), '$.i') = ?
 AND CASE WHEN json_valid(CAST(body AS TEXT)) THEN json_extract(CAST(body AS TEXT), '$.s') IS NULL END
 """
+ENTRY = (
+    "SELECT d.seq, e.body FROM (SELECT seq FROM detail WHERE event = ?1 UNION ALL"
+    " SELECT seq FROM unlinked_event WHERE event = ?1) d LEFT JOIN entry e ON e.seq = d.seq"
+)
 BODIES = "SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
 
 

@@ -34,6 +34,12 @@ KEY_COLUMNS = (
     ("looser_name", "canonical"),
     ("release", "identifier"),
     ("disclosure", "key"),
+    ("erased", "identifier"),
+    ("kept_deny", "key"),
+    ("kept_deny", "origin"),
+    ("kept_deny", "via"),
+    ("kept_age", "key"),
+    ("suppression", "key"),
 )
 
 
