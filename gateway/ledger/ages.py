@@ -40,7 +40,10 @@ def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
         return True
     if not may_rise:
         return False
-    return any((age := _of(tx, name)) is not None and _younger(age[0], band) for name in group(tx, key))
+    return any(
+        (age := _of(tx, name)) is not None and _younger(age[0], band) and not _fixed(tx, name)
+        for name in group(tx, key)
+    )
 
 
 def apply(tx: Transaction, subject: Subject, band: str, seq: int, now: int, *, may_rise: bool) -> None:
@@ -48,7 +51,7 @@ def apply(tx: Transaction, subject: Subject, band: str, seq: int, now: int, *, m
     key, names = subject.key, group(tx, subject.key)
     ages = {name: age for name in names if (age := _of(tx, name))}
     changed = {key} | {name for name, (own, _) in ages.items() if may_rise and _younger(own, band)}
-    for name in sorted(changed):
+    for name in sorted(name for name in changed if not _fixed(tx, name)):
         _set(tx, name, band, min(ages.get(name, (band, band))[1], band, key=AGES.index), seq)
     if subject.is_account:
         _keep_where_an_end_is_set(tx, key, seq, now)
@@ -62,6 +65,17 @@ def keep(tx: Transaction, account: bytes, identifiers: Iterable[bytes], seq: int
         assert had is not None
         band, youngest = _of(tx, identifier) or had
         _set(tx, identifier, min(band, had[0], key=AGES.index), min(youngest, had[1], key=AGES.index), seq)
+
+
+def fix(tx: Transaction, keys: Iterable[bytes], seq: int) -> None:
+    """A child was found: the youngest band, which no word of anybody raises again (R14)."""
+    for key in keys:
+        _set(tx, key, AGES[0], AGES[0], seq)
+        tx.db.execute("UPDATE age SET fixed = 1 WHERE key = ?", (key,))
+
+
+def _fixed(tx: Transaction, key: bytes) -> bool:
+    return tx.db.execute("SELECT 1 FROM age WHERE key = ? AND fixed", (key,)).fetchone() is not None
 
 
 def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int, now: int) -> None:
@@ -78,7 +92,7 @@ def _of(tx: Transaction, key: bytes) -> Age | None:
 
 def _set(tx: Transaction, key: bytes, band: str, youngest: str, seq: int) -> None:
     tx.db.execute(
-        "INSERT INTO age VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET band = excluded.band,"
+        "INSERT INTO age (key, band, youngest, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET band = excluded.band,"
         " youngest = excluded.youngest, seq = excluded.seq",
         (key, band, youngest, seq),
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gateway.keys import PersonKeys
-from gateway.ledger import schema
+from gateway.ledger import pending, schema
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.tree import Tree
@@ -34,8 +34,8 @@ class StoreUnavailable(Exception):
     """Nothing was kept, or nothing that may be answered for. Ask again with the same Idempotency-Key."""
 
 
-class Persons(Protocol):
-    """What the vault offers to a transaction."""
+class Persons(pending.Keys, Protocol):
+    """What the vault offers to a transaction, and to what follows an erasure's."""
 
     def new_person(self) -> PersonKeys: ...
     def keys(self, person: bytes) -> PersonKeys: ...
@@ -52,6 +52,7 @@ class Transaction:
         self.persons = persons
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
+        self.unfinished = False  # an erasure began in it
         self._tree = Tree(db, Frontier(self.size, packed))
 
     def append(self, body: bytes) -> int:
@@ -87,9 +88,14 @@ Job = Callable[[Transaction], T]
 
 
 class Writer:
-    """Owns the writing connection and the vault; both live in its thread."""
+    """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before waits to be
+    finished, and is before anything else is written.
+    """
 
-    def __init__(self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher) -> None:
+    def __init__(
+        self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher,
+        *, unfinished: bool = False,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self._open_vault = open_vault
         self._watch = watch
@@ -99,6 +105,7 @@ class Writer:
         self._vault: Persons | None = None
         self._checkpointed = 0.0
         self._closed = False
+        self._unfinished = unfinished
         self._failing = False
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -142,10 +149,12 @@ class Writer:
 
     def _run(self) -> None:
         open_ = True
+        self._finish_erasures()
         while open_:
             batch, open_ = self._next_batch()
             if batch or self._failing:  # while failing, an empty commit asks whether it still does
                 self._write(batch)
+            self._finish_erasures()
             self._checkpoint()
         self._let_go()
 
@@ -181,6 +190,16 @@ class Writer:
         finally:
             self._busy_since = None
 
+    def _finish_erasures(self) -> None:
+        """What cannot be finished now is tried again with the next batch, or a second later."""
+        if not self._unfinished:
+            return
+        with contextlib.suppress(pending.NotYet, sqlite3.Error, OSError, schema.LedgerRefused):
+            with schema.held(self.folder):
+                db, vault = self._connection()
+                pending.finish(db, vault)
+            self._unfinished = False
+
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
@@ -194,6 +213,7 @@ class Writer:
                 transaction.write_head()
             vault.commit()  # a key without an entry is harmless, an entry without its key is not
             db.execute("COMMIT")
+            self._unfinished |= transaction.unfinished
         except BaseException:
             vault.rollback()
             if db.in_transaction:

@@ -8,6 +8,7 @@ by the writer's thread alone.
 
 import os
 import sqlite3
+from collections.abc import Set
 from pathlib import Path
 
 from gateway import seals
@@ -90,6 +91,20 @@ class Vault:
         self.commit()
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(people)
+
+    def destroy(self, persons: Set[bytes], whole: Set[bytes]) -> None:
+        """Destroys persons' keys of details; of `whole` ones everything. Durable when this returns; `cut` then removes
+        what the file's log still holds. Unknown persons are none.
+        """
+        self._begin()
+        self._db.executemany("UPDATE person SET wrapped = NULL WHERE id = ?", [(person,) for person in persons])
+        self._db.executemany("DELETE FROM person WHERE id = ?", [(person,) for person in whole])
+        self.commit()
+
+    def cut(self) -> bool:
+        """Whether every page is in the main file and the write-ahead log is empty."""
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def _begin(self) -> None:
         if not self._db.in_transaction:
