@@ -24,7 +24,7 @@ from typing import Any
 from gateway import seals
 from gateway.check import Ask, Checked, Checks, Explained, Then
 from gateway.choice.recipient import Recipient
-from gateway.keys import Secrets
+from gateway.keys import Secrets, wrap
 from gateway.ledger import (
     access,
     ages,
@@ -254,6 +254,7 @@ class Consent:
                 "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
                 "position": position, "place": choice.place, "source": choice.source,
                 "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
+                "peppers": len(self.secrets.peppers),
             }
         )  # fmt: skip
         token = b64(seals.seal(self.secrets.seals[-1], CONFIRM, content.encode()))
@@ -269,7 +270,11 @@ class Consent:
         if asked["notice"] == notice.sha256.hex():
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
-        subjects = [Subject(kind, value, tuple(map(bytes.fromhex, keys))) for kind, value, keys in asked["subjects"]]
+        fresh = self.secrets.peppers[asked.get("peppers", len(self.secrets.peppers)) :]  # since the first act
+        subjects = [
+            Subject(kind, value, tuple(wrap(bytes.fromhex(key), fresh) for key in keys))
+            for kind, value, keys in asked["subjects"]
+        ]
         self.may_open(subjects, asked.get("ui", ""))
         data_class = DataClass(asked["data"]) if asked["data"] else None
         choice = Choice(

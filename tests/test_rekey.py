@@ -10,7 +10,9 @@ from support.people import GAID, email, named
 from gateway import keys, rekey, seals
 from gateway.app import open_house
 from gateway.check import Ask
+from gateway.consent import Refused
 from gateway.ledger import checkpoint, note, receipt, schema
+from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Verifier
 from gateway.ledger.records import Choice
 from gateway.rekey import Kind, RekeyRefused
@@ -142,6 +144,27 @@ def test_no_key_of_the_older_pepper_is_left_in_the_raw_files(folder):
     raw = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
     assert not [key for key in before if key in raw]
     assert denied(folder)
+
+
+@pytest.mark.parametrize("said_no_between", [False, True])
+def test_who_asked_to_opt_in_before_a_new_pepper_confirms_after_it_unless_they_said_no_between(folder, said_no_between):
+    asked, confirmed = (Document(kind, "1", "en", kind.encode()).notice for kind in ("opt-in", "confirm"))
+    with opened(folder) as house:
+        subjects = house.consent.people.name([ADDRESS]).subjects
+        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", datetime.now(UTC), notice=asked)
+        token, _ = house.consent.ask_to_confirm(subjects, choice)
+    if said_no_between:
+        opts_out(folder)
+    rekey.pepper(folder, inside.settings())
+    with opened(folder) as house:
+        subjects = house.consent.people.name([ADDRESS]).subjects
+        if said_no_between:
+            with pytest.raises(Refused, match="opt-out"):
+                asyncio.run(house.consent.confirm(token, confirmed))
+        else:
+            asyncio.run(house.consent.confirm(token, confirmed))
+        found = house.consent.checks.read_back(subjects, [Purpose.SALE])
+    assert found == {"sale": "opted_out" if said_no_between else "opted_in"}
 
 
 def test_a_new_pepper_is_an_entry_in_the_transaction_that_rewrites_the_rows(folder):
