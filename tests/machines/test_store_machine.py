@@ -1,0 +1,338 @@
+"""Any life of one installation on a real disk: choices, signals, requests sent again, new keys, restarts, a machine that
+dies in the middle of a commit, a second process on the same folder. Whatever happens (ledger.md section 5):
+
+- what was acknowledged is in the log, and every entry stays as it was first seen; the log never gets smaller;
+- the gate says of everybody what they said last, and never allows for somebody whose last acknowledged word is a no;
+- one Idempotency-Key is one entry, also when the machine dies between the commit and the answer;
+- every checkpoint that was ever signed is consistent with the newest, and every receipt ever handed out still verifies.
+
+SOAK=1 runs ten times as many lives.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from support import inside
+from support.installation import PEOPLE, POINTS, Installation
+from support.second_process import SecondProcess
+
+from gateway.consent import Refused
+from gateway.ledger import checkpoint, checkpoint_store, idempotency, note, proofs, receipt, schema
+from gateway.ledger.table import StandingTable
+from gateway.mirror.lookup import Seen
+from gateway.rekey import Kind
+
+pytestmark = pytest.mark.slow
+
+TIMES = 10 if os.environ.get("SOAK") == "1" else 1
+CONFIRM = timedelta(minutes=idempotency.CONFIRM_MINUTES)
+REMEMBERED = timedelta(days=idempotency.DAYS)
+DONE = Counter()
+
+
+class Repeatable:
+    """An acknowledged choice with its Idempotency-Key."""
+
+    def __init__(self, act, arguments, event, at):
+        self.act, self.arguments, self.event, self.at = act, arguments, event, at
+
+
+class Asked:
+    """The first act of opting in, and what stood then."""
+
+    def __init__(self, name, token, position, at):
+        self.name, self.token, self.position, self.at = name, token, position, at
+        self.confirmed, self.unknown = False, False
+
+
+class Store(RuleBasedStateMachine):
+    who = st.sampled_from(sorted(PEOPLE))
+    answered, asked = Bundle("answered"), Bundle("asked")
+    second: SecondProcess
+
+    def __init__(self):
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="store-"))
+        self.here = Installation(inside.install(self.root / "data"))
+        self.numbers = itertools.count()
+        self.says = dict.fromkeys(PEOPLE, "none")
+        self.said_no = dict.fromkeys(PEOPLE, -1)  # the entry of the last no
+        self.bodies = []
+        self.events = {}  # acknowledged: event, its place in the log
+        self.tokens = []
+        self.checkpoints = []
+        self.receipts = []  # each with its opening and with those who signed at that time
+
+    def teardown(self):
+        try:
+            self.everything_signed_still_holds()
+        finally:
+            self.here.close()
+            shutil.rmtree(self.root)
+
+    # what people do
+
+    @rule(target=answered, name=who)
+    def opt_out(self, name):
+        return self.acknowledged("opt_out", name, ["opt_out", name])
+
+    @rule(target=asked, name=who)
+    def ask_to_opt_in(self, name):
+        asked = Asked(name, self.here.ask(name), len(self.bodies), self.here.clock())
+        self.tokens.append(asked)
+        self.grew_by([])
+        return asked
+
+    @rule(target=answered, asked=consumes(asked))
+    def opt_in(self, asked):
+        return self.confirm(asked)
+
+    @rule(asked=asked)
+    def opt_in_and_perhaps_again(self, asked):
+        self.confirm(asked)
+
+    @rule(name=who)
+    def gpc_seen(self, name):
+        news = self.says[name] != "out"
+        assert self.here.hear(name) == news
+        self.grew_by([("opt_out", name)] if news else [])
+
+    @rule(done=answered)
+    def retry_same_key(self, done):
+        if done is None or self.here.clock() - done.at > REMEMBERED:
+            return
+        again = getattr(self.here, done.act)(*done.arguments)
+        assert again.replayed
+        assert again.events[0]["event"] == done.event
+        self.grew_by([])
+
+    # what operators and machines do
+
+    @rule(kind=st.sampled_from(Kind))
+    def rekey(self, kind):
+        entries = self.here.rekey(kind)
+        for asked in self.tokens if kind is Kind.COOKIE else ():
+            asked.unknown = True  # its seal was retired early
+        self.grew_by([("key", None)] * entries)
+
+    @rule()
+    def reopen(self):
+        self.here.stop()
+        self.here.open()
+        self.grew_by([])
+
+    @rule(target=answered, name=who, point=st.sampled_from(sorted(POINTS)), forgets_index=st.booleans())
+    def crash(self, name, point, forgets_index):
+        """In the middle of an opt-out, which is then sent again."""
+        repeat = f"key {next(self.numbers)}"
+        self.here.cut_off(point, lambda: self.here.opt_out(name, repeat), forgets_index=forgets_index)
+        kept = point not in {"before the vault keeps the keys", "between the vault and the ledger"}
+        self.grew_by([("opt_out", name)] if kept else [])
+        again = self.here.opt_out(name, repeat)
+        assert again.replayed == kept
+        self.grew_by([] if kept else [("opt_out", name)])
+        return self.noted("opt_out", (name, repeat), again)
+
+    @rule(name=who, forgets_index=st.booleans(), point=st.sampled_from(sorted(POINTS)))
+    def crash_in_a_visit(self, name, forgets_index, point):
+        before = self.here.log()
+        self.here.cut_off(point, lambda: self.here.hear(name), forgets_index=forgets_index)
+        kept = len(self.here.log()) > len(before)
+        assert self.says[name] != "out" or not kept
+        self.grew_by([("opt_out", name)] if kept else [])
+
+    @rule(name=who)
+    def second_process_reads(self, name):
+        assert self.second(self.here, "check", name) == self.says[name]
+        assert self.second(self.here, "log") == self.here.log()
+        assert self.second(self.here, "signed") == self.here.signed()
+
+    @rule(name=who)
+    def second_process_writes(self, name):
+        self.second(self.here, "opt_out", name)
+        self.grew_by([("opt_out", name)])
+
+    @rule(hours=st.sampled_from([0.1, 0.3, 24, 24 * 34, 24 * 36]))
+    def advance_clock(self, hours):
+        self.here.clock.later(hours=hours)
+
+    # what came of it
+
+    def acknowledged(self, act, name, entry):
+        repeat = f"key {next(self.numbers)}"
+        chosen = getattr(self.here, act)(name, repeat)
+        self.grew_by([tuple(entry)])
+        return self.noted(act, (name, repeat), chosen)
+
+    def confirm(self, asked):
+        repeat, why = f"key {next(self.numbers)}", self.refusal(asked)
+        try:
+            chosen = self.here.confirm(asked.token, repeat)
+        except (Refused, idempotency.Used) as refused:
+            assert getattr(refused, "kind", "confirm_used") == why, refused
+            self.grew_by([])
+            return None
+        assert why is None
+        asked.confirmed = True
+        self.grew_by([("opt_in", asked.name)])
+        return self.noted("confirm", (asked.token, repeat), chosen)
+
+    def refusal(self, asked):
+        """Why a second act must be refused; None where it must be taken."""
+        if asked.unknown:
+            return "confirm_unknown"
+        if self.here.clock() - asked.at > CONFIRM:
+            return "confirm_expired"
+        if asked.confirmed:
+            return "confirm_used"
+        return "superseded" if self.said_no[asked.name] >= asked.position and self.says[asked.name] == "out" else None
+
+    def noted(self, act, arguments, chosen):
+        event = chosen.events[0]["event"]
+        self.events[event] = chosen.events[0]["seq"]
+        made = self.here.receipt(event)
+        self.receipts.append((made, chosen.openings, self.here.verifiers()))
+        return Repeatable(act, arguments, event, self.here.clock())
+
+    def grew_by(self, expected):
+        """The log is what it was, and these entries: (kind, about whom)."""
+        log, names = self.here.log(), {self.here.key(name): name for name in PEOPLE}
+        assert [entry.body for entry in log[: len(self.bodies)]] == self.bodies
+        new = log[len(self.bodies) :]
+        assert [(json.loads(entry.body)["e"], names.get(entry.key)) for entry in new] == expected
+        for entry, (kind, name) in zip(new, expected, strict=True):
+            if kind == "opt_out":
+                self.says[name], self.said_no[name] = "out", entry.seq
+            elif kind == "opt_in":
+                self.says[name] = "in"
+        self.bodies += [entry.body for entry in new]
+        self.sign()
+
+    def sign(self):
+        """Keeps the newest checkpoint, which must have grown out of the one before."""
+        text = self.here.signed()
+        newest = checkpoint.parse(text) if text else None
+        if self.checkpoints:
+            self.still_holds(self.checkpoints[-1])
+        if newest and newest not in self.checkpoints:
+            assert newest.size <= len(self.bodies)  # less: the machine died between the commit and the checkpoint
+            self.checkpoints.append(newest)
+
+    def still_holds(self, old):
+        """The log as it is signed now has grown out of an earlier checkpoint."""
+        if old.size:
+            signed, proof = self.here.consent.log_reader.consistency(old.size)
+            new = checkpoint.parse(note.text_of(signed))
+            assert new.origin == old.origin
+            proofs.check_consistency(old.size, new.size, proof, old.root, new.root)
+
+    def everything_signed_still_holds(self):
+        for old in self.checkpoints:
+            self.still_holds(old)
+        for made, openings, verifiers in self.receipts:
+            self.still_holds(receipt.verify(made, verifiers))
+            assert made.entry == self.bodies[made.index]
+            assert all(receipt.is_about(made, opening) for opening in openings)
+
+    @invariant()
+    def the_gate_says_what_everybody_said_last(self):
+        DONE["steps"] += 1
+        assert {name: self.here.check(name) for name in PEOPLE} == self.says
+
+    @invariant()
+    def whatever_was_acknowledged_is_in_the_log(self):
+        kept = {entry.event: entry.seq for entry in self.here.log() if entry.event}
+        assert self.events.items() <= kept.items()
+
+
+LIVES = settings(
+    max_examples=60 * TIMES,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def second():
+    Store.second = SecondProcess()
+    yield Store.second
+    Store.second.end()
+
+
+def test_any_life_of_an_installation_keeps_what_it_acknowledged(second, figure):
+    run_state_machine_as_test(Store, settings=LIVES)
+    figure("store machine", f"{LIVES.max_examples} lives, {DONE['steps']} steps, no acknowledged choice lost")
+
+
+@pytest.fixture
+def lives(second):
+    """One life, to be led by hand."""
+    made = Store()
+    yield made
+    made.here.close()
+    shutil.rmtree(made.root)
+
+
+def test_the_control_a_gate_that_forgets_somebody_is_found(lives, monkeypatch):
+    lives.opt_out("ann")
+    lives.the_gate_says_what_everybody_said_last()
+    monkeypatch.setattr(StandingTable, "seen", lambda self, keys: Seen(len(lives.bodies), ()))
+    with pytest.raises(AssertionError):
+        lives.the_gate_says_what_everybody_said_last()
+
+
+@pytest.mark.parametrize("point", sorted(POINTS))
+def test_the_control_a_commit_that_is_not_repeatable_is_found(lives, monkeypatch, point):
+    monkeypatch.setattr(idempotency, "once", lambda tx, key, body, now, act: (act(), False))
+    lives.opt_out("ann")
+    with pytest.raises(AssertionError):
+        lives.retry_same_key(lives.crash("ann", point, forgets_index=False))
+
+
+def test_the_control_an_answer_before_the_commit_is_found(lives):
+    """As if the machine had died after an answer that came too early."""
+
+    def too_early():
+        chosen = lives.here.opt_out("ann", "key")
+        lives.events[chosen.events[0]["event"]] = chosen.events[0]["seq"]
+
+    lives.here.cut_off("between the vault and the ledger", too_early, forgets_index=True)
+    with pytest.raises(AssertionError):
+        lives.whatever_was_acknowledged_is_in_the_log()
+
+
+def test_the_control_an_entry_that_was_changed_is_found(lives):
+    lives.opt_out("ann")
+    with contextlib.closing(sqlite3.connect(lives.here.folder / schema.FILE)) as db:
+        db.execute("DROP TRIGGER entry_stays")
+        db.execute("UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'opt_out', 'opt_in') AS BLOB)")
+        db.commit()
+    with pytest.raises(AssertionError):
+        lives.grew_by([])
+
+
+def test_the_control_a_log_that_was_put_back_is_found(lives):
+    lives.opt_out("ann")
+    older = shutil.copytree(lives.here.folder, lives.root / "older")
+    shutil.copytree(checkpoint_store.beside(lives.here.folder), checkpoint_store.beside(older))
+    lives.opt_out("mail")
+    lives.here.stop()
+    lives.here.leave(older, forgets_index=False)
+    lives.here.open()
+    with pytest.raises(AssertionError):
+        lives.whatever_was_acknowledged_is_in_the_log()
+    with pytest.raises((AssertionError, TypeError)):
+        lives.everything_signed_still_holds()

@@ -1,0 +1,220 @@
+"""One installation on a real folder, with the real writer, vault and log: what people and operators do to it, and how it
+can be cut off. Knows nothing of what should come of it.
+
+A crash is a copy of all files as they are at one point of a commit; what was answered later is forgotten with the
+original, which is closed and thrown away.
+"""
+
+import asyncio
+import contextlib
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
+from unittest import mock
+
+from support import inside
+from support.people import GAID, email, named, phone
+
+from gateway import keys, rekey, seals
+from gateway.app import open_house
+from gateway.check import Ask
+from gateway.ledger import checkpoint_store, note, schema
+from gateway.ledger.documents import Document
+from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.entry import b64
+from gateway.ledger.publisher import Publisher
+from gateway.ledger.records import Choice
+from gateway.signals.heard import Heard, Said
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
+from gateway.vault.persons import Vault
+
+PEOPLE = {"ann": named("account", "ann"), "phone": named("phone", phone(1)), "mail": named("email", email(1)),
+          "tablet": named("gaid", GAID)}  # fmt: skip
+GPC = Heard((Said(Source.GPC, frozenset(SIGNAL_PURPOSES)),))
+ASKED, CONFIRMED = (Document(kind, "1", "en", kind.encode()).notice for kind in ("opt-in", "confirm"))
+WORDS = {"opted_out": "out", "opted_in": "in", "no_choice": "none"}
+
+
+class Clock:
+    def __init__(self):
+        self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def later(self, **more):
+        self.now += timedelta(**more)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One entry as the file has it. `event` and `key` None: of nobody."""
+
+    seq: int
+    body: bytes
+    event: str | None
+    key: bytes | None
+
+
+@cache
+def shipped():
+    return inside.settings()
+
+
+class Installation:
+    """Open from the start. The data folder moves with every crash, to another name beside it."""
+
+    def __init__(self, folder, clock=None):
+        self.clock, self.loop, self.moves = clock or Clock(), asyncio.new_event_loop(), count(1)
+        self.folder = folder
+        self.open()
+
+    def open(self):
+        self.way_out = contextlib.ExitStack()
+        self.house = self.way_out.enter_context(open_house(self.folder, shipped(), dev=True, clock=self.clock))
+
+    def stop(self):
+        self.way_out.close()
+
+    def close(self):
+        self.stop()
+        self.loop.close()
+
+    @property
+    def consent(self):
+        return self.house.consent
+
+    def subjects(self, name):
+        return self.consent.people.name([PEOPLE[name]]).subjects
+
+    def key(self, name):
+        """What the rows of somebody are found by, at this moment."""
+        return self.subjects(name)[0].key
+
+    def wait(self, doing):
+        return self.loop.run_until_complete(doing)
+
+    def opt_out(self, name, repeat=""):
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", self.clock(), details={"note": f"said {repeat}"})
+        return self.wait(self.consent.choose(self.subjects(name), choice, key=repeat, body=name.encode()))
+
+    def ask(self, name):
+        """The first act of opting in."""
+        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", self.clock(), notice=ASKED)
+        return self.consent.ask_to_confirm(self.subjects(name), choice)[0]
+
+    def confirm(self, token, repeat=""):
+        return self.wait(self.consent.confirm(token, CONFIRMED, key=repeat, body=token.encode()))
+
+    def hear(self, name):
+        """How many entries a visit with GPC took."""
+        return self.wait(self.consent.observe(self.subjects(name), GPC))
+
+    def check(self, name):
+        """What the gate says of somebody: `out`, `in`, `none`; whatever else it says it says as its reason."""
+        ask = Ask(("teemo",), [PEOPLE[name]], purpose="sale", data=("ad_id",), place="US-NY")
+        verdict = self.consent.check(ask).verdicts["teemo"]
+        word = WORDS.get(verdict.reason, verdict.reason)
+        assert verdict.allowed == (word in {"in", "none"}), verdict
+        return word
+
+    def rekey(self, kind):
+        """A key replaced and, but for a pepper, the older one retired; with the service stopped. Returns how many
+        entries that took.
+        """
+        self.stop()
+        try:
+            if kind is rekey.Kind.PEPPER:
+                rekey.pepper(self.folder, shipped(), self.clock)
+                return 1
+            rekey.replace_key(self.folder, shipped(), kind, self.clock)
+            rekey.retire(self.folder, shipped(), kind, self.clock, early=True)
+            return 2
+        finally:
+            self.open()
+
+    def log(self):
+        sql = "SELECT e.seq, e.body, d.event, d.key FROM entry e LEFT JOIN detail d ON d.seq = e.seq ORDER BY e.seq"
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            rows = db.execute(sql).fetchall()
+        return [Kept(seq, body, b64(event) if event else None, key) for seq, body, event, key in rows]
+
+    def verifiers(self):
+        """Of those who sign at this moment."""
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            (origin,) = db.execute("SELECT origin FROM head").fetchone()
+        seeds = keys.load(self.folder).signing
+        return [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in seeds]
+
+    def signed(self):
+        """The text of the last checkpoint, its signature checked; None where nothing was signed yet."""
+        signed = self.consent.log_reader.checkpoint()
+        return signed and note.open_note(signed, self.verifiers()).text
+
+    def receipt(self, event):
+        (found,) = self.consent.log_reader.receipts([seals.unb64(event)])
+        return found
+
+    def cut_off(self, point, act, *, forgets_index):
+        """The machine dies at a point of the commit of an act, and starts again. `forgets_index`: without the file
+        that SQLite makes anew after a power cut. Raises what the act raises before it comes to that point.
+        """
+        fresh = self.folder.with_name(f"data{next(self.moves)}")
+        copies = []
+
+        def copy():
+            if not copies:
+                copies.append(shutil.copytree(self.folder, fresh))
+                store = checkpoint_store.beside(self.folder)
+                if store.exists():
+                    shutil.copytree(store, checkpoint_store.beside(fresh))
+
+        try:
+            with POINTS[point](copy):
+                act()
+            copy()  # an act that writes nothing comes to no such point
+        finally:
+            self.stop()
+            if copies:
+                self.leave(fresh, forgets_index=forgets_index)
+            self.open()
+
+    def leave(self, fresh, *, forgets_index):
+        shutil.rmtree(self.folder)
+        shutil.rmtree(checkpoint_store.beside(self.folder), ignore_errors=True)
+        self.folder = fresh
+        for index in fresh.glob("*-shm") if forgets_index else ():
+            index.unlink()
+
+
+def _before(owner, name):
+    return lambda copy: _patched(owner, name, copy, first=True)
+
+
+def _after(owner, name):
+    return lambda copy: _patched(owner, name, copy, first=False)
+
+
+def _patched(owner, name, copy, *, first):
+    honest = getattr(owner, name)
+
+    def cut(*arguments, **more):
+        if first:
+            copy()
+        result = honest(*arguments, **more)
+        if not first:
+            copy()
+        return result
+
+    return mock.patch.object(owner, name, cut)
+
+
+POINTS = {
+    "before the vault keeps the keys": _before(Vault, "commit"),
+    "between the vault and the ledger": _after(Vault, "commit"),
+    "between the commit and the checkpoint": _before(Publisher, "publish"),
+    "between the checkpoint and the answer": _after(Publisher, "publish"),
+    "after the answer": lambda copy: contextlib.nullcontext(),
+}
