@@ -1,9 +1,9 @@
 """What somebody may be shown who proved some identifiers: which keys, and of which time (R5, R12). Reads only.
 
 Of an identifier itself: everything, but of a number or a mailbox nothing from before it was last given back, came to
-its present account or left its last one, which may be another person's. Of a proved account: also what it had, while it had it and no other
-account did. From nothing else does a way lead on: a number's holder does not learn which account has it, and on a
-shared tablet one account's report never shows another's.
+its present account or left its last one: that may be another person's. Of a proved account: also what it had, while it
+had it and no other account did. From nothing else does a way lead on: a number's holder does not learn which account
+has it, and on a shared tablet one account's report never shows another's.
 """
 
 import sqlite3

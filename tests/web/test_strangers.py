@@ -21,7 +21,7 @@ BOUNDED = settings(
 )  # fmt: skip
 TYPES = {problem.PREFIX + kind for kind in problem.KINDS}
 DOORS = ("/v1/choices", "/v1/observe", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody",
-         "/privacy-choices/observe")  # fmt: skip
+         "/privacy-choices/observe", "/v1/access", "/privacy-choices/data", "/privacy-choices/proof")  # fmt: skip
 schema = schemathesis.openapi.from_dict(openapi.document())
 OPERATIONS = [found.ok() for found in schema.get_all_operations()]
 
