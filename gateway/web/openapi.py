@@ -9,6 +9,7 @@ import msgspec
 from gateway import __version__
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Manner, NoticeKind, Purpose, Reason, Source, Told
+from gateway.web import openapi_records as records
 from gateway.web import problem, wire
 from gateway.web.health import API
 
@@ -142,6 +143,8 @@ FORM: dict[str, Any] = {
 }
 
 PROOF = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "ticket")}}
+ACTION: dict[str, Any] = {"type": "object", "properties": {"action": {"type": "string", "enum": ["show", "download"]}}}
+FORM_KIND = "application/x-www-form-urlencoded"
 
 
 def _call(
@@ -186,11 +189,21 @@ def document() -> dict[str, Any]:
                 "Step": STEP,
                 "Verdict": VERDICT,
                 "Signals": SIGNALS,
+                "Chosen": records.CHOSEN,
+                "Proofs": records.PROOFS,
+                "AccessRequest": records.ACCESS,
+                "AccessReport": records.ACCESS_REPORT,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
         },
     }
+
+
+def _answers(call: dict[str, Any], code: str, text: str, name: str) -> dict[str, Any]:
+    """A call whose answer of that status has a shape."""
+    call["responses"][code] = {"description": text, "content": _json(_ref(name))}
+    return call
 
 
 def _explained() -> dict[str, Any]:
@@ -213,7 +226,7 @@ def _public() -> dict[str, Any]:
         "/privacy-choices": {
             "get": _call("The choices page", {"200": "HTML"}, secured=False),
             "post": _call("Opt out or limit, one step", done, body=FORM, secured=False,
-                          errors=("400", "403", "413", "415", "503"), kind="application/x-www-form-urlencoded"),
+                          errors=("400", "403", "413", "415", "503"), kind=FORM_KIND),
         },
         "/privacy-choices/done/{event}": {
             "get": _call("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=EVENT)
@@ -224,9 +237,17 @@ def _public() -> dict[str, Any]:
                           errors=("400", "403", "413", "415"))
         },
         "/privacy-choices/proof": {
-            "post": _call("Receipt and opening, once, to the browser that posted", {"200": "JSON", "303": "not here"},
-                          body=PROOF, secured=False, errors=("403", "413"),
-                          kind="application/x-www-form-urlencoded") | {"x-404": "no such submission"}
+            "post": _answers(
+                _call("Receipt and opening, once, to the browser that posted", {"303": "not here"}, body=PROOF,
+                      secured=False, errors=("403", "413", "503"), kind=FORM_KIND) | {"x-404": "no such submission"},
+                "200", "a file", "Proofs")
+        },
+        "/privacy-choices/data": {
+            "get": _call("What this browser proves, and the way to its report", {"200": "HTML"}, secured=False),
+            "post": _answers(
+                _call("What is held and who received it", {}, body=ACTION, secured=False,
+                      errors=("400", "403", "413", "503"), kind=FORM_KIND),
+                "200", "HTML, or a file with action=download", "AccessReport"),
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
     }  # fmt: skip
@@ -240,8 +261,10 @@ def _keyed() -> dict[str, Any]:
         "/v1/check": {"post": checked},
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {
-            "post": _call("A choice", {"200": "replayed, or withheld ids only", "201": "kept", "202": "confirm it"},
-                          body=_ref("Choice"), lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT)
+            "post": _answers(
+                _call("A choice", {"200": "replayed, or withheld ids only", "202": "confirm it"}, body=_ref("Choice"),
+                      lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT),
+                "201", "kept", "Chosen")
         },
         "/v1/observe": {
             "post": _call("Signals without a person's act", {"200": "nothing was news", "201": "kept"}, body=OBSERVED,
@@ -254,6 +277,12 @@ def _keyed() -> dict[str, Any]:
         "/v1/notices": {
             "post": _call("Who was shown or sent a notice", {"200": "answers by line", "201": "recorded"},
                           body=_ref("Report"), lines=True, errors=(*ALL, "503"))
+        },
+        "/v1/access": {
+            "post": _answers(
+                _call("What is held about somebody, for the desk or with proof", {}, body=_ref("AccessRequest"),
+                      errors=(*ALL, "503")),
+                "200", "the same shape whether anything is known or not", "AccessReport")
         },
         "/v1/shares/{recipient}": {
             "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,
