@@ -61,9 +61,18 @@ def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
 
 
 def since(db: sqlite3.Connection, key: bytes) -> int:
-    """The entry from which on a key is its present holder's."""
+    """The entry from which on a key is its present holder's, and not erased."""
     row = db.execute("SELECT seq FROM release WHERE identifier = ?", (key,)).fetchone()
-    return int(row[0]) if row else 0
+    return max(row[0] if row else 0, _erased(db, key))
+
+
+def _erased(db: sqlite3.Connection, key: bytes, until: int | None = None) -> int:
+    """The entry from which on a key shows anything, after an erasure (R19). One that came after `until` was another
+    holder's and takes nothing from who had the key before.
+    """
+    row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (key,)).fetchone()
+    ended = db.execute("SELECT min(seq) FROM detail WHERE at >= ?", (until,)).fetchone()[0] if until else None
+    return row[0] if row and (ended is None or row[0] <= ended) else 0
 
 
 def things(db: sqlite3.Connection, account: bytes, now: int) -> list[Had]:
@@ -82,7 +91,8 @@ def _through(db: sqlite3.Connection, account: bytes, had: Had) -> list[Window]:
     names = _names(db, [had.key])
     others = tuple(each.span for name in names for each in _spans(db, "identifier", name, without=account))
     start = max(_released_before(db, name, had.seq) for name in names)
-    return [Window(name, start, had.span, others) for name in names]
+    gone = max(_erased(db, account), *(_erased(db, name, had.span.until) for name in names))
+    return [Window(name, max(start, gone), had.span, others) for name in names]
 
 
 def _released_before(db: sqlite3.Connection, key: bytes, seq: int) -> int:

@@ -295,6 +295,59 @@ class TestWhatIsLinked:
         assert (said(account), report(account).linked) == ([], ())
 
 
+class TestWhatWasErased:
+    """R19: whoever registers again is shown nothing from before."""
+
+    @pytest.fixture
+    def erase(self, story):
+        def act(*subjects):
+            rows = [(subject.key,) for subject in subjects]
+            sql = "INSERT INTO erased VALUES (?, (SELECT size FROM head)) ON CONFLICT DO UPDATE SET seq = excluded.seq"
+            story.do(lambda tx: tx.db.executemany(sql, rows).rowcount)
+
+        return act
+
+    def test_is_not_shown_again_by_the_identifier_nor_by_its_account(
+        self, story, who, number, said, send, erase, report
+    ):
+        account = who("account", "a")
+        story.links(account, number)
+        later(story)
+        story.says(number)
+        send(number)
+        erase(number)
+        later(story)
+        story.says(number, "limit")
+        assert said(number) == said(account) == [("phone", "limit")]
+        assert report(account).received == ()
+
+    def test_of_an_account_takes_what_came_through_it(self, story, who, number, said, erase):
+        account = who("account", "a")
+        story.links(account, number)
+        later(story)
+        story.says(number)
+        story.says(account)
+        erase(account)
+        later(story)
+        story.says(account, "limit")
+        assert said(account) == [("account", "limit")]
+        assert said(number) == [("phone", "opt_out")]  # the number itself was not erased
+
+    def test_by_the_next_holder_of_a_number_takes_nothing_from_the_one_before(self, story, who, number, said, erase):
+        """R5."""
+        old = who("account", "old")
+        story.links(old, number)
+        later(story)
+        story.says(number)
+        later(story)
+        story.releases(number)
+        later(story)
+        story.says(number, "limit")
+        erase(number)
+        assert said(number) == []
+        assert said(old) == [("phone", "opt_out")]
+
+
 class TestWhoReceivedWhat:
     """1798.115: recipients, classes, purposes, and when."""
 
