@@ -40,6 +40,7 @@ from gateway.web.middleware import ConsentMiddleware, Options
 from gateway.web.observe import Observe
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.proof_download import ProofDownload
+from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
 from gateway.web.told import ToldDoor
@@ -151,6 +152,7 @@ class Doors:
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
             Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
+            Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
             Route("/v1/self", health.self),
             Route("/livez", health.live),
             Route("/readyz", health.ready),

@@ -12,6 +12,7 @@ from gateway.cli.config import config
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
+from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
@@ -44,6 +45,7 @@ def manual(name: str | None) -> None:
 for command in (
     serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
     law, receipt, ledger, keys, rekey, config, manual,
+    evidence, record, export, appeal,
 ):  # fmt: skip
     group.add_command(command)
 

@@ -170,6 +170,8 @@ def _call(
 REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
 NAMED = [{"name": "recipient", "in": "path", "required": True, "schema": {"type": "string"}}]
 EVENT = [{"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}]
+YEAR = [{"name": "year", "in": "path", "required": True, "schema": {"type": "string"}}]
+REPORTED = {"200": "JSON: received, complied, denied and median days by heading", "404": "no calendar year"}
 ALL = ("400", "401", "403", "413", "415")
 
 
@@ -289,6 +291,10 @@ def _keyed() -> dict[str, Any]:
                           errors=(*ALL, "503"), parameters=NAMED) | {"x-404": "no such recipient"}
         },
         "/v1/receipts/{event}": {"get": _receipt(secured=True)},
+        "/v1/reports/{year}": {
+            "get": _call("A calendar year's requests in numbers (11 CCR 7102)", REPORTED, errors=("401", "403", "503"),
+                         parameters=YEAR)
+        },
         "/v1/self": {"get": _call("What this installation is", {"200": "JSON"}, errors=("401",))},
         "/livez": {"get": _call("Up", {"200": "up"}, secured=False)},
         "/readyz": {"get": _call("Keeping and answering", {"200": "ready", "503": "not"}, secured=False)},

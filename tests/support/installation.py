@@ -14,9 +14,6 @@ from functools import cache
 from itertools import count
 from unittest import mock
 
-from support import inside
-from support.people import GAID, email, named, phone
-
 from gateway import keys, rekey, seals
 from gateway.app import open_house
 from gateway.check import Ask
@@ -29,6 +26,8 @@ from gateway.ledger.records import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 from gateway.vault.persons import Vault
+from support import inside
+from support.people import GAID, email, named, phone
 
 PEOPLE = {"ann": named("account", "ann"), "phone": named("phone", phone(1)), "mail": named("email", email(1)),
           "tablet": named("gaid", GAID)}  # fmt: skip

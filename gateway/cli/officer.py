@@ -1,0 +1,157 @@
+"""What a privacy officer and an auditor ask for: a day's evidence, one record in a standard's form, the requests of a
+time, the numbers of a year; and the word on an appeal.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from gateway import seals
+from gateway import settings as settings_of
+from gateway.app import House
+from gateway.cli import options
+from gateway.exports import day as days
+from gateway.exports import iso_27560, kantara, material, requests
+from gateway.exports.report import report as yearly
+from gateway.ledger import appeals
+from gateway.vault.persons import Vault
+
+
+@contextlib.contextmanager
+def _vault(house: House) -> Iterator[Vault]:
+    vault = house.vault()
+    try:
+        yield vault
+    finally:
+        vault.close()
+
+
+def _event(text: str) -> bytes:
+    try:
+        return seals.unb64(text)
+    except seals.Opening:
+        raise click.UsageError("EVENT is an event id as answers and receipts have it") from None
+
+
+@click.command(
+    help="What was counted on a day (UTC), what failed from when until when, and the documents in force. Each entry has"
+    " its receipt: with --receipts FOLDER they are written there, to be checked by `gateway receipt verify`."
+)
+@options.data
+@options.config
+@click.option("--on", "moment", type=options.DAY, required=True, help="The day.")
+@click.option("--receipts", type=click.Path(path_type=Path, file_okay=False), help="A folder for the receipts.")
+@options.as_json
+def evidence(data: Path, file: Path | None, moment: datetime, receipts: Path | None, as_json: bool) -> None:
+    on = moment.date()
+    with options.house(data, file) as house:
+        found = days.told(data, house.consent.log_reader, on)
+    for item in found if receipts else ():
+        _write_receipt(receipts, item)
+    if as_json:
+        entries = [{"seq": item.seq, **item.content, "receipt": item.receipt} for item in found]
+        click.echo(json.dumps({"day": on.isoformat(), "entries": entries}))
+    else:
+        click.echo("\n".join(_lines(found, on)) or f"nothing is on record for {on}")
+    sys.exit(0 if any(item.of(on) for item in found) else 1)
+
+
+def _write_receipt(folder: Path | None, item: days.Told) -> None:
+    if folder and item.receipt:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{item.seq}.receipt").write_text(item.receipt)
+
+
+def _lines(found: list[days.Told], on: date) -> Iterator[str]:
+    """The entries of the day, then what the last of them names as in force."""
+    for item in (each for each in found if each.of(on)):
+        content = item.content
+        yield f"entry {item.seq}  {content['k']}  {content['from']} to {content['until']}  run {content['run']}"
+        for table, cells in content.get("counts", {}).items():
+            yield f"  {table}"
+            yield from (f"    {count:>12}  {name}" for name, count in cells.items())
+        for what, start, end in content.get("spells", []):
+            yield f"  {what} from {start} " + (f"to {end}" if end else "and it went on")
+        if content["k"] == "cut_off":
+            yield f"  no stop is on record: it ran until {content['until']} or up to a minute longer"
+        yield from (f"  changed: {kind}" for kind in content.get("changed", []))
+        yield f"  receipt: {'yes' if item.receipt else 'not now'}, event {content['i']}"
+    if found:
+        yield "in force"
+        yield from (f"  {sha256}  {kind} {version} {language}".rstrip() for kind, version, language, sha256 in
+                    found[-1].content.get("docs", []))  # fmt: skip
+
+
+@click.command(
+    help="One choice as a record in a standard's form: ISO/IEC TS 27560:2023 (DPV JSON-LD) or a Kantara consent receipt"
+    " 1.1. The person is named by the entry's commitment. Mandatory fields that nobody told are listed in `missing`;"
+    " exit code 1 where there are any."
+)
+@click.argument("event")
+@options.data
+@options.config
+@click.option("--format", "form", type=click.Choice(["27560", "kantara"]), required=True)
+def record(event: str, data: Path, file: Path | None, form: str) -> None:
+    settings = settings_of.load(file, os.environ)
+    controller: dict[str, Any] = msgspec.to_builtins(settings.controller)
+    with options.house(data, file) as house, _vault(house) as vault:
+        known = material.read(data, _event(event), vault.keys, controller, settings.site.policy_url)
+    if known is None or known.kind not in material.CHOICES:
+        raise click.UsageError("no choice of a person has this event")
+    try:
+        told = iso_27560.render(known) if form == "27560" else kantara.render(known)
+    except kantara.NoConsent as refused:
+        raise click.UsageError(str(refused)) from None
+    click.echo(json.dumps(told, indent=1))
+    sys.exit(1 if told["missing"] else 0)
+
+
+@click.group(help="Take records out: requests for an auditor or a successor.")
+def export() -> None:
+    pass
+
+
+@export.command(
+    "requests",
+    help="The requests received from a day to another (both included, UTC), a JSON line each: date, nature, manner,"
+    " answer and its date, basis of a denial, appeal. No identifier is in it. --details adds what was said beside it.",
+)
+@options.data
+@options.config
+@click.option("--from", "start", type=options.DAY, required=True)
+@click.option("--to", "end", type=options.DAY, required=True)
+@click.option("--details", is_flag=True, help="Open the sealed details, for the desk.")
+def requests_(data: Path, file: Path | None, start: datetime, end: datetime, details: bool) -> None:
+    with options.house(data, file) as house, _vault(house) as vault:
+        after = date.fromordinal(end.date().toordinal() + 1)
+        for request in requests.between(data, start.date(), after, vault.keys if details else None):
+            click.echo(json.dumps(request.to_json()))
+
+
+@export.command("report", help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them.")
+@options.data
+@click.argument("year", type=click.IntRange(2018, 9998))
+def report(data: Path, year: int) -> None:
+    click.echo(json.dumps(yearly(year, requests.year(data, year)), indent=1))
+
+
+@click.command(help="Record that somebody appealed against the answer to a request, and later what came of it.")
+@click.argument("event")
+@options.data
+@options.config
+@click.option("--outcome", type=click.Choice(appeals.OUTCOMES), required=True)
+def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
+    at = datetime.now(UTC)
+    with options.house(data, file) as house:
+        seq = house.writer.submit(lambda tx: appeals.note(tx, _event(event), outcome, at)).result()
+    if seq is None:
+        raise click.UsageError("no request has this event")
+    click.echo(f"{outcome}: entry {seq}")

@@ -1,0 +1,136 @@
+"""Requests as 11 CCR 7101 wants them kept: date, nature, manner, date and nature of the answer, basis of a denial; and
+whether there was an appeal (L82, L83). Nobody is named: a successor finds its people by the suppression list.
+"""
+
+import contextlib
+import itertools
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.exports.material import CHOICES, PersonOf
+from gateway.ledger import appeals, openings, schema
+from gateway.ledger.entry import b64
+from gateway.ledger.records import milliseconds, moment
+from gateway.terms import ChoiceKind, Source
+
+DAY = 86_400_000  # milliseconds
+STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
+# The entries' words for a deletion and for access to what is held, where such requests are taken.
+DELETIONS = frozenset({"erased", "erase_details", "unlink", "unlinked_person", "child_found"})
+ACCESSES = frozenset({"access"})
+ASKED = frozenset({*CHOICES, *DELETIONS, *ACCESSES}) - STATES
+# Where a person speaks; what else there is, is a signal of their software.
+PEOPLE = frozenset(
+    {Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
+     Source.IMPORT}
+)  # fmt: skip
+# A request came before it was answered, so the index on `at` finds where to begin.
+BETWEEN = """
+SELECT d.request, d.event, d.kind, d.at, coalesce(d.received, d.at), d.person, d.sealed, e.body
+FROM detail d JOIN entry e USING (seq)
+WHERE d.at >= :start AND coalesce(d.received, d.at) >= :start AND coalesce(d.received, d.at) < :end ORDER BY d.seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked for at once, about one or several identifiers of which only the kinds are told. Times are
+    Unix milliseconds. `denied`: the basis of the denial, or empty where it was complied with.
+    """
+
+    event: bytes
+    nature: str
+    purposes: tuple[str, ...]
+    manner: str
+    source: str
+    place: str
+    kinds: tuple[str, ...]
+    received: int
+    answered: int
+    denied: str
+    notice: str
+    appeal: tuple[int, str] | None
+    details: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def days(self) -> float:
+        return (self.answered - self.received) / DAY
+
+    @property
+    def is_signal(self) -> bool:
+        return self.source not in PEOPLE
+
+    def to_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "event": b64(self.event), "nature": self.nature, "purposes": list(self.purposes), "manner": self.manner,
+            "source": self.source, "place": self.place, "identifier_kinds": list(self.kinds),
+            "received": _stamp(self.received), "answered": _stamp(self.answered),
+            "answer": "denied" if self.denied else "complied", "denial_basis": self.denied or None,
+            "notice": self.notice or None,
+            "appeal": {"made": self.appeal is not None, "outcome": _outcome(self.appeal)},
+        }  # fmt: skip
+        return told | ({"details": list(self.details)} if self.details else {})
+
+
+def between(folder: Path, start: date, end: date, keys_of: PersonOf | None = None) -> Iterator[Request]:
+    """The requests received on the days from `start` to before `end` (UTC), oldest answer first. `keys_of` opens their
+    details. Raises `LedgerRefused`, `sqlite3.Error`.
+    """
+    days = {"start": _day(start), "end": _day(end)}
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        rows = db.execute(BETWEEN, days)
+        for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+            yield from _requests(db, list(group), keys_of)
+
+
+def year(folder: Path, number: int) -> Iterator[Request]:
+    """Those of a calendar year."""
+    return between(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
+
+
+def _requests(db: sqlite3.Connection, rows: list[Any], keys_of: PersonOf | None) -> Iterator[Request]:
+    """One a nature of what was said at once."""
+    by_nature: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for row in rows:
+        leaf = json.loads(row[-1])
+        if leaf["e"] in ASKED:
+            by_nature.setdefault(leaf["e"], []).append((row, leaf))
+    for nature, said in by_nature.items():
+        yield _request(db, nature, said, keys_of)
+
+
+def _request(
+    db: sqlite3.Connection, nature: str, said: list[tuple[Any, dict[str, Any]]], keys_of: PersonOf | None
+) -> Request:
+    (_, event, _, _, received, *_), leaf = said[0]
+    _, _, denied = str(leaf.get("r", "")).partition("denied:")
+    return Request(
+        event, nature, tuple(leaf.get("p", ())), leaf.get("m", "") or leaf.get("src", ""), leaf.get("src", ""),
+        leaf.get("j", ""), tuple(sorted({row[2] for row, _ in said})), received, max(row[3] for row, _ in said),
+        denied, leaf.get("n", ""), appeals.last(db, event),
+        tuple(_details(row, keys_of) for row, _ in said) if keys_of else (),
+    )  # fmt: skip
+
+
+def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
+    """Sealed details, opened; empty where they were erased."""
+    opened = openings.open_(keys_of(row[5]), row[1], row[6], None)
+    told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
+    return told
+
+
+def _outcome(appeal: tuple[int, str] | None) -> str | None:
+    return appeal[1] if appeal else None
+
+
+def _day(day: date) -> int:
+    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def _stamp(at: int) -> str:
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
