@@ -21,7 +21,7 @@ from gateway.terms import ChoiceKind, Source
 DAY = 86_400_000  # milliseconds
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
 # The entries' words for a deletion and for access to what is held, where such requests are taken.
-DELETIONS = frozenset({"erased", "erase_details", "unlink", "unlinked_person", "child_found"})
+DELETIONS = frozenset({"erased", "unlinked_person", "child_found"})
 ACCESSES = frozenset({"access"})
 ASKED = frozenset({*CHOICES, *DELETIONS, *ACCESSES}) - STATES
 # Where a person speaks; what else there is, is a signal of their software.
