@@ -60,6 +60,9 @@ def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(ru
         found = receipt.parse((tmp_path / "receipts" / f"{entry['seq']}.receipt").read_text())
         receipt.verify(found, [Ed25519Verifier.from_vkey(signer.vkey)])
         assert json.loads(found.entry)["i"] == entry["i"]
+    first = next((tmp_path / "receipts").iterdir())
+    checked = CliRunner().invoke(group, ["receipt", "verify", str(first), "--key", signer.vkey])
+    assert checked.exit_code == 0, checked.output
 
 
 def test_a_day_of_which_nothing_is_on_record_says_so(run):
