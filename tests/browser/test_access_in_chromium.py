@@ -1,0 +1,74 @@
+"""A real Chromium reads the access report of the person who is signed in, with script off, at phone width."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+from support.people import GAID, named, phone
+from support.service import service
+from support.wire import call, link, post_form
+
+from gateway import credentials, keys
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with service(tmp_path_factory.mktemp("access")) as started:
+        link(started.url, "a1", named("phone", phone(1)), named("gaid", GAID))
+        for n in range(3):
+            row = {"id": f"r{n}", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
+            assert call(f"{started.url}/v1/shares/teemo", row)[0] == 200
+        assert post_form(started.url, action="opt_out", phone=phone(1))[0] == 303
+        yield started
+
+
+@pytest.fixture(scope="module")
+def signed_in(running):
+    """The header of the site's server, made before the browser's loop runs."""
+    secret = keys.load(running.data).accounts[-1]
+    return {"Gateway-Account": credentials.assert_account(secret, "a1", int(time.time()) + 600)}
+
+
+@pytest.fixture(scope="module")
+def chromium(signed_in):
+    from conftest import missing
+
+    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
+    if path is None:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_signed_in_person_reads_and_saves_what_is_held_without_script(running, signed_in, chromium, scheme, tmp_path):
+    context = chromium.new_context(
+        viewport={"width": 320, "height": 640}, color_scheme=scheme, java_script_enabled=False, accept_downloads=True,
+        extra_http_headers=signed_in,
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(f"{running.url}/privacy-choices")
+    page.get_by_role("link", name="What we hold about you").click()
+    page.get_by_role("button", name="Show it here").click()
+    page.get_by_role("heading", name="Who received what").wait_for()
+    assert page.get_by_text("teemo").is_visible()
+    assert page.get_by_text("3 times").is_visible()
+    for item in page.get_by_role("listitem").all():
+        box = item.bounding_box()
+        assert box["x"] + box["width"] <= 320
+    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
+    page.screenshot(path=f"{folder}/data-{scheme}.png", full_page=True)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download it").click()
+    saved = json.loads(Path(download.value.path()).read_text())
+    assert [each["recipient"] for each in saved["disclosures"]] == ["teemo"]
+    context.close()
