@@ -21,7 +21,7 @@ from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
-from gateway.ledger import checkpoint_store, schema, upgrade
+from gateway.ledger import checkpoint_store, pending, schema, upgrade
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
@@ -35,6 +35,7 @@ from gateway.settings import Settings, SettingsRefused
 from gateway.sharing import Sharing
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
+from gateway.telling import Telling
 from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault
 
@@ -51,6 +52,7 @@ class House:
 
     consent: Consent
     sharing: Sharing
+    telling: Telling
     vault: Callable[[], Vault]
     writer: Writer
     secrets: Secrets
@@ -66,8 +68,8 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     secrets = keys.load(folder)
     watch = FileWatch(folder, len(secrets.peppers))
-    with schema.held(folder):
-        schema.open_to_write(folder).close()  # every gate, before anything is answered
+    with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        unfinished = pending.waits(db)  # and every gate, before anything is answered
     try:
         watch.start()
     except FileMoved as moved:
@@ -80,7 +82,7 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         return Vault(folder, secrets.wraps)
 
     publisher = publisher_of(folder, settings, secrets)
-    writer = Writer(folder, vault, watch, publisher)
+    writer = Writer(folder, vault, watch, publisher, unfinished=unfinished)
     people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
 
     office = _office(settings, laws)
@@ -94,7 +96,8 @@ def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Cl
         clock=clock, send_window=window,
     )  # fmt: skip
     try:
-        yield House(consent, sharing, vault, writer, secrets, watch.fresh)
+        telling = Telling(writer, settings.deletions(), secrets, clock)
+        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh)
     finally:
         writer.close()
         table.close()

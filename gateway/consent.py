@@ -5,6 +5,7 @@ choose    a person (or the desk for one) decided: always written, durable before
 link      the backend or the desk says what an account has
 tell      the operator says that people were shown or sent a notice
 say_age   somebody says how old a person is
+erase     the desk has a person forgotten; the opt-out stays
 void      the desk takes back what a screen that was no fair question had got
 standings_at  what stood on record at another moment, made again from the entries
 access    what is held about somebody and who received it, for whoever proved that it is them
@@ -29,6 +30,7 @@ from gateway.ledger import (
     access,
     ages,
     documents,
+    erasure,
     idempotency,
     links,
     reach,
@@ -331,6 +333,10 @@ class Consent:
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job)
+
+    async def erase(self, order: erasure.Order) -> records.Written:
+        """Forgets, and returns once that is done; see `erasure.carry_out`."""
+        return await erasure.carry_out(self._writer, order)
 
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
         """Takes back what was consented to on a screen. Returns how many opt-ins went back."""

@@ -31,6 +31,7 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.choices import Choices
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
+from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
 from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
@@ -151,6 +152,7 @@ class Doors:
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
             Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
+            Route("/v1/erasures", Erasures(consent, credentials).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
             Route("/v1/self", health.self),
@@ -188,7 +190,8 @@ async def _opened(
             account=account, place=place,
         )  # fmt: skip
         try:
-            yield Doors(house, folder, settings, metrics, visitors, dev)
+            async with house.telling.running():
+                yield Doors(house, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
         finally:
             await asyncio.to_thread(evidence.stop)

@@ -19,6 +19,7 @@ from gateway.choice.recipient import Recipient
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 PREFIX = "GATEWAY_"
+ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
@@ -142,6 +143,10 @@ class Share(Strict, frozen=True):
     max_mib: Annotated[int, msgspec.Meta(ge=1)]
 
 
+class Erasure(Strict, frozen=True):
+    account_backend: str
+
+
 class RecipientSettings(Strict, frozen=True):
     role: Role
     purposes: tuple[Purpose, ...]
@@ -151,6 +156,7 @@ class RecipientSettings(Strict, frozen=True):
     unlinked: Literal["deny", "allow"] | None = None
     mode: Literal["forward", "return"] = "return"
     endpoint: str = ""
+    deletions: str = ""
     hosts: tuple[str, ...] = ()
     fields: dict[str, DataClass] = {}
     same_brand: bool = False
@@ -182,6 +188,7 @@ class Settings(Strict, frozen=True):
     identifiers: Identifiers
     keywords: Keywords
     share: Share
+    erasure: Erasure
     recipients: dict[str, RecipientSettings]
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
@@ -189,6 +196,12 @@ class Settings(Strict, frozen=True):
         transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28).
         """
         return {name: _recipient(name, item, dev=dev) for name, item in self.recipients.items()}
+
+    def deletions(self) -> dict[str, str]:
+        """Where messages about people go, by recipient; without an endpoint they wait for the desk."""
+        stated = {name: item.deletions for name, item in self.recipients.items()}
+        stated[ACCOUNT_BACKEND] = self.erasure.account_backend
+        return {name: endpoint for name, endpoint in stated.items() if endpoint}
 
     def provider_hosts(self) -> tuple[str, ...]:
         """Hosts that pages of opted-out people may still talk to."""
@@ -278,6 +291,11 @@ def _check(settings: Settings) -> None:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     for name, item in settings.recipients.items():
         _check_recipient(f"recipients.{name}", item)
+    if ACCOUNT_BACKEND in settings.recipients:
+        raise SettingsRefused(f"recipients.{ACCOUNT_BACKEND}: the name is taken by erasure.{ACCOUNT_BACKEND}")
+    for name, endpoint in settings.deletions().items():
+        if not _may_send_to(endpoint):
+            raise SettingsRefused(f"deletions of {name}: {endpoint} is neither https nor http on loopback")
 
 
 def _check_recipient(where: str, item: RecipientSettings) -> None:

@@ -9,6 +9,7 @@ import click
 from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
+from gateway.cli.erase import deliveries, erase
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
@@ -45,7 +46,7 @@ def manual(name: str | None) -> None:
 for command in (
     serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
     law, receipt, ledger, keys, rekey, config, manual,
-    evidence, record, export, appeal,
+    evidence, record, export, appeal, erase, deliveries,
 ):  # fmt: skip
     group.add_command(command)
 

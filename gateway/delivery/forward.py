@@ -35,7 +35,7 @@ class _TooLate(Exception):
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def authorities() -> ssl.SSLContext:
     """Whose certificates are believed: read once a process, which takes 5 ms (measured)."""
     return httpx2.create_ssl_context(trust_env=False)
 
@@ -46,7 +46,7 @@ class Forwarder:
     def __init__(self) -> None:
         timeout = httpx2.Timeout(ANSWER, connect=CONNECT, pool=CONNECT)
         self._client = httpx2.AsyncClient(
-            verify=_authorities(), timeout=timeout, follow_redirects=False, trust_env=False
+            verify=authorities(), timeout=timeout, follow_redirects=False, trust_env=False
         )  # fmt: skip
 
     async def send(self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float) -> Answer:

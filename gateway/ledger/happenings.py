@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from gateway.ledger import ages, grants, links, records, states, told, voiding
+from gateway.ledger import ages, erasure, grants, links, records, states, told, unlinking, voiding
 from gateway.ledger.reach import looser
 from gateway.ledger.records import Choice, Subject
 from gateway.ledger.standing_rows import recompute
@@ -28,6 +28,8 @@ SEEDED = (
     " WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
 SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
+KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
+KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
 SAID = (
     "SELECT d.seq, d.at, d.request, d.key, d.kind, e.body, g.informed, g.parental, l.account, l.start, l.until,"
     " t.day, t.outcome, a.band, a.may_rise FROM detail d JOIN entry e ON e.seq = d.seq"
@@ -63,7 +65,8 @@ def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happenin
     """Everything until a moment in Unix milliseconds, in the order of the log."""
     keys = set(keys)
     found = [*_names(db, keys, now), *_old_links(db, keys, now), *_used(db, keys, now), *_entries(db, keys, now)]
-    return sorted([*found, *_voided(db, now)], key=lambda each: (each.seq, each.phase, each.at, each.turn))
+    found += [*_voided(db, now), *_kept(db, keys, now)]
+    return sorted(found, key=lambda each: (each.seq, each.phase, each.at, each.turn))
 
 
 def rows_of(db: sqlite3.Connection, sql: str, keys: Iterable[bytes], *more: int) -> Iterator[tuple[Any, ...]]:
@@ -121,6 +124,14 @@ def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
         yield Happening(seq, ENTRIES, at, 0, partial(voiding.apply, ui=ui, seq=seq, now=at))
 
 
+def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    """What stayed with somebody of a person who is unlinked."""
+    for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.deny_again, deny=deny, seq=seq, now=at))
+    for seq, at, key, *age in rows_of(db, KEPT_AGES, keys, now):
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.young_again, key=key, age=age, seq=seq, now=at))
+
+
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     for seq, at, request, key, kind, body, informed, parental, *more in rows_of(db, SAID, keys, now):
         leaf = json.loads(body)
@@ -135,12 +146,21 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
             act = partial(
                 told.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
             )  # fmt: skip
+        elif word is ChoiceKind.ERASED:
+            continue
+        elif word is ChoiceKind.CHILD_FOUND:
+            act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:
             act = partial(ages.apply, subject=subject, band=band, seq=seq, now=at, may_rise=bool(may_rise))
         else:
             choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental))
             act = partial(_chose, subject=subject, choice=choice, seq=seq)
         yield Happening(seq, ENTRIES, at, 0, act)
+
+
+def _child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
+    known = Subject(subject.kind, "", subject.keys, tuple(looser(tx, subject.key, seq)))
+    erasure.apply_child(tx, known, seq, now)
 
 
 def _chose(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:

@@ -88,8 +88,8 @@ Job = Callable[[Transaction], T]
 
 
 class Writer:
-    """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before waits to be
-    finished, and is before anything else is written.
+    """Owns the writing connection and the vault; both live in its thread. `unfinished`: an erasure of before is still
+    pending, and is finished before anything else is written.
     """
 
     def __init__(
@@ -194,10 +194,14 @@ class Writer:
         """What cannot be finished now is tried again with the next batch, or a second later."""
         if not self._unfinished:
             return
-        with contextlib.suppress(pending.NotYet, sqlite3.Error, OSError, schema.LedgerRefused):
+        try:
             with schema.held(self.folder):
-                db, vault = self._connection()
-                pending.finish(db, vault)
+                pending.finish(*self._connection())
+        except pending.NotYet:
+            return
+        except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on
+            self._let_go()
+        else:
             self._unfinished = False
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:

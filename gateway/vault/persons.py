@@ -8,7 +8,7 @@ by the writer's thread alone.
 
 import os
 import sqlite3
-from collections.abc import Set
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway import seals
@@ -92,7 +92,7 @@ class Vault:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(people)
 
-    def destroy(self, persons: Set[bytes], whole: Set[bytes]) -> None:
+    def destroy(self, persons: Iterable[bytes], whole: Iterable[bytes]) -> None:
         """Destroys persons' keys of details; of `whole` ones everything. Durable when this returns; `cut` then removes
         what the file's log still holds. Unknown persons are none.
         """

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.signals import hear
-from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Manner, NoticeKind, Purpose, Reason, Source, Told
+from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Erasing, Manner, NoticeKind, Purpose, Reason, Source, Told
 from gateway.web import openapi_records as records
 from gateway.web import problem, wire
 from gateway.web.health import API
@@ -75,6 +75,17 @@ LINK: dict[str, Any] = {
         "event": {"type": "string", "enum": ["number_released"]},
         "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
         "age": {"type": ["string", "integer", "null"], "description": "of the account's person: years or a band"},
+    },
+}
+ERASURE: dict[str, Any] = {
+    "type": "object",
+    "required": ["identifiers", "mode"],
+    "additionalProperties": False,
+    "properties": {
+        "identifiers": {"type": "array", "minItems": 1, "items": _ref("Identifier")},
+        "mode": _words(Erasing),
+        "note_sha256": {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
+        "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
     },
 }
 REPORT: dict[str, Any] = {
@@ -187,6 +198,7 @@ def document() -> dict[str, Any]:
                 **shapes,
                 "Choice": CHOICE,
                 "Link": LINK,
+                "Erasure": ERASURE,
                 "Report": REPORT,
                 "Step": STEP,
                 "Verdict": VERDICT,
@@ -285,6 +297,10 @@ def _keyed() -> dict[str, Any]:
                 _call("What is held about somebody, for the desk or with proof", {}, body=_ref("AccessRequest"),
                       errors=(*ALL, "503")),
                 "200", "the same shape whether anything is known or not", "AccessReport")
+        },
+        "/v1/erasures": {
+            "post": _call("Forget a person", {"200": "done: keys destroyed, files cut"}, body=_ref("Erasure"),
+                          errors=(*ALL, "422", "503"))
         },
         "/v1/shares/{recipient}": {
             "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,

@@ -20,7 +20,7 @@ CREATE TABLE kept_deny (
 ) STRICT, WITHOUT ROWID; -- origin and via of the erased are random
 CREATE TABLE kept_age (
   seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, band TEXT NOT NULL, youngest TEXT NOT NULL,
-  PRIMARY KEY (key, seq)
+  fixed INTEGER NOT NULL, PRIMARY KEY (key, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- A child was found: the band never rises again (R14).

@@ -1,0 +1,139 @@
+"""Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (ledger.md 2.4, R19).
+
+`erase_details` forgets the details of their entries and the shares that were kept track of; standing, links and what
+opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (unlinking.py).
+`child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
+and no other entry. Recipients are told before anything is deleted. The deletions are only pending until pending.py has
+destroyed the keys. Never touches what is another person's: what an account merely has, and what was said on a number
+before it was given back (R5, R12).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.ledger import ages, belongings, received, records, suppression, travel, unlinking
+from gateway.ledger.belongings import Own
+from gateway.ledger.reach import group, targets_of
+from gateway.ledger.received import Word
+from gateway.ledger.records import Choice, Subject, Written, milliseconds
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
+
+ENTRY = {
+    Erasing.DETAILS: ChoiceKind.ERASED,
+    Erasing.UNLINK: ChoiceKind.UNLINKED_PERSON,
+    Erasing.CHILD: ChoiceKind.CHILD_FOUND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
+    what the desk wrote about it, kept beside the ledger and in no entry.
+    """
+
+    mode: Erasing
+    subjects: Sequence[Subject]
+    at: datetime
+    note: bytes | None = None
+
+
+async def carry_out(writer: Writer, order: Order) -> Written:
+    """Returns once the keys are destroyed and no older page is left in a file. Raises `StoreUnavailable`: where it was
+    written and is not finished yet, it is finished by itself, and asking again does no harm.
+    """
+    request = os.urandom(16)
+    written = await writer.commit(lambda tx: erase(tx, order, request))
+    if not await writer.commit(lambda tx: done(tx, written.seq)):
+        raise StoreUnavailable("it is written and not finished yet; ask again")
+    return written
+
+
+def erase(tx: Transaction, order: Order, request: bytes) -> Written:
+    """One entry for each subject; returns the first. It is not done before `done` says so."""
+    now = milliseconds(order.at)
+    for subject in order.subjects:
+        records.know(tx, subject, now)
+    written = [_write(tx, subject, order, request) for subject in order.subjects]
+    own = belongings.of(tx, _reached(tx, order, now))
+    _tell(tx, order, own)
+    persons = belongings.persons(tx, own)
+    if order.mode is Erasing.UNLINK:
+        persons |= {person for key in own for person in suppression.persons(tx, key)}
+        unlinking.unlink(tx, order.subjects, own, written[0].seq, now)
+    else:
+        _forget_details(tx, order, own)
+    _pend(tx, order, written[0].seq, persons)
+    return written[0]
+
+
+def done(tx: Transaction, seq: int) -> bool:
+    """Whether an erasure is finished: keys destroyed, files cut."""
+    row = tx.db.execute("SELECT done FROM erasure WHERE seq = ?", (seq,)).fetchone()
+    return bool(row and row[0])
+
+
+def apply_child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
+    """No to everything and the youngest age for good, on an identifier, its other names and all that an account has."""
+    travel.opt_out(tx, subject.key, CHOOSABLE, seq, now, account=subject.is_account, looser=subject.looser)
+    keys = targets_of(tx, subject.key, now) if subject.is_account else group(tx, subject.key)
+    ages.fix(tx, sorted(keys), seq)
+    recompute(tx, keys, now)
+
+
+def _write(tx: Transaction, subject: Subject, order: Order, request: bytes) -> Written:
+    child = order.mode is Erasing.CHILD
+    written = records.append(
+        tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if child else (), "", order.at), request
+    )  # fmt: skip
+    if child:
+        apply_child(tx, subject, written.seq, milliseconds(order.at))
+    return written
+
+
+def _reached(tx: Transaction, order: Order, now: int) -> set[bytes]:
+    """The identifiers that were named; of a child's account also what it has now."""
+    keys = {subject.key for subject in order.subjects}
+    if order.mode is Erasing.CHILD:
+        keys |= {key for s in order.subjects if s.is_account for key in targets_of(tx, s.key, now)}
+    return keys
+
+
+def _tell(tx: Transaction, order: Order, own: Own) -> None:
+    """Recipients first, while it is known who got what. Rows of keys that nobody can name stay until a call does."""
+    names = received.names_of(tx, order.subjects, own)
+    received.tell(tx, names, own, Word.DELETE, order.at)
+    if order.mode is Erasing.CHILD:
+        received.tell_backend(tx, order.subjects, order.at)
+    received.forget(tx, own if order.mode is Erasing.UNLINK else names, own)
+
+
+def _forget_details(tx: Transaction, order: Order, own: Own) -> None:
+    tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
+    _begin_anew(tx, own)
+    for subject in order.subjects:
+        suppression.keep(tx, subject)
+
+
+def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:
+    """Whoever registers with it again is sealed with new keys and shown nothing from before."""
+    tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(key,) for key in keys])
+    tx.db.executemany(
+        "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq",
+        [(key, tx.size) for key in keys],
+    )
+
+
+def _pend(tx: Transaction, order: Order, seq: int, persons: Iterable[bytes]) -> None:
+    tx.db.execute(
+        "INSERT INTO erasure (seq, mode, at, note) VALUES (?, ?, ?, ?)",
+        (seq, order.mode, milliseconds(order.at), order.note),
+    )
+    whole = order.mode is Erasing.UNLINK
+    tx.db.executemany(
+        "INSERT INTO erasure_person VALUES (?, ?, ?)", [(seq, person, whole) for person in sorted(persons)]
+    )
+    tx.unfinished = True

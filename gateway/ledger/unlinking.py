@@ -1,0 +1,126 @@
+"""Unlink: nothing leads from a person to an entry any more, nor from an entry to anything but its own receipt.
+
+Deletes every row of the person's keys. What others had got from them stays with those: a deny as one that came from
+nobody who is known, an age as their own (design decision 2: ending a link turns what had travelled into the
+identifier's own). Rows of before a number was given back are another person's and stay.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.ledger import ages, suppression
+from gateway.ledger.belongings import Own
+from gateway.ledger.reach import group, looser, targets_of
+from gateway.ledger.records import Subject
+from gateway.ledger.standing_rows import recompute
+from gateway.ledger.writer import Transaction
+
+DATED = (  # table, column with a key; each has a `seq` of its own
+    ("own_choice", "key"),
+    ("travelled_choice", "key"),
+    ("grant_choice", "key"),
+    ("act_used", "key"),
+    ("told", "key"),
+    ("age", "key"),
+    ("device_state", "key"),
+    ("link", "account"),
+    ("link", "identifier"),
+    ("link_event", "account"),
+    ("link_event", "identifier"),
+    ("kept_deny", "key"),
+    ("kept_age", "key"),
+)
+NAMES = (("name", "alias"), ("name", "canonical"), ("looser_name", "canonical"))
+SENT = (
+    "SELECT key, purpose, origin, via FROM travelled_choice WHERE (origin = ?1 OR via = ?1) AND key <> ?1 AND seq >= ?2"
+)
+LOSE = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"
+OF_ENTRIES = ("given", "told_event", "age_event")  # keyed by an entry's number
+
+
+def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
+    """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
+    others = _keep_ages(tx, own, seq, now)
+    others |= _keep_denies(tx, own, seq, now)
+    others |= {key for subject in subjects for key in subject.looser}
+    _forget_entries(tx, own)
+    for table, column in DATED:
+        tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ? AND seq >= ?", list(own.items()))  # noqa: S608 - ours
+    never_released = [(key,) for key, since in own.items() if not since]
+    for table, column in NAMES:
+        tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ?", never_released)  # noqa: S608 - names are ours
+    for key in own:
+        suppression.drop(tx, key)
+        tx.db.execute("DELETE FROM erased WHERE identifier = ?", (key,))
+    _stand(tx, own, others - own.keys(), now)
+
+
+def deny_again(tx: Transaction, deny: Sequence[Any], seq: int, now: int) -> None:
+    """A deny that stayed, when a life is lived again. `deny`: key, purpose, origin, via."""
+    tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (*deny, seq))
+    recompute(tx, [deny[0]], now)
+
+
+def young_again(tx: Transaction, key: bytes, age: Sequence[Any], seq: int, now: int) -> None:
+    """An age that stayed. `age`: band, youngest, fixed."""
+    tx.db.execute(
+        "INSERT OR REPLACE INTO age (key, band, youngest, seq, fixed) VALUES (?1, ?2, ?3, ?5, ?4)", (key, *age, seq)
+    )
+    recompute(tx, [key], now)
+
+
+def _keep_ages(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+    """What others were as young as through a link that goes, they are by themselves from now on."""
+    others: set[bytes] = set()
+    for account in own:
+        things = targets_of(tx, account, now) - own.keys()
+        ages.keep(tx, account, sorted(things), tx.size - 1)
+        tx.db.executemany(
+            "INSERT OR REPLACE INTO kept_age SELECT ?, ?, key, band, youngest, fixed FROM age WHERE key = ?",
+            [(seq, now, key) for key in things],
+        )
+        others |= things
+    return others | _accounts(tx, own)
+
+
+def _accounts(tx: Transaction, own: Own) -> set[bytes]:
+    """The accounts that had one of these: they no longer have it."""
+    rows = [tx.db.execute("SELECT account FROM link WHERE identifier = ?", (key,)).fetchall() for key in own]
+    return {account for found in rows for (account,) in found} - own.keys()
+
+
+def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+    """Denies that others got from these or through them go on, from somebody random and from this entry on. The forms
+    of an identifier that only others hash had theirs from it alone, and lose it.
+    """
+    stranger: dict[bytes, bytes] = defaultdict(lambda: os.urandom(16))
+    forms = {form for key in own for form in looser(tx, key, tx.size)}
+    rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
+    for key, purpose, origin, via in rows:
+        tx.db.execute(LOSE, (key, purpose, origin, via))
+        if key in own or (key in forms and origin in own):
+            continue
+        ends = [stranger[end] if end in own else end for end in (origin, via)]
+        tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (key, purpose, *ends, seq))
+        tx.db.execute("INSERT OR IGNORE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", (seq, now, key, purpose, *ends))
+    return {row[0] for row in rows}
+
+
+def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
+    """The rows that open entries go; an entry's receipt is found by its event."""
+    for key, since in own.items():
+        rows = tx.db.execute("SELECT seq, event FROM detail WHERE key = ? AND seq >= ?", (key, since)).fetchall()
+        tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event in rows])
+        for table in ("detail", *OF_ENTRIES):
+            tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, _ in rows])  # noqa: S608 - ours
+
+
+def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:
+    """No row is left of these, unless another person's choices still stand on it; others' rows are made anew."""
+    for key, since in own.items():
+        tx.db.execute("DELETE FROM standing WHERE key = ?", (key,))
+        if since:
+            recompute(tx, group(tx, key), now)
+    recompute(tx, sorted(others), now)

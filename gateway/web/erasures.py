@@ -1,0 +1,58 @@
+"""POST /v1/erasures: the desk has a person forgotten, of the identifiers that the person proved (scope desk; R14, R19).
+
+The answer is the same whether anything was known of them or not.
+"""
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent import Consent
+from gateway.credentials import Credentials
+from gateway.ledger.entry import b64
+from gateway.ledger.erasure import Order
+from gateway.ledger.received import ACCOUNT_BACKEND
+from gateway.terms import Erasing
+from gateway.web import auth, desk_call, wire
+from gateway.web.problem import Problem
+
+KNOWN = frozenset({"identifiers", "mode", "note_sha256", "place"})
+SHA256_HEX = re.compile("[0-9a-f]{64}")
+QUEUED = "queued_if_received"  # who really got something is not for an answer to tell (R6)
+
+
+class Erasures:
+    """The door."""
+
+    def __init__(self, consent: Consent, credentials: Credentials) -> None:
+        self._consent = consent
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        """200 once it is done: keys destroyed, files cut."""
+        auth.caller(request, self._credentials, "desk")
+        wire.require_json(request)
+        body = desk_call.members(wire.parse(await wire.read_body(request)), KNOWN, "an erasure")
+        order = self._order(body)
+        written = await self._consent.erase(order)
+        event, told = b64(written.event), dict.fromkeys(sorted(self._consent.recipients), QUEUED)
+        if order.mode is Erasing.CHILD:
+            told[ACCOUNT_BACKEND] = "queued"
+        done_at = self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return wire.answer(
+            {"event": event, "seq": written.seq, "receipt": f"/v1/receipts/{event}", "done_at": done_at, "told": told}
+        )
+
+    def _order(self, body: Any) -> Order:
+        """All of the identifiers, or none: what is left out would be taken for forgotten."""
+        mode, note = body.get("mode"), body.get("note_sha256")
+        if mode not in set(Erasing):
+            raise Problem("malformed", f"mode is one of {', '.join(Erasing)}", "/mode")
+        if note is not None and not (isinstance(note, str) and SHA256_HEX.fullmatch(note)):
+            raise Problem("malformed", "note_sha256 is 64 lower-case hex digits", "/note_sha256")
+        named, ignored = desk_call.named(self._consent, body)
+        if ignored:
+            raise Problem("nothing_usable", f"an identifier is {ignored[0]['reason']}", ignored[0]["pointer"])
+        return Order(Erasing(mode), named.subjects, self._consent.clock(), bytes.fromhex(note) if note else None)
