@@ -21,8 +21,13 @@ from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
-from gateway.ledger import checkpoint_store, pending, schema, upgrade
+from gateway.ledger import checkpoint_store, clean_stop, intake, pending, schema, upgrade
+from gateway.ledger import watch as watching
+from gateway.ledger.clean_stop import Stop
 from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.emergency import Emergency
+from gateway.ledger.examination import Examination
+from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
 from gateway.ledger.publisher import Publisher
@@ -60,48 +65,77 @@ class House:
 
 
 @contextlib.contextmanager
-def open_house(folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now) -> Iterator[House]:
+def open_house(
+    folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
+    tell: Callable[[str], None] = watching.log,
+) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
-    `LedgerRefused`, each with the command that helps.
+    `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
+    open, for then everybody counts as opted out and opt-outs are kept beside it; `tell` is told why.
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), _places(settings), law_table()
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     secrets = keys.load(folder)
-    watch = FileWatch(folder, len(secrets.peppers))
-    with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-        unfinished = pending.waits(db)  # and every gate, before anything is answered
+    publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
+    with contextlib.ExitStack() as stack:
+        stop = _opened(stack, folder, patient=patient)
+        watch = FileWatch(
+            folder, len(secrets.peppers), judge=Examination(folder, publisher, stop=stop),
+            waits=lambda: intake.waits(emergency), tell=tell,
+        )  # fmt: skip
+        stack.callback(watch.stop)
+        unfinished = _start(watch, folder, patient=patient)
+        table = StandingTable(folder, watch, clock)
+        stack.callback(table.close)
+
+        def vault() -> Vault:
+            return Vault(folder, secrets.wraps)
+
+        writer = Writer(folder, vault, watch, publisher, unfinished=unfinished)
+        stack.callback(writer.close)
+        taking_in = Intake(emergency, writer, watch)
+        stack.callback(taking_in.stop)
+        taking_in.start()
+        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
+        office = _office(settings, laws)
+        checks = Checks(
+            table, people, lambda: office(clock().date()), recipients, places, heard_as
+        )  # read at each question
+        window = timedelta(milliseconds=settings.share.send_window_ms)
+        sharing = Sharing(
+            checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
+        )
+        consent = Consent(
+            checks=checks, people=people, writer=writer, log_reader=LogReader(folder, publisher), secrets=secrets,
+            clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
+        )  # fmt: skip
+        telling = Telling(writer, settings.deletions(), secrets, clock)
+        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh)
+
+
+def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
+    """The mark that the installation is in use; without one the last stop is in doubt."""
     try:
-        watch.start()
+        return stack.enter_context(clean_stop.opened(folder))
+    except schema.LedgerRefused:
+        if not patient:
+            raise
+        return Stop(doubtful=True)
+
+
+def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
+    """Whether an erasure of before waits, or may wait, to be finished."""
+    waits = True
+    if not patient:
+        with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+            waits = pending.waits(db)  # and whatever is wrong, in its own words
+    try:
+        watch.start(patient=patient)
     except FileMoved as moved:
         raise schema.LedgerRefused(
             f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
         ) from moved
-    table = StandingTable(folder, watch, clock)
-
-    def vault() -> Vault:
-        return Vault(folder, secrets.wraps)
-
-    publisher = publisher_of(folder, settings, secrets)
-    writer = Writer(folder, vault, watch, publisher, unfinished=unfinished)
-    people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-
-    office = _office(settings, laws)
-    checks = Checks(
-        table, people, lambda: office(clock().date()), recipients, places, heard_as
-    )  # read at each question
-    window = timedelta(milliseconds=settings.share.send_window_ms)
-    sharing = Sharing(checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words)
-    consent = Consent(
-        checks=checks, people=people, writer=writer, log_reader=LogReader(folder, publisher), secrets=secrets,
-        clock=clock, send_window=window,
-    )  # fmt: skip
-    try:
-        telling = Telling(writer, settings.deletions(), secrets, clock)
-        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh)
-    finally:
-        writer.close()
-        table.close()
-        watch.stop()
+    return waits
 
 
 def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
@@ -139,12 +173,22 @@ def migrate(folder: Path, origin: str = "") -> int:
 
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
     """Who signs for this installation, and where its last checkpoint is kept."""
-    store = settings.ledger.checkpoint_store
 
     def signing(origin: str) -> list[Signer]:
         return [Ed25519Signer(origin, seed) for seed in secrets.signing]
 
-    return Publisher(folder, Path(store) if store else checkpoint_store.beside(folder), signing)
+    return Publisher(folder, store_of(folder, settings), signing)
+
+
+def store_of(folder: Path, settings: Settings) -> Path:
+    """The folder of the last checkpoint."""
+    store = settings.ledger.checkpoint_store
+    return Path(store) if store else checkpoint_store.beside(folder)
+
+
+def emergency_of(folder: Path, settings: Settings, secrets: Secrets) -> Emergency:
+    """Where opt-outs are kept while the ledger cannot be written."""
+    return Emergency(store_of(folder, settings), secrets, settings.ledger.emergency_mib * 2**20)
 
 
 @cache

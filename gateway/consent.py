@@ -41,13 +41,17 @@ from gateway.ledger import (
     travel,
     voiding,
 )
+from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice, b64
+from gateway.ledger.kept import TIGHTENS, Kept
+from gateway.ledger.kept import answer as answer_of
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
 from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.replay import Rebuilt
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.writer import NothingKept, StoreUnavailable, Transaction, Writer
 from gateway.mirror.lookup import LookupRefused
+from gateway.outcome import Chosen, Refused
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Told
@@ -59,29 +63,6 @@ CONFIRM = b"confirm/1"
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
 VOIDED = "consents of this screen count for nothing: it was no fair question"
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
-
-
-class Refused(Exception):
-    """A choice that cannot be taken as it is. `kind` is from the closed list of problem types."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a choice came to. `standing`: of the purposes that were chosen, read back from enforcement."""
-
-    events: tuple[dict[str, object], ...]
-    accepted_at: datetime
-    effective_at: datetime
-    standing: Mapping[str, str]
-    may_ask_from: Mapping[str, str | None]
-    replayed: bool = False
-    subjects: tuple[Subject, ...] = ()
-    place: str = ""
-    openings: tuple[Opening, ...] = field(default=(), repr=False)  # handed out once: not on a replay
 
 
 class Consent:
@@ -96,6 +77,8 @@ class Consent:
         log_reader: LogReader,
         secrets: Secrets,
         clock: Callable[[], datetime],
+        emergency: Emergency,
+        why: Callable[[], str],
         send_window: timedelta = timedelta(milliseconds=250),
     ) -> None:
         self.checks = checks
@@ -104,6 +87,8 @@ class Consent:
         self.clock = clock
         self.send_window = send_window
         self._writer = writer
+        self.emergency = emergency
+        self._why = why
         self.log_reader = log_reader
 
     @property
@@ -113,6 +98,11 @@ class Consent:
     def keeps(self) -> bool:
         """Whether an opt-out that came now would be kept."""
         return self._writer.keeps()
+
+    @property
+    def refused(self) -> str:
+        """Why no answer of the ledger may be trusted, with the command that helps; empty while all is well."""
+        return self._why()
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient; see `gateway.check`."""
@@ -129,14 +119,11 @@ class Consent:
         """
         at, where = self.clock(), _coarse(place)
 
-        def worded(kind: ChoiceKind, said: Said) -> Choice:
-            purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
-            return Choice(kind, purposes, said.source, at, where)
-
         said = heard.to_remember()
-        chosen = worded(ChoiceKind.OPT_OUT, said) if said else None
-        began = [worded(ChoiceKind.STATE_BEGAN, state) for state in heard.states()]
-        ended = [worded(ChoiceKind.STATE_ENDED, Said(source, EVERY_SIGNAL)) for source in sorted(heard.ended)]
+        chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
+        began = [_worded(ChoiceKind.STATE_BEGAN, state, at, where) for state in heard.states()]
+        ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
+        ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
@@ -145,7 +132,7 @@ class Consent:
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
                     written += [states.end(tx, device, state, request) for state in ended]
-            self._tie(tx, account, subjects, at)
+            links.tie(tx, account, subjects, milliseconds(at))
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job, HEAR_SECONDS)
@@ -153,43 +140,57 @@ class Consent:
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
         """The signed-in account has these browsers. Raises `StoreUnavailable`."""
         at = self.clock()
-        await self._writer.commit(lambda tx: self._tie(tx, account, subjects, at), HEAR_SECONDS)
-
-    def _tie(self, tx: Transaction, account: Subject | None, subjects: Sequence[Subject], at: datetime) -> None:
-        if account is not None:
-            now, others = milliseconds(at), [subject for subject in subjects if subject.key != account.key]
-            links.link(tx, account, others, links.Span(now), now)
+        await self._writer.commit(lambda tx: links.tie(tx, account, subjects, milliseconds(at)), HEAR_SECONDS)
 
     async def choose(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
         allow: Callable[[Transaction], None] | None = None,
     ) -> Chosen:  # fmt: skip
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
-        caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it.
-        `allow` may still refuse, in the transaction.
+        caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
+        still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written:
+        `Chosen.waits`. Raises `StoreUnavailable`.
         """
-        request, openings = seals.new_browser(), list[Opening]()
+        openings = list[Opening]()
+        kept = Kept(seals.new_browser(), tuple(subjects), choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
             if allow:
                 allow(tx)
-            if tie:
-                account = next((subject for subject in subjects if subject.is_account), None)
-                self._tie(tx, account, subjects, choice.at)
-            written = [records.write(tx, subject, choice, request) for subject in subjects]
+            written = kept.enter(tx)
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(subjects, written, strict=True)]
-            return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
+            return answer_of(written)
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
-            if key:
-                answer, replayed = idempotency.once(tx, key, body, milliseconds(choice.at), lambda: act(tx))
-            else:
-                answer, replayed = act(tx), False
+            answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
             return answer, replayed, _last_out(tx, subjects)
 
-        answer, replayed, out_at = await self._writer.commit(job)
+        try:
+            answer, replayed, out_at = await self._writer.commit(job)
+        except NothingKept:
+            if allow or choice.kind not in TIGHTENS:
+                raise
+            return await self._keep(kept)
         chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at)
         return chosen if replayed else replace(chosen, openings=tuple(openings))
+
+    async def keep_heard(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> Chosen:
+        """A signal's no, kept beside the ledger. Raises `StoreUnavailable`: states of a device are told again."""
+        said = heard.to_remember()
+        if said is None:
+            raise StoreUnavailable("nothing was kept")
+        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        return await self._keep(Kept(seals.new_browser(), tuple(subjects), choice, signal=True))
+
+    async def _keep(self, kept: Kept) -> Chosen:
+        """Durable in the emergency file: it denies, as everything does until it is entered."""
+        await asyncio.to_thread(self.emergency.keep, kept)
+        purposes = [purpose.value for purpose in kept.choice.purposes]
+        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
+        return Chosen(
+            events, kept.choice.at, None, dict.fromkeys(purposes, "opted_out"), dict.fromkeys(purposes),
+            subjects=kept.subjects, place=kept.choice.place,
+        )  # fmt: skip
 
     def _chosen(
         self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
@@ -374,6 +375,11 @@ class Consent:
         persons = found.persons
         keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
         return access.unseal(found, keys)
+
+
+def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
+    purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
+    return Choice(kind, purposes, said.source, at, place)
 
 
 def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:

@@ -44,27 +44,29 @@ class Evidence:
         self._waiting: list[Period] = []
         self._base: Counts = {}
         self._shown: int | None = None
+        self._begun = False  # whether the ledger has this run's start
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
 
     def start(self) -> None:
-        """What earlier runs had still to tell, and that this one began. Raises `StoreUnavailable`."""
+        """What earlier runs had still to tell, and that this one began; while the ledger cannot be written it waits."""
         left = left_behind(self._folder)
         now = self._clock()
         self._open(now)
         self._waiting = [period for _, periods in left for period in periods]
         self._spells.look(now)
         self._close(START, now)
-        try:
-            self._write()
-            self._shown = self._done(evidence.last_shown)
-        except StoreUnavailable:
-            self._running.end()  # it did not begin, and what others left is still there
-            raise
-        self._keep()
-        for path, _ in left:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(StoreUnavailable):
+            self._tell_start()
+        if self._keep():  # what others left is in this run's file now
+            for path, _ in left:
+                path.unlink(missing_ok=True)
         self._thread.start()
+
+    def _tell_start(self) -> None:
+        self._write()
+        self._shown = self._done(evidence.last_shown)
+        self._begun = True
 
     def stop(self) -> None:
         """That it stopped. Where that cannot be written, its file stays and the next start tells."""
@@ -103,6 +105,8 @@ class Evidence:
     def _retry(self) -> None:
         """Writes what waits, and an entry of its own where the texts that people are shown have changed."""
         with contextlib.suppress(StoreUnavailable):
+            if not self._begun:
+                self._tell_start()
             shown = self._done(evidence.last_shown)
             if shown != self._shown:
                 self._shown = shown
@@ -139,7 +143,9 @@ class Evidence:
         except NotYet:
             raise StoreUnavailable("not written yet") from None
 
-    def _keep(self) -> None:
-        """What would be lost with the process, as if it ended now."""
+    def _keep(self) -> bool:
+        """What would be lost with the process, as if it ended now. Whether it could be kept."""
         with contextlib.suppress(OSError):
             self._running.keep([*self._waiting, self._period(CUT_OFF, self._clock())])
+            return True
+        return False

@@ -17,10 +17,12 @@ from starlette.routing import Route
 
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house
+from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.evidence import Evidence
 from gateway.in_force import in_force
 from gateway.keys import SecretsMissing
+from gateway.ledger import watch
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import Settings, SettingsRefused
@@ -175,11 +177,11 @@ class Doors:
 @contextlib.asynccontextmanager
 async def _opened(
     folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
-    account: FromScope | None = None, place: FromScope | None = None,
+    account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
-    with open_house(folder, settings, dev=dev, clock=clock) as house:
-        await house.consent.log(shown)
+    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell) as house:
+        logging_notices = await _log_notices(house.consent)
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
             off=_off(house, enforced=dev or settings.site.enforce),
@@ -194,6 +196,8 @@ async def _opened(
                 yield Doors(house, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
         finally:
+            if logging_notices:
+                logging_notices.cancel()
             await asyncio.to_thread(evidence.stop)
 
 
@@ -206,17 +210,36 @@ def _off(house: House, *, enforced: bool) -> dict[str, Callable[[], bool]]:
     }
 
 
+async def _log_notices(consent: Consent) -> asyncio.Task[None] | None:
+    """The texts that are shown, logged before anything is answered; where the ledger cannot be written, once it can."""
+    with contextlib.suppress(StoreUnavailable):
+        await consent.log(notices.shipped())
+        return None
+
+    async def later() -> None:
+        while True:
+            await asyncio.sleep(1)
+            with contextlib.suppress(StoreUnavailable):
+                await consent.log(notices.shipped())
+                return
+
+    return asyncio.create_task(later())
+
+
 def build(
     folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
-    clock: Clock = now,
+    clock: Clock = now, tell: Callable[[str], None] = watch.log,
 ) -> Any:  # fmt: skip
-    """The service by itself. `tracker` is the demo's second origin (development only)."""
+    """The service by itself. `tracker` is the demo's second origin (development only). `tell` is told why the ledger
+    must not be used, whenever that changes: then the service runs, denies everything and keeps opt-outs beside it.
+    """
     metrics = Metrics()
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
         somewhere = (lambda _: DEMO_PLACE) if dev else None
-        async with _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere) as doors:
+        opened = _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell)
+        async with opened as doors:
             routes = [*doors.keyed(), *doors.public()]
             if dev:
                 options = doors.options(enforce=True)

@@ -125,6 +125,7 @@ class Aggregate(Strict, frozen=True):
 
 class Ledger(Strict, frozen=True):
     checkpoint_store: str
+    emergency_mib: Annotated[int, msgspec.Meta(ge=1)]
     public_entries: bool
 
 

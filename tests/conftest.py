@@ -1,5 +1,6 @@
 """Fixtures of every test: an installation, its application, its client; a blocked event loop fails a test."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import settings
 from support import inside
 
 from gateway.app import open_house
+from gateway.ledger import emergency
 
 # The same examples in every run of `make test`; `make soak` looks for new ones.
 settings.register_profile("test", derandomize=True, deadline=None)
@@ -72,6 +74,16 @@ async def keyed(app):
     """Calls with the development key."""
     async with inside.client(app, **inside.DEV) as calling:
         yield calling
+
+
+@pytest.fixture
+def no_emergency(monkeypatch):
+    """The disk that holds the emergency file is full, too."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(emergency, "_write", full)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,13 @@ from support.people import GAID, IDFV, email, named, phone
 
 from gateway.app import open_house
 from gateway.check import Ask
-from gateway.consent import CONFIRM_SECONDS, Refused
+from gateway.consent import CONFIRM_SECONDS
 from gateway.ledger.documents import Document
 from gateway.ledger.idempotency import Mismatch, Used
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import Refused
 from gateway.seals import new_browser
 from gateway.signals.hear import from_call
 from gateway.signals.heard import Heard, Kept, Said
@@ -154,10 +155,10 @@ class TestARequest:
         again = await consent.choose([mail], said(), key="k", body=b"{}")
         assert again.standing == {"sale": "opted_in"}
 
-    async def test_is_refused_and_never_confirmed_while_the_ledger_is_away(self, folder, consent, mail, said):
+    async def test_is_kept_and_never_called_effective_while_the_ledger_is_away(self, folder, consent, mail, said):
         (folder / "ledger.sqlite3").rename(folder / "away")
-        with pytest.raises(StoreUnavailable):
-            await consent.choose([mail], said())
+        chosen = await consent.choose([mail], said())
+        assert (chosen.waits, chosen.effective_at, chosen.openings) == (True, None, ())
         assert state(consent, mail) == "unknown"
         (folder / "away").rename(folder / "ledger.sqlite3")
 

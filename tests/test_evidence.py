@@ -181,11 +181,15 @@ def test_more_counts_than_a_leaf_holds_are_named_by_their_hash(day, folder):
         assert db.execute("SELECT max(length(body)) FROM entry").fetchone()[0] < 65_536
 
 
-def test_a_service_that_cannot_write_does_not_start_and_leaves_nothing_to_be_told(day, house, folder, monkeypatch):
-    monkeypatch.setattr(house.writer, "_commit", lambda batch: (_ for _ in ()).throw(OSError("disk")))
-    with pytest.raises(StoreUnavailable):
+def test_a_service_that_cannot_write_begins_all_the_same_and_tells_once_it_can(day, house, folder, monkeypatch):
+    with monkeypatch.context() as away:
+        away.setattr(house.writer, "_commit", lambda batch: (_ for _ in ()).throw(OSError("disk")))
         day.evidence.start()
-    assert list((folder / "running").glob("*.json")) == []
+    assert leaves(folder, "start") == []
+    day.evidence._retry()
+    assert [len(leaves(folder, kind)) for kind in ("start", "change")] == [1, 0]
+    day.evidence.stop()
+    assert leaves(folder, "start")[0]["run"] == leaves(folder, "stop")[0]["run"]
 
 
 async def test_what_people_said_that_day_is_counted_and_none_of_them_is_named(folder):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,14 @@ from gateway import app as composition
 from gateway import service
 from gateway import settings as settings_of
 from gateway.cli import logs, options
+from gateway.ledger import schema
 from gateway.settings import Listen, Settings, SettingsRefused
 from gateway.web import demo
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC
 
+RESET_BUG = (  # ledger.md 3.1
+    "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
+)
 DRAIN = 5  # seconds that open requests get at a stop
 
 
@@ -52,10 +57,12 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
     tracker = _tracker(sockets) if dev else None
     built = service.build(
         data, settings, service.Addresses(ports), dev=dev,
-        tracker=f"http://127.0.0.1:{tracker}" if tracker else "",
+        tracker=f"http://127.0.0.1:{tracker}" if tracker else "", tell=_tell_refused,
     )  # fmt: skip
     app = ByPort(built, {tracker: demo.tracker()}) if tracker else built
     _say(sockets, ports, settings, tracker)
+    if schema.has_reset_bug():
+        logs.log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
     _run(app, sockets, settings)
 
 
@@ -104,6 +111,12 @@ def _bind_unix(path: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     bound.bind(str(path))
     return bound
+
+
+def _tell_refused(why: str) -> None:
+    """Why the ledger must not be used, and the command that helps: in the log and on a terminal."""
+    logs.log.error("refused", error=why)
+    click.echo(f"gateway: {why}", err=True)
 
 
 def _tracker(sockets: list[socket.socket]) -> int:

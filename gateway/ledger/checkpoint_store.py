@@ -10,11 +10,12 @@ from pathlib import Path
 from gateway.keys import write_durably
 from gateway.ledger import checkpoint
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.schema import LedgerRefused
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 
 
-class StoreBroken(Exception):
+class StoreBroken(LedgerRefused):
     """The store cannot be read, or holds what is no checkpoint. The text says which file."""
 
 
@@ -41,7 +42,9 @@ class CheckpointStore:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise StoreBroken(f"{self.path} cannot be read: {error}") from error
+            raise StoreBroken(
+                f"{self.path} cannot be read ({error}). Put back its folder; gateway help restore"
+            ) from error
 
     def swap(self, old: Checkpoint | None, new: Checkpoint) -> None:
         """Replaces `old`, durably before this returns; whoever calls holds the writers' lock. Raises `Overtaken`, and
@@ -56,4 +59,4 @@ class CheckpointStore:
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_durably(self.path, new.text().encode())
         except OSError as error:
-            raise StoreBroken(f"{self.path} cannot be written: {error}") from error
+            raise StoreBroken(f"{self.path} cannot be written ({error}). Make room, or mend its folder") from error

@@ -4,6 +4,7 @@ that were used. Both are jobs of the writer: the second of two equal requests wa
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.ledger.writer import Transaction
 
@@ -20,16 +21,30 @@ class Used(Exception):
     """The confirm token was used before."""
 
 
-def once(tx: Transaction, key: str, body: bytes, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """SHA-256 of a caller's Idempotency-Key and of the body that it came with."""
+
+    name: bytes
+    content: bytes
+
+
+def named(key: str, body: bytes) -> Named | None:
+    """None where the caller sent no key."""
+    return Named(hashlib.sha256(key.encode()).digest(), hashlib.sha256(body).digest()) if key else None
+
+
+def once(tx: Transaction, repeat: Named | None, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
     """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
-    name, content = hashlib.sha256(key.encode()).digest(), hashlib.sha256(body).digest()
+    if repeat is None:
+        return act(), False
     tx.db.execute("DELETE FROM idempotency WHERE at < ?", (now - DAYS * DAY,))
-    row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (name,)).fetchone()
+    row = tx.db.execute("SELECT body, answer FROM idempotency WHERE id = ?", (repeat.name,)).fetchone()
     if row is None:
         answer = act()
-        tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (name, content, answer, now))
+        tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (repeat.name, repeat.content, answer, now))
         return answer, False
-    if row[0] != content:
+    if row[0] != repeat.content:
         raise Mismatch
     return row[1], True
 

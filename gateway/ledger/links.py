@@ -55,6 +55,12 @@ def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span
     return len(changed)
 
 
+def tie(tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int) -> None:
+    """An account, where there is one, has the others from now on."""
+    if account is not None:
+        link(tx, account, [subject for subject in subjects if subject.key != account.key], Span(now), now)
+
+
 def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
     """The row of one link."""
     old = tx.db.execute(

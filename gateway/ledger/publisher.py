@@ -1,7 +1,8 @@
 """Signing what is durable: the step between a commit and its answer (design decision 5).
 
 Compare-and-swap of the last checkpoint in the store outside the data folder, then the signature. Refuses to sign a tree
-that is smaller than, or does not grow out of, the last one that was signed: somebody put back an old copy.
+that is smaller than, or does not grow out of, the last one that was signed: somebody put back an old copy. The head row
+remembers that something was signed (`signed`), so that a store that is gone is not taken for one that never was.
 """
 
 import sqlite3
@@ -31,41 +32,68 @@ class Publisher:
         self._store_folder = store
         self._signing = signing
         self._mine: Checkpoint | None = None  # the last one that this process made
+        self._refused = ""
 
-    def prove(self, db: sqlite3.Connection) -> None:
-        """That the ledger grew out of what was signed last. Raises `RolledBack`."""
-        origin, size, _, store = self._head(db)
-        last = store.last()
+    def refuse(self, reason: str) -> None:
+        """From now on nothing is signed, and nobody is answered from this ledger: a witness has seen another one.
+        `reason` carries the command that helps; empty: it is settled.
+        """
+        self._refused = reason
+
+    def store(self, db: sqlite3.Connection) -> CheckpointStore:
+        """Where this ledger's last checkpoint is kept."""
+        return CheckpointStore(self._store_folder, db.execute("SELECT ledger FROM head").fetchone()[0])
+
+    def prove(self, db: sqlite3.Connection) -> bool:
+        """That the ledger grew out of what was signed last; False where nothing was signed yet. Raises `RolledBack`,
+        and `StoreBroken` where the store cannot be read.
+        """
+        if self._refused:
+            raise RolledBack(self._refused)
+        last = self.store(db).last()  # before the head is read: the log may grow in between, and never shrinks
+        now, signed = self._head(db)
+        if last is None and signed:
+            raise RolledBack(self._text("was signed, and its last checkpoint is gone from its store", now))
         if last is None:
-            return
-        if last.origin != origin or last.size > size:
-            raise RolledBack(self._text(f"was signed at {last.size} entries as {last.origin}", origin, size))
-        if tree.root_at(db, last.size) != last.root:
-            raise RolledBack(self._text(f"was signed with other entries before {last.size}", origin, size))
+            return False
+        if last.origin != now.origin or last.size > now.size:
+            raise RolledBack(self._text(f"was signed at {last.size} entries as {last.origin}", now))
+        if (now.root if last.size == now.size else tree.root_at(db, last.size)) != last.root:
+            raise RolledBack(self._text(f"was signed with other entries before {last.size}", now))
+        return True
 
     def publish(self, db: sqlite3.Connection) -> None:
         """Makes the committed head the last checkpoint; under the writers' lock. Raises `RolledBack`, `StoreBroken`."""
-        origin, size, root, store = self._head(db)
-        new = Checkpoint(origin, size, root)
+        if self._mine is None or self._refused:
+            self.prove(db)
+        new, signed = self._head(db)
+        store = self.store(db)
         try:
             store.swap(self._mine, new)
         except Overtaken:  # another process signed since, or this one begins
             self.prove(db)
             store.swap(store.last(), new)
+        if not signed:  # once, and after the store has it: remembered too early, a crash would look like a lost store
+            db.execute("UPDATE head SET signed = 1")
         self._mine = new
 
     def latest(self, db: sqlite3.Connection) -> str | None:
-        """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet."""
-        last = self._head(db)[3].last()
+        """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet. Raises
+        `RolledBack` where the ledger is another one.
+        """
+        self.prove(db)
+        last = self.store(db).last()
         return note.sign(last.text(), self._signing(last.origin)) if last else None
 
-    def _head(self, db: sqlite3.Connection) -> tuple[str, int, bytes, CheckpointStore]:
-        size, ledger, packed, origin = db.execute("SELECT size, ledger, frontier, origin FROM head").fetchone()
-        return origin, size, Frontier(size, packed).root(), CheckpointStore(self._store_folder, ledger)
+    def _head(self, db: sqlite3.Connection) -> tuple[Checkpoint, bool]:
+        """What would be signed, and whether anything was."""
+        size, packed, origin, signed = db.execute("SELECT size, frontier, origin, signed FROM head").fetchone()
+        return Checkpoint(origin, size, Frontier(size, packed).root()), bool(signed)
 
-    def _text(self, signed: str, origin: str, size: int) -> str:
+    def _text(self, signed: str, now: Checkpoint) -> str:
         return (
-            f"{self._folder} holds {size} entries of {origin}, but the log {signed}: an older or another copy was put"
-            f" back, and nothing is signed on it. Put back the newer one; if it is lost for good, go on as a new log:"
+            f"{self._folder} holds {now.size} entries of {now.origin}, but the log {signed}: nothing is signed on it,"
+            f" and nobody is answered from it. Put back the newer one (the folder, or the checkpoints in"
+            f" {self._store_folder}); if it is lost for good, go on as a new log:"
             f" gateway restore --new-log --data {self._folder}"
         )

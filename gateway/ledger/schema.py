@@ -139,11 +139,31 @@ def open_to_write(folder: Path) -> sqlite3.Connection:
         tree.prove(db)
     except tree.TreeBroken as broken:
         db.close()
-        raise LedgerRefused(_damaged(path, broken)) from broken
+        raise LedgerRefused(damaged(path, broken)) from broken
     except BaseException:
         db.close()
         raise
     return db
+
+
+def quick_check(folder: Path) -> None:
+    """Reads every page; for when the last stop was not clean. Raises `LedgerRefused`."""
+    path = folder / FILE
+    with contextlib.closing(open_to_read(folder)) as db:
+        try:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            raise LedgerRefused(damaged(path, error)) from error
+    if found != "ok":
+        raise LedgerRefused(damaged(path, found))
+
+
+def has_reset_bug(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this build can lose pages when two connections write or checkpoint at once (ledger.md 3.1: fixed in
+    3.51.3, 3.50.7 and 3.44.6). It cannot bite while `held` serialises them, so it is told and not refused.
+    """
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return not fixed
 
 
 def open_to_read(folder: Path) -> sqlite3.Connection:
@@ -187,14 +207,14 @@ def _settle(db: sqlite3.Connection, path: Path) -> None:
             if got is None or got[0] != wanted:
                 raise LedgerRefused(f"{path}: PRAGMA {name} reads back as {got}, not {wanted}")
     except sqlite3.DatabaseError as error:
-        raise LedgerRefused(_damaged(path, error)) from error
+        raise LedgerRefused(damaged(path, error)) from error
 
 
 def version(db: sqlite3.Connection, path: Path) -> int:
     try:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        raise LedgerRefused(_damaged(path, error)) from error
+        raise LedgerRefused(damaged(path, error)) from error
 
 
 def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
@@ -202,15 +222,15 @@ def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
     if found > wanted:
         raise LedgerRefused(_newer(path, found))
     if found == 0:
-        raise LedgerRefused(_damaged(path, "it is empty"))
+        raise LedgerRefused(damaged(path, "it is empty"))
     if found < wanted:
         raise LedgerRefused(f"{path} has version {found} of {wanted}. Run: gateway migrate --data {folder}")
     try:
         head, last = db.execute(ENDS).fetchone()
     except sqlite3.DatabaseError as error:
-        raise LedgerRefused(_damaged(path, error)) from error
+        raise LedgerRefused(damaged(path, error)) from error
     if head != last:
-        raise LedgerRefused(_damaged(path, f"head says {head}, entries end at {last}"))
+        raise LedgerRefused(damaged(path, f"head says {head}, entries end at {last}"))
 
 
 def _newer(path: Path, found: int) -> str:
@@ -220,8 +240,9 @@ def _newer(path: Path, found: int) -> str:
     )
 
 
-def _damaged(path: Path, error: object) -> str:
+def damaged(path: Path, error: object) -> str:
+    """What is told of a file that is broken."""
     return (
-        f"{path} is damaged ({error}). It is left as it is. Keep a copy, look with "
-        f"`sqlite3 {path} 'PRAGMA integrity_check'`, and put back the last backup of the folder."
+        f"{path} is damaged ({error}). It is left as it is. Look with `sqlite3 {path} 'PRAGMA integrity_check'`, and"
+        f" put back the last backup: gateway restore BACKUP --data {path.parent}"
     )

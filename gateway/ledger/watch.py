@@ -1,10 +1,12 @@
 """Freshness: twice a second somebody proves that the file answered from is the file that is written.
 
 Path, inode, file header and head row must be those that were opened; each proof moves `fresh_until`. Past it a check
-denies with reason `stale`. The clock is CLOCK_BOOTTIME: it counts through a suspended machine.
+denies with reason `stale`. The clock is CLOCK_BOOTTIME: it counts through a suspended machine. Without a proof `why`
+says what is wrong and what helps, and the watch goes on trying: it heals when the right file is back.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -17,36 +19,65 @@ from gateway.ledger import schema
 PERIOD = 0.5
 TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies within 1.7 s of the last good proof
 
+Judge = Callable[[sqlite3.Connection], bool]
+
 
 class FileMoved(Exception):
     """The path no longer leads to the file that was opened, or its keys are not ours."""
+
+
+DOUBTS = (OSError, sqlite3.Error, FileMoved, schema.LedgerRefused)
 
 
 def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _nobody(_: sqlite3.Connection) -> bool:
+    """The judge of those who have none: no other file is ever taken for the ledger."""
+    return False
+
+
+def log(text: str) -> None:
+    """Where a doubt is told unless somebody else is named."""
+    logging.getLogger("gateway.ledger").error("%s", text)
+
+
 class FileWatch:
     """Holds a descriptor of the file for as long as it lives, and never closes it before SQLite has closed its own:
     closing any descriptor of a file drops all POSIX locks that the process has on it.
+
+    `judge` looks at what an open connection shows and raises `LedgerRefused`; True: it grew out of what was signed
+    last, so that even a file that was put back may be taken for the ledger. `waits`: why nothing is fresh although the
+    file is sound, or nothing. `tell` is told each new doubt, once.
     """
 
-    def __init__(self, folder: Path, peppers: int, clock: Callable[[], float] = boot_seconds) -> None:
+    def __init__(
+        self, folder: Path, peppers: int, clock: Callable[[], float] = boot_seconds, *, judge: Judge = _nobody,
+        waits: Callable[[], str] = str, tell: Callable[[str], None] = log,
+    ) -> None:  # fmt: skip
         self._folder = folder
         self.peppers = peppers
         self._path = folder / schema.FILE
         self._clock = clock
+        self._judge, self._waits, self._tell = judge, waits, tell
         self._descriptor: int | None = None
+        self._seen: dict[tuple[int, int], int] = {}  # every file that the path led to, by device and inode
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._proving = threading.Lock()
         self.fresh_until = 0.0
         self.generation = 0
+        self.adopted = 0
         self.healthy = False
+        self.why = ""
 
-    def start(self) -> None:
-        """The first proof at once; raises what it finds."""
-        self._descriptor = os.open(self._path, os.O_RDONLY)
-        self._prove()
+    def start(self, *, patient: bool = False) -> None:
+        """The first proof at once; raises what it finds, or (`patient`) goes on trying."""
+        if patient:
+            self.prove()
+        else:
+            self._prove()
         self._thread = threading.Thread(target=self._run, name="ledger-watch", daemon=True)
         self._thread.start()
 
@@ -55,9 +86,9 @@ class FileWatch:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        while self._seen:
+            os.close(self._seen.popitem()[1])
+        self._descriptor = None
 
     def fresh(self) -> bool:
         return self._clock() < self.fresh_until
@@ -71,12 +102,16 @@ class FileWatch:
         """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. The writer asks
         before and after each commit: a connection alone would go on from the pages that it has in memory.
         """
-        assert self._descriptor is not None
+        if self._descriptor is None:
+            raise FileMoved(f"{self._path} was never proved to be the ledger")
         here, held = self._path.stat(), os.fstat(self._descriptor)
         if (here.st_dev, here.st_ino) != (held.st_dev, held.st_ino):
-            raise FileMoved(str(self._path))
-        if os.pread(self._descriptor, len(schema.HEADER), 0) != schema.HEADER:
-            raise FileMoved(f"{self._path} no longer begins as a database")
+            raise FileMoved(f"{self._path} is another file than the one that was written; put that one back")
+        self._prove_header(self._descriptor)
+
+    def _prove_header(self, descriptor: int) -> None:
+        if os.pread(descriptor, len(schema.HEADER), 0) != schema.HEADER:
+            raise FileMoved(schema.damaged(self._path, "it does not begin as a database"))
 
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
@@ -84,20 +119,56 @@ class FileWatch:
         if found != self.peppers:
             raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
 
+    def prove(self) -> None:
+        """A proof, now. Never raises: `why` says what it found."""
+        try:
+            with self._proving:
+                self._prove()
+        except DOUBTS as doubt:
+            self.failed()
+            self._say(str(doubt) or type(doubt).__name__)
+
     def _prove(self) -> None:
         began = self._clock()
-        self.prove_file()
+        descriptor = self._opened()
+        self._prove_header(descriptor)
         # A connection of its own: one that is open already may answer from pages that it has in memory.
         with contextlib.closing(schema.open_to_read(self._folder)) as db:
             self.prove_peppers(db)
+            grown = self._judge(db)
+        self._hold(descriptor, grown=grown)
+        self.prove_file()
         if not self.healthy:
             self.generation += 1  # readers open the file anew after a spell without proof
             self.healthy = True
-        self.fresh_until = began + TERM
+        waits = self._waits()
+        self.fresh_until = 0.0 if waits else began + TERM
+        self._say(waits)
+
+    def _opened(self) -> int:
+        """A descriptor of the file that the path leads to."""
+        here = self._path.stat()
+        name = (here.st_dev, here.st_ino)
+        if name not in self._seen:
+            descriptor = os.open(self._path, os.O_RDONLY)
+            found = os.fstat(descriptor)
+            name = (found.st_dev, found.st_ino)
+            self._seen.setdefault(name, descriptor)
+        return self._seen[name]
+
+    def _hold(self, descriptor: int, *, grown: bool) -> None:
+        """From the first proof on, another file is the ledger only where it has everything that was ever signed."""
+        if self._descriptor in {None, descriptor}:
+            self._descriptor = descriptor
+        elif grown:
+            self.adopted += 1  # first: the writer compares it after its look at the file
+            self._descriptor = descriptor
+
+    def _say(self, why: str) -> None:
+        news, self.why = why != self.why, why
+        if why and news:
+            self._tell(why)
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
-            try:
-                self._prove()
-            except (OSError, sqlite3.Error, FileMoved, schema.LedgerRefused):
-                self.failed()
+            self.prove()

@@ -21,7 +21,7 @@ from gateway.ledger import pending, schema
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.tree import Tree
-from gateway.ledger.watch import FileWatch
+from gateway.ledger.watch import FileMoved, FileWatch
 
 T = TypeVar("T")
 BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (ledger.md section 0)
@@ -32,6 +32,12 @@ CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is wor
 
 class StoreUnavailable(Exception):
     """Nothing was kept, or nothing that may be answered for. Ask again with the same Idempotency-Key."""
+
+
+class NothingKept(StoreUnavailable):
+    """The batch is not in the ledger, or not so that it may be answered for: what tightens can be kept elsewhere under
+    the same request id, and is entered once whichever it was.
+    """
 
 
 class Persons(pending.Keys, Protocol):
@@ -103,6 +109,7 @@ class Writer:
         self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._db: sqlite3.Connection | None = None
         self._vault: Persons | None = None
+        self._file = watch.adopted  # which of the watch's files the connection is to
         self._checkpointed = 0.0
         self._closed = False
         self._unfinished = unfinished
@@ -179,7 +186,7 @@ class Writer:
             self._watch.failed()
             self._let_go()
             for _, future in batch:
-                future.set_exception(StoreUnavailable(f"nothing was kept: {type(error).__name__}"))
+                future.set_exception(NothingKept(f"nothing was kept: {type(error).__name__}"))
         else:
             self._failing = False
             for future, result, refused in outcomes:
@@ -224,6 +231,8 @@ class Writer:
                 db.execute("ROLLBACK")
             raise
         self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
+        if self._file != self._watch.adopted:
+            raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
         return outcomes
 
@@ -237,22 +246,37 @@ class Writer:
             return None, refused
 
     def _connection(self) -> tuple[sqlite3.Connection, Persons]:
+        if self._file != self._watch.adopted:
+            self._close()  # under the lock that `_write` holds
+            self._file = self._watch.adopted
         if self._db is None:
-            self._db = schema.open_to_write(self.folder)
-            self._publisher.prove(self._db)  # nothing is written onto an older copy
+            self._db = self._proved()
         if self._vault is None:
             self._vault = self._open_vault()
         return self._db, self._vault
+
+    def _proved(self) -> sqlite3.Connection:
+        """A connection to what was signed last: nothing is written onto an older copy."""
+        db = schema.open_to_write(self.folder)
+        try:
+            self._publisher.prove(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _let_go(self) -> None:
         """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(schema.LedgerRefused):
                 stack.enter_context(schema.held(self.folder))
-            for connection in (self._db, self._vault):
-                if connection is not None:
-                    with contextlib.suppress(sqlite3.Error):
-                        connection.close()
+            self._close()
+
+    def _close(self) -> None:
+        for connection in (self._db, self._vault):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
         self._db = self._vault = None
 
     def _checkpoint(self) -> None:

@@ -14,11 +14,12 @@ from starlette.responses import Response
 
 from gateway import seals
 from gateway.choice.downstream import stores
-from gateway.consent import Chosen, Consent
+from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
 from gateway.ledger.records import Choice, Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
@@ -123,16 +124,37 @@ class Choices:
             if named.only_limited:
                 return 200, self._limited(purposes, said)
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
-        choice = self._choice(said, purposes, await self._opting_in.notice(said))
+        choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard, band = said.call.heard(said.key), said.call.band()
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie)
+        if chosen.waits:
+            return await self._kept(chosen, said, named, heard)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
             await self._consent.observe(named.subjects, heard, place=choice.place)
         if band:
             await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, limited=named.limited)
+
+    async def _notice(self, said: Said) -> Notice | None:
+        """What was shown with a no, which is taken without it too."""
+        try:
+            return await self._opting_in.notice(said)
+        except StoreUnavailable:
+            said.ignore("/notice", "cannot be looked up at this moment")
+            return None
+
+    async def _kept(self, chosen: Chosen, said: Said, named: Named, heard: Heard) -> tuple[int, dict[str, Any]]:
+        """Kept durably beside the ledger, with the choice that its signals told of: entered when that can be written,
+        and everybody counts as opted out until then.
+        """
+        if heard.to_remember():
+            await self._consent.keep_heard(named.subjects, heard, place=chosen.place)
+        if said.call.band():
+            said.ignore("/age", "cannot be kept at this moment")
+        self._metrics.kept.labels(said.kind).inc(len(named.subjects))
+        return 202, self._answer(chosen, said, heard, limited=named.limited)
 
     async def _towards_one(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """One transfer at the person's wish, or a programme that they were asked about and did not leave. One act, with
@@ -215,9 +237,10 @@ def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
 
 
 def _answer(chosen: Chosen, said: Said) -> dict[str, Any]:
-    first = chosen.events[0]
+    first = chosen.events[0] if chosen.events else {"event": None, "seq": None}
+    effective = wire.stamp(chosen.effective_at) if chosen.effective_at else None
     return {
         "events": list(chosen.events), "event": first["event"], "seq": first["seq"],
-        "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": wire.stamp(chosen.effective_at),
+        "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": effective,
         "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": said.ignored,
     }  # fmt: skip

@@ -1,5 +1,7 @@
 """Who is alive: /livez, /readyz, /metrics, and GET /v1/self for callers to check themselves against at start."""
 
+import asyncio
+import sqlite3
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +11,7 @@ from gateway import __version__
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
+from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 from gateway.web import auth, wire
@@ -38,23 +41,47 @@ class Health:
         """Up; depends on nothing."""
         return wire.answer({"status": "up"})
 
-    async def ready(self, _: Request) -> Response:
-        """200 while checks are answered (if only with no) and opt-outs are kept durably. Without the store a form is
-        refused plainly, so it is 503 then; load balancers should watch /livez and alarms this one.
+    async def ready(self, request: Request) -> Response:
+        """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
+        /livez and alarms this one. 503 says in `why` what is wrong and which command helps. With `?strict` also what
+        somebody has to look at although everything is answered.
         """
         position = self._consent.checks.position()
-        fresh, keeps = position is not None, self._consent.keeps()
-        status = "ready" if fresh and keeps else "store_unavailable"
-        body = {"status": status, "ledger": {"fresh": fresh, "keeps": keeps, "entries": position}}
-        return wire.answer(body, 200 if fresh and keeps else 503)
+        fresh, keeps, why = position is not None, self._consent.keeps(), self._consent.refused
+        good = fresh and keeps
+        body: dict[str, Any] = {
+            "status": "ready" if good else "refused" if why else "store_unavailable",
+            "ledger": {"fresh": fresh, "keeps": keeps, "entries": position},
+        }  # fmt: skip
+        if why and not good:
+            body["why"] = why
+        if "strict" in request.query_params:
+            body["alarms"] = await asyncio.to_thread(self._alarms)
+        return wire.answer(body, 200 if good else 503)
+
+    def _alarms(self) -> list[str]:
+        emergency = self._consent.emergency
+        alarms = {
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; let nothing but the gateway write to the ledger":
+                has_reset_bug(),
+            "opt-outs wait to be entered": emergency.waiting(),
+            "kept lines lie aside that nobody can enter": emergency.unread(),
+        }  # fmt: skip
+        return [text for text, holds in alarms.items() if holds]
 
     async def metrics(self, _: Request) -> Response:
         position = self._consent.checks.position()
         self._metrics.healthy.set(position is not None)
         self._metrics.keeps.set(self._consent.keeps())
+        waiting, unread = await asyncio.to_thread(self._lines)
+        self._metrics.waiting.set(waiting)
+        self._metrics.unread.set(unread)
         if position is not None:
             self._metrics.entries.set(position)
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _lines(self) -> tuple[bool, bool]:
+        return self._consent.emergency.waiting(), self._consent.emergency.unread()
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""

@@ -21,6 +21,9 @@ class Metrics:
         self._verdicts = self._counter("verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason")
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
+        self.kept = self._counter(
+            "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
+        )
         self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
@@ -29,6 +32,10 @@ class Metrics:
         self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
         self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
         self.keeps = Gauge("gateway_ledger_keeps", "1 while an opt-out would be kept", registry=self.registry)
+        self.waiting = Gauge("gateway_emergency_waiting", "1 while opt-outs wait to be entered", registry=self.registry)
+        self.unread = Gauge(
+            "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry
+        )
         self.duration = Histogram(
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from gateway.choice.downstream import stores
 from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.ledger.writer import NothingKept
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import SIGNAL_PURPOSES
@@ -43,10 +44,22 @@ class Observe:
         named, heard, band = body.named(place), body.heard(key), body.band()
         written = 0
         if named.subjects and heard.keeps:
-            written = await self._consent.observe(named.subjects, heard, place=body.place())
+            try:
+                written = await self._consent.observe(named.subjects, heard, place=body.place())
+            except NothingKept:
+                return await self._kept(named, heard, body)
         if named.subjects and band:
             written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
         return wire.answer(self._answer(named, heard, place) | {"ignored": body.ignored}, 201 if written else 200)
+
+    async def _kept(self, named: Named, heard: Heard, body: Body) -> Response:
+        """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202)."""
+        chosen = await self._consent.keep_heard(named.subjects, heard, place=body.place())
+        self._metrics.kept.labels("signal").inc(len(named.subjects))
+        when = {"accepted_at": wire.stamp(chosen.accepted_at), "effective_at": None}
+        return wire.answer(
+            self._answer(named, heard, body.members.get("place")) | when | {"ignored": body.ignored}, 202
+        )
 
     def _answer(self, named: Named, heard: Heard, place: object) -> dict[str, Any]:
         """Read back from enforcement."""

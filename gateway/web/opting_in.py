@@ -10,9 +10,10 @@ from typing import Any
 
 from gateway import seals
 from gateway.choice.law import AGES
-from gateway.consent import Chosen, Consent
+from gateway.consent import Consent
 from gateway.ledger.entry import Notice
 from gateway.ledger.records import Choice
+from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web import proof, wire

@@ -19,11 +19,12 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import seals
 from gateway.choice.law import STATES, UNREADABLE_PLACE
-from gateway.consent import Chosen, Consent
+from gateway.consent import Consent
 from gateway.ledger import history
 from gateway.ledger.entry import b64
 from gateway.ledger.records import Choice, Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import Chosen
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
 from gateway.signals.form import Form
@@ -184,14 +185,18 @@ class Pages:
     def _confirmed(
         self, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen, unread: Sequence[str]
     ) -> Response:
-        url = f"/privacy-choices/done/{chosen.events[0]['event']}"
-        query = "?" + urlencode([("unread", label) for label in unread]) if unread else ""
-        response = RedirectResponse(url + query, 303, page.HEADERS)
+        if chosen.waits:
+            at, event = chosen.accepted_at.strftime("%Y-%m-%d %H:%M"), chosen.events[0]["event"]
+            response = self._page("kept.html", 202, at=at, event=event, unread=" and the ".join(unread))
+        else:
+            query = "?" + urlencode([("unread", label) for label in unread]) if unread else ""
+            response = RedirectResponse(f"/privacy-choices/done/{chosen.events[0]['event']}{query}", 303, page.HEADERS)
         denied = visitor.denied | frozenset(purposes)
         cookie = BrowserCookie(browser, day(self._consent.clock()), denied)
         response.headers.append("set-cookie", set_cookie(self._consent.secrets.seals, cookie))
         events = tuple(str(each["event"]) for each in chosen.events)
-        self._keep(response, Kept(events, chosen.openings, self._now() + proof_cookie.SECONDS))
+        opened = Kept(events, chosen.openings, self._now() + proof_cookie.SECONDS)
+        self._keep(response, None if chosen.waits else opened)
         return response
 
     def _typed(self, said: Form) -> tuple[list[Subject], list[str]]:

@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.consent import Refused
 from gateway.ledger.idempotency import Mismatch, Used
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import Refused
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:consent-gateway:problem:"

@@ -16,7 +16,7 @@ def acts(do):
             done.append(key)
             return b"answer %d" % len(done)
 
-        return do(lambda tx: idempotency.once(tx, key, body, now, act))
+        return do(lambda tx: idempotency.once(tx, idempotency.named(key, body), now, act))
 
     ask.done = done
     return ask
@@ -50,7 +50,7 @@ def test_an_act_that_failed_may_be_tried_again_with_its_key(do, acts):
         raise LookupError("not this time")
 
     with pytest.raises(LookupError):
-        do(lambda tx: idempotency.once(tx, "k1", b"{}", NOW, fails))
+        do(lambda tx: idempotency.once(tx, idempotency.named("k1", b"{}"), NOW, fails))
     assert acts() == (b"answer 1", False)
 
 

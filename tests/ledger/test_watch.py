@@ -1,5 +1,4 @@
 import contextlib
-import os
 
 import pytest
 
@@ -46,7 +45,6 @@ def test_answers_are_fresh_from_the_first_proof(watching):
 
 def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
     made = FileWatch(folder, 1, clock)
-    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
     made._prove()
     clock.now += TERM - 0.001
     assert made.fresh()
@@ -61,7 +59,6 @@ def test_the_term_counts_from_before_the_proof_not_from_its_end(folder, clock):
         return clock.now
 
     made = FileWatch(folder, 1, ticking)
-    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
     made._prove()
     assert made.fresh_until == pytest.approx(1000.4 + TERM)
     made.stop()
@@ -129,7 +126,6 @@ def test_a_missing_ledger_does_not_start(tmp_path, clock):
 
 def test_after_a_failed_commit_nothing_is_fresh_until_the_next_proof(folder, clock):
     made = FileWatch(folder, 1, clock)
-    made._descriptor = os.open(folder / schema.FILE, os.O_RDONLY)
     made._prove()
     made.failed()
     assert not made.fresh()

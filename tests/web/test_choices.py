@@ -696,7 +696,7 @@ async def test_an_import_of_too_many_lines_is_refused_whole(keyed):
     assert await entries(keyed) == before
 
 
-async def test_a_choice_that_cannot_be_kept_is_refused_and_asked_for_again(keyed, tmp_path):
+async def test_a_choice_that_cannot_be_kept_anywhere_is_refused_and_asked_for_again(keyed, tmp_path, no_emergency):
     ledger = tmp_path / "data" / "ledger.sqlite3"
     ledger.rename(ledger.with_suffix(".away"))
     headers = {"Idempotency-Key": "k1"}

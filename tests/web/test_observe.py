@@ -451,7 +451,9 @@ async def test_an_app_in_the_field_is_still_heard_after_its_key_was_revoked_and_
         assert (await client.post(PATH, json=body)).status_code == 401
 
 
-async def test_an_observation_that_cannot_be_kept_is_refused_and_asked_for_again(keyed, tmp_path):
+async def test_an_observation_that_cannot_be_kept_anywhere_is_refused_and_asked_for_again(
+    keyed, tmp_path, no_emergency
+):
     ledger = tmp_path / "data" / "ledger.sqlite3"
     ledger.rename(ledger.with_suffix(".away"))
     try:

@@ -479,8 +479,8 @@ async def test_what_was_typed_in_one_form_is_not_tied_together(client, keyed):
 # --- the store is away ---------------------------------------------------------------------------------------------
 
 
-async def test_a_form_that_cannot_be_kept_is_refused_with_the_fields_filled_and_never_confirmed(
-    client, keyed, tmp_path
+async def test_a_form_that_cannot_be_kept_anywhere_is_refused_with_the_fields_filled_and_never_confirmed(
+    client, keyed, tmp_path, no_emergency
 ):
     ledger = tmp_path / "data" / "ledger.sqlite3"
     ledger.rename(ledger.with_suffix(".away"))

@@ -6,9 +6,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 import gateway
-from gateway.consent import Refused
 from gateway.ledger.idempotency import Mismatch, Used
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import Refused
 from gateway.web import problem
 from gateway.web.problem import Problem
 

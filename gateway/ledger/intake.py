@@ -1,0 +1,87 @@
+"""Taking in what waits in the emergency file, once the ledger can be written again.
+
+Each request is entered once, with the time at which it was accepted: its id tells whether it was there before a crash.
+The file is emptied after the entries are durable. Until then the watch lets no check be answered, so that nobody is
+allowed whom a waiting line says no for.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from gateway.ledger.emergency import Emergency
+from gateway.ledger.kept import Kept
+from gateway.ledger.watch import PERIOD, FileWatch
+from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+
+AT_ONCE = 256  # requests of one transaction
+WAITS = "requests wait in the emergency file; they are entered as soon as the ledger can be written"
+
+
+def waits(emergency: Emergency) -> str:
+    """Why no answer is fresh, for the watch; empty where nothing waits."""
+    return WAITS if emergency.waiting() else ""
+
+
+class Intake:
+    """Looks twice a second, in a thread of its own."""
+
+    def __init__(self, emergency: Emergency, writer: Writer, watch: FileWatch) -> None:
+        self._emergency = emergency
+        self._writer = writer
+        self._watch = watch
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="emergency-intake", daemon=True)
+        self.entered = 0
+
+    def start(self) -> None:
+        """What waits is taken in before anybody is answered, where that can be done."""
+        self.once()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def once(self) -> bool:
+        """Whether nothing waits afterwards."""
+        if not self._emergency.waiting():
+            return True
+        try:
+            read = self._emergency.read()
+            refused = list(self._enter(read.requests))
+            done = self._emergency.clear(read, refused)
+        except (StoreUnavailable, OSError):
+            return False
+        if done:
+            self._watch.prove()
+        return done
+
+    def _enter(self, requests: Sequence[tuple[bytes, Kept]]) -> Iterator[bytes]:
+        """Enters them all; the lines of those that the ledger refuses, which somebody has to look at."""
+        for start in range(0, len(requests), AT_ONCE):
+            chunk = requests[start : start + AT_ONCE]
+            news = self._writer.submit(partial(enter, requests=[kept for _, kept in chunk])).result()
+            self.entered += sum(bool(new) for new in news)
+            yield from (line for (line, _), new in zip(chunk, news, strict=True) if new is None)
+
+    def _run(self) -> None:
+        while not self._stop.wait(PERIOD):
+            self.once()
+
+
+def enter(tx: Transaction, requests: Sequence[Kept]) -> list[bool | None]:
+    """Of each request whether it was news; None: the ledger refuses it."""
+    return [_enter_one(tx, request) for request in requests]
+
+
+def _enter_one(tx: Transaction, request: Kept) -> bool | None:
+    try:
+        with tx.savepoint():
+            return request.enter_once(tx)
+    except sqlite3.Error:
+        raise
+    except Exception:  # noqa: BLE001 - one that cannot be entered must not keep the others out
+        return None

@@ -1,0 +1,36 @@
+"""What a choice came to, and how it is refused: what the verbs of consent hand to the doors. Knows no HTTP."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.ledger.receipt import Opening
+from gateway.ledger.records import Subject
+
+
+class Refused(Exception):
+    """A choice that cannot be taken as it is. `kind` is from the closed list of problem types."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a choice came to. `standing`: of the purposes that were chosen, read back from enforcement."""
+
+    events: tuple[dict[str, object], ...]
+    accepted_at: datetime
+    effective_at: datetime | None
+    standing: Mapping[str, str]
+    may_ask_from: Mapping[str, str | None]
+    replayed: bool = False
+    subjects: tuple[Subject, ...] = ()
+    place: str = ""
+    openings: tuple[Opening, ...] = field(default=(), repr=False)  # handed out once: not on a replay
+
+    @property
+    def waits(self) -> bool:
+        """Kept durably, and not entered yet: the ledger cannot be written. Until it is, nothing goes to anybody."""
+        return self.effective_at is None
