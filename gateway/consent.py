@@ -18,8 +18,8 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from gateway import seals
@@ -51,12 +51,11 @@ from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.replay import Rebuilt
 from gateway.ledger.writer import NothingKept, StoreUnavailable, Transaction, Writer
 from gateway.mirror.lookup import LookupRefused
-from gateway.outcome import Chosen, Refused
+from gateway.outcome import Chosen, Refused, silent_until
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Told
 
-SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 CONFIRM = b"confirm/1"
@@ -201,7 +200,7 @@ class Consent:
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
             accepted, accepted + self.send_window, standing,
-            {purpose.value: _silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
+            {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
             tuple(subjects), choice.place,
         )  # fmt: skip
 
@@ -390,13 +389,6 @@ def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int
         for purpose, at in travel.last_out_at(tx, subject.key, since).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
     return latest
-
-
-def _silent_until(out_at: int | None) -> str | None:
-    """From when the person may be asked again; None: they never opted out."""
-    if out_at is None:
-        return None
-    return (datetime.fromtimestamp(out_at / 1000, UTC) + SILENCE).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _coarse(place: str) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from gateway.ledger.receipt import Opening
 from gateway.ledger.records import Subject
+
+SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
 
 
 class Refused(Exception):
@@ -34,3 +36,10 @@ class Chosen:
     def waits(self) -> bool:
         """Kept durably, and not entered yet: the ledger cannot be written. Until it is, nothing goes to anybody."""
         return self.effective_at is None
+
+
+def silent_until(out_at: int | None) -> str | None:
+    """From when the person may be asked again; None: they never opted out."""
+    if out_at is None:
+        return None
+    return (datetime.fromtimestamp(out_at / 1000, UTC) + SILENCE).isoformat(timespec="seconds").replace("+00:00", "Z")

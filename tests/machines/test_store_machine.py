@@ -181,7 +181,7 @@ class Store(RuleBasedStateMachine):
         try:
             chosen = self.here.confirm(asked.token, repeat)
         except (Refused, idempotency.Used) as refused:
-            assert getattr(refused, "kind", "confirm_used") == why, refused
+            assert getattr(refused, "kind", "confirm_used") == why, refused  # noqa: PT017 - or nothing is raised
             self.grew_by([])
             return None
         assert why is None
