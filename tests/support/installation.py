@@ -1,8 +1,5 @@
-"""One installation on a real folder, with the real writer, vault and log: what people and operators do to it, and how it
-can be cut off. Knows nothing of what should come of it.
-
-A crash is a copy of all files as they are at one point of a commit; what was answered later is forgotten with the
-original, which is closed and thrown away.
+"""One installation on a real folder, with the real writer, vault and log: what people and operators do to it. Knows
+nothing of what should come of it.
 """
 
 import asyncio
@@ -12,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
-from unittest import mock
 
 from gateway import keys, rekey, seals
 from gateway.app import open_house
@@ -21,11 +17,9 @@ from gateway.ledger import checkpoint_store, note, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
-from gateway.ledger.publisher import Publisher
 from gateway.ledger.records import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
-from gateway.vault.persons import Vault
 from support import inside
 from support.people import GAID, email, named, phone
 
@@ -156,64 +150,19 @@ class Installation:
         (found,) = self.consent.log_reader.receipts([seals.unb64(event)])
         return found
 
-    def cut_off(self, point, act, *, forgets_index):
-        """The machine dies at a point of the commit of an act, and starts again. `forgets_index`: without the file
-        that SQLite makes anew after a power cut. Raises what the act raises before it comes to that point.
-        """
+    def cut_off(self, cut, act):
+        """The machine dies during an act, and starts again. What was answered later is forgotten with the original."""
         fresh = self.folder.with_name(f"data{next(self.moves)}")
-        copies = []
-
-        def copy():
-            if not copies:
-                copies.append(shutil.copytree(self.folder, fresh))
-                store = checkpoint_store.beside(self.folder)
-                if store.exists():
-                    shutil.copytree(store, checkpoint_store.beside(fresh))
-
         try:
-            with POINTS[point](copy):
+            with cut.during(self.folder, fresh):
                 act()
-            copy()  # an act that writes nothing comes to no such point
         finally:
             self.stop()
-            if copies:
-                self.leave(fresh, forgets_index=forgets_index)
+            self.move(fresh)
             self.open()
 
-    def leave(self, fresh, *, forgets_index):
-        shutil.rmtree(self.folder)
-        shutil.rmtree(checkpoint_store.beside(self.folder), ignore_errors=True)
+    def move(self, fresh):
+        """To another folder; the older one is thrown away."""
+        for folder in (self.folder, checkpoint_store.beside(self.folder)):
+            shutil.rmtree(folder, ignore_errors=True)
         self.folder = fresh
-        for index in fresh.glob("*-shm") if forgets_index else ():
-            index.unlink()
-
-
-def _before(owner, name):
-    return lambda copy: _patched(owner, name, copy, first=True)
-
-
-def _after(owner, name):
-    return lambda copy: _patched(owner, name, copy, first=False)
-
-
-def _patched(owner, name, copy, *, first):
-    honest = getattr(owner, name)
-
-    def cut(*arguments, **more):
-        if first:
-            copy()
-        result = honest(*arguments, **more)
-        if not first:
-            copy()
-        return result
-
-    return mock.patch.object(owner, name, cut)
-
-
-POINTS = {
-    "before the vault keeps the keys": _before(Vault, "commit"),
-    "between the vault and the ledger": _after(Vault, "commit"),
-    "between the commit and the checkpoint": _before(Publisher, "publish"),
-    "between the checkpoint and the answer": _after(Publisher, "publish"),
-    "after the answer": lambda copy: contextlib.nullcontext(),
-}
