@@ -19,6 +19,7 @@ from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
+from gateway.cli.witness import witness
 from gateway.service import UNUSABLE
 
 EXIT_UNUSABLE = 3
@@ -45,7 +46,7 @@ def manual(name: str | None) -> None:
 
 for command in (
     serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
-    law, receipt, ledger, keys, rekey, config, manual,
+    law, receipt, ledger, keys, rekey, config, witness, manual,
     evidence, record, export, appeal, erase, deliveries,
 ):  # fmt: skip
     group.add_command(command)

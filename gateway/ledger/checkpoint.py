@@ -25,7 +25,7 @@ class Checkpoint:
             raise ValueError("not a checkpoint")
 
     def text(self) -> str:
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+        return f"{self.origin}\n{self.size}\n{line_of(self.root)}\n"
 
 
 def parse(text: str) -> Checkpoint:
@@ -41,6 +41,11 @@ def number_of(text: str) -> int:
     if not DECIMAL.fullmatch(text) or int(text) > MAX_SIZE:
         raise ValueError("not a size or an index")
     return int(text)
+
+
+def line_of(hash_: bytes) -> str:
+    """A hash as it stands in checkpoints, receipts and submissions: standard base64."""
+    return base64.b64encode(hash_).decode()
 
 
 def hash_of(text: str) -> bytes:

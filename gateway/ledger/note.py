@@ -70,7 +70,7 @@ def key_id(name: str, kind: int, public: bytes) -> bytes:
 
 def vkey(name: str, kind: int, public: bytes) -> str:
     """The verifier key as text."""
-    _name(name)
+    check_name(name)
     return f"{name}+{key_id(name, kind, public).hex()}+{base64.b64encode(bytes([kind]) + public).decode()}"
 
 
@@ -78,14 +78,15 @@ def read_vkey(text: str) -> VerifierKey:
     """Raises ValueError where it is none, or its id is not that of its key."""
     name, _, rest = text.partition("+")
     stated, _, coded = rest.partition("+")
-    _name(name)
+    check_name(name)
     raw = unbase64(coded)
     if len(raw) < 2 or stated != key_id(name, raw[0], raw[1:]).hex():  # noqa: PLR2004 - a kind and a key
         raise ValueError("the key id is not that of the key")
     return VerifierKey(name, bytes.fromhex(stated), raw[0], raw[1:])
 
 
-def _name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raises ValueError for a name that no key can have."""
     if not name or "+" in name or any(letter.isspace() or ord(letter) < 0x20 for letter in name):  # noqa: PLR2004
         raise ValueError("a key's name has no spaces and no plus sign")
 
@@ -115,7 +116,7 @@ def add(note: str, signatures: Iterable[Signature]) -> str:
 
 def line(signature: Signature) -> str:
     """Raises ValueError for a name that no key can have."""
-    _name(signature.name)
+    check_name(signature.name)
     return f"{DASH}{signature.name} {base64.b64encode(signature.key_id + signature.signature).decode()}\n"
 
 
@@ -144,7 +145,7 @@ def split(note: str) -> tuple[str, list[Signature]]:
 def _signature(text: str) -> Signature:
     name, _, coded = text.removeprefix(DASH).partition(" ")
     try:
-        _name(name)
+        check_name(name)
         raw = unbase64(coded)
     except ValueError as error:
         raise NoteRefused(f"not a signature line: {error}") from None

@@ -32,7 +32,7 @@ class Receipt:
         lines = [HEADER]
         if self.entry is not None:
             lines.append(f"{EXTRA}{base64.b64encode(self.entry).decode()}")
-        lines += [f"{INDEX}{self.index}", *(base64.b64encode(hash_).decode() for hash_ in self.proof)]
+        lines += [f"{INDEX}{self.index}", *(checkpoint.line_of(hash_) for hash_ in self.proof)]
         return "\n".join(lines) + "\n\n" + self.note
 
 
