@@ -1,15 +1,19 @@
 """A receipt in the hands of a stranger, who has openssl, thirty lines of Python and none of the project's code."""
 
+import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.people import email
+from support.witnessed import Log
 
-from gateway.ledger import entry, merkle, note, proofs
+from gateway.ledger import entry, merkle, note, proofs, receipt
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.cosignature import Cosigner, verifier
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.receipt import Opening, Receipt
@@ -74,3 +78,82 @@ def test_the_stranger_refuses_what_was_altered(tmp_path, made, tool):
         assert stranger(tmp_path, changed).returncode != 0
     assert stranger(tmp_path, made, key=other.vkey).returncode != 0
     assert stranger(tmp_path, made, Opening("email", email(2), RS)).returncode != 0
+
+
+# --- receipts of every shape, and both judges ------------------------------------------------------------------------
+
+TALL = Log()
+WITNESS = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
+
+
+def of(index, size, *signers):
+    """A receipt of the made-up log of forty entries."""
+    proof = tuple(proofs.inclusion(index, size, TALL.tree.node))
+    return Receipt(index, proof, TALL.signed(size, *signers), b"entry %d" % index)
+
+
+def accepted_by_us(made):
+    try:
+        receipt.verify(receipt.parse(made.text()), [verifier(TALL.vkey)])
+    except (ValueError, proofs.Unproved, note.NoteRefused):
+        return False
+    return True
+
+
+def accepted_elsewhere(folder, made, key=TALL.vkey):
+    return stranger(folder, made, key=key).returncode == 0
+
+
+def test_the_strangers_program_has_the_standard_library_alone():
+    tree = ast.parse(STRANGER.read_text())
+    found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert found
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert found <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize(("index", "size"), [(0, 1), (0, 40), (39, 40), (32, 33), (5, 7), (6, 7), (21, 31), (15, 16)])
+def test_a_receipt_from_any_side_of_a_tree_of_any_shape_is_accepted_elsewhere(tmp_path, tool, index, size):
+    tool("openssl")
+    assert accepted_elsewhere(tmp_path, of(index, size))
+    assert accepted_by_us(of(index, size))
+
+
+def test_a_receipt_with_a_witness_under_it_is_accepted_elsewhere(tmp_path, tool):
+    tool("openssl")
+    assert accepted_elsewhere(tmp_path, of(5, 20, TALL.signer, WITNESS))
+
+
+WHOLE = of(5, 20)
+ALTERED = {
+    "another entry": replace(WHOLE, entry=b"entry 6"),
+    "another place": replace(WHOLE, index=4),
+    "a place beyond the tree": replace(WHOLE, index=20),
+    "a hash too few": replace(WHOLE, proof=WHOLE.proof[:-1]),
+    "a hash too many": replace(WHOLE, proof=(*WHOLE.proof, bytes(32))),
+    "another hash": replace(WHOLE, proof=(bytes(32), *WHOLE.proof[1:])),
+    "hashes out of order": replace(WHOLE, proof=WHOLE.proof[::-1]),
+    "another size": replace(WHOLE, note=WHOLE.note.replace("\n20\n", "\n21\n")),
+    "another tree of the log": replace(WHOLE, note=TALL.signed(21)),
+    "another past of the log": replace(WHOLE, note=Log(fork=3).signed(20)),
+    "another key of that name": replace(WHOLE, note=TALL.signed(20, Ed25519Signer(TALL.signer.name, b"x" * 32))),
+    "a witness alone": replace(WHOLE, note=TALL.signed(20, WITNESS)),
+    "a cosignature under the log's name": replace(
+        WHOLE, note=TALL.signed(20, Cosigner(TALL.signer.name, bytes(32), lambda: 7))
+    ),
+    "another name": replace(WHOLE, note=WHOLE.note.replace(TALL.signer.name, "other.example.com/log")),
+    "no signature": replace(WHOLE, note=note.text_of(WHOLE.note)),
+}
+
+
+@pytest.mark.parametrize("what", ALTERED)
+def test_what_was_altered_is_refused_elsewhere_and_by_us(tmp_path, tool, what):
+    tool("openssl")
+    assert not accepted_elsewhere(tmp_path, ALTERED[what])
+    assert not accepted_by_us(ALTERED[what])
+    assert accepted_elsewhere(tmp_path, WHOLE)  # control
+
+
+def test_a_receipt_is_refused_under_the_key_of_another_log(tmp_path, tool):
+    tool("openssl")
+    assert not accepted_elsewhere(tmp_path, WHOLE, key=Log("other.example.com/log").vkey)

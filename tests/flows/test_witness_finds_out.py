@@ -1,0 +1,97 @@
+"""A real installation and a real witness: what nothing on the operator's own disks can tell, the witness can."""
+
+import asyncio
+import contextlib
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+from support import inside
+from support.log import verifiers
+from support.people import email, named
+from support.witnessed import witness
+
+from gateway import seals
+from gateway.app import open_house
+from gateway.delivery.witness_post import post
+from gateway.ledger import checkpoint, checkpoint_store, cosigning, note, receipt
+from gateway.ledger.cosignature import CosignatureVerifier
+from gateway.ledger.cosigning import WitnessDisagrees
+from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.records import Choice
+from gateway.terms import ChoiceKind, Purpose
+
+pytestmark = pytest.mark.slow
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def opt_out(house, number):
+    """The event of a made-up person's opt-out."""
+    subjects = house.consent.people.name([named("email", email(number))]).subjects
+    chosen = asyncio.run(house.consent.choose(subjects, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)))
+    return seals.unb64(chosen.events[0]["event"])
+
+
+def cosigned(house, address):
+    log = house.consent.log_reader
+    return cosigning.cosigned(log.checkpoint(), address, lambda old: log.consistency(old)[1], post)
+
+
+def size(text):
+    return checkpoint.parse(note.text_of(text)).size
+
+
+def published(folder):
+    """The log's verifier key, as its operator publishes it."""
+    with open_house(folder, inside.settings(), dev=True) as house:
+        return Ed25519Signer(house.consent.log_reader.origin(), house.secrets.signing[0]).vkey
+
+
+@contextlib.contextmanager
+def watched(folder, state):
+    with witness(state, published(folder)) as (url, vkey, _):
+        yield cosigning.Witness(url, CosignatureVerifier.from_vkey(vkey))
+
+
+def test_a_persons_receipt_bears_the_witness_and_a_folder_that_was_put_back_with_its_store_is_found_out(
+    folder, tmp_path
+):
+    store, away = checkpoint_store.beside(folder), tmp_path / "away"
+    with watched(folder, tmp_path / "state") as address:
+        with open_house(folder, inside.settings(), dev=True) as house:
+            opt_out(house, 1)
+            first = cosigned(house, address)
+        for part in (folder, store):
+            shutil.copytree(part, away / part.name)
+
+        with open_house(folder, inside.settings(), dev=True) as house:
+            event = opt_out(house, 2)
+            text = cosigned(house, address)
+            [made] = house.consent.log_reader.receipts([event])
+        assert size(text) == size(first) + 1
+        read = receipt.parse(receipt.Receipt(made.index, made.proof, text, made.entry).text())
+        assert receipt.verify(read, verifiers(folder)).size == size(text)
+        assert len(note.open_note(read.note, [address.key]).verified) == 1
+
+        for part in (folder, store):  # the second person's opt-out is forgotten, and nothing here knows
+            shutil.rmtree(part)
+            shutil.copytree(away / part.name, part)
+        with open_house(folder, inside.settings(), dev=True) as house:
+            assert size(house.consent.log_reader.checkpoint()) == size(first)
+            with pytest.raises(WitnessDisagrees, match=f"a witness signed {size(text)} entries"):
+                cosigned(house, address)
+            for number in (3, 4):  # and growing again hides nothing
+                opt_out(house, number)
+                with pytest.raises(WitnessDisagrees, match=f"another tree at {size(text)} entries"):
+                    cosigned(house, address)
+
+
+def test_a_log_that_only_grew_is_signed_through_restarts_of_both(folder, tmp_path):
+    """Control: without a rollback the witness never disagrees."""
+    sizes = []
+    for number in range(3):
+        with watched(folder, tmp_path / "state") as address, open_house(folder, inside.settings(), dev=True) as house:
+            opt_out(house, number)
+            sizes.append(size(cosigned(house, address)))
+    assert sizes == sorted(set(sizes))
+    assert len(sizes) == 3
