@@ -1,5 +1,6 @@
 """The composition root: the only place that reads the clock, the keys and the settings and ties the rooms together."""
 
+import calendar
 import contextlib
 import tomllib
 from collections.abc import Callable, Iterator
@@ -22,16 +23,22 @@ from gateway.consent import Consent
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
 from gateway.ledger import checkpoint_store, clean_stop, intake, pending, schema, upgrade
+from gateway.ledger import prune as prune_of
+from gateway.ledger import verify as verify_of
 from gateway.ledger import watch as watching
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.clean_stop import Stop
+from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
+from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.table import StandingTable
+from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
 from gateway.ledger.writer import Writer
 from gateway.people import People
@@ -138,6 +145,14 @@ def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
     return waits
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune takes away, and whether it did."""
+
+    plan: Plan
+    done: bool
+
+
 def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
     """What holds on a day, made once a day."""
     gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
@@ -178,6 +193,53 @@ def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publishe
         return [Ed25519Signer(origin, seed) for seed in secrets.signing]
 
     return Publisher(folder, store_of(folder, settings), signing)
+
+
+def verify(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Report, tuple[str, ...]]:
+    """Reads the whole ledger and says what does not fit, and the keys that its checkpoints are signed with. `boxes`:
+    those of the entries too. Raises `LedgerRefused` where it cannot be opened.
+    """
+    secrets, store = keys.load(folder), store_of(folder, settings)
+    with contextlib.ExitStack() as stack:
+        db = stack.enter_context(contextlib.closing(schema.open_to_read(folder)))
+        vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
+        origin: str = db.execute("SELECT origin FROM head").fetchone()[0]
+        report = verify_of.verify(db, lambda ledger: CheckpointStore(store, ledger).last(), vault)
+    return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)
+
+
+def prune(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now) -> Pruned:
+    """Takes away what the retention policy no longer keeps; a `dry_run` only tells what that would be. Raises
+    `LedgerRefused` where the ledger does not verify, before or after; before, nothing was touched.
+    """
+    keep, at = settings.retention, clock()
+    _prove(folder, settings)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        db.execute("BEGIN")
+        planned = prune_of.plan(db, months_before(at, keep.bodies_months), months_before(at, keep.details_months))
+    if dry_run:
+        return Pruned(planned, done=False)
+    policy = Document(prune_of.POLICY, at.date().isoformat(), "en", keep.policy().encode())
+    with open_house(folder, settings, clock=clock) as house:
+        for job in prune_of.jobs(planned, policy, at):
+            house.writer.submit(job).result()
+    _prove(folder, settings)
+    return Pruned(planned, done=True)
+
+
+def _prove(folder: Path, settings: Settings) -> None:
+    report, _ = verify(folder, settings, boxes=False)
+    if not report.passed:
+        raise schema.LedgerRefused(
+            f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
+        )
+
+
+def months_before(at: datetime, months: int) -> datetime:
+    """The same day of an earlier month, or that month's last day."""
+    year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return at.replace(year=year, month=month + 1, day=min(at.day, last))
 
 
 def store_of(folder: Path, settings: Settings) -> Path:

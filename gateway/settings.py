@@ -129,6 +129,20 @@ class Ledger(Strict, frozen=True):
     public_entries: bool
 
 
+class Retention(Strict, frozen=True):
+    bodies_months: Annotated[int, msgspec.Meta(ge=24)]  # 11 CCR 7101: records of requests are kept 24 months at least
+    details_months: Annotated[int, msgspec.Meta(ge=24)]
+    keys_backup_days: Annotated[int, msgspec.Meta(ge=1)]
+
+    def policy(self) -> str:
+        """The text that is logged when something is pruned."""
+        return (
+            f"Bodies of entries: {self.bodies_months} months, longer where a standing rests on them. Details of"
+            f" choices: {self.details_months} months. Hashes of entries: for ever. Backups of keys:"
+            f" {self.keys_backup_days} days.\n"
+        )
+
+
 class Identifiers(Strict, frozen=True):
     declared: tuple[str, ...]
 
@@ -183,6 +197,7 @@ class Settings(Strict, frozen=True):
     cpni: Cpni
     aggregate: Aggregate
     ledger: Ledger
+    retention: Retention
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles

@@ -19,6 +19,8 @@ from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
+from gateway.cli.verify import prune, verify
+from gateway.cli.void import void
 from gateway.cli.witness import witness
 from gateway.service import UNUSABLE
 
@@ -44,11 +46,40 @@ def manual(name: str | None) -> None:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
 
-for command in (
-    serve, migrate, check, explain, choose, history, link, told, age, import_, notice, void_consents, decode, encode,
-    law, receipt, ledger, keys, rekey, config, witness, manual,
-    evidence, record, export, appeal, erase, deliveries,
-):  # fmt: skip
+COMMANDS = (
+    age,
+    appeal,
+    check,
+    choose,
+    config,
+    decode,
+    deliveries,
+    encode,
+    erase,
+    evidence,
+    explain,
+    export,
+    history,
+    import_,
+    keys,
+    law,
+    ledger,
+    link,
+    manual,
+    migrate,
+    notice,
+    prune,
+    receipt,
+    record,
+    rekey,
+    serve,
+    told,
+    verify,
+    void,
+    void_consents,
+    witness,
+)
+for command in COMMANDS:
     group.add_command(command)
 
 

@@ -146,6 +146,38 @@ def second(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def void(
+    *, event: bytes, ranges: Sequence[tuple[int, int]], belief: bytes, details: bytes, at: datetime
+) -> bytes:  # fmt: skip
+    """A leaf about nobody: choices, from entry to entry (both included), that are believed to be forged (R34).
+    `belief`: SHA-256 of the documented belief (11 CCR 7026(e)); `details` commits to who decided so.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "void", "of": [list(span) for span in ranges], "h": b64(belief)}
+    return canonical({**members, "d": b64(details), "t": minute(at)})
+
+
+def restated(*, event: bytes, of: int, was: bytes, at: datetime) -> bytes:
+    """A leaf that holds an older one whole, before that is pruned: whoever hashes `was` as a leaf finds its hash in the
+    tree at `of` (R19).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "restated", "was": was.decode("ascii"), "t": minute(at)}
+    return canonical({**members, "of": of})
+
+
+def pruned(*, event: bytes, below: int, policy: bytes, at: datetime) -> bytes:
+    """A leaf that says which bodies are no longer kept. `policy`: SHA-256 of the retention policy, which is logged."""
+    members = {"v": VERSION, "i": b64(event), "e": "pruned", "below": below, "n": b64(policy), "t": minute(at)}
+    return canonical(members)
+
+
+def original(body: bytes) -> bytes:
+    """The leaf that an entry restates; any other entry itself."""
+    if b'"e":"restated"' not in body:
+        return body
+    leaf = json.loads(body)
+    return str(leaf["was"]).encode() if leaf["e"] == "restated" else body
+
+
 def minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%MZ")
 

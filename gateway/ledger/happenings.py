@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from gateway.ledger import ages, erasure, grants, links, records, states, told, unlinking, voiding
+from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import looser
 from gateway.ledger.records import Choice, Subject
 from gateway.ledger.standing_rows import recompute
@@ -31,12 +32,12 @@ SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks
 KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
 KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
 SAID = (
-    "SELECT d.seq, d.at, d.request, d.key, d.kind, e.body, g.informed, g.parental, l.account, l.start, l.until,"
-    " t.day, t.outcome, a.band, a.may_rise FROM detail d JOIN entry e ON e.seq = d.seq"
-    " LEFT JOIN given g ON g.seq = d.seq"
+    f"SELECT d.seq, d.at, d.request, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until,"  # noqa: S608
+    f" t.day, t.outcome, a.band, a.may_rise FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
-    " WHERE d.key IN ({marks}) AND d.at <= ?"
+    f" WHERE d.key IN ({{marks}}) AND d.at <= ? AND {BODY} IS NOT NULL"
+    " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
 
 
@@ -133,7 +134,7 @@ def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happen
 
 
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
-    for seq, at, request, key, kind, body, informed, parental, *more in rows_of(db, SAID, keys, now):
+    for seq, at, request, key, kind, body, informed, parental, *more in rows_of(db, SAID, keys, now, now):
         leaf = json.loads(body)
         account, start, until, day, outcome, band, may_rise = more
         word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))

@@ -20,21 +20,23 @@ from gateway import seals
 from gateway.keys import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
+from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.records import milliseconds
 from gateway.ledger.records import moment as _moment
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
-HOLDERS = """
-SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq
+HOLDERS = f"""
+SELECT d.seq FROM detail d {JOINED}
 WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
 AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
-AND json_extract(CAST(e.body AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
-"""
+AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
+"""  # noqa: S608 - the pieces are ours
 ABOUT = f"""
-SELECT d.seq, d.event, d.at, e.body, d.person, d.sealed, d.opening FROM detail d JOIN entry e ON e.seq = d.seq
-WHERE d.key = :key AND (:until IS NULL OR d.at <= :until) AND (NOT :since OR d.seq IN ({HOLDERS})) ORDER BY d.seq
+SELECT d.seq, d.event, d.at, {BODY}, d.person, d.sealed, d.opening FROM detail d {JOINED}
+WHERE d.key = :key AND {BODY} IS NOT NULL
+AND (:until IS NULL OR d.at <= :until) AND (NOT :since OR d.seq IN ({HOLDERS})) ORDER BY d.seq
 """  # noqa: S608 - the inner statement is ours
 
 
@@ -124,8 +126,8 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
     """(kind, key, at, purposes) of everything that was said in one request."""
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
-            "SELECT d.kind, d.key, d.at, e.body FROM detail d JOIN entry e ON e.seq = d.seq"
-            " WHERE d.request = ? ORDER BY d.seq",
+            f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
+            f" WHERE d.request = ? AND {BODY} IS NOT NULL ORDER BY d.seq",
             (request,),
         )
     return [(kind, key, _moment(at), _purposes(body)) for kind, key, at, body in rows]

@@ -7,7 +7,7 @@ since links became entries; of older links only the last state is known.
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -18,7 +18,7 @@ from typing import Any
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys import PersonKeys
-from gateway.ledger import component, happenings, links, schema, table
+from gateway.ledger import component, happenings, links, schema, standing_rows, table
 from gateway.ledger.happenings import ENTRIES, Happening, Link
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction
@@ -28,6 +28,7 @@ LAST = """
 SELECT max(seq) FROM (
   SELECT max(seq) AS seq FROM detail WHERE at = (SELECT max(at) FROM detail WHERE at <= :now)
   UNION ALL SELECT max(seq) FROM voided_ui WHERE at <= :now
+  UNION ALL SELECT max(by) FROM voided_choice WHERE at <= :now
 )
 """
 
@@ -75,10 +76,21 @@ def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
 def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.Connection:
     """A ledger in memory in which everybody connected to the keys has lived again until a moment."""
     everybody = component.of(db, keys)
+    return live_again(db, everybody, happenings.of(db, everybody, now))
+
+
+def live_again(
+    db: sqlite3.Connection, everybody: Iterable[bytes], happened: Iterable[Happening], *, settle_last: bool = False
+) -> sqlite3.Connection:
+    """A ledger in memory in which all this happened to everybody, in its order. `settle_last`: the standing rows are
+    made once, at the end, each as of its own last change.
+    """
     life = _empty()
     life.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", happenings.rows_of(db, LOOSER, everybody))
     tx = Transaction(life, NOBODY)
-    for together, group in groupby(happenings.of(db, everybody, now), key=_together):
+    if settle_last:
+        tx.unsettled = {}
+    for together, group in groupby(happened, key=_together):
         if together is None:
             for each in group:
                 assert not isinstance(each.act, Link)
@@ -86,6 +98,7 @@ def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.
                 each.act(tx)
         else:
             _link_together(tx, list(group))
+    standing_rows.settle(tx)
     return life
 
 

@@ -41,13 +41,25 @@ class Shared:
 
 
 def recompute(tx: Transaction, keys: Iterable[bytes], now: int) -> None:
-    """The standing rows of these keys, anew."""
+    """The standing rows of these keys, anew; where a life is lived again they may be left for `settle`."""
+    if tx.unsettled is not None:
+        tx.unsettled.update((key, (tx.size, now)) for key in keys)
+        return
     shared: dict[frozenset[bytes], Shared] = {}
     for key in keys:
         names = frozenset(group(tx, key))
         if names not in shared:
             shared[names] = _shared(tx, key, names, now)
         _recompute(tx, key, shared[names])
+
+
+def settle(tx: Transaction) -> None:
+    """The standing rows that were left, each as of the size and the time of its own last change."""
+    left, tx.unsettled = tx.unsettled or {}, None
+    size = tx.size
+    for key, (tx.size, now) in left.items():
+        recompute(tx, [key], now)
+    tx.size = size
 
 
 def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> Shared:

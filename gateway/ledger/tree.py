@@ -66,6 +66,12 @@ def read_tile(db: sqlite3.Connection, level: int, n: int, width: int) -> bytes:
     return found[: width * merkle.HASH]
 
 
+def leaf_at(db: sqlite3.Connection, seq: int) -> bytes:
+    """The hash of one entry. Raises `TreeBroken`."""
+    n, place = divmod(seq, WIDTH)
+    return read_tile(db, 0, n, place + 1)[place * merkle.HASH :]
+
+
 def nodes(db: sqlite3.Connection, size: int) -> Node:
     """The nodes of the tree as it was at a size."""
     return tiles.nodes(partial(read_tile, db), size)

@@ -59,6 +59,7 @@ class Transaction:
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
         self.unfinished = False  # an erasure began in it
+        self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
 
     def append(self, body: bytes) -> int:

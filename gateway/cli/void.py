@@ -1,0 +1,100 @@
+"""`gateway void`: choices that two officers believe to be forged (R34)."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gateway.app import House
+from gateway.cli import options
+from gateway.ledger import schema, void_choices
+from gateway.ledger.entry import minute
+from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
+from gateway.terms import CALLERS_CHOICES
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+CANDIDATES = f"""
+SELECT d.seq, d.at, d.kind, {BODY} FROM detail d {JOINED}
+WHERE d.at >= ? AND d.at < ? AND {BODY} IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.seq
+"""  # noqa: S608 - the pieces are ours
+
+
+@click.command(
+    help="Void choices that are believed to be forged, in good faith and in writing (11 CCR 7026(e)). Each entry is"
+    " named in a file; --list prints those of a source and a time, to be read before they are named. Nothing is"
+    " deleted. `gateway help void` says whom to tell, and how."
+)
+@options.data
+@options.config
+@click.option("--seqs", type=FILE, help="The entries, a line each: its number first, the rest of a line is not read.")
+@click.option("--belief", type=FILE, help="The documented belief: its hash goes into the ledger, its text does not.")
+@click.option("--officer", "officers", multiple=True, help="Who decided; two different people.")
+@click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
+@click.option("--dry-run", is_flag=True, help="Only tell what would change.")
+@click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
+@click.option("--source", help="With --list: of this source.")
+@click.option(
+    "--between", nargs=2, type=options.MOMENT, help="With --list: accepted from then until before then (UTC)."
+)
+def void(
+    data: Path, file: Path | None, seqs: Path | None, belief: Path | None, officers: tuple[str, ...],
+    who: Path | None, dry_run: bool, listing: bool, source: str | None, between: tuple[datetime, datetime] | None,
+) -> None:  # fmt: skip
+    if listing:
+        if not source or not between:
+            raise click.UsageError("--list needs --source and --between")
+        click.echo("\n".join(_candidates(data, source, between)))
+        return
+    if not seqs or not belief:
+        raise click.UsageError("name the entries (--seqs) and the documented belief (--belief)")
+    held = Belief(hashlib.sha256(belief.read_bytes()).digest(), officers)
+    with options.house(data, file) as house:
+        voided = _void(house, _numbers(seqs), held, rehearse=dry_run)
+        verb = "would be voided" if dry_run else "were voided"
+        click.echo(f"{voided.entries} choices {verb}; {len(voided.changed)} standings change")
+        for line in _affected(house, who, voided.keys | voided.changed):
+            click.echo(line)
+
+
+def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) -> Voided:
+    total = Voided()
+    try:
+        for job in void_choices.jobs(seqs, belief, datetime.now(UTC), rehearse=rehearse):
+            try:
+                total.add(house.writer.submit(job).result())
+            except Rehearsed as rehearsed:
+                total.add(rehearsed.voided)
+    except NotVoided as refused:
+        raise click.UsageError(str(refused)) from None
+    return total
+
+
+def _numbers(file: Path) -> list[int]:
+    words = [line.split()[0] for line in file.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    if strange := [word for word in words if not word.isdecimal()]:
+        raise click.UsageError(f"{file}: {strange[0]!r} is not the number of an entry")
+    return [int(word) for word in words]
+
+
+def _affected(house: House, file: Path | None, keys: set[bytes]) -> Iterator[str]:
+    for line in file.read_text().splitlines() if file else ():
+        with contextlib.suppress(ValueError):
+            named = house.consent.people.name([json.loads(line)])
+            if keys.intersection(named.keys):
+                yield line
+
+
+def _candidates(data: Path, source: str, between: tuple[datetime, datetime]) -> Iterator[str]:
+    start, end = (milliseconds(each.replace(tzinfo=UTC)) for each in between)
+    with contextlib.closing(schema.open_to_read(data)) as db:
+        for seq, at, kind, body in db.execute(CANDIDATES, (start, end)):
+            leaf = json.loads(body)
+            if leaf["e"] in CALLERS_CHOICES and leaf.get("src") == source:
+                yield f"{seq}  {minute(moment(at))}  {leaf['e']} {','.join(leaf.get('p', []))}  {kind}"

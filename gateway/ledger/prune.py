@@ -1,0 +1,95 @@
+"""Pruning: what is older than the retention policy goes, and no opt-out with it (R19, L82, ledger.md 2.5).
+
+Details go after their months, the proof that somebody chose stays openable. Bodies go in whole tiles after theirs, once
+everything that a standing rests on was restated in newer entries; their hashes stay, so every old receipt still
+verifies. A prune is an entry itself. Each step is a transaction that may be the last one: the next run goes on from it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from gateway.ledger import documents, entry, restate
+from gateway.ledger.documents import Document
+from gateway.ledger.records import milliseconds
+from gateway.ledger.tiles import WIDTH
+from gateway.ledger.writer import Job, Transaction
+
+POLICY = "retention"  # the kind of the logged document
+STEP = 2_000  # rows of one transaction: tens of milliseconds, so that no opt-out waits
+
+
+class Changed(Exception):
+    """Something was voided while the prune was prepared. The text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`below`: bodies of entries before it go. `needed`: those among them that are restated. `forget_before`: details
+    of choices that were accepted before it go, Unix milliseconds. `voids`: how many choices were voided then.
+    """
+
+    below: int
+    needed: tuple[int, ...]
+    forget_before: int
+    bodies: int
+    details: int
+    voids: int
+
+
+def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: datetime) -> Plan:
+    """What a prune would do. Reads only."""
+    [pruned] = db.execute("SELECT pruned FROM head").fetchone()
+    [young] = db.execute("SELECT min(seq) FROM detail WHERE at >= ?", (milliseconds(bodies_before),)).fetchone()
+    [last] = db.execute("SELECT coalesce(max(seq) + 1, 0) FROM detail").fetchone()
+    below = max(pruned, (last if young is None else young) // WIDTH * WIDTH)
+    forget = milliseconds(details_before)
+    [details] = db.execute("SELECT count(*) FROM detail WHERE at < ? AND sealed IS NOT NULL", (forget,)).fetchone()
+    [bodies] = db.execute("SELECT count(*) FROM entry WHERE seq < ?", (below,)).fetchone()
+    needed = sorted(restate.needed(db, below)) if below > pruned else []
+    return Plan(below, tuple(needed), forget, bodies, details, _voids(db))
+
+
+def _voids(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM voided_choice").fetchone()[0])
+
+
+def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[int]]:
+    """The steps in their order, each a job of the writer. Each returns how many rows it changed."""
+    for start in range(0, len(planned.needed), STEP):
+        yield partial(_restate, part=planned.needed[start : start + STEP], below=planned.below, at=at)
+    yield partial(_mark, planned=planned, policy=policy, at=at)
+    for start in range(0, planned.below, STEP):
+        yield partial(_delete, end=min(start + STEP, planned.below))
+    yield partial(_forget, before=planned.forget_before)
+
+
+def _restate(tx: Transaction, part: Sequence[int], below: int, at: datetime) -> int:
+    return sum(restate.restate(tx, of, below, at) for of in part)
+
+
+def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> int:
+    """From here on the bodies count as gone."""
+    [pruned] = tx.db.execute("SELECT pruned FROM head").fetchone()
+    if planned.below <= pruned:
+        return 0
+    if _voids(tx.db) != planned.voids:
+        raise Changed("choices were voided while this was prepared; nothing is lost: run gateway prune again")
+    documents.log(tx, policy, at)
+    tx.append(entry.pruned(event=os.urandom(16), below=planned.below, policy=policy.sha256, at=at))
+    tx.db.execute("UPDATE head SET pruned = ?", (planned.below,))
+    tx.db.execute("DELETE FROM restated WHERE seq < ?", (planned.below,))  # nothing rests on those any more
+    return 1
+
+
+def _delete(tx: Transaction, end: int) -> int:
+    return tx.db.execute("DELETE FROM entry WHERE seq < ?", (end,)).rowcount
+
+
+def _forget(tx: Transaction, before: int) -> int:
+    """The details' boxes; what opens the proof has a box of its own, which stays."""
+    tx.db.execute("UPDATE void_act SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (before,))
+    return tx.db.execute("UPDATE detail SET sealed = NULL WHERE at < ? AND sealed IS NOT NULL", (before,)).rowcount

@@ -1,0 +1,126 @@
+"""Entries as they go by, each read, bound to its side row, and folded where it is a simple one.
+
+Says in `found` what does not fit, and keeps for the real rules the keys that the short way is not for. Reads only.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from gateway.ledger import entry, merkle, tree
+from gateway.ledger.connected import Connected
+from gateway.ledger.fold import Fold
+from gateway.ledger.records import moment
+from gateway.ledger.tiles import WIDTH
+from gateway.terms import ChoiceKind
+
+# seq, body, then of its side row: key, at, event, person, sealed, opening
+Entry = tuple[int, bytes, bytes | None, int, bytes, bytes, bytes | None, bytes | None]
+EVERY = 2**62
+PRUNED = """
+SELECT x.of, r.body, d.key, d.at, d.event, d.person, d.sealed, d.opening FROM restated x
+LEFT JOIN entry r ON r.seq = x.seq LEFT JOIN detail d ON d.seq = x.of
+WHERE x.of < (SELECT pruned FROM head) AND x.of < ? ORDER BY x.of
+"""
+KEPT = """
+SELECT e.seq, e.body, d.key, d.at, d.event, d.person, d.sealed, d.opening FROM entry e
+LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
+"""
+
+
+def blocks(db: sqlite3.Connection, below: int = EVERY) -> Iterator[list[Entry]]:
+    """What is restated of the pruned entries, then the entries, a tile's worth at a time."""
+    for sql in (PRUNED, KEPT):
+        cursor = db.execute(sql, (below,))
+        while rows := cursor.fetchmany(WIDTH):
+            yield rows
+
+
+class Reading:
+    """One pass over the log. `complex`: keys for the real rules that hang together with nobody."""
+
+    def __init__(self, db: sqlite3.Connection, people: Connected, folded: Fold) -> None:
+        self.people = people
+        self.fold = folded
+        self.complex = set(people.lone)
+        self.found: list[str] = []
+        self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
+        self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
+        self._given = {row[0] for row in db.execute("SELECT seq FROM given")}
+        self._voids: set[tuple[int, int]] = set()
+        self._uis: set[tuple[str, int]] = set()
+        self._db = db
+        [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
+
+    def add(self, rows: Iterable[Entry]) -> None:
+        for seq, body, key, at, event, *_ in rows:
+            leaf = self._leaf(seq, body)
+            if key is None:
+                self._about_nobody(seq, leaf)
+            elif leaf.get("i") != entry.b64(event) or leaf.get("t") != _minute(at // 60_000):
+                self.found.append(f"entry {seq} and its side row do not belong together")
+            elif seq not in self._voided:
+                self._fold(seq, key, at, leaf)
+
+    def _about_nobody(self, seq: int, leaf: dict[str, Any]) -> None:
+        if "s" in leaf and seq not in self._unlinked:
+            self.found.append(f"entry {seq} is about somebody, and its side row is gone")
+        elif leaf["e"] == "void":
+            self._voids |= {(of, seq) for first, last in leaf["of"] for of in range(first, last + 1)}
+        elif leaf["e"] == ChoiceKind.CONSENT_VOIDED:
+            self._uis.add((leaf["ui"], seq))
+
+    def finish(self) -> None:
+        """That what is voided is what entries say, as far as they are kept."""
+        for sql, said, what in (
+            ("SELECT seq, by FROM voided_choice WHERE by >= ?", self._voids, "the void of entry {}"),
+            ("SELECT ui, seq FROM voided_ui WHERE seq >= ?", self._uis, "the void of the screen {}"),
+        ):
+            rows = set(self._db.execute(sql, (self._pruned,)))
+            self.found += [f"{what.format(each)} is not what entry {by} says" for each, by in sorted(rows ^ said)]
+
+    def _leaf(self, seq: int, body: bytes) -> dict[str, Any]:
+        """What an entry says; of one that is restated what it said, if the tree has its hash."""
+        try:
+            was = entry.original(body or b"") if seq < self._pruned else body
+            leaf = orjson.loads(was)
+            kept = was is body or tree.leaf_at(self._db, seq) == merkle.leaf_hash(was)
+        except (ValueError, KeyError, tree.TreeBroken):
+            leaf, kept = {}, False
+        if not kept:
+            self.found.append(f"entry {seq} cannot be read, or is restated with other bytes than the tree has")
+        return leaf if isinstance(leaf, dict) and "e" in leaf else {"e": ""}
+
+    def _fold(self, seq: int, key: bytes, at: int, leaf: dict[str, Any]) -> None:
+        if key in self.complex:
+            return
+        people = self.people
+        if key in people.group_of and key not in people.families:
+            if people.families:
+                self._leave_out(key)  # another name of somebody, who said something by it
+        elif seq < people.since.get(key, 0) or seq in self._given or not self.fold.add(seq, key, at, leaf):
+            self._leave_out(key)
+
+    def _leave_out(self, key: bytes) -> None:
+        for each in self.people.leave_out(key):
+            self.fold.leave_out(each)
+        if key not in self.people.group_of:
+            self.complex.add(key)
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether anything is told of a key."""
+        return key in self.fold or key in self.people.group_of or key in self.complex
+
+    def slow(self) -> Iterator[list[bytes]]:
+        """Groups of keys for the real rules."""
+        yield from self.people.slow()
+        yield from ([key] for key in sorted(self.complex))
+
+
+@lru_cache(maxsize=4096)
+def _minute(minutes: int) -> str:
+    """A time as a public entry tells it."""
+    return entry.minute(moment(minutes * 60_000))

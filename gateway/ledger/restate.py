@@ -1,0 +1,77 @@
+"""What must be said again before the bodies of old entries go, so that every standing can still be made from what is
+kept (R19).
+
+The measure is the state just before the first entry that stays: an old entry counts if that state rests on it. So
+whatever is lived through after it, today or after a void, comes out as with every entry there. Proved by the real
+rules, group by group; where less is not enough, the group's old entries are all said again.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from gateway.ledger import connected, entry, happenings, live_rows, replay
+from gateway.ledger.fold import Fold
+from gateway.ledger.happenings import ENTRIES, Happening
+from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.rows_check import BATCH, FOR_EVER
+from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.writer import Transaction
+
+BODY_OF = """
+SELECT coalesce(e.body, r.body) FROM (SELECT ? AS seq) d LEFT JOIN entry e ON e.seq = d.seq
+LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
+"""
+
+
+def needed(db: sqlite3.Connection, below: int) -> set[int]:
+    """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
+    people = connected.read(db)
+    reading = Reading(db, people, folded := Fold(people.families))
+    for rows in blocks(db, below):
+        reading.add(rows)
+    if reading.found:
+        raise LedgerRefused(f"nothing is pruned: {reading.found[0]}")
+    found = {row[0] for row in db.execute("SELECT seq FROM voided_ui WHERE seq < ?", (below,))}
+    for key in folded.heard():
+        found |= folded.supports(key)
+    for batch in connected.batches(reading.slow(), BATCH):
+        found |= _of_groups(db, reading, batch, below)
+    return found
+
+
+def _of_groups(db: sqlite3.Connection, reading: Reading, keys: Sequence[bytes], below: int) -> set[int]:
+    happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
+    entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
+    with contextlib.closing(replay.live_again(db, keys, happened)) as whole:
+        enough = live_rows.supports(whole) & entries.keys()
+        with contextlib.closing(replay.live_again(db, keys, _only(happened, enough, entries))) as less:
+            wanting = {key for _, key in live_rows.differences(whole, less, keys)}
+    groups = {
+        key for each in wanting for key in reading.people.groups.get(reading.people.group_of.get(each, each), (each,))
+    }
+    return enough | {seq for seq, key in entries.items() if key in groups}
+
+
+SEQS = "SELECT seq, key FROM detail WHERE key IN ({marks}) AND seq < ?"
+
+
+def _only(happened: Iterable[Happening], enough: set[int], entries: Iterable[int]) -> list[Happening]:
+    """Without the entries that are not needed. What stands in side tables alone stays there."""
+    left_out = set(entries) - enough
+    return [each for each in happened if each.phase != ENTRIES or each.seq not in left_out]
+
+
+def restate(tx: Transaction, of: int, below: int, at: datetime) -> bool:
+    """Says one old entry again, unless an entry that stays does so already. Whether it did."""
+    row = tx.db.execute("SELECT seq FROM restated WHERE of = ?", (of,)).fetchone()
+    if row and row[0] >= below:
+        return False
+    [body] = tx.db.execute(BODY_OF, (of,)).fetchone()
+    if body is None:
+        return False  # pruned before, when nothing rested on it
+    seq = tx.append(entry.restated(event=os.urandom(16), of=of, was=entry.original(body), at=at))
+    tx.db.execute("INSERT OR REPLACE INTO restated VALUES (?, ?)", (of, seq))
+    return True

@@ -1,0 +1,78 @@
+"""Whether the ledger is what it says: the tree, and every standing made again from the entries (`gateway verify`).
+
+One pass over the entries feeds the tree, the short way to simple standings (`fold`), and the boxes where the vault is
+open; who hangs together with others lives again by the real rules, some thousand keys at a time. What the short way
+finds different is lived again too before it is told. Names entries, tiles and prefixes of keys, never a person. Reads
+only, in one snapshot.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.ledger import connected, rows_check
+from gateway.ledger.boxes_check import BoxesCheck
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.fold import Fold
+from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.tree_check import TreeCheck
+from gateway.ledger.writer import Persons
+
+
+@dataclass(slots=True)
+class Report:
+    """`different`: what is not as it should be, by entry, tile or prefix of a key. `short`: keys whose standings were
+    made by the short way; `lived`: by the real rules.
+    """
+
+    entries: int = 0
+    pruned: int = 0
+    checkpoint: Checkpoint | None = None
+    short: int = 0
+    lived: int = 0
+    opened: int | None = None  # boxes, where the vault was asked
+    different: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.different
+
+
+def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
+    """`last` gives the last checkpoint of a ledger's id; without a vault no box is opened."""
+    db.execute("BEGIN")  # one snapshot
+    try:
+        return examine(db, last, vault)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
+    """The same within a transaction that is open."""
+    [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
+    report = Report(checkpoint=last(ledger), pruned=pruned)
+    hashes, boxes = TreeCheck(db), BoxesCheck(db, vault) if vault else None
+    people = connected.read(db)
+    reading = Reading(db, people, Fold(people.families))
+    hashes.start()
+    for rows in blocks(db):
+        if rows[0][0] >= pruned:
+            if (rows[0][0], rows[-1][0]) != (hashes.size, hashes.size + len(rows) - 1):
+                report.different.append(f"an entry between {hashes.size} and {rows[-1][0]} is missing")
+            hashes.add([row[1] for row in rows])
+        reading.add(rows)
+        if boxes:
+            boxes.add(rows)
+    hashes.finish(report.checkpoint)
+    reading.finish()
+    if boxes:
+        boxes.finish()
+    report.different += hashes.found + reading.found
+    report.entries = hashes.size
+    report.short = len(reading.fold.heard())
+    different, report.lived = rows_check.differences(db, reading)
+    report.different += [f"{table} of key {key.hex()[:8]}… is not what the entries give" for table, key in different]
+    if boxes:
+        report.different += boxes.found
+        report.opened = boxes.opened
+    return report

@@ -1,0 +1,85 @@
+"""Makes a ledger of many entries through the real writing, and times `gateway verify` on it.
+
+    python tests/bench/million.py FOLDER [ENTRIES]
+
+The mix: 80 % browsers that send GPC, one entry each; 10 % forms with a browser and an e-mail address, two entries each;
+10 % accounts, each with a phone, an address and a device linked, and one choice: four entries. Prints one table.
+"""
+
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gateway import app, settings
+from gateway.ledger import links, records
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+BLOCK = 20  # entries of one turn: 16 browsers, one form, half an account: two turns make one
+JOB = 200  # turns of one transaction
+
+
+def _named(people, kind, value):
+    return people.name([{"type": kind, "value": value}]).subjects[0]
+
+
+def _turn(tx, people, turn):
+    """About twenty entries."""
+    at = AT + timedelta(milliseconds=turn)
+    heard = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, Source.GPC, at)
+    said = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", at, manner="web")
+    for number in range(16):
+        records.hear(tx, people.browser(f"{turn * 16 + number:032x}"), heard, os.urandom(16))
+    request = os.urandom(16)
+    for subject in (people.browser(f"f{turn:031x}"), _named(people, "email", f"person{turn}@example.com")):
+        records.write(tx, subject, said, request)
+    if turn % 2:
+        _account(tx, people, turn, said)
+
+
+def _account(tx, people, turn, said):
+    account = _named(people, "account", f"a{turn}")
+    things = [_named(people, "phone", f"+1415{turn % 10_000_000:07d}") if turn > 2_000_000 else people.browser(f"e{turn:031x}"),
+              _named(people, "email", f"account{turn}@example.com"),
+              _named(people, "gaid", f"38400000-8cf0-11bd-b23e-{turn:012x}")]  # fmt: skip
+    now = milliseconds(said.at)
+    links.link(tx, account, things, Span(now), now)
+    records.write(tx, things[1], said, os.urandom(16))
+
+
+def make(folder, entries):
+    """Stops at the first whole transaction past `entries`."""
+    app.migrate(folder)
+    with app.open_house(folder, settings.load(None, {}), dev=True) as house:
+        people, turn, size = house.consent.people, 0, 0
+        while size < entries:
+
+            def job(tx, start=turn):
+                for each in range(start, start + JOB):
+                    _turn(tx, people, each)
+                return tx.size
+
+            size, turn = house.writer.submit(job).result(), turn + JOB
+    return size
+
+
+def main(folder, entries):
+    folder = Path(folder)
+    if not folder.exists():
+        start = time.process_time()
+        size = make(folder, entries)
+        print(f"made {size} entries in {time.process_time() - start:.0f} s of processor time")
+    for boxes in (False, True):
+        start = time.process_time()
+        report, _ = app.verify(folder, settings.load(None, {}), boxes=boxes)
+        took = time.process_time() - start
+        print(f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s, {report.entries / took:,.0f}/s,"
+              f" {report.short} short, {report.lived} lived, boxes {report.opened}, {report.different[:3] or 'passed'}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000)

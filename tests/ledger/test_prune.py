@@ -1,0 +1,294 @@
+"""What is pruned takes no opt-out and no proof with it (R19, L82)."""
+
+import asyncio
+import contextlib
+import json
+import random
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from unittest import mock
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support import any_life, inside
+from support.any_life import ACTS, LIFE
+from support.everybody import fill, story
+from support.people import GAID, email, named, phone
+from support.tampering import tamper
+
+from gateway import app
+from gateway.check import Ask
+from gateway.cli import root
+from gateway.ledger import connected, history, merkle, prune, receipt, restate, rows_check, schema, tiles, tree
+from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.fold import Fold
+from gateway.ledger.reading import Reading, blocks
+from gateway.settings import SettingsRefused
+
+PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
+LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
+
+
+# --- any life, cut at any place ---
+
+
+def cut(lives, below, needed=None):
+    """As a prune does it, at a place that need not be a tile's border."""
+    tx, now = lives.tx, "SELECT seq, body FROM entry"
+    lives.hashes = {seq: merkle.leaf_hash(body) for seq, body in lives.db.execute(now)} | getattr(lives, "hashes", {})
+    lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
+    with hashes_of(lives):
+        needed = restate.needed(lives.db, below) if needed is None else needed
+    for of in sorted(needed):
+        restate.restate(tx, of, below, lives.at)
+    lives.db.execute("UPDATE head SET pruned = ?", (below,))
+    lives.db.execute("DELETE FROM restated WHERE seq < ?", (below,))
+    lives.db.execute("DELETE FROM entry WHERE seq < ?", (below,))
+
+
+def hashes_of(lives):
+    """The tiles of these lives are not whole."""
+    return mock.patch.object(tree, "leaf_at", lambda _, seq: lives.hashes[seq])
+
+
+def different(lives):
+    people = connected.read(lives.db)
+    reading = Reading(lives.db, people, Fold(people.families))
+    with hashes_of(lives):
+        for rows in blocks(lives.db):
+            reading.add(rows)
+    assert reading.found == []
+    return rows_check.differences(lives.db, reading)[0]
+
+
+@settings(max_examples=40)
+@given(LIFE, LIFE, st.integers(0, 40), st.integers(0, 40))
+@example([(0, 2, 0, 0), (2, 0, 1, 0)], [(2, 0, 1, 0)], 1, 2)
+def test_any_life_can_be_made_again_from_what_is_kept_and_goes_on_as_if_nothing_was_pruned(old, new, first, second):
+    lives = any_life.lived(old)
+    cut(lives, min(first, lives.tx.size))
+    assert different(lives) == []
+    for act in new:
+        lives.do(*act)
+    assert different(lives) == []
+    cut(lives, min(first + second, lives.tx.size))
+    assert different(lives) == []
+    lives.db.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(40))
+def test_long_lives_can_be_made_again_from_what_is_kept(seed):
+    numbers = random.Random(seed)
+    lives = any_life.lived([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(60)])
+    for _ in range(3):
+        cut(lives, numbers.randrange(1, lives.tx.size))
+        for _ in range(10):
+            lives.do(*(numbers.randrange(200) for _ in range(4)))
+        assert different(lives) == []
+    lives.db.close()
+
+
+def test_a_prune_that_restates_nothing_does_not_pass():
+    lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("no"), 6, 0, 0)])
+    cut(lives, 1, needed=())
+    assert different(lives)
+
+
+def test_what_nothing_rests_on_is_not_restated():
+    """An opt-out that was repeated: the first is history, the second is in force."""
+    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("no"), 6, 0, 0)])
+    assert restate.needed(lives.db, 2) == {1}
+    lives = any_life.lived([(ACTS.index("no"), 6, 0, 0), (ACTS.index("yes"), 6, 0, 0)])
+    assert restate.needed(lives.db, 2) == {0, 1}, "until when nobody may ask again comes from the opt-out"
+
+
+# --- an installation ---
+
+
+@pytest.fixture
+def old(folder):
+    """Everybody of the crowd, some of them twice, and browsers enough for two tiles."""
+    with opened(folder) as house:
+        story(house)
+        fill(house, 600)
+        story(house)
+    return folder
+
+
+@contextlib.contextmanager
+def opened(folder):
+    with app.open_house(folder, inside.settings(), dev=True) as house:
+        yield house
+
+
+def pruned(folder, at=LATER, **more):
+    return app.prune(folder, inside.settings(), dry_run=False, clock=lambda: at, **more)
+
+
+def rows(folder, sql):
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+        return db.execute(sql).fetchall()
+
+
+def answers(folder):
+    with opened(folder) as house:
+        people = [named(*who) for who in PEOPLE]
+        found = [house.consent.check(Ask(("teemo",), [who], place="US-NY")).verdicts["teemo"] for who in people]
+        browser = house.consent.people.browser(f"{3:032x}").key
+        [standing] = house.consent.checks._lookup.seen([browser]).standings
+        return [(verdict.reason, verdict.data, verdict.seq) for verdict in found], standing
+
+
+def receipts(folder):
+    events = [event for (event,) in rows(folder, "SELECT event FROM detail WHERE seq < 20 ORDER BY seq")]
+    with opened(folder) as house:
+        return house.consent.log_reader.receipts(events)
+
+
+def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
+    before = answers(old)
+    done = pruned(old)
+    assert done.plan.below == 512
+    assert rows(old, "SELECT min(seq), (SELECT pruned FROM head) FROM entry") == [(512, 512)]
+    assert answers(old) == before
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+
+
+def test_a_second_prune_years_later_restates_what_still_holds_once_more(old):
+    before = answers(old)
+    pruned(old)
+    assert pruned(old, LATER + timedelta(days=1)).plan.below == 512, "the restated entries are about nobody"
+    with opened(old) as house:
+        fill(house, 1600)
+    done = pruned(old, LATER + timedelta(days=2000))
+    assert done.plan.below > 1024
+    assert rows(old, "SELECT count(*) FROM restated WHERE seq < (SELECT pruned FROM head)") == [(0,)]
+    assert answers(old) == before
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+
+
+def test_a_prune_is_an_entry_that_names_the_policy_and_the_policy_is_logged(old):
+    pruned(old)
+    leaves = [json.loads(body) for (body,) in rows(old, "SELECT body FROM entry ORDER BY seq")]
+    last = leaves[-1]
+    assert (last["e"], last["below"]) == ("pruned", 512)
+    [(kind, body)] = rows(old, "SELECT kind, body FROM document WHERE kind = 'retention'")
+    assert b"36 months" in body
+    assert {"e": "doc", "k": kind, "n": last["n"]}.items() <= leaves[-2].items()
+
+
+def test_old_receipts_still_verify_and_new_ones_prove_without_the_entry(old):
+    before = receipts(old)
+    pruned(old)
+    with opened(old) as house:
+        origin = rows(old, "SELECT origin FROM head")[0][0]
+        keys = [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in house.secrets.signing]
+    for early, late in zip(before, receipts(old), strict=True):
+        assert receipt.verify(early, keys).size == 618
+        assert (late.index, late.entry) == (early.index, None)
+        assert "extra" not in late.text()
+        again = receipt.Receipt(late.index, late.proof, late.note, early.entry)
+        assert receipt.verify(again, keys).size > 634, "whoever kept the entry proves it under any checkpoint"
+
+
+def test_bundles_of_what_was_pruned_are_not_there_and_their_hashes_are(old):
+    pruned(old)
+    with opened(old) as house:
+        log = house.consent.log_reader
+        assert log.tile(tiles.ENTRIES, 0, 256) is None
+        assert len(log.tile(0, 0, 256)) == 256 * 32
+        assert log.tile(tiles.ENTRIES, 2, 100) is not None
+
+
+def test_the_person_still_reads_what_holds_with_its_proof(old):
+    """Details went, the opening stays."""
+    pruned(old)
+    with opened(old) as house, contextlib.closing(house.vault()) as vault:
+        subject = house.consent.people.name([named("phone", phone(1))]).subjects[0]
+        known = {person: vault.keys(person) for (person,) in rows(old, "SELECT DISTINCT person FROM detail")}
+        events = asyncio.run(history.events(old, subject.key, known.__getitem__, ("phone", phone(1))))
+    assert [event.body["e"] for event in events] == ["linked", "opt_out", "opt_out"]
+    assert all(event.proved for event in events)
+    assert {event.details.get("at") for event in events} == {None}
+
+
+def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
+    at = datetime(2028, 11, 24, 12, 0, tzinfo=UTC)
+    assert pruned(old, at).plan.details == 0
+    done = pruned(old, at + timedelta(days=1))
+    assert (done.plan.below, done.plan.bodies, done.plan.details) == (0, 0, 618)
+    assert rows(old, "SELECT count(*), count(sealed), count(opening) FROM detail") == [(618, 0, 618)]
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+
+
+@pytest.mark.parametrize("months", ["bodies_months", "details_months"])
+def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(f"[retention]\n{months} = 23\n")
+    with pytest.raises(SettingsRefused, match=months):
+        inside.settings(file)
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, steps):
+    before, jobs = answers(old), prune.jobs
+
+    def cut_off(*values):
+        for number, job in enumerate(jobs(*values)):
+            if number == steps:
+                raise InterruptedError
+            yield job
+
+    monkeypatch.setattr(prune, "jobs", cut_off)
+    monkeypatch.setattr(prune, "STEP", 200)
+    with contextlib.suppress(InterruptedError):
+        pruned(old)
+    assert answers(old) == before
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    monkeypatch.setattr(prune, "jobs", jobs)
+    pruned(old)
+    assert rows(old, "SELECT min(seq) FROM entry") == [(512,)]
+    assert answers(old) == before
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+
+
+def test_a_ledger_that_does_not_verify_is_not_pruned(old):
+    tamper(old, "UPDATE standing SET own = 0")
+    with pytest.raises(schema.LedgerRefused, match="gateway verify"):
+        pruned(old)
+    assert rows(old, "SELECT min(seq) FROM entry") == [(0,)]
+
+
+def test_bodies_go_by_pruning_only(old):
+    with contextlib.closing(sqlite3.connect(old / schema.FILE)) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            db.execute("DELETE FROM entry WHERE seq = 0")
+        with pytest.raises(sqlite3.IntegrityError, match="whole tiles"):
+            db.execute("UPDATE head SET pruned = 100")
+    pruned(old)
+    with contextlib.closing(sqlite3.connect(old / schema.FILE)) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            db.execute("DELETE FROM entry WHERE seq = 512")
+        with pytest.raises(sqlite3.IntegrityError, match="stays pruned"):
+            db.execute("UPDATE head SET pruned = 0")
+
+
+def test_a_restated_entry_with_other_bytes_is_found(old):
+    pruned(old)
+    swap = "UPDATE restated SET seq = (SELECT max(seq) FROM restated WHERE of < 10) WHERE of = 3"
+    tamper(old, swap)
+    report, _ = app.verify(old, inside.settings(), boxes=False)
+    assert any("entry 3 " in text and "restated" in text for text in report.different)
+
+
+def test_the_office_is_told_what_would_go_and_then_what_went(old, capsys, monkeypatch):
+    monkeypatch.setattr(app.prune, "__kwdefaults__", {"clock": lambda: LATER})
+    for more, verb in (["--dry-run"], "would go"), ([], "went"):
+        with pytest.raises(SystemExit) as ended:
+            root.main(["prune", "--data", str(old), *more])
+        out = capsys.readouterr().out
+        assert ended.value.code == 0
+        assert out.startswith(f"512 bodies below entry 512 {verb}, ")
+        assert out.endswith(f"details of 618 entries {verb}\n")

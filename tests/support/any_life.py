@@ -1,0 +1,148 @@
+"""Any life: what people do, in any order, by numbers that a machine or a generator chooses."""
+
+import os
+from datetime import timedelta
+from hashlib import sha256
+
+from hypothesis import strategies as st
+
+from gateway.choice.standing import Standing
+from gateway.ledger import ages, grants, links, records, replay, table, told, voiding
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
+from support.lives import PEOPLE, Ledger
+from support.people import GAID, email, named, phone
+
+ALIKE = sha256(GAID.encode()).hexdigest()
+SUBJECTS = {
+    name: PEOPLE.name([named(*said)]).subjects[0]
+    for name, said in {
+        "ann": ("account", "ann"), "bob": ("account", "bob"), "phone": ("phone", phone(1)),
+        "phone hashed": ("phone_sha256", sha256(phone(1)[1:].encode()).hexdigest()),
+        "dotted": ("email", "per.son1@gmail.example.com"), "mail": ("email", email(1)),
+        "tablet": ("gaid", GAID), "tablet hashed": ("ad_id_sha256", ALIKE), "other tablet": ("idfa", GAID),
+    }.items()
+}  # fmt: skip
+ACCOUNTS = ("ann", "bob")
+THINGS = tuple(name for name in SUBJECTS if name not in ACCOUNTS)
+SCREENS = ("fair", "dark")
+KEYS = sorted({key for subject in SUBJECTS.values() for key in (*subject.keys, *subject.looser)})
+
+
+class Lives(Ledger):
+    """What people do, each by its name and three numbers that say to whom and how."""
+
+    def __init__(self):
+        super().__init__(SUBJECTS)
+        self.moments = []
+
+    def do(self, act, who, other, how):
+        """One act, and what stood on record then."""
+        getattr(self, ACTS[act % len(ACTS)])(who, other, how)
+        self.moments.append((milliseconds(self.at), self.live(milliseconds(self.at))))
+
+    def live(self, now):
+        """The live rows of every key, read as a check reads them."""
+        return {key: (*self.standings(key, now), self.grants(key, now)) for key in KEYS}
+
+    def standings(self, key, now):
+        rows = self.db.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
+        return [table.standing(now, *row[3:]) if row[2] else Standing() for row in rows]
+
+    def grants(self, key, now):
+        return table.grants(self.db.execute(table.GRANTS_OF.format(marks="?"), [key, now]))
+
+    def then(self, key, now):
+        """The same, lived through again from the one key: what is connected to it must be found."""
+        rebuilt = replay.rebuild(self.db, [key], now)
+        return next(iter(rebuilt.standings), Standing()), list(rebuilt.grants)
+
+    def pick(self, names, number):
+        return SUBJECTS[names[number % len(names)]]
+
+    def anybody(self, number):
+        return self.pick(tuple(SUBJECTS), number)
+
+    def say(self, subject, kind, how, **more):
+        self.now()
+        purposes = (Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE, Purpose.MARKETING_MAIL)
+        choice = Choice(kind, (purposes[how % 4],), "api", self.at, **more)
+        records.write(self.tx, subject, choice, os.urandom(16))
+
+    def no(self, who, other, how):
+        self.say(self.anybody(who), ChoiceKind.OPT_OUT, how)
+
+    def yes(self, who, other, how):
+        more = {"ui": SCREENS[other % 2], "informed": other % 3 == 0, "parental": other % 5 == 0} if other % 7 else {}
+        self.say(self.anybody(who), ChoiceKind.OPT_IN, how, **more)
+
+    def grant(self, who, other, how):
+        point = {"data_class": DataClass.PRECISE_GEO, "ui": SCREENS[other % 2]}
+        self.say(self.anybody(who), ChoiceKind.OPT_IN, how, recipient="teemo", **point)
+
+    def direct(self, who, other, how):
+        self.say(self.anybody(who), ChoiceKind.DIRECT, how, recipient="bank")
+
+    def use(self, who, other, how):
+        now = self.now()
+        grants.use(self.tx, self.anybody(who).keys, "bank", now)
+
+    def keeps(self, who, other, how):
+        self.say(self.anybody(who), ChoiceKind.KEEP_PROGRAMME, how, recipient="bonus", ui=SCREENS[other % 2])
+
+    def hears(self, who, other, how):
+        self.now()
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE, Purpose.TARGETED_ADS), Source.GPC, self.at)
+        records.hear(self.tx, self.anybody(who), choice, os.urandom(16))
+
+    def gets(self, who, other, how):
+        now, more = self.now(), [self.pick(THINGS, other)]
+        if how % 3 == 0:
+            more.append(self.pick(THINGS, other + how))
+        until = now + 5000 if how % 5 == 0 else None
+        links.link(self.tx, self.pick(ACCOUNTS, who), more, Span(now - 10, until), now)
+
+    def gives_up(self, who, other, how):
+        now = self.now()
+        links.link(self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now - 1, now), now)
+
+    def goes_back(self, who, other, how):
+        links.release(self.tx, self.pick(THINGS, who), self.now())
+
+    def limits(self, who, other, how):
+        self.begin_or_end(self.begin, who, how)
+
+    def limits_no_more(self, who, other, how):
+        self.begin_or_end(lambda device, purpose, source: self.end(device, (purpose,), source), who, how)
+
+    def begin_or_end(self, act, who, how):
+        act(("tablet", "tablet hashed", "other tablet")[who % 3], Purpose.SALE, ("device", "tcf")[how % 2])
+
+    def is_told(self, who, other, how):
+        self.now()
+        notice, outcome = tuple(NoticeKind)[how % 2], tuple(Told)[other % 3]
+        day = self.at.date() - timedelta(days=other % 9)
+        told.tell(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
+
+    def ages(self, who, other, how):
+        self.now()
+        band = ages.AGES[how % 4]
+        ages.say(self.tx, self.anybody(who), band, self.at, os.urandom(16), may_rise=other % 2 == 0)
+
+    def is_voided(self, who, other, how):
+        self.now()
+        voiding.void(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
+
+
+ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",
+        "limits_no_more", "is_told", "ages", "no", "yes", "is_voided")  # fmt: skip
+NUMBER = st.integers(0, 200)
+LIFE = st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), max_size=14)
+
+
+def lived(life):
+    lives = Lives()
+    for act in life:
+        lives.do(*act)
+    return lives

@@ -1,0 +1,46 @@
+"""A ledger with somebody of every sort in it, and with more entries than one tile holds."""
+
+import os
+from datetime import UTC, datetime
+
+from gateway.ledger import links, records
+from gateway.ledger.links import Span
+from gateway.ledger.records import Choice, milliseconds
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
+from support.people import GAID, email, named, phone
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def story(house):
+    people = house.consent.people
+
+    def do(job):
+        return house.writer.submit(job).result(5)
+
+    def who(kind, value):
+        return people.name([named(kind, value)]).subjects[0]
+
+    def says(subject, kind=ChoiceKind.OPT_OUT, *purposes, source="form"):
+        choice = Choice(kind, purposes or SIGNAL_PURPOSES, source, AT)
+        do(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+
+    for number in range(10):
+        says(people.browser(f"{number:032x}"), source=Source.GPC)
+    says(who("email", email(1)))
+    says(who("email", email(1)), ChoiceKind.OPT_IN, Purpose.SALE)
+    account, now = who("account", "ann"), milliseconds(AT)
+    things = [who("phone", phone(1)), who("gaid", GAID)]
+    do(lambda tx: links.link(tx, account, things, Span(now), now))
+    says(things[0])
+
+
+def fill(house, entries):
+    """That many browsers with GPC."""
+    choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, Source.GPC, AT)
+
+    def job(tx):
+        for number in range(entries):
+            records.hear(tx, house.consent.people.browser(f"{number:032x}"), choice, os.urandom(16))
+
+    house.writer.submit(job).result(30)
