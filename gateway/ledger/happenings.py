@@ -139,6 +139,8 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         account, start, until, day, outcome, band, may_rise = more
         word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))
         act: Callable[[Transaction], Any] | Link
+        if word is ChoiceKind.ERASED or (word in LINKS and account is None):
+            continue  # forgets what is sealed; a link to somebody who is unlinked: what stayed of it is in `_kept`
         if word in LINKS:
             act = Link(request, account, key, links.Span(start, until))
         elif word is ChoiceKind.NUMBER_RELEASED:
@@ -147,8 +149,6 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
             act = partial(
                 told.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
             )  # fmt: skip
-        elif word is ChoiceKind.ERASED:
-            continue
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:

@@ -1,0 +1,106 @@
+"""A process killed at each step of an erasure: it was not acknowledged, and the next start completes it. And what is
+left in the files when one is done, read as another process reads them.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import inside
+from support.erases import STEPS
+from support.people import email, named
+
+from gateway import seals
+from gateway.app import open_house
+from gateway.check import Ask
+from gateway.ledger.erasure import Order
+from gateway.ledger.records import Choice
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent.parent
+MODES = ("erase_details", "unlink", "child_found")
+
+
+def named_people(house, *numbers):
+    return house.consent.people.name([named("email", email(number)) for number in numbers]).subjects
+
+
+def opted_out(house, *numbers):
+    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", house.consent.clock(), details={"page": "settings"})
+    return [asyncio.run(house.consent.choose([one], choice)) for one in named_people(house, *numbers)]
+
+
+def boxes(folder, query):
+    """Sealed boxes and wrapped keys as they lie in the files."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        people = db.execute(f"SELECT person, sealed, opening FROM detail {query}").fetchall()
+    with contextlib.closing(sqlite3.connect(folder / "vault.sqlite3")) as db:
+        wrapped = {row[0]: row[1:] for row in db.execute("SELECT id, wrapped, openings FROM person")}
+    details = [box for person, sealed, _ in people for box in (sealed, wrapped[person][0])]
+    openings = [box for person, _, opening in people for box in (opening, wrapped[person][1])]
+    return details, openings
+
+
+def found(folder, marks):
+    """How many of the marks another process finds in the four files. `cat` has none of this process's locks to drop."""
+    files = [folder / name for name in ("ledger.sqlite3", "ledger.sqlite3-wal", "vault.sqlite3", "vault.sqlite3-wal")]
+    content = subprocess.run(
+        ["cat", *(name for name in files if name.exists())], capture_output=True, check=True
+    ).stdout
+    return sum(mark in content for mark in marks)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("when", "step"), [("after", "erase"), *(("before", step) for step in STEPS), ("after", STEPS[-1])]
+)
+def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, when, step, mode):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        opted_out(house, 1, 2)
+    details, openings = boxes(folder, "WHERE seq = 0")
+    marks = details + (openings if mode == "unlink" else [])
+    others = boxes(folder, "WHERE seq = 1")[0]
+    assert found(folder, marks) == len(marks)
+    command = [sys.executable, "-m", "support.erases", str(folder), when, step, mode]
+    killed = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
+    assert (killed.returncode, killed.stdout) == (9, ""), killed.stderr[-500:]
+    with open_house(folder, inside.settings(), dev=True) as house:
+        began = house.writer.submit(lambda tx: tx.db.execute("SELECT done FROM erasure").fetchall()).result(10)
+        if step == "erase":  # killed before its commit: it never was
+            assert began == []
+            return
+        assert began == [(1,)]
+        assert found(folder, marks) == 0
+        assert found(folder, others) == len(others)
+        waits = house.writer.submit(lambda tx: tx.db.execute("SELECT * FROM erasure_person").fetchall()).result(10)
+        assert waits == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_fifty_people_thirty_one_are_erased_and_no_file_holds_anything_of_them(folder, mode, figure):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        chosen = opted_out(house, *range(50))
+        details, openings = boxes(folder, "WHERE seq < 31")
+        marks = details + (openings if mode == "unlink" else [])
+        kept = [box for group in boxes(folder, "WHERE seq >= 31") for box in group]
+        assert found(folder, marks) == len(marks), "the control: they are there before"
+        for one in named_people(house, *range(31)):
+            asyncio.run(house.consent.erase(Order(Erasing(mode), [one], house.consent.clock())))
+        left = found(folder, marks)
+        figure(f"erased 31 of 50, {mode}", f"{left} of {len(marks)} boxes left; {len(kept)} of the others' kept")
+        assert left == 0
+        assert found(folder, kept) == len(kept)
+        events = [seals.unb64(one.events[0]["event"]) for one in chosen]
+        assert all(house.consent.log_reader.receipts(events))
+        if mode != "unlink":
+            assert all(denied(house, number) for number in range(50))
+
+
+def denied(house, number):
+    ask = Ask(("teemo",), [named("email", email(number))], place="US-NY")
+    return house.consent.check(ask).verdicts["teemo"].reason in {"opted_out", "age"}
