@@ -48,7 +48,7 @@ class Erasures:
     def _order(self, body: Any) -> Order:
         """All of the identifiers, or none: what is left out would be taken for forgotten."""
         mode, note = body.get("mode"), body.get("note_sha256")
-        if mode not in set(Erasing):
+        if mode not in tuple(Erasing):
             raise Problem("malformed", f"mode is one of {', '.join(Erasing)}", "/mode")
         if note is not None and not (isinstance(note, str) and SHA256_HEX.fullmatch(note)):
             raise Problem("malformed", "note_sha256 is 64 lower-case hex digits", "/note_sha256")
