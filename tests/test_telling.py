@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+import anyio
 import pytest
 from delivery.test_post import listener
 from support import inside
@@ -127,8 +128,6 @@ async def test_a_running_service_delivers_by_itself_and_after_a_restart_what_was
     with listener() as (url, arrived):
         config = tmp_path / "config.toml"
         config.write_text(f'[recipients.teemo]\ndeletions = "{url}"\n')
-        import anyio
-
         async with inside.application(tmp_path / "data", inside.settings(config)):
             with anyio.fail_after(10):
                 while not arrived:

@@ -1,11 +1,19 @@
+import asyncio
 import json
 
 import pytest
 from click.testing import CliRunner
+from support import inside
 from support.people import GAID, email, named
 from test_telling import Desk
 
+from gateway.app import open_house
 from gateway.cli.root import group
+
+
+@pytest.fixture(autouse=True)
+def never_blocked():
+    """A command serves nobody else: its own loop may wait for the disk."""
 
 
 @pytest.fixture
@@ -32,16 +40,10 @@ def test_the_desk_has_a_person_forgotten(command, mode, tmp_path):
 def test_nobody_is_forgotten_by_a_slip(command, words):
     done = command("erase", "unlink", *words)
     assert done.exit_code == 2
-    assert command("history", "--email", email(1)).exit_code == 1
+    assert command("history", "--email", email(1)).output == ""
 
 
 def test_what_waits_is_listed_printed_once_and_then_gone(command, folder):
-    import asyncio
-
-    from support import inside
-
-    from gateway.app import open_house
-
     assert command("deliveries").output == ""
     with open_house(folder, inside.settings(), dev=True) as house:
         asyncio.run(Desk(house).erase())
