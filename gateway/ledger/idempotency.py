@@ -3,6 +3,7 @@ that were used. Both are jobs of the writer: the second of two equal requests wa
 """
 
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,15 +24,22 @@ class Used(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """SHA-256 of a caller's Idempotency-Key and of the body that it came with."""
+    """SHA-256 of a caller's Idempotency-Key, and the hash under that key of the body that it came with: a bare one of a
+    body that names somebody could be found by guessing, long after that person was forgotten. `bare`: as it was kept
+    before, to know those again.
+    """
 
     name: bytes
     content: bytes
+    bare: bytes = b""
 
 
 def named(key: str, body: bytes) -> Named | None:
     """None where the caller sent no key."""
-    return Named(hashlib.sha256(key.encode()).digest(), hashlib.sha256(body).digest()) if key else None
+    if not key:
+        return None
+    content = hmac.digest(key.encode(), body, "sha256")
+    return Named(hashlib.sha256(key.encode()).digest(), content, hashlib.sha256(body).digest())
 
 
 def once(tx: Transaction, repeat: Named | None, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
@@ -44,7 +52,7 @@ def once(tx: Transaction, repeat: Named | None, now: int, act: Callable[[], byte
         answer = act()
         tx.db.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?)", (repeat.name, repeat.content, answer, now))
         return answer, False
-    if row[0] != repeat.content:
+    if row[0] not in {repeat.content, repeat.bare}:
         raise Mismatch
     return row[1], True
 

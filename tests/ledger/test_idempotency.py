@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from gateway.ledger import idempotency
@@ -59,6 +61,20 @@ def test_keys_and_bodies_are_kept_as_hashes(do, acts):
     row = do(lambda tx: tx.db.execute("SELECT id, body FROM idempotency").fetchone())
     assert [len(column) for column in row] == [32, 32]
     assert b"example" not in row[0] + row[1]
+
+
+def test_a_body_that_names_somebody_is_not_found_by_guessing_it(do, acts):
+    body = b'{"phone":"+14155550101"}'
+    acts("k1", body)
+    (kept,) = do(lambda tx: tx.db.execute("SELECT body FROM idempotency").fetchone())
+    assert kept != hashlib.sha256(body).digest()
+
+
+def test_a_key_that_an_earlier_version_kept_is_still_the_same_one(do, acts):
+    acts("k1", b"{}")
+    bare = hashlib.sha256(b"{}").digest()
+    do(lambda tx: tx.db.execute("UPDATE idempotency SET body = ?", (bare,)))
+    assert acts("k1", b"{}") == (b"answer 1", True)
 
 
 def test_old_keys_leave_with_the_next_one_and_young_ones_stay(do, acts):
