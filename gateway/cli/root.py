@@ -16,6 +16,7 @@ from gateway.cli.law import law
 from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.record import age, notice, told, void_consents
+from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.tell import choose, import_, link
@@ -49,6 +50,7 @@ def manual(name: str | None) -> None:
 COMMANDS = (
     age,
     appeal,
+    backup,
     check,
     choose,
     config,
@@ -72,6 +74,7 @@ COMMANDS = (
     receipt,
     record,
     rekey,
+    restore,
     serve,
     told,
     verify,

@@ -178,6 +178,14 @@ def original(body: bytes) -> bytes:
     return str(leaf["was"]).encode() if leaf["e"] == "restated" else body
 
 
+def restored(*, event: bytes, origin: str, size: int, root: bytes, at: datetime) -> bytes:
+    """A leaf about nobody: the log goes on from an older copy under a new name. `origin`, `size`, `root`: the last
+    known checkpoint of the old one.
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "restored", "from": origin, "size": size, "root": b64(root)}
+    return canonical({**members, "t": minute(at)})
+
+
 def minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%MZ")
 

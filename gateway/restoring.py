@@ -1,0 +1,130 @@
+"""Backups of an installation and putting them back: the ledger, the persons' keys and the secrets, each to a place of
+its own, so that keys and data never lie in one backup (ledger.md 2.4, pitfall 1). Never overwrites, never deletes a
+ledger.
+"""
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gateway import keys
+from gateway.app import Clock, now, publisher_of, store_of
+from gateway.credentials import FILE as API_KEYS
+from gateway.ledger import backup, clean_stop, new_log, schema
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.new_log import Begun
+from gateway.ledger.schema import LedgerRefused
+from gateway.settings import Settings
+from gateway.vault.persons import FILE as VAULT
+
+STAMP = "%Y%m%dT%H%M%SZ"
+KEYS_FILE = re.compile(r"vault-([0-9]{8}T[0-9]{6}Z)\.sqlite3", re.ASCII)
+
+
+def back_up(folder: Path, into: Path) -> Checkpoint:
+    """The ledger, and the callers' keys (hashed), into a new folder; the service may run. Returns what the copy is the
+    log of. Raises `LedgerRefused`.
+    """
+    _make(into)
+    backup.copy(folder / schema.FILE, into / schema.FILE)
+    if (folder / API_KEYS).exists():
+        shutil.copyfile(folder / API_KEYS, into / API_KEYS)
+        backup.sync(into / API_KEYS)
+    return backup.examined(into)
+
+
+def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
+    """The persons' keys, wrapped, into a dated file: kept for days only, for an erasure does not reach it."""
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = into / f"vault-{clock().astimezone(UTC):{STAMP}}.sqlite3"
+    backup.copy(folder / VAULT, made)
+    return made
+
+
+def back_up_secrets(folder: Path, into: Path) -> Path:
+    """The secrets, without which nobody is found: to a place that holds neither ledger nor keys."""
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = into / keys.SECRETS
+    _write_new(made, (folder / keys.SECRETS).read_bytes())
+    return made
+
+
+def prune(into: Path, days: int, clock: Clock = now) -> list[Path]:
+    """Deletes backups of the persons' keys that are older than so many days. Returns them."""
+    limit, gone = clock() - timedelta(days=days), []
+    for path in sorted(into.iterdir()):
+        found = KEYS_FILE.fullmatch(path.name)
+        if found and datetime.strptime(found[1], STAMP).replace(tzinfo=UTC) < limit:
+            path.unlink()
+            gone.append(path)
+    backup.sync(into)
+    return gone
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """`aside`: where the ledger is that was there. `why`: what keeps it from being answered from, or nothing."""
+
+    checkpoint: Checkpoint
+    aside: Path | None
+    why: str
+
+
+def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None) -> PutBack:
+    """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none: they are not to
+    be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(folder):
+        if secrets and not (folder / keys.SECRETS).exists():
+            _write_new(folder / keys.SECRETS, (secrets / keys.SECRETS).read_bytes())
+        loaded = keys.load(folder)
+        if vault and not (folder / VAULT).exists():
+            backup.copy(vault, folder / VAULT)
+        if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
+            _write_new(folder / API_KEYS, (ledger / API_KEYS).read_bytes())
+        aside = backup.put_back(ledger, folder)
+        found = backup.examined(folder)
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            try:
+                publisher_of(folder, settings, loaded).prove(db)
+            except LedgerRefused as refused:
+                return PutBack(found, aside, str(refused))
+    return PutBack(found, aside, "")
+
+
+def go_on(folder: Path, settings: Settings, clock: Clock = now) -> Begun:
+    """The folder's ledger goes on as a new log. Raises `LedgerRefused` where it is damaged, in use, or needs no new
+    log.
+    """
+    loaded = keys.load(folder)
+    with _alone(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        try:
+            publisher_of(folder, settings, loaded).prove(db)
+        except LedgerRefused:
+            return new_log.begin(db, store_of(folder, settings), clock())
+        raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """With the service stopped, and nobody else writing."""
+    with clean_stop.nobody_else(folder), schema.held(folder):
+        yield
+
+
+def _make(into: Path) -> None:
+    if into.exists() and any(into.iterdir()):
+        raise LedgerRefused(f"{into} is there already, and nothing is overwritten; name another place")
+    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        keys.write_durably(path, content, exclusive=True)
+    except FileExistsError as error:
+        raise LedgerRefused(f"{path} is there already, and nothing is overwritten; name another place") from error

@@ -1,0 +1,147 @@
+import os
+from datetime import UTC, datetime
+
+import pytest
+from support.people import email, named
+
+from gateway import keys
+from gateway.ledger.emergency import Emergency
+from gateway.ledger.entry import Notice
+from gateway.ledger.kept import Kept
+from gateway.ledger.records import Choice
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import ChoiceKind, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, 0, 250_000, UTC)
+MIB = 2**20
+
+
+@pytest.fixture
+def secrets(folder):
+    return keys.load(folder)
+
+
+@pytest.fixture
+def file(tmp_path, secrets):
+    return Emergency(tmp_path / "store", secrets, MIB)
+
+
+@pytest.fixture
+def request_of(house):
+    def made(person: int, kind=ChoiceKind.OPT_OUT) -> Kept:
+        subjects = house.consent.people.name([named("email", email(person))]).subjects
+        notice = Notice(bytes(32), "3", "en")
+        choice = Choice(
+            kind, (Purpose.SALE,), "form", AT, "US-CA", notice, manner="web", details={"form_token": "valid"}
+        )
+        return Kept(os.urandom(16), subjects, choice)
+
+    return made
+
+
+def requests(file):
+    return [kept for _, kept in file.read().requests]
+
+
+def test_what_was_kept_is_read_back_as_it_was(file, request_of):
+    first, second = request_of(1), request_of(2, ChoiceKind.LIMIT)
+    file.keep(first)
+    file.keep(second)
+    assert requests(file) == [first, second]
+    assert file.waiting()
+
+
+def test_the_file_shows_nobody_who_is_in_it(file, request_of):
+    file.keep(request_of(1))
+    content = file.path.read_bytes()
+    assert email(1).encode() not in content
+    assert file.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_installation_opens_no_line_and_loses_none(file, request_of, secrets):
+    file.keep(request_of(1))
+    line = file.path.read_bytes().rstrip(b"\n")
+    strange = keys.Secrets(secrets.peppers, (bytes(32),), *(getattr(secrets, name) for name in keys.FIELDS[2:]))
+    other = Emergency(file.path.parent, strange, MIB)
+    read = other.read()
+    assert (read.requests, read.unread) == ((), (line,))
+    assert other.clear(read)
+    assert other.unread()
+    assert line in file.path.with_suffix(".unread").read_bytes()
+    assert not file.waiting()
+
+
+def test_a_torn_last_line_was_not_acknowledged_and_is_skipped_and_counted(file, request_of):
+    first, second = request_of(1), request_of(2)
+    file.keep(first)
+    with file.path.open("ab") as torn:
+        torn.write(b"half a li")
+    assert requests(file) == [first]
+    assert file.read().torn == 9
+    file.keep(second)
+    assert (requests(file), file.read().torn, file.torn) == ([first, second], 0, 1)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 100])
+def test_a_line_that_was_cut_anywhere_is_not_taken_for_a_request(file, request_of, cut):
+    file.keep(request_of(1))
+    content = file.path.read_bytes()
+    file.path.write_bytes(content + content[:-cut])
+    assert len(requests(file)) == 1
+
+
+def test_nothing_is_kept_beyond_the_configured_size_and_what_was_stays(tmp_path, secrets, request_of):
+    small = Emergency(tmp_path / "store", secrets, 2000)
+    with pytest.raises(StoreUnavailable, match="full"):
+        for person in range(10):
+            small.keep(request_of(person))
+    assert small.path.stat().st_size <= 2000
+    assert requests(small)
+
+
+def test_a_write_that_fails_midway_leaves_no_half_line_and_is_refused(file, request_of, monkeypatch):
+    file.keep(request_of(1))
+    before, whole = file.path.read_bytes(), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, line, at: whole(descriptor, line[:20], at))
+    with pytest.raises(StoreUnavailable, match="nothing was kept"):
+        file.keep(request_of(2))
+    assert file.path.read_bytes() == before
+
+
+def test_a_disk_that_does_not_sync_acknowledges_nothing(file, request_of, monkeypatch):
+    def fails(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(StoreUnavailable):
+        file.keep(request_of(1))
+    assert file.path.read_bytes() == b""
+
+
+def test_a_folder_that_cannot_be_made_is_a_refusal_and_not_a_crash(tmp_path, secrets, request_of):
+    (tmp_path / "store").write_text("a file where the folder should be")
+    broken = Emergency(tmp_path / "store", secrets, MIB)
+    with pytest.raises(StoreUnavailable):
+        broken.keep(request_of(1))
+
+
+def test_what_came_while_the_rest_was_entered_is_not_thrown_away(file, request_of):
+    file.keep(request_of(1))
+    read = file.read()
+    late = request_of(2)
+    file.keep(late)
+    assert not file.clear(read)
+    assert late in requests(file)
+    assert file.clear(file.read())
+    assert requests(file) == []
+    assert file.path.stat().st_size == 0
+
+
+def test_keys_that_were_wrapped_again_meanwhile_are_those_of_now(file, request_of, folder, secrets):
+    kept = request_of(1)
+    file.keep(kept)
+    newer = keys.add_pepper(folder)
+    again = Emergency(file.path.parent, newer, MIB)
+    assert again.path == file.path
+    [found] = requests(again)
+    assert found.subjects[0].keys == tuple(keys.wrap(key, newer.peppers[1:]) for key in kept.subjects[0].keys)

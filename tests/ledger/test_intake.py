@@ -1,0 +1,136 @@
+import contextlib
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+from support import inside
+from support.people import email, named
+
+from gateway import keys
+from gateway.app import emergency_of, open_house
+from gateway.ledger import idempotency, intake, schema
+from gateway.ledger.kept import Kept
+from gateway.ledger.records import Choice
+from gateway.terms import ChoiceKind, Purpose
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def waiting(folder):
+    """Requests that were kept while the ledger was away; whoever opens the installation takes them in."""
+    with opened(folder) as house:
+        people = house.consent.people
+    file = emergency_of(folder, inside.settings(), keys.load(folder))
+
+    def keep(person: int, *, key: str = "", request: bytes | None = None, signal: bool = False) -> Kept:
+        subjects = people.name([named("email", email(person))]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc" if signal else "api", AT)
+        repeat = idempotency.named(key, b"{}")
+        kept = Kept(request or os.urandom(16), subjects, choice, repeat, signal=signal)
+        file.keep(kept)
+        return kept
+
+    keep.file = file
+    return keep
+
+
+def opened(folder):
+    return open_house(folder, inside.settings(), dev=True)
+
+
+def opt_outs(folder):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+    return [body for body in bodies if body["e"] == "opt_out"]
+
+
+def test_what_waits_is_entered_before_anybody_is_answered_and_denies(folder, waiting):
+    kept = waiting(1)
+    with opened(folder) as house:
+        assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "opted_out"}
+        assert house.consent.refused == ""
+    assert not waiting.file.waiting()
+
+
+def test_an_entry_has_the_time_at_which_it_was_accepted_and_the_id_that_was_told(folder, waiting):
+    kept = waiting(1)
+    with opened(folder) as house:
+        [receipt] = house.consent.log_reader.receipts([kept.request])
+        assert receipt is not None
+    assert [body["t"] for body in opt_outs(folder)] == ["2026-11-24T12:00Z"]
+
+
+def test_a_crash_between_entering_and_emptying_enters_nobody_twice(folder, waiting, monkeypatch):
+    for person in range(5):
+        waiting(person)
+    with monkeypatch.context() as crash:
+        crash.setattr(type(waiting.file), "clear", lambda *_: False)
+        with opened(folder):
+            assert waiting.file.waiting()
+    assert len(opt_outs(folder)) == 5
+    with opened(folder):
+        assert not waiting.file.waiting()
+    assert len(opt_outs(folder)) == 5
+
+
+def test_while_something_waits_no_check_is_answered(folder, waiting, monkeypatch):
+    kept = waiting(1)
+    monkeypatch.setattr(type(waiting.file), "clear", lambda *_: False)
+    with opened(folder) as house:
+        assert house.consent.checks.position() is None
+        assert house.consent.checks.read_back(kept.subjects, [Purpose.SALE]) == {"sale": "unknown"}
+        assert house.consent.refused == intake.WAITS
+
+
+def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_the_same(folder, waiting):
+    waiting(1, key="k1")
+    waiting(1, key="k1")
+    with opened(folder) as house:
+        name = idempotency.named("k1", b"{}")
+        answer, replayed = house.writer.submit(lambda tx: idempotency.once(tx, name, 0, lambda: b"new")).result(5)
+        assert replayed
+        assert len(json.loads(answer)) == 1
+    assert len(opt_outs(folder)) == 1
+
+
+def test_a_key_that_was_used_for_something_else_costs_nobody_their_opt_out(folder, waiting):
+    with opened(folder) as house:
+        other = idempotency.named("k1", b"another body")
+        house.writer.submit(lambda tx: idempotency.once(tx, other, int(AT.timestamp() * 1000), lambda: b"[]")).result(5)
+    waiting(1, key="k1")
+    with opened(folder):
+        assert len(opt_outs(folder)) == 1
+
+
+def test_a_signal_that_is_no_news_is_not_entered_again(folder, waiting):
+    waiting(1, signal=True)
+    waiting(1, signal=True)
+    with opened(folder):
+        assert len(opt_outs(folder)) == 1
+
+
+def test_many_are_entered_in_several_transactions_each_once(folder, waiting, monkeypatch):
+    monkeypatch.setattr(intake, "AT_ONCE", 3)
+    for person in range(10):
+        waiting(person)
+    with opened(folder):
+        assert len(opt_outs(folder)) == 10
+
+
+def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(folder, waiting, monkeypatch):
+    bad = waiting(1)
+    waiting(2)
+    enter = Kept.enter
+
+    def refuses(self, tx):
+        if self.request == bad.request:
+            raise ValueError("an entry too long")
+        return enter(self, tx)
+
+    monkeypatch.setattr(Kept, "enter", refuses)
+    with opened(folder):
+        assert not waiting.file.waiting()
+        assert waiting.file.unread()
+    assert len(opt_outs(folder)) == 1
