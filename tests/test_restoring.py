@@ -1,0 +1,284 @@
+import asyncio
+import contextlib
+import json
+import shutil
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import email, named
+
+from gateway import keys, restoring
+from gateway.app import open_house, publisher_of
+from gateway.ledger import checkpoint, new_log, note, schema
+from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.publisher import RolledBack
+from gateway.ledger.records import Choice
+from gateway.ledger.schema import LedgerRefused
+from gateway.terms import ChoiceKind, Purpose
+from gateway.vault.persons import FILE as VAULT
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SETTINGS = inside.settings()
+
+
+def opened(folder):
+    return open_house(folder, SETTINGS, dev=True)
+
+
+def opt_out(house, *people):
+    for person in people:
+        subjects = house.consent.people.name([named("email", email(person))]).subjects
+        asyncio.run(house.consent.choose(subjects, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)))
+
+
+def says(house, person):
+    subjects = house.consent.people.name([named("email", email(person))]).subjects
+    return house.consent.checks.read_back(subjects, [Purpose.SALE])["sale"]
+
+
+def last(folder):
+    with opened(folder) as house:
+        return checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+
+
+@pytest.fixture
+def lived_in(folder, tmp_path):
+    """Two opt-outs, a backup, and a third one after it."""
+    with opened(folder) as house:
+        opt_out(house, 1, 2)
+    restoring.back_up(folder, tmp_path / "backup")
+    with opened(folder) as house:
+        opt_out(house, 3)
+    return folder
+
+
+def test_a_backup_in_a_new_folder_denies_whom_it_knew(folder, tmp_path):
+    with opened(folder) as house:
+        opt_out(house, 1, 2)
+    told = restoring.back_up(folder, tmp_path / "ledger")
+    vault = restoring.back_up_keys(folder, tmp_path / "keys", lambda: AT)
+    restoring.back_up_secrets(folder, tmp_path / "secrets")
+    assert vault.name == "vault-20261124T120000Z.sqlite3"
+    shutil.rmtree(folder)
+    done = restoring.put_back(folder, SETTINGS, tmp_path / "ledger", vault, tmp_path / "secrets")
+    assert (done.checkpoint, done.aside, done.why) == (told, None, "")
+    with opened(folder) as house:
+        assert [says(house, person) for person in (1, 2, 3)] == ["opted_out", "opted_out", "none"]
+        opt_out(house, 3)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        assert db.execute("SELECT count(*) FROM detail WHERE sealed IS NOT NULL").fetchone() == (3,)
+
+
+def test_a_backup_under_load_is_of_one_moment_and_stops_nobody(folder, tmp_path, figure):
+    with opened(folder) as house:
+        over, written = threading.Event(), []
+
+        def write() -> None:
+            while not over.is_set():
+                written.append(house.writer.submit(lambda tx: tx.append(b"%d" % tx.size)).result(10))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        copies = [restoring.back_up(folder, tmp_path / f"copy{number}") for number in range(5)]
+        over.set()
+        thread.join()
+        assert len(written) > 5
+        sizes = [copy.size for copy in copies]
+        assert sizes == sorted(sizes)
+        for number, size in enumerate(sizes):
+            with contextlib.closing(sqlite3.connect(tmp_path / f"copy{number}" / schema.FILE)) as db:
+                assert db.execute("SELECT count(*), max(seq) + 1 FROM entry").fetchone() == (size, size or None)
+        figure("backup under load", f"5 copies while {len(written)} entries were written, each whole and of one moment")
+
+
+def test_ledger_keys_and_secrets_never_lie_in_one_backup(folder, tmp_path):
+    with opened(folder):
+        pass
+    restoring.back_up(folder, tmp_path / "ledger")
+    restoring.back_up_keys(folder, tmp_path / "keys", lambda: AT)
+    restoring.back_up_secrets(folder, tmp_path / "secrets")
+    assert {path.name for path in (tmp_path / "ledger").iterdir()} <= {schema.FILE, "api_keys.json"}
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["vault-20261124T120000Z.sqlite3"]
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [keys.SECRETS]
+
+
+def test_nothing_is_overwritten(folder, tmp_path):
+    with opened(folder):
+        pass
+    for make in (restoring.back_up, restoring.back_up_secrets, lambda f, to: restoring.back_up_keys(f, to, lambda: AT)):
+        place = tmp_path / str(make)
+        make(folder, place)
+        before = {path: path.read_bytes() for path in place.iterdir()}
+        with pytest.raises(LedgerRefused, match="nothing is overwritten"):
+            make(folder, place)
+        assert {path: path.read_bytes() for path in place.iterdir()} == before
+
+
+def test_only_copies_of_keys_that_are_too_old_are_deleted(folder, tmp_path):
+    with opened(folder):
+        pass
+    place = tmp_path / "keys"
+    old, young = (restoring.back_up_keys(folder, place, lambda ago=ago: AT - timedelta(days=ago)) for ago in (8, 6))
+    (place / "vault-notes.txt").write_text("somebody's")
+    assert restoring.prune(place, 7, lambda: AT) == [old]
+    assert sorted(path.name for path in place.iterdir()) == [young.name, "vault-notes.txt"]
+
+
+def test_an_older_copy_is_put_back_and_not_answered_from(lived_in, tmp_path):
+    done = restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    assert f"gateway restore --new-log --data {lived_in}" in done.why
+    assert (done.aside / schema.FILE).exists()
+    with pytest.raises(RolledBack), opened(lived_in):
+        raise AssertionError("it must not open")
+
+
+def test_the_newer_one_that_is_put_back_again_goes_on_as_if_nothing_had_been(lived_in, tmp_path):
+    aside = restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None).aside
+    assert restoring.put_back(lived_in, SETTINGS, aside, None, None).why == ""
+    with opened(lived_in) as house:
+        assert says(house, 3) == "opted_out"
+
+
+def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in, tmp_path):
+    old = last(lived_in)
+    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    assert (begun.origin, begun.last) == (f"{old.origin}.2", old)
+    with contextlib.closing(schema.open_to_read(lived_in)) as db:
+        leaf = json.loads(db.execute("SELECT body FROM entry WHERE seq = ?", (begun.size,)).fetchone()[0])
+    assert (leaf["e"], leaf["from"], leaf["size"]) == ("restored", old.origin, old.size)
+    with opened(lived_in) as house:
+        assert [says(house, person) for person in (1, 2, 3)] == ["opted_out", "opted_out", "none"]
+        opt_out(house, 3)
+        signed = checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint()))
+    assert signed.origin == begun.origin
+    [evidence] = (lived_in.with_name("data.checkpoints")).glob("*.ended")
+    assert checkpoint.parse(evidence.read_text()) == old
+
+
+def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_path):
+    with opened(lived_in) as house:
+        before = house.consent.log_reader.checkpoint()
+    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    origin, [seed] = checkpoint.parse(note.text_of(before)).origin, keys.load(lived_in).signing
+    signer = Ed25519Signer(origin, seed)
+    assert note.sign(note.text_of(before), [signer]) == before
+    assert Ed25519Signer(f"{origin}.2", seed).key_id != signer.key_id
+
+
+def test_a_second_restore_of_the_same_copy_gets_a_name_that_was_never_used(lived_in, tmp_path):
+    for expected in ("2", "3", "4"):
+        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+        assert restoring.go_on(lived_in, SETTINGS, lambda: AT).origin.endswith(f".{expected}")
+
+
+def test_a_new_log_that_was_cut_off_before_its_store_is_finished_by_running_it_again(
+    lived_in, tmp_path, monkeypatch
+):
+    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as crash, pytest.raises(KeyboardInterrupt):
+        crash.setattr(new_log.CheckpointStore, "swap", cut)
+        restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    assert begun.origin.endswith(".2")
+    with contextlib.closing(schema.open_to_read(lived_in)) as db:
+        bodies = [body for (body,) in db.execute("SELECT body FROM entry")]
+    assert sum(b'"restored"' in body for body in bodies) == 1
+    assert last(lived_in).origin == begun.origin
+
+
+def test_a_store_that_is_lost_is_noticed_and_its_new_log_takes_no_name_that_may_be_used(lived_in):
+    shutil.rmtree(lived_in.with_name("data.checkpoints"))
+    with pytest.raises(RolledBack, match="last checkpoint is gone"), opened(lived_in):
+        raise AssertionError("it must not open")
+    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    assert begun.last is None
+    assert begun.origin.endswith(".20261124120000")
+    assert last(lived_in).origin == begun.origin
+
+
+def test_a_log_that_is_well_needs_no_new_one(folder):
+    with opened(folder) as house:
+        house.writer.submit(lambda tx: tx.append(b"one")).result(5)
+    with pytest.raises(LedgerRefused, match="needs no new one"):
+        restoring.go_on(folder, SETTINGS, lambda: AT)
+
+
+def test_nothing_is_put_back_under_a_running_service(lived_in, tmp_path):
+    with opened(lived_in):
+        for act in (
+            lambda: restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None),
+            lambda: restoring.go_on(lived_in, SETTINGS),
+        ):
+            with pytest.raises(LedgerRefused, match="stop the service first"):
+                act()
+
+
+def test_a_damaged_backup_is_refused_and_what_is_there_stays(lived_in, tmp_path):
+    file = tmp_path / "backup" / schema.FILE
+    content = bytearray(file.read_bytes())
+    content[8192:12288] = bytes(4096)
+    file.write_bytes(bytes(content))
+    before = last(lived_in)
+    with pytest.raises(LedgerRefused):
+        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    assert last(lived_in) == before
+
+
+def test_keys_and_secrets_that_are_there_are_never_put_back_to_before(lived_in, tmp_path):
+    old_keys = restoring.back_up_keys(lived_in, tmp_path / "keys", lambda: AT)
+    restoring.back_up_secrets(lived_in, tmp_path / "secrets")
+    secrets = keys.add_pepper(lived_in)
+    before = (lived_in / VAULT).stat().st_ino
+    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", old_keys, tmp_path / "secrets")
+    assert keys.load(lived_in) == secrets
+    assert (lived_in / VAULT).stat().st_ino == before
+
+
+def test_the_control_folder_and_store_put_back_together_are_not_found_out_here(lived_in, tmp_path):
+    """Nothing on the machine can tell: that takes a witness (gateway help restore)."""
+    store = lived_in.with_name("data.checkpoints")
+    shutil.copytree(lived_in, tmp_path / "an hour ago")
+    shutil.copytree(store, tmp_path / "its store")
+    with opened(lived_in) as house:
+        opt_out(house, 4)
+    for there, copy in ((lived_in, "an hour ago"), (store, "its store")):
+        shutil.rmtree(there)
+        shutil.copytree(tmp_path / copy, there)
+    with opened(lived_in) as house:
+        assert says(house, 4) == "none"
+
+
+@pytest.mark.parametrize(
+    ("known", "after"),
+    [
+        (["consent.example.com/log/2026"], "consent.example.com/log/2026.2"),
+        (["a.example/log", "a.example/log.4", "a.example/log.2"], "a.example/log.5"),
+        (["a.example/log.4", "a.example/log.2"], "a.example/log.5"),
+        (["a.example/log.2", "a.example/log.10", "b.example/log.77"], "a.example/log.11"),
+    ],
+)
+def test_the_next_name_has_the_next_number(known, after):
+    assert new_log.next_name(known) == after
+
+
+def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
+    publisher = publisher_of(folder, SETTINGS, keys.load(folder))
+    with opened(folder) as house:
+        house.writer.submit(lambda tx: tx.append(b"one")).result(5)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        publisher.refuse("witness.example saw another log: gateway help restore")
+        for asks in (publisher.prove, publisher.publish, publisher.latest):
+            with pytest.raises(RolledBack, match=r"witness\.example"):
+                asks(db)
+        publisher.refuse("")
+        assert publisher.prove(db)
+
