@@ -132,3 +132,69 @@ def test_after_a_failed_commit_nothing_is_fresh_until_the_next_proof(folder, clo
     made._prove()
     assert (made.fresh(), made.generation) == (True, 2)
     made.stop()
+
+
+class TestWithAJudge:
+    """Another file may become the ledger only where it has everything that was signed."""
+
+    @pytest.fixture
+    def said(self):
+        return {"grown": True, "told": []}
+
+    @pytest.fixture
+    def judged(self, folder, clock, said):
+        made = FileWatch(folder, 1, clock, judge=lambda _: said["grown"], tell=said["told"].append)
+        made.start()
+        yield made
+        made.stop()
+
+    def put_another(self, folder):
+        file = folder / schema.FILE
+        file.rename(folder / "away")
+        file.write_bytes((folder / "away").read_bytes())
+
+    def test_a_file_that_grew_out_of_what_was_signed_is_taken_and_readers_and_writer_open_it_anew(self, folder, judged):
+        (folder / schema.FILE).rename(folder / "gone")
+        assert soon(lambda: not judged.fresh())
+        (folder / "gone").rename(folder / schema.FILE)
+        assert soon(judged.fresh)
+        before = judged.generation
+        self.put_another(folder)
+        assert soon(lambda: judged.adopted == 1)
+        assert soon(judged.fresh)
+        judged.prove_file()
+        assert judged.generation >= before
+
+    def test_one_that_nobody_can_vouch_for_is_not(self, folder, judged, said):
+        said["grown"] = False
+        self.put_another(folder)
+        assert soon(lambda: not judged.fresh())
+        assert judged.adopted == 0
+        assert "another file" in judged.why
+
+    def test_a_patient_watch_starts_with_a_refused_file_says_why_once_and_heals(self, folder, clock):
+        told, refusing = [], [True]
+
+        def judge(_):
+            if refusing[0]:
+                raise schema.LedgerRefused("an older copy: gateway restore --new-log")
+            return True
+
+        made = FileWatch(folder, 1, clock, judge=judge, tell=told.append)
+        made.start(patient=True)
+        assert not made.fresh()
+        assert made.why == "an older copy: gateway restore --new-log"
+        refusing[0] = False
+        assert soon(made.fresh)
+        assert (made.why, told) == ("", ["an older copy: gateway restore --new-log"])
+        made.stop()
+
+    def test_a_sound_file_is_not_answered_from_while_something_waits(self, folder, clock):
+        waits = ["requests wait"]
+        made = FileWatch(folder, 1, clock, waits=lambda: waits[0], tell=lambda _: None)
+        made.start()
+        assert (made.healthy, made.fresh(), made.why) == (True, False, "requests wait")
+        made.prove_file()
+        waits[0] = ""
+        assert soon(made.fresh)
+        made.stop()
