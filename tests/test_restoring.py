@@ -176,9 +176,7 @@ def test_a_second_restore_of_the_same_copy_gets_a_name_that_was_never_used(lived
         assert restoring.go_on(lived_in, SETTINGS, lambda: AT).origin.endswith(f".{expected}")
 
 
-def test_a_new_log_that_was_cut_off_before_its_store_is_finished_by_running_it_again(
-    lived_in, tmp_path, monkeypatch
-):
+def test_a_new_log_that_was_cut_off_before_its_store_is_finished_by_running_it_again(lived_in, tmp_path, monkeypatch):
     restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
 
     def cut(*_):
@@ -281,4 +279,3 @@ def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
                 asks(db)
         publisher.refuse("")
         assert publisher.prove(db)
-
