@@ -48,7 +48,7 @@ from gateway.sharing import Sharing
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
 from gateway.telling import Telling
-from gateway.vault.persons import FILE as VAULT
+from gateway.vault import persons
 from gateway.vault.persons import Vault
 
 Clock = Callable[[], datetime]
@@ -169,9 +169,9 @@ def migrate(folder: Path, origin: str = "") -> int:
     """Makes an installation, or brings an old one up to date. `origin`: the log's name, if it has none yet. Returns the
     ledger's version.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(folder)
     ledger = folder / schema.FILE
-    if (folder / VAULT).exists() and (not ledger.exists() or not ledger.stat().st_size):
+    if (not ledger.exists() or not ledger.stat().st_size) and persons.anybody(folder):
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
         raise schema.LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
     keys.complete(folder)

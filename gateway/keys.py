@@ -9,6 +9,7 @@ is lost.
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
@@ -126,18 +127,41 @@ def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> Non
     if exclusive and path.exists():
         raise FileExistsError(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, content)
+        _write(beside, content)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a disk that stays full would fill up with them
+        raise
+    sync_folder(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # half a file must not take its place
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    beside.replace(path)
-    parent = os.open(path.parent, os.O_RDONLY)
+
+
+def make_folder(path: Path) -> None:
+    """A private folder and what is missing above it, whose names outlive a power cut: a name is kept once the folder
+    that it stands in was synced.
+    """
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)  # also where it is there already: whoever made it may have been stopped before this
+
+
+def sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(parent)
+        os.fsync(descriptor)
     finally:
-        os.close(parent)
+        os.close(descriptor)
 
 
 def digest(secret: str) -> str:

@@ -95,6 +95,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         keys.write_durably(file, b"new")
     assert file.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == [file.name], "a disk that stays full is not filled up"
+
+
+def test_half_a_file_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch):
+    file = tmp_path / "api_keys.json"
+    keys.write_durably(file, b"old")
+    write = keys.os.write
+    monkeypatch.setattr(keys.os, "write", lambda descriptor, content: write(descriptor, content[:2]))
+    with pytest.raises(OSError, match="No space"):
+        keys.write_durably(file, b"new")
+    assert file.read_bytes() == b"old"
+
+
+def test_a_folder_that_is_made_is_named_durably_all_the_way_up(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(keys, "sync_folder", synced.append)
+    folder = tmp_path / "new" / "data"
+    keys.make_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert synced == [tmp_path, tmp_path / "new"]
+    keys.make_folder(folder)
+    assert synced[2:] == [tmp_path / "new"], "whoever made it may have been killed before this"
 
 
 def test_the_secret_of_an_api_key_is_kept_as_its_hash():

@@ -7,7 +7,7 @@ Never holds a signature or a key.
 
 from pathlib import Path
 
-from gateway.keys import write_durably
+from gateway.keys import make_folder, write_durably
 from gateway.ledger import checkpoint
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.schema import LedgerRefused
@@ -56,7 +56,7 @@ class CheckpointStore:
             return
         try:
             if old is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(self.path.parent)
             write_durably(self.path, new.text().encode())
         except OSError as error:
             raise StoreBroken(f"{self.path} cannot be written ({error}). Make room, or mend its folder") from error

@@ -115,7 +115,8 @@ def _apply(db: sqlite3.Connection, number: int, sql: str, peppers: int, step: St
         db.execute(f"PRAGMA user_version = {number:d}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
+            db.execute("ROLLBACK")
         raise
 
 

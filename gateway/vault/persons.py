@@ -6,6 +6,7 @@ Destroying a key forgets what it sealed. Trusted: confidential, and never to be 
 by the writer's thread alone.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
@@ -26,6 +27,21 @@ FROM_FIRST = (  # the first version had one key a person, and could not be witho
     "INSERT INTO person (id, wrapped) SELECT id, wrapped FROM old_person",
     "DROP TABLE old_person",
 )
+
+
+def anybody(folder: Path) -> bool:
+    """Whether the folder keeps anybody's keys. A file that cannot be read is taken to; one without its table was cut
+    off while the installation was made.
+    """
+    path = folder / FILE
+    try:
+        if not path.exists():
+            return False
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'person'").fetchone()
+            return bool(made) and db.execute("SELECT 1 FROM person LIMIT 1").fetchone() is not None
+    except (OSError, sqlite3.Error):
+        return True
 
 
 class Vault:

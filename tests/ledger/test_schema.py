@@ -8,6 +8,7 @@ from gateway import app, keys, rekey
 from gateway.ledger import replay, schema
 from gateway.ledger.schema import LedgerRefused
 from gateway.terms import Purpose
+from gateway.vault.persons import Vault
 
 
 @pytest.fixture
@@ -250,6 +251,22 @@ def test_new_secrets_are_never_made_beside_an_old_ledger(folder):
     with pytest.raises(keys.SecretsMissing):
         app.migrate(folder)
     assert not (folder / keys.SECRETS).exists()
+
+
+def test_an_empty_ledger_is_never_made_beside_a_vault_with_people(folder, file):
+    with contextlib.closing(Vault(folder, keys.load(folder).wraps)) as vault:
+        vault.new_person()
+        vault.commit()
+    file.unlink()
+    with pytest.raises(LedgerRefused, match="its people are not"):
+        app.migrate(folder)
+    assert not file.exists()
+
+
+def test_an_installation_that_was_cut_off_before_its_ledger_was_made_is_finished(folder, file):
+    file.unlink()
+    assert app.migrate(folder) == schema.version_wanted()
+    assert file.exists()
 
 
 def test_every_setting_that_durability_rests_on_reads_back(folder):

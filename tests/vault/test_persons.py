@@ -2,7 +2,7 @@ import contextlib
 import os
 import sqlite3
 
-from gateway.vault.persons import FILE, Vault
+from gateway.vault.persons import FILE, Vault, anybody
 
 WRAP, LATER = b"w" * 32, b"l" * 32
 
@@ -101,3 +101,21 @@ def test_a_key_is_durable_and_its_destruction_leaves_no_page_behind(tmp_path):
     with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as db:
         assert db.execute("SELECT count(*) FROM person").fetchone() == (0,)
     assert wrapped not in (tmp_path / FILE).read_bytes()
+
+
+def test_a_vault_that_was_cut_off_while_it_was_made_keeps_nobody(tmp_path):
+    assert not anybody(tmp_path)
+    (tmp_path / FILE).touch()
+    assert not anybody(tmp_path)
+    with opened(tmp_path):
+        pass
+    assert not anybody(tmp_path)
+
+
+def test_a_vault_with_people_is_known_to_have_them_and_an_unreadable_one_is_taken_to(tmp_path):
+    with opened(tmp_path) as vault:
+        made(vault)
+        vault.commit()
+    assert anybody(tmp_path)
+    (tmp_path / FILE).write_bytes(b"not a database" * 1000)
+    assert anybody(tmp_path)
