@@ -25,8 +25,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 from support import inside
+from support.dying import KEPT, POINTS, UNKEPT, Cut
 from support.installation import PEOPLE, Installation
-from support.power_cut import KEPT, POINTS, UNKEPT, Cut
 from support.second_process import SecondProcess
 
 from gateway.consent import Refused

@@ -1,107 +1,94 @@
-"""Where a machine can die in the commit of an act, and what its disk holds then: a copy of all files as they are at that
-point. Within the commit itself each 512-byte sector that was not synced yet is there or is not (ledger.md 3.6).
+"""Power cuts, in every way that a disk may bear them: cut points spread over a recording, an image of each, and what
+of its promises is broken.
 """
 
-import contextlib
 import random
 import shutil
-from dataclasses import dataclass
-from unittest import mock
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from gateway.ledger import checkpoint_store, schema
-from gateway.ledger.publisher import Publisher
-from gateway.vault.persons import Vault
-
-SECTOR = 512
-WITHIN = "within the commit"
-UNKEPT = ("before the vault keeps the keys", "between the vault and the ledger")
-KEPT = ("between the commit and the checkpoint", "between the checkpoint and the answer", "after the answer")
-POINTS = (*UNKEPT, WITHIN, *KEPT)
+from support import recording
+from support.answers import answers
+from support.disk import STYLES, Disk, written
+from support.promises import Image, promises
+from support.told import Told, understand
+from support.workload import Promises
 
 
-@dataclass(frozen=True)
-class Cut:
-    """`forgets_index`: without the file that SQLite makes anew after a power cut. `synced`: how many of the sectors in
-    question had got to the disk, of ten; `dice` decides which.
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One life of a service, read back."""
+
+    world: Path
+    log: Sequence[recording.Event]
+    told: Sequence[Told]
+
+    @property
+    def acknowledged(self) -> int:
+        """Entries that somebody was told are kept."""
+        return sum(len(told.events) for told in self.told)
+
+
+@dataclass(slots=True)
+class Found:
+    """What some power cuts came to. `broken`: by cut, with how it was cut."""
+
+    images: int = 0
+    broken: dict[str, list[str]] = field(default_factory=dict)
+
+    def most(self, words: str) -> int:
+        """How often a sentence with these words was said of one image, at most."""
+        return max((sum(words in each for each in said) for said in self.broken.values()), default=0)
+
+    def kinds(self) -> Counter[str]:
+        """In how many images which promise was broken, by its first words."""
+        return Counter(kind for said in self.broken.values() for kind in {each.partition(":")[0] for each in said})
+
+
+def read(world: Path, promised: Promises) -> Recording:
+    """A recording that is whole: the files made again from it are those on the disk."""
+    log = recording.events(world)
+    assert recording.missed(world, log) == [], "the recorder did not see every write"
+    return Recording(world, log, understand(answers(log), promised, world / "data"))
+
+
+def cuts(recorded: Recording, count: int, chance: random.Random) -> list[int]:
+    """Moments to cut at: a tenth while the installation is made and started; of the rest half right behind an answer,
+    where most is at stake, and half anywhere.
     """
-
-    point: str
-    forgets_index: bool = True
-    synced: int = 5
-    dice: int = 0
-
-    @contextlib.contextmanager
-    def during(self, folder, fresh):
-        """What is done within meets the cut; its files are in `fresh` then. An act that writes nothing meets it at its
-        end.
-        """
-        disk = _Disk(folder, fresh)
-        with contextlib.ExitStack() as hooks:
-            for owner, name, before, step in self._hooks(disk):
-                hooks.enter_context(_hooked(owner, name, before=before, step=step))
-            yield
-        disk.copy()
-        if self.point == WITHIN:
-            disk.tear(self.synced / 10, random.Random(self.dice))
-        for index in fresh.glob("*-shm") if self.forgets_index else ():
-            index.unlink()
-
-    def _hooks(self, disk):
-        after_vault, before_publish = (Vault, "commit", False, disk.copy), (Publisher, "publish", True, disk.copy)
-        return {
-            "before the vault keeps the keys": [(Vault, "commit", True, disk.copy)],
-            "between the vault and the ledger": [after_vault],
-            WITHIN: [after_vault, (Publisher, "publish", True, disk.look)],
-            "between the commit and the checkpoint": [before_publish],
-            "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
-            "after the answer": [],
-        }[self.point]
+    first, last = recorded.told[0].at, len(recorded.log)
+    early, behind = count // 10, [told.at for told in recorded.told]
+    anywhere = (count - early) // 2
+    return sorted(
+        [
+            *(chance.randrange(first) for _ in range(early)),
+            *(chance.randint(first, last) for _ in range(anywhere)),
+            *(chance.choice(behind) for _ in range(count - early - anywhere)),
+        ]
+    )
 
 
-class _Disk:
-    def __init__(self, folder, fresh):
-        self.folder, self.fresh = folder, fresh
-        self.log = None
-
-    def copy(self):
-        """The first time; what happens later never got to this disk."""
-        if self.fresh.exists():
-            return
-        shutil.copytree(self.folder, self.fresh)
-        store = checkpoint_store.beside(self.folder)
-        if store.exists():
-            shutil.copytree(store, checkpoint_store.beside(self.fresh))
-
-    def look(self):
-        """What the commit wrote."""
-        if self.log is None:
-            self.log = self._log(self.folder).read_bytes()
-
-    def tear(self, synced, dice):
-        """Of what the commit wrote only some sectors are there."""
-        path = self._log(self.fresh)
-        held = bytearray(path.read_bytes() if path.exists() else b"")
-        written = self.log or b""
-        for start in range(0, len(written), SECTOR):
-            piece = written[start : start + SECTOR]
-            if held[start : start + SECTOR] != piece and dice.random() < synced:
-                held.extend(bytes(max(0, start + len(piece) - len(held))))
-                held[start : start + len(piece)] = piece
-        path.write_bytes(held)
-
-    def _log(self, folder):
-        return folder / f"{schema.FILE}-wal"
+def cut(recorded: Recording, count: int, seed: int, scratch: Path) -> Found:
+    """`count` images, each opened and asked for its promises. The same seed gives the same images."""
+    chance, found = random.Random(seed), Found()
+    for at, disk in _played(recorded, cuts(recorded, count, chance), seed):
+        style, names = chance.choice(STYLES), chance.choice(STYLES)
+        world = written(disk.image(style, names, chance), scratch / "image")
+        told = [each for each in recorded.told if each.at <= at]
+        said = promises(Image(world, told))
+        shutil.rmtree(world)
+        found.images += 1
+        if said:
+            found.broken[f"cut {at}, bytes {style}, names {names}"] = said
+    return found
 
 
-def _hooked(owner, name, *, before, step):
-    honest = getattr(owner, name)
-
-    def hooked(*arguments, **more):
-        if before:
-            step()
-        result = honest(*arguments, **more)
-        if not before:
-            step()
-        return result
-
-    return mock.patch.object(owner, name, hooked)
+def _played(recorded: Recording, moments: Sequence[int], seed: int) -> Iterator[tuple[int, Disk]]:
+    disk, done = Disk(seed), 0
+    for moment in moments:
+        for event in recorded.log[done:moment]:
+            disk.apply(event)
+        done = moment
+        yield moment, disk

@@ -1,0 +1,85 @@
+"""The power is cut at any moment, and the disk keeps what it must and as little else as it likes: whatever anybody was
+told is kept is kept, and the log goes on as the same log.
+
+The real service is recorded under load, over two lives; of each moment an image is made of what its disk may hold then,
+and the real start-up opens it. `make soak`: eight recordings and 800 images.
+"""
+
+import os
+import time
+
+import pytest
+from support import power_cut, recording
+from support.workload import Promises, at_once, crowd
+
+pytestmark = pytest.mark.slow
+RECORDINGS = 8 if os.environ.get("SOAK") else 1
+IMAGES = 100
+CONTROL_IMAGES = 30
+PAUSE = 0.03  # seconds between two acts of one person: the load lasts over several checkpoints of the database
+
+
+def lived(recorder, world, *, acts: int, seed: int = 0, module: str = "gateway", fails: int = 0) -> power_cut.Recording:
+    """Two lives of a service: the first is killed while nobody calls, so that the second finds an open log."""
+    promises: Promises = {}
+    with recording.recorded(recorder, world, module=module, fails=fails) as running:
+        people = crowd(running.port, promises, seed)
+        at_once(people, lambda: sum(each.done for each in people) < acts * 3 // 4, PAUSE)
+        time.sleep(1.5)  # the database's own checkpoint is over: nothing is under way that the recorder could miss
+        running.kill()
+        running.start()
+        at_once(people, lambda: sum(each.done for each in people) < acts, PAUSE)
+    return power_cut.read(world, promises)
+
+
+@pytest.mark.parametrize("seed", range(RECORDINGS))
+def test_after_a_power_cut_every_acknowledged_opt_out_denies_and_the_log_goes_on(tmp_path, recorder, seed, figure):
+    recorded = lived(recorder, tmp_path / "world", acts=500, seed=seed)
+    found = power_cut.cut(recorded, IMAGES, seed, tmp_path)
+    figure(
+        f"power cut, recording {seed + 1}",
+        f"{found.images} images of {len(recorded.log)} calls, {recorded.acknowledged} acknowledged entries,"
+        f" {len(found.broken)} images with anything lost (seed {seed})",
+    )
+    assert recorded.acknowledged > 300
+    assert found.images == IMAGES
+    assert found.broken == {}
+
+
+LOSES = "lost an acknowledged opt-out"
+CONTROLS = {
+    "faulty.syncs_seldom": LOSES,
+    "answers_too_early": LOSES,
+    "faulty.publishes_too_early": "the last checkpoint is ahead",
+    "faulty.signs_too_early": "a checkpoint was shown that is ahead",
+    "faulty.forgets_the_folder": "the last checkpoint is behind",
+    "faulty.forgets_the_vault": "lost the key of an entry",
+}
+
+
+@pytest.mark.parametrize("fault", CONTROLS)
+def test_the_control_a_gateway_with_a_planted_fault_breaks_its_promises(tmp_path, recorder, fault, figure):
+    recorded = lived(recorder, tmp_path / "world", acts=120, module=f"support.{fault}")
+    found = power_cut.cut(recorded, CONTROL_IMAGES, 1, tmp_path)
+    figure(
+        f"power cut, control {fault}", f"{found.kinds()[CONTROLS[fault]]} of {found.images} images: {CONTROLS[fault]}"
+    )
+    assert found.kinds()[CONTROLS[fault]]
+
+
+def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowledged(tmp_path, recorder, figure):
+    """What a failed sync should have written may be gone although later ones succeed: the page cache forgets it."""
+    recorded = lived(recorder, tmp_path / "world", acts=300, fails=41)
+    found = power_cut.cut(recorded, IMAGES // 2, 1, tmp_path)
+    failed = sum(event.op == "F" for event in recorded.log)
+    figure("power cut, failing syncs", f"{failed} failed syncs, {found.images} images, {len(found.broken)} with a loss")
+    assert failed > 5
+    assert found.broken == {}
+
+
+def test_the_control_a_writer_that_shrugs_at_failed_syncs_loses_opt_outs(tmp_path, recorder, figure):
+    module = "support.faulty.shrugs_at_errors"
+    recorded = lived(recorder, tmp_path / "world", acts=200, fails=41, module=module)
+    found = power_cut.cut(recorded, CONTROL_IMAGES, 1, tmp_path)
+    figure("power cut, control shrugs_at_errors", f"{found.kinds()[LOSES]} of {found.images} images: {LOSES}")
+    assert found.kinds()[LOSES]

@@ -1,0 +1,107 @@
+"""Where a machine can die in the commit of an act, and what its disk holds then: a copy of all files as they are at that
+point. Within the commit itself each 512-byte sector that was not synced yet is there or is not (ledger.md 3.6).
+"""
+
+import contextlib
+import random
+import shutil
+from dataclasses import dataclass
+from unittest import mock
+
+from gateway.ledger import checkpoint_store, schema
+from gateway.ledger.publisher import Publisher
+from gateway.vault.persons import Vault
+
+SECTOR = 512
+WITHIN = "within the commit"
+UNKEPT = ("before the vault keeps the keys", "between the vault and the ledger")
+KEPT = ("between the commit and the checkpoint", "between the checkpoint and the answer", "after the answer")
+POINTS = (*UNKEPT, WITHIN, *KEPT)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`forgets_index`: without the file that SQLite makes anew after a power cut. `synced`: how many of the sectors in
+    question had got to the disk, of ten; `dice` decides which.
+    """
+
+    point: str
+    forgets_index: bool = True
+    synced: int = 5
+    dice: int = 0
+
+    @contextlib.contextmanager
+    def during(self, folder, fresh):
+        """What is done within meets the cut; its files are in `fresh` then. An act that writes nothing meets it at its
+        end.
+        """
+        disk = _Disk(folder, fresh)
+        with contextlib.ExitStack() as hooks:
+            for owner, name, before, step in self._hooks(disk):
+                hooks.enter_context(_hooked(owner, name, before=before, step=step))
+            yield
+        disk.copy()
+        if self.point == WITHIN:
+            disk.tear(self.synced / 10, random.Random(self.dice))
+        for index in fresh.glob("*-shm") if self.forgets_index else ():
+            index.unlink()
+
+    def _hooks(self, disk):
+        after_vault, before_publish = (Vault, "commit", False, disk.copy), (Publisher, "publish", True, disk.copy)
+        return {
+            "before the vault keeps the keys": [(Vault, "commit", True, disk.copy)],
+            "between the vault and the ledger": [after_vault],
+            WITHIN: [after_vault, (Publisher, "publish", True, disk.look)],
+            "between the commit and the checkpoint": [before_publish],
+            "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
+            "after the answer": [],
+        }[self.point]
+
+
+class _Disk:
+    def __init__(self, folder, fresh):
+        self.folder, self.fresh = folder, fresh
+        self.log = None
+
+    def copy(self):
+        """The first time; what happens later never got to this disk."""
+        if self.fresh.exists():
+            return
+        shutil.copytree(self.folder, self.fresh)
+        store = checkpoint_store.beside(self.folder)
+        if store.exists():
+            shutil.copytree(store, checkpoint_store.beside(self.fresh))
+
+    def look(self):
+        """What the commit wrote."""
+        if self.log is None:
+            self.log = self._log(self.folder).read_bytes()
+
+    def tear(self, synced, dice):
+        """Of what the commit wrote only some sectors are there."""
+        path = self._log(self.fresh)
+        held = bytearray(path.read_bytes() if path.exists() else b"")
+        written = self.log or b""
+        for start in range(0, len(written), SECTOR):
+            piece = written[start : start + SECTOR]
+            if held[start : start + SECTOR] != piece and dice.random() < synced:
+                held.extend(bytes(max(0, start + len(piece) - len(held))))
+                held[start : start + len(piece)] = piece
+        path.write_bytes(held)
+
+    def _log(self, folder):
+        return folder / f"{schema.FILE}-wal"
+
+
+def _hooked(owner, name, *, before, step):
+    honest = getattr(owner, name)
+
+    def hooked(*arguments, **more):
+        if before:
+            step()
+        result = honest(*arguments, **more)
+        if not before:
+            step()
+        return result
+
+    return mock.patch.object(owner, name, hooked)

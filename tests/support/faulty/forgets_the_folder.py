@@ -1,0 +1,22 @@
+"""The gateway with one fault: the last checkpoint is synced and renamed, but the folder that it is in is not synced."""
+
+import os
+import secrets
+
+from gateway.cli import main
+from gateway.ledger import checkpoint_store
+
+
+def write(path, content):
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with beside.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+checkpoint_store.write_durably = write
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The gateway with one fault: a commit that the disk refused is answered as if it had gone well."""
+
+import sqlite3
+
+from gateway.cli import main
+from gateway.ledger.writer import Writer
+
+honest = Writer._commit
+
+
+def commit(self, batch):
+    results = {}
+
+    def noted(job, future):
+        def run(transaction):
+            results[future] = job(transaction)
+            return results[future]
+
+        return run
+
+    try:
+        return honest(self, [(noted(job, future), future) for job, future in batch])
+    except sqlite3.Error:
+        self._let_go()
+        return [(future, result, None) for future, result in results.items()]
+
+
+Writer._commit = commit
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What must hold of an installation after a power cut, whatever it had told anybody before.
+
+`promises` opens the image with the real start-up and lists what is broken, one sentence each; the checks stand in
+CHECKS. Not here: which images there may be (support.disk), and what was told (support.told).
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from gateway.app import House, migrate, open_house
+from gateway.check import Ask
+from gateway.ledger import merkle, openings, records, schema, tree
+from gateway.ledger.checkpoint_store import CheckpointStore, beside
+from gateway.ledger.merkle import Frontier
+from gateway.ledger.records import Choice
+from gateway.service import UNUSABLE
+from gateway.terms import ChoiceKind, Purpose, Reason
+from gateway.vault.persons import FILE as VAULT
+from gateway.vault.persons import Vault
+from support import inside
+from support.people import gaid, named
+from support.told import Told
+
+STRANGER = named("gaid", gaid(2**46))
+THE_PERSONS_OWN = frozenset({Reason.OPTED_OUT, Reason.GPC})
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a power cut left in a folder, and what had been told before it."""
+
+    world: Path
+    told: Sequence[Told]
+
+    @property
+    def data(self) -> Path:
+        return self.world / "data"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An image that the real start-up accepted."""
+
+    image: Image
+    house: House
+    db: sqlite3.Connection
+
+    @cached_property
+    def head(self) -> tuple[int, bytes, bytes]:
+        """(size, id of the ledger, frontier)."""
+        return self.db.execute("SELECT size, ledger, frontier FROM head").fetchone()
+
+    @cached_property
+    def roots(self) -> list[bytes]:
+        """The root at every size, made again from nothing but the entries' bytes."""
+        frontier, roots = Frontier(), [merkle.EMPTY_ROOT]
+        for (body,) in self.db.execute("SELECT body FROM entry ORDER BY seq"):
+            frontier.append(merkle.leaf_hash(body))
+            roots.append(frontier.root())
+        return roots
+
+
+def promises(image: Image) -> list[str]:
+    """What is broken; nothing, where every promise is kept. Changes the image, as a start does."""
+    try:
+        if not image.told:
+            migrate(image.data)  # the cut came while the installation was made: the next start goes on making it
+        with _opened(image) as opened:
+            return [broken for check in CHECKS for broken in check(opened)]
+    except (*UNUSABLE, sqlite3.Error, tree.TreeBroken) as refused:
+        return [f"the start-up refuses it: {type(refused).__name__}: {refused}"]
+
+
+@contextlib.contextmanager
+def _opened(image: Image) -> Iterator[Opened]:
+    with (
+        open_house(image.data, inside.settings(), dev=True) as house,
+        contextlib.closing(schema.open_to_read(image.data)) as db,
+    ):
+        yield Opened(image, house, db)
+
+
+def databases_are_sound(opened: Opened) -> Iterator[str]:
+    vault = f"file:{opened.image.data / VAULT}?mode=ro"
+    with contextlib.closing(sqlite3.connect(vault, uri=True)) as persons:
+        for name, db in (("ledger", opened.db), ("vault", persons)):
+            said = db.execute("PRAGMA integrity_check").fetchone()[0]
+            if said != "ok":
+                yield f"the {name} is damaged: {said}"
+
+
+def acknowledged_entries_are_there(opened: Opened) -> Iterator[str]:
+    size, entries = opened.head[0], len(opened.roots) - 1
+    if size != entries:
+        yield f"the head is wrong: it says {size} entries, there are {entries}"
+    kept = dict(opened.db.execute("SELECT d.event, e.seq FROM detail d JOIN entry e ON e.seq = d.seq"))
+    for told in opened.image.told:
+        for event, seq in told.events:
+            if event not in kept or seq not in {kept[event], None}:
+                yield f"lost an acknowledged entry: {seq}"
+
+
+def acknowledged_people_are_denied(opened: Opened) -> Iterator[str]:
+    def denied(identifier: object) -> bool:
+        ask = Ask(("teemo",), [identifier], place="US-NY")
+        verdict = opened.house.consent.check(ask).verdicts["teemo"]
+        return not verdict.allowed and not verdict.partly and verdict.reason in THE_PERSONS_OWN
+
+    if denied(STRANGER):
+        yield "a stranger is denied: whether anybody else is says nothing"
+    for told in opened.image.told:
+        for identifier in told.promise.denied:
+            if not denied(identifier):
+                yield f"lost an acknowledged opt-out: {identifier['value']}"
+
+
+def acknowledged_links_stand(opened: Opened) -> Iterator[str]:
+    linked = set(opened.db.execute("SELECT account, identifier FROM link WHERE until IS NULL"))
+    for told in opened.image.told:
+        if told.promise.linked:
+            account, other = opened.house.consent.people.name(told.promise.linked).subjects
+            if (account.key, other.key) not in linked:
+                yield f"lost an acknowledged link: {told.promise.linked[0]['value']}"
+
+
+def entries_can_be_opened(opened: Opened) -> Iterator[str]:
+    """No entry outlives its person's key: nobody asked to forget anything here."""
+    with contextlib.closing(opened.house.vault()) as vault:
+        assert isinstance(vault, Vault)
+        for seq, event, person, sealed, box in opened.db.execute(
+            "SELECT seq, event, person, sealed, opening FROM detail"
+        ):
+            found = openings.open_(vault.keys(person), event, sealed, box)
+            if found.broken or not found.rs or not found.rd:
+                yield f"lost the key of an entry: {seq}"
+
+
+def the_tree_is_that_of_the_entries(opened: Opened) -> Iterator[str]:
+    size, _, packed = opened.head
+    if Frontier(size, packed).root() != opened.roots[-1]:
+        yield "the head's root is not that of the entries"
+    tree.prove(opened.db)
+
+
+def every_checkpoint_shown_is_of_this_tree(opened: Opened) -> Iterator[str]:
+    for told in opened.image.told:
+        for shown in told.shown:
+            if shown.size >= len(opened.roots):
+                yield f"a checkpoint was shown that is ahead: of {shown.size} entries, {opened.head[0]} are left"
+            elif opened.roots[shown.size] != shown.root:
+                yield f"a checkpoint was shown that this log did not grow out of: of {shown.size} entries"
+
+
+def the_last_checkpoint_covers_what_was_acknowledged(opened: Opened) -> Iterator[str]:
+    """And no more than there is: otherwise an old copy could be put back unseen, or nothing signed any more."""
+    size, ledger, _ = opened.head
+    last = CheckpointStore(beside(opened.image.data), ledger).last()
+    kept = last.size if last else 0
+    if kept > size:
+        yield f"the last checkpoint is ahead: of {kept} entries, there are {size}"
+    elif last and opened.roots[kept] != last.root:
+        yield f"the last checkpoint is of another log: of {kept} entries"
+    acknowledged = max((seq + 1 for told in opened.image.told for _, seq in told.events if seq is not None), default=0)
+    if kept < acknowledged:
+        yield f"the last checkpoint is behind: of {kept} entries, {acknowledged} were acknowledged"
+
+
+def it_goes_on(opened: Opened) -> Iterator[str]:
+    """A further opt-out is taken and signed for: only the first write proves that the log may go on."""
+    (subject,) = opened.house.consent.people.name([STRANGER]).subjects
+    choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", datetime.now(UTC))
+    job = opened.house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
+    try:
+        written = job.result(20)
+    except UNUSABLE as refused:
+        yield f"it does not go on: {refused}"
+    else:
+        if written.seq != opened.head[0]:
+            yield f"the next entry is misplaced: {written.seq} instead of {opened.head[0]}"
+
+
+CHECKS: tuple[Callable[[Opened], Iterator[str]], ...] = (
+    databases_are_sound,
+    acknowledged_entries_are_there,
+    acknowledged_people_are_denied,
+    acknowledged_links_stand,
+    entries_can_be_opened,
+    the_tree_is_that_of_the_entries,
+    every_checkpoint_shown_is_of_this_tree,
+    the_last_checkpoint_covers_what_was_acknowledged,
+    it_goes_on,
+)
