@@ -27,7 +27,8 @@ from gateway.terms import ChoiceKind
 NOT_SHOWN = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED, ChoiceKind.NUMBER_RELEASED})
 ENTRIES = (
     "SELECT d.seq, d.at, d.event, d.kind, d.person, d.sealed, d.received, e.body"
-    " FROM detail d LEFT JOIN entry e ON e.seq = d.seq WHERE d.key = ? AND d.seq >= ? ORDER BY d.seq"
+    " FROM detail d LEFT JOIN entry e ON e.seq = d.seq WHERE d.key = ? AND d.seq >= ?"
+    " AND (e.body IS NOT NULL OR NOT EXISTS (SELECT 1 FROM link_event l WHERE l.seq = d.seq)) ORDER BY d.seq"
 )
 DISCLOSED = (
     "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"

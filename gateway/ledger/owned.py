@@ -23,6 +23,7 @@ SELECT coalesce(max(seq), -1) + 1 FROM (
   SELECT d.seq FROM detail d JOIN entry e ON e.seq = d.seq WHERE d.key = :key AND d.seq < :seq
   AND json_extract(CAST(e.body AS TEXT), '$.e') = 'number_released'
   UNION ALL SELECT seq FROM link_event WHERE identifier = :key AND released AND seq < :seq
+  UNION ALL SELECT seq - 1 FROM release WHERE identifier = :key AND seq <= :seq
 )
 """
 KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"

@@ -295,6 +295,24 @@ class TestWhatIsLinked:
         assert (said(account), report(account).linked) == ([], ())
 
 
+def test_an_entry_whose_body_is_no_longer_kept_is_told_and_a_link_is_still_not(story, who, number, report):
+    """R12 after the bodies' time is over."""
+    account = who("account", "a")
+    story.links(account, number)
+    later(story)
+    story.says(number)
+    story.says(who("email", email(1)))  # the last entry is always there
+
+    def forget(tx):
+        tx.db.execute("DROP TRIGGER entry_kept")
+        return tx.db.execute("DELETE FROM entry WHERE seq < 2").rowcount
+
+    assert story.do(forget) == 2
+    [entry] = report(number).entries
+    assert (entry.kind, entry.leaf) == ("phone", {})
+    assert len(report(account).entries) == 1
+
+
 class TestWhatWasErased:
     """R19: whoever registers again is shown nothing from before."""
 
