@@ -270,3 +270,20 @@ async def test_what_a_partner_sends_is_shown_as_text(keyed, client, signed_in):
     text = (await client.post(PAGE, data={"action": "show"}, headers=signed_in("a1"))).text
     assert "<b>" not in text
     assert "<i>" not in text
+
+
+@pytest.mark.parametrize("mode", ["erase_details", "unlink"])
+async def test_after_an_erasure_nothing_of_before_is_shown_and_what_comes_later_is(keyed, client, mode):
+    """R19. Before it there was something to show."""
+    await lived(keyed, client)
+    whole = [named("account", "a1"), named("phone", phone(1)), named("gaid", GAID)]
+    before = await report(keyed, *whole)
+    assert before["entries"]
+    assert before["disclosures"]
+    assert (await keyed.post("/v1/erasures", json={"identifiers": whole, "mode": mode})).status_code == 200
+    for proved in (whole, whole[:1], whole[1:2], whole[2:]):
+        found = await report(keyed, *proved)
+        said = [entry for entry in found["entries"] if entry["what"] == "opt_out"]
+        assert (said, found["disclosures"], found["texts"]) == ([], [], [])
+    await keyed.post("/v1/choices", json={"identifiers": whole[1:2], "choice": "opt_out"})
+    assert [entry["what"] for entry in (await report(keyed, *whole[1:2]))["entries"]][-1] == "opt_out"
