@@ -159,7 +159,9 @@ def test_a_process_with_old_peppers_denies_from_the_very_moment_of_the_rotation(
 def test_a_ledger_that_is_gone_is_never_replaced_by_an_empty_one(folder):
     from gateway.vault.persons import Vault
 
-    Vault(folder, (b"k" * 32,)).close()
+    with contextlib.closing(Vault(folder, (b"k" * 32,))) as vault:
+        vault.new_person()
+        vault.commit()
     (folder / "ledger.sqlite3").write_bytes(b"")
     with pytest.raises(LedgerRefused, match="last backup"):
         migrate(folder)
