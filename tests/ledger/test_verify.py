@@ -1,18 +1,20 @@
 """`gateway verify` finds nothing in any honest life, and finds each forgery."""
 
+import asyncio
 import contextlib
 import json
 import os
 import random
 import shutil
 import sqlite3
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from support import any_life as lives_of
 from support import inside
 from support.everybody import AT, fill, story
-from support.people import named, phone
+from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
 from gateway import app, seals
@@ -20,6 +22,7 @@ from gateway.cli import root
 from gateway.ledger import (
     checkpoint_store,
     connected,
+    erasure,
     fold,
     live_rows,
     records,
@@ -28,11 +31,12 @@ from gateway.ledger import (
     schema,
     verify,
 )
+from gateway.ledger.erasure import Order
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER
 from gateway.ledger.reading import Reading, blocks
 from gateway.ledger.records import Choice
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, Erasing, Purpose
 
 SIMPLE = [lives_of.ACTS.index(act) for act in ("no", "yes", "hears", "limits", "limits_no_more", "gets")]
 
@@ -258,3 +262,35 @@ class TestTheOffice:
         code, out = self.says(capsys, house_of_many, "--json")
         told = json.loads(out)
         assert (code, told["passed"], len(told["different"])) == (1, False, 12)
+
+
+@pytest.mark.parametrize("mode", Erasing)
+@pytest.mark.parametrize("whom", [("phone", phone(1)), ("email", email(1)), ("account", "ann"), ("gaid", GAID)])
+def test_what_was_erased_passes_and_so_does_what_is_said_and_pruned_after_it(house_of_many, mode, whom):
+    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+        subjects = house.consent.people.name([named(*whom)]).subjects
+        asyncio.run(house.consent.erase(Order(mode, subjects, AT)))
+    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
+    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+        story(house)
+        fill(house, 300)
+    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
+    app.prune(house_of_many, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
+    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
+
+
+@pytest.mark.parametrize("seed", range(40 * (20 if os.environ.get("SOAK") == "1" else 1)))
+def test_any_life_in_which_details_are_erased_and_children_found_passes(seed):
+    numbers = random.Random(seed)
+    lives = lives_of.Lives()
+    for _ in range(24):
+        if numbers.random() < 0.15:
+            lives.now()
+            order = Order(
+                numbers.choice([Erasing.DETAILS, Erasing.CHILD]), (lives.anybody(numbers.randrange(200)),), lives.at
+            )
+            erasure.erase(lives.tx, order, os.urandom(16))
+        else:
+            lives.do(*(numbers.randrange(200) for _ in range(4)))
+    assert examined(lives).different == []
+    lives.db.close()
