@@ -40,6 +40,10 @@ class Family(NamedTuple):
     account: bytes | None
     members: tuple[Member, ...]
 
+    @property
+    def keys(self) -> list[bytes]:
+        return [key for member in self.members for key in member.keys] + ([self.account] if self.account else [])
+
 
 @dataclass(slots=True)
 class Connected:

@@ -24,6 +24,7 @@ OWN = (
     f"FROM own_choice WHERE state = {OUT} AND in_at IS NULL AND ui = '' AND NOT informed AND NOT parental"
     " AND out_at IS NOT NULL"
 )
+SILENT = {NEVER}
 STANDING = (
     "FROM standing WHERE age_band IS NULL AND seq IS NOT NULL AND NOT linked AND NOT granted AND held = ''"
     " AND NOT informed AND NOT parental AND NOT grown AND told IS NULL AND cpni_told IS NULL"
@@ -106,11 +107,18 @@ def _others(db: sqlite3.Connection, folded: Fold) -> Different:
     lone = (key for key in folded.alone if key not in folded.families)
     for batch in live_rows.chunks([*lone, *families], BATCH):
         wanted = _wanted(folded, batch)
-        keys = list({key for rows in wanted.values() for key in rows})
+        keys = _of(folded, batch)
         for table in TABLES:
             live, made = live_rows.of(db, table, keys), wanted.get(table, {})
-            found |= {(table, key) for key in keys if live.get(key, set()) != made.get(key, set()) - {NEVER}}
+            found |= {(table, key) for key in live.keys() | made.keys() if live.get(key) != made.get(key)}
     return found
+
+
+def _of(folded: Fold, heads: Iterable[bytes]) -> list[bytes]:
+    """The keys of families, or of people who are one by themselves."""
+    families = [(folded.families.get(head), head) for head in heads]
+    lone = [head for family, head in families if family is None]
+    return lone + [key for family, _ in families if family for key in family.keys]
 
 
 def _wanted(folded: Fold, keys: Iterable[bytes]) -> dict[str, dict[bytes, set[Row]]]:
@@ -118,7 +126,7 @@ def _wanted(folded: Fold, keys: Iterable[bytes]) -> dict[str, dict[bytes, set[Ro
     wanted: dict[str, dict[bytes, set[Row]]] = {}
     for key in keys:
         for table, rows in folded.rows(key):
-            wanted.setdefault(table, {}).update(rows)
+            wanted.setdefault(table, {}).update({key: kept for key, kept in rows.items() if kept and kept != SILENT})
     return wanted
 
 

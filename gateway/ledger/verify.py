@@ -6,6 +6,7 @@ finds different is lived again too before it is told. Names entries, tiles and p
 only, in one snapshot.
 """
 
+import gc
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -41,10 +42,14 @@ class Report:
 def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
     """`last` gives the last checkpoint of a ledger's id; without a vault no box is opened."""
     db.execute("BEGIN")  # one snapshot
+    collects = gc.isenabled()
+    gc.disable()  # millions of small rows and no cycles: looking through them again and again took a sixth of the time
     try:
         return examine(db, last, vault)
     finally:
         db.execute("ROLLBACK")
+        if collects:
+            gc.enable()
 
 
 def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
