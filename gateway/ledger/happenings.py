@@ -30,6 +30,7 @@ SEEDED = (
 )
 SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
 KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
+KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
 KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
 SAID = (
     f"SELECT d.seq, d.at, d.request, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until,"  # noqa: S608
@@ -129,6 +130,8 @@ def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happen
     """What stayed with somebody of a person who is unlinked."""
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
         yield Happening(seq, ENTRIES, at, 0, partial(unlinking.deny_again, deny=deny, seq=seq, now=at))
+    for seq, at, *notice in rows_of(db, KEPT_NOTICES, keys, now):
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.told_again, notice=notice, seq=seq, now=at))
     for seq, at, key, *age in rows_of(db, KEPT_AGES, keys, now):
         yield Happening(seq, ENTRIES, at, 0, partial(unlinking.young_again, key=key, age=age, seq=seq, now=at))
 

@@ -39,6 +39,7 @@ KEY_COLUMNS = (
     ("kept_deny", "origin"),
     ("kept_deny", "via"),
     ("kept_age", "key"),
+    ("kept_told", "key"),
     ("suppression", "key"),
 )
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.ledger import ages, suppression
+from gateway.ledger import ages, links, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.reach import group, looser, targets_of
 from gateway.ledger.records import Subject
@@ -31,11 +31,27 @@ DATED = (  # table, column with a key; each has a `seq` of its own
     ("link_event", "identifier"),
     ("kept_deny", "key"),
     ("kept_age", "key"),
+    ("kept_told", "key"),
 )
 NAMES = (("name", "alias"), ("name", "canonical"), ("looser_name", "canonical"))
+KEEP = {
+    "age": "INSERT OR REPLACE INTO kept_age SELECT ?, ?, key, band, youngest, fixed FROM age WHERE key = ?",
+    "told": "INSERT OR REPLACE INTO kept_told SELECT ?, ?, key, notice, day FROM told WHERE key = ?",
+}
 SENT = (
     "SELECT key, purpose, origin, via FROM travelled_choice WHERE (origin = ?1 OR via = ?1) AND key <> ?1 AND seq >= ?2"
 )
+GOT = "SELECT key, purpose, origin, via FROM travelled_choice WHERE key = ?"
+OTHERS = (
+    "SELECT 1 FROM detail WHERE key = ?",
+    "SELECT 1 FROM link WHERE identifier = ?",
+    "SELECT 1 FROM name WHERE ?1 IN (alias, canonical)",
+)
+LINKED = (
+    "SELECT account, start, until, seq, released, at FROM link_event"
+    " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
+)
+AS_OF = "UPDATE link SET seq = ? WHERE account = ? AND identifier = ? AND seq = ?"
 LOSE = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"
 OF_ENTRIES = ("given", "told_event", "age_event")  # keyed by an entry's number
 
@@ -48,6 +64,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
     _forget_entries(tx, own)
     for table, column in DATED:
         tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ? AND seq >= ?", list(own.items()))  # noqa: S608 - ours
+    _have_again(tx, own)
     never_released = [(key,) for key, since in own.items() if not since]
     for table, column in NAMES:
         tx.db.executemany(f"DELETE FROM {table} WHERE {column} = ?", never_released)  # noqa: S608 - names are ours
@@ -71,18 +88,29 @@ def young_again(tx: Transaction, key: bytes, age: Sequence[Any], seq: int, now: 
     recompute(tx, [key], now)
 
 
+def told_again(tx: Transaction, notice: Sequence[Any], seq: int, now: int) -> None:
+    """What somebody had been told. `notice`: key, notice, day."""
+    tx.db.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?)", (*notice, seq))
+    recompute(tx, [notice[0]], now)
+
+
 def _keep_ages(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
-    """What others were as young as through a link that goes, they are by themselves from now on."""
+    """How old others are, and what they were told, through a link that goes or went: their own from this entry on."""
     others: set[bytes] = set()
     for account in own:
-        things = targets_of(tx, account, now) - own.keys()
-        ages.keep(tx, account, sorted(things), tx.size - 1)
-        tx.db.executemany(
-            "INSERT OR REPLACE INTO kept_age SELECT ?, ?, key, band, youngest, fixed FROM age WHERE key = ?",
-            [(seq, now, key) for key in things],
-        )
-        others |= things
+        ages.keep(tx, account, sorted(targets_of(tx, account, now) - own.keys()), seq)
+        others |= _had(tx, account) - own.keys()
+    for key in others:
+        for table, keep in KEEP.items():
+            if tx.db.execute(keep, (seq, now, key)).rowcount:
+                tx.db.execute(f"UPDATE {table} SET seq = ? WHERE key = ?", (seq, key))  # noqa: S608 - names are ours
     return others | _accounts(tx, own)
+
+
+def _had(tx: Transaction, account: bytes) -> set[bytes]:
+    """Every name of whatever an account has or had."""
+    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ?", (account,)).fetchall()
+    return {name for (identifier,) in rows for name in group(tx, identifier)}
 
 
 def _accounts(tx: Transaction, own: Own) -> set[bytes]:
@@ -92,20 +120,26 @@ def _accounts(tx: Transaction, own: Own) -> set[bytes]:
 
 
 def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
-    """Denies that others got from these or through them go on, from somebody random and from this entry on. The forms
-    of an identifier that only others hash had theirs from it alone, and lose it.
-    """
+    """Denies that others got from these or through them go on, from somebody random and from this entry on."""
     stranger: dict[bytes, bytes] = defaultdict(lambda: os.urandom(16))
-    forms = {form for key in own for form in looser(tx, key, tx.size)}
+    forms = {form for key in own for form in looser(tx, key, tx.size)} - own.keys()
+    free = {form for form in forms if not _is_others(tx, form, own)}
     rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
+    rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
     for key, purpose, origin, via in rows:
         tx.db.execute(LOSE, (key, purpose, origin, via))
-        if key in own or (key in forms and origin in own):
+        if key in own or key in free:
             continue
         ends = [stranger[end] if end in own else end for end in (origin, via)]
         tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (key, purpose, *ends, seq))
-        tx.db.execute("INSERT OR IGNORE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", (seq, now, key, purpose, *ends))
+        tx.db.execute("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", (seq, now, key, purpose, *ends))
     return {row[0] for row in rows}
+
+
+def _is_others(tx: Transaction, form: bytes, own: Own) -> bool:
+    """Whether a form that only others hash is somebody else's too; if not, it has its denies from these alone."""
+    owners = {row[0] for row in tx.db.execute("SELECT canonical FROM looser_name WHERE alias = ?", (form,))}
+    return bool(owners - own.keys()) or any(tx.db.execute(sql, (form,)).fetchone() for sql in OTHERS)
 
 
 def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
@@ -115,6 +149,20 @@ def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
         tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event in rows])
         for table in ("detail", *OF_ENTRIES):
             tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, _ in rows])  # noqa: S608 - ours
+
+
+def _have_again(tx: Transaction, own: Own) -> None:
+    """Of a number that was given back: the links of its earlier holder as they were, where a later one had taken the
+    place of its row.
+    """
+    for key, since in own.items():
+        rows = tx.db.execute(LINKED, (key, since)).fetchall() if since else []
+        for account, start, until, seq, released, at in rows:
+            if released:
+                tx.db.execute("UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (until, account, key))
+            else:
+                links.put(tx, account, key, links.Span(start, until), at or start)
+                tx.db.execute(AS_OF, (seq, account, key, tx.size))
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:

@@ -22,6 +22,10 @@ CREATE TABLE kept_age (
   seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, band TEXT NOT NULL, youngest TEXT NOT NULL,
   fixed INTEGER NOT NULL, PRIMARY KEY (key, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE kept_told (
+  seq INTEGER NOT NULL, at INTEGER NOT NULL, key BLOB NOT NULL, notice TEXT NOT NULL, day INTEGER NOT NULL,
+  PRIMARY KEY (key, notice, seq)
+) STRICT, WITHOUT ROWID;
 
 -- A child was found: the band never rises again (R14).
 ALTER TABLE age ADD COLUMN fixed INTEGER NOT NULL DEFAULT 0;

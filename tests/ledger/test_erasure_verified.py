@@ -1,0 +1,78 @@
+"""Whatever people did before and do after an erasure, their standings are still those that the entries give."""
+
+import os
+import random
+
+import pytest
+from support.lives import PEOPLE, Ledger
+from support.people import GAID, IDFV, email, named, phone
+
+from gateway.ledger import ages, erasure, rows_check
+from gateway.ledger.component import of
+from gateway.ledger.erasure import Order
+from gateway.terms import ChoiceKind, Erasing, Purpose
+
+KINDS = {"a": ("account", "a"), "b": ("account", "b"), "mail": ("email", email(1)), "dots": ("email", "per.son@gmail.com"),
+         "phone": ("phone", phone(1)), "gaid": ("gaid", GAID), "idfv": ("idfv", IDFV)}  # fmt: skip
+SUBJECTS = {name: PEOPLE.name([named(*kind)]).subjects[0] for name, kind in KINDS.items()}
+THINGS = [name for name in SUBJECTS if name not in {"a", "b"}]
+
+
+class Life:
+    def __init__(self, seed):
+        self.dice, self.ledger = random.Random(seed), Ledger(SUBJECTS)
+        self.done = []
+
+    def act(self, *, erasing):
+        dice, ledger = self.dice, self.ledger
+        thing, account, anyone = dice.choice(THINGS), dice.choice("ab"), dice.choice([*SUBJECTS])
+        purpose = dice.choice([Purpose.SALE, Purpose.PROFILING])
+        acts = [
+            lambda: ledger.choose(dice.choice([ChoiceKind.OPT_OUT, ChoiceKind.OPT_IN]), anyone, purpose),
+            lambda: ledger.link(account, thing),
+            lambda: ledger.unlink(account, thing),
+            lambda: ledger.release("phone"),
+            lambda: ledger.begin("gaid", purpose, "device"),
+            lambda: ages.say(ledger.tx, SUBJECTS[anyone], dice.choice(["13_15", "adult"]), self.tick(), os.urandom(16)),
+        ]
+        if erasing and dice.random() < 0.2:
+            self.erase(dice.choice([*Erasing]), anyone)
+        else:
+            self.done.append((anyone, account, thing))
+            dice.choice(acts)()
+
+    def tick(self):
+        self.ledger.now()
+        return self.ledger.at
+
+    def erase(self, mode, who):
+        self.done.append((mode, who))
+        erasure.erase(self.ledger.tx, Order(mode, [SUBJECTS[who]], self.tick()), os.urandom(16))
+
+    def differences(self):
+        self.ledger.tx.write_head()
+        db = self.ledger.db
+        keys = [row[0] for row in db.execute("SELECT key FROM standing")]
+        return {(table, key.hex()[:8]) for table, key in rows_check.of_keys(db, keys, of(db, keys))}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
+    life = Life(seed)
+    for _ in range(25):
+        life.act(erasing=True)
+        assert life.differences() == set(), life.done
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_erasure_opens_nothing_for_anybody_else(seed):
+    """Whoever was denied is denied, but for the unlinked themselves."""
+    life = Life(seed)
+    for _ in range(25):
+        life.act(erasing=False)
+    for mode in Erasing:
+        who = life.dice.choice([*SUBJECTS])
+        before = {name for name in SUBJECTS if life.ledger.denies(name, Purpose.SALE)}
+        life.erase(mode, who)
+        after = {name for name in SUBJECTS if life.ledger.denies(name, Purpose.SALE)}
+        assert before - after <= ({who} if mode is Erasing.UNLINK else set()), life.done
