@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.ledger import ages, belongings, received, records, suppression, travel, unlinking
+from gateway.ledger import belongings, child, received, records, suppression, unlinking
 from gateway.ledger.belongings import Own
-from gateway.ledger.reach import group, targets_of
+from gateway.ledger.reach import targets_of
 from gateway.ledger.received import Word
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
-from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
 
@@ -76,21 +75,13 @@ def done(tx: Transaction, seq: int) -> bool:
     return bool(row and row[0])
 
 
-def apply_child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
-    """No to everything and the youngest age for good, on an identifier, its other names and all that an account has."""
-    travel.opt_out(tx, subject.key, CHOOSABLE, seq, now, account=subject.is_account, looser=subject.looser)
-    keys = targets_of(tx, subject.key, now) if subject.is_account else group(tx, subject.key)
-    ages.fix(tx, sorted(keys), seq)
-    recompute(tx, keys, now)
-
-
 def _write(tx: Transaction, subject: Subject, order: Order, request: bytes) -> Written:
-    child = order.mode is Erasing.CHILD
+    found = order.mode is Erasing.CHILD
     written = records.append(
-        tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if child else (), "", order.at), request
+        tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request
     )  # fmt: skip
-    if child:
-        apply_child(tx, subject, written.seq, milliseconds(order.at))
+    if found:
+        child.deny(tx, subject, written.seq, milliseconds(order.at))
     return written
 
 

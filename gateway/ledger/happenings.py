@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from gateway.ledger import ages, erasure, grants, links, records, states, told, unlinking, voiding
+from gateway.ledger import ages, child, grants, kept_rows, links, records, states, told, voiding
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import looser
 from gateway.ledger.records import Choice, Subject
@@ -129,11 +129,11 @@ def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
 def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     """What stayed with somebody of a person who is unlinked."""
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.deny_again, deny=deny, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.deny_again, deny=deny, seq=seq, now=at))
     for seq, at, *notice in rows_of(db, KEPT_NOTICES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.told_again, notice=notice, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.told_again, notice=notice, seq=seq, now=at))
     for seq, at, key, *age in rows_of(db, KEPT_AGES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(unlinking.young_again, key=key, age=age, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.young_again, key=key, age=age, seq=seq, now=at))
 
 
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
@@ -164,7 +164,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
 
 def _child(tx: Transaction, subject: Subject, seq: int, now: int) -> None:
     known = Subject(subject.kind, "", subject.keys, tuple(looser(tx, subject.key, seq)))
-    erasure.apply_child(tx, known, seq, now)
+    child.deny(tx, known, seq, now)
 
 
 def _chose(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:

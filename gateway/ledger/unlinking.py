@@ -5,12 +5,12 @@ nobody who is known, an age as their own (design decision 2: ending a link turns
 identifier's own). Rows of before a number was given back are another person's and stay.
 """
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from gateway.ledger import ages, links, suppression
+from gateway.ledger import ages, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.reach import group, looser, targets_of
 from gateway.ledger.records import Subject
@@ -52,7 +52,10 @@ LINKED = (
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
 AS_OF = "UPDATE link SET seq = ? WHERE account = ? AND identifier = ? AND seq = ?"
-LOSE = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"
+LOSE = tuple(
+    f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
+    for table in ("travelled_choice", "kept_deny")
+)
 OF_ENTRIES = ("given", "told_event", "age_event")  # keyed by an entry's number
 
 
@@ -72,26 +75,6 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
         suppression.drop(tx, key)
         tx.db.execute("DELETE FROM erased WHERE identifier = ?", (key,))
     _stand(tx, own, others - own.keys(), now)
-
-
-def deny_again(tx: Transaction, deny: Sequence[Any], seq: int, now: int) -> None:
-    """A deny that stayed, when a life is lived again. `deny`: key, purpose, origin, via."""
-    tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (*deny, seq))
-    recompute(tx, [deny[0]], now)
-
-
-def young_again(tx: Transaction, key: bytes, age: Sequence[Any], seq: int, now: int) -> None:
-    """An age that stayed. `age`: band, youngest, fixed."""
-    tx.db.execute(
-        "INSERT OR REPLACE INTO age (key, band, youngest, seq, fixed) VALUES (?1, ?2, ?3, ?5, ?4)", (key, *age, seq)
-    )
-    recompute(tx, [key], now)
-
-
-def told_again(tx: Transaction, notice: Sequence[Any], seq: int, now: int) -> None:
-    """What somebody had been told. `notice`: key, notice, day."""
-    tx.db.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?, ?)", (*notice, seq))
-    recompute(tx, [notice[0]], now)
 
 
 def _keep_ages(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
@@ -127,7 +110,8 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
     rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
     rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
     for key, purpose, origin, via in rows:
-        tx.db.execute(LOSE, (key, purpose, origin, via))
+        for sql in LOSE:
+            tx.db.execute(sql, (key, purpose, origin, via))
         if key in own or key in free:
             continue
         ends = [stranger[end] if end in own else end for end in (origin, via)]
@@ -166,9 +150,13 @@ def _have_again(tx: Transaction, own: Own) -> None:
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:
-    """No row is left of these, unless another person's choices still stand on it; others' rows are made anew."""
-    for key, since in own.items():
-        tx.db.execute("DELETE FROM standing WHERE key = ?", (key,))
-        if since:
-            recompute(tx, group(tx, key), now)
+    """No row is left of these, unless an earlier holder's choices still stand on it: those are made again from the
+    entries, for a later one's had taken their place. Others' rows are made anew.
+    """
+    tx.db.executemany("DELETE FROM standing WHERE key = ?", [(key,) for key in own])
     recompute(tx, sorted(others), now)
+    earlier = {name for key, since in own.items() if since for name in (*group(tx, key), *looser(tx, key, tx.size))}
+    if earlier:
+        recompute(tx, sorted(earlier), now)
+        with contextlib.closing(replay.relived(tx.db, sorted(earlier), now)) as life:
+            live_rows.replace(tx.db, life, sorted(earlier), tx.size)

@@ -228,6 +228,15 @@ class TestUnlinking:
         assert [word for word, _, _ in seen(number)] == ["opt_out", "number_released"]
         assert seen(number, person=True) == []
 
+    def test_the_earlier_holders_no_is_there_again_where_a_later_one_had_said_the_same(self, story, who, erase):
+        number = who("phone", phone(1))
+        before = story.says(number)
+        story.releases(number)
+        story.says(number)
+        erase("unlink", number)
+        assert story.sales(number) == ["opted_out"]
+        assert story.standing(number).seq == before.seq
+
     def test_destroys_every_key_that_there_ever_was(self, story, who, erase):
         person = who("email", email(1))
         story.says(person)
