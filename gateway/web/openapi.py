@@ -37,6 +37,9 @@ ERRORS = {
     "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
     "413": "too large", "415": "another media type", "422": "understood and not possible", "503": "nothing was kept",
 }  # fmt: skip
+KEPT = "kept durably, entered once the ledger can be written; do not resend"
+CHOSEN = {"200": "replayed, or withheld ids only", "202": f"confirm it; of a no: {KEPT}"}
+HEARD = {"200": "nothing was news", "201": "kept", "202": KEPT}
 CHOICE: dict[str, Any] = {
     "type": "object",
     "required": ["choice"],
@@ -234,7 +237,7 @@ def _paths() -> dict[str, Any]:
 
 def _public() -> dict[str, Any]:
     """What a site's visitors call."""
-    done = {"303": "to the confirmation"}
+    done = {"303": "to the confirmation", "202": KEPT}
     return {
         "/.well-known/gpc.json": {"get": _call("Statement of GPC support", {"200": "JSON"}, secured=False)},
         "/privacy-choices": {
@@ -276,12 +279,12 @@ def _keyed() -> dict[str, Any]:
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {
             "post": _answers(
-                _call("A choice", {"200": "replayed, or withheld ids only", "202": "confirm it"}, body=_ref("Choice"),
+                _call("A choice", CHOSEN, body=_ref("Choice"),
                       lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT),
                 "201", "kept", "Chosen")
         },
         "/v1/observe": {
-            "post": _call("Signals without a person's act", {"200": "nothing was news", "201": "kept"}, body=OBSERVED,
+            "post": _call("Signals without a person's act", HEARD, body=OBSERVED,
                           errors=(*ALL, "503"))
         },
         "/v1/links": {

@@ -38,6 +38,7 @@ class Service:
     prefix: tuple[str, ...] = ()
     module: str = "gateway"
     process: subprocess.Popen | None = None
+    sign: str = "readyz"  # what it answers once it is started; one that must deny answers livez alone
 
     @property
     def url(self) -> str:
@@ -51,7 +52,7 @@ class Service:
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/readyz", timeout=1).close()
+                urllib.request.urlopen(f"{self.url}/{self.sign}", timeout=1).close()
                 return self
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             time.sleep(0.05)
