@@ -4,6 +4,8 @@ dies in the middle of a commit, a second process on the same folder. Whatever ha
 - what was acknowledged is in the log, and every entry stays as it was first seen; the log never gets smaller;
 - the gate says of everybody what they said last, and never allows for somebody whose last acknowledged word is a no;
 - one Idempotency-Key is one entry, also when the machine dies between the commit and the answer;
+- who was erased has nothing left of it in any file, and what was provable stays provable; a child that was found is
+  denied for good;
 - every checkpoint that was ever signed is consistent with the newest, and every receipt ever handed out still verifies.
 
 SOAK=1 runs ten times as many lives.
@@ -23,17 +25,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 from support import inside
-from support.dying import KEPT, POINTS, UNKEPT, Cut
 from support.installation import PEOPLE, Installation
+from support.dying import ERASING, KEPT, POINTS, UNKEPT, Cut
 from support.second_process import SecondProcess
 
 from gateway.consent import Refused
 from gateway.ledger import checkpoint, checkpoint_store, idempotency, note, proofs, receipt, schema
+from gateway.ledger.erasure import ENTRY
 from gateway.ledger.table import StandingTable
 from gateway.mirror.lookup import Seen
 from gateway.rekey import Kind
+from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +58,8 @@ DONE = Counter()
 class Repeatable:
     """An acknowledged choice with its Idempotency-Key."""
 
-    def __init__(self, act, arguments, event, at):
-        self.act, self.arguments, self.event, self.at = act, arguments, event, at
+    def __init__(self, act, arguments, event, at, asked):
+        self.act, self.arguments, self.event, self.at, self.asked = act, arguments, event, at, asked
 
 
 class Asked:
@@ -61,6 +73,9 @@ class Asked:
 class Store(RuleBasedStateMachine):
     who = st.sampled_from(sorted(PEOPLE))
     cuts = st.builds(Cut, st.sampled_from(POINTS), st.booleans(), st.integers(0, 10), st.integers(0, 99))
+    erasing_cuts = st.builds(
+        Cut, st.sampled_from(POINTS + ERASING), st.booleans(), st.integers(0, 10), st.integers(0, 99)
+    )
     answered, asked = Bundle("answered"), Bundle("asked")
     second: SecondProcess
 
@@ -72,8 +87,11 @@ class Store(RuleBasedStateMachine):
         self.says = dict.fromkeys(PEOPLE, "none")
         self.said_no = dict.fromkeys(PEOPLE, -1)  # the entry of the last no
         self.bodies = []
-        self.events = {}  # acknowledged: event, its place in the log
+        self.events = {}  # acknowledged and not unlinked: event, its place in the log
+        self.about = {}  # event: who
         self.tokens = []
+        self.children = set()
+        self.forgotten = []  # what must be in no file any more
         self.checkpoints = []
         self.receipts = []  # each with its opening and with those who signed at that time
 
@@ -92,6 +110,9 @@ class Store(RuleBasedStateMachine):
 
     @rule(target=asked, name=who)
     def ask_to_opt_in(self, name):
+        if name in self.children:
+            self.refused("too_young", lambda: self.here.ask(name))
+            return multiple()
         asked = Asked(name, self.here.ask(name), len(self.bodies), self.here.clock())
         self.tokens.append(asked)
         self.grew_by([])
@@ -115,10 +136,43 @@ class Store(RuleBasedStateMachine):
     def retry_same_key(self, done):
         if done is None or self.here.clock() - done.at > REMEMBERED:
             return
+        if done.asked and self.refusal(done.asked) in {"confirm_unknown", "too_young"}:
+            self.refused(self.refusal(done.asked), lambda: self.here.confirm(*done.arguments))
+            return
         again = getattr(self.here, done.act)(*done.arguments)
         assert again.replayed
         assert again.events[0]["event"] == done.event
         self.grew_by([])
+
+    @rule(name=who, mode=st.sampled_from(Erasing))
+    def erase(self, name, mode):
+        gone, keys = self.here.sealed(name, mode)
+        self.here.erase(name, mode)
+        self.forgot(name, mode, gone, keys)
+
+    @rule(name=who, mode=st.sampled_from(Erasing), cut=erasing_cuts)
+    def crash_in_an_erasure(self, name, mode, cut):
+        """A start finishes what is on record; what is not is asked for again."""
+        gone, keys = self.here.sealed(name, mode)
+        self.here.cut_off(cut, lambda: self.here.erase(name, mode))
+        if len(self.here.log()) == len(self.bodies):
+            assert cut.point not in KEPT + ERASING
+            self.here.erase(name, mode)
+        self.here.settle()
+        self.forgot(name, mode, gone, keys)
+
+    def forgot(self, name, mode, gone, keys):
+        unlinked = mode is Erasing.UNLINK
+        self.grew_by([(ENTRY[mode], None if unlinked else name)])
+        if unlinked:
+            self.says[name], self.said_no[name] = "none", -1
+            self.children.discard(name)
+            self.events = {event: seq for event, seq in self.events.items() if self.about[event] != name}
+        elif mode is Erasing.CHILD:
+            self.says[name], self.said_no[name] = "out", len(self.bodies) - 1
+            self.children.add(name)
+        self.forgotten += gone
+        assert self.second.lying_in(self.here.folder, keys) == []
 
     # what operators and machines do
 
@@ -144,7 +198,7 @@ class Store(RuleBasedStateMachine):
         again = self.here.opt_out(name, repeat)
         assert again.replayed == kept
         self.grew_by([] if kept else [("opt_out", name)])
-        return self.noted("opt_out", (name, repeat), again)
+        return self.noted("opt_out", name, (name, repeat), again)
 
     @rule(name=who, cut=cuts)
     def crash_in_a_visit(self, name, cut):
@@ -164,7 +218,7 @@ class Store(RuleBasedStateMachine):
 
     @rule(name=who)
     def second_process_reads(self, name):
-        assert self.second(self.here, "check", name) == self.says[name]
+        assert self.second(self.here, "check", name) == self.here.check(name)
         assert self.second(self.here, "log") == self.here.log()
         assert self.second(self.here, "signed") == self.here.signed()
 
@@ -183,37 +237,42 @@ class Store(RuleBasedStateMachine):
         repeat = f"key {next(self.numbers)}"
         chosen = getattr(self.here, act)(name, repeat)
         self.grew_by([tuple(entry)])
-        return self.noted(act, (name, repeat), chosen)
+        return self.noted(act, name, (name, repeat), chosen)
 
     def confirm(self, asked):
         repeat, why = f"key {next(self.numbers)}", self.refusal(asked)
         if why is not None:
-            with pytest.raises((Refused, idempotency.Used)) as refused:
-                self.here.confirm(asked.token, repeat)
-            assert getattr(refused.value, "kind", "confirm_used") == why
-            self.grew_by([])
+            self.refused(why, lambda: self.here.confirm(asked.token, repeat))
             return None
         chosen = self.here.confirm(asked.token, repeat)
         asked.confirmed = True
         self.grew_by([("opt_in", asked.name)])
-        return self.noted("confirm", (asked.token, repeat), chosen)
+        return self.noted("confirm", asked.name, (asked.token, repeat), chosen, asked)
+
+    def refused(self, kind, act):
+        with pytest.raises((Refused, idempotency.Used)) as refused:
+            act()
+        assert getattr(refused.value, "kind", "confirm_used") == kind
+        self.grew_by([])
 
     def refusal(self, asked):
         """Why a second act must be refused; None where it must be taken."""
         if asked.unknown:
             return "confirm_unknown"
+        if asked.name in self.children:
+            return "too_young"
         if self.here.clock() - asked.at > CONFIRM:
             return "confirm_expired"
         if asked.confirmed:
             return "confirm_used"
         return "superseded" if self.said_no[asked.name] >= asked.position and self.says[asked.name] == "out" else None
 
-    def noted(self, act, arguments, chosen):
+    def noted(self, act, name, arguments, chosen, asked=None):
         event = chosen.events[0]["event"]
-        self.events[event] = chosen.events[0]["seq"]
+        self.events[event], self.about[event] = chosen.events[0]["seq"], name
         made = self.here.receipt(event)
-        self.receipts.append((made, chosen.openings, self.here.verifiers()))
-        return Repeatable(act, arguments, event, self.here.clock())
+        self.receipts.append((event, made, chosen.openings, self.here.verifiers()))
+        return Repeatable(act, arguments, event, self.here.clock(), asked)
 
     def grew_by(self, expected):
         """The log is what it was, and these entries: (kind, about whom)."""
@@ -250,15 +309,24 @@ class Store(RuleBasedStateMachine):
     def everything_signed_still_holds(self):
         for old in self.checkpoints:
             self.still_holds(old)
-        for made, openings, verifiers in self.receipts:
+        for event, made, openings, verifiers in self.receipts:
             self.still_holds(receipt.verify(made, verifiers))
             assert made.entry == self.bodies[made.index]
+            assert self.here.receipt(event) is not None
             assert all(receipt.is_about(made, opening) for opening in openings)
 
     @invariant()
     def the_gate_says_what_everybody_said_last(self):
         DONE["steps"] += 1
-        assert {name: self.here.check(name) for name in PEOPLE} == self.says
+        found = {name: self.here.check(name) for name in PEOPLE}
+        assert not [name for name in self.children if found[name] in {"in", "none"}]
+        assert {name: word for name, word in found.items() if name not in self.children} == {
+            name: word for name, word in self.says.items() if name not in self.children
+        }
+
+    @invariant()
+    def nothing_that_was_erased_lies_in_a_file(self):
+        assert self.second.lying_in(self.here.folder, self.forgotten) == []
 
     @invariant()
     def whatever_was_acknowledged_is_in_the_log(self):

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from unittest import mock
 
-from gateway.ledger import checkpoint_store, schema
+from gateway.ledger import checkpoint_store, pending, schema
 from gateway.ledger.publisher import Publisher
 from gateway.vault.persons import Vault
 
@@ -17,6 +17,7 @@ WITHIN = "within the commit"
 UNKEPT = ("before the vault keeps the keys", "between the vault and the ledger")
 KEPT = ("between the commit and the checkpoint", "between the checkpoint and the answer", "after the answer")
 POINTS = (*UNKEPT, WITHIN, *KEPT)
+ERASING = ("destroy_keys", "cut_vault", "cut_ledger", "mark_done")  # the steps that follow an erasure's commit
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Cut:
             "between the commit and the checkpoint": [before_publish],
             "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
             "after the answer": [],
+            **{step: [(pending, step, True, disk.copy)] for step in ERASING},
         }[self.point]
 
 
@@ -64,7 +66,9 @@ class _Disk:
         self.log = None
 
     def copy(self):
-        """The first time; what happens later never got to this disk."""
+        """The first time; what happens later never got to this disk. The original is of no use from then on: reading
+        its files here has dropped the locks that its connections hold.
+        """
         if self.fresh.exists():
             return
         shutil.copytree(self.folder, self.fresh)

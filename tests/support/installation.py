@@ -17,9 +17,10 @@ from gateway.ledger import checkpoint_store, note, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
+from gateway.ledger.erasure import Order
 from gateway.ledger.records import Choice
 from gateway.signals.heard import Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
 from support import inside
 from support.people import GAID, email, named, phone
 
@@ -112,6 +113,29 @@ class Installation:
         word = WORDS.get(verdict.reason, verdict.reason)
         assert verdict.allowed == (word in {"in", "none"}), verdict
         return word
+
+    def erase(self, name, mode):
+        self.wait(self.consent.erase(Order(mode, self.subjects(name), self.clock())))
+
+    def settle(self):
+        """Waits until the writer has done whatever it does by itself after a start."""
+        self.house.writer.submit(lambda tx: None).result(5)
+
+    def sealed(self, name, mode):
+        """What an erasure of somebody has to remove from the files: boxes of details, and of the keys that open them;
+        after an unlink what opens an entry, and what somebody's rows are found by.
+        """
+        whole, key = mode is Erasing.UNLINK, self.key(name)
+        with (
+            contextlib.closing(schema.open_to_read(self.folder)) as db,
+            contextlib.closing(self.house.vault()) as vault,
+        ):
+            rows = db.execute("SELECT person, sealed, opening FROM detail WHERE key = ?", (key,)).fetchall()
+            found = [box for _, details, opening in rows for box in ([details, opening] if whole else [details])]
+            for person in {row[0] for row in rows}:
+                wrapped = vault._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
+                found += (wrapped or ())[: 2 if whole else 1]
+        return [box for box in found if box], [key] if whole else []
 
     def rekey(self, kind):
         """A key replaced and, but for a pepper, the older one retired; with the service stopped. Returns how many
