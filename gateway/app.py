@@ -20,14 +20,16 @@ from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
 from gateway.consent import Consent
+from gateway.delivery import witness_post
 from gateway.delivery.forward import Forwarder
 from gateway.keys import Secrets
-from gateway.ledger import checkpoint_store, clean_stop, intake, pending, schema, upgrade
+from gateway.ledger import checkpoint_store, clean_stop, cosignature, intake, pending, schema, upgrade
 from gateway.ledger import prune as prune_of
 from gateway.ledger import verify as verify_of
 from gateway.ledger import watch as watching
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.clean_stop import Stop
+from gateway.ledger.cosigning import Witness
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import Emergency
@@ -50,6 +52,7 @@ from gateway.signals.hear import Hearing
 from gateway.telling import Telling
 from gateway.vault import persons
 from gateway.vault.persons import Vault
+from gateway.witnessing import Witnessing
 
 Clock = Callable[[], datetime]
 
@@ -69,6 +72,7 @@ class House:
     writer: Writer
     secrets: Secrets
     fresh: Callable[[], bool]  # whether checks may trust the ledger
+    witnessing: Witnessing
 
 
 @contextlib.contextmanager
@@ -82,7 +86,7 @@ def open_house(
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), _places(settings), law_table()
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
-    secrets = keys.load(folder)
+    witnesses, secrets = witnesses_of(settings), keys.load(folder)
     publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         stop = _opened(stack, folder, patient=patient)
@@ -108,16 +112,18 @@ def open_house(
         checks = Checks(
             table, people, lambda: office(clock().date()), recipients, places, heard_as
         )  # read at each question
+        log = LogReader(folder, publisher)
         window = timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
         )
         consent = Consent(
-            checks=checks, people=people, writer=writer, log_reader=LogReader(folder, publisher), secrets=secrets,
+            checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
         )  # fmt: skip
         telling = Telling(writer, settings.deletions(), secrets, clock)
-        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh)
+        witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
+        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh, witnessing)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
@@ -184,6 +190,14 @@ def migrate(folder: Path, origin: str = "") -> int:
         secrets = keys.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)})
+
+
+def witnesses_of(settings: Settings) -> dict[str, Witness]:
+    """Whom the log's checkpoints are shown to. Raises `SettingsRefused`."""
+    try:
+        return {name: Witness(item.url, cosignature.verifier(item.key)) for name, item in settings.witnesses.items()}
+    except ValueError as error:
+        raise SettingsRefused(f"witnesses: a key is a witness's verifier key: {error}") from error
 
 
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:

@@ -192,7 +192,7 @@ async def _opened(
             account=account, place=place,
         )  # fmt: skip
         try:
-            async with house.telling.running():
+            async with house.telling.running(), house.witnessing.running():
                 yield Doors(house, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
         finally:

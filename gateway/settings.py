@@ -125,8 +125,14 @@ class Aggregate(Strict, frozen=True):
 
 class Ledger(Strict, frozen=True):
     checkpoint_store: str
+    witness_seconds: Annotated[int, msgspec.Meta(ge=1)]
     emergency_mib: Annotated[int, msgspec.Meta(ge=1)]
     public_entries: bool
+
+
+class Witness(Strict, frozen=True):
+    url: str
+    key: str
 
 
 class Retention(Strict, frozen=True):
@@ -198,6 +204,7 @@ class Settings(Strict, frozen=True):
     aggregate: Aggregate
     ledger: Ledger
     retention: Retention
+    witnesses: dict[str, Witness]
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles
@@ -309,9 +316,11 @@ def _check(settings: Settings) -> None:
         _check_recipient(f"recipients.{name}", item)
     if ACCOUNT_BACKEND in settings.recipients:
         raise SettingsRefused(f"recipients.{ACCOUNT_BACKEND}: the name is taken by erasure.{ACCOUNT_BACKEND}")
-    for name, endpoint in settings.deletions().items():
+    endpoints = {f"deletions of {name}": endpoint for name, endpoint in settings.deletions().items()}
+    endpoints |= {f"witnesses.{name}.url": witness.url for name, witness in settings.witnesses.items()}
+    for what, endpoint in endpoints.items():
         if not _may_send_to(endpoint):
-            raise SettingsRefused(f"deletions of {name}: {endpoint} is neither https nor http on loopback")
+            raise SettingsRefused(f"{what}: {endpoint} is neither https nor http on loopback")
 
 
 def _check_recipient(where: str, item: RecipientSettings) -> None:

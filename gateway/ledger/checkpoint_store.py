@@ -2,7 +2,7 @@
 
 A log must never sign two trees of which one does not grow out of the other; whoever puts back an old copy of the folder
 is found out here (ledger.md 3.5, the lesson of Sunlight). One small file a ledger, written beside, synced and renamed.
-Never holds a signature or a key.
+What witnesses signed lies beside it. Never holds a key.
 """
 
 from pathlib import Path
@@ -45,6 +45,24 @@ class CheckpointStore:
             raise StoreBroken(
                 f"{self.path} cannot be read ({error}). Put back its folder; gateway help restore"
             ) from error
+
+    def cosigned(self) -> str | None:
+        """The last checkpoint that witnesses signed too, as a note; None where there is none that can be read."""
+        try:
+            return self._cosigned.read_text()
+        except (OSError, ValueError):
+            return None
+
+    def keep_cosigned(self, signed: str) -> None:
+        """Raises `StoreBroken` where it cannot be written."""
+        try:
+            write_durably(self._cosigned, signed.encode())
+        except OSError as error:
+            raise StoreBroken(f"{self._cosigned} cannot be written: {error}") from error
+
+    @property
+    def _cosigned(self) -> Path:
+        return self.path.with_suffix(".cosigned")
 
     def swap(self, old: Checkpoint | None, new: Checkpoint) -> None:
         """Replaces `old`, durably before this returns; whoever calls holds the writers' lock. Raises `Overtaken`, and

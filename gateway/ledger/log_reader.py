@@ -36,9 +36,12 @@ class LogReader:
     publisher: Publisher
 
     def checkpoint(self) -> str | None:
-        """The last checkpoint, signed; None where nothing was signed yet."""
-        with self._signed() as (_, signed):
-            return signed
+        """The last checkpoint, signed, by witnesses too where they have signed that one; None where nothing was signed
+        yet.
+        """
+        with self._signed() as (db, signed):
+            seen = self._witnessed(db, signed)
+            return seen if signed and seen and note.text_of(seen) == note.text_of(signed) else signed
 
     def origin(self) -> str:
         """The log's name."""
@@ -60,27 +63,46 @@ class LogReader:
             return tiles.bundle(bodies) if len(bodies) == width else None
 
     def receipts(self, events: Sequence[bytes]) -> list[Receipt | None]:
-        """One for each event, all under one checkpoint; None for an event that is not known."""
+        """One for each event, under the last checkpoint that witnesses signed too where that holds the entry, else
+        under the last one; None for an event that is not known.
+        """
         with self._signed() as (db, signed):
-            if signed is None:
-                return [None for _ in events]
-            size = _size(signed)
-            node = tree.nodes(db, size)
-            return [_receipt(db, event, size, node, signed) for event in events]
+            notes = [each for each in (self._witnessed(db, signed), signed) if each]
+            trees = [(each, _size(each), tree.nodes(db, _size(each))) for each in notes]
+            return [_receipt(db, event, trees) for event in events]
 
-    def consistency(self, old: int) -> tuple[str, list[bytes]] | None:
-        """The last signed checkpoint and the proof that it grew out of the tree of an earlier size."""
-        with self._signed() as (db, signed):
-            if signed is None or not 0 < old <= _size(signed):
-                return None
-            return signed, proofs.consistency(old, _size(signed), tree.nodes(db, _size(signed)))
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """The proof that the tree of one size grew out of that of an earlier one; both were signed."""
+        with self._signed(refused_too=True) as (db, _):
+            return proofs.consistency(old, new, tree.nodes(db, new))
+
+    def to_be_witnessed(self) -> str | None:
+        """The last checkpoint with the log's own signatures, also while a witness disagrees: it is asked again."""
+        with self._signed(refused_too=True) as (_, signed):
+            return signed
+
+    def keep_cosigned(self, signed: str) -> None:
+        """Keeps a checkpoint with the signatures of witnesses."""
+        with self._signed() as (db, _):
+            self.publisher.store(db).keep_cosigned(signed)
+
+    def _witnessed(self, db: sqlite3.Connection, signed: str | None) -> str | None:
+        """What witnesses signed last of this very log."""
+        seen = self.publisher.store(db).cosigned() if signed else None
+        if signed is None or seen is None:
+            return None
+        try:
+            ours, theirs = (checkpoint.parse(note.text_of(each)) for each in (signed, seen))
+        except (ValueError, note.NoteRefused):
+            return None
+        return seen if ours.origin == theirs.origin and theirs.size <= ours.size else None
 
     @contextlib.contextmanager
-    def _signed(self) -> Iterator[tuple[sqlite3.Connection, str | None]]:
+    def _signed(self, *, refused_too: bool = False) -> Iterator[tuple[sqlite3.Connection, str | None]]:
         """One snapshot, and what was signed before it."""
         try:
             with contextlib.closing(schema.open_to_read(self.folder)) as db:
-                signed = self.publisher.latest(db)
+                signed = self.publisher.latest(db, refused_too=refused_too)
                 db.execute("BEGIN")
                 yield db, signed
         except (sqlite3.Error, OSError, schema.LedgerRefused, tree.TreeBroken, StoreBroken) as error:
@@ -91,8 +113,9 @@ def _size(signed: str) -> int:
     return checkpoint.parse(note.text_of(signed)).size
 
 
-def _receipt(db: sqlite3.Connection, event: bytes, size: int, node: Node, signed: str) -> Receipt | None:
+def _receipt(db: sqlite3.Connection, event: bytes, trees: Sequence[tuple[str, int, Node]]) -> Receipt | None:
     row = db.execute(ENTRY, (event,)).fetchone() or db.execute(ABOUT_NOBODY, (entry.b64(event),)).fetchone()
-    if row is None or row[0] >= size:
-        return None
-    return Receipt(row[0], tuple(proofs.inclusion(row[0], size, node)), signed, row[1])
+    for signed, size, node in trees if row else ():
+        if row[0] < size:
+            return Receipt(row[0], tuple(proofs.inclusion(row[0], size, node)), signed, row[1])
+    return None

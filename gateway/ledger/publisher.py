@@ -50,6 +50,9 @@ class Publisher:
         """
         if self._refused:
             raise RolledBack(self._refused)
+        return self._prove_past(db)
+
+    def _prove_past(self, db: sqlite3.Connection) -> bool:
         last = self.store(db).last()  # before the head is read: the log may grow in between, and never shrinks
         now, signed = self._head(db)
         if last is None and signed:
@@ -77,11 +80,14 @@ class Publisher:
             db.execute("UPDATE head SET signed = 1")
         self._mine = new
 
-    def latest(self, db: sqlite3.Connection) -> str | None:
+    def latest(self, db: sqlite3.Connection, *, refused_too: bool = False) -> str | None:
         """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet. Raises
-        `RolledBack` where the ledger is another one.
+        `RolledBack` where the ledger is another one. `refused_too`: for the witness that is asked once more.
         """
-        self.prove(db)
+        if refused_too:
+            self._prove_past(db)
+        else:
+            self.prove(db)
         last = self.store(db).last()
         return note.sign(last.text(), self._signing(last.origin)) if last else None
 

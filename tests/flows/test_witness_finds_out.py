@@ -3,12 +3,17 @@
 import asyncio
 import contextlib
 import shutil
+import time
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime
 
 import pytest
 from support import inside
 from support.log import verifiers
 from support.people import email, named
+from support.service import service
+from support.wire import call
 from support.witnessed import witness
 
 from gateway import seals
@@ -34,7 +39,8 @@ def opt_out(house, number):
 
 def cosigned(house, address):
     log = house.consent.log_reader
-    return cosigning.cosigned(log.checkpoint(), address, lambda old: log.consistency(old)[1], post)
+    signed = log.checkpoint()
+    return cosigning.cosigned(signed, address, lambda old: log.consistency(old, size(signed)), post)
 
 
 def size(text):
@@ -95,3 +101,62 @@ def test_a_log_that_only_grew_is_signed_through_restarts_of_both(folder, tmp_pat
             sizes.append(size(cosigned(house, address)))
     assert sizes == sorted(set(sizes))
     assert len(sizes) == 3
+
+
+def until(true, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return true()
+
+
+def ready(url):
+    try:
+        urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+    except urllib.error.HTTPError as answered:
+        answered.close()
+        return False
+    return True
+
+
+def receipt_of(url, event):
+    with urllib.request.urlopen(f"{url}/privacy-choices/receipt/{event}", timeout=5) as answer:
+        return receipt.parse(answer.read().decode())
+
+
+def signatures(made):
+    return [each.name for each in note.split(made.note)[1]]
+
+
+def test_the_service_shows_each_checkpoint_to_its_witness_and_stops_when_that_saw_more(tmp_path):
+    """Both put back: nothing local can tell; with a witness it is caught, nobody is allowed, and opt-outs are kept."""
+    data, config = inside.install(tmp_path / "data"), tmp_path / "gateway.toml"
+    store = checkpoint_store.beside(data)
+    body = {"identifiers": [named("email", email(1))], "choice": "opt_out"}
+    asked = {"identifiers": [named("email", email(9))], "recipient": "teemo", "place": "US-NY"}
+    with witness(tmp_path / "state", published(data)) as (address, vkey, _):
+        config.write_text(
+            f'[ledger]\nwitness_seconds = 1\n[witnesses]\nauditor = {{ url = "{address}", key = "{vkey}" }}\n'
+        )
+        with service(tmp_path, "--config", str(config)) as running:
+            event = call(f"{running.url}/v1/choices", body)[1]["event"]
+            name = CosignatureVerifier.from_vkey(vkey).name
+            assert until(lambda: name in signatures(receipt_of(running.url, event)))
+            made = receipt_of(running.url, event)
+            assert receipt.verify(made, verifiers(data)).size >= made.index
+        for part in (data, store):
+            shutil.copytree(part, tmp_path / "away" / part.name)
+        with service(tmp_path, "--config", str(config)) as running:
+            call(f"{running.url}/v1/choices", body)
+            grown = call(f"{running.url}/v1/choices", body)[1]["event"]
+            assert until(lambda: name in signatures(receipt_of(running.url, grown)))
+        for part in (data, store):
+            shutil.rmtree(part)
+            shutil.copytree(tmp_path / "away" / part.name, part)
+        with service(tmp_path, "--config", str(config)) as running:
+            assert until(lambda: not ready(running.url)), "the witness saw more"
+            status, verdicts = call(f"{running.url}/v1/check", asked)
+            assert (status, verdicts["allowed"], verdicts["reason"]) == (200, False, "stale")
+            status, kept = call(f"{running.url}/v1/choices", body)
+            assert (status, kept["effective_at"]) == (202, None)
+            assert "gateway restore --new-log" in running.log.read_text()

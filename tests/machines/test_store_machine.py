@@ -35,8 +35,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support import inside
-from support.installation import PEOPLE, Installation
 from support.dying import ERASING, KEPT, POINTS, UNKEPT, Cut
+from support.installation import PEOPLE, Installation
 from support.second_process import SecondProcess
 
 from gateway.consent import Refused

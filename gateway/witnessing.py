@@ -1,0 +1,96 @@
+"""Asking witnesses: each checkpoint that is new is shown to them, and their signatures are kept under it.
+
+Runs beside the service; nobody's answer waits for it. A witness that has signed a larger tree of this log, or another
+one, stops the log: nothing is signed and nobody is answered from it until that is settled (ledger.md 1.7, 3.5).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import structlog
+
+from gateway.ledger import checkpoint, cosigning, note
+from gateway.ledger.cosigning import Post, Witness, WitnessDisagrees, WitnessUnavailable
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.writer import StoreUnavailable
+
+log = structlog.get_logger("gateway")
+
+
+class Witnessing:
+    """`witnesses` by the operator's names for them; `every`: seconds between two looks."""
+
+    def __init__(
+        self, folder: Path, reader: LogReader, witnesses: Mapping[str, Witness], post: Post, every: float
+    ) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._witnesses = witnesses
+        self._post = post
+        self._every = every
+        self._known: dict[str, int] = {}
+        self._disagrees: dict[str, str] = {}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Asks until it is left."""
+        task = asyncio.create_task(self._run()) if self._witnesses else None
+        try:
+            yield
+        finally:
+            if task:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                await asyncio.to_thread(self.ask)
+            await asyncio.sleep(self._every)
+
+    def ask(self) -> None:
+        """Asks every witness once. Raises `StoreUnavailable`. Blocks."""
+        signed = self._reader.to_be_witnessed()
+        if signed is None:
+            return
+        bare = note.text_of(signed)
+        seen = {name: self._asked(name, witness, signed) for name, witness in self._witnesses.items()}
+        self._reader.publisher.refuse(" ".join(self._disagrees.values()))
+        lines = [each for given in seen.values() if given for each in note.split(given)[1]]
+        if lines and not self._disagrees:
+            own = note.split(signed)[1]
+            kept = {(each.name, each.key_id): each for each in [*own, *lines]}
+            self._reader.keep_cosigned(note.add(bare + "\n", kept.values()))
+
+    def _asked(self, name: str, witness: Witness, signed: str) -> str | None:
+        """The checkpoint with this witness's signature; None where it gave none."""
+        size = _size(signed)
+        try:
+            given = cosigning.cosigned(
+                signed, witness, lambda old: self._reader.consistency(old, size), self._post, self._known.get(name, 0)
+            )
+        except WitnessUnavailable as away:
+            log.warning("witness", name=name, why=str(away))
+            return None
+        except WitnessDisagrees as disagrees:
+            newest = self._reader.to_be_witnessed()
+            if newest is None or _size(newest) == size:  # else another process of ours has shown it a newer one since
+                log.warning("witness disagrees", name=name, why=str(disagrees))
+                self._disagrees[name] = self._text(name, disagrees)
+            return None
+        self._known[name] = size
+        self._disagrees.pop(name, None)
+        return given
+
+    def _text(self, name: str, disagrees: WitnessDisagrees) -> str:
+        return (
+            f"{disagrees} (the witness {name!r}): nothing is signed, and nobody is answered from it. Put back the newer"
+            f" folder; if it is lost for good, go on as a new log: gateway restore --new-log --data {self._folder}"
+        )
+
+
+def _size(signed: str) -> int:
+    return checkpoint.parse(note.text_of(signed)).size
