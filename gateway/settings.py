@@ -125,8 +125,8 @@ class Aggregate(Strict, frozen=True):
 
 class Ledger(Strict, frozen=True):
     checkpoint_store: str
-    witness_seconds: Annotated[int, msgspec.Meta(ge=1)]
     emergency_mib: Annotated[int, msgspec.Meta(ge=1)]
+    witness_seconds: Annotated[int, msgspec.Meta(ge=1)]
     public_entries: bool
 
 
