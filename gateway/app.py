@@ -39,6 +39,7 @@ from gateway.ledger.log_reader import LogReader
 from gateway.ledger.note import Signer
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
@@ -96,13 +97,14 @@ def open_house(
         )  # fmt: skip
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, patient=patient)
-        table = StandingTable(folder, watch, clock)
+        store = SqliteStore(folder)
+        table = StandingTable(store, watch, clock)
         stack.callback(table.close)
 
         def vault() -> Vault:
             return Vault(folder, secrets.wraps)
 
-        writer = Writer(folder, vault, watch, publisher, unfinished=unfinished)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished)
         stack.callback(writer.close)
         taking_in = Intake(emergency, writer, watch)
         stack.callback(taking_in.stop)
@@ -112,7 +114,7 @@ def open_house(
         checks = Checks(
             table, people, lambda: office(clock().date()), recipients, places, heard_as
         )  # read at each question
-        log = LogReader(folder, publisher)
+        log = LogReader(store, publisher)
         window = timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words

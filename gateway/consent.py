@@ -362,15 +362,15 @@ class Consent:
         """
         keys = [key for subject in subjects for key in subject.keys]
         looser = [key for subject in subjects for key in subject.looser]
-        folder = self._writer.folder
-        found = await asyncio.to_thread(replay.standings_at, folder, keys, moment)
-        beside = await asyncio.to_thread(replay.standings_at, folder, looser, moment) if looser else None
+        store = self._writer.store
+        found = await asyncio.to_thread(replay.standings_at, store, keys, moment)
+        beside = await asyncio.to_thread(replay.standings_at, store, looser, moment) if looser else None
         tightening = [standing.denies_only() for standing in beside.standings] if beside else []
         return replace(found, standings=(*found.standings, *tightening))
 
     async def access(self, proved: Sequence[Subject]) -> access.Report:
         """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
-        found = await asyncio.to_thread(access.read, self._writer.folder, proved, self.clock())
+        found = await asyncio.to_thread(access.read, self._writer.store, proved, self.clock())
         persons = found.persons
         keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
         return access.unseal(found, keys)

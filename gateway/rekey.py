@@ -19,6 +19,7 @@ from gateway.keys import Secrets
 from gateway.ledger import rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.records import moment
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Transaction, Writer
 from gateway.settings import Settings
@@ -72,7 +73,9 @@ def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -
     """A writer whose keys are those of the rows, before they are rewritten."""
     watch = FileWatch(folder, applied)
     watch.start()
-    writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets))
+    writer = Writer(
+        SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets)
+    )
     try:
         yield writer
     finally:

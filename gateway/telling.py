@@ -77,7 +77,7 @@ class Telling:
 
     def _next_due(self) -> int | None:
         try:
-            with contextlib.closing(schema.open_to_read(self._writer.folder)) as db:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
                 return outbox.next_due(db, frozenset(self._endpoints))
         except (sqlite3.Error, schema.LedgerRefused):
             return None

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from gateway import seals
@@ -20,6 +19,7 @@ from gateway.ledger import openings, owned, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.owned import Window
 from gateway.ledger.records import Subject, milliseconds, moment
+from gateway.ledger.store import Store
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import ChoiceKind
 
@@ -106,11 +106,11 @@ class Sealed:
         return {row[4] for row in self.rows}
 
 
-def read(folder: Path, subjects: Sequence[Subject], now: datetime) -> Sealed:
+def read(store: Store, subjects: Sequence[Subject], now: datetime) -> Sealed:
     """Raises `StoreUnavailable` where the ledger cannot be read."""
     at = milliseconds(now)
     try:
-        with contextlib.closing(schema.open_to_read(folder)) as db:
+        with contextlib.closing(store.open_to_read()) as db:
             db.execute("BEGIN")  # one snapshot
             opened = [window for subject in subjects for window in owned.windows(db, subject, at)]
             rows = _rows(db, opened)

@@ -7,13 +7,13 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.ledger import checkpoint, entry, note, proofs, schema, tiles, tree
 from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.proofs import Node
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.receipt import Receipt
+from gateway.ledger.store import Store
 from gateway.ledger.writer import StoreUnavailable
 
 # As the index entry_about_nobody says it, word for word.
@@ -32,7 +32,7 @@ BODIES = "SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
 class LogReader:
     """Reads one installation's log. Every call raises `StoreUnavailable` where that cannot be done."""
 
-    folder: Path
+    store: Store
     publisher: Publisher
 
     def checkpoint(self) -> str | None:
@@ -101,7 +101,7 @@ class LogReader:
     def _signed(self, *, refused_too: bool = False) -> Iterator[tuple[sqlite3.Connection, str | None]]:
         """One snapshot, and what was signed before it."""
         try:
-            with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            with contextlib.closing(self.store.open_to_read()) as db:
                 signed = self.publisher.latest(db, refused_too=refused_too)
                 db.execute("BEGIN")
                 yield db, signed

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from gateway.choice.question import Grant
@@ -21,6 +20,7 @@ from gateway.keys import PersonKeys
 from gateway.ledger import component, happenings, links, schema, standing_rows, table
 from gateway.ledger.happenings import ENTRIES, Happening, Link
 from gateway.ledger.records import milliseconds
+from gateway.ledger.store import Store
 from gateway.ledger.writer import StoreUnavailable, Transaction
 
 LOOSER = "SELECT alias, canonical, seq FROM looser_name WHERE canonical IN ({marks})"
@@ -44,10 +44,10 @@ class Rebuilt:
     grants: tuple[Grant, ...]
 
 
-def standings_at(folder: Path, keys: Sequence[bytes], moment: datetime) -> Rebuilt:
+def standings_at(store: Store, keys: Sequence[bytes], moment: datetime) -> Rebuilt:
     """Raises `StoreUnavailable` where the ledger cannot be read."""
     try:
-        with contextlib.closing(schema.open_to_read(folder)) as db:
+        with contextlib.closing(store.open_to_read()) as db:
             db.execute("BEGIN")  # one snapshot
             return rebuild(db, keys, milliseconds(moment))
     except (sqlite3.Error, schema.LedgerRefused) as error:

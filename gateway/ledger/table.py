@@ -4,7 +4,6 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from gateway.choice.question import Grant
@@ -12,6 +11,7 @@ from gateway.choice.standing import Standing
 from gateway.ledger import schema
 from gateway.ledger.entry import b64
 from gateway.ledger.records import milliseconds
+from gateway.ledger.store import Store
 from gateway.ledger.watch import FileWatch
 from gateway.mirror.lookup import Seen, Stale, Unreadable
 from gateway.terms import DataClass, GrantKind, Purpose
@@ -34,9 +34,9 @@ GRANTS_OF = (
 class StandingTable:
     """A `Lookup`. One reading connection, opened anew whenever the watch lost and found the file again."""
 
-    def __init__(self, folder: Path, watch: FileWatch, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, watch: FileWatch, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._folder = folder
+        self._store = store
         self._watch = watch
         self._db: sqlite3.Connection | None = None
         self._generation = -1
@@ -100,7 +100,7 @@ class StandingTable:
     def _reopen(self) -> None:
         self.close()
         self._generation = self._watch.generation
-        self._db = schema.open_to_read(self._folder)
+        self._db = self._store.open_to_read()
 
 
 def standing(

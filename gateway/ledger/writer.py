@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gateway.keys import PersonKeys
 from gateway.ledger import pending, schema
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher
+from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
 from gateway.ledger.watch import FileMoved, FileWatch
 
@@ -100,10 +100,10 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher,
+        self, store: Store, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher,
         *, unfinished: bool = False,
     ) -> None:  # fmt: skip
-        self.folder = folder
+        self.store = store
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
@@ -180,7 +180,7 @@ class Writer:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
         self._busy_since = time.monotonic()
         try:
-            with schema.held(self.folder):
+            with self.store.held():
                 outcomes = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
             self._failing = True
@@ -203,7 +203,7 @@ class Writer:
         if not self._unfinished:
             return
         try:
-            with schema.held(self.folder):
+            with self.store.held():
                 pending.finish(*self._connection())
         except pending.NotYet:
             return
@@ -258,7 +258,7 @@ class Writer:
 
     def _proved(self) -> sqlite3.Connection:
         """A connection to what was signed last: nothing is written onto an older copy."""
-        db = schema.open_to_write(self.folder)
+        db = self.store.open_to_write()
         try:
             self._publisher.prove(db)
         except BaseException:
@@ -270,7 +270,7 @@ class Writer:
         """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(schema.LedgerRefused):
-                stack.enter_context(schema.held(self.folder))
+                stack.enter_context(self.store.held())
             self._close()
 
     def _close(self) -> None:
@@ -285,9 +285,5 @@ class Writer:
         if self._db is None or now - self._checkpointed < CHECKPOINT_EVERY:
             return
         self._checkpointed = now
-        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), schema.held(self.folder):
-            self._db.execute("PRAGMA busy_timeout = 0")
-            busy, pages, _ = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if not busy and pages > 1000 and self._queue.empty():  # noqa: PLR2004 - about 4 MB of WAL
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
+        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), self.store.held():
+            self.store.tidy(self._db, idle=self._queue.empty())

@@ -11,6 +11,7 @@ from gateway.ledger import access, ages, disclosures, documents, links, owned, t
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
 from gateway.ledger.records import milliseconds
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import ChoiceKind, NoticeKind, Purpose, Told
 
@@ -22,7 +23,7 @@ def report(folder, story):
     """What whoever proved these identifiers is shown."""
 
     def of(*proved):
-        found = access.read(folder, proved, story.at)
+        found = access.read(SqliteStore(folder), proved, story.at)
         people = story.do(lambda tx: {person: tx.persons.keys(person) for person in found.persons})
         return access.unseal(found, people)
 
@@ -89,7 +90,7 @@ class TestOneOwnIdentifier:
     def test_details_that_were_forgotten_leave_the_bare_entry(self, story, folder, who):
         mine = who("email", email(1))
         story.says(mine)
-        found = access.read(folder, [mine], story.at)
+        found = access.read(SqliteStore(folder), [mine], story.at)
         forgotten = {person: PersonKeys(person, None, None) for person in found.persons}
         [entry] = access.unseal(found, forgotten).entries
         assert (entry.leaf["e"], entry.details) == ("opt_out", {})
@@ -406,7 +407,7 @@ class TestWhoReceivedWhat:
 
 def test_a_ledger_that_cannot_be_read_is_said_to_be_away(tmp_path, who):
     with pytest.raises(StoreUnavailable):
-        access.read(tmp_path / "nowhere", [], datetime.now(UTC))
+        access.read(SqliteStore(tmp_path / "nowhere"), [], datetime.now(UTC))
 
 
 def test_reading_writes_nothing(story, who, number, report):

@@ -13,6 +13,7 @@ from support.people import phone
 from gateway.ledger import happenings, links, records, replay, schema
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import ChoiceKind, Purpose
 
@@ -106,7 +107,7 @@ class TestTheDesk:
         for minute, kind in enumerate(("opt_out", "opt_in", "opt_out")):
             says(kind, number, self.AT + timedelta(minutes=minute))
         read = [
-            replay.standings_at(folder, [number.key], self.AT + timedelta(minutes=minute, seconds=seconds))
+            replay.standings_at(SqliteStore(folder), [number.key], self.AT + timedelta(minutes=minute, seconds=seconds))
             for minute, seconds in ((0, -1), (0, 0), (0, 59), (1, 0), (2, 0), (90, 0))
         ]
         assert [then.position for then in read] == [0, 1, 1, 2, 3, 3]
@@ -115,13 +116,13 @@ class TestTheDesk:
 
     def test_is_told_of_a_stranger_that_there_was_nobody(self, folder, who, says):
         says("opt_out", who("phone", phone(1)), self.AT)
-        assert replay.standings_at(folder, [who("phone", phone(2)).key], self.AT).standings == ()
-        assert replay.standings_at(folder, [], self.AT) == replay.Rebuilt(1, (), ())
+        assert replay.standings_at(SqliteStore(folder), [who("phone", phone(2)).key], self.AT).standings == ()
+        assert replay.standings_at(SqliteStore(folder), [], self.AT) == replay.Rebuilt(1, (), ())
 
     def test_gets_no_answer_from_a_ledger_that_cannot_be_read(self, folder, who):
         (folder / schema.FILE).rename(folder / "away")
         with pytest.raises(StoreUnavailable, match="LedgerRefused"):
-            replay.standings_at(folder, [b"k" * 16], self.AT)
+            replay.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
         (folder / "away").rename(folder / schema.FILE)
 
     def test_reads_a_family_of_thousands_of_devices(self, folder, do):
@@ -135,7 +136,7 @@ class TestTheDesk:
                 tx, account, Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", self.AT), b"r" * 16
             )
         )
-        [last] = replay.standings_at(folder, [things[-1].key], self.AT).standings
+        [last] = replay.standings_at(SqliteStore(folder), [things[-1].key], self.AT).standings
         assert last.denies(Purpose.SALE)
 
 

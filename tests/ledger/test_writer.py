@@ -12,6 +12,7 @@ from support import inside
 from gateway import keys
 from gateway.app import publisher_of
 from gateway.ledger import schema
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import StoreUnavailable, Writer
 from gateway.vault.persons import Vault
@@ -24,7 +25,12 @@ def writing(folder, count=1):
     watch = FileWatch(folder, len(secrets.peppers))
     watch.start()
     made = [
-        Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, inside.settings(), secrets))
+        Writer(
+            SqliteStore(folder),
+            lambda: Vault(folder, secrets.wraps),
+            watch,
+            publisher_of(folder, inside.settings(), secrets),
+        )
         for _ in range(count)
     ]
     try:
@@ -210,6 +216,7 @@ OTHER = """
 import sys
 from pathlib import Path
 from gateway import app, keys, settings
+from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
 from gateway.vault.persons import Vault
@@ -218,7 +225,7 @@ secrets = keys.load(folder)
 watch = FileWatch(folder, 1)
 watch.start()
 publisher = app.publisher_of(folder, settings.load(None, {}), secrets)
-writer = Writer(folder, lambda: Vault(folder, secrets.wraps), watch, publisher)
+writer = Writer(SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher)
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(60):

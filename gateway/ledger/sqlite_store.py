@@ -1,0 +1,39 @@
+"""The store on SQLite: one file, one writer at a time, WAL with checkpoints of our own (gateway/ledger/schema.py)."""
+
+import sqlite3
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.ledger import schema
+from gateway.ledger.store import Caps, Connection
+
+LONG = 1000  # pages of WAL, about 4 MB: then an idle moment is used to empty it
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteStore:
+    """The ledger's file in a data folder."""
+
+    folder: Path
+
+    @property
+    def caps(self) -> Caps:
+        return Caps("sqlite", sqlite3.sqlite_version, "power", processes=True)
+
+    def held(self) -> AbstractContextManager[None]:
+        return schema.held(self.folder)
+
+    def open_to_write(self) -> Connection:
+        return schema.open_to_write(self.folder)
+
+    def open_to_read(self) -> Connection:
+        return schema.open_to_read(self.folder)
+
+    def tidy(self, db: Connection, *, idle: bool) -> None:
+        """A passive checkpoint, and a full one without waiting where the log has grown long (ledger.md 3.1)."""
+        db.execute("PRAGMA busy_timeout = 0")
+        busy, pages, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if not busy and pages > LONG and idle:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
