@@ -65,6 +65,7 @@ def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[int]]:
     for start in range(0, planned.below, STEP):
         yield partial(_delete, end=min(start + STEP, planned.below))
     yield partial(_forget, before=planned.forget_before)
+    yield partial(_forget_disclosures, before=planned.forget_before)
 
 
 def _restate(tx: Transaction, part: Sequence[int], below: int, at: datetime) -> int:
@@ -87,6 +88,11 @@ def _mark(tx: Transaction, planned: Plan, policy: Document, at: datetime) -> int
 
 def _delete(tx: Transaction, end: int) -> int:
     return tx.db.execute("DELETE FROM entry WHERE seq < ?", (end,)).rowcount
+
+
+def _forget_disclosures(tx: Transaction, before: int) -> int:
+    """Who was in a share; that there was one, of what and how much, is an entry and stays (design decision 12)."""
+    return tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
 
 
 def _forget(tx: Transaction, before: int) -> int:

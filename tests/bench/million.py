@@ -6,6 +6,7 @@ The mix: 80 % browsers that send GPC, one entry each; 10 % forms with a browser 
 10 % accounts, each with a phone, an address and a device linked, and one choice: four entries. Prints one table.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway import app, settings
-from gateway.ledger import links, records
+from gateway.ledger import links, records, schema
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
@@ -67,12 +68,33 @@ def make(folder, entries):
     return size
 
 
+def size_of(folder):
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        return db.execute("SELECT size FROM head").fetchone()[0]
+
+
+def _opens(folder, size):
+    """How long a start takes, and a receipt of an entry in the middle."""
+    start = time.perf_counter()
+    with app.open_house(folder, settings.load(None, {}), dev=True) as house:
+        print(f"open: {size} entries in {time.perf_counter() - start:.2f} s")
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            middle = db.execute(
+                "SELECT event FROM detail WHERE seq >= ? ORDER BY seq LIMIT 100", (size // 2,)
+            ).fetchall()
+        start = time.perf_counter()
+        for (event,) in middle:
+            assert house.consent.log_reader.receipts([event])[0] is not None
+        print(f"receipt: {(time.perf_counter() - start) / len(middle) * 1000:.1f} ms each, one at a time")
+
+
 def main(folder, entries):
     folder = Path(folder)
     if not folder.exists():
         start = time.process_time()
         size = make(folder, entries)
         print(f"made {size} entries in {time.process_time() - start:.0f} s of processor time")
+    _opens(folder, size_of(folder))
     for boxes in (False, True):
         start = time.process_time()
         report, _ = app.verify(folder, settings.load(None, {}), boxes=boxes)

@@ -18,13 +18,28 @@ from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
 from gateway import app
+from gateway.app import open_house
 from gateway.check import Ask
 from gateway.cli import root
-from gateway.ledger import connected, history, merkle, prune, receipt, restate, rows_check, schema, tiles, tree
+from gateway.ledger import (
+    connected,
+    disclosures,
+    history,
+    merkle,
+    prune,
+    receipt,
+    restate,
+    rows_check,
+    schema,
+    tiles,
+    tree,
+)
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.fold import Fold
 from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.records import milliseconds
 from gateway.settings import SettingsRefused
+from gateway.terms import Purpose
 
 PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
 LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
@@ -220,6 +235,20 @@ def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
     done = pruned(old, at + timedelta(days=1))
     assert (done.plan.below, done.plan.bodies, done.plan.details) == (0, 0, 618)
     assert rows(old, "SELECT count(*), count(sealed), count(opening) FROM detail") == [(618, 0, 618)]
+    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+
+
+def test_who_was_in_a_share_goes_after_two_years_and_that_there_was_one_stays(old):
+    with open_house(old, inside.settings(), dev=True) as house:
+        for row, year in (("old", 2026), ("young", 2028)):
+            one = disclosures.Intended(row, b"k" * 16, ("ad_id",))
+            at = datetime(year, 11, 24, tzinfo=UTC)
+            house.writer.submit(
+                lambda tx, one=one, at=at: disclosures.intend(tx, "teemo", [Purpose.SALE], [one], at)
+            ).result(5)
+    pruned(old, datetime(2029, 1, 1, tzinfo=UTC))
+    assert rows(old, "SELECT at FROM disclosure") == [(milliseconds(datetime(2028, 11, 24, tzinfo=UTC)),)]
+    assert rows(old, 'SELECT count(*) FROM entry WHERE CAST(body AS TEXT) LIKE \'%"e":"disclosure"%\'') == [(2,)]
     assert app.verify(old, inside.settings(), boxes=True)[0].different == []
 
 
