@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from unittest import mock
 
 from gateway.ledger import checkpoint_store, pending, schema
+from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.publisher import Publisher
 from gateway.vault.persons import Vault
 
@@ -56,6 +57,7 @@ class Cut:
             "between the commit and the checkpoint": [before_publish],
             "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
             "after the answer": [],
+            "between the new log's entry and its checkpoint": [(CheckpointStore, "swap", True, disk.copy)],
             **{step: [(pending, step, True, disk.copy)] for step in ERASING},
         }[self.point]
 

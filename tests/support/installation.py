@@ -3,17 +3,21 @@ nothing of what should come of it.
 """
 
 import asyncio
+import atexit
 import contextlib
+import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
+from pathlib import Path
 
-from gateway import keys, rekey, seals
+from gateway import app, keys, rekey, restoring, seals
 from gateway.app import open_house
 from gateway.check import Ask
-from gateway.ledger import checkpoint_store, note, schema
+from gateway.ledger import checkpoint_store, note, records, schema, tiles
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
@@ -22,6 +26,7 @@ from gateway.ledger.records import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
 from support import inside
+from support.dying import Cut
 from support.people import GAID, email, named, phone
 
 PEOPLE = {"ann": named("account", "ann"), "phone": named("phone", phone(1)), "mail": named("email", email(1)),
@@ -55,6 +60,22 @@ class Kept:
 @cache
 def shipped():
     return inside.settings()
+
+
+@cache
+def with_a_full_tile():
+    """An installation in which somebody else chose so often that the oldest bodies can go in time: bodies are pruned in
+    whole tiles.
+    """
+    folder = inside.install(Path(tempfile.mkdtemp(prefix="store-template-")) / "data")
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    with contextlib.closing(Installation(folder)) as here:
+        subject = here.consent.people.name([named("account", "somebody else")]).subjects[0]
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", here.clock())
+        here.house.writer.submit(
+            lambda tx: [records.write(tx, subject, choice, os.urandom(16)) for _ in range(tiles.WIDTH - 6)]
+        ).result(30)
+    return folder
 
 
 class Installation:
@@ -96,7 +117,7 @@ class Installation:
 
     def ask(self, name):
         """The first act of opting in."""
-        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", self.clock(), notice=ASKED)
+        choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "api", self.clock(), notice=ASKED, ui=ASKED.version)
         return self.consent.ask_to_confirm(self.subjects(name), choice)[0]
 
     def confirm(self, token, repeat=""):
@@ -122,8 +143,8 @@ class Installation:
         self.house.writer.submit(lambda tx: None).result(5)
 
     def sealed(self, name, mode):
-        """What an erasure of somebody has to remove from the files: boxes of details, and of the keys that open them;
-        after an unlink what opens an entry, and what somebody's rows are found by.
+        """What an erasure of somebody has to remove from the files: boxes of the ledger (details; by an unlink what
+        opens an entry too), boxes of the vault (the keys of these), and by an unlink what somebody's rows are found by.
         """
         whole, key = mode is Erasing.UNLINK, self.key(name)
         with (
@@ -131,11 +152,12 @@ class Installation:
             contextlib.closing(self.house.vault()) as vault,
         ):
             rows = db.execute("SELECT person, sealed, opening FROM detail WHERE key = ?", (key,)).fetchall()
-            found = [box for _, details, opening in rows for box in ([details, opening] if whole else [details])]
+            boxes = [box for _, details, opening in rows for box in ([details, opening] if whole else [details])]
+            keys = []
             for person in {row[0] for row in rows}:
                 wrapped = vault._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
-                found += (wrapped or ())[: 2 if whole else 1]
-        return [box for box in found if box], [key] if whole else []
+                keys += (wrapped or ())[: 2 if whole else 1]
+        return [box for box in boxes if box], [box for box in keys if box], [key] if whole else []
 
     def rekey(self, kind):
         """A key replaced and, but for a pepper, the older one retired; with the service stopped. Returns how many
@@ -152,6 +174,63 @@ class Installation:
         finally:
             self.open()
 
+    def prune(self):
+        """Returns the first entry whose body is there still."""
+        self.stop()
+        try:
+            return app.prune(self.folder, shipped(), dry_run=False, clock=self.clock).plan.below
+        finally:
+            self.open()
+
+    def pruned(self):
+        """The same, as it stands on record."""
+        return self.head("pruned")
+
+    def head(self, column):
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            return db.execute(f"SELECT {column} FROM head").fetchone()[0]
+
+    def peppers_missing(self):
+        """How many peppers are newer than the rows."""
+        return len(keys.load(self.folder).peppers) - self.head("peppers")
+
+    def verify(self):
+        """What `gateway verify --vault` finds different."""
+        report, _ = app.verify(self.folder, shipped(), boxes=True)
+        return report.different
+
+    def back_up(self, into):
+        restoring.back_up(self.folder, into)
+
+    def put_back(self, backup):
+        """Whether the copy may go on only as a new log. The service is stopped then, else it is started."""
+        self.stop()
+        done = restoring.put_back(self.folder, shipped(), backup, None, None)
+        shutil.rmtree(done.aside)
+        if not done.why:
+            self.open()
+        return bool(done.why)
+
+    def go_on(self):
+        """As a new log; where keys were wrapped anew since the copy was made, they are in it too."""
+        restoring.go_on(self.folder, shipped(), self.clock)
+        if self.peppers_missing():
+            rekey.pepper(self.folder, shipped(), self.clock)
+        self.open()
+
+    def go_on_cut_off(self):
+        """The machine dies between the new log's first entry and its first checkpoint; then it is done again."""
+        fresh = self.folder.with_name(f"data{next(self.moves)}")
+        with Cut("between the new log's entry and its checkpoint").during(self.folder, fresh):
+            restoring.go_on(self.folder, shipped(), self.clock)
+        self.move(fresh)
+        self.go_on()
+
+    def events(self):
+        """Where the entries are that somebody can still be shown as theirs."""
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            return {b64(event): seq for event, seq in db.execute("SELECT event, seq FROM detail")}
+
     def log(self):
         sql = "SELECT e.seq, e.body, d.event, d.key FROM entry e LEFT JOIN detail d ON d.seq = e.seq ORDER BY e.seq"
         with contextlib.closing(schema.open_to_read(self.folder)) as db:
@@ -160,9 +239,7 @@ class Installation:
 
     def verifiers(self):
         """Of those who sign at this moment."""
-        with contextlib.closing(schema.open_to_read(self.folder)) as db:
-            (origin,) = db.execute("SELECT origin FROM head").fetchone()
-        seeds = keys.load(self.folder).signing
+        origin, seeds = self.head("origin"), keys.load(self.folder).signing
         return [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in seeds]
 
     def signed(self):

@@ -1,0 +1,97 @@
+"""What somebody outside remembers of one installation's log, and holds it to: every entry as it was first seen, every
+checkpoint that was signed, every receipt that was handed out. Knows nothing of what the entries mean.
+"""
+
+import dataclasses
+
+from gateway.ledger import checkpoint, note, proofs, receipt
+from support.installation import Installation
+
+
+@dataclasses.dataclass
+class Handed:
+    """A receipt with its openings and with those who signed at that time."""
+
+    event: str
+    receipt: receipt.Receipt
+    openings: tuple
+    verifiers: list
+
+
+@dataclasses.dataclass
+class Remembered:
+    """`bodies` of entries that are not pruned; `checkpoints` of the present log and of what it goes on from; `lost`:
+    receipts of a log that is over, beyond the copy from which another went on.
+    """
+
+    here: Installation
+    size: int = 0
+    bodies: dict = dataclasses.field(default_factory=dict)
+    checkpoints: list = dataclasses.field(default_factory=list)
+    handed: list = dataclasses.field(default_factory=list)
+    lost: list = dataclasses.field(default_factory=list)
+
+    def news(self):
+        """The entries since the last time, after a look whether everything is still as it was."""
+        log = self.here.log()
+        assert {entry.seq: entry.body for entry in log if entry.seq < self.size} == self.bodies
+        new = [entry for entry in log if entry.seq >= self.size]
+        assert [entry.seq for entry in new] == list(range(self.size, self.size + len(new)))
+        self.size += len(new)
+        self.bodies |= {entry.seq: entry.body for entry in new}
+        self._see_checkpoint()
+        return new
+
+    def grew(self):
+        """Whether there are more entries than it has seen."""
+        return any(entry.seq >= self.size for entry in self.here.log())
+
+    @property
+    def signed(self):
+        """How many entries were signed at last."""
+        return self.checkpoints[-1].size if self.checkpoints else 0
+
+    def pruned(self, below):
+        self.bodies = {seq: body for seq, body in self.bodies.items() if seq >= below}
+
+    def hand_out(self, chosen):
+        event = chosen.events[0]["event"]
+        self.handed.append(Handed(event, self.here.receipt(event), chosen.openings, self.here.verifiers()))
+
+    def goes_on_from(self, size, bodies):
+        """An older copy was put back, and went on as a new log."""
+        self.size, self.bodies = size, dict(bodies)
+        self.checkpoints = [one for one in self.checkpoints if one.size <= size]
+        beyond = [one for one in self.handed if checkpoint.parse(note.text_of(one.receipt.note)).size > size]
+        self.handed = [one for one in self.handed if one not in beyond]
+        self.lost += beyond
+
+    def holds(self):
+        """Everything that was ever signed or handed out."""
+        for old in self.checkpoints:
+            self._grown_out_of(old)
+        for one in self.handed:
+            self._grown_out_of(receipt.verify(one.receipt, one.verifiers))
+            assert one.receipt.entry == self.bodies.get(one.receipt.index, one.receipt.entry)
+            assert self.here.receipt(one.event) is not None
+        for one in (*self.handed, *self.lost):
+            receipt.verify(one.receipt, one.verifiers)
+            assert all(receipt.is_about(one.receipt, opening) for opening in one.openings)
+
+    def _see_checkpoint(self):
+        """The newest one, which must have grown out of the one before."""
+        text = self.here.signed()
+        newest = checkpoint.parse(text) if text else None
+        if self.checkpoints:
+            self._grown_out_of(self.checkpoints[-1])
+        if newest and newest not in self.checkpoints:
+            assert newest.size <= self.size  # less: the machine died between the commit and the checkpoint
+            self.checkpoints.append(newest)
+
+    def _grown_out_of(self, old):
+        """The log as it is signed now has grown out of an earlier checkpoint."""
+        if old.size:
+            signed, proof = self.here.consent.log_reader.consistency(old.size)
+            new = checkpoint.parse(note.text_of(signed))
+            assert new.origin.startswith(old.origin)  # a log that goes on from a copy has a number behind its name
+            proofs.check_consistency(old.size, new.size, proof, old.root, new.root)
