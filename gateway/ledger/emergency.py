@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import seals
-from gateway.keys import Secrets
+from gateway.keys import Secrets, make_folder, sync_folder
 from gateway.ledger import kept
 from gateway.ledger.kept import Kept
 from gateway.ledger.writer import StoreUnavailable
@@ -55,7 +55,7 @@ class Emergency:
         text = request.text(len(self._secrets.peppers))
         line = base64.b64encode(seals.seal(self._secrets.seals[-1], LABEL, text)) + b"\n"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self.path.parent)
             with self._locked() as descriptor:
                 self._append(descriptor, line)
         except OSError as error:
@@ -118,7 +118,7 @@ class Emergency:
             with contextlib.suppress(OSError):  # it was not acknowledged; left there, it would be torn or entered
                 os.ftruncate(descriptor, content_ends)
             raise
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _mended(self, descriptor: int) -> int:
         """The size without a torn last line, which the next one must not continue."""
@@ -162,11 +162,3 @@ def _content(descriptor: int) -> bytes:
         part = os.pread(descriptor, 1 << 20, len(content))
         content += part
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

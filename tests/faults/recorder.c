@@ -5,7 +5,8 @@
  * Each call runs and is written down under one lock, so the log has the order in which the calls were done, over all
  * threads; a further process appends to the same log. Only absolute paths below the root count. What SQLite maps into
  * memory (-shm) is left out: it is made anew after a power cut. RECORDER_FAILS=n makes every n-th fsync or fdatasync of
- * a file fail with EIO, undone, as a dying disk does. Whatever this misses (a write through a copied descriptor, a
+ * a file fail with EIO, undone, as a dying disk does, once anybody was answered; and while there is a
+ * file named as the log with ".fails" behind it, every one of a file whose name ends with what that holds. Whatever this misses (a write through a copied descriptor, a
  * mapping) shows when the files made again from the log are compared with the real ones: tests/support/recording.py.
  *
  * A record, little endian: op u8, handle u64, number u64, length of path u32, length of data u32, path, data.
@@ -35,9 +36,10 @@ enum { DESCRIPTORS = 65536 };
 enum kind { NOTHING, A_FILE, A_FOLDER, A_CONNECTION };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct { uint8_t kind; uint16_t port; uint64_t handle; } known[DESCRIPTORS];
-static uint64_t last_handle, syncs, fails_every;
+static struct { uint8_t kind; uint16_t port; uint64_t handle; char path[256]; } known[DESCRIPTORS];
+static uint64_t last_handle, syncs, fails_every, answered;
 static const char *root;
+static char fails_while[4096];
 static size_t root_length;
 static int log_descriptor = -1;
 
@@ -51,6 +53,7 @@ __attribute__((constructor)) static void begin(void) {
   root = getenv("RECORDER_ROOT");
   if (!log || !root) return;
   root_length = strlen(root);
+  snprintf(fails_while, sizeof fails_while, "%s.fails", log);
   fails_every = fails ? strtoull(fails, 0, 10) : 0;
   last_handle = (uint64_t)getpid() << 32; /* handles of two processes differ */
   int (*open_)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
@@ -96,6 +99,7 @@ static void opened(int fd, const char *path, int flags) {
   if (!path || fstat(fd, &found)) return;
   known[fd].kind = S_ISDIR(found.st_mode) ? A_FOLDER : A_FILE;
   known[fd].handle = ++last_handle;
+  snprintf(known[fd].path, sizeof known[fd].path, "%s", path);
   record('O', known[fd].handle, flags, path, NULL, 0);
 }
 
@@ -164,7 +168,10 @@ static void wrote(int fd, const void *data, ssize_t size, off64_t offset) {
   if (size <= 0) return;
   int kept = errno;
   if (kind_of(fd) == A_FILE) record('W', known[fd].handle, offset, NULL, data, size);
-  if (kind_of(fd) == A_CONNECTION) record('A', known[fd].handle, known[fd].port, NULL, data, size);
+  if (kind_of(fd) == A_CONNECTION) {
+    record('A', known[fd].handle, known[fd].port, NULL, data, size);
+    answered = 1;
+  }
   errno = kept;
 }
 
@@ -213,7 +220,19 @@ BYTES(int, ftruncate64, (int fd, off64_t size), (fd, size),
 
 /* ---- durability ----------------------------------------------------------------------------------------------- */
 
-static int to_fail(int fd) { return fails_every && kind_of(fd) == A_FILE && ++syncs % fails_every == 0; }
+static int fails_now(const char *path) {
+  char end[256];
+  FILE *sign = fopen(fails_while, "r");
+  if (!sign) return 0;
+  size_t length = fread(end, 1, sizeof end, sign), whole = strlen(path);
+  fclose(sign);
+  return length <= whole && !memcmp(path + whole - length, end, length);
+}
+
+static int to_fail(int fd) {
+  if (kind_of(fd) != A_FILE) return 0;
+  return fails_now(known[fd].path) || (fails_every && answered && ++syncs % fails_every == 0);
+}
 
 static int synced(int fd, int (*real)(int)) {
   int fails = to_fail(fd), done = fails ? -1 : real(fd);

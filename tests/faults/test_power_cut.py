@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 RECORDINGS = 8 if os.environ.get("SOAK") else 1
 IMAGES = 100
 CONTROL_IMAGES = 30
+FAILS = 23  # every so-manieth sync
 PAUSE = 0.03  # seconds between two acts of one person: the load lasts over several checkpoints of the database
 
 
@@ -46,13 +47,13 @@ def test_after_a_power_cut_every_acknowledged_opt_out_denies_and_the_log_goes_on
     assert found.broken == {}
 
 
-LOSES = "lost an acknowledged opt-out"
+LOSES = "lost an acknowledged entry"
 CONTROLS = {
     "faulty.syncs_seldom": LOSES,
     "answers_too_early": LOSES,
-    "faulty.publishes_too_early": "the last checkpoint is ahead",
+    "faulty.publishes_too_early": "the start-up refuses it",
     "faulty.signs_too_early": "a checkpoint was shown that is ahead",
-    "faulty.forgets_the_folder": "the last checkpoint is behind",
+    "faulty.forgets_the_folder": "the start-up refuses it",
     "faulty.forgets_the_vault": "lost the key of an entry",
 }
 
@@ -69,7 +70,7 @@ def test_the_control_a_gateway_with_a_planted_fault_breaks_its_promises(tmp_path
 
 def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowledged(tmp_path, recorder, figure):
     """What a failed sync should have written may be gone although later ones succeed: the page cache forgets it."""
-    recorded = lived(recorder, tmp_path / "world", acts=300, fails=41)
+    recorded = lived(recorder, tmp_path / "world", acts=300, fails=FAILS)
     found = power_cut.cut(recorded, IMAGES // 2, 1, tmp_path)
     failed = sum(event.op == "F" for event in recorded.log)
     figure("power cut, failing syncs", f"{failed} failed syncs, {found.images} images, {len(found.broken)} with a loss")
@@ -79,7 +80,7 @@ def test_a_disk_whose_syncs_fail_now_and_then_and_for_good_loses_nothing_acknowl
 
 def test_the_control_a_writer_that_shrugs_at_failed_syncs_loses_opt_outs(tmp_path, recorder, figure):
     module = "support.faulty.shrugs_at_errors"
-    recorded = lived(recorder, tmp_path / "world", acts=200, fails=41, module=module)
+    recorded = lived(recorder, tmp_path / "world", acts=200, fails=FAILS, module=module)
     found = power_cut.cut(recorded, CONTROL_IMAGES, 1, tmp_path)
     figure("power cut, control shrugs_at_errors", f"{found.kinds()[LOSES]} of {found.images} images: {LOSES}")
     assert found.kinds()[LOSES]

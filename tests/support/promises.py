@@ -74,7 +74,16 @@ def promises(image: Image) -> list[str]:
         with _opened(image) as opened:
             return [broken for check in CHECKS for broken in check(opened)]
     except (*UNUSABLE, sqlite3.Error, tree.TreeBroken) as refused:
-        return [f"the start-up refuses it: {type(refused).__name__}: {refused}"]
+        return [f"the start-up refuses it: {type(refused).__name__}: {refused}", *_left(image)]
+
+
+def _left(image: Image) -> list[str]:
+    """What is lost in an image that the start-up refuses, as far as it can be read."""
+    try:
+        with contextlib.closing(sqlite3.connect(image.data / schema.FILE)) as db:
+            return list(_lost_entries(db, image.told))
+    except sqlite3.Error as error:
+        return [f"the ledger cannot be read: {error}"]
 
 
 @contextlib.contextmanager
@@ -99,8 +108,12 @@ def acknowledged_entries_are_there(opened: Opened) -> Iterator[str]:
     size, entries = opened.head[0], len(opened.roots) - 1
     if size != entries:
         yield f"the head is wrong: it says {size} entries, there are {entries}"
-    kept = dict(opened.db.execute("SELECT d.event, e.seq FROM detail d JOIN entry e ON e.seq = d.seq"))
-    for told in opened.image.told:
+    yield from _lost_entries(opened.db, opened.image.told)
+
+
+def _lost_entries(db: sqlite3.Connection, all_told: Sequence[Told]) -> Iterator[str]:
+    kept = dict(db.execute("SELECT d.event, e.seq FROM detail d JOIN entry e ON e.seq = d.seq"))
+    for told in all_told:
         for event, seq in told.events:
             if event not in kept or seq not in {kept[event], None}:
                 yield f"lost an acknowledged entry: {seq}"

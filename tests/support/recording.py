@@ -43,6 +43,17 @@ def log_of(world: Path) -> Path:
 
 
 @contextlib.contextmanager
+def every_sync_fails(world: Path, name: str) -> Iterator[None]:
+    """For a while, of the recorded service's files whose names end so."""
+    sign = Path(f"{log_of(world)}.fails")
+    sign.write_text(name)
+    try:
+        yield
+    finally:
+        sign.unlink()
+
+
+@contextlib.contextmanager
 def recorded(recorder: Path, world: Path, *, module: str = "gateway", fails: int = 0) -> Iterator[Service]:
     """A started service, recorded; started again it goes on in the same log. `fails`: every such fsync fails."""
     world.mkdir(exist_ok=True)

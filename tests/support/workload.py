@@ -18,7 +18,7 @@ from support.people import email, gaid, named
 
 HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-DONE = frozenset({200, 201, 303})
+DONE = frozenset({200, 201, 202, 303})  # 202: kept beside the ledger, to be entered later
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,11 @@ class Client:
         self.done += answer.status in DONE
         return answer.status in DONE
 
+    def hang_up(self) -> None:
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+
     def connect(self) -> http.client.HTTPConnection:
         """From a port that nobody called from before."""
         while True:
@@ -131,9 +136,7 @@ def at_once(clients: Sequence[Client], goes_on: Callable[[], bool], pause: float
             while goes_on():
                 client.act()
                 time.sleep(client.chance.random() * 2 * pause)
-        if client.connection:
-            client.connection.close()
-            client.connection = None
+        client.hang_up()
 
     threads = [threading.Thread(target=live, args=[client]) for client in clients]
     for thread in threads:
