@@ -13,6 +13,8 @@ TABLE = tomllib.loads((HERE / "requirements.toml").read_text())
 OWED = {*(f"L{number}" for number in range(1, 16)), "R25", "R26"}
 # What the verdict owes, or says why another part does: law.md section 8 from L16 to L81, and the rules decided.
 TOLD = {*(f"L{number}" for number in range(1, 82)), *(f"R{number}" for number in range(1, 36))}
+# What the ledger owes: law.md section 8 "Ledger", and the rules about what is kept, shown, forgotten and undone.
+PROVED = {*(f"L{number}" for number in range(82, 91)), "R6", "R14", "R16", "R19", "R31", "R34"}
 
 
 @cache
@@ -51,6 +53,11 @@ def test_a_requirement_is_proved_by_tests_that_exist_or_says_why_later(requireme
 def test_what_the_signals_owe_is_in_the_table_and_none_of_it_is_later():
     assert set(TABLE) >= OWED
     assert [name for name in OWED if "later" in TABLE[name]] == []
+
+
+def test_what_the_ledger_owes_is_in_the_table_and_none_of_it_is_later():
+    assert set(TABLE) >= PROVED
+    assert [name for name in PROVED if "later" in TABLE[name]] == []
 
 
 def test_every_requirement_of_the_verdict_is_in_the_table_with_its_tests_or_the_reason_why_not_yet():

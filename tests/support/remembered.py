@@ -91,7 +91,8 @@ class Remembered:
     def _grown_out_of(self, old):
         """The log as it is signed now has grown out of an earlier checkpoint."""
         if old.size:
-            signed, proof = self.here.consent.log_reader.consistency(old.size)
-            new = checkpoint.parse(note.text_of(signed))
+            log = self.here.consent.log_reader
+            new = checkpoint.parse(note.text_of(log.checkpoint()))
+            proof = log.consistency(old.size, new.size)
             assert new.origin.startswith(old.origin)  # a log that goes on from a copy has a number behind its name
             proofs.check_consistency(old.size, new.size, proof, old.root, new.root)
