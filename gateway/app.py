@@ -2,6 +2,7 @@
 
 import calendar
 import contextlib
+import sqlite3
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -175,9 +176,20 @@ def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
 
 def migrate(folder: Path, origin: str = "") -> int:
     """Makes an installation, or brings an old one up to date. `origin`: the log's name, if it has none yet. Returns the
-    ledger's version.
+    ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
     """
-    keys.make_folder(folder)
+    try:
+        keys.make_folder(folder)
+        with clean_stop.opened(folder):
+            return _migrated(folder, origin)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise schema.LedgerRefused(
+            f"{folder} cannot be written to ({error}). Nothing half made is used. Make room, or mend the disk; then"
+            f" again: gateway migrate --data {folder}"
+        ) from error
+
+
+def _migrated(folder: Path, origin: str) -> int:
     ledger = folder / schema.FILE
     if (not ledger.exists() or not ledger.stat().st_size) and persons.anybody(folder):
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.

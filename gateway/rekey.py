@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from gateway import keys
+from gateway import keys, wal
 from gateway.app import Clock, now, open_house, publisher_of
 from gateway.keys import Secrets
 from gateway.ledger import rotate, schema
@@ -64,7 +64,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
         done = writer.submit(job).result()
     with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
         db.execute("VACUUM")  # pages that only held keys of the older wrapping
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        wal.bring_over(db, empty=True)
     return done, total
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import wal
 from gateway.ledger.schema import FILE, LedgerRefused
 
 NAME = f"{FILE}.open"
@@ -36,6 +37,8 @@ def opened(folder: Path) -> Iterator[Stop]:
     descriptor = _open(folder)
     try:
         alone = _alone(descriptor)
+        if alone:
+            _write_back(folder)
         stop = Stop(alone and bool(os.pread(descriptor, len(MARK), 0)))
         if alone:
             os.pwrite(descriptor, MARK, 0)
@@ -67,6 +70,14 @@ def _open(folder: Path) -> int:
         return os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise LedgerRefused(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def _write_back(folder: Path) -> None:
+    """What a sync that failed left in memory only must not be built upon."""
+    try:
+        wal.write_back(folder)
+    except OSError as error:
+        raise LedgerRefused(f"the logs in {folder} cannot be written to: {error.strerror}") from error
 
 
 def _alone(descriptor: int) -> bool:

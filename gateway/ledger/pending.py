@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from gateway import wal
+
 TRIES = 50
 PAUSE = 0.02  # seconds; a reader's snapshot is over in milliseconds
 
@@ -65,8 +67,7 @@ def mark_done(db: sqlite3.Connection) -> None:
 
 def cut(db: sqlite3.Connection) -> bool:
     """Whether every page is in the main file and the write-ahead log is empty."""
-    busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    return not busy
+    return wal.bring_over(db, empty=True)[0]
 
 
 def _until_cut(step: Callable[[], bool]) -> None:

@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import wal
 from gateway.ledger import schema
 from gateway.ledger.store import Caps, Connection
-
-LONG = 1000  # pages of WAL, about 4 MB: then an idle moment is used to empty it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,9 @@ class SqliteStore:
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """A passive checkpoint, and a full one without waiting where the log has grown long (ledger.md 3.1)."""
         db.execute("PRAGMA busy_timeout = 0")
-        busy, pages, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if not busy and pages > LONG and idle:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
+        try:
+            done, pages = wal.bring_over(db)
+            if done and pages > wal.LONG and idle:
+                wal.bring_over(db, empty=True)
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")

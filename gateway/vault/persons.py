@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway import seals
+from gateway import seals, wal
 from gateway.keys import PersonKeys
 
 FILE = "vault.sqlite3"
@@ -49,9 +49,11 @@ class Vault:
 
     def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
         self._wraps = wraps
-        self._db = sqlite3.connect(folder / FILE, isolation_level=None, check_same_thread=False)
+        self._path = folder / FILE
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
+        self._db.execute("PRAGMA wal_autocheckpoint=0")  # SQLite's own would not look at a sync that failed (wal.py)
         self._db.execute("PRAGMA secure_delete=ON")  # a destroyed key must not stay in free pages
         self._db.execute(FORM)
         self._upgrade()
@@ -105,7 +107,7 @@ class Vault:
                     box = self._wrap(label, person, key)
                     self._db.execute(f"UPDATE person SET {column} = ? WHERE id = ?", (box, person))  # noqa: S608 - ours
         self.commit()
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        wal.bring_over(self._db, empty=True)
         return len(people)
 
     def destroy(self, persons: Iterable[bytes], whole: Iterable[bytes]) -> None:
@@ -119,8 +121,7 @@ class Vault:
 
     def cut(self) -> bool:
         """Whether every page is in the main file and the write-ahead log is empty."""
-        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
+        return wal.bring_over(self._db, empty=True)[0]
 
     def _begin(self) -> None:
         if not self._db.in_transaction:
@@ -139,6 +140,9 @@ class Vault:
     def commit(self) -> None:
         if self._db.in_transaction:
             self._db.execute("COMMIT")
+            if wal.is_long(self._path):
+                with contextlib.suppress(sqlite3.Error):  # the commit is durable; the log is emptied another time
+                    wal.bring_over(self._db)
 
     def rollback(self) -> None:
         if self._db.in_transaction:

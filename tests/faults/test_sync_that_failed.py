@@ -20,21 +20,22 @@ SETTLES = 1.6  # seconds: the database's own checkpoint comes once a second
 
 
 @contextlib.contextmanager
-def lived(recorder, world):
+def lived(recorder, world, module):
     """A recorded service with one client; afterwards `images` of it."""
     promised: Promises = {}
-    with recording.recorded(recorder, world) as running:
+    with recording.recorded(recorder, world, module=module) as running:
         client = Client(running.port, 1, promised, random.Random(1))
         yield running, client, promised
         client.hang_up()
 
 
-def broken(world, promised, scratch, moments=lambda log: [len(log)] * 8) -> dict[int, list[str]]:
-    """What is broken in images of some moments, the end if nothing else is said; each loses other sectors of what the
-    failed syncs had to write, and of what was not synced.
+def broken(world, promised, scratch, moments) -> tuple[int, dict[int, list[str]]]:
+    """(images, what is broken by moment): each image loses other sectors of what the failed syncs had to write, and of
+    what was not synced.
     """
     recorded, found = power_cut.read(world, promised), {}
-    for seed, moment in enumerate(moments(recorded.log)):
+    cut_at = moments(recorded.log)
+    for seed, moment in enumerate(cut_at):
         disk, chance = Disk(seed), random.Random(seed)
         for event in recorded.log[:moment]:
             disk.apply(event)
@@ -43,15 +44,16 @@ def broken(world, promised, scratch, moments=lambda log: [len(log)] * 8) -> dict
         shutil.rmtree(image)
         if said:
             found[moment] = said
-    return found
+    return len(cut_at), found
 
 
-def while_it_started_again(log) -> list[int]:
-    """Forty moments of the second process before it answered anybody."""
+def after_the_old_log_was_removed(log) -> list[int]:
+    """Moments of the second start, until it answered somebody: four images of each."""
     processes = [event.handle >> 32 for event in log]
-    second = [at for at, process in enumerate(processes) if process and process != processes[1]]
-    answered = next(at for at in second if log[at].op == "A")
-    return random.Random(1).sample(range(second[0], answered), 40)
+    second = next(at for at, process in enumerate(processes) if process and process != processes[1])
+    removed = next(at for at in range(second, len(log)) if log[at].op == "U" and "ledger" in log[at].path)
+    answered = next(at for at in range(second, len(log)) if log[at].op == "A")
+    return [moment for moment in range(removed, answered) for _ in range(4)]
 
 
 def opt_outs(client, count):
@@ -67,9 +69,9 @@ def many(client, count):
     return client.ask("/v1/choices", {"identifiers": whose, "choice": "opt_out"}, Promise(whose))
 
 
-def test_a_commit_whose_sync_failed_is_not_found_again_by_the_next_start(tmp_path, recorder):
-    world = tmp_path / "world"
-    with lived(recorder, world) as (running, client, promised):
+def killed_in_a_failed_commit(recorder, world, module="gateway"):
+    """Its entries are in memory, where the next start finds them."""
+    with lived(recorder, world, module) as (running, client, promised):
         assert opt_outs(client, 5) == 5
         with recording.every_sync_fails(world, "ledger.sqlite3-wal"):
             opt_outs(client, 1)
@@ -78,14 +80,12 @@ def test_a_commit_whose_sync_failed_is_not_found_again_by_the_next_start(tmp_pat
         running.start()
         assert opt_outs(client, 5) == 5
         running.kill()
-    assert broken(world, promised, tmp_path) == {}
-    assert broken(world, promised, tmp_path, while_it_started_again) == {}
+    return promised
 
 
-def test_a_checkpoint_whose_sync_failed_is_not_finished_by_one_that_succeeds(tmp_path, recorder):
+def failed_in_a_checkpoint(recorder, world, module="gateway"):
     """What was brought over before, while a reader stood in the way, was to be synced with the rest."""
-    world = tmp_path / "world"
-    with lived(recorder, world) as (running, client, promised):
+    with lived(recorder, world, module) as (running, client, promised):
         assert many(client, 700)
         with contextlib.closing(sqlite3.connect(f"file:{running.data}/ledger.sqlite3?mode=ro", uri=True)) as reader:
             reader.execute("BEGIN")
@@ -96,5 +96,40 @@ def test_a_checkpoint_whose_sync_failed_is_not_finished_by_one_that_succeeds(tmp
             time.sleep(SETTLES)
         time.sleep(SETTLES)
         assert opt_outs(client, 2) == 2
+        running.stop()  # a clean stop brings nothing over either
+        client.hang_up()
+        running.start()
+        assert opt_outs(client, 2) == 2
         running.kill()
-    assert broken(world, promised, tmp_path) == {}
+    return promised
+
+
+def just_before_the_stop(log) -> list[int]:
+    """And a few moments on."""
+    processes = [event.handle >> 32 for event in log]
+    second = next(at for at, process in enumerate(processes) if process and process != processes[1])
+    return [second - 2, second - 1, second, second + 60, len(log) - 1, len(log)]
+
+
+WAYS = {
+    "a commit, and the process was killed": (killed_in_a_failed_commit, after_the_old_log_was_removed),
+    "a checkpoint": (failed_in_a_checkpoint, just_before_the_stop),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_acknowledged_after_a_sync_that_failed_outlives_a_power_cut(tmp_path, recorder, way, figure):
+    live, moments = WAYS[way]
+    promised = live(recorder, tmp_path / "world")
+    images, lost = broken(tmp_path / "world", promised, tmp_path, moments)
+    figure(f"failed sync of {way}", f"{images} images, {len(lost)} with a loss")
+    assert lost == {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_control_a_gateway_that_trusts_the_second_sync_loses_what_it_acknowledged(tmp_path, recorder, way, figure):
+    live, moments = WAYS[way]
+    promised = live(recorder, tmp_path / "world", "support.faulty.trusts_a_second_sync")
+    images, lost = broken(tmp_path / "world", promised, tmp_path, moments)
+    figure(f"failed sync of {way}, control", f"{images} images, {len(lost)} moments with a loss")
+    assert lost

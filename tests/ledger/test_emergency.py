@@ -1,4 +1,5 @@
 import os
+import stat
 from datetime import UTC, datetime
 
 import pytest
@@ -109,8 +110,12 @@ def test_a_write_that_fails_midway_leaves_no_half_line_and_is_refused(file, requ
 
 
 def test_a_disk_that_does_not_sync_acknowledges_nothing(file, request_of, monkeypatch):
-    def fails(_):
-        raise OSError(5, "Input/output error")
+    synced = os.fsync
+
+    def fails(descriptor):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        synced(descriptor)
 
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(StoreUnavailable):
