@@ -345,3 +345,10 @@ class Checks:
             return self._lookup.seen(()).position
         except LookupRefused:
             return None
+
+    def log(self) -> str | None:
+        """Which log that is; None likewise."""
+        try:
+            return self._lookup.log()
+        except LookupRefused:
+            return None

@@ -245,8 +245,8 @@ class Consent:
         """
         if len(choice.purposes) != 1 or not subjects:
             raise Refused("one_purpose", "opting in names exactly one purpose and at least one identifier")
-        position = self.checks.position()
-        if position is None:
+        position, log = self.checks.position(), self.checks.log()
+        if position is None or log is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
         self.may_open(subjects, choice.ui)
         content = json.dumps(
@@ -254,7 +254,7 @@ class Consent:
                 "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
                 "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
                 "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
-                "position": position, "place": choice.place, "source": choice.source,
+                "position": position, "log": log, "place": choice.place, "source": choice.source,
                 "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
                 "peppers": len(self.secrets.peppers),
             }
@@ -287,8 +287,11 @@ class Consent:
         )  # fmt: skip
 
         def allow(tx: Transaction) -> None:
-            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded."""
-            if milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000:
+            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. After an
+            older copy was put back nobody knows what had come since.
+            """
+            late = milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000
+            if late or asked.get("log", tx.log) != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)

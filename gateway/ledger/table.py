@@ -66,6 +66,9 @@ class StandingTable:
             return []
         return grants(self._read(GRANTS_OF.format(marks=",".join("?" * len(keys))), [*keys, self._now()]))
 
+    def log(self) -> str:
+        return str(self._read("SELECT origin FROM head", ())[0][0])
+
     def voided(self, ui: str) -> bool:
         return bool(self._read("SELECT 1 FROM voided_ui WHERE ui = ?", [ui]))
 

@@ -62,6 +62,11 @@ class Transaction:
         self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
 
+    @property
+    def log(self) -> str:
+        """The log's name: another one once an older copy was put back."""
+        return str(self.db.execute("SELECT origin FROM head").fetchone()[0])
+
     def append(self, body: bytes) -> int:
         """The sequence number of a new entry; the tree has it in the same transaction."""
         seq = self.size

@@ -47,6 +47,9 @@ class Lookup(Protocol):
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         """What these keys allowed one recipient or programme and is not over, the newest first."""
 
+    def log(self) -> str:
+        """The name of the log that positions are of: another one once an older copy was put back."""
+
     def voided(self, ui: str) -> bool:
         """Whether consents that were given on a screen count for nothing."""
 

@@ -70,6 +70,7 @@ class Asked:
     token: str
     turn: int
     at: datetime
+    log: str
     unknown: bool = False  # the key of its seal is gone
 
 
@@ -144,7 +145,7 @@ class Store(RuleBasedStateMachine):
         if name in self.stands.children:
             self.refused("too_young", lambda: self.here.ask(name))
             return multiple()
-        self.tokens.append(Asked(name, self.here.ask(name), self.turn, self.here.clock()))
+        self.tokens.append(Asked(name, self.here.ask(name), self.turn, self.here.clock(), self.here.head("origin")))
         self.grew_by([])
         return self.tokens[-1]
 
@@ -312,7 +313,7 @@ class Store(RuleBasedStateMachine):
             return "confirm_unknown"
         if asked.name in self.stands.children:
             return "too_young"
-        if self.here.clock() - asked.at > CONFIRM:
+        if self.here.clock() - asked.at > CONFIRM or asked.log != self.here.head("origin"):
             return "confirm_expired"
         if asked.token in self.stands.confirmed:
             return "confirm_used"
@@ -345,7 +346,7 @@ class Store(RuleBasedStateMachine):
             elif kind == "opt_in":
                 self.stands.says[name] = "in"
 
-    def forgot(self, name, mode, boxes, keys, pseudonyms):
+    def forgot(self, name, mode, boxes, keys, pseudonym):
         unlinked, stands = mode is Erasing.UNLINK, self.stands
         self.grew_by([(ENTRY[mode], None if unlinked else name)])
         if unlinked:
@@ -357,7 +358,7 @@ class Store(RuleBasedStateMachine):
             stands.children.add(name)
         stands.boxes += boxes
         self.destroyed += keys
-        assert self.second.lying_in(self.here.folder, pseudonyms) == []
+        assert pseudonym is None or self.here.rows_with(pseudonym) == []
 
     def pruned(self, below):
         self.log.pruned(below)
@@ -408,6 +409,19 @@ def lives(second):
     yield made
     made.here.close()
     shutil.rmtree(made.root)
+
+
+def test_an_opt_in_that_was_asked_for_before_an_older_copy_was_put_back_is_asked_for_again(lives):
+    """Else a no of after it would not be seen: the numbers of entries begin anew."""
+    older = lives.back_up()
+    for _ in range(3):
+        lives.opt_out("mail")
+    asked = lives.ask_to_opt_in("ann")
+    lives.restore_old_copy(older, dies=False)
+    lives.opt_out("ann")
+    assert lives.refusal(asked) == "confirm_expired"
+    lives.opt_in(asked)
+    lives.the_gate_says_what_everybody_said_last()
 
 
 def test_the_control_a_gate_that_forgets_somebody_is_found(lives, monkeypatch):

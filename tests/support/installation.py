@@ -144,7 +144,7 @@ class Installation:
 
     def sealed(self, name, mode):
         """What an erasure of somebody has to remove from the files: boxes of the ledger (details; by an unlink what
-        opens an entry too), boxes of the vault (the keys of these), and by an unlink what somebody's rows are found by.
+        opens an entry too), boxes of the vault (the keys of these); and by an unlink what somebody's rows are found by.
         """
         whole, key = mode is Erasing.UNLINK, self.key(name)
         with (
@@ -157,7 +157,15 @@ class Installation:
             for person in {row[0] for row in rows}:
                 wrapped = vault._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
                 keys += (wrapped or ())[: 2 if whole else 1]
-        return [box for box in boxes if box], [box for box in keys if box], [key] if whole else []
+        return [box for box in boxes if box], [box for box in keys if box], key if whole else None
+
+    def rows_with(self, marker):
+        """The tables in which some row holds these bytes. (A page's unused part may hold them until a VACUUM.)"""
+        with contextlib.closing(schema.open_to_read(self.folder)) as db:
+            tables = [row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+            columns = [(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
+            sql = "SELECT 1 FROM {} WHERE instr(CAST({} AS BLOB), ?) LIMIT 1"
+            return [table for table, column in columns if db.execute(sql.format(table, column), (marker,)).fetchone()]
 
     def rekey(self, kind):
         """A key replaced and, but for a pepper, the older one retired; with the service stopped. Returns how many
