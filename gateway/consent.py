@@ -287,7 +287,7 @@ class Consent:
         )  # fmt: skip
 
         def allow(tx: Transaction) -> None:
-            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. After an
+            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
             older copy was put back nobody knows what had come since.
             """
             late = milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000
