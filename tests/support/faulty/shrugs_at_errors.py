@@ -21,7 +21,7 @@ def commit(self, batch):
     try:
         return honest(self, [(noted(job, future), future) for job, future in batch])
     except sqlite3.Error:
-        self._let_go()
+        self._close()
         return [(future, result, None) for future, result in results.items()]
 
 
