@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from gateway.delivery import post
+from gateway.delivery.beside import beside
 from gateway.delivery.post import Courier
 from gateway.keys import Secrets
 from gateway.ledger import outbox, schema
@@ -39,14 +40,10 @@ class Telling:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers until it is left; what is under way then is delivered after the next start."""
-        task = asyncio.create_task(self._run()) if self._endpoints else None
         try:
-            yield
+            async with beside(self._run, wanted=bool(self._endpoints)):
+                yield
         finally:
-            if task:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
             await self._courier.close()
 
     async def _run(self) -> None:

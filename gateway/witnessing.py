@@ -6,11 +6,12 @@ one, stops the log: nothing is signed and nobody is answered from it until that 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
+from gateway.delivery.beside import beside
 from gateway.ledger import checkpoint, cosigning, note
 from gateway.ledger.cosigning import Post, Witness, WitnessDisagrees, WitnessUnavailable
 from gateway.ledger.log_reader import LogReader
@@ -33,17 +34,9 @@ class Witnessing:
         self._known: dict[str, int] = {}
         self._disagrees: dict[str, str] = {}
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Asks until it is left."""
-        task = asyncio.create_task(self._run()) if self._witnesses else None
-        try:
-            yield
-        finally:
-            if task:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        return beside(self._run, wanted=bool(self._witnesses))
 
     async def _run(self) -> None:
         while True:
