@@ -1,0 +1,20 @@
+"""The gateway with one fault: of what a request lists some is left out, and the answer says nothing of it."""
+
+import random
+from dataclasses import replace
+
+from gateway.cli import main
+from gateway.ledger.kept import Kept
+
+honest = Kept.enter
+
+
+def enter(self, tx):
+    written = honest(replace(self, subjects=self.subjects[: random.randint(1, len(self.subjects))]), tx)
+    return (written * len(self.subjects))[: len(self.subjects)]
+
+
+Kept.enter = enter
+
+if __name__ == "__main__":
+    main()
