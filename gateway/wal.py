@@ -20,8 +20,8 @@ _in_doubt: dict[str, sqlite3.Connection | None] = {}  # by main file; never clos
 
 
 def bring_over(db: sqlite3.Connection, *, empty: bool = False) -> tuple[bool, int]:
-    """(done, pages in the log): copies pages into the main file, without waiting. `empty`: done means that the log is
-    empty, too. Raises sqlite3.Error.
+    """(done, pages in the log): copies pages into the main file. `empty`: waits for readers as the connection does;
+    done then means that the log is empty. Raises sqlite3.Error.
     """
     file = str(db.execute("PRAGMA database_list").fetchone()[2])
     if file in _in_doubt:
@@ -45,6 +45,20 @@ def _keep_whole(file: str) -> None:
         reader.execute("BEGIN")
         reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
         _in_doubt[file] = reader
+
+
+def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> None:
+    """Brings over what it can without waiting for anybody, and empties a log of so many pages; None: not now. Raises
+    sqlite3.Error.
+    """
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        done, pages = bring_over(db)
+        if done and empty_from is not None and pages >= empty_from:
+            bring_over(db, empty=True)
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {patience:d}")
 
 
 def is_long(file: Path) -> bool:

@@ -53,6 +53,33 @@ def test_every_page_is_brought_over_and_the_log_is_emptied_where_that_is_asked(d
     assert log(file).stat().st_size == 0
 
 
+def filled(db):
+    db.execute("BEGIN")
+    db.executemany("INSERT INTO kept VALUES (randomblob(4000))", [()] * wal.LONG)
+    db.execute("COMMIT")
+
+
+def test_a_long_log_is_emptied_once_nobody_waits_and_a_short_one_is_left(db, file):
+    wal.tidy(db)
+    assert log(file).stat().st_size > 0
+    filled(db)
+    wal.tidy(db, empty_from=None)
+    assert wal.is_long(file)
+    wal.tidy(db)
+    assert log(file).stat().st_size == 0
+
+
+def test_tidying_waits_for_no_reader_and_leaves_the_connections_patience_as_it_was(db, file):
+    db.execute("PRAGMA busy_timeout = 60000")
+    filled(db)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT 1 FROM kept").fetchone()
+        wal.tidy(db)
+    assert wal.is_long(file)
+    assert db.execute("PRAGMA busy_timeout").fetchone() == (60000,)
+
+
 def test_a_reader_in_the_way_leaves_the_rest_for_another_time(db, file):
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")

@@ -31,10 +31,4 @@ class SqliteStore:
 
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """A passive checkpoint, and a full one without waiting where the log has grown long (ledger.md 3.1)."""
-        db.execute("PRAGMA busy_timeout = 0")
-        try:
-            done, pages = wal.bring_over(db)
-            if done and pages > wal.LONG and idle:
-                wal.bring_over(db, empty=True)
-        finally:
-            db.execute(f"PRAGMA busy_timeout = {schema.SETTINGS['busy_timeout']:d}")
+        wal.tidy(db, empty_from=wal.LONG if idle else None)

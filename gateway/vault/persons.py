@@ -142,7 +142,7 @@ class Vault:
             self._db.execute("COMMIT")
             if wal.is_long(self._path):
                 with contextlib.suppress(sqlite3.Error):  # the commit is durable; the log is emptied another time
-                    wal.bring_over(self._db)
+                    wal.tidy(self._db, empty_from=0)  # else its file stayed long, and each commit came here
 
     def rollback(self) -> None:
         if self._db.in_transaction:
