@@ -100,9 +100,9 @@ class Stands:
 @dataclass(frozen=True)
 class Backup:
     path: Path
+    origin: str
     stands: Stands
-    size: int
-    bodies: dict
+    log: tuple
 
 
 class Store(RuleBasedStateMachine):
@@ -267,15 +267,15 @@ class Store(RuleBasedStateMachine):
     def back_up(self):
         path = self.root / f"backup{next(self.numbers)}"
         self.here.back_up(path)
-        return Backup(path, copy.deepcopy(self.stands), self.log.size, dict(self.log.bodies))
+        return Backup(path, self.here.head("origin"), copy.deepcopy(self.stands), self.log.copied())
 
     @rule(backup=backups, dies=st.booleans())
     def restore_old_copy(self, backup, dies):
         """What was acknowledged since is lost by it, and everybody can see that: it goes on as a new log."""
-        lost = backup.size < self.log.signed
+        lost = backup.origin != self.here.head("origin") or backup.log[0] < self.log.signed
         assert self.here.put_back(backup.path) == lost
         self.stands = copy.deepcopy(backup.stands)
-        self.log.goes_on_from(backup.size, backup.bodies)
+        self.log.goes_on_from(backup.log)
         if lost:
             fewer = self.here.peppers_missing()
             (self.here.go_on_cut_off if dies else self.here.go_on)()

@@ -5,7 +5,7 @@ checkpoint that was signed, every receipt that was handed out. Knows nothing of 
 import dataclasses
 import re
 
-from gateway.ledger import checkpoint, note, proofs, receipt
+from gateway.ledger import checkpoint, proofs, receipt
 from support.installation import Installation
 
 
@@ -21,8 +21,8 @@ class Handed:
 
 @dataclasses.dataclass
 class Remembered:
-    """`bodies` of entries that are not pruned; `checkpoints` of the present log and of what it goes on from; `lost`:
-    receipts of a log that is over, beyond the copy from which another went on.
+    """`bodies` of entries that are not pruned; `checkpoints` and receipts `handed` out of the present log and of what it
+    goes on from; `ever`: all receipts, also those of a log that is over, beyond the copy from which another went on.
     """
 
     here: Installation
@@ -30,7 +30,7 @@ class Remembered:
     bodies: dict = dataclasses.field(default_factory=dict)
     checkpoints: list = dataclasses.field(default_factory=list)
     handed: list = dataclasses.field(default_factory=list)
-    lost: list = dataclasses.field(default_factory=list)
+    ever: list = dataclasses.field(default_factory=list)
 
     def news(self):
         """The entries since the last time, after a look whether everything is still as it was."""
@@ -57,15 +57,18 @@ class Remembered:
 
     def hand_out(self, chosen):
         event = chosen.events[0]["event"]
-        self.handed.append(Handed(event, self.here.receipt(event), chosen.openings, self.here.verifiers()))
+        made = Handed(event, self.here.receipt(event), chosen.openings, self.here.verifiers())
+        self.handed.append(made)
+        self.ever.append(made)
 
-    def goes_on_from(self, size, bodies):
-        """An older copy was put back, and went on as a new log."""
-        self.size, self.bodies = size, dict(bodies)
-        self.checkpoints = [one for one in self.checkpoints if one.size <= size]
-        beyond = [one for one in self.handed if checkpoint.parse(note.text_of(one.receipt.note)).size > size]
-        self.handed = [one for one in self.handed if one not in beyond]
-        self.lost += beyond
+    def copied(self):
+        """What is remembered at the moment of a backup."""
+        return self.size, dict(self.bodies), list(self.checkpoints), list(self.handed)
+
+    def goes_on_from(self, copied):
+        """A copy was put back, and perhaps went on as a new log."""
+        size, bodies, checkpoints, handed = copied
+        self.size, self.bodies, self.checkpoints, self.handed = size, dict(bodies), list(checkpoints), list(handed)
 
     def holds(self):
         """Everything that was ever signed or handed out."""
@@ -75,7 +78,7 @@ class Remembered:
             self._grown_out_of(receipt.verify(one.receipt, one.verifiers))
             assert one.receipt.entry == self.bodies.get(one.receipt.index, one.receipt.entry)
             assert self.here.receipt(one.event) is not None
-        for one in (*self.handed, *self.lost):
+        for one in self.ever:
             receipt.verify(one.receipt, one.verifiers)
             assert all(receipt.is_about(one.receipt, opening) for opening in one.openings)
 
