@@ -20,8 +20,8 @@ def write_head(self):
     time.sleep(0.02)  # the commit is still to come
 
 
-def latest(self, db):
-    return note.sign(heads[-1].text(), self._signing(heads[-1].origin)) if heads else asked(self, db)
+def latest(self, db, **more):
+    return note.sign(heads[-1].text(), self._signing(heads[-1].origin)) if heads else asked(self, db, **more)
 
 
 Publisher.latest = latest
