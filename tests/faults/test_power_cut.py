@@ -30,6 +30,7 @@ def lived(recorder, world, *, acts: int, seed: int = 0, module: str = "gateway",
         running.kill()
         running.start()
         at_once(people, lambda: sum(each.done for each in people) < acts, PAUSE)
+        assert sum(each.done for each in people) >= acts, "the service does not answer as it should"
     return power_cut.read(world, promises)
 
 

@@ -17,7 +17,7 @@ def write_head(self):
     honest(self)
     size, packed, origin = self.db.execute("SELECT size, frontier, origin FROM head").fetchone()
     heads.append(Checkpoint(origin, size, Frontier(size, packed).root()))
-    time.sleep(0.02)  # the commit is still to come
+    time.sleep(0.05)  # the commit is still to come
 
 
 def latest(self, db, **more):
