@@ -277,9 +277,9 @@ class Store(RuleBasedStateMachine):
         self.stands = copy.deepcopy(backup.stands)
         self.log.goes_on_from(backup.log)
         if lost:
-            fewer = self.here.peppers_missing()
+            fewer = self.here.peppers_missing()  # one change brings them all
             (self.here.go_on_cut_off if dies else self.here.go_on)()
-            self.grew_by([("restored", None)] + [("key", None)] * fewer)
+            self.grew_by([("restored", None)] + [("key", None)] * bool(fewer))
 
     # what came of it
 
