@@ -7,8 +7,8 @@ state: whether a tree may be signed is for witness.py.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.ledger import note
-from gateway.ledger.ed25519 import PUBLIC, Ed25519Signer, Ed25519Verifier
+from gateway.ledger import ed25519, note
+from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.note import Verifier
 
 KIND = 0x04  # C2SP signed-note: timestamped Ed25519 cosignatures
@@ -61,10 +61,7 @@ class CosignatureVerifier:
     @classmethod
     def from_vkey(cls, text: str) -> "CosignatureVerifier":
         """Raises ValueError for another kind of key."""
-        key = note.read_vkey(text)
-        if key.kind != KIND or len(key.public) != PUBLIC:
-            raise ValueError("not the verifier key of an Ed25519 witness")
-        return cls(key.name, key.public)
+        return cls(*ed25519.named(text, KIND))
 
     @property
     def key_id(self) -> bytes:

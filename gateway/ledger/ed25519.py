@@ -46,10 +46,7 @@ class Ed25519Verifier:
     @classmethod
     def from_vkey(cls, text: str) -> "Ed25519Verifier":
         """Raises ValueError for another kind of key."""
-        key = note.read_vkey(text)
-        if key.kind != KIND or len(key.public) != PUBLIC:
-            raise ValueError("not an Ed25519 verifier key")
-        return cls(key.name, key.public)
+        return cls(*named(text, KIND))
 
     @property
     def key_id(self) -> bytes:
@@ -61,3 +58,11 @@ class Ed25519Verifier:
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+def named(vkey: str, kind: int) -> tuple[str, bytes]:
+    """(name, public key) of an Ed25519 verifier key of this kind. Raises ValueError for another one."""
+    key = note.read_vkey(vkey)
+    if key.kind != kind or len(key.public) != PUBLIC:
+        raise ValueError(f"not an Ed25519 verifier key of kind {kind}")
+    return key.name, key.public

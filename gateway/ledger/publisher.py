@@ -50,20 +50,21 @@ class Publisher:
         """
         if self._refused:
             raise RolledBack(self._refused)
-        return self._prove_past(db)
+        return self._grown_out_of(db) is not None
 
-    def _prove_past(self, db: sqlite3.Connection) -> bool:
+    def _grown_out_of(self, db: sqlite3.Connection) -> Checkpoint | None:
+        """What was signed last, once the ledger is shown to have grown out of it; None: nothing was. As `prove`."""
         last = self.store(db).last()  # before the head is read: the log may grow in between, and never shrinks
         now, signed = self._head(db)
         if last is None and signed:
             raise RolledBack(self._text("was signed, and its last checkpoint is gone from its store", now))
         if last is None:
-            return False
+            return None
         if last.origin != now.origin or last.size > now.size:
             raise RolledBack(self._text(f"was signed at {last.size} entries as {last.origin}", now))
         if (now.root if last.size == now.size else tree.root_at(db, last.size)) != last.root:
             raise RolledBack(self._text(f"was signed with other entries before {last.size}", now))
-        return True
+        return last
 
     def publish(self, db: sqlite3.Connection) -> None:
         """Makes the committed head the last checkpoint; under the writers' lock. Raises `RolledBack`, `StoreBroken`."""
@@ -84,11 +85,9 @@ class Publisher:
         """The last checkpoint, signed: a signed note. Ed25519 gives the same bytes each time. None: nothing yet. Raises
         `RolledBack` where the ledger is another one. `refused_too`: for the witness that is asked once more.
         """
-        if refused_too:
-            self._prove_past(db)
-        else:
-            self.prove(db)
-        last = self.store(db).last()
+        if self._refused and not refused_too:
+            raise RolledBack(self._refused)
+        last = self._grown_out_of(db)
         return note.sign(last.text(), self._signing(last.origin)) if last else None
 
     def _head(self, db: sqlite3.Connection) -> tuple[Checkpoint, bool]:
