@@ -1,13 +1,12 @@
 """A checkpoint is dated by a time-stamp authority: openssl plays one, behind HTTP on loopback."""
 
 import asyncio
-import http.server
 import subprocess
-import threading
 
 import pytest
 from click.testing import CliRunner
 from support import inside
+from support.listening import Quiet, listening
 from support.people import email, named
 
 from gateway.cli.root import group
@@ -72,26 +71,17 @@ def authority(tmp_path, tool):
     folder.mkdir()
     made = Authority(folder, tool("openssl"))
 
-    class Door(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = made.answer(self.rfile.read(int(self.headers["Content-Length"])))
+    class Door(Quiet):
+        def posted(self):
+            body = made.answer(self.body())
             self.send_response(200)
             self.send_header("Content-Type", "application/timestamp-reply")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Door) as made.url:
+        yield made
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.listening import Quiet, listening
 from support.service import free_port
 
 from gateway.delivery.forward import Forwarder, Outcome
@@ -20,8 +19,8 @@ def receiver(status: int = 200, **headers: str):
     """(url, what arrived): whole bodies only."""
     arrived: list[tuple[str, list[dict]]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
+    class Handler(Quiet):
+        def posted(self):
             wanted = int(self.headers["Content-Length"])
             body = self.rfile.read(wanted)
             if len(body) == wanted:
@@ -32,18 +31,8 @@ def receiver(status: int = 200, **headers: str):
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/rows", arrived
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield f"{url}/rows", arrived
 
 
 @pytest.fixture

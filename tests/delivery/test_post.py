@@ -3,11 +3,10 @@
 import base64
 import contextlib
 import hmac
-import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.listening import Quiet, listening
 from support.service import free_port
 
 from gateway.delivery import post
@@ -24,27 +23,17 @@ def listener(status: int = 200, **headers: str):
     """(url, what arrived): (headers, body) each."""
     arrived = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            arrived.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+    class Handler(Quiet):
+        def posted(self):
+            arrived.append((dict(self.headers), self.body()))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/deletions", arrived
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield f"{url}/deletions", arrived
 
 
 async def send(url):

@@ -2,11 +2,10 @@
 
 import contextlib
 import gzip
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.listening import Quiet, listening
 from support.service import free_port
 
 from gateway.delivery import witness_post
@@ -17,9 +16,9 @@ def answering(status=200, body=b"", pause=0.0, **headers):
     """(url, what arrived)."""
     arrived = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            arrived.append((self.path, self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers)))
+    class Handler(Quiet):
+        def posted(self):
+            arrived.append((self.path, self.body(), dict(self.headers)))
             self.send_response(status)
             for name, value in {"Content_Type": "text/plain", "Content_Length": str(len(body)), **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
@@ -29,18 +28,8 @@ def answering(status=200, body=b"", pause=0.0, **headers):
                     self.wfile.write(body[at : at + 4096])
                     time.sleep(pause)
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", arrived
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as url:
+        yield url, arrived
 
 
 def test_the_witness_gets_the_bytes_and_its_answer_comes_back():
