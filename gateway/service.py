@@ -39,7 +39,7 @@ from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
 from gateway.web.links import Links
 from gateway.web.metrics import Metrics
-from gateway.web.middleware import ConsentMiddleware, Options
+from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.proof_download import ProofDownload
@@ -47,6 +47,7 @@ from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
 from gateway.web.told import ToldDoor
+from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
 
 UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
@@ -165,7 +166,7 @@ class Doors:
         ]
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
-        return ConsentMiddleware(site, self.house.consent, self.visitors, self.metrics, options)
+        return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))
 
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""

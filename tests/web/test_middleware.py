@@ -17,7 +17,8 @@ from gateway.seals import BrowserCookie
 from gateway.signals import adchoices
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
-from gateway.web.middleware import ConsentMiddleware, Options
+from gateway.web.middleware import ConsentMiddleware
+from gateway.web.visit import Options, Visits
 from gateway.web.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +68,7 @@ class Door:
         self.house, self.site, self.metrics = house, Site(*headers), Metrics()
         account = options.pop("account", None)
         visitors = Visitors(house.consent, **(visitors or {}), account=account, place=lambda _: place)
-        self.app = ConsentMiddleware(self.site, house.consent, visitors, self.metrics, Options(**options))
+        self.app = ConsentMiddleware(self.site, Visits(house.consent, visitors, self.metrics, Options(**options)))
 
     async def get(self, *, method="GET", content=None, cookie="", **headers):
         named_ = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -783,7 +784,8 @@ async def test_a_websocket_of_a_person_with_gpc_is_heard_and_not_disturbed(house
     async def send(message):
         sent.append(message)
 
-    app = ConsentMiddleware(site, house.consent, Visitors(house.consent, place=lambda _: "US-CA"), Metrics())
+    visits = Visits(house.consent, Visitors(house.consent, place=lambda _: "US-CA"), Metrics())
+    app = ConsentMiddleware(site, visits)
     await app(
         {"type": "websocket", "path": "/", "headers": [(b"sec-gpc", b"1"), (b"gateway-consent", b"x")]}, None, send
     )
@@ -799,7 +801,7 @@ async def test_the_sites_own_start_and_stop_pass_through(house):
         seen.append(scope)
 
     scope = {"type": "lifespan"}
-    await ConsentMiddleware(site, house.consent, Visitors(house.consent), Metrics())(scope, None, None)
+    await ConsentMiddleware(site, Visits(house.consent, Visitors(house.consent), Metrics()))(scope, None, None)
     assert seen == [scope]
 
 
