@@ -54,11 +54,10 @@ class AccessPage:
         self._visitors = visitors
         self._origins = origins
         self._policy_url = policy_url
-        self._template = page.templates()["data.html"]
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/data`: what is proved, and two buttons; nothing of anybody."""
-        return self._page(self._proved(request), None)
+        return self._page(request, self._proved(request), None)
 
     async def post(self, request: Request) -> Response:
         """`POST /privacy-choices/data`: the report as a page, or with `action=download` as a file."""
@@ -71,7 +70,7 @@ class AccessPage:
             if entry["type"] == "browser":  # a receipt is not shown again to whoever sits here next (R35)
                 entry["event"] = None
         if action != "download":
-            return self._page(proved, found)
+            return self._page(request, proved, found)
         body = orjson.dumps(found, option=orjson.OPT_INDENT_2)
         headers = {**page.HEADERS, "Content-Disposition": f'attachment; filename="{FILE}"'}
         return Response(body, 200, headers, wire.JSON)
@@ -82,11 +81,9 @@ class AccessPage:
         found = [people.browser(visitor.cookie.value)] if visitor.cookie and visitor.cookie.value else []
         return [*found, people.account(visitor.account)] if visitor.account else found
 
-    def _page(self, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
-        text = self._template.render(
-            kinds={subject.kind for subject in proved}, report=found, policy_url=self._policy_url, words=_words
-        )
-        return Response(text, 200, page.HEADERS, "text/html")
+    def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
+        kinds = {subject.kind for subject in proved}
+        return page.show(request, "data.html", kinds=kinds, report=found, policy_url=self._policy_url, words=_words)
 
 
 def _words(name: str) -> str:

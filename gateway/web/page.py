@@ -1,6 +1,18 @@
-"""What our own pages have in common: their headers and their templates. Never knows what a page says."""
+"""What our own pages have in common: their headers, their languages and their templates. Never knows what a page says.
+
+A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as
+`{{ to("/privacy-choices") }}`, which keeps the language that was asked for by a link.
+"""
+
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.web import language
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -8,11 +20,39 @@ HEADERS = {
     " base-uri 'none'; frame-ancestors 'self'",
     "Referrer-Policy": "same-origin",  # no-referrer would make the form's own post `Origin: null` (R32)
     "X-Content-Type-Options": "nosniff",
-    "Vary": "Sec-GPC, Cookie",
+    "Vary": "Sec-GPC, Cookie, Accept-Language",
 }
 
 
-def templates() -> dict[str, jinja2.Template]:
-    """All of them, read once."""
-    made = jinja2.Environment(loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False)
+def show(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """A page in the language of the request. `values` are the template's own."""
+    chosen = language.of(request)
+
+    def to(path: str, **query: str) -> str:
+        return link(request, path, **query)
+
+    text = _templates(chosen)[template].render(
+        language=chosen, languages=language.LANGUAGES, path=request.url.path, to=to, **values
+    )
+    return Response(text, status, {**HEADERS, "Content-Language": chosen}, "text/html")
+
+
+def link(request: Request, path: str, **query: str) -> str:
+    """A path of ours in the language that was asked for by a link, if one was."""
+    wanted = language.asked(request)
+    said = {**query, **({language.PARAMETER: wanted} if wanted else {})}
+    return f"{path}?{urlencode(said)}" if said else path
+
+
+@cache
+def _templates(chosen: str) -> dict[str, jinja2.Template]:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, extensions=["jinja2.ext.i18n"]
+    )
+    said = language.words(chosen)
+    made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}
+
+
+for each in language.LANGUAGES:
+    _templates(each)  # read now, so that no request waits for a file

@@ -74,7 +74,6 @@ class Pages:
         self._settings = settings
         self._tokens = Tokens(consent.secrets.tokens, "choices-form/1")
         self._notice = notices.load(notices.CHOICES)
-        self._templates = page.templates()
         self._files = {name: static(name) for name in STATIC}
 
     # --- GET -------------------------------------------------------------------------------------------------
@@ -100,7 +99,8 @@ class Pages:
         lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
         unread = [label for label in LABELS.values() if label in request.query_params.getlist("unread")]
         shown = self._first_showing(request)
-        response = self._page(
+        response = page.show(
+            request,
             "done.html",
             ticket=shown.ticket if shown else "",
             lines=lines,
@@ -180,14 +180,15 @@ class Pages:
             self._metrics.refused_forms.labels("not_kept").inc()
             return self._form_page(request, said, NOT_SAVED, 503)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        return self._confirmed(visitor, browser, purposes, chosen, unread)
+        return self._confirmed(request, visitor, browser, purposes, chosen, unread)
 
     def _confirmed(
-        self, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen, unread: Sequence[str]
-    ) -> Response:
+        self, request: Request, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen,
+        unread: Sequence[str],
+    ) -> Response:  # fmt: skip
         if chosen.waits:
             at, event = chosen.accepted_at.strftime("%Y-%m-%d %H:%M"), chosen.events[0]["event"]
-            response = self._page("kept.html", 202, at=at, event=event, unread=" and the ".join(unread))
+            response = page.show(request, "kept.html", 202, at=at, event=event, unread=" and the ".join(unread))
         else:
             query = "?" + urlencode([("unread", label) for label in unread]) if unread else ""
             response = RedirectResponse(f"/privacy-choices/done/{chosen.events[0]['event']}{query}", 303, page.HEADERS)
@@ -229,8 +230,8 @@ class Pages:
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
         site = self._site(visitor)
-        response = self._page(
-            "choices.html", status,
+        response = page.show(
+            request, "choices.html", status,
             form=said, problem=problem, honored=site.status == "honored", unknown=site.status == "unknown",
             gpc=visitor.heard.gpc, notice=notices.paragraphs(self._notice), countries=COUNTRIES,
             states=sorted(STATES), policy_url=self._settings.policy_url,
@@ -239,10 +240,6 @@ class Pages:
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
         return response
-
-    def _page(self, name: str, status: int = 200, **values: Any) -> Response:
-        text = self._templates[name].render(**values)
-        return Response(text, status, page.HEADERS, "text/html")
 
 
 def static(name: str) -> bytes:
