@@ -34,7 +34,8 @@ CLASSES = frozenset(DataClass)
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A check, read from a body but not yet understood. None means not said; `collected` then is today, but for a row
-    of a share, whose day nobody knows.
+    of a share, whose day nobody knows. `geo` and `ip` may be several, which all count, as do the signals that were said
+    in a second place (`also`).
     """
 
     recipients: tuple[str, ...]
@@ -49,6 +50,7 @@ class Ask:
     collected: date | None = None
     during_call: bool = False
     signals: Mapping[str, object] = field(default_factory=dict)
+    also: Sequence[Mapping[str, object]] = ()
     row: bool = False  # a row of a share: it needs an identifier
     claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
@@ -68,7 +70,8 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
-    first identifier's own key first; `own`: those of the identifiers that the question is about.
+    first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
+    youngest band that anything says.
     """
 
     verdicts: dict[str, Verdict]
@@ -77,6 +80,7 @@ class Checked:
     keys: tuple[bytes, ...] = ()
     outcome: Outcome = NOTHING_MAY
     own: tuple[bytes, ...] = ()
+    age: str | None = None
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
@@ -133,15 +137,17 @@ class Checks:
             tightening = self._tightening(beside)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
-            return Checked({name: self._refuse(name, ask, reason) for name in ask.recipients}, None, heard)
+            refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
+            return Checked(refused_all, None, heard, age=ask.age)
         places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *tightening)
         known = Known(places, heard, standings, grants, named.limited)
         refusal = self._identifiers_refuse(ask, named, seen.standings)
         office = self._office()
         verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
         return Checked(
-            verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age), tuple(named.keys)
-        )
+            verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age), tuple(named.keys),
+            youngest(ask.age, standings),
+        )  # fmt: skip
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record on another day,
@@ -162,6 +168,8 @@ class Checks:
     def _understand(self, ask: Ask) -> tuple[Heard, Named, list[bytes]]:
         """What was heard, who is asked about, and the keys that can only deny."""
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
+        for signals in ask.also:
+            heard = hear.from_call(signals, self.hearing).beside(heard)
         named = self._people.name(ask.identifiers, country)
         others = self._people.name(ask.beside, country) if ask.beside else Named()
         return heard, named, [*named.looser, *others.keys, *others.looser]

@@ -66,10 +66,11 @@ class Places:
 
     def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
         """All of them together: nobody may loosen a rule by naming one place more (R13 stands above api.md's "else").
-        A place that was sent and cannot be read counts as foreign.
+        A place that was sent and cannot be read counts as foreign. `geo` and `ip` may be several each.
         """
-        said = {*self._spoken(place), *self._geo(geo), *self._address(ip)}
-        return frozenset(said | self._standing_at(geo, bool(said)))
+        spots, addresses = _several(geo), _several(ip)
+        said = {*self._spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
+        return frozenset(said.union(*(self._standing_at(spot, bool(said)) for spot in spots)))
 
     def _spoken(self, place: object) -> Iterable[str]:
         if place is None:
@@ -120,6 +121,10 @@ class Places:
         parts = found.get("subdivisions")
         part = _iso(parts[0]) if isinstance(parts, list) and parts else ""
         return {f"{country}-{part}" if part else country} if country else set()
+
+
+def _several(stated: object) -> Sequence[object]:
+    return stated if isinstance(stated, tuple) else (stated,)
 
 
 def _iso(record: object) -> str:

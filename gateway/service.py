@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import settings as settings_of
-from gateway.app import Clock, House, now, open_house
+from gateway.app import Clock, House, now, open_house, vocabulary
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.evidence import Evidence
@@ -41,6 +41,7 @@ from gateway.web.links import Links
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
+from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
@@ -149,6 +150,7 @@ class Doors:
         )  # fmt: skip
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/openrtb", self._openrtb(credentials).post, methods=["POST"]),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
@@ -164,6 +166,10 @@ class Doors:
             Route("/metrics", health.metrics),
             Route("/openapi.json", _described),
         ]
+
+    def _openrtb(self, credentials: Credentials) -> OpenRtb:
+        options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
+        return OpenRtb(self.house.consent, credentials, self.metrics, options)
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))

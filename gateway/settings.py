@@ -180,6 +180,7 @@ class RecipientSettings(Strict, frozen=True):
     deletions: str = ""
     hosts: tuple[str, ...] = ()
     fields: dict[str, DataClass] = {}
+    extensions: tuple[str, ...] = ()
     same_brand: bool = False
     transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
     announced: date | None = None
@@ -225,6 +226,10 @@ class Settings(Strict, frozen=True):
         stated = {name: item.deletions for name, item in self.recipients.items()}
         stated[ACCOUNT_BACKEND] = self.erasure.account_backend
         return {name: endpoint for name, endpoint in stated.items() if endpoint}
+
+    def bid_extensions(self) -> dict[str, frozenset[str]]:
+        """By recipient, the members of `ext` objects that a bid request keeps for it."""
+        return {name: frozenset(item.extensions) for name, item in self.recipients.items()}
 
     def provider_hosts(self) -> tuple[str, ...]:
         """Hosts that pages of opted-out people may still talk to."""

@@ -185,6 +185,11 @@ REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string
 NAMED = [{"name": "recipient", "in": "path", "required": True, "schema": {"type": "string"}}]
 EVENT = [{"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}]
 YEAR = [{"name": "year", "in": "path", "required": True, "schema": {"type": "string"}}]
+BIDDERS: list[dict[str, Any]] = [
+    {"name": "recipient", "in": "query", "required": True, "schema": {"type": "array", "items": {"type": "string"},
+     "minItems": 1, "maxItems": wire.MAX_RECIPIENTS}},
+    *({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("place", "age", "purpose")),
+]  # fmt: skip
 REPORTED = {"200": "JSON: received, complied, denied and median days by heading", "404": "no calendar year"}
 ALL = ("400", "401", "403", "413", "415")
 
@@ -228,6 +233,20 @@ def _explained() -> dict[str, Any]:
     tried = {"type": "object", "properties": {"tried": {"type": "array", "items": _ref("Step")}}}
     shape = {"allOf": [_ref("Verdict"), tried]}
     call["responses"]["200"] = {"description": "the verdict and the chain", "content": _json(shape)}
+    return call
+
+
+def _bid() -> dict[str, Any]:
+    headers = {
+        name: {"schema": {"type": "string"}} for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed")
+    }
+    call = _call("What may be sent of a bid request", {}, body={"type": "object"}, errors=ALL, parameters=BIDDERS)
+    content = _json({"type": "object"})
+    call["responses"]["200"] = {
+        "description": "the request, or patches by recipient",
+        "headers": headers,
+        "content": content,
+    }
     return call
 
 
@@ -276,6 +295,7 @@ def _keyed() -> dict[str, Any]:
     checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
     return {
         "/v1/check": {"post": checked},
+        "/v1/openrtb": {"post": _bid()},
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {
             "post": _answers(

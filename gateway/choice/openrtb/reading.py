@@ -1,0 +1,144 @@
+"""What a bid request says: about whom, where they are, how old they are, and what they refused.
+
+Both versions' places are read, and where they disagree both count, so the stricter holds. Never raises on what a
+stranger sends but for a request nested deeper than anybody's (`TooDeep`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.choice.openrtb.fields import HASHED_DEVICE_IDS, Json, part
+
+DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
+MOST_EIDS = 100
+UNDER_13 = "under_13"
+AD_ID_OF = {"ios": "idfa", "ipados": "idfa", "tvos": "idfa", "android": "gaid", "harmonyos": "oaid"}
+ANY_AD_ID = ("gaid", "idfa", "oaid")  # of a system that has no kind here: whichever of them is on record counts
+# Ids whose form is their owner's: declared under [identifiers], or they deny (R23).
+USER_ID, BUYER_ID = "id:openrtb_user", "id:openrtb_buyer"
+# name of the signal: (object that holds it, member), in the order 2.6, 2.5
+SIGNALS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
+    "gpp": ((("regs",), "gpp"), (("regs", "ext"), "gpp")),
+    "gpp_sid": ((("regs",), "gpp_sid"), (("regs", "ext"), "gpp_sid")),
+    "us_privacy": ((("regs",), "us_privacy"), (("regs", "ext"), "us_privacy")),
+    "gdpr": ((("regs",), "gdpr"), (("regs", "ext"), "gdpr")),
+    "gpc": ((("regs",), "gpc"), (("regs", "ext"), "gpc")),
+    "tc": ((("user",), "consent"), (("user", "ext"), "consent")),
+    "lmt": ((("device",), "lmt"),),
+    "dnt": ((("device",), "dnt"),),
+    "att": ((("device", "ext"), "atts"),),
+}
+
+
+class TooDeep(ValueError):
+    """A request nested deeper than `DEEPEST`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
+    and user's, both count. `identifiers`: as a call would list them.
+    """
+
+    identifiers: tuple[Json, ...]
+    signals: tuple[Json, ...]
+    geo: tuple[Json, ...]
+    ip: tuple[str, ...]
+    age: str | None
+    born: int | None
+
+
+def check_depth(value: object, left: int = DEEPEST) -> None:
+    """Raises `TooDeep`."""
+    if left == 0:
+        raise TooDeep(f"nested deeper than {DEEPEST} levels")
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for child in children:
+        check_depth(child, left - 1)
+
+
+def said(request: Json) -> Said:
+    """Reads a request."""
+    device, user = part(request, "device"), part(request, "user")
+    regs = part(request, "regs")
+    coppa = any(holder.get("coppa") in (1, True, "1") for holder in (regs, part(regs, "ext")))
+    born = user.get("yob")
+    return Said(
+        identifiers=(*_of_device(device), *_of_user(user)),
+        signals=_signals(request),
+        geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
+        ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
+        age=UNDER_13 if coppa else None,
+        born=born if isinstance(born, int) and not isinstance(born, bool) else None,
+    )
+
+
+def is_modern(request: Json) -> bool:
+    """Whether it is of version 2.6, whose fields left their extensions; of 2.5 where only those are there."""
+    regs, user = part(request, "regs"), part(request, "user")
+    old = part(regs, "ext").keys() & {"gpp", "gpp_sid", "us_privacy", "gdpr"} or part(user, "ext").keys() & {
+        "eids",
+        "consent",
+    }
+    new = regs.keys() & {"gpp", "gpp_sid", "us_privacy", "gdpr"} or user.keys() & {"eids", "consent"}
+    return bool(new) or not old
+
+
+def _of_device(device: Json) -> Iterator[Json]:
+    system = device.get("os")
+    kinds = (AD_ID_OF.get(system.strip().lower(), ""),) if isinstance(system, str) else ("",)
+    if device.get("ifa") not in (None, ""):
+        yield from ({"type": kind, "value": device["ifa"]} for kind in (kinds if kinds[0] else ANY_AD_ID))
+    extra = part(device, "ext")
+    for name in ("ifv", "idfv"):
+        if extra.get(name) not in (None, ""):
+            yield {"type": "idfv", "value": extra[name]}
+    for name in HASHED_DEVICE_IDS:
+        if device.get(name) not in (None, ""):
+            yield {"type": f"id:openrtb_{name}", "value": device[name]}
+
+
+def _of_user(user: Json) -> Iterator[Json]:
+    for name, kind in (("id", USER_ID), ("buyeruid", BUYER_ID)):
+        if user.get(name) not in (None, ""):
+            yield {"type": kind, "value": user[name]}
+    for holder in (user, part(user, "ext")):
+        listed = holder.get("eids")
+        for eid in listed[:MOST_EIDS] if isinstance(listed, list) else []:
+            yield from _of_eid(eid)
+        if isinstance(listed, list) and len(listed) > MOST_EIDS:
+            yield {"type": "eid", "value": None}  # one that was not read may be an opted-out person's: malformed denies
+
+
+def _of_eid(eid: object) -> Iterator[Json]:
+    source = eid.get("source") if isinstance(eid, Mapping) else None
+    uids = eid.get("uids") if isinstance(eid, Mapping) else None
+    for uid in uids[:MOST_EIDS] if isinstance(uids, list) else []:
+        yield {"type": "eid", "source": source, "value": part({"uid": uid}, "uid").get("id")}
+
+
+def _signals(request: Json) -> tuple[Json, ...]:
+    """One mapping of all the places of 2.6, and one of those of 2.5, without what they say alike."""
+    found: Sequence[dict[str, object]] = ({}, {})
+    for name, places in SIGNALS.items():
+        for reading, (path, member) in zip(found, places, strict=False):
+            holder: Json = request
+            for step in path:
+                holder = part(holder, step)
+            if holder.get(member) is not None:
+                reading[name] = holder[member]
+    providers = part(part(part(request, "user"), "ext"), "ConsentedProvidersSettings").get("consented_providers")
+    if isinstance(providers, str):
+        found[1]["ac"] = providers
+    if "tc" in found[1]:  # a TC string counts where its law applies, which either version may say
+        found[1].setdefault("gdpr", found[0].get("gdpr"))
+    if "tc" in found[0]:
+        found[0].setdefault("gdpr", found[1].get("gdpr"))
+    return tuple(
+        {name: _flag(name, value) for name, value in each.items() if value is not None} for each in found if each
+    )
+
+
+def _flag(name: str, value: object) -> object:
+    """GPC is a number in some bidders' requests and a text in others'."""
+    return str(value) if name == "gpc" and isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,153 @@
+"""POST /v1/openrtb: a bid request in, what may be sent of it out, for one bidder or for many.
+
+The answer for one recipient is the request itself, in the version that it came in; for several, or where the caller
+takes patches, what to remove and replace. A "no" is a 200: a contextual request is left. What cannot be read is a 400,
+and then nothing may be sent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.check import Ask, Checked
+from gateway.choice import openrtb
+from gateway.choice.downstream import strings
+from gateway.choice.keywords import Vocabulary
+from gateway.choice.law import AGES
+from gateway.consent import Consent
+from gateway.credentials import Credentials
+from gateway.terms import Reason
+from gateway.web import auth, wire
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
+
+PATCH = "application/json-patch+json"
+PARAMETERS = frozenset({"recipient", "place", "age", "purpose"})
+# Nothing at all may be sent: nobody of that name, no contract, or a person under the floor (I27).
+BLOCKED = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.NO_CONTRACT})
+CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNDECLARED_IDENTIFIER})
+REMOVED_BYTES = 2048  # of `Gateway-Removed`: 40 paths can pass a proxy's buffer of 4 kB, a 502 (I27)
+YOUNGEST = AGES[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRtbOptions:
+    """`words`: the vocabulary of keywords; `extensions`: by recipient, the paths of `ext` members that may stand."""
+
+    words: Vocabulary
+    extensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+class OpenRtb:
+    """The door for ad servers that hold a bid request."""
+
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, options: OpenRtbOptions
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+        self._options = options
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        names = _recipients(request)
+        bid = _bid(await wire.read_body(request))
+        ask = self._ask(request, bid, names)
+        checked = self._consent.check(ask)
+        self._metrics.heard("openrtb", checked.heard)
+        self._metrics.checked(checked, self._consent.recipients)
+        warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
+        if warnings:
+            self._metrics.misconfigured.labels(key.name).inc()
+        headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
+        if len(names) > 1 or PATCH in request.headers.get("accept", ""):
+            return wire.answer({name: self._patch(name, bid, checked) for name in checked.verdicts}, headers=headers)
+        return self._whole(names[0], bid, checked, headers)
+
+    def _ask(self, request: Request, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
+        said, query = openrtb.said(bid), request.query_params
+        years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
+        stated = query.get("age")
+        ages = [wire.band(int(stated) if stated.isdecimal() else stated) if stated else None, said.age]
+        ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
+        return Ask(
+            recipients=names, identifiers=said.identifiers, purpose=query.get("purpose"),
+            data=tuple(one.value for one in openrtb.classes_in(bid)), place=query.getlist("place") or None,
+            geo=said.geo, ip=said.ip, age=_youngest(ages), signals=said.signals[0] if said.signals else {},
+            also=said.signals[1:],
+        )  # fmt: skip
+
+    def _lawful(self, name: str, bid: Mapping[str, Any], checked: Checked) -> tuple[str, dict[str, Any]]:
+        """(allow, contextual or block; what may be sent)."""
+        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
+        if verdict.reason in BLOCKED or checked.age == YOUNGEST:
+            return "block", {}
+        leave = openrtb.Leave(
+            verdict.data, strings(outcome), outcome.gpc, self._options.words,
+            self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE,
+        )  # fmt: skip
+        return "allow" if verdict.allowed else "contextual", openrtb.lawful(bid, leave)
+
+    def _patch(self, name: str, bid: Mapping[str, Any], checked: Checked) -> dict[str, Any]:
+        word, out = self._lawful(name, bid, checked)
+        told: dict[str, Any] = {"verdict": word, "reason": checked.verdicts[name].reason}
+        if word == "block":
+            return told
+        found = openrtb.difference(bid, out)
+        return told | {"remove": found.remove, "replace": found.replace}
+
+    def _whole(self, name: str, bid: Mapping[str, Any], checked: Checked, headers: dict[str, str]) -> Response:
+        word, out = self._lawful(name, bid, checked)
+        removed = openrtb.difference(bid, out).remove if word != "block" else []
+        told = {
+            "Gateway-Verdict": word,
+            "Gateway-Reason": checked.verdicts[name].reason,
+            "Gateway-Removed": _told(removed),
+        }
+        return Response(orjson.dumps(out), 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
+
+
+def _recipients(request: Request) -> tuple[str, ...]:
+    """Raises `Problem` for none, too many, and for a parameter that this call does not know: a misspelt one must not
+    allow.
+    """
+    unknown = sorted(set(request.query_params) - PARAMETERS)
+    if unknown:
+        raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
+    names = tuple(dict.fromkeys(request.query_params.getlist("recipient")))
+    if not 0 < len(names) <= wire.MAX_RECIPIENTS:
+        raise Problem("malformed", f"?recipient= names one to {wire.MAX_RECIPIENTS} recipients")
+    return names
+
+
+def _bid(body: bytes) -> Mapping[str, Any]:
+    bid = wire.parse(body)
+    if not isinstance(bid, dict):
+        raise Problem("malformed", "a bid request is a JSON object")
+    try:
+        openrtb.check_depth(bid)
+    except openrtb.TooDeep as error:
+        raise Problem("malformed", str(error)) from None
+    return bid
+
+
+def _youngest(bands: list[str | None]) -> str | None:
+    known = [AGES.index(band) for band in bands if band is not None]
+    return AGES[min(known)] if known else None
+
+
+def _told(pointers: list[str]) -> str:
+    """Pointers, comma separated, at most so many bytes, then `truncated`. A name may hold what no header can."""
+    text = ", ".join(
+        pointer.encode("ascii", "backslashreplace").decode().replace("\n", " ").replace("\r", " ")
+        for pointer in pointers
+    )
+    if len(text) <= REMOVED_BYTES:
+        return text
+    return text[: REMOVED_BYTES - len(", truncated")].rpartition(",")[0] + ", truncated"

@@ -1,0 +1,181 @@
+"""POST /v1/openrtb: what an ad server gets back of a bid request."""
+
+import json
+
+import pytest
+from support.people import gaid
+
+pytestmark = pytest.mark.anyio
+MARK = "marker-of-a-person"
+
+
+def bid(**more) -> dict:
+    return {
+        "id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "site": {"page": "https://example.com/news"},
+        "device": {"ua": "UA", "os": "Android", "ifa": gaid(1), "ip": "203.0.113.77", "geo": {"country": "USA", "region": "NY"}},
+    } | more  # fmt: skip
+
+
+async def ask(keyed, body: dict, query: str = "recipient=advertisers", **headers):
+    return await keyed.post(
+        f"/v1/openrtb?{query}", content=json.dumps(body), headers={"Content-Type": "application/json", **headers}
+    )
+
+
+async def test_a_person_without_a_choice_is_sent_with_their_ad_id_and_the_strings_that_hold(keyed):
+    answer = await ask(keyed, bid())
+    assert answer.status_code == 200
+    assert answer.headers["gateway-verdict"] == "allow"
+    out = answer.json()
+    assert out["device"]["ifa"] == gaid(1)
+    assert out["regs"]["us_privacy"] == "1YNN"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_an_opted_out_person_leaves_a_contextual_request_that_says_so(keyed):
+    body = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "opt_out"}
+    assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+    answer = await ask(keyed, bid())
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert answer.headers["gateway-reason"] == "opted_out"
+    assert answer.headers["gateway-removed"] == "/device/ifa"
+    out = answer.json()
+    assert gaid(1) not in answer.text
+    assert out["regs"]["us_privacy"] == "1YYN"
+    assert out["imp"] == bid()["imp"]
+    assert out["device"]["ip"] == "203.0.113.0"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"regs": {"ext": {"gpc": "1"}}}, "gpc"),
+        ({"regs": {"ext": {"gpc": 1}}}, "gpc"),
+        ({"regs": {"gpc": 1}}, "gpc"),
+        ({"regs": {"us_privacy": "1YNN", "ext": {"us_privacy": "1YYN"}}}, "us_privacy"),
+        ({"regs": {"us_privacy": "1YYN", "ext": {"us_privacy": "1YNN"}}}, "us_privacy"),
+        ({"regs": {"us_privacy": 17}}, "malformed_signal"),
+    ],
+)
+async def test_what_the_request_itself_says_counts_and_of_two_places_the_stricter(keyed, more, reason):
+    answer = await ask(keyed, bid(**more))
+    assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", reason)
+    assert "ifa" not in answer.json()["device"]
+
+
+@pytest.mark.parametrize("name", ["lmt", "dnt"])
+async def test_a_devices_own_limit_counts(keyed, name):
+    request = bid()
+    request["device"][name] = 1
+    answer = await ask(keyed, request)
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert "ifa" not in answer.json()["device"]
+
+
+async def test_a_withheld_ad_id_never_leaves(keyed):
+    request = bid()
+    request["device"]["ifa"] = "00000000-0000-0000-0000-000000000000"
+    answer = await ask(keyed, request)
+    assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", "limited")
+    assert "ifa" not in answer.json()["device"]
+
+
+async def test_an_id_whose_kind_nobody_declared_denies_and_is_told(keyed):
+    answer = await ask(keyed, bid(user={"id": MARK}))
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert answer.headers["gateway-warning"] == "undeclared_identifier"
+    assert MARK not in answer.text
+
+
+async def test_an_opt_out_by_a_partners_id_is_found_in_either_place_of_eids(keyed):
+    eid = {"type": "eid", "source": "partner.example", "value": MARK}
+    await keyed.post("/v1/choices", json={"identifiers": [eid], "choice": "opt_out"})
+    eids = [{"source": "Partner.example", "uids": [{"id": MARK}]}]
+    for user in ({"eids": eids}, {"ext": {"eids": eids}}):
+        answer = await ask(keyed, bid(user=user))
+        assert answer.headers["gateway-reason"] == "opted_out"
+        assert MARK not in answer.text
+
+
+@pytest.mark.parametrize("country", ["DEU", "BRA", "no country"])
+async def test_of_two_places_in_a_request_the_stricter_holds(keyed, country):
+    """New York alone allows, see above."""
+    answer = await ask(keyed, bid(user={"geo": {"country": country}}))
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert "ifa" not in answer.json()["device"]
+
+
+@pytest.mark.parametrize("more", [{"regs": {"coppa": 1}}, {"user": {"yob": 2020}}])
+async def test_of_a_child_nothing_is_sent(keyed, more):
+    answer = await ask(keyed, bid(**more))
+    assert answer.headers["gateway-verdict"] == "block"
+    assert answer.json() == {}
+
+
+async def test_an_unknown_bidder_is_blocked_and_the_caller_told_why(keyed):
+    answer = await ask(keyed, bid(), "recipient=nobody")
+    assert answer.status_code == 200
+    assert answer.headers["gateway-verdict"] == "block"
+    assert answer.headers["gateway-warning"] == "unknown_recipient"
+    assert answer.json() == {}
+
+
+async def test_many_bidders_get_what_to_remove_each(keyed):
+    body = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "opt_out"}
+    await keyed.post("/v1/choices", json=body)
+    answer = (await ask(keyed, bid(), "recipient=advertisers&recipient=payments&recipient=nobody")).json()
+    assert answer["nobody"] == {"verdict": "block", "reason": "unknown_recipient"}
+    assert answer["advertisers"]["verdict"] == "contextual"
+    assert answer["advertisers"]["remove"] == ["/device/ifa"]
+    assert answer["advertisers"]["replace"]["/device/ip"] == "203.0.113.0"
+    assert answer["advertisers"]["replace"]["/regs"]["us_privacy"] == "1YYN"
+
+
+async def test_one_bidder_gets_the_same_form_on_request(keyed):
+    answer = (await ask(keyed, bid(), Accept="application/json-patch+json")).json()
+    assert answer["advertisers"]["verdict"] == "allow"
+
+
+async def test_a_long_list_of_what_was_removed_is_cut_and_says_so(keyed):
+    names = {f"unknown{index:04}": 1 for index in range(500)}
+    answer = await ask(keyed, bid(device={"os": "Android", **names}))
+    assert len(answer.headers["gateway-removed"]) <= 2048
+    assert answer.headers["gateway-removed"].endswith(", truncated")
+
+
+async def test_no_name_of_a_stranger_breaks_a_header(keyed):
+    answer = await ask(keyed, bid(device={"a\r\nSet-Cookie: x=1": 1, "Ü": 1, "\x00": 2}))
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("body", ["[]", "1", "null", "{", '"x"', "", "[" * 2000, '{"a":' * 200 + "1" + "}" * 200])
+async def test_what_is_no_bid_request_is_refused_and_nothing_may_be_sent(keyed, body):
+    answer = await keyed.post(
+        "/v1/openrtb?recipient=advertisers", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "recipient=advertisers&recipent=x", "&".join(f"recipient=r{n}" for n in range(65))]
+)
+async def test_a_misspelt_parameter_does_not_allow(keyed, query):
+    assert (await ask(keyed, bid(), query)).status_code == 400
+
+
+async def test_only_a_key_that_may_check_is_answered(client):
+    assert (await ask(client, bid())).status_code == 401
+
+
+async def test_while_the_ledger_is_away_nobody_is_sent(keyed, app, monkeypatch):
+    from gateway.mirror.lookup import Stale
+
+    def away(*_):
+        raise Stale("away")
+
+    monkeypatch.setattr("gateway.ledger.table.StandingTable.seen", away)
+    answer = await ask(keyed, bid())
+    assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", "stale")
+    assert gaid(1) not in answer.text
