@@ -31,6 +31,7 @@ from gateway.web import adchoices, demo, edge, notices, openapi, problem
 from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
+from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erasures import Erasures
@@ -150,6 +151,7 @@ class Doors:
         )  # fmt: skip
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/checks", ChecksDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/openrtb", self._openrtb(credentials).post, methods=["POST"]),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),

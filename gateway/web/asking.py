@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from gateway.check import Ask
+from gateway.check import Ask, Checked
+from gateway.choice.downstream import strings
 from gateway.choice.question import Verdict
 from gateway.choice.rules.said import SIGNAL_REASONS
 from gateway.consent import Consent
@@ -12,6 +13,7 @@ from gateway.web import wire
 from gateway.web.problem import Problem
 
 SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
+CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE})
 CHOICES = frozenset({Reason.OPTED_OUT, Reason.OPTED_IN, Reason.DIRECTED})
 
 
@@ -44,3 +46,31 @@ def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
         "reason": verdict.reason, "rule": verdict.rule, "place": verdict.place,
         "because": {"source": source, "event": event, "seq": seq if event else None},
     }  # fmt: skip
+
+
+def answer(body: wire.Check, checked: Checked, consent: Consent, key: ApiKey) -> dict[str, Any]:
+    """The answer to a check of one recipient or of several (api.md)."""
+    window = consent.send_window
+    shared: dict[str, Any] = {
+        "position": checked.position,
+        "valid_until": wire.stamp(consent.clock() + window),
+        "valid_for_ms": int(window.total_seconds() * 1000),
+    }
+    if body.ref is not None:
+        shared["ref"] = body.ref
+    if body.dry_run:
+        shared["dry_run"] = True
+    verdicts = {name: _told(name, checked, consent, key) for name in checked.verdicts}
+    if body.recipients is not None:
+        return {"verdicts": verdicts, **shared}
+    return {**next(iter(verdicts.values())), **shared}
+
+
+def _told(name: str, checked: Checked, consent: Consent, key: ApiKey) -> dict[str, Any]:
+    outcome = checked.outcome_for(name)
+    return verdict(checked.verdicts[name], consent, key) | {"downstream": strings(outcome).for_recipient(outcome)}
+
+
+def misconfigured(checked: Checked) -> list[str]:
+    """What the caller asked for that is not configured: a `Gateway-Warning`, because a "no" alone would go unseen."""
+    return sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)

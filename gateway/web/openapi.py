@@ -236,6 +236,20 @@ def _explained() -> dict[str, Any]:
     return call
 
 
+def _many() -> dict[str, Any]:
+    checks = {"type": "array", "items": _ref("Check"), "maxItems": wire.MAX_LINES}
+    shared = {
+        "type": "object",
+        "required": ["checks"],
+        "properties": {"defaults": {"type": "object"}, "checks": checks},
+    }
+    call = _call("Many checks, answered in order", {}, body={"anyOf": [checks, shared]}, lines=True, errors=ALL)
+    answers = {"type": "array", "items": {"type": "object"}}
+    lines = {wire.NDJSON: {"schema": {"type": "string"}}}
+    call["responses"]["200"] = {"description": "a verdict each", "content": {**_json(answers), **lines}}
+    return call
+
+
 def _bid() -> dict[str, Any]:
     headers = {
         name: {"schema": {"type": "string"}} for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed")
@@ -295,6 +309,7 @@ def _keyed() -> dict[str, Any]:
     checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
     return {
         "/v1/check": {"post": checked},
+        "/v1/checks": {"post": _many()},
         "/v1/openrtb": {"post": _bid()},
         "/v1/explain": {"post": _explained()},
         "/v1/choices": {

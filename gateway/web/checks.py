@@ -1,0 +1,102 @@
+"""POST /v1/checks: many checks in one call, answered in order; one that cannot be read costs the others nothing (I16).
+
+An array, or `{"defaults", "checks"}`, is answered as an array; NDJSON line by line, with an end line by which a caller
+knows that none is missing. The whole body is read before the first answer, so that a client which writes all before it
+reads never hangs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.consent import Consent
+from gateway.credentials import ApiKey, Credentials
+from gateway.terms import Reason
+from gateway.web import asking, auth, wire
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem, of
+
+AT_ONCE = 100  # checks between two looks at other callers: some 5 ms of work
+
+
+class ChecksDoor:
+    """The door for callers with many questions."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        lines = wire.require_json(request, lines=True)
+        body = await wire.read_body(request)
+        if lines:
+            said = [line for line in body.split(b"\n") if line.strip()]
+            return StreamingResponse(self._streamed(said, key), 200, {"Cache-Control": "no-store"}, wire.NDJSON)
+        asked = _listed(wire.parse(body))
+        return wire.answer([answer async for answer in self._answered(asked, key)])
+
+    async def _streamed(self, lines: Sequence[bytes], key: ApiKey) -> AsyncIterator[bytes]:
+        """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
+        answers = self._answered([_line(line) for line in lines[: wire.MAX_LINES]], key)
+        async for answer in answers:
+            yield orjson.dumps(answer) + b"\n"
+        if len(lines) > wire.MAX_LINES:
+            yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
+        else:
+            yield orjson.dumps({"end": True, "count": len(lines)}) + b"\n"
+
+    async def _answered(self, asked: Sequence[object], key: ApiKey) -> AsyncIterator[dict[str, Any]]:
+        for index, one in enumerate(asked):
+            if index and index % AT_ONCE == 0:
+                await asyncio.sleep(0)  # an opt-out that comes meanwhile is written meanwhile
+            yield self._answer(one, key)
+
+    def _answer(self, one: object, key: ApiKey) -> dict[str, Any]:
+        """One answer. What cannot be read is a "no" in its place."""
+        try:
+            if isinstance(one, Problem):
+                raise one
+            body = wire.convert(one, wire.Check)
+            checked = self._consent.check(asking.to_ask(body))
+        except Problem as problem:
+            found = of(problem)
+            ref = one.get("ref") if isinstance(one, Mapping) else None
+            named = {"ref": ref} if isinstance(ref, str) else {}
+            return {"allowed": False, "partly": False, "data": {}, "reason": Reason.MALFORMED, **named,
+                    "problem": {"type": found.kind, "detail": found.detail, "pointer": found.pointer}}  # fmt: skip
+        self._metrics.heard("check", checked.heard)
+        self._metrics.checked(checked, self._consent.recipients)
+        if asking.misconfigured(checked):
+            self._metrics.misconfigured.labels(key.name).inc()
+        return asking.answer(body, checked, self._consent, key)
+
+
+def _line(line: bytes) -> object:
+    try:
+        return wire.parse(line)
+    except Problem as problem:
+        return problem
+
+
+def _listed(stated: object) -> list[object]:
+    """The checks of an array, or of an object with what they have in common. Raises `Problem`."""
+    defaults: Mapping[str, Any] = {}
+    if isinstance(stated, Mapping):
+        unknown = sorted(set(stated) - {"defaults", "checks"})
+        if unknown:
+            raise Problem("unknown_member", "a batch has defaults and checks", f"/{unknown[0][:64]}")
+        shared = stated.get("defaults", {})
+        if not isinstance(shared, Mapping):
+            raise Problem("malformed", "defaults is a check without what differs", "/defaults")
+        defaults, stated = shared, stated.get("checks")
+    if not isinstance(stated, list):
+        raise Problem("malformed", "an array of checks, or {defaults, checks}")
+    if len(stated) > wire.MAX_LINES:
+        raise Problem("too_large", f"at most {wire.MAX_LINES} checks a call")
+    return [{**defaults, **one} if isinstance(one, Mapping) else one for one in stated]
