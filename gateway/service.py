@@ -33,9 +33,11 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
+from gateway.web.client_address import place_by_address
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
+from gateway.web.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
 from gateway.web.links import Links
@@ -173,6 +175,17 @@ class Doors:
         options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
         return OpenRtb(self.house.consent, credentials, self.metrics, options)
 
+    def asked_by_proxies(self) -> list[Route]:
+        """Forward auth. Each takes any method: a proxy may ask with the page's own."""
+        visits = Visits(self.house.consent, self.visitors, self.metrics, self.options())
+        refused = self.settings.site.ad_paths
+        return [
+            Route("/authz/nginx", ForwardAuth(visits, nginx, ad_paths=refused)),
+            Route("/authz/forward", ForwardAuth(visits, forward, ad_paths=refused)),
+            # Envoy reads 200 as a yes, and no other status.
+            Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, status=200, ad_paths=refused)),
+        ]
+
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))
 
@@ -198,7 +211,7 @@ async def _opened(
         await asyncio.to_thread(evidence.start)
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            account=account, place=place,
+            account=account, place=place or place_by_address(house.consent.checks.places, settings.places.proxies),
         )  # fmt: skip
         try:
             async with house.telling.running(), house.witnessing.running():
@@ -249,7 +262,7 @@ def build(
         somewhere = (lambda _: DEMO_PLACE) if dev else None
         opened = _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell)
         async with opened as doors:
-            routes = [*doors.keyed(), *doors.public()]
+            routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
             if dev:
                 options = doors.options(enforce=True)
                 behind = doors.before(demo.site(tracker), options)

@@ -24,6 +24,7 @@ OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
+PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*$", description="the beginning of a path")]
 
 
 class SettingsRefused(Exception):
@@ -47,6 +48,7 @@ class Site(Strict, frozen=True):
     policy_file: str
     origins: tuple[str, ...]
     enforce: bool
+    ad_paths: tuple[PathBeginning, ...]
 
 
 class Controller(Strict, frozen=True):
@@ -101,6 +103,7 @@ class AdChoices(Strict, frozen=True):
 
 class PlaceFiles(Strict, frozen=True):
     database: str
+    proxies: Annotated[int, msgspec.Meta(ge=0)]
     boundaries: str
 
 

@@ -15,6 +15,7 @@ from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
 from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
+from gateway.cli.recipe import recipe
 from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
@@ -72,6 +73,7 @@ COMMANDS = (
     notice,
     prune,
     receipt,
+    recipe,
     record,
     rekey,
     restore,

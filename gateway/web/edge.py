@@ -25,6 +25,7 @@ PUBLIC, INTERNAL, METRICS = "public", "internal", "metrics"
 # From the first segment of a path to the addresses it is served on; what is not named is public (the site itself).
 SERVED: Mapping[str, frozenset[str]] = {
     "v1": frozenset({INTERNAL}),
+    "authz": frozenset({INTERNAL}),  # believes what a caller says of a request
     "openapi.json": frozenset({INTERNAL}),
     "livez": frozenset({PUBLIC, INTERNAL, METRICS}),
     "readyz": frozenset({PUBLIC, INTERNAL, METRICS}),
@@ -95,7 +96,10 @@ class Edge:
         log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)
 
 
-COUNTED_ONLY = frozenset({"/v1/check", "/livez", "/readyz", "/metrics"})  # asked all the time; metrics count them
+# Asked all the time; metrics count them.
+COUNTED_ONLY = frozenset({
+    "/v1/check", "/authz/nginx", "/authz/forward", "/authz/envoy/{path:path}", "/livez", "/readyz", "/metrics",
+})  # fmt: skip
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 

@@ -350,9 +350,17 @@ def _keyed() -> dict[str, Any]:
                          parameters=YEAR)
         },
         "/v1/self": {"get": _call("What this installation is", {"200": "JSON"}, errors=("401",))},
+        **{f"/authz/{proxy}": _authz(status, path) for proxy, status, path in ASKING},
         "/livez": {"get": _call("Up", {"200": "up"}, secured=False)},
         "/readyz": {"get": _call("Keeping and answering", {"200": "ready", "503": "not"}, secured=False)},
     }  # fmt: skip
+
+
+def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Any method; GET stands for all."""
+    told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
+    answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
+    return {"get": _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)}
 
 
 def _receipt(*, secured: bool = False) -> dict[str, Any]:
@@ -361,15 +369,18 @@ def _receipt(*, secured: bool = False) -> dict[str, Any]:
     return _call("The receipt of an event; it names nobody", found, secured=secured, parameters=EVENT)
 
 
+REST = [{"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}]
+ASKING = (("nginx", "204", None), ("forward", "204", None), ("envoy/{path}", "200", REST))
+
+
 def _log() -> dict[str, Any]:
     """The transparency log, C2SP tlog-tiles."""
-    place = [{"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}]
     there = {"200": "text/plain: a signed note", "404": "nothing was signed yet", "503": "not now"}
     tile = {"200": "bytes", "401": "entry bundles want a key", "403": "of scope export", "404": "no such tile",
             "503": "not now"}  # fmt: skip
     return {
         "/ledger/checkpoint": {"get": _call("The last signed checkpoint", there, secured=False)},
-        "/ledger/tile/{path}": {"get": _call("A tile, or an entry bundle", tile, secured=False, parameters=place)},
+        "/ledger/tile/{path}": {"get": _call("A tile, or an entry bundle", tile, secured=False, parameters=REST)},
     }
 
 

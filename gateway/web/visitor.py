@@ -48,7 +48,7 @@ class Visitors:
 
     def __init__(
         self, consent: Consent, *, site_ids: Sequence[str] = (), account_header: bool = True,
-        account: FromScope | None = None, place: FromScope | None = None,
+        account: FromScope | None = None, place: Callable[[Scope], object] | None = None,
     ) -> None:  # fmt: skip
         self._consent = consent
         self._account = account

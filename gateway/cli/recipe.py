@@ -1,0 +1,72 @@
+"""`gateway recipe`: configuration of proxies and of the machine, tested, with this installation's addresses filled in.
+
+Owns which recipe is which file. Never writes a file: it prints.
+"""
+
+import os
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import click
+
+from gateway import settings as settings_of
+from gateway.cli import options
+from gateway.settings import Settings
+from gateway.web.delivery_policy import delivery_policy
+
+# What a recipe is called, and its file. One that is not in the package is not offered.
+FILES = {
+    "caddy": "Caddyfile",
+    "container": "Containerfile",
+    "envoy": "envoy.yaml",
+    "nginx": "nginx.conf",
+    "page": "page.html",
+    "systemd": "gateway.service",
+    "traefik": "traefik.yml",
+    "wordpress": "wordpress.conf",
+    "wordpress-plugin": "wordpress.php",
+}
+NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy's dialect
+
+
+def _folder() -> Traversable:
+    return resources.files("gateway") / "recipes"
+
+
+def offered() -> list[str]:
+    """The recipes that there are."""
+    return [name for name, file in FILES.items() if (_folder() / file).is_file()]
+
+
+def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
+    """A recipe's text with its `{{places}}` filled in. Raises KeyError for a place that nobody knows."""
+    hosts, paths = settings.provider_hosts(), "|".join(re.escape(path) for path in settings.site.ad_paths)
+    known = {
+        "host": host,
+        "site": site,
+        "public": settings.listen.public,
+        "internal": settings.listen.internal,
+        "policy": delivery_policy(hosts) if settings.site.enforce else "",
+        "ad_paths": f"^(?:{paths})" if paths and settings.site.enforce else NEVER,
+    }
+    text = (_folder() / FILES[name]).read_text()
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], text)
+
+
+@click.command(
+    help="Print tested configuration for a proxy or for this machine; without a name, list what there is."
+    " `gateway help proxies` explains it."
+)
+@click.argument("name", required=False)
+@click.option("--host", default="www.example.com", show_default=True, help="The site's name.")
+@click.option("--site", default="127.0.0.1:9000", show_default=True, help="Where the site itself listens.")
+@options.config
+def recipe(name: str | None, host: str, site: str, file: Path | None) -> None:
+    if name is None:
+        click.echo("\n".join(offered()))
+    elif name in offered():
+        click.echo(filled(name, settings_of.load(file, os.environ), host=host, site=site), nl=False)
+    else:
+        raise click.UsageError(f"no recipe {name!r}; there are {', '.join(offered())}")

@@ -1,0 +1,113 @@
+"""`/authz/nginx`, `/authz/forward` (Traefik, Caddy), `/authz/envoy/{path}`: a real proxy asks before each page.
+
+The answer's headers are what the proxy hands on: the four `Gateway-*` to the site, every one always there;
+`Set-Cookie`, `Content-Security-Policy` and `Cache-Control` to the browser. Which request it is about stands in each
+proxy's own names. On the internal address only: a caller may say whatever it likes about a request. Never refuses a
+page: garbage is a visitor who said nothing. The one 403 is for `[site] ad_paths` under `enforce`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from starlette.responses import Response
+from starlette.types import Receive, Send
+
+from gateway.signals import cookies
+from gateway.web import browser_cookie, proof_cookie
+from gateway.web.visit import Visit, Visits
+from gateway.web.visitor import Headers, Scope
+
+REQUEST = b"gateway-request"  # the outermost layer writes it into every answer
+OURS = (browser_cookie.COOKIE.encode(), proof_cookie.COOKIE.encode())
+PRIVATE = (b"cache-control", b"private, no-cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that a proxy asks about."""
+
+    method: str
+    uri: str
+
+    @property
+    def path(self) -> str:
+        """Decoded, without the query; what cannot be read is no path."""
+        return unquote(self._parts[0])
+
+    @property
+    def query(self) -> bytes:
+        return self._parts[1].encode("latin-1", "replace")
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        try:
+            parts = urlsplit(self.uri)
+        except ValueError:  # "//[": no browser asks for it
+            return "", ""
+        return parts.path, parts.query
+
+
+Dialect = Callable[[Scope], Asked]
+
+
+def _said(scope: Scope, *names: bytes) -> str:
+    """The first of these headers that is there."""
+    headers = dict(reversed(scope["headers"]))
+    return next((headers[name].decode("latin-1") for name in names if headers.get(name)), "")
+
+
+def nginx(scope: Scope) -> Asked:
+    """What the recipe sets: `auth_request` itself says nothing of the page."""
+    uri = _said(scope, b"x-original-uri", b"x-original-url")
+    return Asked(_said(scope, b"x-original-method") or "GET", uri)
+
+
+def forward(scope: Scope) -> Asked:
+    """Traefik ForwardAuth, and Caddy, which asks by GET whatever the page's method is."""
+    return Asked(_said(scope, b"x-forwarded-method") or "GET", _said(scope, b"x-forwarded-uri"))
+
+
+def envoy(scope: Scope) -> Asked:
+    """ext_authz asks with the page's own method, and its address behind `path_prefix`."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Asked(scope["method"], f"/{scope['path_params']['path']}" + (f"?{query}" if query else ""))
+
+
+class ForwardAuth:
+    """One proxy's door; takes every method. `status`: what the proxy reads as a yes. `ad_paths`: beginnings of paths
+    that `enforce` refuses to whoever must not be tracked (R1).
+    """
+
+    def __init__(self, visits: Visits, dialect: Dialect, *, status: int = 204, ad_paths: Sequence[str] = ()) -> None:
+        self._visits = visits
+        self._dialect = dialect
+        self._status = status
+        self._ad_paths = tuple(ad_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = self._dialect(scope)
+        about = {**scope, "method": asked.method, "path": asked.path, "query_string": asked.query}
+        visit = await self._visits.of(about)
+        refused = visit.policy is not None and asked.path.startswith(self._ad_paths)
+        answer = Response(status_code=403 if refused else self._status)
+        answer.raw_headers += [*_to_the_site(visit, scope["headers"]), *_to_the_browser(visit)]
+        await answer(scope, receive, send)
+
+
+def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
+    """The four of api.md; and the visitor's cookies without ours (R9), for proxies that cannot take one out."""
+    told = [(name, value) for name, value in visit.headers if name != REQUEST]
+    said = [value for name, value in asked if name == b"cookie"]
+    for ours in OURS:
+        said = [cookies.without(value, ours) for value in said]
+    return [*told, *((b"cookie", value) for value in [b"; ".join(filter(None, said))] if value)]
+
+
+def _to_the_browser(visit: Visit) -> list[tuple[bytes, bytes]]:
+    told = [(b"vary", b"Sec-GPC")]
+    if visit.cookie:
+        told.append((b"set-cookie", visit.cookie.encode()))
+    if visit.policy:
+        told.append((b"content-security-policy", visit.policy.encode()))
+    return [*told, PRIVATE] if visit.private else told

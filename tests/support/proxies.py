@@ -1,0 +1,296 @@
+"""Real proxies, a real gateway beside them as in production, and the little site behind: all on loopback."""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+
+from gateway.cli.recipe import filled
+from support import inside
+from support.listening import listening
+from support.service import free_port
+
+START = 20.0
+NEW_YORK, CALIFORNIA, GERMANY = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # whom the test's own IP database knows
+PLACES = {
+    NEW_YORK: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "NY"}]},
+    CALIFORNIA: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}]},
+    GERMANY: {"country": {"iso_code": "DE"}},
+}
+
+
+def _until(ready, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START
+    while not ready():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, f"no answer: {log.read_text()[-3000:]}"
+        time.sleep(0.02)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=1).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@dataclass
+class Program:
+    """A process of ours: started, and ended by its own id."""
+
+    command: list[str]
+    log: Path
+    sign: str  # an address that answers once it is up
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=os.environ | self.environment)
+        _until(lambda: _answers(self.sign), self.process, self.log)
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@contextlib.contextmanager
+def program(command: list[str], log: Path, sign: str, **environment: str):
+    running = Program(command, log, sign, environment)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@dataclass
+class Gateway(Program):
+    """A gateway in production mode. `settings` are those it runs with."""
+
+    folder: Path = Path()
+    public: str = ""
+    internal: str = ""
+    settings: object = None
+
+    def asked(self) -> int:
+        """How many questions of proxies it has answered."""
+        text = urllib.request.urlopen(f"http://{self.settings.listen.metrics}/metrics").read().decode()
+        return sum(
+            int(float(line.rpartition(" ")[2]))
+            for line in text.splitlines()
+            if line.startswith("http_request_duration_seconds_count") and "/authz/" in line
+        )
+
+
+def addresses(folder: Path) -> str:
+    """A small IP database of this machine's own loopback addresses."""
+    made = MMDBWriter(ip_version=6, ipv4_compatible=True)
+    for address, place in PLACES.items():
+        made.insert_network(IPSet([f"{address}/32"]), place)
+    path = folder / "places.mmdb"
+    made.to_db_file(str(path))
+    return str(path)
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, **configured: str):
+    """A running gateway; keyword arguments are environment variables without their prefix."""
+    inside.install(folder / "data")
+    public, other = free_port(), free_port()
+    chosen = {
+        "listen__public": f"127.0.0.1:{public}", "listen__internal": f"127.0.0.1:{other}",
+        "listen__metrics": f"127.0.0.1:{other + 1}", "places__database": addresses(folder), **configured,
+    }  # fmt: skip
+    running = Gateway(
+        [sys.executable, "-m", "gateway", "serve", "--data", str(folder / "data")],
+        folder / "gateway.log",
+        f"http://127.0.0.1:{other}/livez",
+        {f"GATEWAY_{name.upper()}": value for name, value in chosen.items()},
+        None,
+        folder,
+        f"127.0.0.1:{public}",
+        f"127.0.0.1:{other}",
+        inside.settings(**chosen),
+    )
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+class Site(BaseHTTPRequestHandler):
+    """A site that answers what it was asked with, as JSON; counts its answers by path."""
+
+    protocol_version = "HTTP/1.1"
+    seen: Counter
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.seen[self.path] += 1
+        told = {
+            "method": self.command, "uri": self.path, "body": len(body),
+            "headers": [[name.lower(), value] for name, value in self.headers.items()], "count": self.seen[self.path],
+        }  # fmt: skip
+        kind, text = self.page(told)
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        for name, value in self.more():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def __getattr__(self, name):
+        """Every method: the server looks for do_GET, do_POST and so on."""
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
+
+    def page(self, told: dict) -> tuple[str, bytes]:
+        return "application/json", json.dumps(told).encode()
+
+    def more(self) -> list[tuple[str, str]]:
+        """Further headers: what /control=VALUE asks for as Cache-Control, spaces written as `_`."""
+        _, asked, value = self.path.partition("control=")
+        return [("Cache-Control", value.replace("_", " "))] if asked else []
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def site(handler: type[Site] = Site):
+    """Its address, host:port."""
+    with listening(type("Counted", (handler,), {"seen": Counter()})) as url:
+        yield url.removeprefix("http://")
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Stands in for a gateway that takes a second."""
+
+    def do_GET(self):
+        time.sleep(1)
+        with contextlib.suppress(OSError):
+            self.send_response(204)
+            self.send_header("Gateway-Consent", "sale=?1, sharing=?1, targeted_ads=?1, status=none")
+            self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
+    """A server that stands where the gateway stood, host:port."""
+    from http.server import ThreadingHTTPServer
+
+    host, _, port = address.rpartition(":")
+    server = ThreadingHTTPServer((host, int(port)), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+# --- nginx ---
+
+AROUND = """daemon off; {user} worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
+events {{}}
+http {{ access_log off; {temporary}
+{recipe}
+}}"""
+
+
+def nginx_text(running: Gateway, behind: str) -> str:
+    """The recipe as `gateway recipe nginx` prints it for that gateway and that site."""
+    return filled("nginx", running.settings, host="127.0.0.1", site=behind)
+
+
+@contextlib.contextmanager
+def nginx(path: str, folder: Path, text: str):
+    """nginx with a recipe, on a port of its own; its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    recipe = text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/var/cache/nginx", str(folder))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    user = "user root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(AROUND.format(folder=folder, user=user, temporary=temporary, recipe=recipe))
+    url = f"http://127.0.0.1:{port}"
+    command = [path, "-p", str(folder), "-c", str(config), "-e", "stderr"]
+    with program(command, folder / "nginx.log", f"{url}/up.txt"):
+        yield url
+
+
+# --- a visitor ---
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def one(self, name: str) -> str | None:
+        values = self.all(name)
+        assert len(values) <= 1, (name, values)
+        return values[0] if values else None
+
+    @property
+    def told(self) -> dict:
+        return json.loads(self.body)
+
+    def site_got(self, name: str) -> list[str]:
+        """What the site was sent under a name; PHP and WSGI cannot tell `_` from `-`."""
+        return [value for key, value in self.told["headers"] if key.replace("_", "-") == name.lower()]
+
+    @property
+    def consent(self) -> str:
+        (value,) = self.site_got("gateway-consent")
+        return value
+
+
+def ask(url: str, path: str = "/page", *headers: tuple[str, str], method="GET", body=None, by=NEW_YORK) -> Answer:
+    """One request of a visitor on a connection of its own, from an address that the IP database knows."""
+    address = url.removeprefix("http://")
+    connection = http.client.HTTPConnection(address, timeout=10, source_address=(by, 0))
+    with contextlib.closing(connection):
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in headers:
+            connection.putheader(name, value)
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        response = connection.getresponse()
+        return Answer(response.status, response.getheaders(), response.read())
