@@ -42,17 +42,25 @@ def offered() -> list[str]:
 
 def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
     """A recipe's text with its `{{places}}` filled in. Raises KeyError for a place that nobody knows."""
-    hosts, paths = settings.provider_hosts(), "|".join(re.escape(path) for path in settings.site.ad_paths)
+    enforced = settings.site.enforce
+    addresses = {"site": site, "public": settings.listen.public, "internal": settings.listen.internal}
+    paths = settings.site.ad_paths if enforced else ()
     known = {
         "host": host,
-        "site": site,
-        "public": settings.listen.public,
-        "internal": settings.listen.internal,
-        "policy": delivery_policy(hosts) if settings.site.enforce else "",
-        "ad_paths": f"^(?:{paths})" if paths and settings.site.enforce else NEVER,
+        "policy": delivery_policy(settings.provider_hosts()) if enforced else "",
+        "ad_paths": f"^(?:{'|'.join(map(re.escape, paths))})" if paths else NEVER,
+        "ad_beginnings": " ".join(paths),
+        **addresses,
+        **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }
     text = (_folder() / FILES[name]).read_text()
     return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], text)
+
+
+def _as_mapping(address: str) -> str:
+    """As Envoy wants it."""
+    host, _, port = address.rpartition(":")
+    return f"{{address: {host or '127.0.0.1'}, port_value: {port}}}"
 
 
 @click.command(

@@ -294,3 +294,46 @@ def ask(url: str, path: str = "/page", *headers: tuple[str, str], method="GET", 
         connection.endheaders(body)
         response = connection.getresponse()
         return Answer(response.status, response.getheaders(), response.read())
+
+
+# --- Caddy ---
+
+
+def caddy_text(running: Gateway, behind: str) -> str:
+    """The recipe as `gateway recipe caddy` prints it; its place for the site's name is filled in at the start."""
+    return filled("caddy", running.settings, host="http://HOST", site=behind)
+
+
+@contextlib.contextmanager
+def caddy(path: str, folder: Path, text: str):
+    """Caddy with a recipe, on a port of its own; its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{free_port()}"
+    config = folder / "Caddyfile"
+    config.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text.replace("http://HOST", url))
+    command = [path, "run", "--config", str(config), "--adapter", "caddyfile"]
+    where = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    with program(command, folder / "caddy.log", f"{url}/up.txt", **where):
+        yield url
+
+
+# --- Envoy ---
+
+
+def envoy_text(running: Gateway, behind: str) -> str:
+    """The recipe as `gateway recipe envoy` prints it."""
+    return filled("envoy", running.settings, host="HOST", site=behind)
+
+
+@contextlib.contextmanager
+def envoy(path: str, folder: Path, text: str):
+    """Envoy with a recipe, on a port of its own; its address."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    config = folder / "envoy.yaml"
+    here = text.replace("address: 0.0.0.0, port_value: 8000", f"address: 127.0.0.1, port_value: {port}")
+    config.write_text(here)
+    url = f"http://127.0.0.1:{port}"
+    command = [path, "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning"]
+    with program(command, folder / "envoy.log", f"{url}/up.txt"):
+        yield url
