@@ -154,7 +154,7 @@ class Site(BaseHTTPRequestHandler):
             "headers": [[name.lower(), value] for name, value in self.headers.items()], "count": self.seen[self.path],
         }  # fmt: skip
         kind, text = self.page(told)
-        self.send_response(200)
+        self.send_response(int(self.path.partition("status=")[2] or 200))
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text)))
         for name, value in self.more():
@@ -186,6 +186,24 @@ def site(handler: type[Site] = Site):
     """Its address, host:port."""
     with listening(type("Counted", (handler,), {"seen": Counter()})) as url:
         yield url.removeprefix("http://")
+
+
+class Counting(BaseHTTPRequestHandler):
+    """Stands in for a gateway, and counts the connections that it is asked on."""
+
+    protocol_version = "HTTP/1.1"
+    connections = 0
+
+    def setup(self):
+        super().setup()
+        type(self).connections += 1
+
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 class Slow(BaseHTTPRequestHandler):

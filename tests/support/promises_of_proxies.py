@@ -1,0 +1,224 @@
+"""What every proxy with a recipe of ours promises, as functions that fail where it does not hold.
+
+Each is asked of a proxy as it is printed, and of one with a line taken out, where it must fail.
+"""
+
+import contextlib
+import secrets
+import time
+from dataclasses import dataclass
+
+from gateway import credentials, keys
+from support.proxies import CALIFORNIA, GERMANY, NEW_YORK, Answer, Gateway, Slow, ask, somebody_else
+
+ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"
+ALL_YES = "sale=?1, sharing=?1, targeted_ads=?1"
+GPC = ("Sec-GPC", "1")
+NAVIGATE = ("Sec-Fetch-Mode", "navigate")
+OURS = ("gateway-consent", "gateway-browser", "gateway-place", "gateway-request")
+FORGED = [
+    (spelling(name), "FORGED, sale=?1")
+    for name in (*OURS, "gateway-account")
+    for spelling in (str.title, str.lower, lambda name: name.replace("-", "_"), lambda name: name.upper())
+]
+
+
+@dataclass
+class Proxied:
+    """A proxy before a site, and the gateway beside it."""
+
+    url: str
+    gateway: Gateway
+
+    def ask(self, path="/page", *headers, **more):
+        return ask(self.url, path, *headers, **more)
+
+
+@contextlib.contextmanager
+def stopped(gateway: Gateway):
+    gateway.stop()
+    try:
+        yield
+    finally:
+        gateway.start()
+
+
+def remembered(at: Proxied) -> tuple[str, str]:
+    """The Cookie header of a browser that said GPC once."""
+    (cookie,) = at.ask("/page", GPC, NAVIGATE).all("set-cookie")
+    return "Cookie", f"first=1; {cookie.partition(';')[0]}; last=2"
+
+
+def signed_in(at: Proxied, account: str) -> tuple[str, str]:
+    """The Cookie header of a person whom the site's server says is signed in."""
+    secret = keys.load(at.gateway.folder / "data").accounts[0]
+    return "Cookie", f"gateway-account={credentials.assert_account(secret, account, int(time.time()) + 600)}"
+
+
+# --- while the gateway answers ---
+
+
+def the_site_reads_what_may_be_done(at: Proxied) -> None:
+    said_nothing, said_no = at.ask(), at.ask("/page", GPC)
+    assert said_nothing.consent == f"{ALL_YES}, status=none"
+    assert said_no.consent == f"{ALL_NO}, status=honored"
+    assert said_no.site_got("sec-gpc") == ["1"]
+    assert said_nothing.site_got("gateway-place") == ["US-NY"]
+    assert len("".join(said_nothing.site_got("gateway-request"))) == 16
+
+
+def the_cookie_arrives_and_is_heard_when_it_comes_back(at: Proxied) -> None:
+    answer = at.ask("/page", remembered(at))
+    assert answer.consent == f"{ALL_NO}, status=honored"
+    assert len("".join(answer.site_got("gateway-browser"))) > 40
+
+
+def the_site_never_sees_the_sealed_cookie(at: Proxied) -> None:
+    _, ours = remembered(at)
+    sealed = ours.split("; ")[1]
+    for sent in (ours, f"{sealed}; first=1; last=2", f"first=1; last=2; {sealed}",
+                 f"__Host-gateway-proof=x; first=1; {sealed}; last=2", f"first=1;{sealed}; __Host-gateway-proof=x; last=2"):  # fmt: skip
+        for path in ("/page", "/picture.png"):
+            assert at.ask(path, ("Cookie", sent)).site_got("cookie") == ["first=1; last=2"], sent
+    assert "".join(at.ask("/page", ("Cookie", sealed)).site_got("cookie")) == ""
+
+
+def a_signed_in_person_is_known_on_another_browser(at: Proxied) -> None:
+    who = signed_in(at, secrets.token_hex(4))
+    assert at.ask("/page", who).consent == f"{ALL_YES}, status=none"
+    assert at.ask("/page", who, GPC).consent == f"{ALL_NO}, status=honored"
+    assert at.ask("/page", who).consent == f"{ALL_NO}, status=honored"
+    assert at.ask().consent == f"{ALL_YES}, status=none"
+
+
+def one_question_a_page_and_none_a_static_file(at: Proxied) -> None:
+    before = at.gateway.asked()
+    for path in ("/page?a=1.css", "/", "/index.php?x=1"):
+        at.ask(path)
+    assert at.gateway.asked() == before + 3
+    for path in ("/theme/style.css", "/logo.PNG", "/picture.png?v=3", "/privacy-choices", "/.well-known/gpc.json"):
+        at.ask(path)
+    assert at.gateway.asked() == before + 3
+
+
+def nothing_forged_reaches_the_site(at: Proxied) -> None:
+    for header in FORGED:
+        for path in ("/page", "/picture.png"):
+            answer = at.ask(path, header, GPC)
+            assert answer.status == 200
+            assert "FORGED" not in repr(answer.told["headers"]), (path, header)
+            assert len(answer.site_got("gateway-consent")) == 1
+
+
+def the_place_is_of_the_address_that_the_proxy_saw(at: Proxied) -> None:
+    for address, place, may in ((NEW_YORK, "US-NY", ALL_YES), (CALIFORNIA, "US-CA", ALL_YES), (GERMANY, "DE", ALL_NO)):
+        answer = at.ask(by=address)
+        assert (answer.site_got("gateway-place"), answer.consent) == ([place], f"{may}, status=none")
+    forged = at.ask("/page", ("X-Forwarded-For", NEW_YORK), by=GERMANY)
+    assert forged.site_got("gateway-place") == ["DE"]
+
+
+def shut(answer: Answer) -> bool:
+    return (answer.one("content-security-policy") or "").startswith("default-src 'self'")
+
+
+def trackers_are_shut_out_at_delivery_for_whoever_opted_out(at: Proxied) -> None:
+    for headers in ([GPC], [remembered(at)], [("Cookie", "usprivacy=1YYN")]):
+        for path in ("/page", "/status=404"):
+            assert shut(at.ask(path, *headers)), headers
+    assert at.ask().one("content-security-policy") is None
+
+
+def a_page_that_is_one_persons_is_in_no_shared_cache(at: Proxied) -> None:
+    public, person = "/control=public,_max-age=600", remembered(at)
+    control = at.ask(public, person).all("cache-control")
+    assert "private" in ", ".join(control)
+    assert "public" not in ", ".join(control)
+    assert "no-store" in ", ".join(at.ask("/control=no-store", person).all("cache-control"))
+    assert at.ask(public).all("cache-control") == ["public, max-age=600"]
+    for headers in ([GPC], []):
+        assert "Sec-GPC" in ", ".join(at.ask("/page", *headers).all("vary"))
+
+
+def what_a_person_posts_arrives_whole(at: Proxied) -> None:
+    for size in (0, 10, 900_000):
+        told = at.ask("/form", GPC, method="POST", body=b"x" * size).told
+        assert (told["method"], told["body"], told["uri"]) == ("POST", size, "/form")
+
+
+def ads_of_the_sites_own_are_refused_to_whoever_opted_out(at: Proxied) -> None:
+    assert at.ask("/ads/1?x=2", GPC).status == 403
+    assert at.ask("/ads/1?x=2").status == 200
+    assert at.ask("/about/ads/1", GPC).status == 200
+
+
+def the_gateways_own_pages_are_on_the_sites_own_host(at: Proxied) -> None:
+    assert b"Privacy" in at.ask("/privacy-choices").body
+    assert at.ask("/.well-known/gpc.json").told["gpc"] is True
+    for inside in ("/v1/check", "/authz/nginx", "/metrics", "/v1/self"):
+        answer = at.ask(inside)
+        assert answer.told["uri"] == inside, "the site's own page of that name, and not the gateway"
+
+
+def a_form_on_the_gateways_own_page_opts_out(at: Proxied) -> None:
+    origin = ("Origin", at.url)  # an old browser: no Fetch Metadata
+    kind = ("Content-Type", "application/x-www-form-urlencoded")
+    done = at.ask("/privacy-choices", origin, kind, method="POST", body=b"action=opt_out")
+    assert done.status == 303, done.body[:300]
+    (cookie,) = [cookie for cookie in done.all("set-cookie") if cookie.startswith("__Host-gateway=")]
+    assert at.ask("/page", ("Cookie", cookie.partition(";")[0])).consent == f"{ALL_NO}, status=honored"
+
+
+def odd_requests_get_their_page(at: Proxied) -> None:
+    odd = [
+        "=;=;,;;" * 50,
+        "__Host-gateway=rubbish",
+        "gateway-account=v1.a.1.rubbish",
+        "a=\xff\xfe",
+        "usprivacy=rubbish",
+    ]
+    for cookie in odd:
+        assert at.ask("/page", ("Cookie", cookie), GPC).consent == f"{ALL_NO}, status=honored"
+    for path in ("/page?gpp=%FF%00&us_privacy=1YY", "/page?" + "q=1&" * 500, "/%e2%82", "//[", "/a%2f..%2fb"):
+        assert at.ask(path).status == 200, path
+    for name, value in (("Sec-GPC", "rubbish"), ("Sec-Fetch-Mode", "\xff"), ("Accept", ""), ("X-Original-Method", "(")):
+        assert at.ask("/page", (name, value)).consent == f"{ALL_YES}, status=none", name
+
+
+WHILE_IT_ANSWERS = [
+    the_site_reads_what_may_be_done, the_cookie_arrives_and_is_heard_when_it_comes_back,
+    the_site_never_sees_the_sealed_cookie, a_signed_in_person_is_known_on_another_browser,
+    one_question_a_page_and_none_a_static_file, nothing_forged_reaches_the_site,
+    the_place_is_of_the_address_that_the_proxy_saw, trackers_are_shut_out_at_delivery_for_whoever_opted_out,
+    a_page_that_is_one_persons_is_in_no_shared_cache, what_a_person_posts_arrives_whole,
+    ads_of_the_sites_own_are_refused_to_whoever_opted_out, the_gateways_own_pages_are_on_the_sites_own_host,
+    a_form_on_the_gateways_own_page_opts_out, odd_requests_get_their_page,
+]  # fmt: skip
+
+
+# --- while it does not ---
+
+
+def everybody_counts_as_opted_out_and_the_page_stays_up(at: Proxied, *kinds: list[tuple[str, str]]) -> None:
+    for headers in kinds or ([], [GPC], [("Cookie", "a=1")], *([header] for header in FORGED)):
+        answer = at.ask("/page", *headers)
+        assert (answer.status, answer.consent) == (200, f"{ALL_NO}, status=unknown"), headers
+        assert "FORGED" not in repr(answer.told["headers"])
+        assert shut(answer)
+    assert at.ask("/form", method="POST", body=b"x" * 900_000).told["body"] == 900_000
+    assert at.ask("/ads/1").status == 403
+    assert at.ask("/picture.png").status == 200
+
+
+def nobody_waits_for_a_gateway_that_takes_a_second(at: Proxied) -> None:
+    """The proxy gives up after 200 ms; the stand-in would say yes after a second, and nobody hears it."""
+    with somebody_else(Slow, at.gateway.internal):
+        began = time.monotonic()
+        everybody_counts_as_opted_out_and_the_page_stays_up(at, [], [GPC])
+        assert time.monotonic() - began < 4  # of four questions
+
+
+WHILE_IT_DOES_NOT = [
+    everybody_counts_as_opted_out_and_the_page_stays_up,
+    nobody_waits_for_a_gateway_that_takes_a_second,
+]  # fmt: skip
