@@ -13,13 +13,14 @@ FORWARDED = b"x-forwarded-for"
 
 def address(scope: Scope, proxies: int) -> str:
     """The address that the outermost of `proxies` own proxies saw; 0: the connection's. Each proxy adds the one that it
-    saw at the right, so that many from the end is the last word that nobody outside could write.
+    saw at the right, so that many from the end is the last word that nobody outside could write. Empty where one of
+    them said nothing: the connection's would be a proxy's, and name the wrong place.
     """
+    if not proxies:
+        return str((scope.get("client") or ("",))[0])
     said = b",".join(value for name, value in scope["headers"] if name == FORWARDED).decode("latin-1")
     hops = [hop.strip() for hop in said.split(",") if hop.strip()]
-    if not proxies or not hops:
-        return str((scope.get("client") or ("",))[0])
-    return _without_port(hops[-min(proxies, len(hops))])
+    return _without_port(hops[-proxies]) if len(hops) >= proxies else ""
 
 
 def _without_port(hop: str) -> str:

@@ -1,0 +1,124 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from support import inside
+
+from gateway import settings as settings_of
+from gateway.cli.recipe import FILES, _folder, filled, offered
+from gateway.cli.root import group
+from gateway.signals import adchoices, gpc
+
+HEARD = {gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"sec-fetch-mode", b"accept", b"x-forwarded-for"}
+
+
+def run(*words, **environment):
+    return CliRunner().invoke(group, ["recipe", *words], env=environment, catch_exceptions=False)
+
+
+def text(name, host="www.example.com", site="127.0.0.1:9000", **configured):
+    return filled(name, inside.settings(**configured), host=host, site=site)
+
+
+def test_an_operator_sees_which_recipes_there_are():
+    listed = run()
+    assert listed.exit_code == 0
+    assert listed.output.split() == offered()
+    assert {"nginx", "caddy", "envoy", "traefik", "systemd", "container"} <= set(offered())
+
+
+def test_a_recipe_that_there_is_not_is_refused_with_those_that_there_are():
+    refused = run("apache")
+    assert refused.exit_code == 2
+    assert "nginx" in refused.output
+
+
+def test_every_file_has_a_name():
+    assert {item.name for item in _folder().iterdir() if "__" not in item.name} <= set(FILES.values())
+
+
+@pytest.mark.parametrize("name", offered())
+def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses(name):
+    printed = run(
+        name, "--host", "shop.example.com", "--site", "127.0.0.1:9999", GATEWAY_LISTEN__INTERNAL="127.0.0.1:7001"
+    )
+    assert printed.exit_code == 0
+    assert not re.search(r"\{\{\w+\}\}", printed.output)
+    if "{{internal" in (_folder() / FILES[name]).read_text():
+        assert "7001" in printed.output
+        assert "9999" in printed.output
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy"])
+def test_the_policy_is_in_the_recipe_of_whoever_enforces(name):
+    assert "default-src 'self'" in text(name, site__enforce="true")
+    assert "default-src 'self'" not in text(name)
+
+
+def test_ad_paths_are_text_in_a_regular_expression_and_nothing_more():
+    printed = text("nginx", site__enforce="true", site__ad_paths="/ads/,/px.gif")
+    assert r'"~^(?:/ads/|/px\.gif)" 1;' in printed
+    assert "/ads/" not in text("nginx", site__ad_paths="/ads/")
+    with pytest.raises(settings_of.SettingsRefused):
+        inside.settings(site__ad_paths='/ads";')
+
+
+def test_envoy_hands_on_every_header_that_the_gateway_hears():
+    (listener,) = yaml.safe_load(text("envoy"))["static_resources"]["listeners"]
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    (asked,) = [each["typed_config"] for each in filters if each["name"].endswith("ext_authz")]
+    assert {item["exact"].encode() for item in asked["allowed_headers"]["patterns"]} == HEARD
+
+
+def test_traefiks_recipe_holds_together():
+    """Traefik is not here to read it: names lead somewhere, and what is asked and handed on is named."""
+    http = yaml.safe_load(text("traefik"))["http"]
+    for router in http["routers"].values():
+        assert router["service"] in http["services"]
+        assert set(router.get("middlewares", ())) <= set(http["middlewares"])
+    asked = http["middlewares"]["gateway-asked"]["forwardAuth"]
+    assert asked["address"] == "http://127.0.0.1:8081/authz/forward"
+    taken = re.compile(asked["authResponseHeadersRegex"])
+    for name in (
+        "Gateway-Consent",
+        "Gateway-Browser",
+        "Gateway-Place",
+        "Gateway-Request",
+        "Gateway_consent",
+        "gateway-x",
+    ):
+        assert taken.search(name), name
+    assert not taken.search("X-Gateway-Consent")
+    assert asked["authResponseHeaders"] == ["Cookie"]
+    priorities = {name: router["priority"] for name, router in http["routers"].items()}
+    assert priorities["gateway-pages"] > priorities["static"] > priorities["pages"]
+
+
+def test_the_container_is_given_options_that_the_gateway_knows():
+    lines = re.findall(r"^ENV (GATEWAY_\w+)=(.*)$", text("container"), re.MULTILINE)
+    assert len(lines) == 4
+    settings = settings_of.load(None, dict(lines))
+    assert (settings.listen.public, settings.ledger.checkpoint_store) == ("0.0.0.0:8080", "/checkpoints")
+
+
+@pytest.mark.parametrize("name", ["systemd", "container"])
+def test_the_gateway_has_the_commands_that_a_recipe_starts(name):
+    started = re.findall(r"gateway (serve|migrate)\b([^\n\\]*)", text(name).replace('", "', " ").replace('"', " "))
+    assert {command for command, _ in started} == {"serve", "migrate"} or name == "container"
+    for command, words in started:
+        known = {option for each in group.commands[command].params for option in each.opts}
+        assert set(re.findall(r"--[a-z]+", words)) <= known
+
+
+@pytest.mark.slow
+def test_systemd_reads_the_unit(tmp_path, tool):
+    unit = tmp_path / "gateway.service"
+    program = str(Path(sys.executable).parent / "gateway")
+    unit.write_text(text("systemd").replace("/opt/gateway/bin/gateway", shutil.which("true") or program))
+    checked = subprocess.run([tool("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")

@@ -1,0 +1,154 @@
+"""A real Chromium behind a real proxy: what the trackers in a site's static pages get (R1)."""
+
+import os
+import time
+from collections import Counter
+
+import pytest
+from playwright.sync_api import sync_playwright
+from support import proxies
+from support.listening import listening
+from support.promises_of_proxies import GPC, Proxied, signed_in, stopped
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+PAGE = """<!doctype html><html lang="en"><head><title>A page</title><script src="{tracker}/ad.js" async></script></head>
+<body><h1>A page</h1><p>Answer {count}</p><img src="{tracker}/pixel.gif" width="1" height="1" alt="">
+<script>addEventListener("load", () => navigator.sendBeacon("{tracker}/beacon", "seen"))</script></body></html>"""
+ALL_THREE = {"/ad.js", "/pixel.gif", "/beacon"}
+CACHED = "/news/control=public,_max-age=600"
+
+
+class Tracker(proxies.Site):
+    """Another company's host: answers everything, and counts it."""
+
+    def page(self, told):
+        return "text/javascript" if told["uri"] == "/ad.js" else "image/gif", b""
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    counted = type("Counted", (Tracker,), {"seen": Counter()})
+    with listening(counted) as url:
+        yield url, counted.seen
+
+
+@pytest.fixture(scope="module")
+def behind(tracker):
+    """The site: static pages with three trackers in them."""
+
+    def page(_, told):
+        return "text/html; charset=utf-8", PAGE.format(tracker=tracker[0], count=told["count"]).encode()
+
+    with proxies.site(type("Pages", (proxies.Site,), {"page": page})) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from conftest import missing
+
+    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
+    if path is None:
+        missing("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def proxied(request, started):
+    return started(request.param)
+
+
+@pytest.fixture
+def cache(request) -> bool:
+    """Whether this proxy keeps pages: Caddy has no cache of its own."""
+    return request.node.callspec.params["proxied"] == "nginx"
+
+
+@pytest.fixture
+def visit(chromium, proxied, tracker):
+    """Opens a page in a new browser; what the trackers got."""
+    contexts = []
+
+    def open_page(path="/page", *cookies: tuple[str, str], first=None, **browser) -> set[str]:
+        context = chromium.new_context(**browser)
+        contexts.append(context)
+        context.add_cookies([{"name": n, "value": v, "url": proxied.url} for n, v in cookies])
+        page = context.new_page()
+        if first:
+            first(page)
+        before = dict(tracker[1])
+        page.goto(f"{proxied.url}{path}")
+        assert page.get_by_role("heading", name="A page").is_visible()
+        page.wait_for_load_state("networkidle")
+        time.sleep(0.3)  # a beacon is sent after load, and nobody waits for it
+        return {name for name, count in tracker[1].items() if count > before.get(name, 0)}
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def account_cookie(at: Proxied, account: str) -> tuple[str, str]:
+    return tuple(signed_in(at, account)[1].split("=", 1))
+
+
+SAYS_NO = {"extra_http_headers": {"Sec-GPC": "1"}}
+WITHOUT_SCRIPT = {"java_script_enabled": False}
+
+
+def test_without_any_choice_the_trackers_get_all_three(visit, proxied):
+    """The control of every other test here."""
+    assert visit() == ALL_THREE
+    assert visit(CACHED) == ALL_THREE
+    assert visit(**WITHOUT_SCRIPT) == {"/pixel.gif"}
+    assert visit("/page", account_cookie(proxied, "nobody-said-no")) == ALL_THREE
+
+
+def test_a_visitor_with_gpc_meets_no_tracker(visit):
+    assert visit(**SAYS_NO) == set()
+
+
+def test_a_visitor_with_gpc_and_without_script_meets_no_tracker(visit):
+    assert visit(**SAYS_NO, **WITHOUT_SCRIPT) == set()
+
+
+def test_a_visitor_who_opted_out_by_the_form_meets_no_tracker(visit, proxied):
+    def opt_out(page):
+        page.goto(f"{proxied.url}/privacy-choices")
+        page.get_by_role("button", name="Opt out", exact=True).first.click()
+        page.wait_for_url("**/privacy-choices/done/*")
+
+    assert visit(first=opt_out) == set()
+
+
+def test_a_visitor_whose_cookie_says_no_meets_no_tracker(visit):
+    assert visit("/page", ("usprivacy", "1YYN")) == set()
+
+
+def test_a_signed_in_person_who_opted_out_meets_no_tracker_on_a_new_browser(visit, proxied):
+    account = f"person-{proxied.url.rpartition(':')[2]}"
+    assert visit("/page", account_cookie(proxied, account)) == ALL_THREE
+    visit("/page", account_cookie(proxied, account), **SAYS_NO)
+    assert visit("/page", account_cookie(proxied, account)) == set()
+
+
+def test_a_page_out_of_a_shared_cache_has_no_tracker_for_whoever_opted_out(visit, proxied, cache):
+    kept = {who: proxied.ask(CACHED, *who, by="127.0.0.1").body for who in ((GPC,), ())}
+    assert visit(CACHED, **SAYS_NO) == set()
+    assert visit(CACHED, ("usprivacy", "1YYN")) == set()
+    assert visit(CACHED) == ALL_THREE
+    if cache:
+        for who, body in kept.items():
+            assert proxied.ask(CACHED, *who, by="127.0.0.1").body == body, "the site was asked once"
+
+
+def test_while_the_gateway_is_stopped_nobody_meets_a_tracker(visit, proxied):
+    with stopped(proxied.gateway):
+        assert visit() == set()
+        assert visit(CACHED) == set()
+        assert visit(**WITHOUT_SCRIPT) == set()
