@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 from support.people import GAID, named, phone
 from support.service import service
 from support.wire import call, link, post_form
@@ -14,8 +13,6 @@ from support.wire import call, link, post_form
 from gateway import credentials, keys
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +31,6 @@ def signed_in(running):
     """The header of the site's server, made before the browser's loop runs."""
     secret = keys.load(running.data).accounts[-1]
     return {"Gateway-Account": credentials.assert_account(secret, "a1", int(time.time()) + 600)}
-
-
-@pytest.fixture(scope="module")
-def chromium(signed_in):
-    from conftest import missing
-
-    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
-    if path is None:
-        missing("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

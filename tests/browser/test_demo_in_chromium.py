@@ -1,17 +1,14 @@
 """A real Chromium opens the demo: what the person sees, and what the second origin gets."""
 
 import os
-import time
 
 import pytest
-from playwright.sync_api import sync_playwright
+from support.chromium import look, visit
 from support.people import phone
 from support.service import service
 from support.wire import call, check
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 ALL_THREE = {"ad.js", "pixel.gif", "beacon"}
 
 
@@ -21,27 +18,8 @@ def running(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from conftest import missing
-
-    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
-    if path is None:
-        missing("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 def tracked(running) -> dict[str, int]:
     return call(f"{running.tracker}/seen", key="")[1]
-
-
-def visit(page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_load_state("networkidle")
-    time.sleep(0.3)  # a beacon is sent after load and nobody waits for it
 
 
 def gained(running, before: dict[str, int]) -> set[str]:
@@ -126,12 +104,6 @@ def test_the_choices_page_fits_a_small_phone_and_asks_no_other_host(running, chr
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert hosts == {running.url.split("/")[2]}
     context.close()
-
-
-def look(page, url: str) -> None:
-    """A visit that waits by the clock: Chromium's protocol never says that a `keepalive` fetch has ended."""
-    page.goto(url)
-    time.sleep(0.7)
 
 
 def test_a_browser_that_says_it_to_scripts_alone_is_heard_by_the_pages_script(running, chromium):

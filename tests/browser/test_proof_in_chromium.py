@@ -5,13 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from support.chromium import FLAGS
 from support.people import email, phone
 from support.service import service
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 BUTTON = "Download receipt and opening"
 
 
@@ -19,27 +17,6 @@ BUTTON = "Download receipt and opening"
 def running(tmp_path_factory):
     with service(tmp_path_factory.mktemp("proof")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def driver():
-    with sync_playwright() as playwright:
-        yield playwright.chromium
-
-
-@pytest.fixture(scope="module")
-def program():
-    from conftest import missing
-
-    path = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)), None)
-    return path or missing("chromium")
-
-
-@pytest.fixture(scope="module")
-def chromium(driver, program):
-    browser = driver.launch(executable_path=program, args=FLAGS)
-    yield browser
-    browser.close()
 
 
 def opted_out(context, running, number):
