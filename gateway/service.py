@@ -27,13 +27,14 @@ from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import Settings, SettingsRefused
 from gateway.spells import CHECKS_FAILED, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.web import adchoices, demo, edge, notices, openapi, problem
+from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page
 from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
 from gateway.web.client_address import place_by_address
+from gateway.web.confirmation import Confirmation
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
@@ -41,6 +42,7 @@ from gateway.web.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
 from gateway.web.links import Links
+from gateway.web.marketing import Marketing
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
@@ -88,18 +90,17 @@ class Doors:
 
     def public(self) -> list[Route]:
         """What a site's visitors are served."""
-        page = PageSettings(
-            self.folder,
-            self.settings.site.policy_url,
-            self.settings.site.origins,
-            self.settings.gpc.last_update,
-        )
+        site = self.settings.site
+        page = PageSettings(site.policy_url, site.origins, self.settings.gpc.last_update, site.notices)
         pages = Pages(self.house.consent, self.visitors, self.metrics, page)
+        confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
+        marketing = Marketing(
+            self.house.consent, self.visitors, self.metrics, site.origins, cpni=self.settings.cpni.module
+        )
         status = Status(
             self.house.consent, self.visitors, self.metrics,
             origins=self.settings.site.origins, remember_gpc=self.settings.browser.remember_gpc,
         )  # fmt: skip
-        site = self.settings.site
         proofs = ProofDownload(self.house.consent, self.visitors, site.origins)
         data = AccessPage(self.house.consent, self.visitors, site.origins, site.policy_url)
         return [
@@ -108,7 +109,9 @@ class Doors:
             Route("/privacy-choices/status", status.show),
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
-            Route("/privacy-choices/done/{event}", pages.done),
+            Route("/privacy-choices/done/{event}", confirmation.show),
+            Route("/privacy-choices/marketing", marketing.show, methods=["GET"]),
+            Route("/privacy-choices/marketing", marketing.post, methods=["POST"]),
             Route("/privacy-choices/proof", proofs.post, methods=["POST"]),
             Route("/privacy-choices/data", data.show, methods=["GET"]),
             Route("/privacy-choices/data", data.post, methods=["POST"]),
@@ -357,8 +360,8 @@ async def _live_behind(site: Any, scope: Scope, started: Any, receive: Any, send
 
 
 def _application(routes: list[Route]) -> Starlette:
-    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem.handle)
-    return Starlette(routes=routes, exception_handlers={**handlers, Exception: problem.handle})
+    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
+    return Starlette(routes=routes, exception_handlers={**handlers, Exception: problem_page.handle})
 
 
 async def _described(_: Request) -> Response:

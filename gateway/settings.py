@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
 
@@ -47,6 +48,7 @@ class Site(Strict, frozen=True):
     policy_url: str
     policy_file: str
     origins: tuple[str, ...]
+    notices: dict[str, str]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
 
@@ -288,9 +290,12 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+WHOLE = ("fields", "notices")  # a table that stands in the operator's file replaces ours
+
+
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict) and key != "fields":
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and key not in WHOLE:
             _merge(base[key], value)
         else:
             base[key] = value
@@ -317,6 +322,7 @@ def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
+    _check_notices(settings.site.notices)
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
@@ -329,6 +335,12 @@ def _check(settings: Settings) -> None:
     for what, endpoint in endpoints.items():
         if not _may_send_to(endpoint):
             raise SettingsRefused(f"{what}: {endpoint} is neither https nor http on loopback")
+
+
+def _check_notices(notices: Mapping[str, str]) -> None:
+    for place, address in notices.items():
+        if not PLACE.fullmatch(place) or not address.startswith(("/", "https://")):
+            raise SettingsRefused(f'site.notices: {place} = "{address}" is not a place with a path or an https address')
 
 
 def _check_recipient(where: str, item: RecipientSettings) -> None:

@@ -22,6 +22,10 @@ class Form:
     state: str = ""
     confirm: str = ""
     token: str = ""
+    purposes: tuple[str, ...] = ()  # every `purpose` that was ticked; `purpose` is the first of them
+
+
+NAMES = frozenset(Form.__dataclass_fields__) - {"purposes"}
 
 
 def read(body: bytes) -> Form | Malformed:
@@ -33,9 +37,11 @@ def read(body: bytes) -> Form | Malformed:
     except ValueError:
         return Malformed("form", "fields")
     fields: dict[str, str] = {}
+    purposes: list[str] = []
     for name, value in pairs:
         limit = MAX_BYTES if name in {"token", "confirm"} else TEXT
         text = value.replace("\x00", "").strip()[:limit].strip()
-        if name in Form.__dataclass_fields__ and text:
+        if name in NAMES and text:
             fields.setdefault(name, text)
-    return Form(**fields)
+            purposes += [text] if name == "purpose" else []
+    return Form(**fields, purposes=tuple(purposes))

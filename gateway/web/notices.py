@@ -1,26 +1,35 @@
 """The texts that people are shown, as documents with a hash: the page includes the very bytes that were logged."""
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from gateway.ledger.documents import Document
+from gateway.web.language import ENGLISH, LANGUAGES
 
 VERSION = "1"
-LANGUAGE = "en"
-
-
-def load(kind: str, language: str = LANGUAGE) -> Document:
-    """`kind` is the file's name in web/notices."""
-    path = resources.files("gateway.web") / "notices" / f"{kind}.{language}.txt"
-    return Document(kind, VERSION, language, path.read_bytes())
-
-
 CHOICES = "choices"
+MARKETING = "marketing"
 OPT_IN = "opt-in"
 CONFIRM = "confirm"
+KINDS = (CHOICES, MARKETING, OPT_IN, CONFIRM)
+
+
+def load(kind: str, language: str = ENGLISH) -> Document:
+    """`kind` is the file's name in web/notices."""
+    return Document(kind, VERSION, language, _path(kind, language).read_bytes())
+
+
+def in_languages(kind: str) -> dict[str, Document]:
+    """The text in each language that it is written in."""
+    return {language: load(kind, language) for language in LANGUAGES if _path(kind, language).is_file()}
+
+
+def _path(kind: str, language: str) -> Traversable:
+    return resources.files("gateway.web") / "notices" / f"{kind}.{language}.txt"
 
 
 def shipped() -> list[Document]:
-    return [load(CHOICES), load(OPT_IN), load(CONFIRM)]
+    return [document for kind in KINDS for document in in_languages(kind).values()]
 
 
 def paragraphs(document: Document) -> list[str]:

@@ -153,7 +153,14 @@ STEP: dict[str, Any] = {
 }  # fmt: skip
 FORM: dict[str, Any] = {
     "type": "object",
-    "properties": {name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
+    "properties": {
+        **{name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
+        "purpose": {"type": "array", "items": {"type": "string"}},  # repeated; with action=ticked
+    },
+}
+MARKETING: dict[str, Any] = {
+    "type": "object",
+    "properties": {name: FORM["properties"][name] for name in ("action", "purpose", "phone", "email", "token")},
 }
 
 PROOF = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "ticket")}}
@@ -280,6 +287,11 @@ def _public() -> dict[str, Any]:
         },
         "/privacy-choices/done/{event}": {
             "get": _call("Confirmation", {"200": "HTML", "404": "unknown"}, secured=False, parameters=EVENT)
+        },
+        "/privacy-choices/marketing": {
+            "get": _call("Marketing preferences", {"200": "HTML"}, secured=False),
+            "post": _call("Stop marketing, all or by channel, one step", done | {"422": "HTML: nobody or nothing named"},
+                          body=MARKETING, secured=False, errors=("400", "403", "413", "415", "503"), kind=FORM_KIND),
         },
         "/privacy-choices/status": {"get": _call("What holds for this browser", {"200": "JSON"}, secured=False)},
         "/privacy-choices/observe": {

@@ -4,6 +4,7 @@ A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and
 `{{ to("/privacy-choices") }}`, which keeps the language that was asked for by a link.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +29,7 @@ def show(request: Request, template: str, status: int = 200, **values: Any) -> R
     """A page in the language of the request. `values` are the template's own."""
     chosen = language.of(request)
 
-    def to(path: str, **query: str) -> str:
+    def to(path: str, **query: str | Sequence[str]) -> str:
         return link(request, path, **query)
 
     text = _templates(chosen)[template].render(
@@ -37,11 +38,12 @@ def show(request: Request, template: str, status: int = 200, **values: Any) -> R
     return Response(text, status, {**HEADERS, "Content-Language": chosen}, "text/html")
 
 
-def link(request: Request, path: str, **query: str) -> str:
-    """A path of ours in the language that was asked for by a link, if one was."""
+def link(request: Request, path: str, **query: str | Sequence[str]) -> str:
+    """A path of ours in the language that was asked for by a link, if one was. A list of values is a parameter each."""
     wanted = language.asked(request)
     said = {**query, **({language.PARAMETER: wanted} if wanted else {})}
-    return f"{path}?{urlencode(said)}" if said else path
+    text = urlencode(said, doseq=True)
+    return f"{path}?{text}" if text else path
 
 
 @cache
@@ -49,6 +51,7 @@ def _templates(chosen: str) -> dict[str, jinja2.Template]:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, extensions=["jinja2.ext.i18n"]
     )
+    made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
     said = language.words(chosen)
     made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
     return {name: made.get_template(name) for name in made.list_templates()}

@@ -353,7 +353,8 @@ async def test_a_tools_evident_default_holds_for_the_page_and_is_recorded_for_no
 async def grants_a_precise_point(browser):
     """An opt-in to Teemo for it, with its confirmation."""
     proof, shown = {"kind": "account", "assertion": "dev"}, (await browser.keyed.get("/v1/self")).json()["notices"]
-    first, second = ({"sha256": item["sha256"]} for item in shown if item["kind"] != "choices")
+    english = {item["kind"]: {"sha256": item["sha256"]} for item in shown if item["language"] == "en"}
+    first, second = english["opt-in"], english["confirm"]
     await browser.link()
     act = {"choice": "opt_in", "identifiers": [browser.name], "purposes": ["sale"], "recipient": "teemo", "proof": proof,
            "data": ["precise_geo"], "notice": first}  # fmt: skip

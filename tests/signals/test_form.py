@@ -17,7 +17,7 @@ def brief(value):
 
 
 QUICKLY = settings(max_examples=150, deadline=1000)
-FIELDS = tuple(Form.__dataclass_fields__)
+FIELDS = tuple(name for name in Form.__dataclass_fields__ if name != "purposes")
 
 
 def test_a_person_who_fills_everything_in_is_read_whole():
@@ -31,7 +31,12 @@ def test_a_person_who_fills_everything_in_is_read_whole():
         "confirm": "c",
         "token": "t",
     }
-    assert read(urlencode(values).encode()) == Form(**values)
+    assert read(urlencode(values).encode()) == Form(**values, purposes=("sale",))
+
+
+def test_every_use_that_a_person_ticked_is_read_in_its_order():
+    form = read(b"purpose=sale&purpose=&phone=4155550123&purpose=+profiling+")
+    assert (form.purpose, form.purposes) == ("sale", ("sale", "profiling"))
 
 
 @pytest.mark.parametrize(

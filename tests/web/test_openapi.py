@@ -7,10 +7,11 @@ from gateway.terms import CALLERS_CHOICES, Purpose, Reason
 from gateway.web import openapi, problem
 
 pytestmark = pytest.mark.anyio
-# Not for callers: a stylesheet, the document itself, the numbers for Prometheus, and the demo of --dev.
+# Not for callers: a stylesheet and an icon, the document itself, the numbers for Prometheus, and the demo of --dev.
 UNDESCRIBED = {
     "/privacy-choices/choices.css",
     "/privacy-choices/consent.js",
+    "/privacy-choices/opt-out-icon.svg",
     "/openapi.json",
     "/metrics",
     "/",

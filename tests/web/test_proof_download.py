@@ -133,7 +133,7 @@ async def test_a_browser_without_cookies_is_told_how_else_to_get_it(client):
     browser = Browser(client, cookies=False)
     page = await browser.opt_out()
     assert "Opt-Out Request Honored" in page
-    assert "your browser keeps\nno cookies" in page
+    assert "your browser keeps no cookies" in page
     assert "choose again with cookies allowed, or write to us" in page
     assert "Receipt of this browser alone" in page
 
@@ -143,7 +143,7 @@ async def test_the_words_say_what_is_proved_and_what_is_not(browser):
     for words in (
         "proves that this request was written into our log",
         "It does not say who asked, so it may be shown to anyone",
-        "Together they prove that the\nentry is about that address, number or browser",
+        "Together they prove that the entry is about that address, number or browser",
         "Neither proves that we act on your request",
         "unless an independent witness has signed it too",
     ):

@@ -1,0 +1,98 @@
+"""The confirmation of a form: what holds now for what was in that one submission, read back from enforcement.
+
+Shows nothing that was typed, and no state of anybody else. Its first showing, in the browser that posted, has the
+ticket of the download (R16); later ones have none (R35).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import seals
+from gateway.consent import Consent
+from gateway.ledger import history
+from gateway.ledger.records import Subject
+from gateway.terms import ALL_PURPOSES, Purpose
+from gateway.web import page, proof_cookie
+from gateway.web.opting_out import TYPED
+from gateway.web.problem import Problem
+from gateway.web.proof_cookie import Kept
+from gateway.web.uses import COVERS, OTHER, USES
+from gateway.web.visitor import Visitors
+
+MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
+
+
+class Confirmation:
+    """The page that a form leads to. Holds no state of anybody."""
+
+    def __init__(self, consent: Consent, visitors: Visitors, folder: Path) -> None:
+        self._consent = consent
+        self._visitors = visitors
+        self._folder = folder
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices/done/{event}`. "Honored" from the moment on from which no send on an older answer may
+        start; "received" before it (R17).
+        """
+        said = await self._said(request.path_params["event"])
+        effective = await self._until_effective(said[0][2])
+        lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
+        shown = self._first_showing(request)
+        response = page.show(
+            request,
+            "done.html",
+            ticket=shown.ticket if shown else "",
+            lines=lines,
+            honored=effective and all(line["out"] for line in lines),
+            at=said[0][2].strftime("%Y-%m-%d %H:%M"),
+            event=request.path_params["event"],
+            unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
+        )
+        self._keep(response, shown)
+        return response
+
+    async def _said(self, name: str) -> list[tuple[str, bytes, datetime, list[Purpose]]]:
+        try:
+            event = seals.unb64(name)
+        except seals.Opening:
+            raise Problem("not_found", "no such submission") from None
+        said = await history.of_request(self._folder, event)
+        if not said:
+            raise Problem("not_found", "no such submission")
+        return said
+
+    async def _until_effective(self, at: datetime) -> bool:
+        """Waits the last part of the send window, which is shorter than a page takes to be read."""
+        left = at + self._consent.send_window - self._consent.clock()
+        if timedelta(0) < left <= MOST_WAITING:
+            await asyncio.sleep(left.total_seconds())
+        return left <= MOST_WAITING
+
+    def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, Any]:
+        states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
+        some = () if tuple(purposes) == ALL_PURPOSES else purposes
+        return {
+            "out": set(states.values()) <= {"opted_out", "unknown"},
+            "uses": [USES[purpose] for purpose in some],
+            "covers": COVERS.get(kind, OTHER),
+        }
+
+    def _first_showing(self, request: Request) -> Kept | None:
+        jar = self._visitors.read(request.scope).heard.cookies
+        kept = proof_cookie.read(self._consent.secrets.seals, jar, self._now())
+        fresh = kept is not None and not kept.ticket and kept.events[0] == request.path_params["event"]
+        return kept.shown() if kept and fresh else None
+
+    def _keep(self, response: Response, kept: Kept | None) -> None:
+        made = proof_cookie.set_cookie(self._consent.secrets.seals, kept, self._now()) if kept else None
+        if made:
+            response.headers.append("set-cookie", made)
+
+    def _now(self) -> int:
+        return int(self._consent.clock().timestamp())

@@ -1,0 +1,38 @@
+"""How our pages name what a choice is about, and whom it covers: one text a thing, marked for the catalogues.
+
+Owns words only; the law's own titles stay exact where the page shows them (11 CCR 7015).
+"""
+
+from collections.abc import Mapping
+
+from gateway.terms import Purpose
+from gateway.web.language import mark
+
+USES: Mapping[Purpose, str] = {
+    Purpose.SALE: mark("sale of my personal information"),
+    Purpose.SHARING: mark("sharing of it for ads on other sites and apps"),
+    Purpose.TARGETED_ADS: mark("targeted advertising"),
+    Purpose.PROFILING: mark("profiling"),
+    Purpose.SENSITIVE: mark("uses of my sensitive personal information that I did not ask for"),
+    Purpose.MARKETING_EMAIL: mark("marketing by e-mail"),
+    Purpose.MARKETING_TEXT: mark("marketing by text message"),
+    Purpose.MARKETING_CALL: mark("marketing by phone call"),
+    Purpose.MARKETING_MAIL: mark("marketing by letter"),
+    Purpose.THIRD_PARTY_MARKETING: mark("passing my information to others for their own marketing"),
+    Purpose.CPNI_MARKETING: mark("use of the information about my calls and plan for marketing"),
+    Purpose.CPNI_DISCLOSURE: mark("passing the information about my calls and plan to others"),
+    Purpose.CALL_LOCATION: mark("use of the location of my calls"),
+}
+COVERS: Mapping[str, str] = {
+    "browser": mark("this browser, until its cookies are cleared; a private window is another browser"),
+    "phone": mark("the phone number that you gave, wherever it is used here, and its account, app and devices"),
+    "email": mark("the e-mail address that you gave, wherever it is used here, and its account, app and devices"),
+    "account": mark("your account, with its phone numbers, e-mail addresses, app and devices"),
+}
+OTHER = mark("an identifier")
+COUNTRIES = (
+    ("", ""),
+    ("US", mark("United States")),
+    ("CA", mark("Canada")),
+    ("ZZ", mark("Another country")),  # UNREADABLE_PLACE: said, and none that the form knows
+)
