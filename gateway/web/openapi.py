@@ -290,7 +290,7 @@ def _public() -> dict[str, Any]:
         },
         "/privacy-choices/marketing": {
             "get": _call("Marketing preferences", {"200": "HTML"}, secured=False),
-            "post": _call("Stop marketing, all or by channel, one step", done | {"422": "HTML: nobody or nothing named"},
+            "post": _call("Stop marketing, all or by channel, one step", done | {"422": "HTML: nobody is named"},
                           body=MARKETING, secured=False, errors=("400", "403", "413", "415", "503"), kind=FORM_KIND),
         },
         "/privacy-choices/status": {"get": _call("What holds for this browser", {"200": "JSON"}, secured=False)},
