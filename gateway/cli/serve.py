@@ -19,6 +19,7 @@ from gateway.ledger import schema
 from gateway.settings import Listen, Settings, SettingsRefused
 from gateway.web import demo
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+from gateway.web.protocol import Protocol
 
 RESET_BUG = (  # ledger.md 3.1
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
@@ -143,7 +144,7 @@ def _say(
 
 def _run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
     config = uvicorn.Config(
-        app, http="httptools", loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
+        app, http=Protocol, loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip

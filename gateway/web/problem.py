@@ -18,6 +18,7 @@ PREFIX = "urn:consent-gateway:problem:"
 # The closed list: kind -> (status, title). Callers switch on `type`.
 KINDS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The body cannot be read"),
+    "not_http": (400, "Not a request that can be answered"),
     "unknown_member": (400, "The body has a member that this call does not know"),
     "unauthorized": (401, "No key, or not one of ours"),
     "forbidden": (403, "The key lacks the scope"),
@@ -26,6 +27,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "not_loopback": (403, "A development server answers this machine only"),
     "not_found": (404, "There is no such thing here"),
     "method_not_allowed": (405, "Not with this method"),
+    "too_slow": (408, "The request came too slowly"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "Not in this media type"),
     "nothing_usable": (422, "Nothing usable is left of the choice"),
@@ -37,6 +39,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "confirm_used": (422, "The confirm token was used"),
     "superseded": (422, "An opt-out came later"),
     "idempotency_mismatch": (422, "The same Idempotency-Key came with another body"),
+    "head_too_large": (431, "The head of the request is too large"),
     "store_unavailable": (503, "Nothing was kept; repeat with the same Idempotency-Key"),
     "internal": (500, "A fault of ours"),
 }
