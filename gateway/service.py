@@ -52,6 +52,7 @@ from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
 from gateway.web.status import Status
+from gateway.web.texts import Texts
 from gateway.web.told import ToldDoor
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
@@ -161,6 +162,7 @@ class Doors:
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/texts", self._texts(credentials).post, methods=["POST"]),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
             Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
@@ -188,6 +190,10 @@ class Doors:
             # Envoy reads 200 as a yes, and no other status.
             Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, status=200, ad_paths=refused)),
         ]
+
+    def _texts(self, credentials: Credentials) -> Texts:
+        site = self.settings.site
+        return Texts(self.house.consent, credentials, self.metrics, site.name, site.url)
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))

@@ -45,6 +45,7 @@ class Listen(Strict, frozen=True):
 
 class Site(Strict, frozen=True):
     name: str
+    url: str
     policy_url: str
     policy_file: str
     origins: tuple[str, ...]
@@ -323,6 +324,7 @@ def _check(settings: Settings) -> None:
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
     _check_notices(settings.site.notices)
+    _check_site(settings.site)
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
@@ -341,6 +343,11 @@ def _check_notices(notices: Mapping[str, str]) -> None:
     for place, address in notices.items():
         if not PLACE.fullmatch(place) or not address.startswith(("/", "https://")):
             raise SettingsRefused(f'site.notices: {place} = "{address}" is not a place with a path or an https address')
+
+
+def _check_site(site: Site) -> None:
+    if site.url and not _is_origin(site.url):
+        raise SettingsRefused("site.url: https://host, without a path; http on loopback only")
 
 
 def _check_recipient(where: str, item: RecipientSettings) -> None:
@@ -363,6 +370,11 @@ def _may_send_to(endpoint: str) -> bool:
     if parts.scheme == "https" and parts.hostname:
         return True
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
+
+
+def _is_origin(url: str) -> bool:
+    """A scheme and a host, and nothing after them."""
+    return _may_send_to(url) and url == "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
 def is_loopback(host: str) -> bool:

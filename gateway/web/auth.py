@@ -18,6 +18,11 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
 def caller(request: Request, credentials: Credentials, scope: str, *, revoked: bool = False) -> ApiKey:
     """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out (api.md)."""
     key = anybody(request, credentials, revoked=revoked)
-    if scope not in key.scopes:
-        raise Problem("forbidden", f"this call wants scope {scope}")
+    want(key, scope)
     return key
+
+
+def want(key: ApiKey, *scopes: str) -> None:
+    """Raises `Problem` where a key has none of the scopes."""
+    if not set(scopes) & set(key.scopes):
+        raise Problem("forbidden", f"this call wants scope {' or '.join(scopes)}")

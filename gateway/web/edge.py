@@ -31,8 +31,8 @@ SERVED: Mapping[str, frozenset[str]] = {
     "readyz": frozenset({PUBLIC, INTERNAL, METRICS}),
     "metrics": frozenset({METRICS}),
 }
-# Calls that apps on the internet make (I31).
-FROM_APPS = frozenset({"/v1/choices", "/v1/observe"})
+# Calls that apps (I31), and providers of text messages, make from the internet.
+FROM_APPS = frozenset({"/v1/choices", "/v1/observe", "/v1/texts"})
 PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
 
 log = structlog.get_logger("gateway")

@@ -9,6 +9,7 @@ import msgspec
 from gateway import __version__
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Erasing, Manner, NoticeKind, Purpose, Reason, Source, Told
+from gateway.web import openapi_marketing as marketing
 from gateway.web import openapi_records as records
 from gateway.web import problem, wire
 from gateway.web.health import API
@@ -222,6 +223,7 @@ def document() -> dict[str, Any]:
                 "Proofs": records.PROOFS,
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
+                "TextDone": marketing.DONE,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
@@ -272,7 +274,7 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_keyed()}
+    return {**_public(), **_log(), **_keyed(), **_marketing()}
 
 
 def _public() -> dict[str, Any]:
@@ -373,6 +375,17 @@ def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:
     told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
     answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
     return {"get": _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)}
+
+
+def _marketing() -> dict[str, Any]:
+    """What ends marketing."""
+    return {
+        "/v1/texts": {
+            "post": _answers(
+                _call("A text that somebody sent", {"202": KEPT}, body=marketing.SENT, errors=(*ALL, "422", "503")),
+                "200", "what was done, and what to answer", "TextDone")
+        },
+    }  # fmt: skip
 
 
 def _receipt(*, secured: bool = False) -> dict[str, Any]:

@@ -19,6 +19,7 @@ PATHS = {
     "/v1/links": {INTERNAL},
     "/v1/choices": {INTERNAL, PUBLIC},  # apps on the internet
     "/v1/observe": {INTERNAL, PUBLIC},
+    "/v1/texts": {INTERNAL, PUBLIC},  # providers of text messages
     "/v1/choices/": {INTERNAL},
     "/v1/observe/": {INTERNAL},
     "/v1": {INTERNAL},
