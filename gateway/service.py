@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -38,6 +39,7 @@ from gateway.web.confirmation import Confirmation
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
+from gateway.web.fair_queue import Queued, Sources
 from gateway.web.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
@@ -48,6 +50,7 @@ from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
 from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.pages import STATIC, Pages, PageSettings
+from gateway.web.peer import Peers
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
@@ -195,6 +198,15 @@ class Doors:
         site = self.settings.site
         return Texts(self.house.consent, credentials, self.metrics, site.name, site.url)
 
+    def application(self, routes: list[Route]) -> Starlette:
+        """These doors, with errors as problem documents and a fair queue for what opts out."""
+        handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
+        sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
+        queued = Middleware(Queued, sources=sources, metrics=self.metrics)
+        return Starlette(
+            routes=routes, middleware=[queued], exception_handlers={**handlers, Exception: problem_page.handle}
+        )
+
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))
 
@@ -276,7 +288,7 @@ def build(
                 options = doors.options(enforce=True)
                 behind = doors.before(demo.site(tracker), options)
                 routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
-            yield _application(routes)
+            yield doors.application(routes)
 
     return Edge(Service(running), metrics, addresses.of, guard=edge.loopback_only if dev else None)
 
@@ -298,7 +310,7 @@ def in_front_of(
     async def running() -> AsyncIterator[Any]:
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
-            own, behind = _application(doors.public()), doors.before(site, doors.options())
+            own, behind = doors.application(doors.public()), doors.before(site, doors.options())
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], participant=participant)
@@ -363,11 +375,6 @@ async def _live_behind(site: Any, scope: Scope, started: Any, receive: Any, send
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def _application(routes: list[Route]) -> Starlette:
-    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
-    return Starlette(routes=routes, exception_handlers={**handlers, Exception: problem_page.handle})
 
 
 async def _described(_: Request) -> Response:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpos
 PREFIX = "GATEWAY_"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
+NARROWEST = 8  # bits of a network that one house can have: 10.0.0.0/8
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
@@ -41,6 +42,7 @@ class Listen(Strict, frozen=True):
     internal: Address
     metrics: Address
     keep_alive: Annotated[int, msgspec.Meta(ge=1)]
+    trusted_proxies: tuple[str, ...]
 
 
 class Site(Strict, frozen=True):
@@ -324,6 +326,7 @@ def _check(settings: Settings) -> None:
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
     _check_notices(settings.site.notices)
+    _check_proxies(settings.listen.trusted_proxies)
     _check_site(settings.site)
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
@@ -343,6 +346,17 @@ def _check_notices(notices: Mapping[str, str]) -> None:
     for place, address in notices.items():
         if not PLACE.fullmatch(place) or not address.startswith(("/", "https://")):
             raise SettingsRefused(f'site.notices: {place} = "{address}" is not a place with a path or an https address')
+
+
+def _check_proxies(trusted: tuple[str, ...]) -> None:
+    """Whoever is in a trusted network may say to be anybody."""
+    for text in trusted:
+        try:
+            wide = ip_network(text).prefixlen < NARROWEST
+        except ValueError:
+            raise SettingsRefused(f"listen.trusted_proxies: {text} is no address and no network") from None
+        if wide:
+            raise SettingsRefused(f"listen.trusted_proxies: {text} would believe the whole internet")
 
 
 def _check_site(site: Site) -> None:

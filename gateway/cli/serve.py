@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import uvicorn
 
 from gateway import app as composition
@@ -49,7 +50,8 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
     if dev:
         composition.migrate(data)
         name = f"127.0.0.1:{port}"
-        listen = Listen(name, name, f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0", settings.listen.keep_alive)
+        metrics = f"127.0.0.1:{port + 1}" if port else "127.0.0.1:0"
+        listen = msgspec.structs.replace(settings.listen, public=name, internal=name, metrics=metrics)
     else:
         listen = settings.listen
     sockets, ports = _bind(listen)

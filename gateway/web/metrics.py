@@ -36,6 +36,7 @@ class Metrics:
         self.unread = Gauge(
             "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry
         )
+        self.turns = Gauge("gateway_turns_waiting", "Opt-outs that wait for their turn", registry=self.registry)
         self.duration = Histogram(
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,

@@ -1,0 +1,314 @@
+"""A flood of one sender, and the single opt-out of another: who waits for whom, counted and not timed."""
+
+import asyncio
+import contextlib
+import socket
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from support import inside, raw
+from support.people import email, named
+
+from gateway.web import fair_queue
+from gateway.web.fair_queue import FairQueue, Queued, Sources
+from gateway.web.metrics import Metrics
+from gateway.web.peer import Peers
+from gateway.web.protocol import Protocol
+
+pytestmark = pytest.mark.anyio
+PATH = "/privacy-choices"
+FLOOD, OTHER = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+MANY = 500
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+async def app(tmp_path):
+    """In production, behind a proxy on this machine."""
+    async with inside.application(tmp_path / "data", dev=False) as built:
+        yield built
+
+
+def post(client, number, who):
+    return client.post(PATH, data={"action": "opt_out", "email": email(number)}, headers=who)
+
+
+async def flooded(client) -> tuple[int, list[int]]:
+    """How many of a flood are answered while one other person waits, and every status."""
+    answered = 0
+
+    async def one(number):
+        nonlocal answered
+        answer = await post(client, number, FLOOD)
+        answered += 1
+        return answer.status_code
+
+    flood = [asyncio.create_task(one(number)) for number in range(MANY)]
+    while not answered:
+        await asyncio.sleep(0)
+    before = answered
+    alone = await post(client, MANY, OTHER)
+    between = answered - before
+    return between, [alone.status_code, *await asyncio.gather(*flood)]
+
+
+async def test_one_persons_opt_out_waits_for_a_few_of_a_flood_and_nobody_is_refused(client):
+    between, statuses = await flooded(client)
+    assert between <= 3 * fair_queue.WRITING_EACH
+    assert set(statuses) == {303}, "never a 429: an opt-out is not refused for coming often"
+
+
+async def test_without_the_queue_the_person_would_wait_for_most_of_the_flood(tmp_path, monkeypatch):
+    """The control."""
+    monkeypatch.setattr(fair_queue, "WRITING_EACH", MANY)
+    monkeypatch.setattr(fair_queue, "WRITING", 2 * MANY)
+    monkeypatch.setattr(fair_queue, "READ_EACH", MANY)
+    async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
+        between, _ = await flooded(client)
+    assert between > MANY / 2
+
+
+async def test_an_app_on_the_internet_is_not_kept_waiting_by_a_flood_of_forms(tmp_path):
+    async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as keyed:
+        flood = [asyncio.create_task(post(keyed, number, {})) for number in range(50)]
+        choice = {"identifiers": [named("email", email(60))], "choice": "opt_out"}
+        assert (await keyed.post("/v1/choices", json=choice)).status_code == 201
+        assert {answer.status_code for answer in await asyncio.gather(*flood)} == {303}
+
+
+async def test_whoever_floods_with_forms_is_opted_out_by_their_signal_in_the_same_moment(client):
+    flood = [asyncio.create_task(post(client, number, FLOOD)) for number in range(200)]
+    await asyncio.sleep(0)
+    answer = await client.get(f"{PATH}/status", headers=FLOOD | {"Sec-GPC": "1"})
+    assert answer.json()["status"] == "opted_out"
+    assert not all(task.done() for task in flood)
+    await asyncio.gather(*flood)
+
+
+async def test_a_flood_of_made_up_people_is_kept_and_counted_and_a_real_one_passes(tmp_path, client, figure):
+    ledger = tmp_path / "data" / "ledger.sqlite3"
+    size = sum(file.stat().st_size for file in ledger.parent.glob("ledger.sqlite3*"))
+    between, statuses = await flooded(client)
+    grown = sum(file.stat().st_size for file in ledger.parent.glob("ledger.sqlite3*")) - size
+    figure("bytes on disk an opt-out of two identifiers, in a flood", f"{grown / len(statuses):.0f}")
+    assert between <= 3 * fair_queue.WRITING_EACH
+    metrics = (await client.get("/metrics")).text
+    assert f'gateway_requests_total{{kind="opt_out",manner="web"}} {MANY + 1}.0' in metrics
+    assert "gateway_turns_waiting 0.0" in metrics
+
+
+async def test_no_address_of_a_sender_is_in_any_log_metric_or_file(tmp_path, client):
+    with structlog.testing.capture_logs() as lines:
+        await asyncio.gather(*(post(client, number, {"X-Forwarded-For": "203.0.113.77"}) for number in range(30)))
+    metrics = (await client.get("/metrics")).text
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        dump = "\n".join(db.iterdump())
+    for mark in ("203.0.113.77", b"203.0.113.77".hex(), bytes([203, 0, 113, 77]).hex()):
+        assert mark.lower() not in (repr(lines) + metrics + dump).lower()
+
+
+# --- names of senders ------------------------------------------------------------------------------------------
+
+
+def sources(days=0):
+    today = [datetime(2026, 11, 24, 12, tzinfo=UTC) + timedelta(days=days)]
+    made = Sources(Peers(("127.0.0.1",)), lambda: today[0])
+    return made, today
+
+
+def of(made, client):
+    return made.of({"client": (client, 1) if client else None, "headers": [], "scheme": "http"})
+
+
+def test_a_household_is_one_sender_and_its_neighbour_another():
+    made, _ = sources()
+    assert of(made, "192.0.2.1") == of(made, "192.0.2.1") == of(made, "::ffff:192.0.2.1")
+    assert of(made, "192.0.2.1") != of(made, "192.0.2.2")
+    assert of(made, "2001:db8:0:1100::1") == of(made, "2001:db8:0:11ff::9")
+    assert of(made, "2001:db8:0:1100::1") != of(made, "2001:db8:0:1200::1")
+    assert of(made, None) == of(made, None)
+    assert len(of(made, "192.0.2.1")) == 8
+
+
+def test_tomorrow_nobody_can_tell_who_the_senders_of_today_were():
+    made, today = sources()
+    before = of(made, "192.0.2.1")
+    today[0] += timedelta(days=1)
+    assert of(made, "192.0.2.1") != before
+    assert of(sources()[0], "192.0.2.1") != before, "nor another process"
+    assert "192" not in repr(vars(made))
+
+
+# --- turns -------------------------------------------------------------------------------------------------------
+
+
+async def test_those_who_wait_are_served_one_sender_after_the_other():
+    queue, served = FairQueue(1, 1), []
+
+    async def one(source, number):
+        async with queue.turn(source):
+            served.append((source, number))
+            await asyncio.sleep(0)
+
+    waiting = [("a", n) for n in range(4)] + [("b", n) for n in range(2)] + [("c", 0)]
+    await asyncio.gather(*(one(source, number) for source, number in waiting))
+    assert served == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("a", 2), ("b", 1), ("a", 3)]
+    assert queue.waiting == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ask", "end", "leave"])), max_size=60))
+def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
+    async def play():
+        queue, tasks, open_ = FairQueue(3, 2), [], []
+
+        async def one(source):
+            done = asyncio.Event()
+            async with queue.turn(source):
+                open_.append(done)
+                try:
+                    await done.wait()
+                finally:
+                    open_.remove(done)
+
+        for source, act in acts:
+            if act == "ask":
+                tasks.append(asyncio.create_task(one(source)))
+            elif act == "end" and open_:
+                open_[0].set()
+            elif tasks:
+                tasks.pop(len(tasks) // 2).cancel()
+            await asyncio.sleep(0)
+            assert queue._taken == sum(queue._held.values()) <= 3
+            assert all(0 < held <= 2 for held in queue._held.values())
+        while any(not task.done() for task in tasks):
+            for done in list(open_):
+                done.set()
+            await asyncio.sleep(0)
+        assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
+
+    asyncio.run(play())
+
+
+# --- bodies ------------------------------------------------------------------------------------------------------
+
+
+class Door:
+    """An application that answers once it may. `reads`: how many bodies were asked for."""
+
+    def __init__(self):
+        self.open, self.reads, self.bodies = asyncio.Event(), 0, []
+        self.queued = Queued(
+            self, Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC)), Metrics()
+        )
+
+    async def __call__(self, scope, receive, send):
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+        self.bodies.append(body)
+        await self.open.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def ask(self, client, parts=(b"action=opt_out",), method="POST", path=PATH):
+        scope = {"type": "http", "method": method, "path": path, "client": (client, 1), "headers": [], "scheme": "http"}
+        left, sent = list(parts), []
+
+        async def receive():
+            self.reads += 1
+            if not left:
+                await asyncio.Event().wait()
+            part = left.pop(0)
+            return {"type": "http.request", "body": part or b"", "more_body": bool(left) or part is None}
+
+        async def send(message):
+            sent.append(message)
+
+        async def call():
+            await self.queued(scope, receive, send)
+            return sent
+
+        return asyncio.create_task(call())
+
+
+async def settle():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_beyond_what_memory_is_for_a_senders_bodies_are_not_read_and_not_refused():
+    door = Door()
+    flood = [door.ask("192.0.2.1") for _ in range(MANY)]
+    await settle()
+    assert door.reads == fair_queue.READ_EACH
+    assert len(door.bodies) == fair_queue.WRITING_EACH
+    alone = door.ask("192.0.2.2")
+    await settle()
+    assert (door.reads, len(door.bodies)) == (fair_queue.READ_EACH + 1, fair_queue.WRITING_EACH + 1)
+    door.open.set()
+    answers = await asyncio.gather(alone, *flood)
+    assert {answer[0]["status"] for answer in answers} == {200}
+
+
+async def test_a_body_in_pieces_reaches_the_door_whole_and_in_order():
+    door = Door()
+    door.open.set()
+    parts = [b"a" * 20_000, b"b" * 20_000, b"c" * 20_000, b"d"]
+    await door.ask("192.0.2.1", parts)
+    assert door.bodies == [b"".join(parts)]
+
+
+async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_nobody_waiting(monkeypatch):
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.05)
+    door = Door()
+    slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(fair_queue.READ_EACH * 2)]
+    alone = door.ask("192.0.2.2")
+    await settle()
+    assert door.bodies == [b"action=opt_out"]
+    door.open.set()
+    await alone
+    for answer in await asyncio.gather(*slow):
+        assert answer[0]["status"] == 408
+        assert (b"connection", b"close") in answer[0]["headers"]
+        assert b"nothing was saved" in answer[1]["body"]
+
+
+async def test_a_question_is_not_queued():
+    door = Door()
+    asking = [door.ask("192.0.2.1", method=method, path=path)
+              for method, path in [("GET", PATH), ("POST", "/v1/check")] for _ in range(100)]  # fmt: skip
+    await settle()
+    assert len(door.bodies) == len(asking)
+    door.open.set()
+    await asyncio.gather(*asking)
+
+
+@pytest.mark.slow
+def test_a_real_connection_with_a_slow_body_ends_and_a_large_one_is_not_taken_into_memory(monkeypatch):
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(fair_queue, "REST_SECONDS", 1.0)
+    taken = 0
+
+    async def reads_once(scope, receive, send):
+        await receive()
+        await asyncio.sleep(0.8)
+
+    here = Sources(Peers(("127.0.0.1",)), lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    head = b"POST /privacy-choices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    with raw.served(Queued(raw.echo, here, Metrics()), Protocol) as port:
+        heard = raw.ask(port, head % 14 + b"action=", silence=8.0)
+        assert (heard.statuses, heard.closed) == ([408], True)
+    with (
+        raw.served(Queued(reads_once, here, Metrics()), Protocol) as port,
+        socket.create_connection(("127.0.0.1", port), 0.4) as connection,
+        contextlib.suppress(OSError),
+    ):
+        connection.sendall(head % 10**10)
+        while taken < 2**30:
+            taken += connection.send(b"x" * 2**16)
+    assert taken < 2**25, "the kernel's buffers, and what uvicorn reads ahead"
