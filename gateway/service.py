@@ -54,6 +54,7 @@ from gateway.web.peer import Peers
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
+from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
 from gateway.web.told import ToldDoor
@@ -61,6 +62,7 @@ from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
 
 UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
+THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
 
 
@@ -95,18 +97,17 @@ class Doors:
     def public(self) -> list[Route]:
         """What a site's visitors are served."""
         site = self.settings.site
-        page = PageSettings(site.policy_url, site.origins, self.settings.gpc.last_update, site.notices)
+        own = site.own_origins()
+        page = PageSettings(site.policy_url, own, self.settings.gpc.last_update, site.notices)
         pages = Pages(self.house.consent, self.visitors, self.metrics, page)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
-        marketing = Marketing(
-            self.house.consent, self.visitors, self.metrics, site.origins, cpni=self.settings.cpni.module
-        )
+        marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
-            origins=self.settings.site.origins, remember_gpc=self.settings.browser.remember_gpc,
+            origins=own, remember_gpc=self.settings.browser.remember_gpc,
         )  # fmt: skip
-        proofs = ProofDownload(self.house.consent, self.visitors, site.origins)
-        data = AccessPage(self.house.consent, self.visitors, site.origins, site.policy_url)
+        proofs = ProofDownload(self.house.consent, self.visitors, own)
+        data = AccessPage(self.house.consent, self.visitors, own, site.policy_url)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
@@ -290,7 +291,16 @@ def build(
                 routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
             yield doors.application(routes)
 
-    return Edge(Service(running), metrics, addresses.of, guard=edge.loopback_only if dev else None)
+    shield = _shield(settings, dev=dev)
+    return Edge(
+        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev else None,
+        shield=lambda scope: None if scope["path"].startswith(THE_SITES) else shield,
+    )  # fmt: skip
+
+
+def _shield(settings: Settings, *, dev: bool = False) -> Shield:
+    framed_by = settings.site.origins if settings.browser.embedded else ()
+    return Shield(Peers(settings.listen.trusted_proxies), "" if dev else settings.site.hsts, framed_by)
 
 
 def in_front_of(
@@ -319,7 +329,11 @@ def in_front_of(
             yield serve
 
     everywhere = frozenset({PUBLIC, INTERNAL, METRICS})  # the site may have paths of any name
-    return Edge(Service(running, site), metrics, lambda _: everywhere, logged=False)
+    shield = _shield(settings)
+    return Edge(
+        Service(running, site), metrics, lambda _: everywhere, logged=False,
+        shield=lambda scope: shield if _is_own(scope["path"], participant=participant) else None,
+    )  # fmt: skip
 
 
 class Service:

@@ -8,13 +8,12 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from importlib import resources
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
@@ -22,9 +21,9 @@ from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpos
 PREFIX = "GATEWAY_"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
-NARROWEST = 8  # bits of a network that one house can have: 10.0.0.0/8
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
+HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?$"
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
 PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*$", description="the beginning of a path")]
 
@@ -48,12 +47,17 @@ class Listen(Strict, frozen=True):
 class Site(Strict, frozen=True):
     name: str
     url: str
+    hsts: Annotated[str, msgspec.Meta(pattern=HSTS, description="RFC 6797")]
     policy_url: str
     policy_file: str
     origins: tuple[str, ...]
     notices: dict[str, str]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
+
+    def own_origins(self) -> tuple[str, ...]:
+        """Whose pages may post to ours; `url` too, for a proxy that hands on another Host than people asked for."""
+        return (*self.origins, self.url) if self.url else self.origins
 
 
 class Controller(Strict, frozen=True):
@@ -77,6 +81,7 @@ class Gpc(Strict, frozen=True):
 
 class Browser(Strict, frozen=True):
     remember_gpc: Literal["id", "flag", "off"]
+    embedded: bool
     site_ids: tuple[str, ...]
 
 
@@ -338,7 +343,7 @@ def _check(settings: Settings) -> None:
     endpoints = {f"deletions of {name}": endpoint for name, endpoint in settings.deletions().items()}
     endpoints |= {f"witnesses.{name}.url": witness.url for name, witness in settings.witnesses.items()}
     for what, endpoint in endpoints.items():
-        if not _may_send_to(endpoint):
+        if not may_send_to(endpoint):
             raise SettingsRefused(f"{what}: {endpoint} is neither https nor http on loopback")
 
 
@@ -352,15 +357,18 @@ def _check_proxies(trusted: tuple[str, ...]) -> None:
     """Whoever is in a trusted network may say to be anybody."""
     for text in trusted:
         try:
-            wide = ip_network(text).prefixlen < NARROWEST
+            ours = is_of_one_house(text)
         except ValueError:
             raise SettingsRefused(f"listen.trusted_proxies: {text} is no address and no network") from None
-        if wide:
+        if not ours:
             raise SettingsRefused(f"listen.trusted_proxies: {text} would believe the whole internet")
 
 
 def _check_site(site: Site) -> None:
-    if site.url and not _is_origin(site.url):
+    for origin in site.origins:
+        if not is_origin(origin):
+            raise SettingsRefused(f"site.origins: {origin} is no exact origin: https://host, http on loopback only")
+    if site.url and not is_origin(site.url):
         raise SettingsRefused("site.url: https://host, without a path; http on loopback only")
 
 
@@ -375,27 +383,5 @@ def _check_recipient(where: str, item: RecipientSettings) -> None:
     unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
     if unmapped:
         raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")
-    if item.endpoint and not _may_send_to(item.endpoint):
+    if item.endpoint and not may_send_to(item.endpoint):
         raise SettingsRefused(f"{where}.endpoint: {item.endpoint} is neither https nor http on loopback")
-
-
-def _may_send_to(endpoint: str) -> bool:
-    parts = urlsplit(endpoint)
-    if parts.scheme == "https" and parts.hostname:
-        return True
-    return parts.scheme == "http" and is_loopback(parts.hostname or "")
-
-
-def _is_origin(url: str) -> bool:
-    """A scheme and a host, and nothing after them."""
-    return _may_send_to(url) and url == "{0.scheme}://{0.netloc}".format(urlsplit(url))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

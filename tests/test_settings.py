@@ -7,8 +7,9 @@ import pytest
 from support.inside import settings
 
 from gateway import settings as settings_of
+from gateway.addresses import is_loopback
 from gateway.app import open_house
-from gateway.settings import SettingsRefused, is_loopback, load
+from gateway.settings import SettingsRefused, load
 from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 CONFIG = Path(__file__).parent.parent / "config.toml"

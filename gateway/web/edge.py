@@ -14,6 +14,7 @@ import structlog
 from gateway.web import problem
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
+from gateway.web.shield import Shield
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -44,15 +45,18 @@ def listeners_of(path: str) -> frozenset[str]:
 
 
 class Edge:
-    """`listener` says by the ASGI scope on which of the addresses a request came in."""
+    """`listener` says by the ASGI scope on which of the addresses a request came in, `shield` what covers the answer:
+    nothing where it is the site's own.
+    """
 
     def __init__(
         self, app: App, metrics: Metrics, listener: Callable[[Scope], frozenset[str]], *,
-        guard: Callable[[Scope], str] | None = None, logged: bool = True,
+        shield: Callable[[Scope], Shield | None], guard: Callable[[Scope], str] | None = None, logged: bool = True,
     ) -> None:  # fmt: skip
         self._app = app
         self._metrics = metrics
         self._listener = listener
+        self._shield = shield
         self._guard = guard
         self._logged = logged
 
@@ -63,13 +67,14 @@ class Edge:
         began = time.perf_counter()
         request_id = secrets.token_hex(8)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
-        status = 500
+        status, shield = 500, self._shield(scope)
 
         async def outward(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), (b"gateway-request", request_id.encode())]
+                headers = [*message.get("headers", []), (b"gateway-request", request_id.encode())]
+                message["headers"] = shield.over(scope, headers) if shield else headers
             await send(message)
 
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.web import problem
+from gateway.web import problem, shield
 from gateway.web.problem import Problem
 
 HEAD_BYTES = 65_536  # nginx takes 4 x 8 KiB (large_client_header_buffers)
@@ -146,6 +146,6 @@ def _wrong(version: str, headers: list[tuple[bytes, bytes]], size: int) -> Probl
 
 def _document(refused: Problem) -> bytes:
     answer = problem.response(refused)
-    headers = [*answer.raw_headers, (b"connection", b"close")]
+    headers = [*answer.raw_headers, *shield.ALWAYS, (b"connection", b"close")]
     head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
     return STATUS_LINE[answer.status_code] + head + b"\r\n" + bytes(answer.body)
