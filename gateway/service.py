@@ -22,13 +22,12 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.evidence import Evidence
 from gateway.in_force import in_force
-from gateway.keys import SecretsMissing
 from gateway.ledger import watch
-from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
-from gateway.settings import Settings, SettingsRefused
+from gateway.lifespan import Service
+from gateway.settings import Settings
 from gateway.spells import CHECKS_FAILED, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page
+from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
@@ -58,10 +57,10 @@ from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
 from gateway.web.told import ToldDoor
+from gateway.web.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
 
-UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
 THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
 
@@ -106,6 +105,7 @@ class Doors:
             self.house.consent, self.visitors, self.metrics,
             origins=own, remember_gpc=self.settings.browser.remember_gpc,
         )  # fmt: skip
+        unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, self.visitors, own)
         data = AccessPage(self.house.consent, self.visitors, own, site.policy_url)
         return [
@@ -120,6 +120,8 @@ class Doors:
             Route("/privacy-choices/proof", proofs.post, methods=["POST"]),
             Route("/privacy-choices/data", data.show, methods=["GET"]),
             Route("/privacy-choices/data", data.post, methods=["POST"]),
+            Route(f"{unsubscribe_link.PATH}{{token}}", unsubscribe.show, methods=["GET"]),
+            Route(f"{unsubscribe_link.PATH}{{token}}", unsubscribe.post, methods=["POST"]),
             *self._log(),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),
@@ -166,7 +168,7 @@ class Doors:
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
-            Route("/v1/texts", self._texts(credentials).post, methods=["POST"]),
+            *self._marketing(credentials),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
             Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
@@ -195,9 +197,14 @@ class Doors:
             Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, status=200, ad_paths=refused)),
         ]
 
-    def _texts(self, credentials: Credentials) -> Texts:
-        site = self.settings.site
-        return Texts(self.house.consent, credentials, self.metrics, site.name, site.url)
+    def _marketing(self, credentials: Credentials) -> list[Route]:
+        site, consent = self.settings.site, self.house.consent
+        texts = Texts(consent, credentials, self.metrics, site.name, site.url)
+        links = UnsubscribeLinks(consent, credentials, site.url)
+        return [
+            Route("/v1/texts", texts.post, methods=["POST"]),
+            Route("/v1/unsubscribe-links", links.post, methods=["POST"]),
+        ]
 
     def application(self, routes: list[Route]) -> Starlette:
         """These doors, with errors as problem documents and a fair queue for what opts out."""
@@ -334,61 +341,6 @@ def in_front_of(
         Service(running, site), metrics, lambda _: everywhere, logged=False,
         shield=lambda scope: shield if _is_own(scope["path"], participant=participant) else None,
     )  # fmt: skip
-
-
-class Service:
-    """Speaks ASGI's lifespan: what `running` yields answers every request between start and stop. A `site` behind it
-    gets its own lifespan inside ours. (One Starlette around another would do, and cost every check about 30 us.)
-    """
-
-    def __init__(self, running: Callable[[], contextlib.AbstractAsyncContextManager[Any]], site: Any = None) -> None:
-        self._running = running
-        self._site = site
-        self._app: Any = None
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _live(self, scope: Scope, receive: Any, send: Any) -> None:
-        started = await receive()
-        try:
-            async with self._running() as self._app:
-                if self._site is None:
-                    await send({"type": "lifespan.startup.complete"})
-                    await receive()
-                else:
-                    await _live_behind(self._site, scope, started, receive, send)
-                    return
-        except UNUSABLE as refused:
-            await send({"type": "lifespan.startup.failed", "message": str(refused)})
-            return
-        await send({"type": "lifespan.shutdown.complete"})
-
-
-async def _live_behind(site: Any, scope: Scope, started: Any, receive: Any, send: Any) -> None:
-    """The site's own lifespan, from the message that we have taken already; a site that has none is stood in for."""
-    replayed = [started]
-    spoke = False
-
-    async def again() -> Any:
-        return replayed.pop() if replayed else await receive()
-
-    async def heard(message: Any) -> None:
-        nonlocal spoke
-        spoke = True
-        await send(message)
-
-    try:
-        await site(scope, again, heard)
-    except Exception:
-        if spoke:
-            raise
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 async def _described(_: Request) -> Response:

@@ -13,6 +13,7 @@ from gateway.cli.erase import deliveries, erase
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
+from gateway.cli.marketing import unsubscribe
 from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.recipe import recipe
@@ -24,7 +25,7 @@ from gateway.cli.tell import choose, import_, link
 from gateway.cli.verify import prune, verify
 from gateway.cli.void import void
 from gateway.cli.witness import witness
-from gateway.service import UNUSABLE
+from gateway.lifespan import UNUSABLE
 
 EXIT_UNUSABLE = 3
 
@@ -79,6 +80,7 @@ COMMANDS = (
     restore,
     serve,
     told,
+    unsubscribe,
     verify,
     void,
     void_consents,

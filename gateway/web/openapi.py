@@ -1,7 +1,5 @@
 """/openapi.json: what there is, made from the shapes that the doors read, so that the two cannot drift."""
 
-from collections.abc import Iterable
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -13,32 +11,13 @@ from gateway.web import openapi_marketing as marketing
 from gateway.web import openapi_records as records
 from gateway.web import problem, wire
 from gateway.web.health import API
+from gateway.web.openapi_calls import ALL, FORM_KIND, KEPT, REF
+from gateway.web.openapi_calls import answers as _answers
+from gateway.web.openapi_calls import call as _call
+from gateway.web.openapi_calls import json_of as _json
+from gateway.web.openapi_calls import ref as _ref
+from gateway.web.openapi_calls import words as _words
 
-REF = "#/components/schemas/{name}"
-KEY: list[dict[str, list[str]]] = [{"key": []}]
-
-
-def _words(words: Iterable[StrEnum]) -> dict[str, Any]:
-    return {"type": "string", "enum": [item.value for item in words]}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": REF.format(name=name)}
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
-
-
-def _problem(text: str) -> dict[str, Any]:
-    return {"description": text, "content": {problem.MEDIA_TYPE: {"schema": _ref("Problem")}}}
-
-
-ERRORS = {
-    "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
-    "413": "too large", "415": "another media type", "422": "understood and not possible", "503": "nothing was kept",
-}  # fmt: skip
-KEPT = "kept durably, entered once the ledger can be written; do not resend"
 CHOSEN = {"200": "replayed, or withheld ids only", "202": f"confirm it; of a no: {KEPT}"}
 HEARD = {"200": "nothing was news", "201": "kept", "202": KEPT}
 CHOICE: dict[str, Any] = {
@@ -166,27 +145,6 @@ MARKETING: dict[str, Any] = {
 
 PROOF = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "ticket")}}
 ACTION: dict[str, Any] = {"type": "object", "properties": {"action": {"type": "string", "enum": ["show", "download"]}}}
-FORM_KIND = "application/x-www-form-urlencoded"
-
-
-def _call(
-    summary: str, ok: dict[str, str], *, body: dict[str, Any] | None = None, lines: bool = False,
-    errors: tuple[str, ...] = (), secured: bool = True, parameters: list[dict[str, Any]] | None = None,
-    kind: str = "application/json",
-) -> dict[str, Any]:  # fmt: skip
-    responses: dict[str, Any] = {code: {"description": text} for code, text in ok.items()}
-    responses |= {code: _problem(ERRORS[code]) for code in errors}
-    call: dict[str, Any] = {"summary": summary, "responses": responses, "x-since": API}
-    if secured:
-        call["security"] = KEY
-    if parameters:
-        call["parameters"] = parameters
-    if body:
-        content = {kind: {"schema": body}}
-        if lines:
-            content[wire.NDJSON] = {"schema": {"type": "string"}}
-        call["requestBody"] = {"required": True, "content": content}
-    return call
 
 
 REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
@@ -199,7 +157,6 @@ BIDDERS: list[dict[str, Any]] = [
     *({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("place", "age", "purpose")),
 ]  # fmt: skip
 REPORTED = {"200": "JSON: received, complied, denied and median days by heading", "404": "no calendar year"}
-ALL = ("400", "401", "403", "413", "415")
 
 
 def document() -> dict[str, Any]:
@@ -223,18 +180,12 @@ def document() -> dict[str, Any]:
                 "Proofs": records.PROOFS,
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
-                "TextDone": marketing.DONE,
+                **marketing.SHAPES,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
         },
     }
-
-
-def _answers(call: dict[str, Any], code: str, text: str, name: str) -> dict[str, Any]:
-    """A call whose answer of that status has a shape."""
-    call["responses"][code] = {"description": text, "content": _json(_ref(name))}
-    return call
 
 
 def _explained() -> dict[str, Any]:
@@ -274,7 +225,7 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_keyed(), **_marketing()}
+    return {**_public(), **_log(), **_keyed(), **marketing.paths()}
 
 
 def _public() -> dict[str, Any]:
@@ -375,17 +326,6 @@ def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:
     told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
     answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
     return {"get": _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)}
-
-
-def _marketing() -> dict[str, Any]:
-    """What ends marketing."""
-    return {
-        "/v1/texts": {
-            "post": _answers(
-                _call("A text that somebody sent", {"202": KEPT}, body=marketing.SENT, errors=(*ALL, "422", "503")),
-                "200", "what was done, and what to answer", "TextDone")
-        },
-    }  # fmt: skip
 
 
 def _receipt(*, secured: bool = False) -> dict[str, Any]:
