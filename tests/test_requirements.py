@@ -16,6 +16,9 @@ TOLD = {*(f"L{number}" for number in range(1, 82)), *(f"R{number}" for number in
 # What the ledger owes: law.md section 8 "Ledger", and the rules about what is kept, shown, forgotten and undone.
 PROVED = {*(f"L{number}" for number in range(82, 91)), "R6", "R14", "R16", "R19", "R31", "R34"}
 
+# What the public doors owe: ledger.md section 6.2, "Security of public opt-out endpoints".
+WITHSTOOD = {f"V{number}" for number in range(1, 17)}
+
 
 @cache
 def named_in(path: str) -> frozenset[str]:
@@ -58,6 +61,11 @@ def test_what_the_signals_owe_is_in_the_table_and_none_of_it_is_later():
 def test_what_the_ledger_owes_is_in_the_table_and_none_of_it_is_later():
     assert set(TABLE) >= PROVED
     assert [name for name in PROVED if "later" in TABLE[name]] == []
+
+
+def test_what_the_public_doors_owe_is_in_the_table_and_none_of_it_is_later():
+    assert set(TABLE) >= WITHSTOOD
+    assert [name for name in WITHSTOOD if "later" in TABLE[name]] == []
 
 
 def test_every_requirement_of_the_verdict_is_in_the_table_with_its_tests_or_the_reason_why_not_yet():
