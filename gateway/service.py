@@ -33,7 +33,6 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
-from gateway.web.client_address import place_by_address
 from gateway.web.confirmation import Confirmation
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erasures import Erasures
@@ -49,7 +48,7 @@ from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
 from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.pages import STATIC, Pages, PageSettings
-from gateway.web.peer import Peers
+from gateway.web.peer import Peers, place_by_address
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
@@ -238,9 +237,10 @@ async def _opened(
             off=_off(house, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
+        peers = Peers(settings.listen.trusted_proxies)
         visitors = Visitors(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            account=account, place=place or place_by_address(house.consent.checks.places, settings.places.proxies),
+            account=account, place=place or place_by_address(house.consent.checks.places, peers),
         )  # fmt: skip
         try:
             async with house.telling.running(), house.witnessing.running():

@@ -113,7 +113,6 @@ class AdChoices(Strict, frozen=True):
 
 class PlaceFiles(Strict, frozen=True):
     database: str
-    proxies: Annotated[int, msgspec.Meta(ge=0)]
     boundaries: str
 
 

@@ -225,7 +225,7 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_keyed(), **marketing.paths()}
+    return {**_public(), **_log(), **_inside(), **_keyed(), **marketing.paths()}
 
 
 def _public() -> dict[str, Any]:
@@ -315,10 +315,16 @@ def _keyed() -> dict[str, Any]:
                          parameters=YEAR)
         },
         "/v1/self": {"get": _call("What this installation is", {"200": "JSON"}, errors=("401",))},
+    }  # fmt: skip
+
+
+def _inside() -> dict[str, Any]:
+    """What the operator's own machines ask without a key."""
+    return {
         **{f"/authz/{proxy}": _authz(status, path) for proxy, status, path in ASKING},
         "/livez": {"get": _call("Up", {"200": "up"}, secured=False)},
         "/readyz": {"get": _call("Keeping and answering", {"200": "ready", "503": "not"}, secured=False)},
-    }  # fmt: skip
+    }
 
 
 def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:

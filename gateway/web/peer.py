@@ -4,10 +4,12 @@ A header that anybody can write is believed from proxies that the operator named
 looked at and let go: no entry, log line or metric has one.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
+
+from gateway.places import Places
 
 Scope = MutableMapping[str, Any]
 Address = IPv4Address | IPv6Address
@@ -39,6 +41,11 @@ class Peers:
                 break
         return found
 
+    def visitor(self, scope: Scope) -> Address | None:
+        """The sender's address where it is nobody's of our own: a proxy's would name the wrong place."""
+        found = self.sender(scope)
+        return None if found is None or self._trusts(found) else found
+
     def https(self, scope: Scope) -> bool:
         """Whether the person's side of the connection is encrypted, by the connection itself or a trusted proxy."""
         if scope.get("scheme") == "https":
@@ -66,6 +73,11 @@ def address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
+
+
+def place_by_address(places: Places, peers: Peers) -> Callable[[Scope], object]:
+    """Where the operator's IP database knows a visitor to be; nowhere without one (R13)."""
+    return lambda scope: sorted(places.of(ip=str(peers.visitor(scope) or "")))
 
 
 def _hops(scope: Scope) -> list[str]:

@@ -49,7 +49,11 @@ async def opt_out(keyed, *identifiers, **members):
 
 async def grant(keyed, identifier, purpose="sale", recipient="teemo"):
     proof, told = {"kind": "account", "assertion": "dev"}, (await keyed.get("/v1/self")).json()["notices"]
-    first, second = ({"sha256": item["sha256"]} for item in told if item["kind"] != "choices")
+    first, second = (
+        {"sha256": item["sha256"]}
+        for item in told
+        if item["kind"] in {"opt-in", "confirm"} and item["language"] == "en"
+    )
     body = {"identifiers": [identifier], "choice": "opt_in", "purposes": [purpose], "proof": proof, "notice": first}
     if recipient:
         body |= {"recipient": recipient, "data": ["precise_geo"]}

@@ -48,7 +48,7 @@ async def test_a_caller_compares_itself_with_the_installation_at_its_start(keyed
         "role": "third_party", "purposes": ["sale"], "data": ["precise_geo", "ad_id"], "mode": "return",
     }  # fmt: skip
     assert set(NAMES) < set(told["cookie_names"])
-    assert {notice["kind"] for notice in told["notices"]} == {"choices", "opt-in", "confirm"}
+    assert {notice["kind"] for notice in told["notices"]} == {"choices", "marketing", "opt-in", "confirm"}
 
 
 async def test_a_caller_that_hands_on_the_named_cookies_alone_loses_no_consent_tool(keyed, vectors):

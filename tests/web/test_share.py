@@ -90,7 +90,11 @@ async def test_a_row_of_an_opted_out_person_does_not_go_and_its_neighbours_do(li
 async def test_a_precise_point_goes_only_with_this_persons_opt_in_for_this_recipient(linked):
     proof = {"kind": "account", "assertion": "dev"}
     told = (await linked.get("/v1/self")).json()["notices"]
-    first, second = ({"sha256": notice["sha256"]} for notice in told if notice["kind"] != "choices")
+    first, second = (
+        {"sha256": notice["sha256"]}
+        for notice in told
+        if notice["kind"] in {"opt-in", "confirm"} and notice["language"] == "en"
+    )
     ask = {"choice": "opt_in", "purposes": ["sale"], "recipient": "teemo", "data": ["precise_geo"], "proof": proof,
            "identifiers": [named("gaid", gaid(1))], "notice": first}  # fmt: skip
     token = (await linked.post("/v1/choices", json=ask)).json()["confirm"]
