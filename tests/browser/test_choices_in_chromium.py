@@ -1,0 +1,334 @@
+"""A real Chromium on the choices page: the whole story by whoever comes, and what WCAG 2.2 AA asks of every state."""
+
+import os
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from support.old_safari import old_safari
+from support.people import email, phone
+from support.service import service
+
+from gateway.web.language import LANGUAGES, say
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PATH = "/privacy-choices"
+AA = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+LEAST = 44  # CSS pixels: WCAG 2.5.5, more than the 24 that AA asks for
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with service(tmp_path_factory.mktemp("choices")) as started:
+        yield started
+
+
+@pytest.fixture
+def opened(chromium):
+    """Opens pages, each in a browser of its own, and closes them."""
+    contexts = []
+
+    def open_(url, **options):
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def looked_at(tmp_path):
+    """Keeps a picture of the page where SCREENSHOTS says."""
+    folder = os.environ.get("SCREENSHOTS", str(tmp_path))
+    return lambda page, name: page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def button(page, language, text):
+    return page.get_by_role("button", name=say(language, text), exact=True)
+
+
+def fits(page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+# --- the whole story -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("script", [True, False], ids=["script on", "script off"])
+def test_a_person_opts_out_and_reads_what_holds_in_their_language(running, opened, looked_at, script, width, language):
+    page = opened(
+        running.url + PATH, viewport={"width": width, "height": 800}, java_script_enabled=script, locale=language
+    )
+    assert page.locator("html").get_attribute("lang") == language
+    assert page.get_by_text(say(language, "No opt-out is recorded for this browser.")).is_visible()
+    assert fits(page)
+    looked_at(page, f"choices-{language}-{width}-{script}")
+    page.get_by_label(say(language, "Your Talkatone phone number")).fill(phone(21))
+    page.get_by_label(say(language, "Your email")).fill(email(21))
+    button(page, language, "Opt out").click()
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_role("heading", name=say(language, "Opt-Out Request Honored")).is_visible()
+    assert page.get_by_text(say(language, "Opted out"), exact=True).count() == 3
+    assert fits(page)
+    looked_at(page, f"done-{language}-{width}-{script}")
+    page.get_by_role("link", name=say(language, "Your Privacy Choices")).click()
+    page.wait_for_url("**/privacy-choices")
+    assert page.get_by_text(say(language, "Opt-Out Request Honored")).is_visible()
+    assert page.get_by_label(say(language, "Opted out"), exact=True).is_checked()
+    assert page.get_by_label(say(language, "Your email")).input_value() == ""
+    assert phone(21) not in page.content()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_link_to_a_language_is_kept_through_the_whole_story(running, opened, language):
+    page = opened(f"{running.url}{PATH}?lang={language}", locale="de", java_script_enabled=False)
+    button(page, language, "Opt out on this browser").click()
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.locator("html").get_attribute("lang") == language
+    page.get_by_role("link", name=say(language, "Your Privacy Choices")).click()
+    page.wait_for_url("**/privacy-choices?*")
+    assert page.locator("html").get_attribute("lang") == language
+
+
+def tab_to(page, name: str) -> int:
+    """Presses Tab until the control of that name has the focus, seen and uncovered. How often that took."""
+    for pressed in range(1, 60):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        assert focus["outlined"], focus
+        assert focus["seen"], focus
+        if focus["name"] == name:
+            return pressed
+    raise AssertionError(f"{name} is not reached by the keyboard")
+
+
+FOCUS = """() => {
+  const it = document.activeElement, box = it.getBoundingClientRect(), style = getComputedStyle(it);
+  const at = document.elementFromPoint(box.x + Math.min(box.width / 2, 40), box.y + box.height / 2);
+  return {name: (it.labels && it.labels[0] || it).textContent.trim(), outlined: parseFloat(style.outlineWidth) >= 2,
+          seen: box.top >= 0 && box.bottom <= innerHeight && (at === it || it.contains(at))};
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_person_with_a_keyboard_alone_opts_out_at_once(running, opened, width):
+    page = opened(running.url + PATH, viewport={"width": width, "height": 640}, java_script_enabled=False)
+    assert tab_to(page, "Opt out on this browser") <= 2  # after the link to the policy: no list to go through
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
+    tab_to(page, "Your Privacy Choices")
+
+
+def test_a_person_with_a_keyboard_alone_gives_a_number_and_chooses_some_uses(running, opened):
+    page = opened(running.url + PATH, viewport={"width": 320, "height": 640}, java_script_enabled=False)
+    tab_to(page, "Your Talkatone phone number")
+    page.keyboard.type(phone(22))
+    tab_to(page, "Opt out of some uses only")
+    page.keyboard.press("Enter")
+    tab_to(page, "targeted advertising")
+    page.keyboard.press("Space")
+    tab_to(page, "Opt out of what is ticked")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_text("of these uses only: targeted advertising").count() == 2
+
+
+def test_enter_in_a_field_opts_out_of_everything(running, opened):
+    page = opened(running.url + PATH)
+    page.get_by_label("Your email").fill(email(23))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_text("of these uses only").count() == 0
+
+
+def test_whoever_forgot_something_lands_on_the_list_of_what_is_missing_without_script(running, opened, looked_at):
+    page = opened(f"{running.url}{PATH}/marketing", java_script_enabled=False, viewport={"width": 320, "height": 640})
+    button(page, "en", "Stop what is ticked").click()
+    page.locator(".problem:focus").wait_for()
+    looked_at(page, "marketing-refused")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#marketing_email")
+    page.get_by_role("link", name=re.compile("^Give the e-mail address")).click()
+    page.keyboard.press("Tab")  # from the field that the link leads to
+    assert page.evaluate("document.activeElement.id") == "phone"
+
+
+def test_no_other_host_is_asked_and_no_cookie_set_by_looking(running, opened, chromium):
+    context = chromium.new_context()
+    page, hosts = context.new_page(), set()
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+    for path in ("", "/marketing", "/data"):
+        page.goto(running.url + PATH + path)
+    assert hosts == {running.url.split("/")[2]}
+    assert context.cookies() == []
+    context.close()
+
+
+# --- an old Safari -------------------------------------------------------------------------------------------------
+
+
+def test_a_browser_that_tells_nothing_of_where_a_form_comes_from_can_opt_out(running, opened):
+    """No Fetch Metadata and `Origin: null`: the page that we served vouches for the form (R32)."""
+    with old_safari(running.url) as address:
+        page = opened(address + PATH)
+        button(page, "en", "Opt out on this browser").click()
+        page.wait_for_url("**/privacy-choices/done/*")
+        assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
+
+
+def test_without_our_page_the_same_browser_is_refused_and_told(running, opened):
+    """The control: the token is what opened the door."""
+    with old_safari(running.url) as address:
+        page = opened(address + PATH)
+        page.evaluate("document.querySelectorAll('[name=token]').forEach(each => each.value = 'forged')")
+        button(page, "en", "Opt out on this browser").click()
+        page.locator(".problem:focus").wait_for()
+        button(page, "en", "Opt out on this browser").click()  # the page that says so is ours again
+        page.wait_for_url("**/privacy-choices/done/*")
+
+
+# --- WCAG 2.2 AA ---------------------------------------------------------------------------------------------------
+
+
+def violations(page) -> list[str]:
+    found = Axe().run(page, options=AA).response
+    return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
+
+
+def small(page) -> list[str]:
+    """Controls lower than what a thumb needs; links within a sentence are excepted (WCAG 2.5.8)."""
+    return page.evaluate(
+        """least => [...document.querySelectorAll(
+             'button, .button, summary, .tick, select, input:not([type=radio], [type=checkbox], [type=hidden]),'
+             + '.links a, .languages a, .problem li a')]
+           .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < least - 0.5)
+           .map(each => each.outerHTML)""",
+        LEAST,
+    )
+
+
+def form(page, url):
+    page.goto(url + PATH)
+
+
+def signal(page, url):
+    page.set_extra_http_headers({"Sec-GPC": "1"})
+    page.goto(url + PATH)
+
+
+def some_uses(page, url):
+    page.goto(url + PATH)
+    page.locator("summary").click()
+
+
+def refused(page, url):
+    page.goto(url + PATH)
+    page.evaluate("document.querySelectorAll('[name=token]').forEach(each => each.value = 'forged')")
+    page.get_by_label("Your email").fill(email(24))
+    button(page, "en", "Opt out").click()
+    page.get_by_text("Nothing was saved").wait_for()
+
+
+def confirmed(page, url):
+    page.goto(url + PATH)
+    page.get_by_label("Your Talkatone phone number").fill("call me")
+    button(page, "en", "Opt out").click()
+    page.get_by_text("We could not read the phone number").wait_for()
+
+
+def shown_again(page, url):
+    confirmed(page, url)
+    page.reload()
+    page.get_by_text("The opening cannot be given here").wait_for()
+
+
+def marketing(page, url):
+    page.goto(f"{url}{PATH}/marketing")
+
+
+def marketing_refused(page, url):
+    marketing(page, url)
+    button(page, "en", "Stop what is ticked").click()
+    page.get_by_text("Nothing was saved").wait_for()
+
+
+def own_data(page, url):
+    page.goto(f"{url}{PATH}/data")
+
+
+def not_there(page, url):
+    page.goto(f"{url}{PATH}/nowhere")
+    page.get_by_text("This page is not here").wait_for()
+
+
+STATES = [form, signal, some_uses, refused, confirmed, shown_again, marketing, marketing_refused, own_data, not_there]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, state, width, scheme):
+    if state is refused:
+        with old_safari(running.url) as address:
+            page = opened(address + PATH, viewport={"width": width, "height": 800}, color_scheme=scheme)
+            state(page, address)
+    else:
+        page = opened("about:blank", viewport={"width": width, "height": 800}, color_scheme=scheme)
+        state(page, running.url)
+    looked_at(page, f"{state.__name__}-{width}-{scheme}")
+    assert violations(page) == []
+    assert fits(page)
+    assert small(page) == []
+
+
+@pytest.mark.parametrize("language", ["es", "fr"])
+@pytest.mark.parametrize("path", ["", "/marketing", "/nowhere"])
+def test_the_pages_keep_to_it_in_the_other_languages(running, opened, path, language):
+    page = opened(f"{running.url}{PATH}{path}?lang={language}", viewport={"width": 320, "height": 800})
+    assert violations(page) == []
+    assert fits(page)
+    assert small(page) == []
+
+
+def test_a_request_that_is_kept_and_not_yet_entered_is_told_on_a_page_that_keeps_to_it(tmp_path, opened):
+    with service(tmp_path) as away:
+        page = opened(away.url + PATH)
+        ledger = away.data / "ledger.sqlite3"
+        ledger.rename(ledger.with_suffix(".away"))
+        try:
+            button(page, "en", "Opt out on this browser").click()
+            page.get_by_text("It is kept; you need not send it again").wait_for()
+            assert violations(page) == []
+        finally:
+            ledger.with_suffix(".away").rename(ledger)
+
+
+@pytest.mark.parametrize(
+    ("planted", "rule"),
+    [
+        ("document.querySelector('img').removeAttribute('alt')", "image-alt"),
+        ("document.querySelector('label[for=email]').remove()", "label"),
+        ("document.querySelector('.small').style.color = '#aaa'", "color-contrast"),
+        ("document.documentElement.removeAttribute('lang')", "html-has-lang"),
+    ],
+)
+def test_a_planted_violation_is_found(running, opened, planted, rule):
+    """The control of the tests above."""
+    page = opened(running.url + PATH)
+    page.evaluate(planted)
+    assert rule in {each.partition(":")[0] for each in violations(page)}
+
+
+def test_a_button_that_is_too_small_is_found(running, opened):
+    page = opened(running.url + PATH)
+    page.evaluate(
+        "document.querySelectorAll('button').forEach(each => each.style.cssText = 'min-height: 0; padding: 0')"
+    )
+    assert small(page)
