@@ -22,7 +22,7 @@ from gateway.web import page, proof_cookie
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
-from gateway.web.uses import COVERS, OTHER, USES
+from gateway.web.uses import COVERS, OTHER, named
 from gateway.web.visitor import Visitors
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
@@ -79,7 +79,7 @@ class Confirmation:
         some = () if tuple(purposes) == ALL_PURPOSES else purposes
         return {
             "out": set(states.values()) <= {"opted_out", "unknown"},
-            "uses": [USES[purpose] for purpose in some],
+            "uses": named(some),
             "covers": COVERS.get(kind, OTHER),
         }
 

@@ -24,11 +24,12 @@ from gateway.web.metrics import Metrics
 from gateway.web.opting_out import OptingOut
 from gateway.web.problem import Problem
 from gateway.web.states import STATE_NAMES, residents
-from gateway.web.uses import COUNTRIES, COVERS, USES
+from gateway.web.uses import COUNTRIES, COVERS, FINER, named
 from gateway.web.visitor import Visitor, Visitors
 
 STATIC = {"choices.css": "text/css", "consent.js": "text/javascript", "opt-out-icon.svg": "image/svg+xml"}
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
+FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
     "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
     " still here. Until then nothing about this browser is sold or shared."
@@ -101,7 +102,7 @@ class Pages:
         response = page.show(
             request, "choices.html", status,
             form=said, problem=problem, notice=self._out.text(chosen), token=self._out.token(chosen),
-            countries=COUNTRIES, states=STATE_NAMES, uses={purpose: USES[purpose] for purpose in ALL_PURPOSES},
+            countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES,
             policy_url=self._settings.policy_url, dialog="dialog" in request.query_params, **self._now(visitor),
         )  # fmt: skip
         if status == 503:  # noqa: PLR2004
@@ -135,7 +136,7 @@ class Pages:
 def _held(kind: str, out: Collection[str]) -> dict[str, Any]:
     return {
         "kind": kind, "covers": COVERS[kind], "out": set(SIGNAL_PURPOSES) <= set(out),
-        "limited": Purpose.SENSITIVE in out, "uses": [USES[purpose] for purpose in ALL_PURPOSES if purpose in out],
+        "limited": Purpose.SENSITIVE in out, "uses": named(out),
     }  # fmt: skip
 
 
@@ -143,8 +144,8 @@ def _purposes(said: Form) -> Sequence[Purpose]:
     """What a form is about. Where a person wanted some uses only and none can be read, all: no opt-out is lost."""
     if said.action == ChoiceKind.LIMIT:
         return (Purpose.SENSITIVE,)
-    ticked = tuple(purpose for purpose in ALL_PURPOSES if purpose in said.purposes)
-    return (said.action == TICKED and ticked) or ALL_PURPOSES
+    ticked = [purpose for name, purposes in FINER.items() if name in said.purposes for purpose in purposes]
+    return ticked if said.action == TICKED and ticked else ALL_PURPOSES
 
 
 def static(name: str) -> bytes:

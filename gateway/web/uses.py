@@ -3,9 +3,9 @@
 Owns words only; the law's own titles stay exact where the page shows them (11 CCR 7015).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from gateway.terms import Purpose
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 from gateway.web.language import mark
 
 USES: Mapping[Purpose, str] = {
@@ -23,6 +23,11 @@ USES: Mapping[Purpose, str] = {
     Purpose.CPNI_DISCLOSURE: mark("passing the information about my calls and plan to others"),
     Purpose.CALL_LOCATION: mark("use of the location of my calls"),
 }
+SOLD = mark("sale and sharing of my personal information, and targeted advertising")
+# What a person may tick alone. A no to one of the first three is a no to all of them (travel.py), so they are one.
+FINER: Mapping[str, tuple[Purpose, ...]] = {
+    Purpose.SALE: SIGNAL_PURPOSES, Purpose.PROFILING: (Purpose.PROFILING,), Purpose.SENSITIVE: (Purpose.SENSITIVE,),
+}  # fmt: skip
 COVERS: Mapping[str, str] = {
     "browser": mark("this browser, until its cookies are cleared; a private window is another browser"),
     "phone": mark("the phone number that you gave, wherever it is used here, and its account, app and devices"),
@@ -36,3 +41,10 @@ COUNTRIES = (
     ("CA", mark("Canada")),
     ("ZZ", mark("Another country")),  # UNREADABLE_PLACE: said, and none that the form knows
 )
+
+
+def named(purposes: Collection[str]) -> list[str]:
+    """What a choice is about, in words; the three that are one as one."""
+    three = set(SIGNAL_PURPOSES) <= set(purposes)
+    rest = [USES[each] for each in CHOOSABLE if each in purposes and not (three and each in SIGNAL_PURPOSES)]
+    return [SOLD, *rest] if three else rest

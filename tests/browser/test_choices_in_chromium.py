@@ -131,12 +131,12 @@ def test_a_person_with_a_keyboard_alone_gives_a_number_and_chooses_some_uses(run
     page.keyboard.type(phone(22))
     tab_to(page, "Opt out of some uses only")
     page.keyboard.press("Enter")
-    tab_to(page, "targeted advertising")
+    tab_to(page, "profiling")
     page.keyboard.press("Space")
     tab_to(page, "Opt out of what is ticked")
     page.keyboard.press("Enter")
     page.wait_for_url("**/privacy-choices/done/*")
-    assert page.get_by_text("of these uses only: targeted advertising").count() == 2
+    assert page.get_by_text("of these uses only: profiling").count() == 2
 
 
 def test_enter_in_a_field_opts_out_of_everything(running, opened):

@@ -20,7 +20,7 @@ def old_safari(url: str):
     opener = urllib.request.build_opener(_Passed)
 
     class Handing(Quiet):
-        def do_GET(self):
+        def do_GET(self):  # noqa: N802 - the library's name
             self.hand_on(None)
 
         def posted(self):

@@ -1,0 +1,204 @@
+"""What every form that opts out does: who it reaches, which text was shown, in which language."""
+
+import contextlib
+import json
+import re
+import sqlite3
+
+import pytest
+from support import inside
+from support.people import email, named, phone
+
+from gateway import credentials, keys
+from gateway.ledger.entry import b64
+from gateway.terms import ALL_PURPOSES
+from gateway.web import notices
+from gateway.web.language import LANGUAGES, say
+
+pytestmark = pytest.mark.anyio
+PATH = "/privacy-choices"
+OUT = {"action": "opt_out"}
+HASHES = {
+    path: {name: b64(text.sha256) for name, text in notices.in_languages(kind).items()}
+    for path, kind in ((PATH, notices.CHOICES), (f"{PATH}/marketing", notices.MARKETING))
+}
+SHIPPED = {document.sha256 for document in notices.shipped()}
+TOKEN = re.compile(r'name="token" value="([^"]*)"')
+
+
+@pytest.fixture
+def signed(app, tmp_path):
+    """The headers of a person who is signed in."""
+    secret = keys.load(tmp_path / "data").accounts[-1]
+    return {"Gateway-Account": credentials.assert_account(secret, "a1", 4_000_000_000)}
+
+
+def last(folder) -> dict:
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return json.loads(db.execute("SELECT body FROM entry ORDER BY seq DESC LIMIT 1").fetchone()[0])
+
+
+async def done(client, data, **headers):
+    answer = await client.post(PATH, data=data, headers=headers)
+    assert answer.status_code == 303, answer.text
+    return answer, await client.get(answer.headers["location"])
+
+
+# --- who ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_signed_in_person_types_nothing_and_the_account_is_opted_out_with_the_browser(client, keyed, signed):
+    before = await client.get(PATH, headers=signed)
+    assert "You are signed in: your account is opted out together with this browser" in before.text
+    assert "a1" not in re.sub(r'value="[^"]*"', "", before.text.partition("<main>")[2])  # no name of the account
+    _, confirmation = await done(client, OUT, **signed)
+    assert "<strong>Opted out</strong> – your account" in confirmation.text
+    link = {"account": "a1", "identifiers": [named("email", email(7))]}
+    assert (await keyed.post("/v1/links", json=link)).status_code == 201
+    check = {"identifiers": [named("email", email(7))], "recipient": "teemo", "place": "US-CA"}
+    assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
+    after = await client.get(PATH, headers=signed)  # in another browser
+    assert re.search(r'name="out-account" disabled checked> Opted out', after.text)
+    assert re.search(r'name="out-browser" disabled> Opted out', after.text)
+
+
+async def test_nobody_else_sees_what_holds_for_the_account(client, signed):
+    await done(client, OUT, **signed)
+    assert "out-account" not in (await client.get(PATH)).text
+
+
+# --- what --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "purposes"),
+    [
+        ({"action": "opt_out", "purpose": "sale"}, set(ALL_PURPOSES)),  # the button of all stands above the ticks
+        ({"action": "limit", "purpose": "sale"}, {"sensitive"}),
+        ({"action": "ticked", "purpose": "sale"}, {"sale", "sharing", "targeted_ads"}),  # to others they are one (R3)
+        ({"action": "ticked", "purpose": ["sensitive", "profiling"]}, {"sensitive", "profiling"}),
+        ({"action": "ticked", "purpose": ["profiling", "rubbish", "marketing_email"]}, {"profiling"}),
+        ({"action": "ticked", "purpose": "rubbish"}, set(ALL_PURPOSES)),  # no opt-out is lost
+        ({"action": "ticked"}, set(ALL_PURPOSES)),
+    ],
+)
+async def test_a_person_opts_out_of_what_they_ticked_and_of_all_where_nothing_can_be_read(
+    client, tmp_path, form, purposes
+):
+    await done(client, form)
+    assert set(last(tmp_path / "data")["p"]) == purposes
+
+
+async def test_a_person_who_ticked_some_reads_which_ones_hold(client):
+    answer, confirmation = await done(client, {"action": "ticked", "purpose": "profiling"})
+    assert "of these uses only: profiling" in confirmation.text
+    cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    shown = (await client.get(PATH, headers=cookie)).text
+    assert re.search(r'name="out-browser" disabled> Opted out', shown)  # of sale and sharing they are not
+    assert '<span class="small">profiling</span>' in shown
+
+
+async def test_a_limit_alone_shows_as_limited_and_not_as_opted_out(client):
+    answer, _ = await done(client, {"action": "limit"})
+    cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    shown = (await client.get(PATH, headers=cookie)).text
+    assert re.search(r'name="limit-browser" disabled checked> Limited', shown)
+    assert re.search(r'name="out-browser" disabled checked> Not opted out', shown)
+    assert "No opt-out is recorded for this browser" in shown
+
+
+# --- which text --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/marketing"])
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_record_holds_the_language_and_the_hash_of_the_text_that_was_shown(client, tmp_path, path, language):
+    shown = await client.get(path, headers={"Accept-Language": language})
+    token = TOKEN.search(shown.text).group(1)
+    form = OUT | {"token": token, "email": email(1)}
+    answer = await client.post(path, data=form, headers={"Accept-Language": "en"})  # another window's language
+    assert answer.status_code == 303
+    entry = last(tmp_path / "data")
+    assert (entry["n"], entry["nl"]) == (HASHES[path][language], language)
+
+
+async def test_every_text_that_a_page_shows_was_logged_before(app, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        logged = {bytes(row[0]) for row in db.execute("SELECT sha256 FROM document")}
+    assert logged >= SHIPPED
+
+
+async def test_a_token_of_one_form_says_nothing_about_the_text_of_another(client, tmp_path):
+    token = TOKEN.search((await client.get(f"{PATH}/marketing")).text).group(1)
+    await done(client, OUT | {"token": token})
+    assert "n" not in last(tmp_path / "data")
+
+
+@pytest.mark.parametrize("language", ["es", "fr"])
+async def test_the_page_form_and_confirmation_are_in_one_language(client, language):
+    """R35; the language of the link goes through the post to the confirmation and back."""
+    shown = await client.get(PATH, params={"lang": language})
+    assert f'action="{PATH}?lang={language}"' in shown.text
+    answer = await client.post(PATH, params={"lang": language}, data=OUT | {"phone": "call me"})
+    assert answer.headers["location"].endswith(f"?unread=phone&lang={language}")
+    confirmation = await client.get(answer.headers["location"])
+    assert say(language, "Opt-Out Request Honored") in confirmation.text
+    assert f'href="{PATH}?lang={language}"' in confirmation.text
+    assert confirmation.headers["content-language"] == language
+
+
+async def test_the_laws_own_titles_stand_in_english_too(client):
+    for language in ("es", "fr"):
+        text = (await client.get(PATH, params={"lang": language})).text
+        for title in (
+            "Your Privacy Choices",
+            "Do Not Sell or Share My Personal Information",
+            "Limit the Use of My Sensitive Personal Information",
+        ):
+            assert f'<p class="small" lang="en">{title}</p>' in text
+
+
+# --- what the operator says of the page --------------------------------------------------------------------------
+
+
+async def test_the_notice_of_the_visitors_own_state_stands_first(tmp_path):
+    written = tmp_path / "config.toml"
+    written.write_text('[site]\nnotices = { US-CO = "/co", CA = "/canada", US-CA = "https://www.example.com/ca" }\n')
+    configured = inside.settings(written)
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
+        text = (await client.get(PATH)).text  # the demo's visitors are in California
+    assert re.findall(r'href="([^"]*)">Notice to residents of (.*?)</a>', text) == [
+        ("https://www.example.com/ca", "California"), ("/canada", "Canada"), ("/co", "Colorado"),
+    ]  # fmt: skip
+
+
+async def test_the_page_with_all_that_it_loads_is_under_30_kb(client):
+    """Issue's own bound: 30 kB, uncompressed, in the longest language and with the longest form."""
+    for language in LANGUAGES:
+        text = (await client.get(PATH, params={"lang": language}, headers={"Sec-GPC": "1"})).text
+        loaded = re.findall(r'(?:href|src)="(/privacy-choices/[^"]+\.(?:css|svg|js))"', text)
+        assert set(loaded) == {f"{PATH}/choices.css", f"{PATH}/opt-out-icon.svg"}
+        assert len(text.encode()) + sum([len((await client.get(name)).content) for name in loaded]) < 30_000
+
+
+async def test_the_icon_has_its_words_and_stands_beside_the_title(client):
+    words = "California Consumer Privacy Act (CCPA) Opt-Out Icon"
+    shown = await client.get(f"{PATH}/opt-out-icon.svg")
+    assert shown.headers["content-type"] == "image/svg+xml"
+    assert f'aria-label="{words}"' in shown.text
+    text = (await client.get(PATH)).text
+    assert re.search(
+        rf'<h1><img src="{PATH}/opt-out-icon.svg"[^>]* alt="{re.escape(words)}"> Your Privacy Choices</h1>', text
+    )
+
+
+async def test_a_typed_number_is_not_kept_beside_the_account_that_is_signed_in(client, keyed, signed):
+    """R12: what is typed is opted out, and linked to nobody."""
+    await done(client, OUT | {"phone": phone(5)}, **signed)
+    link = {"account": "a1", "identifiers": [named("email", email(8))]}
+    await keyed.post("/v1/links", json=link)
+    report = await keyed.post(
+        "/v1/access", json={"identifiers": [named("account", "a1")], "proof": {"kind": "account", "assertion": "dev"}}
+    )
+    assert report.status_code == 200
+    assert "phone" not in {each["type"] for each in report.json()["linked"]}
