@@ -49,7 +49,7 @@ class Confirmation:
             "done.html",
             ticket=shown.ticket if shown else "",
             lines=lines,
-            honored=effective and all(line["out"] for line in lines),
+            honored=effective and all(line["out"] and line["read"] for line in lines),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
             unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
@@ -78,6 +78,7 @@ class Confirmation:
         states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
         some = () if tuple(purposes) == ALL_PURPOSES else purposes
         return {
+            "read": "unknown" not in states.values(),
             "out": set(states.values()) <= {"opted_out", "unknown"},
             "uses": named(some),
             "covers": COVERS.get(kind, OTHER),
