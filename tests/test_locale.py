@@ -142,8 +142,9 @@ async def test_no_page_says_anything_that_is_in_no_catalogue(marked, client):
         await client.get("/privacy-choices/marketing"),
         await client.post("/privacy-choices/marketing", data={"action": "ticked"}),
         await client.get("/privacy-choices/nowhere", headers={"Accept": "text/html"}),
+        await client.get("/privacy-choices/unsubscribe/nothing"),
     ]
-    assert [one.status_code for one in pages] == [200, 200, 403, 200, 422, 404]
+    assert [one.status_code for one in pages] == [200, 200, 403, 200, 422, 404, 404]
     assert [words for one in pages for words in bare(one.text)] == []
 
 

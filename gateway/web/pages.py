@@ -103,7 +103,7 @@ class Pages:
             request, "choices.html", status,
             form=said, problem=problem, notice=self._out.text(chosen), token=self._out.token(chosen),
             countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES,
-            policy_url=self._settings.policy_url, dialog="dialog" in request.query_params, **self._now(visitor),
+            policy_url=self._settings.policy_url, **self._now(visitor),
         )  # fmt: skip
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"

@@ -268,7 +268,14 @@ def not_there(page, url):
     page.get_by_text("This page is not here").wait_for()
 
 
-STATES = [form, signal, some_uses, refused, confirmed, shown_again, marketing, marketing_refused, own_data, not_there]
+def dead_link(page, url):
+    page.goto(f"{url}{PATH}/unsubscribe/nothing")
+    page.get_by_text("Nothing was changed").wait_for()
+
+
+STATES = [
+    form, signal, some_uses, refused, confirmed, shown_again, marketing, marketing_refused, own_data, not_there, dead_link,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
