@@ -50,12 +50,11 @@ class Peers:
         """Whether the person's side of the connection is encrypted, by the connection itself or a trusted proxy."""
         if scope.get("scheme") == "https":
             return True
+        if _last(scope, FORWARDED_PROTO).rpartition(b",")[2].strip().lower() != b"https":
+            return False
         client = scope.get("client")
         nearest = address(client[0]) if client else None
-        if client and (nearest is None or not self._trusts(nearest)):
-            return False
-        said = _last(scope, FORWARDED_PROTO)
-        return said.rpartition(b",")[2].strip().lower() == b"https"
+        return not client or (nearest is not None and self._trusts(nearest))
 
     def _is_trusted(self, who: Address) -> bool:
         return any(who in network for network in self._networks if network.version == who.version)

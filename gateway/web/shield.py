@@ -4,6 +4,7 @@ A door that says something itself is not overruled. The site behind us is the op
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from gateway.web.peer import Peers, Scope
 
@@ -40,11 +41,9 @@ class Shield:
     def over(self, scope: Scope, said: Iterable[tuple[bytes, bytes]]) -> Headers:
         """The headers of an answer, completed."""
         headers = [self._framed(*pair) for pair in said] if self._framed_by else list(said)
-        names = {name for name, _ in headers}
-        headers += [pair for pair in ALWAYS if pair[0] not in names]
-        if RESOURCES not in names:
-            headers.append((RESOURCES, b"cross-origin" if scope["path"].startswith(PUBLIC) else b"same-origin"))
-        if scope["method"] == "POST" and scope["path"].startswith("/privacy-choices"):
+        path = scope["path"]
+        headers += _missing(frozenset([name for name, _ in headers]), path.startswith(PUBLIC))
+        if scope["method"] == "POST" and path.startswith("/privacy-choices"):
             headers.append(SENT_HERE)
         if self._transport and self._peers.https(scope):
             headers.append((b"strict-transport-security", self._transport))
@@ -58,3 +57,10 @@ class Shield:
             for words in SAME_SITE:
                 value = value.replace(words, EVERYWHERE)
         return name, value
+
+
+@lru_cache(maxsize=256)  # a door's answers have few sets of headers; asked once more for each check
+def _missing(names: frozenset[bytes], public: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """What an answer with these headers does not say by itself."""
+    resources = (RESOURCES, b"cross-origin" if public else b"same-origin")
+    return tuple(pair for pair in (*ALWAYS, resources) if pair[0] not in names)
