@@ -2,7 +2,15 @@
 
 import pytest
 from support import proxies
-from support.promises_of_proxies import ALL_NO, GPC, WHILE_IT_ANSWERS, WHILE_IT_DOES_NOT, remembered, stopped
+from support.promises_of_proxies import (
+    ALL_NO,
+    GPC,
+    WHILE_IT_ANSWERS,
+    WHILE_IT_DOES_NOT,
+    an_answer_that_is_none_of_the_gateways_counts_as_none,
+    remembered,
+    stopped,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +25,19 @@ def test_while_the_gateway_answers(proxied, promise):
     promise(proxied)
 
 
+@pytest.fixture(scope="module", params=["nginx", "caddy", "envoy"])
+def alone(request, started, gone):
+    return started(request.param, running=gone)
+
+
 @pytest.mark.parametrize("promise", WHILE_IT_DOES_NOT, ids=lambda promise: promise.__name__)
-def test_while_the_gateway_is_away_or_slow(proxied, promise):
-    with stopped(proxied.gateway):
-        promise(proxied)
+def test_while_the_gateway_is_away_or_slow(alone, promise):
+    promise(alone)
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_whatever_else_answers_where_the_gateway_was_is_no_answer(started, gone, name):
+    an_answer_that_is_none_of_the_gateways_counts_as_none(started(name, running=gone))
 
 
 def test_a_person_is_heard_again_as_soon_as_the_gateway_is_back(proxied):
@@ -40,3 +57,10 @@ def test_an_operator_who_does_not_enforce_adds_no_policy_even_while_the_gateway_
         away = proxied.ask("/ads/1")
         assert (away.status, away.consent) == (200, f"{ALL_NO}, status=unknown")
         assert away.one("content-security-policy") in {None, ""}
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy", "envoy"])
+def test_a_site_that_is_broken_is_said_to_be(started, name):
+    """The way on that is taken while the gateway is away is not taken where it is the site that is."""
+    broken = started(name, site="127.0.0.1:1")
+    assert broken.ask().status in {502, 503}

@@ -9,7 +9,18 @@ import time
 from dataclasses import dataclass
 
 from gateway import credentials, keys
-from support.proxies import CALIFORNIA, GERMANY, NEW_YORK, Answer, Gateway, Slow, ask, somebody_else
+from support.proxies import (
+    CALIFORNIA,
+    GERMANY,
+    NEW_YORK,
+    Answer,
+    Gateway,
+    Other,
+    Slow,
+    ask,
+    open_websocket,
+    somebody_else,
+)
 
 ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"
 ALL_YES = "sale=?1, sharing=?1, targeted_ads=?1"
@@ -43,6 +54,20 @@ def stopped(gateway: Gateway):
         gateway.start()
 
 
+def without(mark: str):
+    """The recipe with the one line that has the mark taken out; of an upstream its keepalive alone, and a variable that
+    the rest reads stays, empty.
+    """
+
+    def change(text: str) -> str:
+        (hit,) = [line for line in text.splitlines() if mark in line]
+        if mark.startswith("keepalive"):
+            return text.replace(hit, hit.replace("keepalive 32;", ""))
+        return text.replace(hit, f'{mark} "";' if mark.startswith("auth_request_set") else "")
+
+    return change
+
+
 def remembered(at: Proxied) -> tuple[str, str]:
     """The Cookie header of a browser that said GPC once."""
     (cookie,) = at.ask("/page", GPC, NAVIGATE).all("set-cookie")
@@ -71,6 +96,13 @@ def the_cookie_arrives_and_is_heard_when_it_comes_back(at: Proxied) -> None:
     answer = at.ask("/page", remembered(at))
     assert answer.consent == f"{ALL_NO}, status=honored"
     assert len("".join(answer.site_got("gateway-browser"))) > 40
+
+
+def a_picture_or_a_form_that_was_sent_gets_no_cookie(at: Proxied) -> None:
+    html = ("Accept", "text/html")
+    assert len(at.ask("/page", GPC, html).all("set-cookie")) == 1
+    assert at.ask("/page", GPC, html, method="POST", body=b"").all("set-cookie") == []
+    assert at.ask("/page", GPC, html, ("Sec-Fetch-Mode", "no-cors")).all("set-cookie") == []
 
 
 def the_site_never_sees_the_sealed_cookie(at: Proxied) -> None:
@@ -169,6 +201,18 @@ def a_form_on_the_gateways_own_page_opts_out(at: Proxied) -> None:
     assert at.ask("/page", ("Cookie", cookie.partition(";")[0])).consent == f"{ALL_NO}, status=honored"
 
 
+def a_websocket_is_opened_and_heard(at: Proxied) -> None:
+    for headers, consent in (([], f"{ALL_YES}, status=none"), ([GPC], f"{ALL_NO}, status=honored")):
+        opened = open_websocket(at.url, *headers)
+        assert (opened.status, opened.consent) == (101, consent)
+
+
+def nobody_pretends_that_the_gateway_is_away(at: Proxied) -> None:
+    for name in ("X-Envoy-Auth-Failure-Mode-Allowed", "X-Original-URI", "X-Forwarded-Uri", "X-Forwarded-Method"):
+        answer = at.ask("/page", (name, "/ads/1"))
+        assert (answer.consent, shut(answer)) == (f"{ALL_YES}, status=none", False)
+
+
 def odd_requests_get_their_page(at: Proxied) -> None:
     odd = [
         "=;=;,;;" * 50,
@@ -187,12 +231,13 @@ def odd_requests_get_their_page(at: Proxied) -> None:
 
 WHILE_IT_ANSWERS = [
     the_site_reads_what_may_be_done, the_cookie_arrives_and_is_heard_when_it_comes_back,
-    the_site_never_sees_the_sealed_cookie, a_signed_in_person_is_known_on_another_browser,
+    a_picture_or_a_form_that_was_sent_gets_no_cookie, the_site_never_sees_the_sealed_cookie, a_signed_in_person_is_known_on_another_browser,
     one_question_a_page_and_none_a_static_file, nothing_forged_reaches_the_site,
     the_place_is_of_the_address_that_the_proxy_saw, trackers_are_shut_out_at_delivery_for_whoever_opted_out,
     a_page_that_is_one_persons_is_in_no_shared_cache, what_a_person_posts_arrives_whole,
     ads_of_the_sites_own_are_refused_to_whoever_opted_out, the_gateways_own_pages_are_on_the_sites_own_host,
-    a_form_on_the_gateways_own_page_opts_out, odd_requests_get_their_page,
+    a_form_on_the_gateways_own_page_opts_out, a_websocket_is_opened_and_heard,
+    nobody_pretends_that_the_gateway_is_away, odd_requests_get_their_page,
 ]  # fmt: skip
 
 
@@ -210,6 +255,17 @@ def everybody_counts_as_opted_out_and_the_page_stays_up(at: Proxied, *kinds: lis
     assert at.ask("/picture.png").status == 200
 
 
+def an_answer_that_is_none_of_the_gateways_counts_as_none(at: Proxied, statuses=(302, 400, 404, 500, 503)) -> None:
+    for status in statuses:
+        with somebody_else(type("Other", (Other,), {"status": status}), at.gateway.internal):
+            everybody_counts_as_opted_out_and_the_page_stays_up(at, [], [GPC])
+
+
+def a_fault_of_the_gateways_counts_as_no_answer(at: Proxied) -> None:
+    """All that Envoy can be told: it hands a 4xx on."""
+    an_answer_that_is_none_of_the_gateways_counts_as_none(at, (500, 503))
+
+
 def nobody_waits_for_a_gateway_that_takes_a_second(at: Proxied) -> None:
     """The proxy gives up after 200 ms; the stand-in would say yes after a second, and nobody hears it."""
     with somebody_else(Slow, at.gateway.internal):
@@ -221,4 +277,5 @@ def nobody_waits_for_a_gateway_that_takes_a_second(at: Proxied) -> None:
 WHILE_IT_DOES_NOT = [
     everybody_counts_as_opted_out_and_the_page_stays_up,
     nobody_waits_for_a_gateway_that_takes_a_second,
+    a_fault_of_the_gateways_counts_as_no_answer,
 ]  # fmt: skip

@@ -4,6 +4,8 @@ import contextlib
 import http.client
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +22,6 @@ from netaddr import IPSet
 from gateway.cli.recipe import filled
 from support import inside
 from support.listening import listening
-from support.service import free_port
 
 START = 20.0
 NEW_YORK, CALIFORNIA, GERMANY = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # whom the test's own IP database knows
@@ -30,6 +31,18 @@ PLACES = {
     CALIFORNIA: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}]},
     GERMANY: {"country": {"iso_code": "DE"}},
 }
+
+
+def free_port() -> int:
+    """A port whose next one is free too, below those that visitors' connections take: a proxy that is started again, or
+    whose gateway is gone for a while, finds it free still.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000, 2)
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+            first.bind(("0.0.0.0", port))
+            second.bind(("0.0.0.0", port + 1))
+            return port
 
 
 def _until(ready, process: subprocess.Popen, log: Path) -> None:
@@ -115,8 +128,8 @@ def addresses(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, **configured: str):
-    """A running gateway; keyword arguments are environment variables without their prefix."""
+def gateway(folder: Path, *, gone=False, **configured: str):
+    """A running gateway, or one that is gone; keyword arguments are environment variables without their prefix."""
     inside.install(folder / "data")
     public, other = free_port(), free_port()
     chosen = {
@@ -135,7 +148,8 @@ def gateway(folder: Path, **configured: str):
         inside.settings(**chosen),
     )
     try:
-        running.start()
+        if not gone:
+            running.start()
         yield running
     finally:
         running.stop()
@@ -154,6 +168,9 @@ class Site(BaseHTTPRequestHandler):
             "method": self.command, "uri": self.path, "body": len(body),
             "headers": [[name.lower(), value] for name, value in self.headers.items()], "count": self.seen[self.path],
         }  # fmt: skip
+        if self.headers.get("Upgrade"):
+            self._upgrade(told)
+            return
         kind, text = self.page(told)
         self.send_response(int(self.path.partition("status=")[2] or 200))
         self.send_header("Content-Type", kind)
@@ -169,6 +186,15 @@ class Site(BaseHTTPRequestHandler):
         if name.startswith("do_"):
             return self.answer
         raise AttributeError(name)
+
+    def _upgrade(self, told):
+        """Opens what a WebSocket would be, says in it what it was asked with, and ends it."""
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        self.wfile.write(json.dumps(told).encode())
+        self.close_connection = True
 
     def page(self, told: dict) -> tuple[str, bytes]:
         return "application/json", json.dumps(told).encode()
@@ -207,6 +233,23 @@ class Counting(BaseHTTPRequestHandler):
         pass
 
 
+class Other(BaseHTTPRequestHandler):
+    """Stands where the gateway stood, and is none."""
+
+    status: int
+
+    def do_GET(self):
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self):
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
 class Slow(BaseHTTPRequestHandler):
     """Stands in for a gateway that takes a second."""
 
@@ -216,6 +259,9 @@ class Slow(BaseHTTPRequestHandler):
             self.send_response(204)
             self.send_header("Gateway-Consent", "sale=?1, sharing=?1, targeted_ads=?1, status=none")
             self.end_headers()
+
+    def do_POST(self):
+        self.do_GET()
 
     def log_message(self, *_):
         pass
@@ -300,6 +346,20 @@ class Answer:
         return value
 
 
+def open_websocket(url: str, *headers: tuple[str, str]) -> Answer:
+    """What a site says in a WebSocket that a visitor opens. (http.client reads no body after a 101.)"""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    asked = [("Host", f"{host}:{port}"), ("Connection", "Upgrade"), ("Upgrade", "websocket"),
+             ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), *headers]  # fmt: skip
+    with socket.create_connection((host, int(port)), timeout=10, source_address=(NEW_YORK, 0)) as connection:
+        lines = ["GET /socket HTTP/1.1", *(f"{name}: {value}" for name, value in asked)]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        got = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = got.partition(b"\r\n\r\n")
+    status, *fields = head.decode("latin-1").split("\r\n")
+    return Answer(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields], body)
+
+
 def ask(url: str, path: str = "/page", *headers: tuple[str, str], method="GET", body=None, by=NEW_YORK) -> Answer:
     """One request of a visitor on a connection of its own, from an address that the IP database knows."""
     address = url.removeprefix("http://")
@@ -329,7 +389,9 @@ def caddy(path: str, folder: Path, text: str):
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{free_port()}"
     config = folder / "Caddyfile"
-    config.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + text.replace("http://HOST", url))
+    config.write_text(
+        "{\n\tadmin off\n\tauto_https off\n\tdefault_bind 127.0.0.1\n}\n" + text.replace("http://HOST", url)
+    )
     command = [path, "run", "--config", str(config), "--adapter", "caddyfile"]
     where = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     with program(command, folder / "caddy.log", f"{url}/up.txt", **where):

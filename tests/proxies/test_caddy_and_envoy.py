@@ -1,0 +1,99 @@
+"""What each line of Caddy's and Envoy's recipes is for: without it a promise is broken."""
+
+import pytest
+from support import promises_of_proxies as promises
+from support.promises_of_proxies import without
+
+pytestmark = pytest.mark.slow
+TOLD = promises.the_site_reads_what_may_be_done
+COOKIE = promises.the_cookie_arrives_and_is_heard_when_it_comes_back
+FORGED = promises.nothing_forged_reaches_the_site
+SEALED = promises.the_site_never_sees_the_sealed_cookie
+SHUT = promises.trackers_are_shut_out_at_delivery_for_whoever_opted_out
+PRIVATE = promises.a_page_that_is_one_persons_is_in_no_shared_cache
+ADS = promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out
+NAVIGATION = promises.a_picture_or_a_form_that_was_sent_gets_no_cookie
+PLACE = promises.the_place_is_of_the_address_that_the_proxy_saw
+AWAY = promises.everybody_counts_as_opted_out_and_the_page_stays_up
+NONSENSE = promises.an_answer_that_is_none_of_the_gateways_counts_as_none
+SLOW = promises.nobody_waits_for_a_gateway_that_takes_a_second
+LINES = {
+    "caddy": {
+        "request_header -Gateway*": FORGED,
+        'header_up Cookie "(?:^()': SEALED,
+        'header_up Cookie "^; *()': SEALED,
+        "rewrite /authz/forward": TOLD,
+        "header_up X-Forwarded-Method": NAVIGATION,
+        "header_up X-Forwarded-Uri": ADS,
+        "request_header Gateway-Consent {rp": TOLD,
+        "request_header Gateway-Browser {rp": COOKIE,
+        "request_header Gateway-Place {rp": TOLD,
+        "request_header Gateway-Request {rp": TOLD,
+        "header @cookie": COOKIE,
+        "header @policy": SHUT,
+        'Cache-Control "private, no-store" -> X-Else "1"': PRIVATE,
+        "header +Vary": PRIVATE,
+        "respond 403": ADS,
+    },
+    "envoy": {
+        "headers_with_underscores_action": FORGED,
+        "remove_on_match": FORGED,
+        "remove: x-envoy-auth": promises.nobody_pretends_that_the_gateway_is_away,
+        "upgrade_configs": promises.a_websocket_is_opened_and_heard,
+        "{exact: sec-gpc}": TOLD,
+        "{exact: cookie}": COOKIE,
+        "{exact: sec-fetch-mode}": COOKIE,
+        "{exact: accept}": NAVIGATION,
+        "{exact: x-forwarded-for}": PLACE,
+        "{exact: gateway-consent}": TOLD,
+        "{exact: gateway-browser}": COOKIE,
+        "{exact: gateway-place}": TOLD,
+        "{exact: gateway-request}": TOLD,
+        "{exact: set-cookie}": COOKIE,
+        "{exact: content-security-policy}": SHUT,
+        "{exact: cache-control} -> {exact: x-else}": PRIVATE,
+        'headers:replace("cache-control", control)': PRIVATE,
+        'not cookie:match("^%s*__Host%-gateway=") -> true': SEALED,
+    },
+}
+WHILE_AWAY = {
+    "caddy": {
+        'request_header Gateway-Consent "sale=?0': AWAY,
+        "response_header_timeout": SLOW,
+        "error 502": NONSENSE,
+        "header @enforced": AWAY,
+        "vars asking yes\n\t\t\treverse_proxy": AWAY,
+    },
+    "envoy": {
+        "failure_mode_allow: true": AWAY,
+        'headers:add("content-security-policy"': AWAY,
+        'handle:respond({[":status"] = "403"}': AWAY,
+    },
+}
+
+
+def cases(table: dict) -> list[tuple[str, str]]:
+    return [(name, mark) for name, lines in table.items() for mark in lines]
+
+
+def taken_out(mark: str):
+    """A line; of a mark that runs over two, the first; of `what -> else` the words alone, where a line must stand."""
+    first, _, rest = mark.partition("\n")
+    old, arrow, new = mark.partition(" -> ")
+    if arrow or rest:
+        return lambda text: text.replace(old if arrow else mark, new or rest)
+    return without(first)
+
+
+@pytest.mark.parametrize(("name", "mark"), cases(LINES))
+def test_without_its_line_the_promise_is_broken(started, name, mark):
+    broken = started(name, taken_out(mark))
+    with pytest.raises((AssertionError, ValueError)):
+        LINES[name][mark](broken)
+
+
+@pytest.mark.parametrize(("name", "mark"), cases(WHILE_AWAY))
+def test_without_its_line_the_promise_is_broken_while_the_gateway_is_away(started, gone, name, mark):
+    broken = started(name, taken_out(mark), running=gone)
+    with pytest.raises((AssertionError, ValueError)):
+        WHILE_AWAY[name][mark](broken)
