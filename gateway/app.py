@@ -20,9 +20,12 @@ from gateway.choice import keywords, law
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
+from gateway.codes import Carrier, Codes
 from gateway.consent import Consent
 from gateway.delivery import witness_post
 from gateway.delivery.forward import Forwarder
+from gateway.delivery.mail import Mail, MailFolder, MailServer
+from gateway.delivery.texts import Texts
 from gateway.keys import Secrets
 from gateway.ledger import checkpoint_store, clean_stop, cosignature, intake, pending, schema, upgrade
 from gateway.ledger import prune as prune_of
@@ -70,6 +73,7 @@ class House:
     consent: Consent
     sharing: Sharing
     telling: Telling
+    codes: Codes
     vault: Callable[[], Vault]
     writer: Writer
     secrets: Secrets
@@ -115,8 +119,7 @@ def open_house(
         checks = Checks(
             table, people, lambda: office(clock().date()), recipients, places, heard_as
         )  # read at each question
-        log = LogReader(store, publisher)
-        window = timedelta(milliseconds=settings.share.send_window_ms)
+        log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
         )
@@ -126,7 +129,8 @@ def open_house(
         )  # fmt: skip
         telling = Telling(writer, settings.deletions(), secrets, clock)
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
-        yield House(consent, sharing, telling, vault, writer, secrets, watch.fresh, witnessing)
+        codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
+        yield House(consent, sharing, telling, codes, vault, writer, secrets, watch.fresh, witnessing)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
@@ -152,6 +156,21 @@ def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
             f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
         ) from moved
     return waits
+
+
+def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
+    """`dev` has mail without a server: in a folder."""
+    mail, carriers = settings.mail, dict[str, Carrier]()
+    if mail.server:
+        password = Path(mail.password_file) if mail.password_file else None
+        carriers["email"] = Mail(
+            MailServer(mail.server, mail.port, mail.security, mail.from_address, mail.username, password)
+        )
+    elif dev:
+        carriers["email"] = MailFolder(folder / "outbox", mail.from_address)
+    if settings.texts.endpoint:
+        carriers["phone"] = Texts(settings.texts.endpoint, secrets, clock)
+    return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,6 +246,7 @@ async def _opened(
             async with house.telling.running(), house.witnessing.running():
                 yield Doors(house, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
+            await house.codes.close()
         finally:
             if logging_notices:
                 logging_notices.cancel()

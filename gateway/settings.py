@@ -16,10 +16,12 @@ import msgspec
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
+from gateway.mail_settings import Codes, Mail, Texts
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 PREFIX = "GATEWAY_"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
+TEXTS = "texts"  # the operator's sender of text messages, likewise
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 
@@ -209,6 +211,9 @@ class Settings(Strict, frozen=True):
     gpc: Gpc
     browser: Browser
     account: Account
+    mail: Mail
+    texts: Texts
+    codes: Codes
     phone: Phone
     age: Age
     signals: Signals
@@ -337,10 +342,18 @@ def _check(settings: Settings) -> None:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     for name, item in settings.recipients.items():
         _check_recipient(f"recipients.{name}", item)
-    if ACCOUNT_BACKEND in settings.recipients:
-        raise SettingsRefused(f"recipients.{ACCOUNT_BACKEND}: the name is taken by erasure.{ACCOUNT_BACKEND}")
+    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
+        if taken in settings.recipients:
+            raise SettingsRefused(f"recipients.{taken}: the name is taken by {by}")
+    if settings.mail.wrong():
+        raise SettingsRefused(settings.mail.wrong())
+    _check_endpoints(settings)
+
+
+def _check_endpoints(settings: Settings) -> None:
     endpoints = {f"deletions of {name}": endpoint for name, endpoint in settings.deletions().items()}
     endpoints |= {f"witnesses.{name}.url": witness.url for name, witness in settings.witnesses.items()}
+    endpoints |= {"texts.endpoint": settings.texts.endpoint} if settings.texts.endpoint else {}
     for what, endpoint in endpoints.items():
         if not may_send_to(endpoint):
             raise SettingsRefused(f"{what}: {endpoint} is neither https nor http on loopback")

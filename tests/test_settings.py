@@ -202,6 +202,12 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[notice]\ngaps = [{ from = 2026-03-02, until = 2026-03-01 }]", r"notice\.gaps: 2026-03-01 is before 2026-03-02"),
     ("[notice]\ngaps = [{ from = 2026-03-02, until = 2026-03-03, surface = 'tv' }]", r"`\$\.notice\.gaps"),
     ("[aggregate]\nleast = 0", r"`\$\.aggregate\.least`"),
+    ("[mail]\nserver = 'mail.example.com'", r"mail\.from_address"),
+    ("[mail]\nserver = 'x.example'\nfrom_address = 'a@example.com'\nsecurity = 'none'", r"mail\.security"),
+    ("[mail]\nfrom_address = 'Privacy <a@example.com>'", r"`\$\.mail\.from_address`"),
+    ("[texts]\nendpoint = 'http://texts.example.com'", r"texts\.endpoint: .* neither https"),
+    ("[recipients.texts]\nrole = 'third_party'\npurposes = ['sale']\ndata = ['ad_id']", r"recipients\.texts: .* taken"),
+    ("[codes]\nan_hour = 0", r"`\$\.codes\.an_hour`"),
     ("[age\n", "mine.toml"),
 ], ids=str)  # fmt: skip
 def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):

@@ -38,8 +38,10 @@ KINDS: dict[str, tuple[int, str]] = {
     "confirm_expired": (422, "The confirm token is over"),
     "confirm_used": (422, "The confirm token was used"),
     "superseded": (422, "An opt-out came later"),
+    "too_many_codes": (429, "Enough codes were sent for now"),
     "idempotency_mismatch": (422, "The same Idempotency-Key came with another body"),
     "head_too_large": (431, "The head of the request is too large"),
+    "code_not_sent": (502, "The code could not be sent"),
     "store_unavailable": (503, "Nothing was kept; repeat with the same Idempotency-Key"),
     "internal": (500, "A fault of ours"),
 }

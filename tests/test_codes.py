@@ -1,0 +1,152 @@
+"""Codes that are sent and read out again."""
+
+import sqlite3
+from datetime import timedelta
+
+import pytest
+from support.mailbox import code_in
+from support.people import email, named, phone
+
+from gateway import codes
+from gateway.codes import Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
+from gateway.delivery.letter import Letter
+
+pytestmark = pytest.mark.anyio
+
+
+class Carrier:
+    """Keeps what it was given; `takes` says whether it takes it."""
+
+    def __init__(self):
+        self.takes, self.brought, self.closed = True, [], False
+
+    async def send(self, to, letter):
+        self.brought.append((to, letter.text))
+        return self.takes
+
+    async def close(self):
+        self.closed = True
+
+
+class Desk:
+    def __init__(self, house):
+        self.at, self.mail, self.house = house.consent.clock(), Carrier(), house
+        self.codes = Codes(house.writer, house.secrets, lambda: self.at, {"email": self.mail}, 100)
+
+    def bound(self, kind="email", value="person1@example.com", use="data"):
+        return Bound(self.house.consent.people.name([named(kind, value)]).subjects[0], use)
+
+    async def sent(self, **more):
+        """(ticket, code)."""
+        ticket = await self.codes.send(self.bound(**more), lambda code: Letter("s", f"It is {code}."))
+        return ticket, code_in(self.mail.brought[-1][1])
+
+
+@pytest.fixture
+def desk(house):
+    return Desk(house)
+
+
+def wrong(code: str) -> str:
+    return str((int(code.replace(" ", "")) + 1) % 10**8).zfill(8)
+
+
+async def test_who_reads_the_code_out_shows_that_the_mailbox_is_theirs(desk):
+    ticket, code = await desk.sent()
+    assert desk.mail.brought[0][0] == email(1)
+    await desk.codes.enter(ticket, desk.bound(), code)
+    with pytest.raises(CodeOver):
+        await desk.codes.enter(ticket, desk.bound(), code)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}\n", "  {}", "{:.4}-{:.4}", "١"])
+async def test_a_code_may_be_pasted_in_any_form(desk, form):
+    ticket, code = await desk.sent()
+    first, second = code.split(" ")
+    arabic = "".join(chr(0x660 + int(each)) for each in first + second)
+    typed = arabic if form == "١" else f"{first}-{second}" if "-" in form else form.format(code)
+    await desk.codes.enter(ticket, desk.bound(), typed)
+    assert codes.digits("²½x") == ""
+
+
+async def test_a_wrong_code_says_how_many_tries_are_left_and_then_it_is_over(desk):
+    ticket, code = await desk.sent()
+    left = []
+    for _ in range(4):
+        with pytest.raises(WrongCode) as refused:
+            await desk.codes.enter(ticket, desk.bound(), wrong(code))
+        left.append(refused.value.left)
+    assert left == [4, 3, 2, 1]
+    for typed in (wrong(code), code):
+        with pytest.raises(CodeOver):
+            await desk.codes.enter(ticket, desk.bound(), typed)
+
+
+@pytest.mark.parametrize("other", [{"use": "erasure"}, {"value": email(2)}, {"kind": "phone", "value": phone(1)}])
+async def test_a_code_is_good_for_one_address_and_one_use(desk, other):
+    ticket, code = await desk.sent()
+    with pytest.raises((CodeOver, WrongCode)):
+        await desk.codes.enter(ticket, desk.bound(**other), code)
+
+
+async def test_a_code_is_good_with_the_ticket_of_whoever_asked_and_no_other(desk):
+    first, code = await desk.sent()
+    second, _ = await desk.sent()
+    for ticket in (second, "", "x"):
+        with pytest.raises((CodeOver, WrongCode)):
+            await desk.codes.enter(ticket, desk.bound(), code)
+    await desk.codes.enter(first, desk.bound(), code)
+
+
+async def test_a_code_is_good_for_ten_minutes(desk):
+    ticket, code = await desk.sent()
+    desk.at += timedelta(minutes=10, seconds=1)
+    with pytest.raises(CodeOver):
+        await desk.codes.enter(ticket, desk.bound(), code)
+
+
+async def test_a_mailbox_is_not_filled(desk):
+    for _ in range(codes.AN_HOUR):
+        await desk.sent()
+    with pytest.raises(TooManyCodes):
+        await desk.sent()
+    assert len(desk.mail.brought) == codes.AN_HOUR
+
+
+async def test_what_could_not_be_sent_may_be_asked_for_again_at_once(desk):
+    desk.mail.takes = False
+    for _ in range(codes.AN_HOUR + 1):
+        with pytest.raises(NotSent):
+            await desk.sent()
+    desk.mail.takes = True
+    assert await desk.sent()
+
+
+async def test_where_nothing_brings_a_code_none_is_offered(desk):
+    assert desk.codes.kinds == ("email",)
+    with pytest.raises(NotSent):
+        await desk.sent(kind="phone", value=phone(1))
+
+
+async def test_neither_the_code_nor_the_address_lies_in_the_data_folder(desk, folder):
+    ticket, code = await desk.sent()
+    await desk.codes.enter(ticket, desk.bound(), code)
+    await desk.sent(value=email(2))
+    kept = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    for secret in (email(1), email(2), ticket, code, code.replace(" ", "")):
+        assert secret.encode() not in kept
+    with sqlite3.connect(folder / "ledger.sqlite3") as db:
+        assert db.execute("SELECT count(*) FROM code").fetchone() == (2,), "the control: both are kept"
+        assert db.execute("SELECT count(*) FROM entry").fetchone() == (0,), "a code is no entry"
+
+
+async def test_codes_are_not_alike_and_have_every_digit(desk):
+    desk.codes._an_hour = 10_000
+    got = [(await desk.sent(value=email(n)))[1] for n in range(60)]
+    assert len(set(got)) == 60
+    assert {each for code in got for each in code} == {*"0123456789 "}
+
+
+async def test_carriers_are_closed_with_the_house(desk):
+    await desk.codes.close()
+    assert desk.mail.closed
