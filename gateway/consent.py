@@ -22,10 +22,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from gateway import asked as asked_of
 from gateway import seals
 from gateway.check import Ask, Checked, Checks, Explained, Then
 from gateway.choice.recipient import Recipient
-from gateway.keys import Secrets, wrap
+from gateway.keys import Secrets
 from gateway.ledger import (
     access,
     ages,
@@ -54,11 +55,10 @@ from gateway.mirror.lookup import LookupRefused
 from gateway.outcome import Chosen, Refused, silent_until
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
-from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Told
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
-CONFIRM = b"confirm/1"
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
 VOIDED = "consents of this screen count for nothing: it was no fair question"
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
@@ -249,54 +249,39 @@ class Consent:
         if position is None or log is None:
             raise StoreUnavailable("the ledger gives no answer at this moment")
         self.may_open(subjects, choice.ui)
-        content = json.dumps(
-            {
-                "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
-                "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
-                "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
-                "position": position, "log": log, "place": choice.place, "source": choice.source,
-                "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
-                "peppers": len(self.secrets.peppers),
-            }
-        )  # fmt: skip
-        token = b64(seals.seal(self.secrets.seals[-1], CONFIRM, content.encode()))
+        token = asked_of.seal(self.secrets, subjects, choice, position, log)
         return token, choice.at + timedelta(seconds=CONFIRM_SECONDS)
+
+    def asked(self, token: str) -> asked_of.Asked:
+        """What a first act asked for. Raises `Refused`."""
+        return asked_of.unseal(self.secrets, token)
 
     async def confirm(self, token: str, notice: Notice, *, key: str = "", body: bytes = b"") -> Chosen:
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation."""
-        try:
-            box = seals.unb64(token)
-            asked = json.loads(seals.open_seal(self.secrets.seals, CONFIRM, box))
-        except (seals.Opening, ValueError):
-            raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
-        if asked["notice"] == notice.sha256.hex():
+        asked = self.asked(token)
+        if asked.notice == notice.sha256.hex():
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
         now = self.clock()
-        fresh = self.secrets.peppers[asked.get("peppers", len(self.secrets.peppers)) :]  # since the first act
-        subjects = [
-            Subject(kind, value, tuple(wrap(bytes.fromhex(key), fresh) for key in keys))
-            for kind, value, keys in asked["subjects"]
-        ]
-        self.may_open(subjects, asked.get("ui", ""))
-        data_class = DataClass(asked["data"]) if asked["data"] else None
+        subjects = asked.subjects
+        self.may_open(subjects, asked.ui)
         choice = Choice(
-            ChoiceKind.OPT_IN, (Purpose(asked["purpose"]),), asked["source"], now, asked["place"], notice,
-            recipient=asked["recipient"], data_class=data_class,
-            details={"asked": asked["at"], "asked_notice": asked["notice"]}, ui=asked.get("ui", ""),
-            informed=asked.get("informed", False), parental=asked.get("parental", False),
+            ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice,
+            recipient=asked.recipient, data_class=asked.data_class,
+            details={"asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
+            informed=asked.informed, parental=asked.parental,
         )  # fmt: skip
 
         def allow(tx: Transaction) -> None:
             """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
             older copy was put back nobody knows what had come since.
             """
-            late = milliseconds(now) - asked["at"] > CONFIRM_SECONDS * 1000
-            if late or asked.get("log", tx.log) != tx.log:
+            late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
+            if late or (asked.log or tx.log) != tx.log:
                 raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
             idempotency.use(tx, token, milliseconds(now))
-            if any(records.out_since(tx, subject, choice.purposes[0], asked["position"]) for subject in subjects):
+            if any(records.out_since(tx, subject, choice.purposes[0], asked.position) for subject in subjects):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
