@@ -324,6 +324,16 @@ class Checks:
             for purpose in purposes
         }  # fmt: skip
 
+    def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
+        """Whether an opt-in that names this recipient is on record. False where that cannot be read."""
+        try:
+            found = self._lookup.grants([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return False
+        return any(
+            (grant.recipient, grant.purpose, grant.kind) == (recipient, purpose, GrantKind.OPTED_IN) for grant in found
+        )
+
     def band(self, subjects: Sequence[Subject]) -> str:
         """The youngest age band on record for them; the youngest there is where it cannot be read."""
         standings = self._standings(subjects)

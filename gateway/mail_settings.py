@@ -1,4 +1,4 @@
-"""Settings of what brings people their codes: the mail server, the sender of text messages, and how many go out. Part of
+"""Settings of what brings people their codes: mail server, sender of text messages, how many go out. Part of
 `gateway.settings`, which reads them. Never sends anything.
 """
 

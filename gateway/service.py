@@ -33,8 +33,12 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
+from gateway.web.code_calls import CodeCalls
+from gateway.web.code_page import CodePage
+from gateway.web.code_steps import Steps
 from gateway.web.confirmation import Confirmation
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
+from gateway.web.erase_page import ErasePage
 from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
 from gateway.web.fair_queue import Queued, Sources
@@ -47,8 +51,11 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.observe import Observe
 from gateway.web.openrtb import OpenRtb, OpenRtbOptions
+from gateway.web.opt_in_acts import Acts
+from gateway.web.opt_in_page import OptInPage
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
+from gateway.web.proof import Proofs
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
@@ -97,7 +104,9 @@ class Doors:
         site = self.settings.site
         own = site.own_origins()
         page = PageSettings(site.policy_url, own, self.settings.gpc.last_update, site.notices)
-        pages = Pages(self.house.consent, self.visitors, self.metrics, page)
+        steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
+        acts = Acts(steps, self.metrics, own)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
         confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
@@ -106,7 +115,8 @@ class Doors:
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, self.visitors, own)
-        data = AccessPage(self.house.consent, self.visitors, own, site.policy_url)
+        data = AccessPage(steps, own, site.policy_url)
+        erasing = ErasePage(steps, own)
         return [
             Route("/privacy-choices", pages.show, methods=["GET"]),
             Route("/privacy-choices", pages.post, methods=["POST"]),
@@ -121,9 +131,26 @@ class Doors:
             Route("/privacy-choices/data", data.post, methods=["POST"]),
             Route(f"{unsubscribe_link.PATH}{{token}}", unsubscribe.show, methods=["GET"]),
             Route(f"{unsubscribe_link.PATH}{{token}}", unsubscribe.post, methods=["POST"]),
+            Route("/privacy-choices/erase", erasing.show, methods=["GET"]),
+            Route("/privacy-choices/erase", erasing.post, methods=["POST"]),
+            *self._opting_in(steps, acts),
             *self._log(),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),
+        ]
+
+    def _opting_in(self, steps: Steps, acts: Acts) -> list[Route]:
+        """Showing that a mailbox is one's own, and opting in."""
+        codes = CodePage(steps, self.settings.site.origins)
+        opting_in = OptInPage(steps, acts, self.settings.site.origins, self.folder)
+        return [
+            Route("/privacy-choices/code", codes.show, methods=["GET"]),
+            Route("/privacy-choices/code", codes.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in", opting_in.show, methods=["GET"]),
+            Route("/privacy-choices/opt-in", opting_in.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in/read", opting_in.read),
+            Route("/privacy-choices/opt-in/confirm", opting_in.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in/done/{event}", opting_in.done),
         ]
 
     def _log(self) -> list[Route]:
@@ -154,7 +181,8 @@ class Doors:
     def keyed(self) -> list[Route]:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
         consent, metrics = self.house.consent, self.metrics
-        credentials = Credentials(self.folder, dev=self.dev)
+        credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
+        proofs = Proofs(consent, codes, dev=self.dev)
         health = Health(consent, credentials, metrics, notices.shipped(), "dev" if self.dev else "production")
         share = ShareDoor(
             consent, self.house.sharing, credentials, metrics,
@@ -165,13 +193,14 @@ class Doors:
             Route("/v1/checks", ChecksDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/openrtb", self._openrtb(credentials).post, methods=["POST"]),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
-            Route("/v1/choices", Choices(consent, credentials, metrics, dev=self.dev).post, methods=["POST"]),
+            Route("/v1/choices", Choices(consent, credentials, metrics, proofs).post, methods=["POST"]),
             Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
             *self._marketing(credentials),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
-            Route("/v1/access", Access(consent, credentials, dev=self.dev).post, methods=["POST"]),
-            Route("/v1/erasures", Erasures(consent, credentials).post, methods=["POST"]),
+            Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
+            Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),
+            Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
             Route("/v1/self", health.self),

@@ -24,7 +24,7 @@ from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.records import milliseconds
 from gateway.ledger.records import moment as _moment
 from gateway.ledger.writer import StoreUnavailable
-from gateway.terms import CHOOSABLE, Purpose
+from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]
 HOLDERS = f"""
@@ -131,6 +131,32 @@ async def of_request(folder: Path, request: bytes) -> list[tuple[str, bytes, dat
             (request,),
         )
     return [(kind, key, _moment(at), _purposes(body)) for kind, key, at, body in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class OptedIn:
+    """What one confirmed opt-in was of. `recipient`: empty but for the precise location."""
+
+    kind: str
+    key: bytes
+    at: datetime
+    purpose: Purpose
+    recipient: str
+
+
+async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
+    """The opt-in of an event; None where the event is none."""
+    async with _reader(folder) as db:
+        rows = await db.execute_fetchall(
+            f"SELECT d.kind, d.key, d.at, {BODY} FROM detail d {JOINED}"  # noqa: S608 - the pieces are ours
+            f" WHERE d.event = ? AND {BODY} IS NOT NULL",
+            (event,),
+        )
+    for kind, key, at, body in rows:
+        leaf = json.loads(body)
+        if leaf.get("e") == ChoiceKind.OPT_IN:
+            return OptedIn(kind, key, _moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
+    return None
 
 
 def _purposes(body: bytes) -> list[Purpose]:

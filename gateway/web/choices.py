@@ -28,6 +28,7 @@ from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.opting_in import OptingIn
 from gateway.web.problem import Problem
+from gateway.web.proof import Proofs
 from gateway.web.said import Said
 
 KNOWN = frozenset(
@@ -43,13 +44,13 @@ DESK_ONLY = frozenset({"manner", "received_at"})
 
 
 class Choices:
-    """The door. `dev` accepts the development proof."""
+    """The door."""
 
-    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics, *, dev: bool = False) -> None:
+    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs) -> None:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
-        self._opting_in = OptingIn(consent, dev=dev)
+        self._opting_in = OptingIn(consent, proofs)
 
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
@@ -161,7 +162,7 @@ class Choices:
         proof of control, of one identifier; nothing else follows from it.
         """
         subject = _one_of(said, named)
-        self._opting_in.prove(said)
+        await self._opting_in.prove(said, [subject], said.kind)
         at = self._opting_in.fresh(said)
         ui = ""
         if said.kind is ChoiceKind.DIRECT:

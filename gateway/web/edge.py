@@ -33,7 +33,7 @@ SERVED: Mapping[str, frozenset[str]] = {
     "metrics": frozenset({METRICS}),
 }
 # Calls that apps (I31), and providers of text messages, make from the internet.
-FROM_APPS = frozenset({"/v1/choices", "/v1/observe", "/v1/texts"})
+FROM_APPS = frozenset({"/v1/choices", "/v1/codes", "/v1/observe", "/v1/texts"})
 PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
 
 log = structlog.get_logger("gateway")

@@ -8,6 +8,7 @@ from gateway import __version__
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Erasing, Manner, NoticeKind, Purpose, Reason, Source, Told
 from gateway.web import openapi_marketing as marketing
+from gateway.web import openapi_opting_in as opting_in
 from gateway.web import openapi_records as records
 from gateway.web import problem, wire
 from gateway.web.health import API
@@ -68,6 +69,7 @@ ERASURE: dict[str, Any] = {
         "identifiers": {"type": "array", "minItems": 1, "items": _ref("Identifier")},
         "mode": _words(Erasing),
         "note_sha256": {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
+        "proof": {"type": ["object", "null"], "description": "without scope desk: what proves all of them"},
         "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
     },
 }
@@ -134,7 +136,7 @@ STEP: dict[str, Any] = {
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
-        **{name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token")},
+        **{name: {"type": "string"} for name in ("action", "phone", "email", "country", "state", "token", "confirm")},
         "purpose": {"type": "array", "items": {"type": "string"}},  # repeated; with action=ticked
     },
 }
@@ -144,7 +146,10 @@ MARKETING: dict[str, Any] = {
 }
 
 PROOF = {"type": "object", "properties": {name: {"type": "string"} for name in ("event", "ticket")}}
-ACTION: dict[str, Any] = {"type": "object", "properties": {"action": {"type": "string", "enum": ["show", "download"]}}}
+ACTION: dict[str, Any] = {
+    "type": "object",
+    "properties": {"action": {"type": "string", "enum": ["show", "download", "forget"]}},
+}
 
 
 REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
@@ -181,6 +186,7 @@ def document() -> dict[str, Any]:
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
                 **marketing.SHAPES,
+                **opting_in.SHAPES,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
@@ -225,17 +231,18 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_inside(), **_keyed(), **marketing.paths()}
+    return {**_public(), **_log(), **_inside(), **_keyed(), **marketing.paths(), **opting_in.paths()}
 
 
 def _public() -> dict[str, Any]:
     """What a site's visitors call."""
-    done = {"303": "to the confirmation", "202": KEPT}
+    done = {"200": "of opt_in: the text to confirm", "303": "to the confirmation", "202": KEPT,
+            "422": "of opt_in and confirm: not possible"}  # fmt: skip
     return {
         "/.well-known/gpc.json": {"get": _call("Statement of GPC support", {"200": "JSON"}, secured=False)},
         "/privacy-choices": {
             "get": _call("The choices page", {"200": "HTML"}, secured=False),
-            "post": _call("Opt out or limit, one step", done, body=FORM, secured=False,
+            "post": _call("Opt out or limit, one step; opt in, two steps", done, body=FORM, secured=False,
                           errors=("400", "403", "413", "415", "503"), kind=FORM_KIND),
         },
         "/privacy-choices/done/{event}": {

@@ -12,12 +12,13 @@ from gateway import seals
 from gateway.choice.law import AGES
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice
-from gateway.ledger.records import Choice
+from gateway.ledger.records import Choice, Subject
 from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.terms import ChoiceKind, DataClass, Purpose
 from gateway.web import proof, wire
 from gateway.web.problem import Problem
+from gateway.web.proof import Proofs
 from gateway.web.said import Said
 
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
@@ -39,20 +40,20 @@ class Shown:
 
 
 class OptingIn:
-    """Both acts. `dev` accepts the development proof."""
+    """Both acts."""
 
-    def __init__(self, consent: Consent, *, dev: bool = False) -> None:
+    def __init__(self, consent: Consent, proofs: Proofs) -> None:
         self._consent = consent
-        self._dev = dev
+        self._proofs = proofs
 
     async def ask(self, said: Said, named: Named, purposes: Sequence[Purpose]) -> tuple[int, dict[str, Any]]:
         """The first act: a token that the second one brings back."""
         if len(purposes) != 1 or said.ignored or not named.subjects:
             where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
-        self.prove(said)
-        shown, now = await self.shown(said), self.fresh(said)
         recipient, data_class = self._grant(said, purposes[0])
+        await self.prove(said, named.subjects, proof.opting_in(purposes[0], recipient))
+        shown, now = await self.shown(said), self.fresh(said)
         choice = Choice(
             ChoiceKind.OPT_IN, tuple(purposes), said.source(), now, said.call.place(), shown.notice,
             recipient=recipient, data_class=data_class, ui=shown.ui, informed=shown.despite_signal,
@@ -66,15 +67,16 @@ class OptingIn:
         token = said.body.get("confirm")
         if not isinstance(token, str):
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
-        self.prove(said)
+        asked = self._consent.asked(token)
+        await self.prove(said, asked.subjects, proof.opting_in(asked.purpose, asked.recipient))
         shown = await self.shown(said)
         chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body)
         young = self._consent.checks.band(chosen.subjects) in YOUNG
         return chosen, {"continuing_right": CONTINUING} if young else {}
 
-    def prove(self, said: Said) -> None:
-        """Proof of control. Raises `Problem`."""
-        proof.prove(said.body.get("proof"), dev=self._dev)
+    async def prove(self, said: Said, subjects: Sequence[Subject], use: str) -> None:
+        """Proof of control of all of them. Raises `Problem`, `Refused`."""
+        await self._proofs.all(said.body.get("proof"), said.key, subjects, use)
 
     def fresh(self, said: Said) -> datetime:
         """Now, for an act that is made now: what opens is never queued."""

@@ -21,8 +21,8 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web import language, notices, page, proof_cookie
 from gateway.web.language import mark
 from gateway.web.metrics import Metrics
+from gateway.web.opt_in_acts import Acts
 from gateway.web.opting_out import OptingOut
-from gateway.web.problem import Problem
 from gateway.web.states import STATE_NAMES, residents
 from gateway.web.uses import COUNTRIES, COVERS, FINER, named
 from gateway.web.visitor import Visitor, Visitors
@@ -53,11 +53,14 @@ class PageSettings:
 class Pages:
     """The public pages. Holds no state of anybody."""
 
-    def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings) -> None:
+    def __init__(
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opting_in: Acts
+    ) -> None:  # fmt: skip
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
         self._settings = settings
+        self._opting_in = opting_in
         self._out = OptingOut(consent, visitors, metrics, settings.origins, notices.CHOICES)
         self._files = {name: static(name) for name in STATIC}
 
@@ -80,14 +83,14 @@ class Pages:
         return Response(self._files[name], headers=headers, media_type=STATIC[name])
 
     async def post(self, request: Request) -> Response:
-        """`POST /privacy-choices`: opt_out or limit, durable before the 303."""
+        """`POST /privacy-choices`: opt_out or limit, durable before the 303; opt_in and confirm with a form token."""
         posted = await self._out.read(request)
         said = posted.form
+        if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
+            return await self._opting_in.take(request, said)
         if not posted.own:
             self._metrics.refused_forms.labels("cross_site").inc()
             return self._form_page(request, said, FOREIGN_FORM, 403)
-        if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
-            raise Problem("proof_required", "opting in needs proof of control; sign in to do it")
         kind = ChoiceKind.LIMIT if said.action == ChoiceKind.LIMIT else ChoiceKind.OPT_OUT
         try:
             return await self._out.write(request, posted, kind, _purposes(said))

@@ -67,3 +67,10 @@ def read(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> Kep
                 continue
             return kept if kept.until >= now else None
     return None
+
+
+def first_showing(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int, event: str) -> Kept | None:
+    """With its ticket, where the confirmation of this event is shown for the first time in the browser that posted."""
+    kept = read(keys, jar, now)
+    fresh = kept is not None and not kept.ticket and kept.events[0] == event
+    return kept.shown() if kept and fresh else None

@@ -190,7 +190,7 @@ async def test_a_signed_in_person_reads_and_downloads_their_report(signed_in, ke
     headers = signed_in("a1")
     shown = await client.post(PAGE, data={"action": "show"}, headers=headers)
     assert shown.status_code == 200
-    for words in ("phone number", "advertising id", "<strong>teemo</strong>: ad id, for sale; once, at", "opt out"):
+    for words in ("phone number", "advertising id", "<strong>teemo</strong>: ad id (sale); once, at", "opt out"):
         assert words in shown.text
     saved = await client.post(PAGE, data={"action": "download"}, headers=headers)
     assert saved.headers["content-disposition"] == 'attachment; filename="my-privacy-data.json"'
@@ -207,13 +207,21 @@ async def test_looking_at_the_page_shows_nothing_yet_of_anybody(signed_in, keyed
     assert "What holds now" not in text
 
 
-async def test_the_page_says_plainly_what_it_cannot_prove_yet_and_the_other_way(client):
+async def test_the_page_says_plainly_who_one_is_and_how_to_show_more(client):
     text = (await client.get(PAGE)).text
     assert "Not this browser" in text
     assert "you are not signed in" in text
-    assert "sending a code to it is not built" in text
-    assert "our office checks that it is\nyours" in text
+    assert 'name="email"' in text
+    assert 'name="phone"' not in text, "nothing brings text messages here"
     assert "privacy" in text[text.index("write to us as our") :][:200].lower()
+
+
+async def test_where_no_codes_are_sent_the_page_says_so_and_the_other_ways(tmp_path):
+    async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
+        text = (await client.get(PAGE)).text
+    assert "this site sends no codes" in text
+    assert "our office checks that it is yours" in text
+    assert 'name="email"' not in text
 
 
 async def test_a_page_is_the_same_for_somebody_unknown_and_for_nobody(signed_in, keyed, client):

@@ -1,0 +1,150 @@
+"""`/privacy-choices/opt-in`: one purpose at a time, for whom, and at the end what holds now.
+
+    choose -> (a code) -> read the notice, yes -> read the confirmation, yes -> what holds, and how to take it back
+
+Nothing asks anybody to come here: whoever comes, comes by themselves, so the twelve months' silence is kept (11 CCR
+7026(k), 7028(b)). Opting out is one step; this is four at least. The acts themselves are `opt_in_acts`.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import seals
+from gateway.codes import NotSent, TooManyCodes
+from gateway.consent import Consent
+from gateway.ledger import history
+from gateway.ledger.history import OptedIn
+from gateway.ledger.records import Subject
+from gateway.ledger.writer import StoreUnavailable
+from gateway.signals.form import Form
+from gateway.terms import CHOOSABLE, DataClass, Purpose
+from gateway.web import code_steps, form_fields, language, opting_in_for, page, proof, proof_cookie
+from gateway.web import purpose_words as words
+from gateway.web.code_steps import Steps
+from gateway.web.language import mark
+from gateway.web.opt_in_acts import Acts
+from gateway.web.opting_in_for import FOR, Wanted
+from gateway.web.problem import Problem
+
+CHOOSE = mark("Please choose one use, and for whom it is.")
+
+
+class OptInPage:
+    """The door."""
+
+    def __init__(self, steps: Steps, acts: Acts, origins: Collection[str], folder: Path) -> None:
+        self._steps = steps
+        self._consent = steps.consent
+        self._acts = acts
+        self._origins = origins
+        self._folder = folder
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices/opt-in`: nothing is chosen beforehand."""
+        return self._choose(request)
+
+    async def post(self, request: Request) -> Response:
+        """`POST /privacy-choices/opt-in`: to the notice, by way of a code where that is how one shows who one is; or
+        with `action=opt_in` the first act.
+        """
+        said = await form_fields.read(request, self._origins)
+        if said.get("action"):
+            return await self._acts.take(request, _form(said))
+        wanted, by = _wanted(self._consent, said.get("what", "")), said.get("by", "")
+        visitor = self._steps.visitors.read(request.scope)
+        if wanted is None or by not in opting_in_for.offered(visitor, self._steps.codes):
+            return self._choose(request, CHOOSE, 422)
+        if by not in self._steps.codes.kinds:
+            return self._acts.read(request, wanted, by)
+        use = proof.opting_in(wanted.purpose, wanted.recipient)
+        try:
+            sent = await self._steps.send(request, use, by, said.get(by, ""))
+        except (NotSent, TooManyCodes, StoreUnavailable) as refused:
+            return self._choose(request, *code_steps.told(refused))
+        return sent or self._choose(request, code_steps.UNREADABLE[by], 422)
+
+    async def read(self, request: Request) -> Response:
+        """`GET /privacy-choices/opt-in/read`: the notice, for whoever has just entered a code."""
+        coded = self._steps.read(request)
+        if coded is None or not coded.proved or not proof.is_opting_in(coded.use):
+            return self._choose(request)
+        purpose, recipient = proof.opted_into(coded.use)
+        return self._acts.read(request, Wanted(Purpose(purpose), recipient), coded.kind)
+
+    async def done(self, request: Request) -> Response:
+        """`GET /privacy-choices/opt-in/done/{event}`: what holds now, read back; the receipt; how to take it back. Its
+        first showing, in the browser that confirmed, has the ticket of the download (R16).
+        """
+        name = request.path_params["event"]
+        try:
+            found = await history.opted_in(self._folder, seals.unb64(name))
+        except seals.Opening:
+            found = None
+        if found is None or found.kind not in FOR:  # an app's own is shown in the app
+            raise Problem("not_found", "no such opt-in")
+        jar = self._steps.visitors.read(request.scope).heard.cookies
+        shown = proof_cookie.first_showing(self._consent.secrets.seals, jar, self._steps.now(), name)
+        response = page.show(
+            request, "opt_in_done.html", event=name, at=_minute(found.at), kind=found.kind, whose=FOR[found.kind],
+            what=words.said(language.of(request), found.purpose, found.recipient), holds=self._holds(found),
+            young=self._consent.checks.band([_subject(found)]) in opting_in_for.YOUNG,
+            ticket=shown.ticket if shown else "",
+        )  # fmt: skip
+        if shown and (made := proof_cookie.set_cookie(self._consent.secrets.seals, shown, self._steps.now())):
+            response.headers.append("set-cookie", made)
+        return response
+
+    def _holds(self, found: OptedIn) -> bool:
+        """Whether enforcement takes it as a yes: an opt-out of something that it belongs to still stands above it."""
+        checks, subject = self._consent.checks, [_subject(found)]
+        state = checks.read_back(subject, [found.purpose])[found.purpose]
+        if found.recipient:
+            return state != "opted_out" and checks.granted(subject, found.recipient, found.purpose)
+        return state == "opted_in"
+
+    def _choose(self, request: Request, problem: str = "", status: int = 200) -> Response:
+        visitor, spoken = self._steps.visitors.read(request.scope), language.of(request)
+        uses = [
+            (_name(wanted), words.said(spoken, wanted.purpose, wanted.recipient)) for wanted in _offered(self._consent)
+        ]
+        ways = opting_in_for.offered(visitor, self._steps.codes)
+        return page.show(
+            request, "opt_in.html", status, problem=problem, uses=uses, ways=ways, gpc=visitor.heard.gpc
+        )  # fmt: skip
+
+
+def _offered(consent: Consent) -> list[Wanted]:
+    """Every purpose, and for the precise location each recipient by itself."""
+    precise = [
+        Wanted(purpose, name) for name, recipient in consent.recipients.items()
+        for purpose in recipient.purposes if DataClass.PRECISE_GEO in recipient.data and purpose in CHOOSABLE
+    ]  # fmt: skip
+    return [*map(Wanted, CHOOSABLE), *precise]
+
+
+def _wanted(consent: Consent, name: str) -> Wanted | None:
+    return next((wanted for wanted in _offered(consent) if _name(wanted) == name), None)
+
+
+def _name(wanted: Wanted) -> str:
+    return f"{wanted.purpose}:{wanted.recipient}" if wanted.recipient else wanted.purpose.value
+
+
+def _form(said: dict[str, str]) -> Form:
+    """The fields that the acts read."""
+    return Form(
+        action=said.get("action", ""), purpose=said.get("purpose", ""), confirm=said.get("confirm", ""),
+        token=said.get("token", ""),
+    )  # fmt: skip
+
+
+def _subject(found: OptedIn) -> Subject:
+    return Subject(found.kind, "", (found.key,))
+
+
+def _minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M")
