@@ -35,6 +35,7 @@ class Asked:
     log: str | None
     place: str
     source: str
+    manner: str
     ui: str
     informed: bool
     parental: bool
@@ -47,7 +48,7 @@ def seal(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position
             "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
             "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
             "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
-            "position": position, "log": log, "place": choice.place, "source": choice.source,
+            "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
             "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
             "peppers": len(secrets.peppers),
         }
@@ -69,5 +70,5 @@ def unseal(secrets: Secrets, token: str) -> Asked:
     return Asked(
         subjects, Purpose(asked["purpose"]), asked["recipient"], DataClass(asked["data"]) if asked["data"] else None,
         asked["notice"], asked["at"], asked["position"], asked.get("log"), asked["place"], asked["source"],
-        asked.get("ui", ""), asked.get("informed", False), asked.get("parental", False),
+        asked.get("manner", ""), asked.get("ui", ""), asked.get("informed", False), asked.get("parental", False),
     )  # fmt: skip

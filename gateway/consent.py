@@ -265,7 +265,7 @@ class Consent:
         subjects = asked.subjects
         self.may_open(subjects, asked.ui)
         choice = Choice(
-            ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice,
+            ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice, asked.manner,
             recipient=asked.recipient, data_class=asked.data_class,
             details={"asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
             informed=asked.informed, parental=asked.parental,

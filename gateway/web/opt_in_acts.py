@@ -61,6 +61,7 @@ class Acts:
         self._metrics = metrics
         self._origins = origins
         self._tokens = Tokens(steps.consent.secrets.tokens, "opt-in-form/1")
+        self._texts = {kind: notices.in_languages(kind) for kind in (notices.OPT_IN, notices.CONFIRM)}
 
     def read(self, request: Request, wanted: Wanted, by: str) -> Response:
         """The notice; where something stands in the way, that instead of a "Yes"."""
@@ -158,7 +159,7 @@ class Acts:
         token = self._tokens.make([kind, spoken, wanted.purpose, wanted.recipient, by])
         return page.show(
             request, f"{kind.replace('-', '_')}_text.html", what=words.said(spoken, wanted.purpose, wanted.recipient),
-            whose=FOR[by], text=notices.paragraphs(notices.in_languages(kind)[spoken]), token=token, **values,
+            whose=FOR[by], text=notices.paragraphs(self._texts[kind][spoken]), token=token, **values,
         )  # fmt: skip
 
     def _begun(self, said: Form) -> Begun | None:
@@ -171,7 +172,7 @@ class Acts:
             return None
         if said.purpose not in {"", purpose}:
             return None
-        return Begun(notices.in_languages(kind)[spoken].notice, Wanted(Purpose(purpose), recipient), by)
+        return Begun(self._texts[kind][spoken].notice, Wanted(Purpose(purpose), recipient), by)
 
 
 def refused(request: Request, why: str, status: int) -> Response:

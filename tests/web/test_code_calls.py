@@ -1,8 +1,7 @@
 """Codes in calls: sent, read out, and good for one identifier, one use and one ticket."""
 
 import asyncio
-import email as email_of
-import email.policy
+from email import message_from_bytes, policy
 
 import pytest
 import structlog
@@ -221,7 +220,7 @@ async def test_in_development_a_letter_lies_in_a_folder_and_no_text_message_is_o
         answer = await keyed.post("/v1/codes", json={"identifier": ME, "use": "access"})
         assert answer.status_code == 202
         [file] = (tmp_path / "data" / "outbox").iterdir()
-        letter = email_of.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        letter = message_from_bytes(file.read_bytes(), policy=policy.default)
         proof = {"kind": "code", "ticket": answer.json()["ticket"], "code": code_in(letter.get_content())}
         assert (await keyed.post("/v1/access", json={"identifiers": [ME], "proof": proof})).status_code == 200
         assert kind(await keyed.post("/v1/codes", json={"identifier": named("phone", phone(1)), "use": "access"})) == (
