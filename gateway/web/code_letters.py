@@ -26,7 +26,7 @@ USES = {
     proof.ACCESS: mark("see what is held about you, and who received it"),
     proof.ERASURE: mark("have what is held about you deleted"),
 }
-ALLOW = mark("allow %(what)s")
+ALLOW = mark("allow this again: %(what)s")
 
 
 def written(language: str, site: str, use: str, kind: str) -> Callable[[str], Letter]:

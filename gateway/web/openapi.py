@@ -231,7 +231,7 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_inside(), **_keyed(), **marketing.paths(), **opting_in.paths()}
+    return {**_public(), **_log(), **_inside(), **_keyed(), **_person(), **marketing.paths(), **opting_in.paths()}
 
 
 def _public() -> dict[str, Any]:
@@ -302,16 +302,6 @@ def _keyed() -> dict[str, Any]:
             "post": _call("Who was shown or sent a notice", {"200": "answers by line", "201": "recorded"},
                           body=_ref("Report"), lines=True, errors=(*ALL, "503"))
         },
-        "/v1/access": {
-            "post": _answers(
-                _call("What is held about somebody, for the desk or with proof", {}, body=_ref("AccessRequest"),
-                      errors=(*ALL, "503")),
-                "200", "the same shape whether anything is known or not", "AccessReport")
-        },
-        "/v1/erasures": {
-            "post": _call("Forget a person", {"200": "done: keys destroyed, files cut"}, body=_ref("Erasure"),
-                          errors=(*ALL, "422", "503"))
-        },
         "/v1/shares/{recipient}": {
             "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,
                           errors=(*ALL, "503"), parameters=NAMED) | {"x-404": "no such recipient"}
@@ -339,6 +329,22 @@ def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:
     told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
     answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
     return {"get": _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)}
+
+
+def _person() -> dict[str, Any]:
+    """What is held about somebody, and forgotten."""
+    return {
+        "/v1/access": {
+            "post": _answers(
+                _call("What is held about somebody, for the desk or with proof", {}, body=_ref("AccessRequest"),
+                      errors=(*ALL, "503")),
+                "200", "the same shape whether anything is known or not", "AccessReport")
+        },
+        "/v1/erasures": {
+            "post": _call("Forget a person", {"200": "done: keys destroyed, files cut"}, body=_ref("Erasure"),
+                          errors=(*ALL, "422", "503"))
+        },
+    }  # fmt: skip
 
 
 def _receipt(*, secured: bool = False) -> dict[str, Any]:

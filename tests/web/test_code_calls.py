@@ -119,7 +119,7 @@ async def test_known_and_unknown_addresses_are_answered_and_written_to_alike(pro
 async def test_a_letter_says_what_the_code_is_for_in_the_language_asked_for(production):
     await production.proof("opt_in", purpose="sale", language="es")
     text = production.box.letters[-1][1].get_content()
-    assert "la venta de su información personal" in text
+    assert "venta de mi información personal" in text
     assert "no haga nada" in text
     await production.proof("opt_in", purpose="sale", recipient="teemo", language="fr")
     text = production.box.letters[-1][1].get_content()

@@ -78,7 +78,7 @@ async def test_the_entry_says_what_was_shown_twice_and_in_which_language(site):
 async def test_a_precise_place_is_opened_to_one_recipient_by_name(site):
     browser = site.browser()
     first = await browser.reads_notice(what="sale:teemo", **MAIL)
-    assert "giving your precise location to teemo" in first.text
+    assert "passing my precise location to teemo" in first.text
     done = await browser.presses(await browser.presses(first, "opt_in"), "confirm")
     assert "It is allowed" in done.text
     ask = {"recipient": "teemo", "purpose": "sale", "data": ["precise_geo"]}
