@@ -111,7 +111,7 @@ class Doors:
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
-            origins=own, remember_gpc=self.settings.browser.remember_gpc,
+            folder=self.folder, origins=own, options=self.options(),
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, self.visitors, own)
@@ -122,6 +122,10 @@ class Doors:
             Route("/privacy-choices", pages.post, methods=["POST"]),
             Route("/privacy-choices/status", status.show),
             Route("/privacy-choices/observe", status.observe, methods=["POST"]),
+            *(
+                Route(f"/privacy-choices/{name}", status.preflight, methods=["OPTIONS"])
+                for name in ("status", "observe")
+            ),
             *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
             Route("/privacy-choices/done/{event}", confirmation.show),
             Route("/privacy-choices/marketing", marketing.show, methods=["GET"]),

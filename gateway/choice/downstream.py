@@ -35,6 +35,7 @@ FIELDS_OF: Mapping[str, Purpose] = {
     "TargetedAdvertisingOptOut": Purpose.TARGETED_ADS,
 }
 CONSENT_MODE = ("ad_storage", "ad_user_data", "ad_personalization")
+GPC_SEGMENT = 1  # GpcSegmentType, the only subsection that US sections have
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Strings:
-    """The GPP string with its parts, and the rest of the signals, ready for JSON."""
+    """The GPP string with its parts, and the rest of the signals, ready for JSON. `parsed`: by section name, its core
+    and its subsections in order, as `getSection` of the CMP API 1.1 hands them out.
+    """
 
     gpp: str
     gpp_sid: list[int]
     sections: Mapping[int, str]
     us_privacy: str
     out: bool
+    parsed: Mapping[str, list[dict[str, object]]]
 
     def for_recipient(self, outcome: Outcome) -> dict[str, object]:
         """The `downstream` member of a verdict (api.md)."""
@@ -78,7 +82,7 @@ class Strings:
         return {
             "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
             "consent_mode": dict.fromkeys(CONSENT_MODE, ads), "rdp": int(self.out),
-            "npa": int(self.out),
+            "npa": int(self.out), "parsed": self.parsed,
         }  # fmt: skip
 
     def for_store(self) -> dict[str, object]:
@@ -98,10 +102,24 @@ def strings(outcome: Outcome) -> Strings:
     out = bool(outcome.denied)
     section = section_of(outcome.places)
     if section is None:
-        return Strings(gpp.write({}), [-1], {}, usprivacy.write("-", "-", "-"), out)
-    text = gpp.write({section.name: fields(section, outcome)})
+        return Strings(gpp.write({}), [-1], {}, usprivacy.write("-", "-", "-"), out, {})
+    said = fields(section, outcome)
+    text = gpp.write({section.name: said})
     sections = gpp.split(text)
-    return Strings(text, [*sections], sections, usprivacy.write("Y", "Y" if out else "N", "N"), out)
+    us_privacy = usprivacy.write("Y", "Y" if out else "N", "N")
+    return Strings(text, [*sections], sections, us_privacy, out, {section.name: _parsed(said)})
+
+
+def opted_out() -> Strings:
+    """What a page says while the gateway has not answered: everything denied, in the national section. The page's
+    script and its inline stub carry it as a constant (I11).
+    """
+    return strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({US})))
+
+
+def _parsed(said: Mapping[str, object]) -> list[dict[str, object]]:
+    core = {name: value for name, value in said.items() if name != "Gpc"}
+    return [core, {"GpcSegmentType": GPC_SEGMENT, "Gpc": said["Gpc"]}] if "Gpc" in said else [core]
 
 
 def stores(outcome: Outcome) -> dict[str, object]:

@@ -8,7 +8,7 @@ from before it was last erased (R19), and nothing of which account has had it, w
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -157,6 +157,13 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
         if leaf.get("e") == ChoiceKind.OPT_IN:
             return OptedIn(kind, key, _moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
     return None
+async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
+    """When each purpose was last opted out by any of these identifiers itself, in Unix milliseconds."""
+    marks = ",".join("?" * len(keys))
+            f"SELECT purpose, max(out_at) FROM own_choice WHERE key IN ({marks}) AND out_at IS NOT NULL"  # noqa: S608
+            " GROUP BY purpose",
+            keys,
+    return {Purpose(purpose): at for purpose, at in rows}
 
 
 def _purposes(body: bytes) -> list[Purpose]:

@@ -1,51 +1,68 @@
 """What holds for this browser, and what only its script can see: `/privacy-choices/status` and `/observe`.
 
-Both answer alike and neither has a key. `observe` takes same-origin JSON and can only tighten; what it says is
-remembered like a header of the same meaning.
+Both answer alike and neither has a key. `observe` takes JSON of this site's own pages and can only tighten; what it
+says is remembered like a header of the same meaning. On pages from a cache these two are all that ever hears a
+visitor, so they remember as a navigation does (I12, I32).
 """
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import seals
 from gateway.choice.downstream import strings
 from gateway.consent import Consent
+from gateway.ledger import history
+from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.outcome import silent_until
 from gateway.signals import hear
 from gateway.signals.heard import Heard
+from gateway.site import Site
 from gateway.terms import ALL_PURPOSES
-from gateway.web import cross_site, wire
+from gateway.web import cors, cross_site, wire
 from gateway.web.browser_cookie import day, remembering
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
+from gateway.web.visit import Options, Visits
 from gateway.web.visitor import Visitor, Visitors
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
+AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
 # What a page's script may say. Cookies and device flags it is not asked for: the request and the app say those.
 FROM_SCRIPT = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices"})
 
 
 class Status:
-    """The doors of the page's own script."""
+    """The doors of the page's own script. `folder`: of the ledger. `frictionless`: the site is in that mode (L58)."""
 
     def __init__(
-        self, consent: Consent, visitors: Visitors, metrics: Metrics, *, origins: Collection[str], remember_gpc: str
-    ) -> None:
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, *, folder: Path, origins: Collection[str],
+        options: Options, frictionless: bool = False,
+    ) -> None:  # fmt: skip
         self._consent = consent
         self._visitors = visitors
+        self._visits = Visits(consent, visitors, metrics, options)
         self._metrics = metrics
+        self._folder = folder
         self._origins = origins
-        self._remember = remember_gpc
+        self._remember = options.remember_gpc
+        self._frictionless = frictionless
+
+    async def preflight(self, request: Request) -> Response:
+        """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
+        return Response(status_code=204, headers=cors.preflight(request.headers, self._origins))
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/status`"""
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("status", visitor.heard)
-        return self._answer(visitor)
+        return await self._answer(request, visitor)
 
     async def observe(self, request: Request) -> Response:
         """`POST /privacy-choices/observe`: unknown members are passed over, unreadable ones counted."""
@@ -59,28 +76,12 @@ class Status:
         visitor = self._visitors.read(request.scope)
         visitor = visitor.with_heard(said.beside(visitor.heard).without_endings())
         self._metrics.heard("script", said)
-        await self._remember_visitor(visitor)
-        return self._answer(visitor)
+        return await self._answer(request, visitor)
 
-    async def _remember_visitor(self, visitor: Visitor) -> None:
-        """Writes for a browser that brought our cookie, and for the account; like the middleware, a stranger without
-        either never writes.
-        """
-        subjects, heard = self._visitors.subjects(visitor), visitor.heard
-        if not heard.keeps or not any(s.kind in {"browser", "account"} for s in subjects):
-            return
-        site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place)
-        if site.status != "unknown" and not site.learns(heard, subjects):
-            return  # heard before: nothing of it would be news
-        account = next((subject for subject in subjects if subject.is_account), None)
-        try:
-            await self._consent.observe(subjects, visitor.heard, account=account)
-        except StoreUnavailable:
-            self._metrics.refused_forms.labels("signal_not_kept").inc()
-
-    def _answer(self, visitor: Visitor) -> Response:
+    async def _answer(self, request: Request, visitor: Visitor) -> Response:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
         site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        await self._visits.remember(visitor, site, subjects)
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
@@ -88,13 +89,38 @@ class Status:
             "purposes": self._purposes(visitor, heard),
             "strings": strings(site.outcome).for_page(),
             "place": site.place,
+            "ad_token": self._ad_token(visitor, site),
+            "frictionless": self._frictionless and heard.gpc and site.status == "honored",
+            **await self._silence(site, subjects),
         }
         response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")
+        cors.allow(response, request.headers, self._origins)
         today = day(self._consent.clock())
         cookie = remembering(self._consent.secrets.seals, visitor.cookie, heard, self._remember, today)
         if cookie:
             response.headers.append("set-cookie", cookie)
         return response
+
+    def _ad_token(self, visitor: Visitor, site: Site) -> str | None:
+        """A `browser` identifier for the body of an ad request, fresh each time (R9). None for a browser without an id,
+        and while nobody knows what holds for it.
+        """
+        if visitor.cookie is None or not visitor.cookie.value or site.status == "unknown":
+            return None
+        expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
+        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
+
+    async def _silence(self, site: Site, subjects: list[Subject]) -> dict[str, object]:
+        """From when each purpose may be asked about again; None: never opted out (R4). Nothing is said of it where it
+        cannot be read.
+        """
+        if site.status == "unknown":
+            return {}
+        try:
+            out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
+        except StoreUnavailable:
+            return {}
+        return {"may_ask_from": {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}}
 
     def _purposes(self, visitor: Visitor, heard: Heard) -> dict[str, str]:
         states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)

@@ -69,7 +69,7 @@ class Visits:
         site = self._consent.checks.site(
             subjects, visitor.heard.denied | visitor.denied, visitor.place, gpc=visitor.heard.gpc
         )
-        await self._remember(visitor, site, subjects)
+        await self.remember(visitor, site, subjects)
         cookie, options = self._cookie(visitor, scope), self._options
         policy = delivery_policy(options.hosts) if options.enforce and site.restricted else None
         adds = options.add_gpc and not visitor.heard.gpc and _on_record(site)
@@ -77,7 +77,7 @@ class Visits:
             site, self._told(scope, visitor, site), cookie, policy, cookie is not None or _is_of_one(visitor), adds
         )
 
-    async def _remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
+    async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
         account never writes (design flow a). With the store away the answer stands: everybody is opted out.
         """

@@ -76,6 +76,9 @@ def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
         assert fields.get("Gpc") == (outcome.gpc if gpc_field else None)
         assert gpp.precise_refused(reading) == (section.precise is not None and not outcome.precise)
         assert said.sections == gpp.split(said.gpp)
+        [(name, parts)] = said.parsed.items()
+        assert (name, {n: v for part in parts for n, v in part.items()}) == (section.name, fields)
+        assert (len(parts) == 2) is gpc_field
         assert reading.absent == ()
 
 
@@ -134,7 +137,7 @@ def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
     for outcome, word in ((out, "denied"), (free, "granted")):
         page = strings(outcome).for_page()
         assert page["consent_mode"] == dict.fromkeys(ads, word)
-        assert {*page} == {"gpp", "gpp_sid", "us_privacy", "consent_mode", "rdp", "npa"}
+        assert {*page} == {"gpp", "gpp_sid", "us_privacy", "consent_mode", "rdp", "npa", "parsed"}
 
 
 @pytest.mark.parametrize(

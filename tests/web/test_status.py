@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
@@ -12,7 +13,7 @@ from gateway import credentials, keys, seals
 from gateway.choice.downstream import Outcome, strings
 from gateway.seals import BrowserCookie
 from gateway.signals import gpp
-from gateway.terms import SIGNAL_PURPOSES
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
 
 pytestmark = pytest.mark.anyio
 STATUS, OBSERVE = "/privacy-choices/status", "/privacy-choices/observe"
@@ -114,6 +115,7 @@ async def test_a_tag_manager_is_given_the_strings_of_a_person_who_is_out(client)
     told = (await status(client, **GPC)).json()["strings"]
     fields = gpp.read(told["gpp"]).sections["usca"]
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
+    assert [*told.pop("parsed")] == ["usca"]
     assert told | {"gpp": ""} == {
         "gpp": "", "gpp_sid": [8], "us_privacy": "1YYN", "rdp": 1, "npa": 1,
         "consent_mode": {"ad_storage": "denied", "ad_user_data": "denied", "ad_personalization": "denied"},
@@ -170,6 +172,31 @@ async def test_while_the_store_is_away_everybody_counts_as_out_and_nothing_is_sa
     for answer in answers:
         assert shown(answer) == ("opted_out", None)
         assert (answer.json()["strings"]["us_privacy"], answer.json()["strings"]["rdp"]) == ("1YYN", 1)
+
+
+async def test_an_app_of_ads_is_told_from_when_a_purpose_may_be_asked_about_again(client):
+    """Null: the person never opted out of it."""
+    assert set((await status(client)).json()["may_ask_from"].values()) == {None}
+    limited = await client.post("/privacy-choices", data={"action": "limit"})
+    told = (await status(client, cookie=f"__Host-gateway={value_of(limited)}")).json()["may_ask_from"]
+    assert datetime.fromisoformat(told["sensitive"]) > datetime.now(UTC) + timedelta(days=364)
+    assert (told["sale"], set(told)) == (None, {*ALL_PURPOSES})
+
+
+async def test_a_page_that_knows_no_cache_and_one_that_does_remember_alike(client, keyed, known):
+    """A page from a cache never reaches the middleware: the script's question is all that is heard (I12)."""
+    before = await entries(client)
+    for _ in range(2):
+        await status(client, cookie=known, **GPC)
+    assert await entries(client) == before + 1
+    assert await reason(keyed, known.partition("=")[2]) == "opted_out"
+
+
+async def test_what_a_first_answer_set_in_a_cookie_is_on_record_from_the_second_one_on(client, keyed):
+    sealed = value_of(await status(client, cookie="usprivacy=1YYN"))
+    assert await reason(keyed, sealed) != "opted_out"
+    await status(client, cookie=f"__Host-gateway={sealed}")
+    assert await reason(keyed, sealed) == "opted_out"
 
 
 # --- what only script sees -----------------------------------------------------------------------------------------
