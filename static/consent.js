@@ -1,49 +1,261 @@
-// Tells the gateway what only script sees: navigator.globalPrivacyControl and what a consent tool on this page answers.
-// It can only tighten, sends nothing when there is nothing to say, and reads nothing else of the page or the person.
-// <script src="/privacy-choices/consent.js" defer></script>
+// The page's own script. It tells the gateway what only script sees (navigator.globalPrivacyControl, what a consent tool
+// on this page answers), shows what holds, opens the choices in a dialog, and answers ad scripts: __gpp (CMP API 1.1),
+// __uspapi, Google's consent mode. It reads nothing else of the page or the person, and can only tighten: while the
+// gateway has not answered within 400 ms, or answers nonsense, everybody counts as opted out. Pages work without it.
+// <script src="/privacy-choices/consent.js" async></script>, after the inline stub of `gateway recipe page`
 (() => {
   "use strict";
-  const SEEN = {};
-  const WAIT = 1000; // milliseconds that a consent tool may take to answer
+  const DEADLINE = 400; // milliseconds that an ad script waits for the gateway (I11)
+  const TOOL_WAIT = 1000; // milliseconds that a consent tool may take to answer
+  const ROOM = "/privacy-choices";
+  const HOME = new URL(`${ROOM}/`, document.currentScript?.src || location.href);
+  // What is said of everybody while nobody has answered: gateway/choice/downstream.py, opted_out, and its sections.
+  const OUT = {"gpp":"DBABLA~CVVVAAEAAACA.QA","gpp_sid":[7],"us_privacy":"1YYN","consent_mode":{"ad_storage":"denied","ad_user_data":"denied","ad_personalization":"denied"},"parsed":{"usnat":[{"Version":2,"SharingNotice":1,"SaleOptOutNotice":1,"SharingOptOutNotice":1,"TargetedAdvertisingOptOutNotice":1,"SensitiveDataProcessingOptOutNotice":1,"SensitiveDataLimitUseNotice":1,"SaleOptOut":1,"SharingOptOut":1,"TargetedAdvertisingOptOut":1,"SensitiveDataProcessing":[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0],"KnownChildSensitiveDataConsents":[0,0,0],"PersonalDataConsents":0,"MspaCoveredTransaction":2,"MspaOptOutOptionMode":0,"MspaServiceProviderMode":0},{"GpcSegmentType":1,"Gpc":false}]}};
+  const STATES = "ca va co ut ct fl mt or tx de ia ne nh nj tn mn".split(" ");
+  const APIS = ["7:usnat", ...STATES.map((state, at) => `${at + 8}:us${state}`)];
+  const NAMES = ["__gpp", "__uspapi"];
 
-  const tell = () => {
-    if (Object.keys(SEEN).length === 0) return;
-    fetch("/privacy-choices/observe", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      credentials: "same-origin",
-      keepalive: true,
-      body: JSON.stringify(SEEN),
-    }).catch(() => {}); // the header of the next request says it again
+  const stub = NAMES.find((name) => window[name]?.l); // static/stub.js came before
+  const ours = NAMES.filter((name) => !window[name] || window[name].l); // a consent tool of the page stays
+  const here = NAMES.filter((name) => !window[name]); // no stub: its frame and its messages are made here
+  const listeners = stub ? window[stub].l : {};
+  const waiting = []; // callbacks of getUSPData
+  let ping = { gppVersion: "1.1", signalStatus: "not ready" };
+  let ids = Math.max(0, ...Object.keys(listeners).map(Math.abs));
+  let turns = 0;
+
+  // --- what ad scripts ask ---
+
+  const safely = (callback, ...values) => {
+    try {
+      callback(...values);
+    } catch (error) {
+      setTimeout(() => { throw error; }); // theirs to see; the next one is told all the same
+    }
+  };
+  const pong = () => ({ ...ping, uspString: undefined });
+  const event = (id, eventName, data) => ({ eventName, listenerId: +id, data, pingData: pong() });
+  const emit = (eventName, data) => {
+    for (const id of Object.keys(listeners)) if (id > 0) safely(listeners[id], event(id, eventName, data), true);
+  };
+  const set = (name, value) => {
+    if (ping[name] === value) return;
+    ping[name] = value;
+    emit(name, value);
+    if (value === "ready") flush();
+  };
+  const flush = () => {
+    for (const callback of waiting.splice(0)) safely(callback, { version: 1, uspString: ping.uspString }, true);
+  };
+  const section = (path) => ping.parsedSections[String(path).split(".")[0]];
+  const COMMANDS = {
+    ping: () => pong(),
+    removeEventListener: (id) => id > 0 && id in listeners && delete listeners[id],
+    hasSection: (prefix) => Boolean(section(prefix)),
+    getSection: (prefix) => section(prefix) || null,
+    getField: (path) => {
+      const name = String(path).split(".")[1];
+      return section(path)?.find((fields) => name in fields)?.[name] ?? null;
+    },
+  };
+  const APIS_OF = {
+    __gpp: (command, callback, parameter) => {
+      if (typeof callback !== "function") return;
+      if (command === "addEventListener") {
+        listeners[++ids] = callback;
+        callback(event(ids, "listenerRegistered", true), true);
+      } else if (Object.hasOwn(COMMANDS, command)) callback(COMMANDS[command](parameter), true);
+      else callback(null, false);
+    },
+    __uspapi: (command, version, callback) => {
+      if (command !== "getUSPData" || typeof callback !== "function") return;
+      waiting.push(callback);
+      if (ping.signalStatus === "ready") flush();
+    },
+  };
+  const answerFrames = ({ data, source }) => {
+    const text = typeof data === "string";
+    let said = data;
+    try {
+      if (text) said = JSON.parse(data);
+    } catch {
+      return; // not for us
+    }
+    for (const name of ours) {
+      const call = said?.[`${name}Call`];
+      if (!call || !(text || here.includes(name))) continue; // objects the stub answers
+      const reply = (returnValue, success) => {
+        const answer = { [`${name}Return`]: { returnValue, success, callId: call.callId } };
+        source.postMessage(text ? JSON.stringify(answer) : answer, "*");
+      };
+      window[name](call.command, ...(name === "__gpp" ? [reply, call.parameter] : [call.version, reply]));
+    }
+  };
+  const provide = () => {
+    if (stub === "__gpp") window.__gpp("ping", (live) => (ping = live));
+    for (const id of Object.keys(listeners)) {
+      if (id > 0) continue;
+      if (ping.signalStatus !== "ready") waiting.push(listeners[id]);
+      delete listeners[id];
+    }
+    listeners[0] = (told) => told.data === "ready" && flush(); // the stub's deadline
+    Object.assign(ping, { cmpDisplayStatus: "hidden", supportedAPIs: APIS, cmpId: 1 });
+    if (ping.signalStatus !== "ready") say(OUT);
+    for (const name of ours) {
+      window[name] = APIS_OF[name];
+      window[name].l = listeners;
+    }
+    for (const name of here) {
+      const frame = document.createElement("iframe");
+      frame.name = `${name}Locator`;
+      document.head.append(frame);
+    }
+    addEventListener("message", answerFrames);
+    set("cmpStatus", "loaded");
+  };
+  const say = ({ gpp, gpp_sid, us_privacy, parsed }) => {
+    const sections = gpp_sid.filter((id) => id > 0);
+    const told = { gppString: gpp, applicableSections: gpp_sid, sectionList: sections, parsedSections: parsed };
+    Object.assign(ping, told, { uspString: us_privacy });
   };
 
-  const ask = (name, call) =>
+  // --- what the gateway answers ---
+
+  const sound = (body) => {
+    const said = body?.strings;
+    const texts = [said?.gpp, said?.us_privacy].every((text) => text && typeof text === "string");
+    return texts && Array.isArray(said.gpp_sid) && Object(said.parsed) === said.parsed;
+  };
+  const settle = (strings) => {
+    const changed = ping.gppString !== strings.gpp;
+    if (changed) set("signalStatus", "not ready");
+    set("cmpDisplayStatus", "hidden");
+    say(strings);
+    if (changed) for (const prefix of Object.keys(strings.parsed)) emit("sectionChange", prefix);
+    set("signalStatus", "ready");
+    if (window.dataLayer && strings.consent_mode) google("consent", "update", strings.consent_mode);
+  };
+  function google() {
+    window.dataLayer.push(arguments); // an arguments object is what Google's tags read
+  }
+  const ask = (said) => {
+    const turn = ++turns;
+    const body = JSON.stringify(said);
+    const post = { method: "POST", headers: { "Content-Type": "application/json" }, keepalive: true, body };
+    const answered = (body) => {
+      if (turn !== turns) return; // a later question is under way
+      const known = sound(body);
+      settle(known ? body.strings : OUT);
+      whenParsed(() => show(known && body.display));
+      if (known) document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
+    };
+    setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
+    fetch(new URL(said ? "observe" : "status", HOME), { credentials: "include", ...(said && post) })
+      .then((response) => (response.ok ? response.json() : null))
+      .then(answered, () => answered(null)); // the header of the next request says it again
+  };
+
+  // --- what only script sees ---
+
+  const askTool = (name, call) =>
     new Promise((done) => {
-      if (typeof window[name] !== "function") return done();
-      setTimeout(done, WAIT);
+      if (ours.includes(name) || typeof window[name] !== "function") return done();
+      setTimeout(done, TOOL_WAIT);
       try {
         call(window[name], done);
       } catch {
         done();
       }
     });
+  const listen = () => {
+    const said = navigator.globalPrivacyControl === true ? { gpc: true } : {};
+    const alone = Object.keys(said).length;
+    ask(alone ? said : null);
+    Promise.all([
+      askTool("__gpp", (gpp, done) =>
+        gpp("ping", (answer) => {
+          if (answer?.signalStatus === "ready" && answer.gppString) {
+            said.gpp = answer.gppString;
+            if (Array.isArray(answer.applicableSections)) said.gpp_sid = answer.applicableSections;
+          }
+          done();
+        }),
+      ),
+      askTool("__uspapi", (uspapi, done) =>
+        uspapi("getUSPData", 1, (data, success) => {
+          if (success && data?.uspString) said.us_privacy = data.uspString;
+          done();
+        }),
+      ),
+    ]).then(() => Object.keys(said).length > alone && ask(said));
+  };
 
-  if (navigator.globalPrivacyControl === true) SEEN.gpc = true;
-  Promise.all([
-    ask("__gpp", (gpp, done) =>
-      gpp("ping", (answer) => {
-        if (answer && answer.signalStatus === "ready" && answer.gppString) {
-          SEEN.gpp = answer.gppString;
-          if (Array.isArray(answer.applicableSections)) SEEN.gpp_sid = answer.applicableSections;
-        }
-        done();
-      }),
-    ),
-    ask("__uspapi", (uspapi, done) =>
-      uspapi("getUSPData", 1, (data, success) => {
-        if (success && data && data.uspString) SEEN.us_privacy = data.uspString;
-        done();
-      }),
-    ),
-  ]).then(tell);
+  // --- what the person sees ---
+
+  const whenParsed = (act) => {
+    if (document.readyState === "loading") addEventListener("DOMContentLoaded", act, { once: true });
+    else act();
+  };
+  const make = (name, members) => Object.assign(document.createElement(name), members);
+  const show = (display) => {
+    for (const place of document.querySelectorAll("[data-gateway-status]")) {
+      if (!display) {
+        if (place.dataset.gatewayStatus === "shown") place.replaceChildren();
+        continue;
+      }
+      const toggle = make("input", { type: "checkbox", checked: true, disabled: true });
+      toggle.setAttribute("role", "switch");
+      const label = make("label");
+      label.append(toggle, " ", display);
+      place.replaceChildren(label);
+      place.dataset.gatewayStatus = "shown";
+    }
+  };
+  const open = (link) => {
+    const title = link.textContent.trim();
+    const dialog = make("dialog", { ariaLabel: title });
+    const close = make("button", { textContent: link.dataset.gatewayClose || "Close" });
+    const frame = make("iframe", { src: link.href, title });
+    dialog.style.cssText = "width:min(46rem,100%);height:90%;padding:.5rem"; // by script: no policy forbids it
+    frame.style.cssText = "width:100%;height:calc(100% - 3.5rem);border:0";
+    close.style.padding = "1rem";
+    close.onclick = () => dialog.close();
+    frame.onload = () => inFrame(frame, dialog);
+    dialog.onclose = () => {
+      dialog.remove();
+      link.focus();
+      ask(null);
+    };
+    dialog.append(close, frame);
+    document.body.append(dialog);
+    turns += 1; // an answer that is under way is asked for again at the end
+    set("signalStatus", "not ready");
+    set("cmpDisplayStatus", "visible");
+    dialog.showModal();
+  };
+  const inFrame = (frame, dialog) => {
+    const inside = frame.contentDocument; // our own page, of this origin
+    inside.addEventListener("keydown", (key) => key.key === "Escape" && dialog.close());
+    inside.addEventListener("click", (click) => {
+      const link = click.target.closest("a[href]");
+      if (!link || link.pathname.startsWith(ROOM)) return;
+      link.target = "_top"; // the rest of the site is no part of the dialog
+      if (link.pathname !== "/") return;
+      click.preventDefault(); // the form's own Close
+      dialog.close();
+    });
+  };
+  const clicked = (click) => {
+    const link = click.target.closest?.("a[data-gateway-choices]");
+    const plain = !(click.button || click.metaKey || click.ctrlKey || click.shiftKey || click.altKey);
+    if (!link || !plain || click.defaultPrevented || link.origin !== location.origin) return;
+    if (!window.HTMLDialogElement) return; // then it is a link
+    click.preventDefault();
+    open(link);
+  };
+
+  provide();
+  listen();
+  document.addEventListener("click", clicked);
+  addEventListener("pageshow", (page) => page.persisted && ask(null)); // back to a page that was kept whole
 })();

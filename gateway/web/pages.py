@@ -3,6 +3,7 @@
 No login, no script, no cookie needed, no proof (R11). The page says what holds now, read back from enforcement.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -28,6 +29,7 @@ from gateway.web.uses import COUNTRIES, COVERS, FINER, named
 from gateway.web.visitor import Visitor, Visitors
 
 STATIC = {"choices.css": "text/css", "consent.js": "text/javascript", "opt-out-icon.svg": "image/svg+xml"}
+FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
@@ -77,10 +79,12 @@ class Pages:
         return Response(orjson.dumps(body), media_type="application/json")
 
     async def file(self, request: Request) -> Response:
-        """A file of `static/`, the same for everyone."""
+        """A file of `static/`, the same for everyone. Asked for by its own version it may be kept for ever (I12)."""
         name = request.url.path.rpartition("/")[2]
-        headers = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return Response(self._files[name], headers=headers, media_type=STATIC[name])
+        content = self._files[name]
+        kept = FOR_EVER if request.query_params.get("v") == version(content) else "public, max-age=3600"
+        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
+        return Response(content, headers=headers, media_type=STATIC[name])
 
     async def post(self, request: Request) -> Response:
         """`POST /privacy-choices`: opt_out or limit, durable before the 303; opt_in and confirm with a form token."""
@@ -149,6 +153,11 @@ def _purposes(said: Form) -> Sequence[Purpose]:
         return (Purpose.SENSITIVE,)
     ticked = [purpose for name, purposes in FINER.items() if name in said.purposes for purpose in purposes]
     return ticked if said.action == TICKED and ticked else ALL_PURPOSES
+
+
+def version(content: bytes) -> str:
+    """What a page names a file of `static/` by, `?v=` behind its address: another content, another name."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def static(name: str) -> bytes:

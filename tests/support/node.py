@@ -1,0 +1,31 @@
+"""Packages of npm that a test needs, by name and version, kept in pytest's cache and never part of the project."""
+
+import subprocess
+from pathlib import Path
+
+INSTALL = ["npm", "install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"]
+SECONDS = 180
+
+
+def packages(cache, *named: str) -> Path:
+    """The folder whose node_modules holds them, `name@version` each; a skip with its reason where npm has none."""
+    from conftest import missing
+
+    folder = cache.mkdir("npm-" + "-".join(named).replace("/", "_").replace("@", "-"))
+    done = folder / "installed"
+    try:
+        if not done.is_file():
+            subprocess.run(
+                [*INSTALL, "--prefix", str(folder), *named], check=True, capture_output=True, timeout=SECONDS
+            )
+            done.touch()
+        subprocess.run(["node", "--version"], check=True, capture_output=True)
+    except (OSError, subprocess.SubprocessError):
+        missing(f"node, npm, or {', '.join(named)} from its registry")
+    return folder
+
+
+def minified(folder: Path, source: str) -> str:
+    """A script as esbuild minifies it."""
+    command = [str(folder / "node_modules" / ".bin" / "esbuild"), "--minify", "--target=es2022"]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout.strip()
