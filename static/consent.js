@@ -33,7 +33,10 @@
       setTimeout(() => { throw error; }); // theirs to see; the next one is told all the same
     }
   };
-  const pong = () => ({ ...ping, uspString: undefined });
+  const pong = () => {
+    const { uspString, ...said } = ping;
+    return said;
+  };
   const event = (id, eventName, data) => ({ eventName, listenerId: +id, data, pingData: pong() });
   const emit = (eventName, data) => {
     for (const id of Object.keys(listeners)) if (id > 0) safely(listeners[id], event(id, eventName, data), true);

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import sync_playwright
 from support import chromium as installed
+from support.pages_with_script import PATIENT, serve
 
 
 @pytest.fixture(scope="module")
@@ -23,3 +24,27 @@ def chromium(driver, program):
     browser = driver.launch(executable_path=program, args=installed.FLAGS)
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def cached(running, chromium):
+    """Opens a page that comes from a cache: the gateway never sees the navigation. `gateway` answers its calls instead
+    of it; `init` runs before everything on the page.
+    """
+    contexts = []
+
+    def opened(text, *, gateway=None, init="", headers=None, **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        context.add_init_script(init if gateway else PATIENT + init)
+        serve(context, f"{running.url}/cached", text, headers=headers)
+        if gateway:
+            context.route(f"{running.url}/privacy-choices/{{status,observe}}", gateway)
+        page = context.new_page()
+        page.goto(f"{running.url}/cached", wait_until="commit")
+        page.wait_for_function("() => document.querySelector('#below')")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -1,10 +1,23 @@
-"""A real Chromium runs the page's script: what ad scripts are told, what the person sees, on pages from a cache."""
+"""A real Chromium runs the page's script: what ad scripts of the page are told, by the CMP API 1.1 and before it."""
 
-import os
+import json
+import time
 
 import pytest
-from support.chromium import look, visit
-from support.pages_with_script import BODY, GOOGLE, JOURNAL, NOTHING_CHANGES, SCRIPT, STUB, html, serve
+from support.pages_with_script import (
+    GOOGLE,
+    JOURNAL,
+    LOADED,
+    PATIENT_MS,
+    PING,
+    READY,
+    SCRIPT,
+    STUB,
+    USP,
+    ask,
+    html,
+    told,
+)  # fmt: skip
 from support.service import service
 
 from gateway.choice.downstream import Outcome, opted_out, strings
@@ -12,12 +25,11 @@ from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HERE = frozenset({"US-CA"})
-OUT, FREE = (strings(Outcome(denied, HERE)) for denied in (frozenset(SIGNAL_PURPOSES), frozenset()))
+FREE = strings(Outcome(frozenset(), HERE))
 HEARD = strings(Outcome(frozenset(SIGNAL_PURPOSES), HERE, gpc=True))
-GPC = {"Sec-GPC": "1"}
-SCRIPT_SAYS = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})"
-PING = "() => new Promise((done) => __gpp('ping', done))"
-USP = "() => new Promise((done) => __uspapi('getUSPData', 1, done))"
+GPC = {"extra_http_headers": {"Sec-GPC": "1"}}
+PAGE = html(STUB + JOURNAL + SCRIPT)
+BARE = html(SCRIPT)
 
 
 @pytest.fixture(scope="module")
@@ -26,48 +38,258 @@ def running(tmp_path_factory):
         yield started
 
 
-@pytest.fixture
-def cached(running, chromium):
-    """Opens a page that comes from a cache: the gateway never sees the navigation."""
-    contexts = []
-
-    def opened(text=None, *, init="", before="", **options):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        if init:
-            context.add_init_script(init)
-        serve(context, f"{running.url}/cached", text or html(head=STUB + JOURNAL + SCRIPT))
-        page = context.new_page()
-        page.goto(f"{running.url}/cached")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
+def stopped(route):
+    route.abort("connectionrefused")
 
 
-def ready(page):
-    page.wait_for_function(
-        "() => new Promise((done) => __gpp('ping', (said) => done(said.cmpStatus === 'loaded' && said.signalStatus === 'ready')))"
-    )
-    return page.evaluate(PING)
+def silent(_):
+    """Takes the question and never answers."""
+
+
+def slow(route):
+    time.sleep(0.9)
+    route.continue_()
+
+
+def saying(body, status=200):
+    text = body if isinstance(body, str) else json.dumps(body)
+    return lambda route: route.fulfill(status=status, content_type="application/json", body=text)
+
+
+# --- what the specification asks for --------------------------------------------------------------------------------
 
 
 def test_events_come_in_the_order_of_the_specification(cached):
-    page = cached()
-    ready(page)
-    told = page.evaluate("journal")
-    assert [event[:2] for event in told] == [
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    assert told(page) == [
         ["listenerRegistered", True], ["cmpStatus", "loaded"], ["sectionChange", "usca"], ["signalStatus", "ready"],
     ]  # fmt: skip
-    assert [event[2] for event in told] == ["not ready"] * 3 + ["ready"]
-    assert {event[4] for event in told} == {True}
-    assert told[-1][3] == FREE.gpp
+    journal = page.evaluate("journal")
+    assert [event[2] for event in journal] == ["not ready"] * 3 + ["ready"]
+    assert {event[4] for event in journal} == {True}
+    assert journal[-1][3] == FREE.gpp
 
 
-def test_an_ad_script_reads_the_persons_string_and_its_fields(cached):
-    page = cached(extra_http_headers=GPC)
-    said = ready(page)
-    assert (said["gppString"], said["applicableSections"], said["sectionList"]) == (HEARD.gpp, [8], [8])
-    assert (said["gppVersion"], said["cmpDisplayStatus"], "8:usca" in said["supportedAPIs"]) == ("1.1", "hidden", True)
-    assert page.evaluate(USP)["uspString"] == "1YYN"
+@pytest.mark.parametrize("text", [PAGE, BARE], ids=["after the stub", "without the stub"])
+def test_an_ad_script_reads_the_persons_string_and_every_field(cached, text):
+    page = cached(text, **GPC)
+    page.wait_for_function("() => self.__gpp")
+    page.wait_for_function(LOADED)
+    said = page.evaluate(PING)
+    assert said == {
+        "gppVersion": "1.1", "cmpStatus": "loaded", "cmpDisplayStatus": "hidden", "signalStatus": "ready", "cmpId": 1,
+        "supportedAPIs": said["supportedAPIs"], "sectionList": [8], "applicableSections": [8],
+        "gppString": HEARD.gpp, "parsedSections": HEARD.parsed,
+    }  # fmt: skip
+    assert {"7:usnat", "8:usca", "23:usmn"} <= {*said["supportedAPIs"]}
+    assert ask(page, "hasSection", "usca") == [True, True]
+    assert ask(page, "hasSection", "usnat") == [False, True]
+    assert ask(page, "getSection", "usca") == [HEARD.parsed["usca"], True]
+    assert ask(page, "getSection", "usnat") == [None, True]
+    for field, value in (("SaleOptOut", 1), ("Gpc", True), ("SensitiveDataProcessing", [0, 0, 1, 0, 0, 0, 0, 0, 0])):
+        assert ask(page, "getField", f"usca.{field}") == [value, True]
+    assert ask(page, "getField", "usca.NoSuchField") == [None, True]
+    assert ask(page, "getField", "usnat.SaleOptOut") == [None, True]
+    assert ask(page, "usnat.noSuchCommand") == [None, False]
+    assert page.evaluate(USP) == [{"version": 1, "uspString": "1YYN"}, True]
+
+
+def test_a_listener_that_is_removed_hears_nothing_more_and_its_id_is_not_given_again(cached):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    script = "() => new Promise((done) => __gpp('addEventListener', (event) => done(event.listenerId)))"
+    first, second = page.evaluate(script), page.evaluate(script)
+    assert first < second
+    assert ask(page, "removeEventListener", second) == [True, True]
+    assert ask(page, "removeEventListener", second) == [False, True]
+    assert ask(page, "removeEventListener", "constructor") == [False, True]
+    assert page.evaluate(script) > second
+
+
+def test_a_page_that_changes_what_it_was_told_changes_nothing_for_the_next_one(cached):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    page.evaluate("() => __gpp('ping', (said) => { said.gppString = 'DBABTA~1YNN'; said.signalStatus = 'x' })")
+    assert page.evaluate(PING)["gppString"] == FREE.gpp
+
+
+@pytest.mark.parametrize("gateway", [None, stopped])
+def test_a_listener_that_throws_keeps_nobody_else_from_hearing(cached, gateway):
+    throws = "<script>__gpp('addEventListener', ({eventName}) => { if (eventName != 'listenerRegistered') throw 1 });"
+    throws += "__uspapi('getUSPData', 1, () => { throw 2 })</script>"
+    page = cached(html(STUB + throws + JOURNAL + SCRIPT), gateway=gateway)
+    page.wait_for_function("() => journal.some((event) => event[0] === 'signalStatus')")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["self.theirs = self.__gpp = (command, answer) => answer({signalStatus: 'not ready'}, true)",
+     "self.theirs = self.__uspapi = (command, version, answer) => answer(null, false)"],
+    ids=["gpp", "usp"],
+)  # fmt: skip
+@pytest.mark.parametrize("head", [STUB + SCRIPT, SCRIPT], ids=["after the stub", "without the stub"])
+def test_a_consent_tool_of_the_page_stays_what_it_is(cached, script, head):
+    page = cached(html(head), init=script)
+    page.wait_for_function("() => self.__gpp && self.__uspapi && (__gpp.l || __uspapi.l)")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("() => [__gpp, __uspapi].filter((api) => api === theirs).length") == 1
+
+
+# --- while nobody has answered --------------------------------------------------------------------------------------
+
+
+def test_before_the_script_is_there_the_stub_answers_every_command_at_once(cached):
+    page = cached(html(STUB + JOURNAL))
+    said = page.evaluate("() => { let said; __gpp('ping', (data) => { said = {...data} }); return said }")
+    assert (said["cmpStatus"], said["gppString"], said["applicableSections"]) == ("stub", opted_out().gpp, [7])
+    for command in ("hasSection", "getSection", "getField"):
+        assert ask(page, command, "usnat") == [None, True]
+    assert told(page)[0] == ["listenerRegistered", True]
+
+
+NONSENSE = {
+    "refused": stopped, "never": silent, "500": saying({}, 500), "html": saying("<html>"), "null": saying("null"),
+    "list": saying([]), "no strings": saying({"status": "not_opted_out", "strings": None}),
+    "numbers": saying({"strings": {"gpp": 1, "gpp_sid": [7], "us_privacy": "1YNN", "parsed": {}}}),
+    "no sections": saying({"strings": {"gpp": "DBAA", "gpp_sid": "7", "us_privacy": "1YNN", "parsed": {}}}),
+    "empty": saying({"strings": {"gpp": "", "gpp_sid": [7], "us_privacy": "1YNN", "parsed": {}}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("head", [STUB + JOURNAL + SCRIPT, SCRIPT], ids=["after the stub", "without the stub"])
+@pytest.mark.parametrize("how", NONSENSE)
+def test_whatever_the_gateway_fails_to_answer_everybody_is_out(cached, how, head):
+    page = cached(html(head), gateway=NONSENSE[how])
+    page.wait_for_function("() => self.__gpp")
+    page.wait_for_function(READY, timeout=1000)
+    assert page.evaluate(PING)["gppString"] == opted_out().gpp
+    assert ask(page, "getField", "usnat.SaleOptOut") == [1, True]
+    assert page.evaluate(USP)[0]["uspString"] == "1YYN"
+    assert page.locator("[data-gateway-status]").inner_text() == ""  # nothing is said to be honored
+
+
+@pytest.mark.parametrize("url", ["consent.js", "**"])
+def test_with_the_script_away_too_the_stub_says_no_by_itself(cached, running, url):
+    waits = "<script>__uspapi('getUSPData', 1, (said) => { self.usp = said.uspString })</script>"
+    page = cached(html(STUB + JOURNAL + waits), gateway=stopped)
+    page.wait_for_function(READY, timeout=1000)
+    page.wait_for_function("() => self.usp")
+    said = page.evaluate(PING)
+    assert (said["gppString"], said["applicableSections"], page.evaluate("usp")) == (opted_out().gpp, [7], "1YYN")
+    assert told(page) == [["listenerRegistered", True], ["signalStatus", "ready"]]
+
+
+def test_an_answer_that_comes_late_is_told_all_the_same(cached):
+    page = cached(PAGE, gateway=slow)
+    page.wait_for_function("() => journal.at(-1)[1] === 'ready' && journal.at(-1)[3] !== journal[0][3]")
+    assert told(page) == [
+        ["listenerRegistered", True], ["cmpStatus", "loaded"], ["signalStatus", "ready"],
+        ["signalStatus", "not ready"], ["sectionChange", "usca"], ["signalStatus", "ready"],
+    ]  # fmt: skip
+    journal = page.evaluate("journal")
+    assert (journal[2][3], journal[-1][3]) == (opted_out().gpp, FREE.gpp)
+
+
+def test_who_asks_for_the_us_string_early_is_answered_once_and_right(cached):
+    waits = "<script>told = []; __uspapi('getUSPData', 1, (said) => told.push(said.uspString));"
+    waits += "__uspapi('registerDeletion', 1, () => told.push('deletion'))</script>"
+    page = cached(html(STUB + waits + JOURNAL + SCRIPT))
+    page.wait_for_function(LOADED)
+    page.wait_for_timeout(PATIENT_MS + 200)  # past the stub's own deadline
+    assert page.evaluate("told") == ["1YNN"]
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+FRAME = """<script>
+  heard = [];
+  addEventListener("message", ({data}) => heard.push(typeof data === "string" ? JSON.parse(data) : data));
+  const found = (name) => { try { return Boolean(parent.frames[name]) } catch { return false } };
+  const send = (said, text) => parent.postMessage(text ? JSON.stringify(said) : said, "*");
+  start = (text) => {
+    heard.push({locators: [found("__gppLocator"), found("__uspapiLocator")]});
+    for (const [id, command] of ["ping", "addEventListener", "getUSPData"].entries())
+      send({[id < 2 ? "__gppCall" : "__uspapiCall"]: {command, version: 1, callId: id}}, text);
+  };
+  addEventListener("load", () => start(new URLSearchParams(location.search).has("text")));
+</script>"""
+
+
+def framed(cached, head, query="", **more):
+    """What a frame of another origin heard, in a sandbox as ads are put into."""
+    body = f'<p id="below"></p><iframe sandbox="allow-scripts" src="http://ads.example.com/frame{query}"></iframe>'
+    page = cached(html(head, body), **more)
+    page.context.route("http://ads.example.com/**", lambda route: route.fulfill(body=FRAME, content_type="text/html"))
+    page.reload()
+    page.wait_for_timeout(1200)
+    frame = next(each for each in page.frames if "ads.example.com" in each.url)
+    return frame.evaluate("() => [self.origin, heard]")
+
+
+@pytest.mark.parametrize("query", ["", "?text"], ids=["objects", "text"])
+@pytest.mark.parametrize("head", [STUB + SCRIPT, SCRIPT.replace(" async", "")], ids=["stub", "script alone"])
+def test_an_ad_in_a_frame_of_another_origin_reads_what_the_page_says(cached, head, query):
+    origin, heard = framed(cached, head, query, **GPC)
+    assert (origin, heard[0]) == ("null", {"locators": [True, True]})
+    answers = [said["__gppReturn"] for said in heard if "__gppReturn" in said]
+    assert sum(said["callId"] == 0 for said in answers) == 1
+    events = [said["returnValue"] for said in answers if said["callId"] == 1]
+    assert events[0]["eventName"] == "listenerRegistered"
+    assert answers[-1]["returnValue"].get("pingData", answers[-1]["returnValue"])["gppString"] == HEARD.gpp
+    [usp] = [said["__uspapiReturn"] for said in heard if "__uspapiReturn" in said]
+    assert (usp["returnValue"]["uspString"], usp["success"], usp["callId"]) == ("1YYN", True, 2)
+
+
+def test_with_the_gateway_stopped_a_frame_is_told_no(cached):
+    _, heard = framed(cached, STUB, gateway=stopped)
+    ready = [said["__gppReturn"]["returnValue"] for said in heard if said.get("__gppReturn", {}).get("callId") == 1]
+    assert [event["eventName"] for event in ready] == ["listenerRegistered", "signalStatus"]
+    assert ready[-1]["pingData"]["gppString"] == opted_out().gpp
+
+
+def test_without_the_stub_a_frame_finds_nobody(cached):
+    """Control."""
+    _, heard = framed(cached, "", gateway=stopped)
+    assert heard == [{"locators": [False, False]}]
+
+
+@pytest.mark.parametrize(
+    "message", ["null", "1", '"{"', '"__gppCall"', "{}", "{__gppCall: null}", "{__gppCall: {}}", "[]"]
+)
+def test_messages_of_others_disturb_nothing(cached, message):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.evaluate(f"() => postMessage({message}, '*')")
+    page.wait_for_timeout(100)
+    assert errors == []
+
+
+# --- consent mode ---------------------------------------------------------------------------------------------------
+
+LAYER = "() => dataLayer.map((said) => [...said])"
+
+
+@pytest.mark.parametrize(("options", "word"), [(GPC, "denied"), ({}, "granted")], ids=["opted out", "said nothing"])
+def test_googles_tags_are_denied_first_and_then_told_what_holds(cached, options, word):
+    page = cached(html(STUB + GOOGLE + SCRIPT), **options)
+    page.wait_for_function(LOADED)
+    (first, last) = page.evaluate(LAYER)
+    names = ("ad_storage", "ad_user_data", "ad_personalization")
+    assert first == ["consent", "default", dict.fromkeys(names, "denied") | {"wait_for_update": 500}]
+    assert last == ["consent", "update", dict.fromkeys(names, word)]
+    assert page.evaluate("() => dataLayer.every((said) => String(said) === '[object Arguments]')")
+
+
+def test_a_page_without_googles_tags_is_given_no_data_layer(cached):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    assert page.evaluate("() => typeof dataLayer") == "undefined"
+
+
+def test_with_the_gateway_stopped_googles_tags_stay_denied(cached):
+    page = cached(html(STUB + GOOGLE + SCRIPT), gateway=stopped)
+    page.wait_for_function(LOADED)
+    assert all(set(said[2].values()) <= {"denied", 500} for said in page.evaluate(LAYER))

@@ -1,5 +1,5 @@
 """Pages that an operator's cache or server hands out, with what `gateway recipe page` prints: none of them has seen the
-gateway. `journal` is what an ad script on the page heard.
+gateway. And how a test reads what an ad script on such a page hears.
 """
 
 import re
@@ -8,6 +8,7 @@ from importlib import resources
 RECIPE = (resources.files("gateway") / "recipes" / "page.html").read_text()
 STUB, GOOGLE = re.findall(r"<script>.*?</script>", RECIPE)
 [SCRIPT] = re.findall(r"<script src=.*?</script>", RECIPE)
+HASHES = re.findall(r"'sha256-[^']*'", RECIPE)
 BODY = """<span data-gateway-status></span>
 <p id="below">What stands below the status must not move.</p>
 <a href="/privacy-choices" data-gateway-choices>Your Privacy Choices</a>"""
@@ -15,18 +16,38 @@ STYLE = "[data-gateway-status] { display: block; min-height: 3rem }"
 HTML = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A page</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/site.css">
 {head}</head><body><h1>A page</h1>{body}</body></html>"""
-JOURNAL = """<script>journal = []; started = performance.now();
-__gpp("addEventListener", (event, success) => journal.push([event.eventName, event.data, event.pingData.signalStatus,
-  event.pingData.gppString, success, performance.now() - started]));</script>"""
-NOTHING_CHANGES = "() => new Promise((done) => setTimeout(done, 700))"  # past the script's own deadline
+# A machine under load must not turn a test of the answer into one of the deadline of 400 ms.
+PATIENT_MS = 3000
+PATIENT = f"""{{ const real = setTimeout;
+  self.setTimeout = (act, wait, ...more) => real(act, wait === 400 ? {PATIENT_MS} : wait, ...more) }}
+"""
+# Keeps what an ad script hears, from before the first answer on.
+JOURNAL = """<script>journal = []; __gpp("addEventListener", (event, success) =>
+  journal.push([event.eventName, event.data, event.pingData.signalStatus, event.pingData.gppString, success]))</script>"""
+PING = "() => new Promise((done) => __gpp('ping', done))"
+USP = "() => new Promise((done) => __uspapi('getUSPData', 1, (said, success) => done([said, success])))"
+NOW = "() => {{ let said; __gpp('ping', (data) => {{ said = data }}); return {0} }}"
+LOADED = NOW.format("said.cmpStatus + said.signalStatus === 'loadedready'")
+READY = NOW.format("said.signalStatus === 'ready'")
 
 
-def html(*, head: str = STUB + SCRIPT, body: str = BODY) -> str:
+def html(head: str = STUB + SCRIPT, body: str = BODY) -> str:
     return HTML.format(head=head, body=body)
 
 
 def serve(context, url: str, text: str, *, headers: dict[str, str] | None = None) -> None:
     """Answers one address as a cache would, and the site's style sheet."""
-    context.route(url, lambda route: route.fulfill(body=text, content_type="text/html", headers=headers or {}))
-    sheet = url.split("/")[:3]
-    context.route("/".join([*sheet, "site.css"]), lambda route: route.fulfill(body=STYLE, content_type="text/css"))
+    context.route(url, lambda route: route.fulfill(body=text, content_type="text/html", headers=headers))
+    site = "/".join(url.split("/")[:3])
+    context.route(f"{site}/site.css", lambda route: route.fulfill(body=STYLE, content_type="text/css"))
+
+
+def told(page) -> list[list]:
+    """(event, data) of what the journal heard."""
+    return [event[:2] for event in page.evaluate("journal")]
+
+
+def ask(page, command: str, parameter: object = None) -> object:
+    """[data, success] of a command of `__gpp`."""
+    script = "([command, parameter]) => new Promise((done) => __gpp(command, (...said) => done(said), parameter))"
+    return page.evaluate(script, [command, parameter])
