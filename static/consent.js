@@ -8,7 +8,7 @@
   const DEADLINE = 400; // milliseconds that an ad script waits for the gateway (I11)
   const TOOL_WAIT = 1000; // milliseconds that a consent tool may take to answer
   const ROOM = "/privacy-choices";
-  const HOME = new URL(`${ROOM}/`, document.currentScript?.src || location.href);
+  const HOME = new URL(`${ROOM}/`, document.currentScript?.src || location);
   // What is said of everybody while nobody has answered: gateway/choice/downstream.py, opted_out, and its sections.
   const OUT = {"gpp":"DBABLA~CVVVAAEAAACA.QA","gpp_sid":[7],"us_privacy":"1YYN","consent_mode":{"ad_storage":"denied","ad_user_data":"denied","ad_personalization":"denied"},"parsed":{"usnat":[{"Version":2,"SharingNotice":1,"SaleOptOutNotice":1,"SharingOptOutNotice":1,"TargetedAdvertisingOptOutNotice":1,"SensitiveDataProcessingOptOutNotice":1,"SensitiveDataLimitUseNotice":1,"SaleOptOut":1,"SharingOptOut":1,"TargetedAdvertisingOptOut":1,"SensitiveDataProcessing":[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0],"KnownChildSensitiveDataConsents":[0,0,0],"PersonalDataConsents":0,"MspaCoveredTransaction":2,"MspaOptOutOptionMode":0,"MspaServiceProviderMode":0},{"GpcSegmentType":1,"Gpc":false}]}};
   const STATES = "ca va co ut ct fl mt or tx de ia ne nh nj tn mn".split(" ");
@@ -50,15 +50,16 @@
   const flush = () => {
     for (const callback of waiting.splice(0)) safely(callback, { version: 1, uspString: ping.uspString }, true);
   };
-  const section = (path) => ping.parsedSections[String(path).split(".")[0]];
+  const section = (prefix) => ping.parsedSections[prefix] || null;
   const COMMANDS = {
+    __proto__: null,
     ping: () => pong(),
     removeEventListener: (id) => id > 0 && id in listeners && delete listeners[id],
     hasSection: (prefix) => Boolean(section(prefix)),
-    getSection: (prefix) => section(prefix) || null,
+    getSection: section,
     getField: (path) => {
-      const name = String(path).split(".")[1];
-      return section(path)?.find((fields) => name in fields)?.[name] ?? null;
+      const [prefix, name] = String(path).split(".");
+      return section(prefix)?.find((fields) => name in fields)?.[name] ?? null;
     },
   };
   const APIS_OF = {
@@ -67,7 +68,7 @@
       if (command === "addEventListener") {
         listeners[++ids] = callback;
         callback(event(ids, "listenerRegistered", true), true);
-      } else if (Object.hasOwn(COMMANDS, command)) callback(COMMANDS[command](parameter), true);
+      } else if (COMMANDS[command]) callback(COMMANDS[command](parameter), true);
       else callback(null, false);
     },
     __uspapi: (command, version, callback) => {
@@ -118,8 +119,8 @@
   };
   const say = ({ gpp, gpp_sid, us_privacy, parsed }) => {
     const sections = gpp_sid.filter((id) => id > 0);
-    const told = { gppString: gpp, applicableSections: gpp_sid, sectionList: sections, parsedSections: parsed };
-    Object.assign(ping, told, { uspString: us_privacy });
+    const told = { gppString: gpp, applicableSections: gpp_sid, sectionList: sections, uspString: us_privacy };
+    Object.assign(ping, told, { parsedSections: { __proto__: null, ...parsed } });
   };
 
   // --- what the gateway answers ---
@@ -173,7 +174,7 @@
   const listen = () => {
     const said = navigator.globalPrivacyControl === true ? { gpc: true } : {};
     const alone = Object.keys(said).length;
-    ask(alone ? said : null);
+    ask(alone && said);
     Promise.all([
       askTool("__gpp", (gpp, done) =>
         gpp("ping", (answer) => {
@@ -206,8 +207,8 @@
         if (place.dataset.gatewayStatus === "shown") place.replaceChildren();
         continue;
       }
-      const toggle = make("input", { type: "checkbox", checked: true, disabled: true });
-      toggle.setAttribute("role", "switch");
+      const toggle = make("input", { type: "checkbox", checked: true, role: "switch", ariaReadOnly: "true" });
+      toggle.onclick = (click) => click.preventDefault(); // it shows what holds and changes nothing
       const label = make("label");
       label.append(toggle, " ", display);
       place.replaceChildren(label);
@@ -227,7 +228,7 @@
     dialog.onclose = () => {
       dialog.remove();
       link.focus();
-      ask(null);
+      ask();
     };
     dialog.append(close, frame);
     document.body.append(dialog);
@@ -260,5 +261,5 @@
   provide();
   listen();
   document.addEventListener("click", clicked);
-  addEventListener("pageshow", (page) => page.persisted && ask(null)); // back to a page that was kept whole
+  addEventListener("pageshow", (page) => page.persisted && ask()); // back to a page that was kept whole
 })();

@@ -91,7 +91,10 @@ def test_an_ad_script_reads_the_persons_string_and_every_field(cached, text):
         assert ask(page, "getField", f"usca.{field}") == [value, True]
     assert ask(page, "getField", "usca.NoSuchField") == [None, True]
     assert ask(page, "getField", "usnat.SaleOptOut") == [None, True]
-    assert ask(page, "usnat.noSuchCommand") == [None, False]
+    for name in ("usnat.noSuchCommand", "constructor", "__proto__", ""):
+        assert ask(page, name) == [None, False]
+        assert ask(page, "hasSection", name) == [False, True]
+        assert ask(page, "getField", f"{name}.length") == [None, True]
     assert page.evaluate(USP) == [{"version": 1, "uspString": "1YYN"}, True]
 
 

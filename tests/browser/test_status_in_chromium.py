@@ -1,0 +1,234 @@
+"""A real Chromium shows the status on pages from a cache, and opens the choices in a dialog over them (L56, L58)."""
+
+import os
+
+import pytest
+from support import node
+from support.pages_with_script import GOOGLE, HASHES, JOURNAL, LOADED, PING, SCRIPT, STUB, html, told
+from support.service import service
+from support.wire import call
+
+from gateway.choice.downstream import Outcome, strings
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+GPC = {"extra_http_headers": {"Sec-GPC": "1"}}
+SCRIPT_SAYS = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true});"
+HONORED = "Opt-Out Request Honored"
+PAGE = html(STUB + JOURNAL + SCRIPT)
+PLACE = "[data-gateway-status]"
+# Counts how much of the page moved by itself, from the first picture on.
+SHIFTS = """moved = 0; new PerformanceObserver((list) => { for (const each of list.getEntries()) moved += each.value })
+  .observe({type: "layout-shift", buffered: true});"""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with service(tmp_path_factory.mktemp("status")) as started:
+        yield started
+
+
+def entries(running) -> int:
+    return call(f"{running.url}/readyz", key="")[1]["ledger"]["entries"]
+
+
+def opted_out_before(page, running) -> None:
+    page.context.request.post(f"{running.url}/privacy-choices", form={"action": "opt_out"}, max_redirects=0)
+    page.reload()
+
+
+# --- the status -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["header", "script", "form", "cookie"])
+def test_a_page_from_a_cache_shows_each_person_what_holds_for_them(cached, running, how):
+    page = cached(PAGE, init=SCRIPT_SAYS if how == "script" else "", **(GPC if how == "header" else {}))
+    if how == "form":
+        opted_out_before(page, running)
+    if how == "cookie":
+        page.context.add_cookies([{"name": "usprivacy", "value": "1YYN", "url": running.url}])
+        page.reload()
+    toggle = page.get_by_role("switch", name=HONORED)
+    toggle.wait_for()
+    assert (toggle.is_checked(), toggle.get_attribute("aria-readonly")) == (True, "true")
+    assert page.get_by_text(HONORED).is_visible()
+    before = entries(running)
+    for act in (toggle.click, lambda: toggle.press("Space")):
+        act()
+        assert toggle.is_checked()  # it shows what holds, and is no way to end it
+    assert entries(running) == before
+
+
+def test_a_person_who_said_nothing_is_shown_nothing(cached):
+    """Control."""
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    page.wait_for_load_state("networkidle")
+    assert page.locator(PLACE).inner_html() == ""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_nothing_moves_and_nothing_pops_up_when_the_status_is_filled(cached, width, tmp_path):
+    page = cached(PAGE, init=SHIFTS, viewport={"width": width, "height": 640}, **GPC)
+    page.get_by_text(HONORED).wait_for()
+    page.wait_for_timeout(300)
+    assert page.evaluate("moved") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("dialog").count() == 0
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/status-{width}.png")
+
+
+def test_without_its_height_the_place_of_the_status_moves_the_page(cached):
+    """Control."""
+    page = cached(PAGE.replace('href="/site.css"', ""), init=SHIFTS, **GPC)
+    page.get_by_text(HONORED).wait_for()
+    page.wait_for_timeout(300)
+    assert page.evaluate("moved") > 0
+
+
+def test_with_the_signal_a_page_is_what_it_is_without_it_but_for_the_status(cached):
+    """L58: no pop-up, no other content, no other function."""
+    bodies = []
+    for options in (GPC, {}):
+        page = cached(PAGE, **options)
+        page.wait_for_function(LOADED)
+        page.wait_for_load_state("networkidle")
+        page.evaluate(f"() => document.querySelectorAll('{PLACE}').forEach((place) => place.remove())")
+        bodies.append(page.locator("body").inner_html())
+        page.get_by_role("link", name="Your Privacy Choices").click()
+        page.get_by_role("dialog").wait_for()
+    assert bodies[0] == bodies[1]
+
+
+def test_a_page_that_was_kept_whole_asks_again_when_the_person_comes_back(cached, running):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    page.context.request.post(f"{running.url}/privacy-choices", form={"action": "opt_out"}, max_redirects=0)
+    page.evaluate("() => dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    page.get_by_text(HONORED).wait_for()
+
+
+def test_the_sites_own_script_is_told_what_the_gateway_answered(cached, running):
+    """The `ad_token` for its ad requests among it (I2)."""
+    listens = "document.addEventListener('gateway-status', ({detail}) => { self.answer = detail });"
+    page = cached(PAGE, init=listens)
+    opted_out_before(page, running)
+    page.wait_for_function("() => self.answer")
+    answer = page.evaluate("answer")
+    assert (answer["status"], answer["display"]) == ("opted_out", HONORED)
+    body = {"identifiers": [{"type": "browser", "value": answer["ad_token"]}], "recipient": "teemo", "place": "US-CA"}
+    assert call(f"{running.url}/v1/check", body)[1]["reason"] == "opted_out"
+
+
+# --- the dialog -----------------------------------------------------------------------------------------------------
+
+
+def opened(page):
+    page.wait_for_function(LOADED)
+    link = page.get_by_role("link", name="Your Privacy Choices")
+    link.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog", name="Your Privacy Choices").wait_for()
+    return page.frame_locator("dialog iframe")
+
+
+def test_by_keyboard_alone_a_person_opts_out_in_the_dialog_and_the_page_knows_it_at_once(cached, running, tmp_path):
+    page = cached(PAGE, viewport={"width": 320, "height": 640})
+    inside = opened(page)
+    button = inside.get_by_role("button", name="Opt out on this browser")
+    button.wait_for()
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-320.png")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if button.evaluate("(element) => element === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    inside.get_by_role("heading", name=HONORED).wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("switch", name=HONORED).wait_for()
+    assert page.url.endswith("/cached")
+    out = strings(Outcome(frozenset({"sale", "sharing", "targeted_ads"}), frozenset({"US-CA"}))).gpp
+    assert page.evaluate(PING)["gppString"] == out
+    assert told(page)[4:] == [
+        ["signalStatus", "not ready"], ["cmpDisplayStatus", "visible"], ["cmpDisplayStatus", "hidden"],
+        ["sectionChange", "usca"], ["signalStatus", "ready"],
+    ]  # fmt: skip
+    assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
+
+
+@pytest.mark.parametrize("how", ["button", "Escape", "Escape inside", "Close of the form"])
+def test_closing_sends_nothing_and_gives_the_focus_back(cached, running, how):
+    page = cached(PAGE)
+    inside = opened(page)
+    inside.get_by_role("button", name="Opt out on this browser").wait_for()
+    before, sent = entries(running), []
+    page.on("request", lambda request: sent.append((request.method, request.url)))
+    if how == "button":
+        assert page.evaluate("document.activeElement.textContent") == "Close"
+        page.keyboard.press("Enter")
+    elif how == "Escape":
+        page.keyboard.press("Escape")
+    elif how == "Escape inside":
+        inside.get_by_label("Your email").focus()
+        page.keyboard.press("Escape")
+    else:
+        inside.get_by_role("link", name="Close").click()
+    page.get_by_role("dialog").wait_for(state="detached")
+    page.wait_for_function(LOADED)
+    assert page.evaluate("document.activeElement.textContent") == "Your Privacy Choices"
+    assert {method for method, _ in sent} <= {"GET"}
+    assert {url.removeprefix(running.url) for _, url in sent} <= {"/privacy-choices/status"}
+    assert entries(running) == before
+    assert told(page)[4:] == [
+        ["signalStatus", "not ready"], ["cmpDisplayStatus", "visible"], ["cmpDisplayStatus", "hidden"],
+        ["signalStatus", "ready"],
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def axe(request):
+    folder = node.packages(request.config.cache, "axe-core@4.14.1")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_the_script_adds_breaks_no_rule_of_accessibility(cached, axe, scheme):
+    page = cached(PAGE, color_scheme=scheme, **GPC)
+    page.get_by_role("switch", name=HONORED).wait_for()
+    opened(page)
+    page.evaluate(axe)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("(tags) => axe.run(document, {runOnly: tags, iframes: false})", tags)["violations"]
+    ours = [rule["id"] for rule in found if rule["id"] not in {"landmark-one-main", "region"}]  # of the page itself
+    assert ours == []
+
+
+@pytest.mark.parametrize("modifier", ["Control", "Shift", "Alt"])
+def test_a_click_that_asks_for_another_window_is_left_alone(cached, modifier):
+    page = cached(PAGE)
+    page.wait_for_function(LOADED)
+    page.get_by_role("link", name="Your Privacy Choices").click(modifiers=[modifier])
+    page.wait_for_timeout(200)
+    assert page.locator("dialog").count() == 0
+
+
+@pytest.mark.parametrize("off", ["script", "dialogs"])
+def test_where_there_is_no_dialog_the_link_is_a_link(cached, off):
+    page = cached(PAGE, java_script_enabled=off != "script", init="delete self.HTMLDialogElement;")
+    page.wait_for_load_state("networkidle")
+    page.get_by_role("link", name="Your Privacy Choices").click()
+    page.wait_for_url("**/privacy-choices")
+    assert page.get_by_role("button", name="Opt out on this browser").is_visible()
+
+
+def test_a_strict_policy_of_the_page_is_kept(cached, tmp_path):
+    """`script-src 'self'` and the two hashes that the recipe prints; nothing inline in styles."""
+    policy = f"default-src 'none'; script-src 'self' {' '.join(HASHES)}; style-src 'self'; connect-src 'self'; frame-src 'self'"
+    init = "broken = []; addEventListener('securitypolicyviolation', (event) => broken.push(event.violatedDirective));"
+    page = cached(html(STUB + GOOGLE + SCRIPT), headers={"Content-Security-Policy": policy}, init=init, **GPC)
+    page.get_by_text(HONORED).wait_for()
+    inside = opened(page)
+    inside.get_by_role("button", name="Opt out on this browser").wait_for()
+    assert page.evaluate("broken") == []
+    box = page.locator("dialog iframe").bounding_box()
+    assert box["height"] > 300
+    page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/dialog-policy.png")
