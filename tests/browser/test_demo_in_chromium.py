@@ -95,6 +95,25 @@ def test_the_form_works_with_script_off(running, chromium):
     context.close()
 
 
+@pytest.mark.parametrize("how", ["nothing", "header", "cookie", "form"])
+def test_with_script_off_whoever_is_out_meets_no_tracker(running, chromium, how):
+    """`nothing` is the control: of the three only the picture needs no script."""
+    headers = {"Sec-GPC": "1"} if how == "header" else {}
+    context = chromium.new_context(java_script_enabled=False, extra_http_headers=headers)
+    page = context.new_page()
+    if how == "cookie":
+        context.add_cookies([{"name": "usprivacy", "value": "1YYN", "url": running.url}])
+    if how == "form":
+        page.goto(f"{running.url}/privacy-choices")
+        page.get_by_role("button", name="Opt out on this browser").click()
+        page.wait_for_url("**/privacy-choices/done/*")
+    before = tracked(running)
+    for url in (f"{running.url}/demo", f"{running.url}/demo/second"):
+        visit(page, url)
+    assert gained(running, before) == ({"pixel.gif"} if how == "nothing" else set())
+    context.close()
+
+
 def test_the_choices_page_fits_a_small_phone_and_asks_no_other_host(running, chromium):
     context = chromium.new_context(viewport={"width": 320, "height": 640}, color_scheme="dark")
     page = context.new_page()
