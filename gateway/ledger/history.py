@@ -157,12 +157,17 @@ async def opted_in(folder: Path, event: bytes) -> OptedIn | None:
         if leaf.get("e") == ChoiceKind.OPT_IN:
             return OptedIn(kind, key, _moment(at), Purpose(leaf["p"][0]), leaf.get("to", ""))
     return None
+
+
 async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]:
     """When each purpose was last opted out by any of these identifiers itself, in Unix milliseconds."""
     marks = ",".join("?" * len(keys))
+    async with _reader(folder) as db:
+        rows = await db.execute_fetchall(
             f"SELECT purpose, max(out_at) FROM own_choice WHERE key IN ({marks}) AND out_at IS NOT NULL"  # noqa: S608
             " GROUP BY purpose",
             keys,
+        )
     return {Purpose(purpose): at for purpose, at in rows}
 
 

@@ -6,6 +6,8 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from support import inside
 from support.people import GAID, named
 
@@ -14,6 +16,10 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.seals import BrowserCookie
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
+from gateway.web.metrics import Metrics
+from gateway.web.status import Status
+from gateway.web.visit import Options
+from gateway.web.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 STATUS, OBSERVE = "/privacy-choices/status", "/privacy-choices/observe"
@@ -197,6 +203,20 @@ async def test_what_a_first_answer_set_in_a_cookie_is_on_record_from_the_second_
     assert await reason(keyed, sealed) != "opted_out"
     await status(client, cookie=f"__Host-gateway={sealed}")
     assert await reason(keyed, sealed) == "opted_out"
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize(
+    ("headers", "signal"), [(GPC, True), ({}, False), ({"Cookie": "usprivacy=1YYN"}, False)], ids=repr
+)
+async def test_only_a_signal_that_is_honored_makes_a_visit_frictionless_where_the_site_says_so(
+    house, folder, mode, headers, signal
+):
+    """11 CCR 7025(f) is about the signal, not about other opt-outs."""
+    visitors, metrics = Visitors(house.consent), Metrics()
+    door = Status(house.consent, visitors, metrics, folder=folder, origins=(), options=Options(), frictionless=mode)
+    async with inside.client(Starlette(routes=[Route(STATUS, door.show)])) as client:
+        assert (await status(client, **headers)).json()["frictionless"] is (mode and signal)
 
 
 # --- what only script sees -----------------------------------------------------------------------------------------
