@@ -192,13 +192,14 @@ class Doors:
             consent, self.house.sharing, credentials, metrics,
             max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
         )  # fmt: skip
+        observing = Observe(consent, credentials, metrics, remember_gpc=self.settings.browser.remember_gpc)
         return [
             Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/checks", ChecksDoor(consent, credentials, metrics).post, methods=["POST"]),
             Route("/v1/openrtb", self._openrtb(credentials).post, methods=["POST"]),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, proofs).post, methods=["POST"]),
-            Route("/v1/observe", Observe(consent, credentials, metrics).post, methods=["POST"]),
+            Route("/v1/observe", observing.post, methods=["POST"]),
             *self._marketing(credentials),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),

@@ -11,6 +11,7 @@ COOKIE = "__Host-gateway"
 DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
 RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
 EPOCH = date(1970, 1, 1).toordinal()
+ATTRIBUTES = f"Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DAYS * 86_400}"  # `__Host-`: Secure, Path=/, no Domain
 
 
 def day(now: datetime) -> int:
@@ -34,6 +35,5 @@ def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, 
 
 
 def set_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
-    """The value of Set-Cookie. `__Host-` asks for Secure, Path=/ and no Domain."""
-    sealed = seals.seal_cookie(keys, cookie)
-    return f"{COOKIE}={sealed}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DAYS * 86_400}"
+    """The value of Set-Cookie."""
+    return f"{COOKIE}={seals.seal_cookie(keys, cookie)}; {ATTRIBUTES}"

@@ -1,7 +1,9 @@
 """POST /v1/observe: what an app's phone or a site's page says by itself, without a person's act.
 
 It can only tighten. A choice among the signals (GPC, a GPP opt-out) is written for every identifier of the call, a
-device's state for devices alone (R26); what holds for a moment is in the answer and in no record.
+device's state for devices alone (R26); what holds for a moment is in the answer and in no record. A secret key, which
+only a server has, also says which browser is whose: an account and a browser of one call are tied (I1). Nothing else
+of a call is, and a key that is in everybody's app ties nothing (R12).
 """
 
 from typing import Any
@@ -11,12 +13,13 @@ from starlette.responses import Response
 
 from gateway.choice.downstream import stores
 from gateway.consent import Consent
-from gateway.credentials import Credentials
+from gateway.credentials import ApiKey, Credentials
+from gateway.ledger.records import Subject
 from gateway.ledger.writer import NothingKept
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web import auth, wire
+from gateway.web import auth, new_browser, wire
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
@@ -27,10 +30,13 @@ KNOWN = frozenset({"identifiers", "signals", "place", "source", "age"})
 class Observe:
     """The door for SDKs and backends."""
 
-    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics) -> None:
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, *, remember_gpc: str = "id"
+    ) -> None:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
+        self._remember = remember_gpc
 
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
@@ -40,32 +46,54 @@ class Observe:
             raise Problem("malformed", "an observation is a JSON object")
         body = Body(members, "observe", self._consent, self._metrics)
         body.ignore_unknown(KNOWN, members)
-        place = members.get("place")
-        named, heard, band = body.named(place), body.heard(key), body.band()
-        written = 0
-        if named.subjects and heard.keeps:
-            try:
-                written = await self._consent.observe(named.subjects, heard, place=body.place())
-            except NothingKept:
-                return await self._kept(named, heard, body)
+        heard, band = body.heard(key), body.band()
+        body, cookie = new_browser.make(body, key, heard, self._remember)
+        named = body.named(members.get("place"))
+        try:
+            written = await self._write(body, key, named, heard)
+        except NothingKept:
+            if not (named.subjects and heard.keeps):
+                raise
+            return await self._kept(named, heard, body, cookie)
         if named.subjects and band:
             written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
-        return wire.answer(self._answer(named, heard, place) | {"ignored": body.ignored}, 201 if written else 200)
+        return wire.answer(self._answer(named, heard, body) | cookie, 201 if written else 200)
 
-    async def _kept(self, named: Named, heard: Heard, body: Body) -> Response:
-        """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202)."""
+    async def _write(self, body: Body, key: ApiKey, named: Named, heard: Heard) -> int:
+        """How many entries it took. Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
+        written = 0
+        if named.subjects and heard.keeps:
+            written = await self._consent.observe(named.subjects, heard, place=body.place())
+        account, browsers = _to_tie(named) if not key.publishable else (None, [])
+        if account:
+            browsers = [browser for browser in browsers if not self._consent.checks.tied(account, browser)]
+        if account and browsers:
+            await self._consent.tie(account, browsers)
+            written += len(browsers)
+        return written
+
+    async def _kept(self, named: Named, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
+        """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202). A tie is not:
+        until the ledger is back everybody is denied, and the next call makes it.
+        """
         chosen = await self._consent.keep_heard(named.subjects, heard, place=body.place())
         self._metrics.kept.labels("signal").inc(len(named.subjects))
         when = {"accepted_at": wire.stamp(chosen.accepted_at), "effective_at": None}
-        return wire.answer(
-            self._answer(named, heard, body.members.get("place")) | when | {"ignored": body.ignored}, 202
-        )
+        return wire.answer(self._answer(named, heard, body) | when | cookie, 202)
 
-    def _answer(self, named: Named, heard: Heard, place: object) -> dict[str, Any]:
+    def _answer(self, named: Named, heard: Heard, body: Body) -> dict[str, Any]:
         """Read back from enforcement."""
         checks = self._consent.checks
-        outcome = checks.site(named.subjects, heard.denied, place, gpc=heard.gpc).outcome
+        outcome = checks.site(named.subjects, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
         denied = frozenset(SIGNAL_PURPOSES) if named.limited else heard.denied
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
         standing = checks.read_back(named.subjects, SIGNAL_PURPOSES) | out
-        return {"standing": standing, **stores(outcome.all_denied() if named.limited else outcome)}
+        strings = stores(outcome.all_denied() if named.limited else outcome)
+        return {"standing": standing, **strings, "ignored": body.ignored}
+
+
+def _to_tie(named: Named) -> tuple[Subject | None, list[Subject]]:
+    """The one account of a call and its browsers. Of several accounts none: nobody said whose the browser is."""
+    accounts = [subject for subject in named.subjects if subject.is_account]
+    browsers = [subject for subject in named.subjects if subject.kind == "browser"]
+    return (accounts[0] if len(accounts) == 1 else None), browsers

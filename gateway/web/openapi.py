@@ -100,7 +100,12 @@ OBSERVED: dict[str, Any] = {
     "type": "object",
     "description": "Lenient: what cannot be used is listed in `ignored`.",
     "properties": {
-        "identifiers": {"type": "array", "items": _ref("Identifier")},
+        "identifiers": {
+            "type": "array",
+            "items": _ref("Identifier"),
+            "description": "A secret key's one account and its browsers are tied. Browser `new` makes one for `host`:"
+            " the answer has the `cookie` to set.",
+        },
         "signals": _ref("Signals"),
         "place": {"type": ["string", "array", "null"]},
         "source": {"type": "string"},
