@@ -20,6 +20,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = b"gateway-"
+# Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
+# somebody whose cookie would have made it another (R33).
+VARY = b"Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2"
 
 
 class ConsentMiddleware:
@@ -72,7 +75,7 @@ class _Answer:
 
     def _outward(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         kept = [(n, v) for n, v in headers if not n.lower().replace(b"_", b"-").startswith(PREFIX)]
-        kept.append((b"vary", b"Sec-GPC"))
+        kept.append((b"vary", VARY))
         if self._visit.cookie:
             kept.append((b"set-cookie", self._visit.cookie.encode()))
         if self._visit.policy:

@@ -120,7 +120,9 @@ class Visits:
 
 
 def _is_of_one(visitor: Visitor) -> bool:
-    """Only Sec-GPC is in `Vary`; whatever else had a part in the answer makes it one person's (R33)."""
+    """Who says nothing, and who says it by Sec-GPC alone, share a page; whatever else had a part makes it one
+    person's, for caches that pass over `Vary` as well (R33).
+    """
     beyond_gpc = any(said.source != Source.GPC for said in visitor.heard.said)
     return visitor.cookie is not None or visitor.account is not None or bool(visitor.site_ids) or beyond_gpc
 

@@ -1,0 +1,87 @@
+"""Whether a shared cache hands one visitor's answer to another: visitors of four kinds, shuffled and at once (R33).
+
+A page tells the `Gateway-Consent` that the site saw and whose visit it was made for. Everybody knows what they should
+have been told. Never knows which cache or site it is that answers.
+"""
+
+import contextlib
+import http.client
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+NO, YES = "sale=?0, sharing=?0, targeted_ads=?0, status=honored", "sale=?1, sharing=?1, targeted_ads=?1, status=none"
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+PAGES, WORKERS = 5, 16
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """`kind`: header, cookie, account or none. `headers`: what the browser sends with everything."""
+
+    kind: str
+    name: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def consent(self) -> str:
+        return YES if self.kind == "none" else NO
+
+
+@dataclass(frozen=True)
+class Answer:
+    visitor: Visitor
+    page: str
+    hit: bool
+    cookies: tuple[str, ...]
+
+    @property
+    def crossed(self) -> str:
+        """In which way somebody else's answer came; empty: it did not."""
+        consent, _, whose = self.page.partition("|")
+        if consent != self.visitor.consent:
+            return "told what holds for somebody else"
+        if self.visitor.kind in {"cookie", "account"} and whose != self.visitor.name:
+            return "shown somebody else's page"
+        return ""
+
+
+def crowd(cookies, accounts) -> list[Visitor]:
+    """Some of each kind. `cookies`: sealed ones of browsers that opted out. `accounts`: assertions of people who did."""
+    pages = [Visitor("header", f"header-{n}", {"Sec-GPC": "1"}) for n in range(4)]  # each is given a cookie: private
+    parts = [Visitor("header", f"part-{n}", {"Sec-GPC": "1", "Sec-Fetch-Mode": "no-cors"}) for n in range(4)]
+    browsers = [Visitor("cookie", f"cookie-{n}", {"Cookie": f"__Host-gateway={c}"}) for n, c in enumerate(cookies)]
+    people = [Visitor("account", f"account-{n}", {"Cookie": f"Gateway-Account={a}"}) for n, a in enumerate(accounts)]
+    return [*pages, *parts, *browsers, *people, *(Visitor("none", f"none-{n}") for n in range(8))]
+
+
+def visit(port: int, visitors: list[Visitor], times: int, seed: int) -> list[Answer]:
+    """That many requests by visitors and pages drawn at random, over 16 connections at once."""
+    draw = random.Random(seed)
+    plan = [(draw.choice(visitors), draw.randrange(PAGES)) for _ in range(times)]
+
+    def ask(share) -> list[Answer]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+            return [_asked(connection, *planned) for planned in share]
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        shares = pool.map(ask, [plan[first::WORKERS] for first in range(WORKERS)])
+        return [answer for share in shares for answer in share]
+
+
+def _asked(connection, visitor: Visitor, page: int) -> Answer:
+    headers = {**NAVIGATION, **visitor.headers, "X-Visitor": visitor.name}
+    connection.request("GET", f"/page/{page}", headers=headers)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    assert answer.status == 200, body
+    cookies = tuple(answer.headers.get_all("Set-Cookie") or ())
+    return Answer(visitor, body, answer.headers["X-Cache"] == "HIT", cookies)
+
+
+def leaks(answers: list[Answer]) -> set[str]:
+    """The kinds of visitors that got somebody else's answer; `set-cookie`: one sealed cookie was given to two."""
+    given = Counter(cookie for answer in answers for cookie in answer.cookies)
+    twice = {"set-cookie"} if given and max(given.values()) > 1 else set()
+    return {answer.visitor.kind for answer in answers if answer.crossed} | twice
