@@ -1,0 +1,363 @@
+"""A person signed in to WordPress behind nginx (R10, I1): what they say in one browser holds for all that is theirs.
+
+Real nginx, real php-fpm, the recipe and the plugin as they are printed; WordPress's own functions are a stand-in's.
+"""
+
+import base64
+import hashlib
+import json
+
+import pytest
+from support.people import email, gaid, named, phone
+from support.proxies import CALIFORNIA, Slow, gateway, somebody_else
+from support.wire import call
+from support.wordpress import Browser, until_key_answers, wordpress
+
+from gateway import credentials
+
+pytestmark = pytest.mark.slow
+CONTRACTS = {"recipients__teemo__contract": "a contract", "recipients__teemo__mode": "return"}
+YES, NO = (
+    dict.fromkeys(("sale", "sharing", "targeted_ads"), True),
+    dict.fromkeys(("sale", "sharing", "targeted_ads"), False),
+)
+MINE = [named("phone", phone(1)), named("email", email(1)), named("gaid", gaid(1))]
+EVERYTHING = [*MINE, named("account", "wp-7"), named("email_sha256", hashlib.sha256(email(1).encode()).hexdigest())]
+
+
+class Desk:
+    """The operator's own systems, with a key for everything."""
+
+    def __init__(self, running):
+        self.url = f"http://{running.internal}"
+        self.key = credentials.add(running.folder / "data", "desk", credentials.SCOPES, publishable=False)
+
+    def post(self, path, body):
+        status, answer = call(f"{self.url}{path}", body, key=self.key)
+        assert status in {200, 201}, answer
+        return answer
+
+    def link(self, account="wp-7"):
+        self.post("/v1/links", {"account": account, "identifiers": MINE})
+
+    def reason(self, identifier) -> str:
+        return self.post("/v1/check", {"identifiers": [identifier], "recipient": "teemo", "place": "US-NY"})["reason"]
+
+    def denied(self, identifier) -> bool:
+        return self.reason(identifier) == "opted_out"
+
+    @property
+    def entries(self) -> int:
+        return call(f"{self.url}/readyz")[1]["ledger"]["entries"]
+
+
+@pytest.fixture
+def running(tmp_path):
+    with gateway(tmp_path, **CONTRACTS) as started:
+        yield started
+
+
+@pytest.fixture
+def desk(running):
+    return Desk(running)
+
+
+@pytest.fixture
+def site(running, tool, tmp_path):
+    """Starts the site; its keyword arguments are those of `wordpress`."""
+    return lambda **how: wordpress(tool, running, tmp_path / "wp", **how)
+
+
+def told(page: dict) -> dict:
+    """What the plugin tells the site, without the status."""
+    return {name: page["consent"][name] for name in YES}
+
+
+def observed(page: dict) -> list[dict]:
+    return [call["body"] for call in page["asked"] if call["path"] == "/v1/observe"]
+
+
+# --- the signed-in person ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("account_key", [True, False], ids=["signed cookie", "without it"])
+def test_gpc_of_a_signed_in_person_holds_for_all_that_is_theirs(site, desk, account_key):
+    desk.link()
+    with site(account_key=account_key) as wp:
+        first, second, stranger = Browser(wp.url, gpc=True), Browser(wp.url), Browser(wp.url)
+        assert not any(desk.denied(identifier) for identifier in EVERYTHING)
+        first.sign_in(7)
+        assert told(first.page()) == NO
+        for identifier in EVERYTHING:
+            assert desk.denied(identifier), identifier
+        assert told(second.page()) == YES  # nobody knows yet who this is
+        second.sign_in(7)
+        assert told(second.page()) == NO  # the first page: the plugin has asked
+        again = second.page()
+        assert (told(again), again["header"][-7:]) == (NO, "honored")  # from the second on nginx is told by itself
+        assert told(stranger.page()) == YES
+        stranger.sign_in(8)
+        assert [told(stranger.page()) for _ in range(3)] == [YES] * 3
+        assert not desk.denied(named("account", "wp-8"))
+
+
+def test_without_the_plugin_nobody_says_who_it_is_and_the_account_is_not_denied(site, desk):
+    desk.link()
+    with site(plugin=False) as wp:
+        first, second = Browser(wp.url, gpc=True), Browser(wp.url)
+        for browser in (first, second):
+            browser.sign_in(7)
+        assert first.page()["header"].endswith("honored")
+        assert [second.page()["header"][-4:] for _ in range(3)] == ["none"] * 3
+        assert not any(desk.denied(identifier) for identifier in EVERYTHING)
+
+
+@pytest.mark.parametrize("account_key", [True, False], ids=["signed cookie", "without it"])
+def test_who_opted_out_by_phone_is_denied_in_every_browser_they_sign_in_to(site, desk, account_key):
+    desk.link()
+    desk.post("/v1/choices", {"identifiers": [MINE[0]], "choice": "opt_out", "place": "US-NY"})
+    with site(account_key=account_key) as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        pages = [browser.page() for _ in range(3)]
+        assert [told(page) for page in pages] == [NO] * 3
+        assert [page["header"][-7:] for page in pages[1:]] == ["honored"] * 2
+
+
+def test_a_browser_stays_the_persons_own_after_the_session_ended(site, desk):
+    with site() as wp:
+        browser, elsewhere = Browser(wp.url), Browser(wp.url, gpc=True)
+        browser.sign_in(7)
+        browser.page()
+        elsewhere.sign_in(7)
+        elsewhere.page()
+        browser.sign_out()
+        assert not {"Gateway-Account", "gateway-told"} & set(browser.cookies)
+        assert told(browser.page()) == NO
+
+
+def test_a_session_that_ends_by_itself_takes_the_account_with_it(site):
+    with site() as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        browser.page()
+        assert browser.cookies["Gateway-Account"].startswith("v1.wp-7.")
+        del browser.cookies["wordpress_logged_in_test"]
+        browser.page()
+        assert not {"Gateway-Account", "gateway-told"} & set(browser.cookies)
+
+
+def test_another_person_in_the_same_browser_is_said_to_be_another(site, desk):
+    with site() as wp:
+        browser = Browser(wp.url)
+        for user in (7, 8):
+            browser.sign_in(user)
+            browser.page()
+            assert browser.cookies["Gateway-Account"].startswith(f"v1.wp-{user}.")
+        desk.post("/v1/choices", {"identifiers": [named("account", "wp-7")], "choice": "opt_out", "place": "US-NY"})
+        assert not desk.denied(named("account", "wp-8"))
+
+
+# --- what it costs -------------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_one_question_and_a_file_none(site, running):
+    with site() as wp:
+        browser, before = Browser(wp.url), running.asked()
+        for path in ("/", "/a-post/", "/a-post/?page=2", "/index.php", "/wp-login.php"):
+            assert browser.get(path).status == 200
+            assert running.asked() == (before := before + 1), path
+        assert browser.get("/style.css").body == b"body { color: black }"
+        assert browser.get("/stand-in.php/x.css").status in {200, 404}
+        before = running.asked()
+        for _ in range(5):
+            browser.get("/style.css")
+        assert running.asked() == before
+
+
+def test_a_signed_in_person_is_told_of_twice_and_a_hundred_pages_later_nothing_more(site, desk):
+    with site() as wp:
+        browser = Browser(wp.url, gpc=True)
+        browser.sign_in(7)
+        calls = sum(len(observed(browser.page())) for _ in range(5))
+        assert calls <= 2
+        before = desk.entries
+        assert sum(len(browser.page()["asked"]) for _ in range(50)) == 0
+        assert desk.entries == before
+
+
+def test_a_browser_that_keeps_no_cookie_is_not_given_one_with_each_page(site, desk):
+    with site() as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        for _ in range(3):
+            browser.page()
+            browser.cookies.pop("__Host-gateway", None)
+        assert [body["identifiers"][1:] for body in observed(browser.page())] == []
+        del browser.cookies["Gateway-Account"]  # ten minutes later
+        assert [body["identifiers"][1:] for body in observed(browser.page())] == [[]]
+
+
+def test_a_site_without_tls_asks_for_no_browser_that_could_not_be_kept(site):
+    with site(ssl=False) as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        assert [[item["type"] for item in body["identifiers"]] for body in observed(browser.page())] == [["account"]]
+
+
+# --- what nginx lets through ---------------------------------------------------------------------------------------
+
+FORGED = [("Gateway-Consent", "sale=?1, sharing=?1, targeted_ads=?1, status=none"), ("Gateway-Browser", "forged"),
+          ("Gateway-Place", "forged"), ("Gateway-Request", "forged"), ("Gateway-Account", "forged")]  # fmt: skip
+FORGED += [(name.replace("-", "_"), value) for name, value in FORGED]
+
+
+def test_what_a_client_forges_never_arrives_and_the_cookie_does(site):
+    with site() as wp:
+        answer = Browser(wp.url, gpc=True).get("/a-post/", *FORGED)
+        page = json.loads(answer.body)
+        assert "forged" not in json.dumps(page["gateway"])
+        assert (told(page), page["consent"]["status"]) == (NO, "honored")
+        (cookie,) = [value for value in answer.all("Set-Cookie") if value.startswith("__Host-gateway=")]
+        assert cookie.endswith("SameSite=Lax; Max-Age=34560000")
+        assert {"Sec-GPC", "Cookie"} <= {name.strip() for name in answer.one("Vary").split(",")}
+        browser = Browser(wp.url, cookies={"__Host-gateway": cookie.split("=", 1)[1].split(";")[0], "other": "1"})
+        page = browser.page("/another-post/")
+        assert (told(page), page["cookies"]) == (NO, ["other"])  # remembered, and the site never sees by what (R9)
+
+
+def without(*lines: str):
+    """nginx's part without the lines that have these beginnings."""
+
+    def change(text: str) -> str:
+        kept = [line for line in text.splitlines() if not line.strip().startswith(lines)]
+        assert len(kept) < len(text.splitlines())
+        return "\n".join(kept)
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["CONSENT", "BROWSER", "PLACE", "REQUEST", "ACCOUNT"])
+def test_without_its_line_a_forged_header_arrives(site, name):
+    with site(change=without(f"fastcgi_param HTTP_GATEWAY_{name}")) as wp:
+        page = Browser(wp.url, gpc=True).page("/a-post/", *FORGED)
+        assert page["gateway"][f"HTTP_GATEWAY_{name}"] in {value for _, value in FORGED}
+
+
+def test_without_the_question_nobody_is_heard_and_nothing_may_be_done(site):
+    with site(change=without("auth_request /_consent")) as wp:
+        for gpc in (True, False):
+            page = Browser(wp.url, gpc=gpc).page("/a-post/", *FORGED)
+            assert (told(page), page["consent"]["status"]) == (NO, "unknown")
+
+
+def test_without_its_line_the_cookie_does_not_arrive(site):
+    with site(change=without("add_header Set-Cookie")) as wp:
+        assert Browser(wp.url, gpc=True).get("/a-post/").all("Set-Cookie") == []
+
+
+def test_asked_in_the_location_of_files_the_answer_is_lost(site):
+    """Why the recipe asks where PHP is run: WordPress's try_files leads away from `location /`."""
+
+    def moved(text: str) -> str:
+        names = ("auth_request", "add_header")
+        lines = [line for line in text.splitlines() if line.strip().startswith(names)]
+        rest = without(*names)(text)
+        return rest.replace("location / { try_files", "location / { " + "\n".join(lines) + "\n try_files")
+
+    with site(change=moved) as wp:
+        answer = Browser(wp.url, gpc=True).get("/a-post/")
+        assert (answer.all("Set-Cookie"), answer.all("Vary")) == ([], [])
+
+
+# --- what leaves the site ------------------------------------------------------------------------------------------
+
+
+def test_of_the_cookies_only_those_that_the_gateway_reads_leave_the_site(site, desk):
+    with site() as wp:
+        mine = {"PHPSESSID": "secret", "usprivacy": "1YYN", "OPT_OUT": "1", "odd": "caf\xe9\xff"}
+        browser = Browser(wp.url, cookies=mine)
+        browser.sign_in(7)
+        (body,) = observed(browser.page())
+        sent = base64.b64decode(body["signals"]["cookies"]["b64"])
+        assert b"usprivacy=1YYN" in sent
+        for never in (b"secret", b"wordpress", b"Gateway-Account", b"__Host", b"odd"):
+            assert never not in sent
+        assert desk.denied(named("account", "wp-7"))
+
+
+def test_a_byte_that_is_no_json_costs_no_opt_out(site, desk):
+    with site(account_key=False) as wp:
+        browser = Browser(wp.url, cookies={"OptanonConsent": "isGpcEnabled=1&x=\xe9\xff&groups=SPD_BG:0"})
+        browser.sign_in(7)
+        (body,) = observed(browser.page())
+        assert "b64" in body["signals"]["cookies"]
+        assert desk.denied(named("account", "wp-7"))
+
+
+# --- other plugins -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gpc", "said", "marketing"), [(True, "allow", False), (False, "allow", True), (False, "deny", False)]
+)
+def test_other_plugins_are_told_no_and_never_yes_against_what_was_said_to_them(site, gpc, said, marketing):
+    with site() as wp:
+        page = Browser(wp.url, gpc=gpc).page(f"/?say={said}")
+        assert page["marketing"] is marketing
+        assert page["functional"] is (said == "allow")
+
+
+# --- without an answer ---------------------------------------------------------------------------------------------
+
+
+def test_with_the_gateway_gone_the_page_stays_up_and_nothing_may_be_done(site, running):
+    with site() as wp:
+        browser = Browser(wp.url, by=CALIFORNIA)
+        browser.sign_in(7)
+        running.stop()
+        pages = [browser.page() for _ in range(4)]
+        assert {page["consent"]["status"] for page in pages} == {"unknown"}
+        assert [told(page) for page in pages] == [NO] * 4
+        assert sum(len(page["asked"]) for page in pages) <= 1  # it rests after the first
+        running.start()
+        assert told(Browser(wp.url).page("/fresh")) == YES
+
+
+def test_a_gateway_that_takes_a_second_is_not_waited_for(site, running):
+    with site() as wp:
+        browser = Browser(wp.url)
+        browser.sign_in(7)
+        running.stop()
+        with somebody_else(Slow, running.internal):
+            pages = [browser.page() for _ in range(2)]
+        assert [told(page) for page in pages] == [NO] * 2
+        assert sum(len(page["asked"]) for page in pages) <= 1
+
+
+def test_a_key_that_is_no_good_is_told_of_in_the_log_and_costs_no_page(site, running, desk):
+    with site(account_key=False) as wp:
+        credentials.revoke(running.folder / "data", "wordpress")
+        until_key_answers(f"http://{running.internal}", wp.key, 401)
+        browser = Browser(wp.url, gpc=True)
+        browser.sign_in(7)
+        pages = [browser.page() for _ in range(3)]
+        assert [told(page) for page in pages] == [NO] * 3  # nginx's own answer still holds
+        assert [item["status"] for page in pages for item in page["asked"]] == [401]
+        assert wp.php_log.count("consent gateway: /v1/self answered 401") == 1
+
+
+def test_what_was_not_taken_is_said_again(site, running, desk):
+    with site(account_key=False) as wp:
+        browser = Browser(wp.url, gpc=True)
+        ledger = running.folder / "data" / "ledger.sqlite3"
+        browser.sign_in(7)
+        ledger.rename(ledger.with_suffix(".away"))
+        try:
+            assert [item["status"] for item in browser.page()["asked"]] == [200, 202]
+            assert "gateway-told" not in browser.cookies
+        finally:
+            ledger.with_suffix(".away").rename(ledger)
+        (wp.root / "transients" / "gateway_rests").unlink()  # ten seconds later
+        assert told(browser.page()) == NO
+        assert "gateway-told" in browser.cookies
