@@ -15,7 +15,7 @@ from starlette.types import Receive, Send
 
 from gateway.signals import cookies
 from gateway.web import browser_cookie, proof_cookie
-from gateway.web.visit import Visit, Visits
+from gateway.web.visit import VARY, Visit, Visits
 from gateway.web.visitor import Headers, Scope
 
 REQUEST = b"gateway-request"  # the outermost layer writes it into every answer
@@ -105,7 +105,7 @@ def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _to_the_browser(visit: Visit) -> list[tuple[bytes, bytes]]:
-    told = [(b"vary", b"Sec-GPC")]
+    told = [(b"vary", VARY)]
     if visit.cookie:
         told.append((b"set-cookie", visit.cookie.encode()))
     if visit.policy:

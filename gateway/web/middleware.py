@@ -11,7 +11,7 @@ from typing import Any
 from gateway.signals import cookies, gpc
 from gateway.web import proof_cookie
 from gateway.web.browser_cookie import COOKIE
-from gateway.web.visit import Visit, Visits
+from gateway.web.visit import VARY, Visit, Visits
 from gateway.web.visitor import Headers, Scope
 
 Message = MutableMapping[str, Any]
@@ -20,9 +20,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX = b"gateway-"
-# Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
-# somebody whose cookie would have made it another (R33).
-VARY = b"Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2"
 
 
 class ConsentMiddleware:

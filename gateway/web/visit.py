@@ -21,6 +21,9 @@ from gateway.web.metrics import Metrics
 from gateway.web.visitor import Scope, Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
+# Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
+# somebody whose cookie would have made it another (R33).
+VARY = b"Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """No shared cache hands one visitor's answer to another, in either direction (R33): by header, cookie or account opted
 out, and not at all. Each protection is taken away once, and then the leak is found."""
 
+import contextlib
 import sys
 import time
 
@@ -9,8 +10,9 @@ import pytest
 from support import inside
 from support.crossing import crowd, leaks, visit
 from support.people import named
-from support.proxies import nginx, program
+from support.proxies import NEW_YORK, Site, gateway, nginx, nginx_text, program, site
 from support.service import HERE, free_port
+from support.wordpress import wordpress
 
 from gateway import credentials, keys
 
@@ -18,16 +20,28 @@ pytestmark = pytest.mark.slow
 TIMES, SEED = 2000, 33
 NEW = {**named("browser", "new"), "host": "www.example.com"}
 # A cache as sites have it: the site's own life of a page counts, and a cookie in an answer does not stop it (I32).
-CACHE = """
+CACHE = f"""
 proxy_cache_path /var/cache/nginx/pages keys_zone=pages:10m;
-server {{
+server {{{{
   listen 80;
-  location = /up.txt {{ return 200; }}
-  location / {{
+  location = /up.txt {{{{ return 200; }}}}
+  location / {{{{
     proxy_cache pages; proxy_ignore_headers Set-Cookie; add_header X-Cache $upstream_cache_status always;
-    proxy_pass http://{site};
-  }}
-}}"""
+    proxy_bind {NEW_YORK}; proxy_pass http://{{site}};
+  }}}}
+}}}}"""
+TELLS = "add_header X-Cache $upstream_cache_status always;\n"  # whether it came out of the cache
+
+
+class Cacheable(Site):
+    """A site that lets every cache keep its pages."""
+
+    def page(self, told):
+        said = dict(told["headers"])
+        return "text/html", f"{said['gateway-consent']}|{said.get('x-visitor', '')}".encode()
+
+    def more(self):
+        return [("Cache-Control", "public, max-age=600")]
 
 
 async def opted_out(folder, secret: bytes) -> tuple[list[str], list[str]]:
@@ -49,33 +63,147 @@ def visitors(folder):
 
 
 @pytest.fixture
-def asgi(folder, tool, tmp_path):
-    """An ASGI site behind nginx's cache, with one protection broken or none."""
+def through(tool, visitors, tmp_path):
+    """What everybody got from a cache, whose address a context yields."""
 
-    def run(visitors, *, broken: str = ""):
-        port = free_port()
-        command = [sys.executable, "-m", "support.crossing_site", "--port", str(port), "--data", str(folder), "--break"]
-        with (
-            program([*command, broken], tmp_path / "site.log", f"http://127.0.0.1:{port}/", PYTHONPATH=HERE),
-            nginx(tool("nginx"), tmp_path / "nginx", CACHE.format(site=f"127.0.0.1:{port}")) as url,
-        ):
-            return visit(int(url.rpartition(":")[2]), visitors, TIMES, SEED)
+    @contextlib.contextmanager
+    def cache(site: str, text: str = CACHE):
+        with nginx(tool("nginx"), tmp_path / "cache", text.format(site=site)) as url:
+            yield url
+
+    def run(chain) -> list:
+        with contextlib.ExitStack() as stack:
+            return visit(chain(stack, cache), visitors, TIMES, SEED)
 
     return run
 
 
-def test_of_two_thousand_pages_of_an_asgi_site_behind_a_cache_none_is_somebody_elses(asgi, visitors, figure):
-    answers = asgi(visitors)
-    assert [(answer, answer.crossed) for answer in answers if answer.crossed] == []
-    assert leaks(answers) == set()
+def cut(text: str, *lines: str) -> str:
+    """A configuration without the lines that begin so."""
+    kept = [line for line in text.splitlines() if not line.strip().startswith(lines)]
+    assert len(kept) <= len(text.splitlines()) - len(lines), lines
+    return "\n".join(kept)
+
+
+def kept_enough(answers, figure, where: str) -> bool:
+    """Whether the cache did its work: without that nothing could cross, and the harness would show nothing."""
     hits = sum(answer.hit for answer in answers)
-    figure("answers from the cache before an ASGI site", f"{hits} of {len(answers)}")
-    assert hits > TIMES / 4  # who said nothing, and who says it by the header alone, share what is theirs
+    figure(f"answers out of the cache, {where}", f"{hits} of {len(answers)}")
+    return hits > TIMES / 4
+
+
+# --- an ASGI site behind a cache -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asgi(folder, tmp_path, through):
+    """With one protection broken or none."""
+
+    def run(broken: str = ""):
+        port = free_port()
+        command = [sys.executable, "-m", "support.crossing_site", "--port", str(port), "--data", str(folder), "--break"]
+
+        def chain(stack, cache):
+            sign = f"http://127.0.0.1:{port}/"
+            stack.enter_context(program([*command, broken], tmp_path / "site.log", sign, PYTHONPATH=HERE))
+            return stack.enter_context(cache(f"127.0.0.1:{port}"))
+
+        return through(chain)
+
+    return run
+
+
+def test_of_two_thousand_pages_of_an_asgi_site_behind_a_cache_none_is_somebody_elses(asgi, figure):
+    answers = asgi()
+    assert [answer for answer in answers if answer.wrong or answer.foreign] == []
+    assert leaks(answers) == set()
+    assert kept_enough(answers, figure, "before an ASGI site")
 
 
 @pytest.mark.parametrize(
     ("protection", "found"),
     [("vary-gpc", {"header", "none"}), ("vary-cookie", {"cookie", "account"}), ("private", {"set-cookie"})],
 )
-def test_without_a_protection_the_leak_is_found(asgi, visitors, protection, found):
-    assert found == leaks(asgi(visitors, broken=protection))
+def test_without_a_protection_the_leak_is_found(asgi, protection, found):
+    assert found == leaks(asgi(protection))
+
+
+# --- the nginx recipe: its own cache, and a cache before it --------------------------------------------------------
+
+
+@pytest.fixture
+def recipe(folder, tool, tmp_path, visitors, through):
+    """The nginx recipe, without some lines or with all; `before`: another cache in front of it, and none of its own."""
+
+    def run(*lines: str, before: bool = False):
+        def chain(stack, cache):
+            running, behind = stack.enter_context(gateway(tmp_path)), stack.enter_context(site(Cacheable))
+            text = cut(nginx_text(running, behind), *lines)
+            text = (
+                cut(text, "proxy_cache") if before else text.replace("proxy_cache pages;", TELLS + "proxy_cache pages;")
+            )
+            url = stack.enter_context(nginx(tool("nginx"), tmp_path / "nginx", text))
+            return stack.enter_context(cache(url.removeprefix("http://"))) if before else url
+
+        return through(chain)
+
+    return run
+
+
+def test_of_two_thousand_pages_out_of_the_recipes_own_cache_none_is_somebody_elses(recipe, figure):
+    answers = recipe()
+    assert leaks(answers) == set()
+    assert kept_enough(answers, figure, "nginx recipe")
+
+
+def test_of_two_thousand_pages_out_of_a_cache_before_the_recipe_none_is_somebody_elses(recipe, figure):
+    answers = recipe(before=True)
+    assert [answer for answer in answers if answer.wrong or answer.foreign] == []
+    assert leaks(answers) == set()
+    assert kept_enough(answers, figure, "before the nginx recipe")
+
+
+def test_without_what_is_told_in_its_key_the_recipes_cache_leaks_in_every_direction(recipe):
+    assert leaks(recipe("proxy_cache_key")) == {"header", "cookie", "account", "none"}
+
+
+def test_a_cache_before_the_recipe_leaks_without_its_vary_line(recipe):
+    assert leaks(recipe("add_header Vary", before=True)) == {"header", "cookie", "account", "none"}
+
+
+def test_a_cache_before_the_recipe_hands_one_persons_cookie_to_others_where_the_sites_own_cache_control_stays(recipe):
+    own = ("add_header Cache-Control", "proxy_hide_header Cache-Control")
+    assert leaks(recipe(*own, before=True)) == {"set-cookie"}
+
+
+# --- WordPress's recipe: php-fpm behind nginx's cache --------------------------------------------------------------
+
+
+@pytest.fixture
+def word_press(folder, tool, tmp_path, visitors, through):
+    def run(*lines: str):
+        def change(text):
+            return cut(text, *lines).replace("fastcgi_cache wordpress;", TELLS + "fastcgi_cache wordpress;")
+
+        def chain(stack, _):
+            running = stack.enter_context(gateway(tmp_path))
+            wp = stack.enter_context(wordpress(tool, running, tmp_path / "wp", change=change))
+            (wp.root / "index.php").write_text(PAGE)
+            return wp.url
+
+        return through(chain)
+
+    return run
+
+
+PAGE = "<?php require __DIR__ . '/stand-in.php'; echo $_SERVER['HTTP_GATEWAY_CONSENT'], '|', $_SERVER['HTTP_X_VISITOR'] ?? '';"
+
+
+def test_of_two_thousand_pages_of_wordpress_none_is_somebody_elses(word_press, figure):
+    answers = word_press()
+    assert leaks(answers) == set()
+    assert kept_enough(answers, figure, "WordPress recipe")
+
+
+def test_without_what_is_told_in_its_key_wordpress_cache_leaks(word_press):
+    assert {"header", "cookie", "none"} <= leaks(word_press("fastcgi_cache_key"))

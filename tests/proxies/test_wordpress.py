@@ -270,6 +270,29 @@ def test_asked_in_the_location_of_files_the_answer_is_lost(site):
         assert (answer.all("Set-Cookie"), answer.all("Vary")) == ([], [])
 
 
+def opted_out_person_on_a_kept_page(wp, desk) -> dict:
+    """A page that a stranger's visit put into the cache, as somebody sees it who is known to the plugin alone."""
+    desk.post("/v1/choices", {"identifiers": [named("account", "wp-7")], "choice": "opt_out", "place": "US-NY"})
+    assert told(Browser(wp.url).page("/kept/")) == YES
+    person = Browser(wp.url)
+    person.sign_in(7)
+    return person.page("/kept/")
+
+
+def test_a_signed_in_persons_page_comes_out_of_no_cache_and_goes_into_none(site, desk):
+    with site(account_key=False) as wp:
+        assert told(opted_out_person_on_a_kept_page(wp, desk)) == NO
+        person = Browser(wp.url)
+        person.sign_in(7)
+        assert told(person.page("/new/")) == NO
+        assert told(Browser(wp.url).page("/new/")) == YES
+
+
+def test_without_the_lines_that_keep_it_out_a_signed_in_person_is_shown_a_strangers_page(site, desk):
+    with site(account_key=False, change=without("fastcgi_cache_bypass", "fastcgi_no_cache")) as wp:
+        assert told(opted_out_person_on_a_kept_page(wp, desk)) == YES
+
+
 # --- what leaves the site ------------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,7 @@
 """Whether a shared cache hands one visitor's answer to another: visitors of four kinds, shuffled and at once (R33).
 
-A page tells the `Gateway-Consent` that the site saw and whose visit it was made for. Everybody knows what they should
-have been told. Never knows which cache or site it is that answers.
+A page tells the `Gateway-Consent` that the site saw and whose visit it was made for, `consent|visitor`. Everybody knows
+what they should have been told. Never knows which cache or site it is that answers.
 """
 
 import contextlib
@@ -10,6 +10,8 @@ import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+
+from support.proxies import NEW_YORK
 
 NO, YES = "sale=?0, sharing=?0, targeted_ads=?0, status=honored", "sale=?1, sharing=?1, targeted_ads=?1, status=none"
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
@@ -37,14 +39,14 @@ class Answer:
     cookies: tuple[str, ...]
 
     @property
-    def crossed(self) -> str:
-        """In which way somebody else's answer came; empty: it did not."""
-        consent, _, whose = self.page.partition("|")
-        if consent != self.visitor.consent:
-            return "told what holds for somebody else"
-        if self.visitor.kind in {"cookie", "account"} and whose != self.visitor.name:
-            return "shown somebody else's page"
-        return ""
+    def wrong(self) -> bool:
+        """Whether this is a page for whom something else holds."""
+        return self.page.partition("|")[0] != self.visitor.consent
+
+    @property
+    def foreign(self) -> bool:
+        """Whether one person's page is another's: of those who are known by a cookie each has pages of their own."""
+        return self.visitor.kind in {"cookie", "account"} and self.page.partition("|")[2] != self.visitor.name
 
 
 def crowd(cookies, accounts) -> list[Visitor]:
@@ -56,13 +58,13 @@ def crowd(cookies, accounts) -> list[Visitor]:
     return [*pages, *parts, *browsers, *people, *(Visitor("none", f"none-{n}") for n in range(8))]
 
 
-def visit(port: int, visitors: list[Visitor], times: int, seed: int) -> list[Answer]:
+def visit(url: str, visitors: list[Visitor], times: int, seed: int) -> list[Answer]:
     """That many requests by visitors and pages drawn at random, over 16 connections at once."""
-    draw = random.Random(seed)
+    draw, (host, _, port) = random.Random(seed), url.removeprefix("http://").partition(":")
     plan = [(draw.choice(visitors), draw.randrange(PAGES)) for _ in range(times)]
 
     def ask(share) -> list[Answer]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(host, int(port), 30, (NEW_YORK, 0))) as connection:
             return [_asked(connection, *planned) for planned in share]
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -72,7 +74,7 @@ def visit(port: int, visitors: list[Visitor], times: int, seed: int) -> list[Ans
 
 def _asked(connection, visitor: Visitor, page: int) -> Answer:
     headers = {**NAVIGATION, **visitor.headers, "X-Visitor": visitor.name}
-    connection.request("GET", f"/page/{page}", headers=headers)
+    connection.request("GET", f"/page/{page}/", headers=headers)
     answer = connection.getresponse()
     body = answer.read().decode()
     assert answer.status == 200, body
@@ -82,6 +84,6 @@ def _asked(connection, visitor: Visitor, page: int) -> Answer:
 
 def leaks(answers: list[Answer]) -> set[str]:
     """The kinds of visitors that got somebody else's answer; `set-cookie`: one sealed cookie was given to two."""
-    given = Counter(cookie for answer in answers for cookie in answer.cookies)
+    given = Counter(cookie for answer in answers for cookie in answer.cookies if cookie.startswith("__Host-gateway="))
     twice = {"set-cookie"} if given and max(given.values()) > 1 else set()
-    return {answer.visitor.kind for answer in answers if answer.crossed} | twice
+    return {answer.visitor.kind for answer in answers if answer.wrong} | twice
