@@ -6,6 +6,7 @@ only a server has, also says which browser is whose: an account and a browser of
 of a call is, and a key that is in everybody's app ties nothing (R12).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -62,7 +63,7 @@ class Observe:
     async def _write(self, body: Body, key: ApiKey, named: Named, heard: Heard) -> int:
         """How many entries it took. Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
         written = 0
-        if named.subjects and heard.keeps:
+        if named.subjects and heard.keeps and self._is_news(named.subjects, heard):
             written = await self._consent.observe(named.subjects, heard, place=body.place())
         account, browsers = _to_tie(named) if not key.publishable else (None, [])
         if account:
@@ -71,6 +72,15 @@ class Observe:
             await self._consent.tie(account, browsers)
             written += len(browsers)
         return written
+
+    def _is_news(self, subjects: Sequence[Subject], heard: Heard) -> bool:
+        """Whether the writer is to look: a site's server says the same with many pages. Of a value that stands for its
+        digests as well only the writer knows all rows.
+        """
+        if any(len(subject.keys) > 1 for subject in subjects):
+            return True
+        site = self._consent.checks.site(subjects, heard.denied)
+        return site.status == "unknown" or site.learns(heard, subjects)
 
     async def _kept(self, named: Named, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
         """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202). A tie is not:

@@ -115,6 +115,14 @@ async def test_a_thousand_calls_alike_write_nothing_more(keyed, client):
     assert await entries(client) == before
 
 
+async def test_a_browser_that_is_new_is_written_beside_an_account_that_said_so_before(app_key, keyed):
+    browser = await new_browser(keyed)
+    async with app_key:
+        await observe(app_key, ACCOUNT, signals=GPC)
+        assert (await observe(app_key, ACCOUNT, named("browser", browser), signals=GPC)).status_code == 201
+    assert await denied(keyed, named("browser", browser))
+
+
 # --- what ties nothing (R12) ---------------------------------------------------------------------------------------
 
 
