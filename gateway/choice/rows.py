@@ -101,8 +101,8 @@ def _is_place(name: str, data_class: DataClass, answer: Answer) -> bool:
 
 def _change(value: object, data_class: DataClass, answer: Answer, words: Vocabulary) -> Sifted:
     """The form in which one value may leave."""
-    if data_class is DataClass.KEYWORDS and answer is Answer.ALLOW:
-        return keywords.sift(value, words)
+    if data_class is DataClass.KEYWORDS:  # a hash of a text, or a coarse one, is a text that nobody has listed
+        return keywords.sift(value, words) if answer is Answer.ALLOW else Sifted(None, {DENIED: 1})
     kept = _hash(value) if answer is Answer.HASH else CHANGED.get(data_class, _plain)(value)
     return Sifted(kept, {UNREADABLE: 1} if kept is None else {})
 

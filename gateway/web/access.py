@@ -15,16 +15,13 @@ from starlette.responses import Response
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.records import Subject
-from gateway.web import access_report, auth, code_steps, desk_call, form_fields, page, proof, wire
+from gateway.web import access_report, auth, code_steps, desk_call, form_fields, page, proof, report_words, wire
 from gateway.web.code_steps import Steps
 from gateway.web.proof import Proofs
 
 KNOWN = frozenset({"identifiers", "proof", "place"})
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"
-WORDS = {"browser": "this browser", "account": "your account", "email": "e-mail address", "phone": "phone number",
-         "gpc": "the Global Privacy Control signal", "gaid": "advertising id", "idfa": "advertising id",
-         "unknown": "an identifier", "under_13": "under 13", "13_15": "13 to 15", "16_17": "16 to 17"}  # fmt: skip
 
 
 class Access:
@@ -88,10 +85,6 @@ class AccessPage:
     def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
         kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
         return page.show(
-            request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url, words=_words
+            request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url,
+            words=report_words.word,
         )  # fmt: skip
-
-
-def _words(name: str) -> str:
-    """A word of ours as a person reads it."""
-    return WORDS.get(name, name.replace("_", " "))

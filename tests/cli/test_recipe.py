@@ -51,6 +51,7 @@ def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses
     assert not re.search(r"\{\{\w+\}\}", printed.output)
     if "{{internal" in (_folder() / FILES[name]).read_text():
         assert "7001" in printed.output
+    if "{{site" in (_folder() / FILES[name]).read_text():
         assert "9999" in printed.output
 
 

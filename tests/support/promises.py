@@ -19,7 +19,7 @@ from gateway.ledger import merkle, openings, records, schema, tree
 from gateway.ledger.checkpoint_store import CheckpointStore, beside
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.records import Choice
-from gateway.service import UNUSABLE
+from gateway.lifespan import UNUSABLE
 from gateway.terms import ChoiceKind, Purpose, Reason
 from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault

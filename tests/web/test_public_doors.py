@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import structlog
 from support import inside
+from support.opting_in import standing
 from support.people import GAID, email, named, phone
 from support.service import service
 
 import gateway
-from gateway.web import adchoices, browser_cookie, proof_cookie
+from gateway.web import adchoices, browser_cookie, code_cookie, proof_cookie
 
 pytestmark = pytest.mark.anyio
 SETTINGS = {"ad_choices__participant": "7", "site__url": "https://www.example.com"}
@@ -131,7 +132,7 @@ async def test_no_other_site_may_read_an_answer(app):
 
 
 ROOT = Path(gateway.__file__).parent
-COOKIES_ARE_MADE_IN = {"web/browser_cookie.py", "web/proof_cookie.py", "web/adchoices.py"}
+COOKIES_ARE_MADE_IN = {"web/browser_cookie.py", "web/code_cookie.py", "web/proof_cookie.py", "web/adchoices.py"}
 OURS = {browser_cookie.COOKIE, proof_cookie.COOKIE, adchoices.BOUND}
 
 
@@ -169,12 +170,28 @@ async def test_every_cookie_has_every_guard(app, client):
     )
     cookies = [parsed(each) for answer in asked for each in answer.headers.get_list("set-cookie")]
     for name, said in cookies:
-        assert name.startswith("__Host-"), name
-        assert {"secure", "httponly", "samesite", "path", "max-age"} >= set(said), name
-        assert (said["path"], said["secure"], said["httponly"]) == ("/", "", ""), name
-        allowed = {"None"} if name == adchoices.BOUND else {"Lax", "Strict"}  # the DAA's page is another site
-        assert said["samesite"] in allowed, name
+        guarded(name, said)
     assert {name for name, _ in cookies} == OURS
+
+
+def guarded(name, said):
+    assert name.startswith("__Host-"), name
+    assert {"secure", "httponly", "samesite", "path", "max-age"} >= set(said), name
+    assert (said["path"], said["secure"], said["httponly"]) == ("/", "", ""), name
+    allowed = {"None"} if name == adchoices.BOUND else {"Lax", "Strict"}  # the DAA's page is another site
+    assert said["samesite"] in allowed, name
+
+
+async def test_the_cookie_of_a_code_has_every_guard_from_the_sending_to_the_end(tmp_path):
+    async with standing(tmp_path / "coded") as site:
+        browser = site.browser()
+        sent = {"action": "send", "use": "access", "email": email(1)}
+        asked = await browser.calling.post("/privacy-choices/code", data=sent, headers=browser.headers)
+        cookies = [parsed(each) for each in asked.headers.get_list("set-cookie")]
+        assert code_cookie.COOKIE in {name for name, _ in cookies}
+        for name, said in [*cookies, parsed(code_cookie.GONE)]:
+            guarded(name, said)
+            assert name != code_cookie.COOKIE or said["samesite"] == "Strict"
 
 
 def test_the_ad_tools_cookies_go_to_other_sites_and_are_guarded_as_far_as_that_allows():

@@ -65,7 +65,7 @@ async def test_every_answer_of_every_route_with_every_method_says_what_browsers_
 async def test_every_answer_but_a_file_or_the_public_log_is_kept_by_no_cache(app):
     async for method, path, answer in answers(app, **HTTPS):
         if answer.status_code == 200 and (
-            path.startswith(("/.well-known", "/ledger")) or path.endswith((".js", ".css"))
+            path.startswith(("/.well-known", "/ledger")) or path.endswith((".js", ".css", ".svg"))
         ):
             continue
         assert answer.headers.get("cache-control") == "no-store", (method, path, answer.status_code)
