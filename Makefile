@@ -38,7 +38,7 @@ bench: $(VENV)/.test
 
 # Longer runs of what may find something new; FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py \
+	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_share_without_end.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py \
 	  tests/fuzz tests/signals/gpp/test_properties.py tests/ledger/test_replay.py tests/ledger/test_verify.py tests/ledger/test_prune.py \
 	  tests/choice/test_verdict_properties.py tests/choice/test_verdict_grid.py tests/choice/test_verdict_silence.py
 

@@ -10,6 +10,7 @@ from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Erasing, Manner, N
 from gateway.web import openapi_marketing as marketing
 from gateway.web import openapi_opting_in as opting_in
 from gateway.web import openapi_records as records
+from gateway.web import openapi_sharing as sharing
 from gateway.web import problem, wire
 from gateway.web.health import API
 from gateway.web.openapi_calls import ALL, FORM_KIND, KEPT, REF
@@ -158,7 +159,6 @@ ACTION: dict[str, Any] = {
 
 
 REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
-NAMED = [{"name": "recipient", "in": "path", "required": True, "schema": {"type": "string"}}]
 EVENT = [{"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}]
 YEAR = [{"name": "year", "in": "path", "required": True, "schema": {"type": "string"}}]
 BIDDERS: list[dict[str, Any]] = [
@@ -236,7 +236,8 @@ def _bid() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    return {**_public(), **_log(), **_inside(), **_keyed(), **_person(), **marketing.paths(), **opting_in.paths()}
+    ours = {**_public(), **_log(), **_inside(), **_keyed(), **_person()}
+    return {**ours, **marketing.paths(), **opting_in.paths(), **sharing.paths()}
 
 
 def _public() -> dict[str, Any]:
@@ -306,10 +307,6 @@ def _keyed() -> dict[str, Any]:
         "/v1/notices": {
             "post": _call("Who was shown or sent a notice", {"200": "answers by line", "201": "recorded"},
                           body=_ref("Report"), lines=True, errors=(*ALL, "503"))
-        },
-        "/v1/shares/{recipient}": {
-            "post": _call("Rows to a recipient", {"200": "a line a row"}, body=_ref("Row"), lines=True,
-                          errors=(*ALL, "503"), parameters=NAMED) | {"x-404": "no such recipient"}
         },
         "/v1/receipts/{event}": {"get": _receipt(secured=True)},
         "/v1/reports/{year}": {

@@ -1,21 +1,33 @@
-"""POST /v1/shares/{recipient}: rows in, one answer a row out, after the whole body was read (I3)."""
+"""POST /v1/shares/{recipient}: rows in, one answer a row out, after the whole body was read (I3).
 
-from collections import Counter
-from collections.abc import Sequence
+With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
+summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
+"""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from gateway.choice.recipient import Recipient
 from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.ledger.disclosures import CHUNK
+from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row, Shared, Sharing
 from gateway.web import auth, wire
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
+from gateway.web.tally import Tally
 
 AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
+LONGEST = 256 * 1024  # bytes of one row of a call without end: a row has 64 identifiers and a point
+JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job's name: no path, no person
+MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?\s*($|[,;])")
 
 
 class ShareDoor:
@@ -34,22 +46,54 @@ class ShareDoor:
 
     async def post(self, request: Request) -> Response:
         auth.caller(request, self._credentials, "share")
+        recipient = self._recipient(request)
+        lines = wire.require_json(request, lines=True)
+        job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
+        if recipient.mode == "forward" and not recipient.endpoint:
+            raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
+        if minimal and lines:
+            return _minimally(self._summary(await self._without_end(recipient, request), job))
+        body = await wire.read_body(request, self._max_bytes)
+        rows = wire.lines_of(body, self._max_rows) if lines else [body]
+        tally = Tally()
+        shared = await self._share(recipient, rows, tally)
+        summary = self._summary(tally, job)
+        return _minimally(summary) if minimal else wire.lines_answer([*map(_line, shared), *_last(summary)])
+
+    def _recipient(self, request: Request) -> Recipient:
         recipient = self._consent.recipients.get(request.path_params["recipient"])
         if recipient is None:
             raise Problem("not_found", "no such recipient is configured")
-        lines = wire.require_json(request, lines=True)
-        body = await wire.read_body(request, self._max_bytes)
-        rows = wire.lines_of(body, self._max_rows) if lines else [body]
-        if recipient.mode == "forward" and not recipient.endpoint:
-            raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
-        shared = await self._sharing.share(recipient, [self._row(row) for row in rows])
+        return recipient
+
+    async def _without_end(self, recipient: Recipient, request: Request) -> Tally:
+        """Shares chunk by chunk as the body comes; while one is on its way no more is read. That the ledger failed is
+        told when all was read: a client that is still writing would not hear it.
+        """
+        tally, body = Tally(), wire.pieces(request)
+        lines, waiting = wire.lines_as_they_come(body, LONGEST), list[bytes]()
+        try:
+            async for line in lines:
+                waiting.append(line)
+                if len(waiting) == CHUNK:
+                    await self._share(recipient, waiting, tally)
+                    waiting = []
+            await self._share(recipient, waiting, tally)
+        except StoreUnavailable:
+            await _drain(body)
+            raise
+        return tally
+
+    async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally) -> list[Shared]:
+        shared = await self._sharing.share(recipient, [self._row(line) for line in lines])
         for item in shared:
             self._metrics.shares.labels(recipient.name, item.outcome).inc()
-        return wire.lines_answer([*map(_line, shared), {"summary": self._summary(shared), "complete": True}])
+        tally.add(shared)
+        return shared
 
-    def _summary(self, shared: Sequence[Shared]) -> dict[str, Any]:
+    def _summary(self, tally: Tally, job: str) -> dict[str, Any]:
         """Counts; and until when rows that were handed back may start to be sent."""
-        counts = _counts(shared)
+        counts = tally.counts() | ({"job": job} if job else {})
         until = self._consent.clock() + self._consent.send_window
         return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] else counts
 
@@ -94,12 +138,31 @@ def _line(item: Shared) -> dict[str, Any]:
     return line
 
 
-def _counts(shared: Sequence[Shared]) -> dict[str, Any]:
-    outcomes = Counter(item.outcome for item in shared)
-    refused = Counter(str(item.reason) for item in shared if item.outcome == "refused")
-    counts = {word: outcomes.get(word, 0) for word in ("sent", "returned", "duplicate", "unknown")}
-    dropped: Counter[str] = Counter()
-    for item in shared:
-        dropped.update(item.dropped)
-    sums = {"refused": dict(sorted(refused.items())), "dropped": dict(sorted(dropped.items()))}
-    return {"rows": len(shared), **counts, **sums}
+def _last(summary: dict[str, Any]) -> list[object]:
+    return [{"summary": summary, "complete": True}]
+
+
+def _minimally(summary: dict[str, Any]) -> Response:
+    answer = wire.lines_answer(_last(summary))
+    answer.headers["Preference-Applied"] = "return=minimal"
+    return answer
+
+
+def _minimal(request: Request) -> bool:
+    """RFC 7240: a preference that cannot be read is none."""
+    return any(MINIMAL.search(value.lower()) for value in request.headers.getlist("prefer"))
+
+
+def _job(request: Request) -> str:
+    """The job's name, empty for none. What a job sent is known by its row ids, so that it is simply posted again."""
+    job = request.headers.get("gateway-job", "")
+    if job and not JOB.fullmatch(job):
+        raise Problem("malformed", "Gateway-Job is a name of at most 64 letters, digits, dots, dashes and underscores")
+    return job
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    """Reads what still comes and forgets it."""
+    with contextlib.suppress(Problem, ClientDisconnect):
+        async for _ in body:
+            pass

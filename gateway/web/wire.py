@@ -2,6 +2,7 @@
 (choices, links read by hand in their doors).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
@@ -22,6 +23,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
 MAX_LINES = 10_000
+PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_RECIPIENTS = 64
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
@@ -149,22 +151,27 @@ def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
     """The whole body, gunzipped where it says so. 413 past the limit, before or after unpacking."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"}:
-        raise Problem("unsupported_media_type", "Content-Encoding is identity or gzip")
     declared = request.headers.get("content-length", "0")
+    chunks = pieces(request)
     if declared.isascii() and declared.isdigit() and int(declared[:19]) > limit:
         raise Problem("too_large", f"a body has at most {limit} bytes")
-    chunks = request.stream() if encoding == "identity" else _gunzip(request.stream(), limit)
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > limit:
-            raise Problem("too_large", f"a body has at most {limit} bytes")
+            raise Problem("too_large", f"a body has at most {limit} bytes, unpacked")
     return bytes(body)
 
 
-async def _gunzip(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes, gunzipped where it says so, in pieces of at most `PIECE` bytes unpacked."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Problem("unsupported_media_type", "Content-Encoding is identity or gzip")
+    return request.stream() if encoding == "identity" else _gunzip(request.stream())
+
+
+async def _gunzip(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """One member after the other: a file made by `cat a.gz b.gz` has two (RFC 1952)."""
     unpack = decompressobj(MAX_WBITS | 16)
     try:
@@ -173,14 +180,29 @@ async def _gunzip(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[byt
             while rest:
                 if unpack.eof:
                     unpack = decompressobj(MAX_WBITS | 16)
-                yield unpack.decompress(rest, limit + 1)
-                if unpack.unconsumed_tail:
-                    raise Problem("too_large", f"a body has at most {limit} bytes once unpacked")
-                rest = unpack.unused_data
+                yield unpack.decompress(rest, PIECE)
+                await asyncio.sleep(0)  # a megabyte may unpack to a thousand
+                rest = unpack.unconsumed_tail or unpack.unused_data
     except ZlibError:
         raise Problem("malformed", "not gzip") from None
     if not unpack.eof:
         raise Problem("malformed", "the gzip stream ends early")
+
+
+async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[bytes]:
+    """The lines of NDJSON without end, empty ones passed over. One that is longer is cut off, and then reads as what it
+    is: malformed.
+    """
+    begun = bytearray()
+    async for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun += first[: max(longest - len(begun), 0)]
+        for line in others:
+            if begun.strip():
+                yield bytes(begun)
+            begun = bytearray(line[:longest])
+    if begun.strip():
+        yield bytes(begun)
 
 
 def media_type(request: Request) -> str:

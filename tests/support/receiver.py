@@ -1,9 +1,10 @@
 """A local HTTP receiver that stands for Teemo. It is a process of its own, so that it can be killed.
 
-    python -m support.receiver PORT FILE [--ignore-ids]
+    python -m support.receiver PORT FILE IGNORE_IDS SLOW TIMED
 
 Every accepted row is appended to FILE, one JSON line, and synced before the answer. It drops row ids that it already
-has (read from FILE at start), unless told to ignore ids: the control.
+has (read from FILE at start), unless told to ignore ids: the control. Timed, a line has beside the row's id when its request began to arrive, and
+nothing else.
 """
 
 import json
@@ -19,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 
-def serve(port: int, path: Path, ignore_ids: bool, slow: float) -> None:
+def serve(port: int, path: Path, ignore_ids: bool, slow: float, timed: bool) -> None:
     lock = Lock()
     have = {json.loads(line)["id"] for line in path.read_text().splitlines()} if path.exists() else set()
 
@@ -27,12 +28,13 @@ def serve(port: int, path: Path, ignore_ids: bool, slow: float) -> None:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
+            began = time.time()
             body = self.rfile.read(int(self.headers["Content-Length"]))
             rows = [json.loads(line) for line in body.splitlines()]
             with lock, path.open("a") as out:
                 for row in rows:
                     if ignore_ids or row["id"] not in have:
-                        out.write(json.dumps(row) + "\n")
+                        out.write(json.dumps({"id": row["id"], "began": began} if timed else row) + "\n")
                         have.add(row["id"])
                 out.flush()
                 os.fsync(out.fileno())
@@ -59,10 +61,11 @@ class Receiver:
     path: Path
     ignore_ids: bool = False
     slow: float = 0.0
+    timed: bool = False
     process: subprocess.Popen | None = None
 
     def start(self) -> "Receiver":
-        arguments = [str(self.port), str(self.path), str(int(self.ignore_ids)), str(self.slow)]
+        arguments = [str(self.port), str(self.path), str(int(self.ignore_ids)), str(self.slow), str(int(self.timed))]
         here = Path(__file__).parent.parent
         self.process = subprocess.Popen([sys.executable, "-m", "support.receiver", *arguments], cwd=here)
         for _ in range(200):
@@ -82,4 +85,4 @@ class Receiver:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "1", float(sys.argv[4]))
+    serve(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "1", float(sys.argv[4]), sys.argv[5] == "1")

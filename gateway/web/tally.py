@@ -1,0 +1,31 @@
+"""What a share's summary counts. Knows no row, so that a call of any length takes the same memory."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.sharing import Shared
+
+OUTCOMES = ("sent", "returned", "duplicate", "unknown")
+
+
+class Tally:
+    """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._outcomes: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+
+    def add(self, shared: Iterable[Shared]) -> None:
+        for item in shared:
+            self._rows += 1
+            self._outcomes[item.outcome] += 1
+            self._dropped.update(item.dropped)
+            if item.outcome == "refused":
+                self._refused[str(item.reason)] += 1
+
+    def counts(self) -> dict[str, Any]:
+        sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
+        return {"rows": self._rows, **{word: self._outcomes[word] for word in OUTCOMES}, **sums}

@@ -1,0 +1,93 @@
+"""A sharing job of any length: no row leaves after its person's opt-out is effective, the memory is bounded, a job that
+stopped goes on. SOAK=1: a million rows, and a thousand people opt out meanwhile.
+"""
+
+import os
+import socket
+import time
+
+import pytest
+from support import endless
+from support.receiver import Receiver
+from support.service import free_port, service
+
+pytestmark = pytest.mark.slow
+SOAK = os.environ.get("SOAK") == "1"
+ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
+MEMORY = 200  # MiB
+
+
+@pytest.fixture
+def teemo(tmp_path):
+    receiver = Receiver(free_port(), tmp_path / "teemo.ndjson", timed=True).start()
+    yield receiver
+    receiver.kill()
+
+
+def config(tmp_path, receiver):
+    path = tmp_path / "config.toml"
+    path.write_text(f'[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n')
+    return str(path)
+
+
+def test_no_row_leaves_after_its_persons_opt_out_is_effective_and_the_memory_is_bounded(tmp_path, teemo, figure):
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        endless.link_all(running.url, PEOPLE)
+        leaving = endless.OptingOut(running.url, range(OUT), PAUSE).start()
+        summary, seconds = endless.post(running.port, range(ROWS), PEOPLE)
+        leaving.stop()
+        memory = endless.most_memory(running.process.pid)
+    got = teemo.rows()
+    assert summary["rows"] == ROWS
+    assert summary["sent"] == len(got) == len({row["id"] for row in got})
+    assert summary["sent"] + summary["refused"]["opted_out"] == ROWS
+    assert len(leaving.effective) > OUT // 4, "some did opt out meanwhile"
+    assert endless.too_late(got, leaving.effective, PEOPLE) == []
+    assert memory < MEMORY
+    figure(
+        "rows a second to a receiver", f"{ROWS / seconds:,.0f}, {memory:.0f} MiB at most, {len(leaving.effective)} left"
+    )
+
+
+@pytest.mark.parametrize("second_check", ["kept", "removed"])
+def test_on_a_slow_disk_the_second_check_is_what_stops_them(tmp_path, teemo, monkeypatch, second_check):
+    """The control: sent on the first check alone, rows arrive too late, and that is seen."""
+    monkeypatch.setenv("SECOND_CHECK", second_check)
+    with service(tmp_path, "--config", config(tmp_path, teemo), module="support.shares_slowly") as running:
+        endless.link_all(running.url, 300)
+        leaving = endless.OptingOut(running.url, range(200), 0.01).start()
+        endless.post(running.port, range(1500), 300)
+        leaving.stop()
+    late = endless.too_late(teemo.rows(), leaving.effective, 300)
+    assert bool(late) == (second_check == "removed"), late
+
+
+def test_a_job_whose_caller_and_whose_gateway_were_cut_off_goes_on_and_each_row_arrives_once(tmp_path, teemo):
+    teemo.kill()
+    teemo.slow = 0.05
+    teemo.start()
+    with service(tmp_path, "--config", config(tmp_path, teemo)) as running:
+        endless.link_all(running.url, 300)
+        half_of_it(running.port, teemo)
+        assert 0 < len(teemo.rows()) < 3000
+        running.kill()
+        running.start()
+        summary, _ = endless.post(running.port, range(3000), 300, **{"Gateway-Job": "night-1"})
+    assert summary["job"] == "night-1"
+    assert summary["duplicate"] > 0
+    assert summary["sent"] + summary["duplicate"] == 3000
+    assert sorted(row["id"] for row in teemo.rows()) == sorted(f"row-{n}" for n in range(3000))
+
+
+def half_of_it(port: int, receiver: Receiver) -> None:
+    """A caller that dies after some of its rows arrived."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as caller:
+        names = {**endless.HEADERS, "Host": "127.0.0.1", "Gateway-Job": "night-1", "Transfer-Encoding": "chunked"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+        caller.sendall(f"POST /v1/shares/teemo HTTP/1.1\r\n{head}\r\n".encode())
+        for block in endless.blocks(range(1500), 300):
+            caller.sendall(f"{len(block):x}\r\n".encode() + block + b"\r\n")
+        deadline = time.monotonic() + 30
+        while len(receiver.rows()) < 500:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

@@ -1,0 +1,35 @@
+"""The gateway on a slow disk: between the first check of a chunk and its sending lie a few tenths of a second. With
+SECOND_CHECK=removed it sends on the first check, however old: the control.
+
+python -m support.shares_slowly serve --dev …
+"""
+
+import asyncio
+import os
+import time
+
+from gateway.cli import main
+from gateway.delivery.forward import Forwarder
+from gateway.sharing import Sharing
+
+SECONDS = 0.6  # more than the send window
+intend, send = Sharing._intend, Forwarder.send
+
+
+async def slowly(self, recipient, ready):
+    claimed = await intend(self, recipient, ready)
+    await asyncio.sleep(SECONDS)
+    return claimed
+
+
+async def whenever(self, endpoint, key, rows, deadline):
+    return await send(self, endpoint, key, rows, time.monotonic() + 60)
+
+
+Sharing._intend = slowly
+if os.environ.get("SECOND_CHECK") == "removed":
+    Sharing._check_again = lambda self, recipient, ready, done: {}
+    Forwarder.send = whenever
+
+if __name__ == "__main__":
+    main()
