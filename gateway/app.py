@@ -22,10 +22,12 @@ from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
 from gateway.codes import Carrier, Codes
 from gateway.consent import Consent
+from gateway.decisions import Decisions
 from gateway.delivery import witness_post
 from gateway.delivery.forward import Forwarder
 from gateway.delivery.mail import Mail, MailFolder, MailServer
 from gateway.delivery.texts import Texts
+from gateway.disclosing import Disclosing
 from gateway.keys import Secrets
 from gateway.ledger import checkpoint_store, clean_stop, cosignature, intake, pending, schema, upgrade
 from gateway.ledger import prune as prune_of
@@ -72,6 +74,7 @@ class House:
 
     consent: Consent
     sharing: Sharing
+    disclosing: Disclosing
     telling: Telling
     codes: Codes
     vault: Callable[[], Vault]
@@ -123,6 +126,7 @@ def open_house(
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
         )
+        disclosing = Disclosing(checks, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
@@ -130,7 +134,7 @@ def open_house(
         telling = Telling(writer, settings.deletions(), secrets, clock)
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
-        yield House(consent, sharing, telling, codes, vault, writer, secrets, watch.fresh, witnessing)
+        yield House(consent, sharing, disclosing, telling, codes, vault, writer, secrets, watch.fresh, witnessing)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:

@@ -26,10 +26,11 @@ from gateway.ledger import watch
 from gateway.ledger.writer import StoreUnavailable
 from gateway.lifespan import Service
 from gateway.settings import Settings
-from gateway.spells import CHECKS_FAILED, ENFORCEMENT_OFF, FORMS_FAILED
+from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
+from gateway.web.answering import Answering
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
@@ -37,6 +38,7 @@ from gateway.web.code_calls import CodeCalls
 from gateway.web.code_page import CodePage
 from gateway.web.code_steps import Steps
 from gateway.web.confirmation import Confirmation
+from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
 from gateway.web.erase_page import ErasePage
 from gateway.web.erasures import Erasures
@@ -194,9 +196,7 @@ class Doors:
         )  # fmt: skip
         observing = Observe(consent, credentials, metrics, remember_gpc=self.settings.browser.remember_gpc)
         return [
-            Route("/v1/check", CheckDoor(consent, credentials, metrics).post, methods=["POST"]),
-            Route("/v1/checks", ChecksDoor(consent, credentials, metrics).post, methods=["POST"]),
-            Route("/v1/openrtb", self._openrtb(credentials).post, methods=["POST"]),
+            *self._answers(credentials),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             Route("/v1/choices", Choices(consent, credentials, metrics, proofs).post, methods=["POST"]),
             Route("/v1/observe", observing.post, methods=["POST"]),
@@ -215,9 +215,17 @@ class Doors:
             Route("/openapi.json", _described),
         ]
 
-    def _openrtb(self, credentials: Credentials) -> OpenRtb:
+    def _answers(self, credentials: Credentials) -> list[Route]:
+        """May this go? And what became of it."""
+        disclosing = self.house.disclosing
+        answering = Answering(self.house.consent, disclosing, self.metrics)
         options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
-        return OpenRtb(self.house.consent, credentials, self.metrics, options)
+        return [
+            Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
+            Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
+            Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
+            Route("/v1/disclosures", DisclosuresDoor(disclosing, credentials).post, methods=["POST"]),
+        ]
 
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""
@@ -277,7 +285,8 @@ async def _opened(
             account=account, place=place or place_by_address(house.consent.checks.places, peers),
         )  # fmt: skip
         try:
-            async with house.telling.running(), house.witnessing.running():
+            counting = house.disclosing.running(metrics.disclosed)
+            async with house.telling.running(), house.witnessing.running(), counting:
                 yield Doors(house, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
             await house.codes.close()
@@ -293,6 +302,7 @@ def _off(house: House, *, enforced: bool) -> dict[str, Callable[[], bool]]:
         CHECKS_FAILED: lambda: not house.fresh(),
         FORMS_FAILED: lambda: not house.writer.keeps(),
         ENFORCEMENT_OFF: lambda: not enforced,
+        DISCLOSURES_LOST: house.disclosing.losing,
     }
 
 

@@ -7,15 +7,14 @@ keys that the writer's thread has. Nothing in it tells of anybody else, nor whic
 import contextlib
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from gateway import seals
 from gateway.keys import PersonKeys
-from gateway.ledger import openings, owned, schema
+from gateway.ledger import disclosed, openings, owned, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.owned import Window
 from gateway.ledger.records import Subject, milliseconds, moment
@@ -51,7 +50,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What one recipient got on one day (UTC). `outcome`: sent, or unknown where nobody can tell."""
+    """What one recipient got on one day (UTC). `outcome`: sent; unknown where nobody can tell whether it arrived; or
+    possible: it was allowed, and nobody said whether it was sent (R22).
+    """
 
     recipient: str
     purposes: tuple[str, ...]
@@ -149,21 +150,39 @@ def _texts(db: sqlite3.Connection, hashes: set[str | None]) -> dict[str, Documen
     return {name: Document(*row) for name, row in found.items() if row}
 
 
-def _received(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[Received, ...]:
+def _received(db: sqlite3.Connection, windows: Sequence[Window]) -> tuple[Received, ...]:
+    found: dict[tuple[Any, ...], Received] = {}
+    for one in (*_one_by_one(db, windows), *_counted(db, windows)):
+        cell = (one.first.date(), one.recipient, one.purposes, one.classes, one.outcome)
+        before = found.get(cell)
+        found[cell] = one if before is None else replace(
+            one, first=min(before.first, one.first), last=max(before.last, one.last), count=before.count + one.count
+        )  # fmt: skip
+    return tuple(found[cell] for cell in sorted(found))
+
+
+def _one_by_one(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:
+    """Rows of shares and announced sends, each once however many of its names were proved."""
     rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for window in windows:
         for row in db.execute(DISCLOSED, (window.key, window.since)):
             if window.shows(row[2], row[5]):
                 rows[row[:3]] = row[3:]
-    days: dict[tuple[Any, ...], list[datetime]] = defaultdict(list)
     for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
-        when = moment(at)
-        known = outcome if outcome == "sent" else "unknown"  # intended and never marked: nobody can tell
-        days[when.date(), recipient, purpose, classes, known].append(when)
-    return tuple(
-        Received(recipient, _list(purpose), _list(classes), known, min(times), max(times), len(times))
-        for (_, recipient, purpose, classes, known), times in sorted(days.items())
-    )
+        known = outcome if outcome == disclosed.SENT else disclosed.UNKNOWN  # intended and never marked likewise
+        yield Received(recipient, _list(purpose), _list(classes), known, moment(at), moment(at), 1)
+
+
+def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:
+    """Days of checks and bid requests; one that reaches over a window's edge is shown on neither side of it."""
+    rows: set[tuple[Any, ...]] = set()
+    for window in windows:
+        for row in disclosed.shown(db, window.key, window.since):
+            if window.shows(row[-1], row[4]) and window.shows(row[-1], row[5]):
+                rows.add((window.key, *row))
+    for _, recipient, purpose, classes, outcome, first, last, count, _ in rows:
+        known = disclosed.SENT if outcome == disclosed.DESPITE_NO else outcome
+        yield Received(recipient, _list(purpose), _list(classes), known, moment(first), moment(last), count)
 
 
 def _list(joined: str) -> tuple[str, ...]:

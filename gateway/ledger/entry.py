@@ -112,6 +112,17 @@ def disclosure(
     return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
 
 
+def disclosed(
+    *, event: bytes, recipients: Sequence[str], purposes: Sequence[str], classes: Sequence[str], count: int,
+    hashed: bytes, at: datetime,
+) -> bytes:  # fmt: skip
+    """A leaf for one batch of answers to checks and bid requests: to whom, of what, how many, and the keyed hash of
+    what was counted (R22).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "disclosed", "to": list(recipients), "p": list(purposes)}
+    return canonical({**members, "c": list(classes), "count": count, "h": b64(hashed), "t": minute(at)})
+
+
 def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
     members = {"v": VERSION, "i": b64(event), "e": "consent_voided", "ui": ui, "h": b64(reason), "t": minute(at)}

@@ -92,7 +92,8 @@ def _delete(tx: Transaction, end: int) -> int:
 
 def _forget_disclosures(tx: Transaction, before: int) -> int:
     """Who was in a share; that there was one, of what and how much, is an entry and stays (design decision 12)."""
-    return tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
+    counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount
+    return counted + tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
 
 
 def _forget(tx: Transaction, before: int) -> int:

@@ -36,6 +36,11 @@ DUTY = {
     " passed it on to.",  # 11 CCR 7026(f)
     Word.CHILD: "Close the account.",
 }
+GOT = (
+    "SELECT recipient, classes FROM disclosure WHERE key = :key AND batch >= :since AND outcome <> 'not_sent'"
+    " UNION SELECT recipient, classes FROM disclosed"
+    " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0"
+)
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
     DataClass.AD_ID: frozenset({*AD_IDS, "ad_id_sha256"}),
     DataClass.DEVICE_ID: frozenset({"idfv", "appset", *DEVICES}),
@@ -89,16 +94,17 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
 
 def forget(tx: Transaction, keys: Iterable[bytes], own: Own) -> None:
     """The disclosure rows of keys whose recipients were told; each chunk's entry stays."""
-    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", [(key, own[key]) for key in keys])
+    since = [(key, own[key]) for key in keys]
+    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", since)
+    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", since)
 
 
 def _got(tx: Transaction, key: bytes, since: int) -> dict[str, set[DataClass]]:
-    """The classes that left, or may have left, by recipient."""
+    """The classes that left, or may have left, by recipient. What a caller only asked about shows of nobody that they
+    got it, so it tells them nothing (R18).
+    """
     found: dict[str, set[DataClass]] = {}
-    rows = tx.db.execute(
-        "SELECT DISTINCT recipient, classes FROM disclosure WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'",
-        (key, since),
-    )
+    rows = tx.db.execute(GOT, {"key": key, "since": since})
     for recipient, classes in rows:
         found.setdefault(recipient, set()).update(DataClass(name) for name in classes.split(",") if name)
     return found

@@ -34,6 +34,7 @@ KEY_COLUMNS = (
     ("looser_name", "canonical"),
     ("release", "identifier"),
     ("disclosure", "key"),
+    ("disclosed", "key"),
     ("erased", "identifier"),
     ("kept_deny", "key"),
     ("kept_deny", "origin"),

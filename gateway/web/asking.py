@@ -1,5 +1,6 @@
 """What the doors that answer about people have in common: a strict body as a question, and a verdict as JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.check import Ask, Checked
@@ -48,7 +49,9 @@ def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def answer(body: wire.Check, checked: Checked, consent: Consent, key: ApiKey) -> dict[str, Any]:
+def answer(
+    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Consent, key: ApiKey
+) -> dict[str, Any]:
     """The answer to a check of one recipient or of several (api.md)."""
     window = consent.send_window
     shared: dict[str, Any] = {
@@ -60,7 +63,9 @@ def answer(body: wire.Check, checked: Checked, consent: Consent, key: ApiKey) ->
         shared["ref"] = body.ref
     if body.dry_run:
         shared["dry_run"] = True
-    verdicts = {name: _told(name, checked, consent, key) for name in checked.verdicts}
+    verdicts = {
+        name: _told(name, checked, consent, key) | {"decision": decisions[name]} for name in checked.verdicts
+    }  # fmt: skip
     if body.recipients is not None:
         return {"verdicts": verdicts, **shared}
     return {**next(iter(verdicts.values())), **shared}

@@ -13,11 +13,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
+from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Reason
-from gateway.web import asking, auth, wire
-from gateway.web.metrics import Metrics
+from gateway.web import auth, wire
+from gateway.web.answering import Answering
 from gateway.web.problem import Problem, of
 
 AT_ONCE = 100  # checks between two looks at other callers: some 5 ms of work
@@ -26,10 +26,9 @@ AT_ONCE = 100  # checks between two looks at other callers: some 5 ms of work
 class ChecksDoor:
     """The door for callers with many questions."""
 
-    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics) -> None:
-        self._consent = consent
+    def __init__(self, answering: Answering, credentials: Credentials) -> None:
+        self._answering = answering
         self._credentials = credentials
-        self._metrics = metrics
 
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "check")
@@ -52,29 +51,26 @@ class ChecksDoor:
             yield orjson.dumps({"end": True, "count": len(lines)}) + b"\n"
 
     async def _answered(self, asked: Sequence[object], key: ApiKey) -> AsyncIterator[dict[str, Any]]:
-        for index, one in enumerate(asked):
-            if index and index % AT_ONCE == 0:
+        for start in range(0, len(asked), AT_ONCE):
+            if start:
                 await asyncio.sleep(0)  # an opt-out that comes meanwhile is written meanwhile
-            yield self._answer(one, key)
+            part = asked[start : start + AT_ONCE]  # announced sends of one part share a commit
+            for answer in await asyncio.gather(*(self._answer(one, key) for one in part)):
+                yield answer
 
-    def _answer(self, one: object, key: ApiKey) -> dict[str, Any]:
-        """One answer. What cannot be read is a "no" in its place."""
+    async def _answer(self, one: object, key: ApiKey) -> dict[str, Any]:
+        """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
         try:
             if isinstance(one, Problem):
                 raise one
-            body = wire.convert(one, wire.Check)
-            checked = self._consent.check(asking.to_ask(body))
-        except Problem as problem:
-            found = of(problem)
+            return (await self._answering.answer(wire.convert(one, wire.Check), key))[0]
+        except (Problem, StoreUnavailable) as error:
+            found, malformed = of(error), isinstance(error, Problem)
             ref = one.get("ref") if isinstance(one, Mapping) else None
             named = {"ref": ref} if isinstance(ref, str) else {}
-            return {"allowed": False, "partly": False, "data": {}, "reason": Reason.MALFORMED, **named,
+            return {"allowed": False, "partly": False, "data": {},
+                    "reason": Reason.MALFORMED if malformed else Reason.STORE_UNAVAILABLE, **named,
                     "problem": {"type": found.kind, "detail": found.detail, "pointer": found.pointer}}  # fmt: skip
-        self._metrics.heard("check", checked.heard)
-        self._metrics.checked(checked, self._consent.recipients)
-        if asking.misconfigured(checked):
-            self._metrics.misconfigured.labels(key.name).inc()
-        return asking.answer(body, checked, self._consent, key)
 
 
 def _line(line: bytes) -> object:

@@ -7,8 +7,11 @@ from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.check import Checked
+from gateway.ledger.disclosed import DESPITE_NO
 from gateway.signals.heard import Heard
 from gateway.terms import Malformed
+
+LIVE, DRY_RUN = "live", "dry_run"
 
 
 class Metrics:
@@ -18,13 +21,26 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
-        self._verdicts = self._counter("verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason")
+        self._verdicts = self._counter(
+            "verdicts",
+            "Verdicts by recipient and reason; a dry run's are of that mode",
+            "recipient",
+            "allowed",
+            "reason",
+            "mode",
+        )
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
         self.kept = self._counter(
             "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
         )
         self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
+        self._disclosures = self._counter(
+            "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
+        )
+        self._violations = self._counter(
+            "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
+        )
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
             "checks_misconfigured", "Checks that name what is not configured", "key_name"
@@ -61,22 +77,28 @@ class Metrics:
         for item in found:
             self._malformed.labels(item.channel, item.reason).inc()
 
-    def checked(self, checked: Checked, known: Iterable[str]) -> None:
-        names = set(known)
+    def checked(self, checked: Checked, known: Iterable[str], *, dry_run: bool = False) -> None:
+        names, mode = set(known), DRY_RUN if dry_run else LIVE
         for name, verdict in checked.verdicts.items():
             recipient = name if name in names else "unknown"  # a label must not grow with what strangers send
-            self._verdicts.labels(recipient, str(verdict.allowed).lower(), verdict.reason).inc()
+            self._verdicts.labels(recipient, str(verdict.allowed).lower(), verdict.reason, mode).inc()
 
     def counted(self) -> dict[str, dict[str, int]]:
         """What was counted since the start, by table and labels: what the day's evidence is made of."""
         tables = {
             "signals": self._signals, "unreadable": self._malformed, "decisions": self._verdicts,
             "choices": self._choices, "requests": self._requests, "rows": self.shares, "forms": self.refused_forms,
+            "disclosures": self._disclosures,
         }  # fmt: skip
         return {
-            name: {" ".join(sample.labels.values()): int(sample.value) for sample in _totals(counter)}
-            for name, counter in tables.items()
+            name: {_cell(sample): int(sample.value) for sample in _totals(counter)} for name, counter in tables.items()
         }
+
+    def disclosed(self, recipient: str, outcome: str, count: int) -> None:
+        """What became of answers; what was sent although the answer was no has an alarm of its own."""
+        self._disclosures.labels(recipient, outcome).inc(count)
+        if outcome == DESPITE_NO:
+            self._violations.labels(recipient).inc(count)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
@@ -84,3 +106,8 @@ class Metrics:
 
 def _totals(counter: Counter) -> list[Sample]:
     return [sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")]
+
+
+def _cell(sample: Sample) -> str:
+    """The labels as one word each; a verdict that counts needs no mode, and a dry run is told as one."""
+    return " ".join(value for name, value in sample.labels.items() if (name, value) != ("mode", LIVE))

@@ -6,7 +6,8 @@ import msgspec
 
 from gateway import __version__
 from gateway.signals import hear
-from gateway.terms import CALLERS_CHOICES, Answer, DataClass, Erasing, Manner, NoticeKind, Purpose, Reason, Source, Told
+from gateway.terms import CALLERS_CHOICES, DataClass, Erasing, Manner, NoticeKind, Purpose, Source, Told
+from gateway.web import openapi_checks as checks
 from gateway.web import openapi_marketing as marketing
 from gateway.web import openapi_opting_in as opting_in
 from gateway.web import openapi_records as records
@@ -16,7 +17,6 @@ from gateway.web.health import API
 from gateway.web.openapi_calls import ALL, FORM_KIND, KEPT, REF
 from gateway.web.openapi_calls import answers as _answers
 from gateway.web.openapi_calls import call as _call
-from gateway.web.openapi_calls import json_of as _json
 from gateway.web.openapi_calls import ref as _ref
 from gateway.web.openapi_calls import words as _words
 
@@ -117,28 +117,6 @@ SCRIPT: dict[str, Any] = {
     "type": "object",
     "properties": {"gpc": {"type": "boolean"}, "gpp": {"type": "string"}, "us_privacy": {"type": "string"}},
 }
-VERDICT: dict[str, Any] = {
-    "type": "object",
-    "required": ["allowed", "partly", "data", "reason", "rule", "place", "because"],
-    "properties": {
-        "allowed": {"type": "boolean"},
-        "partly": {"type": "boolean"},
-        "data": {"type": "object", "additionalProperties": _words(Answer)},
-        "reason": _words(Reason),
-        "rule": {"type": "string"},
-        "place": {"type": "string"},
-        "because": {"type": "object"},
-        "downstream": {"type": "object", "description": "what the recipient is to be told, in every form it reads"},
-    },
-}
-STEP: dict[str, Any] = {
-    "type": "object",
-    "description": "one rule that was tried; answer null: it had no opinion, and the next was asked",
-    "properties": {
-        "purpose": _words(Purpose), "class": _words(DataClass), "rule": {"type": "string"}, "asks": {"type": "string"},
-        "answer": {"enum": [*Answer, None]}, "reason": _words(Reason), "cites": {"type": "string"},
-    },
-}  # fmt: skip
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -161,17 +139,12 @@ ACTION: dict[str, Any] = {
 REPEAT = [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 256}}]
 EVENT = [{"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}]
 YEAR = [{"name": "year", "in": "path", "required": True, "schema": {"type": "string"}}]
-BIDDERS: list[dict[str, Any]] = [
-    {"name": "recipient", "in": "query", "required": True, "schema": {"type": "array", "items": {"type": "string"},
-     "minItems": 1, "maxItems": wire.MAX_RECIPIENTS}},
-    *({"name": name, "in": "query", "schema": {"type": "string"}} for name in ("place", "age", "purpose")),
-]  # fmt: skip
 REPORTED = {"200": "JSON: received, complied, denied and median days by heading", "404": "no calendar year"}
 
 
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    _, shapes = msgspec.json.schema_components([wire.Check, wire.Explain, wire.Row], ref_template=REF)
+    _, shapes = msgspec.json.schema_components([wire.Check, wire.Disclosure, wire.Explain, wire.Row], ref_template=REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
@@ -183,13 +156,12 @@ def document() -> dict[str, Any]:
                 "Link": LINK,
                 "Erasure": ERASURE,
                 "Report": REPORT,
-                "Step": STEP,
-                "Verdict": VERDICT,
                 "Signals": SIGNALS,
                 "Chosen": records.CHOSEN,
                 "Proofs": records.PROOFS,
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
+                **checks.SHAPES,
                 **marketing.SHAPES,
                 **opting_in.SHAPES,
                 "Problem": _problem_schema(),
@@ -197,42 +169,6 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
         },
     }
-
-
-def _explained() -> dict[str, Any]:
-    call = _call("The verdict, and every rule that was tried", {}, body=_ref("Explain"), errors=(*ALL, "503"))
-    tried = {"type": "object", "properties": {"tried": {"type": "array", "items": _ref("Step")}}}
-    shape = {"allOf": [_ref("Verdict"), tried]}
-    call["responses"]["200"] = {"description": "the verdict and the chain", "content": _json(shape)}
-    return call
-
-
-def _many() -> dict[str, Any]:
-    checks = {"type": "array", "items": _ref("Check"), "maxItems": wire.MAX_LINES}
-    shared = {
-        "type": "object",
-        "required": ["checks"],
-        "properties": {"defaults": {"type": "object"}, "checks": checks},
-    }
-    call = _call("Many checks, answered in order", {}, body={"anyOf": [checks, shared]}, lines=True, errors=ALL)
-    answers = {"type": "array", "items": {"type": "object"}}
-    lines = {wire.NDJSON: {"schema": {"type": "string"}}}
-    call["responses"]["200"] = {"description": "a verdict each", "content": {**_json(answers), **lines}}
-    return call
-
-
-def _bid() -> dict[str, Any]:
-    headers = {
-        name: {"schema": {"type": "string"}} for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed")
-    }
-    call = _call("What may be sent of a bid request", {}, body={"type": "object"}, errors=ALL, parameters=BIDDERS)
-    content = _json({"type": "object"})
-    call["responses"]["200"] = {
-        "description": "the request, or patches by recipient",
-        "headers": headers,
-        "content": content,
-    }
-    return call
 
 
 def _paths() -> dict[str, Any]:
@@ -283,13 +219,8 @@ def _public() -> dict[str, Any]:
 
 def _keyed() -> dict[str, Any]:
     """What callers with a key call, and what tells how things stand."""
-    checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=ALL)
-    checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
     return {
-        "/v1/check": {"post": checked},
-        "/v1/checks": {"post": _many()},
-        "/v1/openrtb": {"post": _bid()},
-        "/v1/explain": {"post": _explained()},
+        **checks.paths(),
         "/v1/choices": {
             "post": _answers(
                 _call("A choice", CHOSEN, body=_ref("Choice"),

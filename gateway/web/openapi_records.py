@@ -56,7 +56,7 @@ ENTRY: dict[str, Any] = _shape(
 )  # fmt: skip
 RECEIVED: dict[str, Any] = _shape(
     recipient=TEXT, purposes=WORDS, data=WORDS, day={"type": "string", "format": "date"}, first=TIME, last=TIME,
-    count={"type": "integer"}, outcome={"type": "string", "enum": ["sent", "unknown"]},
+    count={"type": "integer"}, outcome={"type": "string", "enum": ["sent", "unknown", "possible"]},
 )  # fmt: skip
 ACCESS_REPORT: dict[str, Any] = _shape(
     as_of=TIME,

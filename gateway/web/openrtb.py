@@ -18,15 +18,16 @@ from gateway.choice import openrtb
 from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
-from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.decisions import Stands
 from gateway.terms import Reason
 from gateway.web import auth, wire
-from gateway.web.metrics import Metrics
+from gateway.web.answering import Answering
 from gateway.web.problem import Problem
 
 PATCH = "application/json-patch+json"
-PARAMETERS = frozenset({"recipient", "place", "age", "purpose"})
+PARAMETERS = frozenset({"recipient", "place", "age", "purpose", "dry_run", "will_send"})
+FLAGS = {"1": True, "0": False}
 # Nothing at all may be sent: nobody of that name, no contract, or a person under the floor (I27).
 BLOCKED = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.NO_CONTRACT})
 CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNDECLARED_IDENTIFIER})
@@ -45,12 +46,10 @@ class OpenRtbOptions:
 class OpenRtb:
     """The door for ad servers that hold a bid request."""
 
-    def __init__(
-        self, consent: Consent, credentials: Credentials, metrics: Metrics, options: OpenRtbOptions
-    ) -> None:  # fmt: skip
-        self._consent = consent
+    def __init__(self, answering: Answering, credentials: Credentials, options: OpenRtbOptions) -> None:
+        self._answering = answering
+        self._consent = answering.consent
         self._credentials = credentials
-        self._metrics = metrics
         self._options = options
 
     async def post(self, request: Request) -> Response:
@@ -58,17 +57,22 @@ class OpenRtb:
         wire.require_json(request)
         names = _recipients(request)
         bid = _bid(await wire.read_body(request))
-        ask = self._ask(request, bid, names)
-        checked = self._consent.check(ask)
-        self._metrics.heard("openrtb", checked.heard)
-        self._metrics.checked(checked, self._consent.recipients)
+        ask, dry_run = self._ask(request, bid, names), _flag(request, "dry_run")
+        checked, decisions = await self._answering.decide(
+            "openrtb", ask, Stands.SENT, dry_run=dry_run, announced=_flag(request, "will_send"), blocked=_is_blocked
+        )
         warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
         if warnings:
-            self._metrics.misconfigured.labels(key.name).inc()
+            self._answering.metrics.misconfigured.labels(key.name).inc()
         headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
+        if dry_run:
+            headers["Gateway-Dry-Run"] = "1"
         if len(names) > 1 or PATCH in request.headers.get("accept", ""):
-            return wire.answer({name: self._patch(name, bid, checked) for name in checked.verdicts}, headers=headers)
-        return self._whole(names[0], bid, checked, headers)
+            patches = {
+                name: self._patch(name, bid, checked) | {"decision": decisions[name]} for name in checked.verdicts
+            }
+            return wire.answer(patches, headers=headers)
+        return self._whole(names[0], bid, checked, headers | {"Gateway-Decision": decisions[names[0]]})
 
     def _ask(self, request: Request, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
         said, query = openrtb.said(bid), request.query_params
@@ -86,7 +90,7 @@ class OpenRtb:
     def _lawful(self, name: str, bid: Mapping[str, Any], checked: Checked) -> tuple[str, dict[str, Any]]:
         """(allow, contextual or block; what may be sent)."""
         verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
-        if verdict.reason in BLOCKED or checked.age == YOUNGEST:
+        if _is_blocked(name, checked):
             return "block", {}
         leave = openrtb.Leave(
             verdict.data, strings(outcome), outcome.gpc, self._options.words,
@@ -111,6 +115,18 @@ class OpenRtb:
             "Gateway-Removed": _told(removed),
         }
         return Response(orjson.dumps(out), 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
+
+
+def _is_blocked(name: str, checked: Checked) -> bool:
+    return checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST
+
+
+def _flag(request: Request, name: str) -> bool:
+    """A parameter that is 1 or 0. Raises `Problem`."""
+    stated = request.query_params.get(name, "0")
+    if stated not in FLAGS:
+        raise Problem("malformed", f"{name} is 1 or 0")
+    return FLAGS[stated]
 
 
 def _recipients(request: Request) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ summary alone. It comes after the last row, so that a client that writes all bef
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -115,10 +115,7 @@ class ShareDoor:
         """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock."""
         if stated is None:
             return None
-        try:
-            at = datetime.fromtimestamp(stated / 1000, UTC) if isinstance(stated, int) else wire.moment(stated)
-        except (ValueError, OverflowError, OSError):
-            at = None
+        at = wire.since_1970(stated) if isinstance(stated, int) else wire.moment(stated)
         if at is None:
             raise Problem("malformed", "at is RFC 3339 or epoch milliseconds")
         if at > self._consent.clock() + AHEAD:

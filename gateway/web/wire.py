@@ -64,6 +64,15 @@ class Check(Strict, frozen=True):
     signals: dict[str, Any] | None = None
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
+    will_send: bool = False
+
+
+class Disclosure(Strict, frozen=True):
+    """One line of POST /v1/disclosures. `outcome` is read in the door, `at` is the caller's time."""
+
+    decision: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    outcome: str
+    at: str | int | None = None
 
 
 class Explain(Check, frozen=True):
@@ -128,6 +137,14 @@ def moment(stated: object) -> datetime | None:
         found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
         return found and (found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC))
     except (ValueError, OverflowError):  # the first and last hours of what a calendar holds, in another zone
+        return None
+
+
+def since_1970(stated: int) -> datetime | None:
+    """Epoch milliseconds as a time; None where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(stated / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
         return None
 
 

@@ -21,7 +21,7 @@ async def test_signals_choices_and_verdicts_of_people_are_counted(client, keyed)
     assert value(text, 'gateway_signals_total{channel="web",kind="gpc"}') == 1
     assert value(text, 'gateway_signals_total{channel="check",kind="gpc"}') == 1
     assert value(text, 'gateway_choices_total{kind="opt_out",source="form"}') == 1
-    assert value(text, 'gateway_verdicts_total{allowed="false",reason="gpc",recipient="teemo"}') == 1
+    assert value(text, 'gateway_verdicts_total{allowed="false",mode="live",reason="gpc",recipient="teemo"}') == 1
 
 
 async def test_every_request_is_timed_under_its_route_and_never_under_its_path(client):
@@ -46,7 +46,12 @@ async def test_a_recipient_that_somebody_made_up_makes_no_new_label(client, keye
     for name in ("evil-1", "evil-2"):
         await keyed.post("/v1/check", json={"identifiers": [], "recipient": name})
     text = await numbers(client)
-    assert value(text, 'gateway_verdicts_total{allowed="false",reason="unknown_recipient",recipient="unknown"}') == 2
+    assert (
+        value(
+            text, 'gateway_verdicts_total{allowed="false",mode="live",reason="unknown_recipient",recipient="unknown"}'
+        )
+        == 2
+    )
     assert value(text, "gateway_checks_misconfigured_total") == 2
     assert "evil" not in text
 

@@ -124,6 +124,7 @@ async def test_many_bidders_get_what_to_remove_each(keyed):
     body = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "opt_out"}
     await keyed.post("/v1/choices", json=body)
     answer = (await ask(keyed, bid(), "recipient=advertisers&recipient=payments&recipient=nobody")).json()
+    assert answer["nobody"].pop("decision")
     assert answer["nobody"] == {"verdict": "block", "reason": "unknown_recipient"}
     assert answer["advertisers"]["verdict"] == "contextual"
     assert answer["advertisers"]["remove"] == ["/device/ifa"]

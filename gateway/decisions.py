@@ -1,0 +1,122 @@
+"""Decisions: the id of an answered check, by which its caller says later what became of it (R22).
+
+The id is the whole memory of the answer, sealed: nothing is written for it, and nobody else can make one. It holds a
+person's key, so it is sealed, not signed. Never decides anything, and knows no clock.
+"""
+
+import hmac
+import os
+import struct
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from gateway import seals
+from gateway.keys import KEY_BYTES, Secrets, wrap
+from gateway.ledger.entry import b64
+from gateway.terms import DataClass, Purpose
+
+LABEL = b"decision/1"
+# key, recipient's hash, purposes and flags, classes, Unix seconds, random: 32 bytes, 48 sealed (RFC 5297), 64 as text
+FORM = struct.Struct(f">{KEY_BYTES}s4sIHI2s")
+SEALED = FORM.size + 16
+PURPOSES, CLASSES = tuple(Purpose), tuple(DataClass)  # their order is the order of the bits: both grow at the end only
+PURPOSE_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(PURPOSES)}
+CLASS_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(CLASSES)}
+STANDS_AT, DENIED_BIT, RANDOM_BITS = len(PURPOSES), 1 << (len(PURPOSES) + 2), len(PURPOSES) + 3
+NOBODY = bytes(KEY_BYTES)
+
+
+class Stands(IntEnum):
+    """As what the answer is on record until its caller says more."""
+
+    NOTHING = 0  # nothing may go, nobody was named, or it was a dry run
+    POSSIBLE = 1  # it may be sent
+    SENT = 2  # a bid request was handed out
+    INTENDED = 3  # a row of its own says that it is about to be sent
+
+
+class NotOurs(Exception):
+    """Not a decision of this installation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`key`: the person's, `NOBODY` where none was named. `recipient`: empty where it is not configured. `classes`:
+    what may go, or of a denied one what was asked for. `at`: Unix seconds.
+    """
+
+    key: bytes = field(repr=False)
+    recipient: str
+    purposes: tuple[str, ...]
+    classes: tuple[str, ...]
+    at: int
+    stands: Stands
+    denied: bool
+
+
+class Decisions:
+    """Makes and reads the ids."""
+
+    def __init__(self, secrets: Secrets, recipients: Iterable[str]) -> None:
+        self._peppers = secrets.peppers
+        self._sealing = [AESSIV(hmac.digest(key, LABEL, "sha256")) for key in secrets.seals]
+        self._hashed = {name: _hash(name) for name in recipients}
+        self._named = {hashed: name for name, hashed in self._hashed.items()}
+
+    def make(self, decision: Decision) -> str:
+        """64 characters of base64url, no two alike."""
+        random = os.urandom(4)
+        bits = sum(PURPOSE_BIT.get(word, 0) for word in decision.purposes) | decision.stands << STANDS_AT
+        bits |= DENIED_BIT if decision.denied else 0
+        bits |= int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
+        classes = sum(CLASS_BIT.get(word, 0) for word in decision.classes)
+        recipient = self._hashed.get(decision.recipient, b"\x00" * 4)
+        content = FORM.pack(decision.key, recipient, bits, classes, decision.at, random[2:])
+        return b64(self._sealing[-1].encrypt(content, self._about(len(self._peppers))))
+
+    def read(self, text: str) -> Decision:
+        """Raises `NotOurs`."""
+        content, peppers = self._open(text)
+        key, recipient, bits, classes, at, _ = FORM.unpack(content)
+        return Decision(
+            key if key == NOBODY else wrap(key, self._peppers[peppers:]), self._named.get(recipient, ""),
+            tuple(word for word, bit in PURPOSE_BIT.items() if bits & bit),
+            tuple(word for word, bit in CLASS_BIT.items() if classes & bit),
+            at, Stands(bits >> STANDS_AT & 3), bool(bits & DENIED_BIT),
+        )  # fmt: skip
+
+    def _open(self, text: str) -> tuple[bytes, int]:
+        """What is inside, and how many peppers the key in it is under."""
+        try:
+            box = seals.unb64(text)
+        except seals.Opening:
+            raise NotOurs from None
+        for sealing in reversed(self._sealing if len(box) == SEALED else ()):
+            for peppers in range(len(self._peppers), 0, -1):
+                try:
+                    return sealing.decrypt(box, self._about(peppers)), peppers
+                except InvalidTag:
+                    continue
+        raise NotOurs
+
+    def _about(self, peppers: int) -> list[bytes]:
+        return [LABEL, bytes([peppers])]
+
+
+def name_of(text: str) -> bytes:
+    """How a decision is remembered: by its hash."""
+    return sha256(text.encode()).digest()[:16]
+
+
+def _hash(name: str) -> bytes:
+    return sha256(name.encode()).digest()[:4]
+
+
+def in_order(classes: Collection[str]) -> tuple[str, ...]:
+    """Classes as a row has them."""
+    return tuple(word for word in CLASSES if word in classes)

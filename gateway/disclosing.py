@@ -1,0 +1,286 @@
+"""Who got what on answers to checks and bid requests (R22): the ids of answers, the batches that count what may have
+been sent, sends that are announced before, and what callers say became of an answer.
+
+An answer is counted off the hot path: a bounded queue, a batch each second or 1,000 rows. What is lost is counted and a
+spell of the evidence. An announced send, and what a caller reports, is durable before it is answered.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from gateway.check import Ask, Checked, Checks
+from gateway.decisions import NOBODY, Decision, Decisions, NotOurs, Stands, in_order, name_of
+from gateway.ledger import disclosed, disclosures
+from gateway.ledger.disclosed import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.ledger.disclosures import Intended
+from gateway.ledger.records import milliseconds
+from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.terms import Answer, DataClass, Purpose
+
+BATCH = 1_000  # rows of one entry (design decision 12)
+PERIOD = 1.0  # seconds between two batches
+MOST = 100_000  # rows that wait while the ledger cannot be written: some 30 MB
+ATTEMPTS = 3  # checks of one announced send
+REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted
+SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
+LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a second
+NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
+OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
+IMPERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
+COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
+
+Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a caller says became of an answer. `at`: when, by the caller's clock."""
+
+    decision: str
+    outcome: str
+    at: datetime | None = None
+
+
+class Took(NamedTuple):
+    """What became of a report: recorded, repeated, denied (sent although the answer was no), expired or unknown."""
+
+    result: str
+    recipient: str = ""
+    counted: tuple[str, ...] = ()
+
+
+class Disclosing:
+    """One installation's. `running` counts; without it nothing is written but what is announced or reported."""
+
+    def __init__(
+        self, checks: Checks, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
+        send_window: timedelta,
+    ) -> None:  # fmt: skip
+        self._checks = checks
+        self._writer = writer
+        self._decisions = decisions
+        self._clock = clock
+        self._late = send_window + SKEW
+        self._waiting: deque[Counted] = deque()
+        self._tell: Tell = lambda *_: None
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lost_at = float("-inf")
+
+    # --- answers ---
+
+    def decide(
+        self, ask: Ask, checked: Checked, stands: Stands, blocked: Callable[[str, Checked], bool] | None = None
+    ) -> dict[str, str]:
+        """The id of each answer, by recipient; what may go is counted as it `stands`. `blocked`: nothing goes there
+        whatever the verdict.
+        """
+        made = {}
+        for name in checked.verdicts:
+            decision = self._decision(name, ask, checked, stands, blocked)
+            made[name] = self._decisions.make(decision)
+            if decision.stands in COUNTED_AS:
+                self._note(_counted(decision, COUNTED_AS[decision.stands]))
+        return made
+
+    async def announce(
+        self, ask: Ask, checked: Checked, blocked: Callable[[str, Checked], bool] | None = None
+    ) -> tuple[Checked, dict[str, str]]:
+        """As `decide`, for a caller that will send at once: what may go is on record as intended before this returns,
+        and is checked again after that. Raises `StoreUnavailable`; then nothing may be sent.
+        """
+        for _ in range(ATTEMPTS):
+            decisions = {
+                name: self._decision(name, ask, checked, Stands.INTENDED, blocked) for name in checked.verdicts
+            }
+            made = {name: self._decisions.make(decision) for name, decision in decisions.items()}
+            going = [(made[name], each) for name, each in decisions.items() if each.stands is Stands.INTENDED]
+            await self._intend(going)
+            if not going or not self._checks.moved(checked.keys, checked.position):
+                return checked, made
+            again = self._checks.check(ask)
+            if all(again.verdicts[name].data == verdict.data for name, verdict in checked.verdicts.items()):
+                return again, made
+            await self.report([Report(text, NOT_SENT) for text, _ in going])
+            checked = again
+        raise StoreUnavailable("the person's choices change faster than this can be answered")
+
+    async def _intend(self, going: Sequence[tuple[str, Decision]]) -> None:
+        at = self._clock()
+
+        def job(tx: Transaction) -> None:
+            for text, each in going:
+                purposes = [Purpose(word) for word in each.purposes]
+                disclosures.intend(tx, each.recipient, purposes, [Intended(text, each.key, each.classes)], at)
+
+        if going:
+            await self._writer.commit(job)
+        for _, each in going:
+            self._tell(each.recipient, INTENDED, 1)
+
+    def _decision(
+        self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Callable[[str, Checked], bool] | None
+    ) -> Decision:
+        data, recipient = checked.verdicts[name].data, self._checks.recipients.get(name)
+        going = {word for word, answer in data.items() if answer is not Answer.DENY}
+        if recipient is None or (blocked and blocked(name, checked)):
+            going = set()
+        key = checked.own[0] if checked.own else NOBODY
+        personal = going - IMPERSONAL
+        if not personal or key == NOBODY:
+            stands = Stands.NOTHING
+        purposes = {ask.purpose} if ask.purpose else recipient.purposes if recipient else ()
+        return Decision(
+            key=key,
+            recipient=name if recipient else "",
+            purposes=tuple(word for word in Purpose if word in purposes),
+            classes=in_order(personal or going or set(data)),
+            at=int(self._clock().timestamp()),
+            stands=stands,
+            denied=not going,
+        )
+
+    # --- what became of them ---
+
+    async def report(self, reports: Sequence[Report]) -> list[str]:
+        """What each report came to, in order (`Took`); durable once this returns. Raises `StoreUnavailable`: then
+        nothing was taken, and the same is said again.
+        """
+        results = []
+        for start in range(0, len(reports), BATCH):
+            part, at = reports[start : start + BATCH], self._clock()
+
+            def job(tx: Transaction, part: Sequence[Report] = part, at: datetime = at) -> list[Took]:
+                disclosed.forget_said(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+                found = [self._take(tx, each, at) for each in part]
+                counted = [one for _, ones in found for one in ones]
+                if counted:
+                    disclosed.count(tx, counted, at)
+                return [took for took, _ in found]
+
+            for took in await self._writer.commit(job):
+                results.append(took.result)
+                for word in took.counted:
+                    self._tell(took.recipient, word, 1)
+        return results
+
+    def _take(self, tx: Transaction, report: Report, at: datetime) -> tuple[Took, list[Counted]]:
+        try:
+            decision = self._decisions.read(report.decision)
+        except NotOurs:
+            return Took("unknown"), []
+        name, before = name_of(report.decision), disclosed.said(tx, name_of(report.decision))
+        if before in {report.outcome, SENT}:
+            return Took("repeated", decision.recipient), []
+        if decision.denied:
+            return self._take_despite(tx, report, decision, at)
+        if decision.stands is Stands.INTENDED:
+            disclosed.mark(tx, decision.recipient, name, report.outcome)
+        elif at.timestamp() - decision.at > REPORTED_WITHIN.total_seconds():
+            return Took("expired", decision.recipient), []
+        disclosed.say(tx, name, report.outcome, at)
+        late = report.at is not None and report.at.timestamp() - decision.at > self._late.total_seconds()
+        counted = (report.outcome, LATE) if late and report.outcome == SENT else (report.outcome,)
+        return Took("recorded", decision.recipient, counted), list(_moved(decision, before, report.outcome))
+
+    def _take_despite(
+        self, tx: Transaction, report: Report, decision: Decision, at: datetime
+    ) -> tuple[Took, list[Counted]]:
+        """What was sent although the answer was no: on record, for it is what the person has to learn."""
+        disclosed.say(tx, name_of(report.decision), report.outcome, at)
+        if report.outcome == NOT_SENT:
+            return Took("recorded", decision.recipient), []
+        known = decision.key != NOBODY and decision.recipient
+        took = Took("denied", decision.recipient or "unknown", (DESPITE_NO,))
+        return took, [_counted(decision, DESPITE_NO)] if known else []
+
+    # --- the batches ---
+
+    @contextlib.asynccontextmanager
+    async def running(self, tell: Tell) -> AsyncIterator[None]:
+        """Writes batches until it is left, and then what is left. `tell` counts."""
+        self._tell, self._stopping = tell, False
+        thread = threading.Thread(target=self._run, name="disclosing", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stopping = True
+            self._wake.set()
+            await asyncio.to_thread(thread.join)
+
+    def losing(self) -> bool:
+        """Whether rows were lost just now; a spell of the evidence."""
+        return time.monotonic() - self._lost_at < LOSING
+
+    def _note(self, one: Counted) -> None:
+        if len(self._waiting) >= MOST:
+            self._lose([one])
+            return
+        self._waiting.append(one)
+        if len(self._waiting) >= BATCH:
+            self._wake.set()
+
+    def _lose(self, rows: Sequence[Counted]) -> None:
+        self._lost_at = time.monotonic()
+        for one in rows:
+            self._tell(one.recipient, LOST, 1)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            while self._waiting and self.write():
+                pass
+        while self._waiting:
+            if not self.write():
+                self._lose(list(self._waiting))
+                self._waiting.clear()
+
+    def write(self) -> bool:
+        """One batch; what cannot be written waits. Whether it was written."""
+        rows = list(self._next())
+        at = self._clock()
+        try:
+            self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
+        except StoreUnavailable:
+            self._waiting.extendleft(reversed(rows))
+            self._wake.clear()
+            return False
+        except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
+            self._lose(rows)
+            return True
+        for one in rows:
+            self._tell(one.recipient, one.outcome, 1)
+        return True
+
+    def _next(self) -> Iterator[Counted]:
+        with contextlib.suppress(IndexError):
+            for _ in range(BATCH):
+                yield self._waiting.popleft()
+
+
+def _counted(decision: Decision, outcome: str, number: int = 1) -> Counted:
+    return Counted(
+        decision.key, decision.recipient, decision.purposes, decision.classes, outcome, decision.at * 1000, number
+    )
+
+
+def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Counted]:
+    """From what was counted to what was said. An announced send has a row of its own; of nobody there is none."""
+    if decision.key == NOBODY or decision.stands is Stands.INTENDED:
+        return
+    was = before or COUNTED_AS.get(decision.stands, NOT_SENT)
+    if was == outcome:
+        return
+    if was != NOT_SENT:
+        yield _counted(decision, was, -1)
+    if outcome != NOT_SENT:
+        yield _counted(decision, outcome)

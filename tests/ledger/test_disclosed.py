@@ -1,0 +1,127 @@
+"""What left on answers to checks and bid requests, counted a day at a time; each batch an entry that names nobody."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.people import gaid, phone
+
+from gateway.ledger import access, disclosed, received
+from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.ledger.records import milliseconds
+
+AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+NOW = milliseconds(AT)
+
+
+@pytest.fixture
+def count(do):
+    def act(*counted, at=AT):
+        return do(lambda tx: disclosed.count(tx, counted, at))
+
+    return act
+
+
+@pytest.fixture
+def report(house, do):
+    """What somebody is shown who proved an identifier."""
+
+    def read(*subjects, at=AT + timedelta(days=1)):
+        return access.read(house.writer.store, subjects, at).received
+
+    return read
+
+
+def one(subject, outcome=SENT, at=NOW, number=1, to="advertisers", classes=("ad_id",)):
+    return Counted(subject.key, to, ("sharing", "targeted_ads"), classes, outcome, at, number)
+
+
+def test_a_day_at_a_recipient_is_one_line_with_its_first_and_last_time_and_how_often(count, who, report):
+    mine = who("gaid", gaid(1))
+    count(one(mine), one(mine, at=NOW + 5000))
+    count(one(mine, at=NOW + 9000), one(mine, at=NOW + DAY), one(mine, to="teemo"))
+    found = report(mine, at=AT + timedelta(days=2))
+    assert [(each.recipient, each.count) for each in found] == [("advertisers", 3), ("teemo", 1), ("advertisers", 1)]
+    assert (milliseconds(found[0].first), milliseconds(found[0].last)) == (NOW, NOW + 9000)
+    assert (found[0].purposes, found[0].classes, found[0].outcome) == (("sharing", "targeted_ads"), ("ad_id",), "sent")
+
+
+def test_a_batch_is_one_entry_that_names_recipients_and_nobody(count, do, who):
+    seq = count(one(who("gaid", gaid(1))), one(who("gaid", gaid(2)), to="teemo", outcome=POSSIBLE))
+    [(body,)] = do(lambda tx: tx.db.execute("SELECT body FROM entry WHERE seq = ?", (seq,)).fetchall())
+    leaf = json.loads(body)
+    assert (leaf["e"], leaf["to"], leaf["count"], leaf["c"]) == ("disclosed", ["advertisers", "teemo"], 2, ["ad_id"])
+    assert who("gaid", gaid(1)).key.hex() not in body.decode()
+
+
+def test_taking_back_alone_is_no_entry(count, who):
+    assert count(one(who("gaid", gaid(1)), POSSIBLE, number=-1)) is None
+
+
+def test_the_hash_of_a_batch_is_keyed_so_that_nobody_can_guess_it(count, do, who):
+    seqs = [count(one(who("gaid", gaid(1)))) for _ in range(2)]
+    first, second = (
+        json.loads(do(lambda tx, seq=seq: tx.db.execute("SELECT body FROM entry WHERE seq = ?", (seq,)).fetchone()[0]))
+        for seq in seqs
+    )
+    assert first["h"] != second["h"]
+
+
+@pytest.mark.parametrize("order", [(1, -1), (-1, 1)])
+def test_what_was_taken_back_is_not_shown_whichever_came_first(count, who, report, order):
+    mine = who("gaid", gaid(1))
+    for number in order:
+        count(one(mine, POSSIBLE, number=number))
+    assert report(mine) == ()
+
+
+def test_what_may_have_been_sent_is_told_apart_and_what_went_despite_a_no_was_sent(count, who, report):
+    mine = who("gaid", gaid(1))
+    count(one(mine, POSSIBLE), one(mine, UNKNOWN), one(mine, DESPITE_NO), one(mine))
+    assert {each.outcome: each.count for each in report(mine)} == {"possible": 1, "unknown": 1, "sent": 2}
+
+
+def test_the_next_holder_of_a_number_sees_nothing_of_the_same_days_sends_of_the_one_before(
+    count, story, who, do, report
+):
+    """R5."""
+    number, account, later = who("phone", phone(1)), who("account", "a1"), who("account", "a2")
+    story.at = AT - timedelta(hours=2)
+    story.links(account, number)
+    count(one(number, at=milliseconds(AT - timedelta(hours=1))))
+    story.at = AT
+    story.releases(number)
+    story.at = AT + timedelta(hours=1)
+    story.links(later, number)
+    count(one(number, at=milliseconds(AT + timedelta(hours=2)), to="matching"))
+    count(one(number, at=milliseconds(AT + timedelta(hours=3))))
+    assert [(each.recipient, each.count) for each in report(later)] == [("advertisers", 1), ("matching", 1)]
+    assert [(each.recipient, each.count) for each in report(account)] == [("advertisers", 1)]
+
+
+def test_who_only_might_have_got_something_is_told_of_nobody(count, do, who):
+    """R18: asking shows of nobody that they got it."""
+    mine = who("gaid", gaid(1))
+    count(one(mine, POSSIBLE), one(mine, SENT, to="teemo"), one(mine, UNKNOWN, to="matching"))
+    got = do(lambda tx: received._got(tx, mine.key, 0))
+    assert set(got) == {"teemo", "matching"}
+
+
+def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
+    mine = who("gaid", gaid(1))
+    count(one(mine))
+    do(lambda tx: received.forget(tx, [mine.key], {mine.key: 0}))
+    assert report(mine) == ()
+
+
+def test_a_decision_is_remembered_for_as_long_as_it_may_be_said_again(do):
+    do(lambda tx: disclosed.say(tx, b"d" * 16, "sent", AT))
+    assert do(lambda tx: disclosed.said(tx, b"d" * 16)) == "sent"
+    do(lambda tx: disclosed.forget_said(tx, NOW + 1))
+    assert do(lambda tx: disclosed.said(tx, b"d" * 16)) is None
+
+
+def test_a_person_in_a_traceback_is_not_shown(who):
+    mine = who("gaid", gaid(1))
+    assert mine.key.hex() not in repr(one(mine))
+    assert "b'" not in repr(one(mine))

@@ -1,0 +1,85 @@
+"""The id of an answered check: sealed, of one length, no two alike, read again by the installation that made it."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import keys
+from gateway.decisions import NOBODY, SEALED, Decision, Decisions, NotOurs, Stands
+from gateway.keys import Secrets
+from gateway.terms import DataClass, Purpose
+
+KEY = bytes(range(16))
+SECRETS = Secrets(*((bytes([number]) * 32,) for number in range(6)))
+NAMES = ("teemo", "advertisers")
+MADE = Decision(KEY, "teemo", ("sale", "sharing"), ("ad_id", "ip"), 1_795_699_091, Stands.POSSIBLE, denied=False)
+
+
+@pytest.fixture
+def decisions():
+    return Decisions(SECRETS, NAMES)
+
+
+DECISIONS = st.builds(
+    Decision, key=st.binary(min_size=16, max_size=16), recipient=st.sampled_from(NAMES),
+    purposes=st.sets(st.sampled_from(Purpose)).map(lambda found: tuple(word.value for word in Purpose if word in found)),
+    classes=st.sets(st.sampled_from(DataClass)).map(lambda found: tuple(word.value for word in DataClass if word in found)),
+    at=st.integers(0, 2**32 - 1), stands=st.sampled_from(Stands), denied=st.booleans(),
+)  # fmt: skip
+
+
+@given(decision=DECISIONS)
+def test_whatever_was_decided_is_read_again_from_64_characters(decision):
+    text = Decisions(SECRETS, NAMES).make(decision)
+    assert len(text) == 64
+    assert Decisions(SECRETS, NAMES).read(text) == decision
+
+
+def test_two_answers_about_one_person_in_one_second_have_two_ids(decisions):
+    assert len({decisions.make(MADE) for _ in range(1000)}) == 1000
+
+
+def test_an_id_shows_nothing_of_the_person(decisions):
+    text = decisions.make(MADE)
+    assert KEY.hex() not in repr(MADE)
+    assert {decisions.make(MADE)[:8] for _ in range(50)} != {text[:8]}
+
+
+@pytest.mark.parametrize("index", range(64))
+def test_an_id_that_was_changed_anywhere_is_not_ours(decisions, index):
+    text = decisions.make(MADE)
+    other = "B" if text[index] == "A" else "A"
+    with pytest.raises(NotOurs):
+        decisions.read(text[:index] + other + text[index + 1 :])
+
+
+@pytest.mark.parametrize("text", ["", "A", "A" * 64, "A" * 63, "é" * 64, "…", "A" * 10_000, "=" * 64])
+def test_what_somebody_made_up_is_not_ours(decisions, text):
+    with pytest.raises(NotOurs):
+        decisions.read(text)
+
+
+def test_an_id_of_another_installation_is_not_ours(decisions):
+    theirs = Decisions(replace(SECRETS, seals=(b"x" * 32,)), NAMES)
+    with pytest.raises(NotOurs):
+        decisions.read(theirs.make(MADE))
+
+
+def test_an_older_id_is_read_under_new_keys_and_names_the_person_as_the_ledger_does_now(decisions):
+    text = decisions.make(MADE)
+    newer = replace(SECRETS, seals=(*SECRETS.seals, b"s" * 32), peppers=(*SECRETS.peppers, b"p" * 32))
+    found = Decisions(newer, NAMES).read(text)
+    assert found == replace(MADE, key=keys.wrap(KEY, [b"p" * 32]))
+    assert Decisions(newer, NAMES).read(Decisions(newer, NAMES).make(MADE)) == MADE
+
+
+def test_nobody_stays_nobody_under_a_new_pepper(decisions):
+    newer = replace(SECRETS, peppers=(*SECRETS.peppers, b"p" * 32))
+    assert Decisions(newer, NAMES).read(decisions.make(replace(MADE, key=NOBODY))).key == NOBODY
+
+
+def test_a_recipient_that_is_configured_no_longer_has_no_name(decisions):
+    assert Decisions(SECRETS, ("advertisers",)).read(decisions.make(MADE)).recipient == ""
+    assert SEALED == 48
