@@ -71,7 +71,7 @@ class Known:
 class Checked:
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
     first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
-    youngest band that anything says.
+    youngest band that anything says. `grants`: what they allowed single recipients, newest first.
     """
 
     verdicts: dict[str, Verdict]
@@ -81,6 +81,7 @@ class Checked:
     outcome: Outcome = NOTHING_MAY
     own: tuple[bytes, ...] = ()
     age: str | None = None
+    grants: tuple[Grant, ...] = ()
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
@@ -146,7 +147,7 @@ class Checks:
         verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
         return Checked(
             verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age), tuple(named.keys),
-            youngest(ask.age, standings),
+            youngest(ask.age, standings), grants,
         )  # fmt: skip
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:

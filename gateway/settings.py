@@ -17,7 +17,8 @@ from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.mail_settings import Codes, Mail, Texts
-from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, DataClass, Purpose, Role
+from gateway.recipient_settings import RecipientSettings
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
 
 PREFIX = "GATEWAY_"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
@@ -182,28 +183,6 @@ class Erasure(Strict, frozen=True):
     account_backend: str
 
 
-class RecipientSettings(Strict, frozen=True):
-    role: Role
-    purposes: tuple[Purpose, ...]
-    data: tuple[DataClass, ...]
-    contract: str = ""
-    contract_until: date | None = None
-    unlinked: Literal["deny", "allow"] | None = None
-    mode: Literal["forward", "return"] = "return"
-    endpoint: str = ""
-    deletions: str = ""
-    hosts: tuple[str, ...] = ()
-    fields: dict[str, DataClass] = {}
-    extensions: tuple[str, ...] = ()
-    same_brand: bool = False
-    transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
-    announced: date | None = None
-    announced_later: dict[str, date] = {}
-    surface: Literal["", "web", "app"] = ""
-    tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
-    programme: str = ""
-
-
 class Settings(Strict, frozen=True):
     listen: Listen
     site: Site
@@ -236,7 +215,7 @@ class Settings(Strict, frozen=True):
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
         transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28).
         """
-        return {name: _recipient(name, item, dev=dev) for name, item in self.recipients.items()}
+        return {name: item.recipient(name, dev=dev) for name, item in self.recipients.items()}
 
     def deletions(self) -> dict[str, str]:
         """Where messages about people go, by recipient; without an endpoint they wait for the desk."""
@@ -252,29 +231,6 @@ class Settings(Strict, frozen=True):
         """Hosts that pages of opted-out people may still talk to."""
         provided = (item.hosts for item in self.recipients.values() if item.role is Role.SERVICE_PROVIDER)
         return tuple(sorted(host for hosts in provided for host in hosts))
-
-
-def _recipient(name: str, item: RecipientSettings, *, dev: bool) -> Recipient:
-    third = item.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
-    return Recipient(
-        name=name,
-        role=item.role,
-        purposes=item.purposes,
-        data=item.data,
-        contract=item.contract or ("dev" if dev else ""),
-        contract_until=item.contract_until,
-        unlinked=item.unlinked or ("deny" if third else "allow"),
-        fields=dict(item.fields),
-        mode="return" if dev and not item.endpoint else item.mode,
-        endpoint=item.endpoint,
-        same_brand=item.same_brand,
-        transfer_basis=item.transfer_basis or ("dev" if dev else ""),
-        announced=item.announced or (date.min if dev else None),
-        announced_later=dict(item.announced_later),
-        surface=item.surface,
-        tcf_vendor=item.tcf_vendor,
-        programme=item.programme,
-    )
 
 
 def shipped() -> str:
@@ -340,14 +296,19 @@ def _check(settings: Settings) -> None:
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
-    for name, item in settings.recipients.items():
-        _check_recipient(f"recipients.{name}", item)
-    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
-        if taken in settings.recipients:
-            raise SettingsRefused(f"recipients.{taken}: the name is taken by {by}")
+    _check_recipients(settings.recipients)
     if settings.mail.wrong():
         raise SettingsRefused(settings.mail.wrong())
     _check_endpoints(settings)
+
+
+def _check_recipients(recipients: Mapping[str, RecipientSettings]) -> None:
+    for name, item in recipients.items():
+        if item.wrong():
+            raise SettingsRefused(f"recipients.{name}.{item.wrong()}")
+    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
+        if taken in recipients:
+            raise SettingsRefused(f"recipients.{taken}: the name is taken by {by}")
 
 
 def _check_endpoints(settings: Settings) -> None:
@@ -382,18 +343,3 @@ def _check_site(site: Site) -> None:
             raise SettingsRefused(f"site.origins: {origin} is no exact origin: https://host, http on loopback only")
     if site.url and not is_origin(site.url):
         raise SettingsRefused("site.url: https://host, without a path; http on loopback only")
-
-
-def _check_recipient(where: str, item: RecipientSettings) -> None:
-    if Purpose.TRANSFER in item.purposes and item.role is not Role.SUCCESSOR:
-        raise SettingsRefused(f"{where}.purposes: transfer is for a successor only")
-    if item.same_brand and item.role is not Role.AFFILIATE:
-        raise SettingsRefused(f"{where}.same_brand: only an affiliate is of the same brand or not")
-    strange = set(item.announced_later) - {*Purpose, *DataClass}
-    if strange:
-        raise SettingsRefused(f"{where}.announced_later: {min(strange)} is neither a purpose nor a data class")
-    unmapped = set(item.fields.values()) - set(item.data) - {DataClass.COARSE_GEO}
-    if unmapped:
-        raise SettingsRefused(f"{where}.fields: {', '.join(sorted(unmapped))} is not in {where}.data")
-    if item.endpoint and not may_send_to(item.endpoint):
-        raise SettingsRefused(f"{where}.endpoint: {item.endpoint} is neither https nor http on loopback")

@@ -15,16 +15,17 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from gateway.check import Ask, Checks
+from gateway.choice import proof
 from gateway.choice import rows as rows_of
 from gateway.choice.keywords import Vocabulary
-from gateway.choice.question import Verdict
+from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.delivery.forward import Forwarder, Outcome
-from gateway.ledger import disclosures, grants
+from gateway.ledger import consent_proof, disclosures, grants
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
-from gateway.terms import Answer, Reason, Role
+from gateway.terms import Answer, DataClass, Reason, Role
 
 DENY = Answer.DENY
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
@@ -63,7 +64,9 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A row that may go: how it was asked for, what it was answered from, what would leave, and the record of it."""
+    """A row that may go: how it was asked for, what it was answered from, what would leave, and the record of it.
+    `relied_on`: the opt-ins that a precise point in it leaves on.
+    """
 
     row: Row
     ask: Ask
@@ -74,14 +77,15 @@ class _Ready:
     out: dict[str, object]
     dropped: Mapping[str, int]
     intended: Intended
+    relied_on: tuple[Grant, ...] = ()
 
 
 class _Claimed(NamedTuple):
-    """The batch's number; ids of rows that left before; ids of rows whose act another row has."""
+    """The batch's number; ids of rows that left before; of rows that want something that is not there, by what."""
 
     batch: int
     left: set[str]
-    without: set[str]
+    without: dict[str, Reason]
 
 
 Chunk = dict[int, _Ready]  # by the row's place in the call
@@ -117,7 +121,8 @@ class Sharing:
                 done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
             for index in [index for index, item in ready.items() if item.row.id in without]:
                 item = ready.pop(index)
-                done[index] = Shared(item.row.id, "refused", Reason.NO_ACT, dict.fromkeys(item.verdict.data, DENY))
+                why = without[item.row.id]
+                done[index] = Shared(item.row.id, "refused", why, dict.fromkeys(item.verdict.data, DENY))
             if recipient.mode == "forward":
                 await self._forward(recipient, batch, ready, done)
             elif ready:
@@ -160,26 +165,33 @@ class Sharing:
         out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words)
         if not out:
             return Shared(row.id, "refused", verdict.reason, verdict.data, dropped=dropped)
+        relied_on = proof.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
+        if relied_on is None:
+            return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
         intended = Intended(row.id, checked.keys[0], leaving)
-        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended)
+        return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> _Claimed:
-        """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28)."""
+        """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28). A
+        precise point gets the proof of its opt-in, and without one does not go (R7).
+        """
         at = self._clock()
         wanted = [item.intended for item in ready]
 
         def job(tx: Transaction) -> _Claimed:
             left = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
             fresh = [item for item in ready if item.row.id not in left]
-            without = set() if recipient.role is not Role.CONSUMER_DIRECTED else {
-                item.row.id for item in fresh
-                if not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
-            }  # fmt: skip
+            without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
+            if recipient.role is Role.CONSUMER_DIRECTED:
+                without |= {
+                    item.row.id: Reason.NO_ACT for item in fresh if item.row.id not in without
+                    and not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
+                }  # fmt: skip
             going = [item.intended for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at) if going else -1
             return _Claimed(batch, left, without)
 
-        return await self._writer.commit(job) if wanted else _Claimed(-1, set(), set())
+        return await self._writer.commit(job) if wanted else _Claimed(-1, set(), {})
 
     async def _forward(self, recipient: Recipient, batch: int, ready: Chunk, done: dict[int, Shared]) -> None:
         """Checks again and sends; whoever opted out meanwhile is taken out. A connection that took longer than the
@@ -232,9 +244,12 @@ class Sharing:
             keys = [key for _, item in group for key in item.keys]
             oldest = min((item.position or 0 for _, item in group), default=0)
             for index, item in group if self._checks.moved(keys, oldest) else ():
-                again = self._checks.check(replace(item.ask, claimed=True)).verdicts[recipient.name]
-                if again.data != item.verdict.data:
-                    done[index] = Shared(item.row.id, "refused", again.reason, again.data)
+                checked = self._checks.check(replace(item.ask, claimed=True))
+                again = checked.verdicts[recipient.name]
+                proved = not item.relied_on or proof.relied_on(recipient, checked.grants) == item.relied_on
+                if again.data != item.verdict.data or not proved:
+                    why = again.reason if proved else Reason.OPT_IN_REQUIRED
+                    done[index] = Shared(item.row.id, "refused", why, again.data)
                     stopped[index] = ready.pop(index)
         return stopped
 
@@ -253,3 +268,11 @@ class Sharing:
                     grants.let_go(tx, item.own, recipient.name, item.intended.row)
 
         await self._writer.commit(job)
+
+
+def _proved(tx: Transaction, item: _Ready) -> bool:
+    """Puts the proofs of the opt-ins that it relies on into a row; whether each is there."""
+    found = [consent_proof.of(tx, grant.seq, grant.purpose) for grant in item.relied_on]
+    if found:
+        item.out["consent"] = found
+    return None not in found

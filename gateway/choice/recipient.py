@@ -16,7 +16,7 @@ class Recipient:
     `transfer_basis`: on what people's data may leave the EEA and the United Kingdom. `announced`: the day of the notice
     that first named it; `announced_later`: purposes and data classes that a later notice added. `surface`: where its
     data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
-    `programme`: the financial-incentive programme that needs it.
+    `programme`: the financial-incentive programme that needs it. `max_age_days`: how old a row may be; 0: any age.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Recipient:
     surface: str = ""
     tcf_vendor: int = 0
     programme: str = ""
+    max_age_days: int = 0
 
     @property
     def third(self) -> bool:

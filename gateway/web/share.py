@@ -4,6 +4,7 @@ With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any nu
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
 """
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -26,6 +27,7 @@ from gateway.web.tally import Tally
 
 AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
 LONGEST = 256 * 1024  # bytes of one row of a call without end: a row has 64 identifiers and a point
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a chunk is tried again while the ledger gives no answer
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job's name: no path, no person
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?\s*($|[,;])")
 
@@ -76,16 +78,27 @@ class ShareDoor:
             async for line in lines:
                 waiting.append(line)
                 if len(waiting) == CHUNK:
-                    await self._share(recipient, waiting, tally)
+                    await self._patiently(recipient, waiting, tally)
                     waiting = []
-            await self._share(recipient, waiting, tally)
+            await self._patiently(recipient, waiting, tally)
         except StoreUnavailable:
             await _drain(body)
             raise
         return tally
 
+    async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally) -> None:
+        """A job of an hour is not given up for a busy second. What left before it is known by its row id."""
+        for pause in PAUSES:
+            try:
+                await self._share(recipient, lines, tally)
+            except StoreUnavailable:
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._share(recipient, lines, tally)
+
     async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally) -> list[Shared]:
-        shared = await self._sharing.share(recipient, [self._row(line) for line in lines])
+        shared = await self._sharing.share(recipient, [self._row(recipient, line) for line in lines])
         for item in shared:
             self._metrics.shares.labels(recipient.name, item.outcome).inc()
         tally.add(shared)
@@ -97,13 +110,13 @@ class ShareDoor:
         until = self._consent.clock() + self._consent.send_window
         return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] else counts
 
-    def _row(self, line: bytes) -> Row:
+    def _row(self, recipient: Recipient, line: bytes) -> Row:
         """One bad row is refused as malformed, never a 400 for the call; its id is kept where there is one."""
         value: Any = None
         try:
             value = wire.parse(line)
             row = wire.convert(value, wire.Row)
-            collected = self._at(row.at)
+            collected = self._at(row.at, recipient.max_age_days)
         except Problem as problem:
             stated = value.get("id") if isinstance(value, dict) else None
             return Row(stated[:256] if isinstance(stated, str) else "", problem=problem.detail)
@@ -111,15 +124,19 @@ class ShareDoor:
             row.id, wire.plain(row.identifiers), row.data, row.place, row.count, collected, during_call=row.during_call
         )  # fmt: skip
 
-    def _at(self, stated: str | int | None) -> date | None:
-        """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock."""
-        if stated is None:
+    def _at(self, stated: str | int | None, max_age_days: int) -> date | None:
+        """The day of a row: RFC 3339 or epoch milliseconds, not ahead of our clock, and where the recipient has an age
+        that rows may have, said and no older (I29).
+        """
+        if stated is None and not max_age_days:
             return None
         at = wire.since_1970(stated) if isinstance(stated, int) else wire.moment(stated)
         if at is None:
             raise Problem("malformed", "at is RFC 3339 or epoch milliseconds")
         if at > self._consent.clock() + AHEAD:
             raise Problem("malformed", "at lies in the future")
+        if max_age_days and at < self._consent.clock() - timedelta(days=max_age_days):
+            raise Problem("malformed", f"at is more than {max_age_days} days ago")
         return at.date()
 
 

@@ -71,7 +71,7 @@ def expect_exactly_the_sixty(receiver: Receiver) -> None:
     for row in got:
         person = int(row["id"].removeprefix("row-")) % PEOPLE
         assert person not in OUT
-        assert set(row) == {"id", "lat", "lon", "ad_id"} | ({"accuracy"} if precise(row) else set())
+        assert set(row) == {"id", "lat", "lon", "ad_id"} | ({"accuracy", "consent"} if precise(row) else set())
         assert precise(row) == (person in PRECISE and place_of(person) not in BANNED), row
 
 

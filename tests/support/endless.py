@@ -73,9 +73,10 @@ class OptingOut:
             if self.stopped:
                 return
             body = {"identifiers": [named("account", f"a{person}")], "choice": "opt_out"}
-            status, answer = call(f"{self.url}/v1/choices", body, timeout=60)
-            assert status == 201
-            self.effective[person] = datetime.fromisoformat(answer["effective_at"]).timestamp()
+            while (done := call(f"{self.url}/v1/choices", body, timeout=60))[0] != 201:
+                assert done[0] in {202, 503}, done  # a busy moment: to be said again
+                time.sleep(0.2)
+            self.effective[person] = datetime.fromisoformat(done[1]["effective_at"]).timestamp()
             time.sleep(self.pause)
 
     def stop(self) -> None:

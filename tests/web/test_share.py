@@ -319,3 +319,74 @@ async def test_a_share_never_asks_the_person_facing_rooms(linked, monkeypatch):
     monkeypatch.setattr(Consent, "choose", never)
     monkeypatch.setattr(Consent, "observe", never)
     assert (await share(linked, row(1)))[1][0]["outcome"] == "returned"
+
+
+async def opted_in(keyed, person: int) -> str:
+    """A person's opt-in to precise points for teemo; its event."""
+    shown = {item["kind"]: item["sha256"] for item in (await keyed.get("/v1/self")).json()["notices"]}
+    proof = {"kind": "account", "assertion": "dev"}
+    body = {"identifiers": [named("gaid", gaid(person))], "choice": "opt_in", "purposes": ["sale"], "proof": proof,
+            "recipient": "teemo", "data": ["precise_geo"], "notice": {"sha256": shown["opt-in"]}}  # fmt: skip
+    asked = (await keyed.post("/v1/choices", json=body)).json()
+    body = {"choice": "confirm", "confirm": asked["confirm"], "proof": proof, "notice": {"sha256": shown["confirm"]}}
+    done = await keyed.post("/v1/choices", json=body)
+    assert done.status_code == 201
+    return done.json()["event"]
+
+
+class TestTheProofOfAnOptIn:
+    async def test_travels_on_each_precise_row_and_on_no_other(self, linked):
+        event = await opted_in(linked, 1)
+        _, (precise, coarse), _ = await share(linked, row(1, place="US-NY"), row(2, place="US-NY"))
+        (proof,) = precise["row"]["consent"]
+        assert proof["receipt"] == event
+        assert proof["purpose"] == "sale"
+        assert datetime.fromisoformat(proof["at"]) <= datetime.now(UTC)
+        assert proof["version"]
+        assert len(proof["notice"]) == 43  # 32 bytes in base64url
+        assert precise["row"]["lat"] == 37.77493
+        assert (await linked.get(f"/v1/receipts/{proof['receipt']}")).status_code == 200
+        assert coarse["row"] == {"lat": 37.8, "lon": -122.4, "ad_id": gaid(2)}
+
+    async def test_is_of_the_newest_opt_in(self, linked):
+        await opted_in(linked, 1)
+        again = await opted_in(linked, 1)
+        _, (precise,), _ = await share(linked, row(1, place="US-NY"))
+        assert precise["row"]["consent"][0]["receipt"] == again
+
+    async def test_is_not_to_be_had_and_the_row_does_not_leave(self, linked, tmp_path, monkeypatch):
+        """Whatever the verdict says: a proof that the ledger no longer has proves nothing."""
+        await opted_in(linked, 1)
+        monkeypatch.setattr("gateway.ledger.consent_proof.of", lambda *_: None)
+        _, (refused,), _ = await share(linked, row(1, place="US-NY"))
+        assert (refused["outcome"], refused["reason"], refused.get("row")) == ("refused", "opt_in_required", None)
+        assert disclosed(tmp_path / "data") == []
+
+    async def test_is_asked_for_whatever_allowed_the_point(self, linked, monkeypatch):
+        """The control: a verdict that forgets the opt-in sends no exact point all the same."""
+        from gateway.choice import verdict
+        from gateway.choice.question import Ruling
+        from gateway.choice.rules.case import ALLOW
+
+        rules = tuple(
+            rule._replace(apply=lambda case: Ruling(ALLOW, "no_choice", "")) if rule.name == "precise" else rule
+            for rule in verdict.ORDER
+        )
+        monkeypatch.setattr(verdict, "ORDER", rules)
+        verdict.decide.cache_clear()
+        _, (refused,), _ = await share(linked, row(3, place="US-NY"))
+        verdict.decide.cache_clear()
+        assert (refused["outcome"], refused["reason"]) == ("refused", "opt_in_required")
+
+
+async def test_a_row_that_is_too_old_or_of_no_known_age_is_refused_where_the_recipient_wants_fresh_ones(tmp_path):
+    settings = inside.settings(recipients__teemo__max_age_days="30")
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        body = {"account": "a1", "identifiers": [named("gaid", gaid(1))]}
+        assert (await client.post("/v1/links", json=body)).status_code == 201
+        now = datetime.now(UTC)
+        days = {"fresh": 29, "old": 31, "ahead": -1}
+        rows = [row(1, id=name, at=(now - timedelta(days=back)).isoformat()) for name, back in days.items()]
+        _, told, _ = await share(client, *rows, row(1, id="unknown"))
+    assert [line["outcome"] for line in told] == ["returned", "refused", "refused", "refused"]
+    assert {line["reason"] for line in told[1:]} == {"malformed"}

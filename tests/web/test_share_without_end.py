@@ -155,6 +155,22 @@ async def test_that_the_ledger_failed_is_told_when_all_was_read(forwarding, monk
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(Sharing, "share", failing)
+    monkeypatch.setattr(share, "PAUSES", (0.0,))
     answer = await forwarding.post(PATH, content=body(), headers=MINIMAL)
     assert answer.status_code == 503
     assert len(read) == 1000
+
+
+async def test_a_job_outlives_a_moment_without_the_ledger(forwarding, monkeypatch, sent):
+    honest, failures = Sharing.share, iter([True, False, True, True])
+
+    async def faltering(self, recipient, rows):
+        if next(failures, False):
+            raise StoreUnavailable("busy")
+        return await honest(self, recipient, rows)
+
+    monkeypatch.setattr(Sharing, "share", faltering)
+    monkeypatch.setattr(share, "PAUSES", (0.0, 0.0, 0.0))
+    told = summary(await forwarding.post(PATH, content=b"\n".join(map(row, range(600))), headers=MINIMAL))
+    assert told["sent"] == 600
+    assert sent == [f"r{number}" for number in range(600)]

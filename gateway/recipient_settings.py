@@ -1,0 +1,78 @@
+"""Settings of one recipient. Part of `gateway.settings`, which reads them. Never sends anything."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.addresses import may_send_to
+from gateway.choice.recipient import Recipient
+from gateway.terms import DataClass, Purpose, Role
+
+TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
+
+
+class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    role: Role
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    contract: str = ""
+    contract_until: date | None = None
+    unlinked: Literal["deny", "allow"] | None = None
+    mode: Literal["forward", "return"] = "return"
+    endpoint: str = ""
+    deletions: str = ""
+    hosts: tuple[str, ...] = ()
+    fields: dict[str, DataClass] = {}
+    extensions: tuple[str, ...] = ()
+    same_brand: bool = False
+    transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
+    announced: date | None = None
+    announced_later: dict[str, date] = {}
+    surface: Literal["", "web", "app"] = ""
+    tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
+    programme: str = ""
+    max_age_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    def recipient(self, name: str, *, dev: bool) -> Recipient:
+        """As the verdict knows it; see `Settings.registry` for `dev`."""
+        third = self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
+        return Recipient(
+            name=name,
+            role=self.role,
+            purposes=self.purposes,
+            data=self.data,
+            contract=self.contract or ("dev" if dev else ""),
+            contract_until=self.contract_until,
+            unlinked=self.unlinked or ("deny" if third else "allow"),
+            fields=dict(self.fields),
+            mode="return" if dev and not self.endpoint else self.mode,
+            endpoint=self.endpoint,
+            same_brand=self.same_brand,
+            transfer_basis=self.transfer_basis or ("dev" if dev else ""),
+            announced=self.announced or (date.min if dev else None),
+            announced_later=dict(self.announced_later),
+            surface=self.surface,
+            tcf_vendor=self.tcf_vendor,
+            programme=self.programme,
+            max_age_days=self.max_age_days,
+        )
+
+    def wrong(self) -> str:
+        """What the shapes cannot say is wrong with it, or nothing; begins with the option's name."""
+        if Purpose.TRANSFER in self.purposes and self.role is not Role.SUCCESSOR:
+            return "purposes: transfer is for a successor only"
+        if self.same_brand and self.role is not Role.AFFILIATE:
+            return "same_brand: only an affiliate is of the same brand or not"
+        strange = set(self.announced_later) - {*Purpose, *DataClass}
+        if strange:
+            return f"announced_later: {min(strange)} is neither a purpose nor a data class"
+        unmapped = set(self.fields.values()) - set(self.data) - {DataClass.COARSE_GEO}
+        if unmapped:
+            return f"fields: {', '.join(sorted(unmapped))} is not in data"
+        taken = TAKEN & self.fields.keys()
+        if taken:
+            return f"fields: {min(taken)} is a member of every row"
+        if self.endpoint and not may_send_to(self.endpoint):
+            return f"endpoint: {self.endpoint} is neither https nor http on loopback"
+        return ""
