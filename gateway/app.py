@@ -16,10 +16,11 @@ import orjson
 
 from gateway import keys
 from gateway.check import Checks
-from gateway.choice import keywords, law
+from gateway.choice import keywords, law, sensitive_file
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.sensitive import SensitivePlaces
 from gateway.codes import Carrier, Codes
 from gateway.consent import Consent
 from gateway.decisions import Decisions
@@ -343,11 +344,16 @@ def vocabulary(settings: Settings) -> Vocabulary:
 
 def _places(settings: Settings) -> Places:
     book: AddressBook | None = None
-    path = settings.places.boundaries
+    path, sensitive = settings.places.boundaries, settings.places.sensitive
     try:
         if settings.places.database:
             book = maxminddb.open_database(settings.places.database)
         outlines = boundaries(orjson.loads(Path(path).read_bytes())) if path else []
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise SettingsRefused(f"places: {error}") from error
-    return Places(book, outlines)
+    try:
+        geojson = not sensitive.lower().endswith(".csv")
+        shapes = sensitive_file.read(Path(sensitive).read_text(), geojson=geojson) if sensitive else []
+    except (OSError, ValueError) as error:
+        raise SettingsRefused(f"places.sensitive: {sensitive}: {error}") from error
+    return Places(book, outlines, SensitivePlaces(shapes, settings.places.sensitive_margin_m))

@@ -65,6 +65,7 @@ class Known:
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...]
     limited: bool
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Checks:
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
             return Checked(refused_all, None, heard, age=ask.age)
         places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *tightening)
-        known = Known(places, heard, standings, grants, named.limited)
+        known = Known(places, heard, standings, grants, named.limited, self.places.are_sensitive(ask.geo))
         refusal = self._identifiers_refuse(ask, named, seen.standings)
         office = self._office()
         verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
@@ -160,7 +161,8 @@ class Checks:
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside)))
         known = Known(
-            self.places.of(ask.place, ask.geo, ask.ip), heard, then.standings, then.grants, named.limited
+            self.places.of(ask.place, ask.geo, ask.ip), heard, then.standings, then.grants, named.limited,
+            self.places.are_sensitive(ask.geo),
         )  # fmt: skip
         refusal = self._identifiers_refuse(ask, named, then.standings)
         office = replace(self._office(), on=then.on)
@@ -284,7 +286,7 @@ class Checks:
             data=tuple(DataClass(item) for item in data if item in CLASSES), places=known.places, age=ask.age,
             heard=known.heard, standings=known.standings, grants=known.grants, limited=known.limited,
             count=ask.count, collected=ask.collected if ask.collected or ask.row else office.on,
-            during_call=ask.during_call,
+            during_call=ask.during_call, sensitive=known.sensitive,
         )  # fmt: skip
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:

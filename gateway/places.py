@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.choice import geo
 from gateway.choice.law import UNREADABLE_PLACE
+from gateway.choice.sensitive import SensitivePlaces
 
 CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
@@ -58,9 +59,13 @@ BOXES = (_box("US-MD", 37.88, 39.73, -79.49, -74.98), _box("US-OR", 41.98, 46.30
 
 
 class Places:
-    """Resolves places. `addresses` and `boundaries` are the operator's, both optional."""
+    """Resolves places. `addresses`, `boundaries` and `sensitive` are the operator's, all optional."""
 
-    def __init__(self, addresses: AddressBook | None = None, boundaries: Iterable[Boundary] = ()) -> None:
+    def __init__(
+        self, addresses: AddressBook | None = None, boundaries: Iterable[Boundary] = (),
+        sensitive: SensitivePlaces | None = None,
+    ) -> None:  # fmt: skip
+        self._sensitive = sensitive or SensitivePlaces()
         self._addresses = addresses
         self._boundaries = tuple(boundaries)
 
@@ -71,6 +76,10 @@ class Places:
         spots, addresses = _several(geo), _several(ip)
         said = {*self._spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
         return frozenset(said.union(*(self._standing_at(spot, bool(said)) for spot in spots)))
+
+    def are_sensitive(self, geo: object) -> bool:
+        """Whether one of the spots that `geo` names may lie in a sensitive place (L70)."""
+        return bool(self._sensitive) and any(map(self._sensitive.tells_of_one, _several(geo)))
 
     def _spoken(self, place: object) -> Iterable[str]:
         if place is None:

@@ -117,6 +117,8 @@ class AdChoices(Strict, frozen=True):
 class PlaceFiles(Strict, frozen=True):
     database: str
     boundaries: str
+    sensitive: str
+    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 
 
 class NoticeGap(Strict, frozen=True, rename={"start": "from"}):

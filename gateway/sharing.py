@@ -151,10 +151,9 @@ class Sharing:
         if row.problem:
             return Shared(row.id, "refused", Reason.MALFORMED)
         classes = rows_of.classes_of(row.data, recipient.fields)
-        latitude, longitude = rows_of.coordinates(row.data, recipient.fields)
         ask = Ask(
             (recipient.name,), row.identifiers, data=classes, place=row.place,
-            geo={"lat": latitude, "lon": longitude}, count=row.count, collected=row.collected,
+            geo=rows_of.spots(row.data, recipient.fields), count=row.count, collected=row.collected,
             during_call=row.during_call, row=True,
             beside=rows_of.identifiers_in(row.data, recipient.fields),
         )  # fmt: skip

@@ -156,6 +156,7 @@ class Reason(StrEnum):
     NOT_NOTIFIED = "not_notified"
     NO_TRANSFER_BASIS = "no_transfer_basis"
     NO_ACT = "no_act"
+    SENSITIVE_PLACE = "sensitive_place"
     CPNI_OFF = "cpni_off"
     AGE = "age"
     BANNED = "banned"

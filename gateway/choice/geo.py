@@ -24,6 +24,7 @@ SMALLEST_H3_7_KM2 = 2.604_669  # the pentagons of resolution 7 (uber/h3, restabl
 PENTAGON = 5 * math.tan(math.pi / 5)  # its area by the square of the radius of the circle inside it
 DECIMALS = 1  # with CHARACTERS: the finest grids that pass both tests (enforcement.md section 5, the cell table)
 CHARACTERS = 5
+LONGEST = 24  # characters of a geohash: 60 bits each way are finer than a double
 ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"  # geohash: five bits a character, longitude first
 H3_INDEX = re.compile(r"[0-9a-fA-F]{15,16}")
 KINDS: Mapping[str, str] = {
@@ -157,14 +158,25 @@ def _longitude(value: object) -> float | None:
     return -180.0 if coarse == 180 else coarse  # noqa: PLR2004 - one meridian, one name: else two half cells
 
 
-def _geohash(value: object) -> str | None:
-    text = value.strip().lower()[:CHARACTERS] if isinstance(value, str) else ""
+def bounds(value: object) -> tuple[float, float, float, float] | None:
+    """South, north, west and east of a geohash's cell, in degrees; None for what is none. Characters past `LONGEST`
+    say nothing more.
+    """
+    text = value.strip().lower()[:LONGEST] if isinstance(value, str) else ""
     if not text or not set(text) <= set(ALPHABET):
         return None
-    bits = "".join(f"{ALPHABET.index(character):05b}" for character in text)[1::2]
-    height = 180 / 2 ** len(bits)
-    south = int(bits, 2) * height - 90
-    return None if precise(geohash(max(abs(south), abs(south + height)), len(text))) else text
+    bits = "".join(f"{ALPHABET.index(character):05b}" for character in text)
+    height, width = 180 / 2 ** len(bits[1::2]), 360 / 2 ** len(bits[::2])
+    south, west = int(bits[1::2], 2) * height - 90, int(bits[::2], 2) * width - 180
+    return south, south + height, west, west + width
+
+
+def _geohash(value: object) -> str | None:
+    text = value.strip().lower()[:CHARACTERS] if isinstance(value, str) else ""
+    cut = bounds(text)
+    if cut is None:
+        return None
+    return None if precise(geohash(max(abs(cut[0]), abs(cut[1])), len(text))) else text
 
 
 def _h3(value: object) -> str | None:

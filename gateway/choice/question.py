@@ -30,7 +30,8 @@ class Question:
     """`places`: all that are known, strictest wins; empty is unknown. `age`: a band, None when nothing is known.
     `limited`: an identifier list with nothing usable, or a zero id in it. `count`: of how many people aggregate or
     deidentified data tells; None is unknown. `collected`: the day the data was taken; None is unknown.
-    `during_call`: a point that was taken during a call (47 USC 222(f)).
+    `during_call`: a point that was taken during a call (47 USC 222(f)). `sensitive`: one that may lie in a sensitive
+    place (L70).
     """
 
     recipient: Recipient
@@ -45,6 +46,7 @@ class Question:
     count: int | None = None
     collected: date | None = None
     during_call: bool = False
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

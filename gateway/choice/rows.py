@@ -7,6 +7,7 @@ IP address only as its network, a keyword only out of the vocabulary. Owns the s
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import islice, product
 from typing import NamedTuple
 
 from gateway.choice import geo, identity, ip, keywords
@@ -21,6 +22,7 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+SPOTS = 16  # places of one row that are looked at
 UNMAPPED = "unmapped"  # a field that the recipient's map does not name
 DENIED = "denied"  # the verdict's answer
 UNREADABLE = "unreadable"  # allowed, but no form of this value may go
@@ -67,13 +69,29 @@ def identifiers_in(data: Mapping[str, object], fields: Mapping[str, DataClass]) 
     ]
 
 
-def coordinates(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[object, object]:
-    """The row's own (latitude, longitude), for the place it was taken at (R13)."""
-    found: dict[str, object] = {}
+def spots(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[dict[str, object], ...]:
+    """Every place that the row's own data names, as `geo` of a check: each latitude with each longitude, known to the
+    worst accuracy, and each cell or ZIP code by itself (R13, L70). Past `SPOTS` of them one that cannot be read.
+    """
+    found: dict[str, list[object]] = {}
     for name, value in data.items():
-        if fields.get(name) in {DataClass.PRECISE_GEO, DataClass.COARSE_GEO}:
-            found.setdefault(geo.kind(name), value)
-    return found.get("lat"), found.get("lon")
+        if value is not None and fields.get(name) in {DataClass.PRECISE_GEO, DataClass.COARSE_GEO}:
+            found.setdefault(geo.kind(name), []).append(value)
+    accuracy = {"accuracy": _worst(found["accuracy"])} if "accuracy" in found else {}
+    pairs = product(found.get("lat", [None]), found.get("lon", [None]))
+    named: list[dict[str, object]] = [
+        {"lat": north, "lon": east} | accuracy for north, east in islice(pairs, SPOTS + 1)
+    ]
+    named += [{kind: value} for kind in ("geohash", "h3", "zip") for value in found.get(kind, [])]
+    if len(named) > SPOTS:
+        return (*named[:SPOTS], {"lat": None, "lon": UNREADABLE})
+    return tuple(spot for spot in named if any(spot[kind] is not None for kind in spot if kind != "accuracy"))
+
+
+def _worst(stated: list[object]) -> object:
+    """The largest of several accuracies; one that cannot be read where there is such a one."""
+    read = [geo.number(value) for value in stated]
+    return UNREADABLE if None in read else max(value for value in read if value is not None)
 
 
 def _sorted(

@@ -28,6 +28,7 @@ ORDER: tuple[Rule, ...] = (
     Rule("announced", "Does a notice that this person knows name the recipient?", never.announced),
     Rule("transfer", "May the data leave Europe to this recipient?", never.may_cross_the_sea),
     Rule("act", "Where the person's own act is needed, is there one?", never.at_the_persons_wish),
+    Rule("sensitive_place", "May the point lie in a sensitive place?", never.sensitive_place),
     Rule("cpni_module", "Is it network information, and the module off?", never.cpni_module),
     Rule("age", "Is the person old enough for this operator?", never.old_enough),
     Rule("banned", "Does the law ban it for this person?", never.not_banned),

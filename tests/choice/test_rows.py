@@ -199,14 +199,27 @@ def test_a_row_asks_for_its_classes_once_each_in_a_fixed_order():
     assert rows.classes_of(ROW, FIELDS) == rows.classes_of(reversed_row, FIELDS) == asked
 
 
-def test_a_rows_own_coordinates_are_found_for_the_place_it_was_taken_at():
-    assert rows.coordinates(ROW, FIELDS) == (45.5231, -122.6765)
-    named = {"Latitude": DataClass.PRECISE_GEO, "lng": DataClass.PRECISE_GEO}
-    assert rows.coordinates({"lng": 2.0, "Latitude": 1.0}, named) == (1.0, 2.0)
+def test_every_place_that_a_row_names_is_found_for_the_law_and_for_what_is_sensitive():
+    assert rows.spots(ROW, FIELDS) == ({"lat": 45.5231, "lon": -122.6765, "accuracy": 4},)
+    named = dict.fromkeys(("Latitude", "lng", "home.lat", "geohash", "zip", "acc.accuracy"), DataClass.PRECISE_GEO)
+    assert rows.spots({"lng": 2.0, "Latitude": 1.0}, named) == ({"lat": 1.0, "lon": 2.0},)
+    assert rows.spots({"lng": 2.0, "Latitude": 1.0, "home.lat": 3.0}, named) == (
+        {"lat": 1.0, "lon": 2.0},
+        {"lat": 3.0, "lon": 2.0},
+    )
+    assert rows.spots({"geohash": "9q8yy", "zip": "94103"}, named) == ({"geohash": "9q8yy"}, {"zip": "94103"})
+    assert rows.spots({"Latitude": 1.0}, named) == ({"lat": 1.0, "lon": None},)
     called_coarse = {"lat": DataClass.COARSE_GEO, "lon": DataClass.COARSE_GEO}
-    assert rows.coordinates({"lat": 1.0, "lon": 2.0}, called_coarse) == (1.0, 2.0)
-    assert rows.coordinates({"lat": 1.0, "lon": 2.0}, {}) == (None, None)
-    assert rows.coordinates({"accuracy": 4}, FIELDS) == (None, None)
+    assert rows.spots({"lat": 1.0, "lon": 2.0}, called_coarse) == ({"lat": 1.0, "lon": 2.0},)
+    assert rows.spots({"lat": 1.0, "lon": 2.0}, {}) == ()
+    assert rows.spots({"accuracy": 4}, FIELDS) == ()
+
+
+def test_a_row_of_more_places_than_are_looked_at_has_one_that_cannot_be_read():
+    named = {f"p{number}.{kind}": DataClass.PRECISE_GEO for number in range(9) for kind in ("lat", "lon")}
+    spots = rows.spots(dict.fromkeys(named, 1.0), named)
+    assert len(spots) == rows.SPOTS + 1
+    assert spots[-1]["lon"] == rows.UNREADABLE
 
 
 VALUES = st.one_of(

@@ -152,6 +152,7 @@ def question(ask):
         count=ask.get("count"),
         collected=day(ask.get("collected", "2026-11-24")),
         during_call=ask.get("during_call", False),
+        sensitive=ask.get("sensitive", False),
     )
 
 

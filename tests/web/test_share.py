@@ -11,7 +11,9 @@ from support import inside
 from support.people import GAID, ZERO, gaid, named
 
 from gateway import credentials
+from gateway.app import open_house
 from gateway.consent import Consent
+from gateway.settings import SettingsRefused
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/shares/teemo"
@@ -390,3 +392,58 @@ async def test_a_row_that_is_too_old_or_of_no_known_age_is_refused_where_the_rec
         _, told, _ = await share(client, *rows, row(1, id="unknown"))
     assert [line["outcome"] for line in told] == ["returned", "refused", "refused", "refused"]
     assert {line["reason"] for line in told[1:]} == {"malformed"}
+
+
+class TestSensitivePlaces:
+    """A clinic in San Francisco, where every row of these tests was taken."""
+
+    @pytest.fixture
+    async def with_clinic(self, tmp_path):
+        listed = tmp_path / "sensitive.csv"
+        listed.write_text("name,lat,lon,radius_m\nclinic,37.7750,-122.4195,100\n")
+        settings = inside.settings(places__sensitive=str(listed))
+        async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+            for number in (1, 2):
+                body = {"account": f"a{number}", "identifiers": [named("gaid", gaid(number))]}
+                assert (await client.post("/v1/links", json=body)).status_code == 201
+            yield client
+
+    async def test_a_point_in_one_goes_neither_exactly_nor_coarsely_and_a_point_elsewhere_does(self, with_clinic):
+        await opted_in(with_clinic, 1)
+        elsewhere = {"lat": 37.70, "lon": -122.41942, "ad_id": gaid(1)}
+        rows = [row(1, place="US-NY"), row(2, place="US-NY"), row(1, id="away", data=elsewhere, place="US-NY")]
+        _, told, _ = await share(with_clinic, *rows)
+        for line in told[:2]:  # with an opt-in, and without
+            assert line["reason"] == "sensitive_place"
+            assert line["data"] == {"ad_id": "allow", "precise_geo": "deny"}
+            assert set(line["row"]) == {"ad_id"}
+        assert told[2]["row"]["lat"] == 37.70
+
+    async def test_what_cannot_be_looked_up_does_not_go(self, with_clinic):
+        for number, spot in enumerate(
+            [{"lat": 37.70}, {"lat": "x", "lon": "y"}, {"lat": 38.5, "lon": -122, "accuracy": 20_000}]
+        ):
+            _, (line,), _ = await share(with_clinic, row(1, id=str(number), data=spot, place="US-NY"))
+            assert (line["outcome"], line["reason"]) == ("refused", "sensitive_place")
+
+    async def test_a_check_that_says_where_is_told_so(self, with_clinic):
+        body = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-NY",
+                "data": ["ad_id", "coarse_geo"], "geo": {"lat": 37.775, "lon": -122.4195}}  # fmt: skip
+        answer = (await with_clinic.post("/v1/check", json=body)).json()
+        assert (answer["data"], answer["reason"]) == ({"ad_id": "allow", "coarse_geo": "deny"}, "sensitive_place")
+        body["recipient"], body["data"] = "legal", ["precise_geo"]
+        assert (await with_clinic.post("/v1/check", json=body)).json()["allowed"] is True
+
+    async def test_without_a_list_the_same_rows_leave(self, linked):
+        """The control."""
+        _, (line,), _ = await share(linked, row(2, place="US-NY"))
+        assert line["row"] == {"lat": 37.8, "lon": -122.4, "ad_id": gaid(2)}
+
+    async def test_a_list_that_cannot_be_read_refuses_to_start(self, tmp_path):
+        listed = tmp_path / "sensitive.csv"
+        listed.write_text("lat,lon\n1,2\n")
+        with (
+            pytest.raises(SettingsRefused, match="radius_m"),
+            open_house(tmp_path, inside.settings(places__sensitive=str(listed))),
+        ):
+            pass

@@ -35,6 +35,7 @@ IDENTIFYING = frozenset(
 HASH_OF: Mapping[DataClass, tuple[DataClass, ...]] = {DataClass.CONTACT: (DataClass.EMAIL_HASH, DataClass.PHONE_HASH)}
 LOWEST = dict(zip(AGES, (0, 13, 16, 18), strict=True))  # the youngest in each band
 CPNI_PURPOSES = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
+PLACES = frozenset({PRECISE_GEO, COARSE_GEO})
 SUCCESSOR = Role.SUCCESSOR
 BANNED, DIRECTED = LawRule.BANNED, GrantKind.DIRECTED
 
@@ -129,6 +130,13 @@ def at_the_persons_wish(case: Case) -> Ruling | None:
     if case.role is not CONSUMER_DIRECTED or case.grant(DIRECTED):
         return None
     return deny(Reason.NO_ACT, "Cal. Civ. Code 1798.140(ad)(2)(A)")
+
+
+def sensitive_place(case: Case) -> Ruling | None:
+    """Whoever was at a clinic, a shelter or a house of worship is not told of outside, exactly or coarsely (L70)."""
+    if case.question.sensitive and case.third and case.data_class in PLACES:
+        return deny(Reason.SENSITIVE_PLACE, "FTC Act s. 5: X-Mode, Gravy Analytics, Kochava (L70)")
+    return None
 
 
 def cpni_module(case: Case) -> Ruling | None:

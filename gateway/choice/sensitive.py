@@ -1,0 +1,184 @@
+"""Sensitive places: clinics, shelters, houses of worship and the like, which the operator lists (L70; the FTC's orders
+against X-Mode, Gravy and Kochava). Whoever was at one is not told of to anybody outside, exactly or coarsely.
+
+Owns the shapes and whether a point may lie in one; never says what follows. 100,000 shapes are found by a grid of
+cells; what spans too many of them, and what lies at a pole, is looked at one by one.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.choice import geo
+
+EARTH_M = 6_371_008.8  # mean radius (IUGG); a place's own radius is nowhere known to half a percent
+DEGREE_M = math.radians(1) * EARTH_M
+CELL = 0.05  # degrees, about 5 km: one or a few cells for a place, a handful for a point with its margin
+COLUMNS = round(360 / CELL)
+MOST_CELLS = 4096  # of one place: a larger one is looked at for every point
+POLES, HALF_TURN = 90, 180
+POLE = 85.0  # degrees; nearer a pole a metre is too many degrees of longitude
+MOST_MARGIN_M = 10_000.0  # a point that is known no better may lie in some sensitive place wherever it is
+
+Ring = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """`radius_m` metres around a point, in degrees."""
+
+    latitude: float
+    longitude: float
+    radius_m: float
+
+    def touches(self, latitude: float, longitude: float, margin_m: float) -> bool:
+        middle = (latitude + self.latitude) / 2
+        east, north = _offset(latitude, longitude, self.latitude, self.longitude, middle)
+        return math.hypot(east, north) <= self.radius_m + margin_m
+
+    def box(self) -> tuple[float, float, float, float]:
+        """South, north, west, east in degrees; west may lie below -180, east above 180."""
+        return _around(self.latitude, self.longitude, self.radius_m)
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """Rings of (longitude, latitude), the first its outline, further ones its holes."""
+
+    rings: tuple[Ring, ...]
+
+    def touches(self, latitude: float, longitude: float, margin_m: float) -> bool:
+        inside = False
+        for ring in self.rings:
+            # Straight in degrees (RFC 7946, 3.1.1), and so straight on a plane of one latitude.
+            around = [_offset(latitude, longitude, y, x, latitude) for x, y in ring]
+            for start, end in zip(around, [*around[1:], around[0]], strict=True):
+                if _to_line(start, end) <= margin_m:
+                    return True
+                if (start[1] > 0) != (end[1] > 0):
+                    inside ^= start[0] - start[1] * (end[0] - start[0]) / (end[1] - start[1]) > 0
+        return inside
+
+    def box(self) -> tuple[float, float, float, float]:
+        first = self.rings[0][0][0]
+        east = [first + _turned(x - first) for x, _ in self.rings[0]]  # across the date line, too
+        north = [y for _, y in self.rings[0]]
+        return min(north), max(north), min(east), max(east)
+
+
+Shape = Circle | Polygon
+
+
+class SensitivePlaces:
+    """An index of shapes. `margin_m`: what is added around each of them."""
+
+    def __init__(self, shapes: Iterable[Shape] = (), margin_m: float = 0.0) -> None:
+        self._margin = margin_m
+        self._cells: dict[int, list[Shape]] = {}
+        self._everywhere: list[Shape] = []
+        for shape in shapes:
+            self._put(shape)
+
+    def __bool__(self) -> bool:
+        return bool(self._cells or self._everywhere)
+
+    def _put(self, shape: Shape) -> None:
+        cells = _cells(*shape.box(), MOST_CELLS)
+        if cells is None:
+            self._everywhere.append(shape)
+        for cell in cells or ():
+            self._cells.setdefault(cell, []).append(shape)
+
+    def near(self, latitude: float, longitude: float, accuracy_m: float = 0.0) -> bool:
+        """Whether a point, known to so many metres, may lie in one of them."""
+        margin = self._margin + max(accuracy_m, 0.0)
+        if not self:
+            return False
+        if margin > MOST_MARGIN_M + self._margin or not math.isfinite(margin):
+            return True
+        return any(
+            shape.touches(latitude, longitude, margin) for shape in self._candidates(latitude, longitude, margin)
+        )
+
+    def _candidates(self, latitude: float, longitude: float, margin: float) -> Iterator[Shape]:
+        yield from self._everywhere
+        cells = _cells(*_around(latitude, longitude, margin), MOST_CELLS)
+        if cells is None:  # near a pole
+            for shapes in self._cells.values():
+                yield from shapes
+        for cell in cells or ():
+            yield from self._cells.get(cell, ())
+
+    def tells_of_one(self, spot: object) -> bool:
+        """Whether what a caller says of a place may be in one: `lat` and `lon` with `accuracy`, a `geohash`. Where
+        coordinates are said and cannot be read, or in a form that is not read here (`h3`, `zip`), it may be.
+        """
+        if not self or not isinstance(spot, Mapping):
+            return False
+        said = {geo.kind(name): value for name, value in spot.items() if value is not None and geo.kind(name)}
+        if "h3" in said or "zip" in said:
+            return True
+        if "geohash" in said and self._in_geohash(said["geohash"]):
+            return True
+        if not {"lat", "lon"} & said.keys():
+            return False
+        latitude, longitude = geo.number(said.get("lat")), geo.number(said.get("lon"))
+        accuracy = geo.number(said.get("accuracy", 0))
+        if latitude is None or longitude is None or accuracy is None or not on_earth(latitude, longitude):
+            return True
+        return self.near(latitude, longitude, accuracy)
+
+    def _in_geohash(self, value: object) -> bool:
+        """A cell as its middle, known to the distance of its corners."""
+        bounds = geo.bounds(value)
+        if bounds is None:
+            return True
+        south, north, west, east = bounds
+        middle = ((south + north) / 2, (west + east) / 2)
+        corner = min((abs(south), abs(north))) if south * north > 0 else 0.0  # where the cell is widest
+        wide = (east - west) / 2 * DEGREE_M * math.cos(math.radians(corner))
+        return self.near(*middle, math.hypot(wide, (north - south) / 2 * DEGREE_M))
+
+
+def on_earth(latitude: float, longitude: float) -> bool:
+    """Whether these are degrees of a point."""
+    return abs(latitude) <= POLES and abs(longitude) <= HALF_TURN
+
+
+def _turned(degrees: float) -> float:
+    """A difference of longitudes the short way round."""
+    return (degrees + 180.0) % 360.0 - 180.0
+
+
+def _offset(
+    latitude: float, longitude: float, to_latitude: float, to_longitude: float, at: float
+) -> tuple[float, float]:
+    """Metres east and north from one point to another, on a plane that is true at the latitude `at`."""
+    shrink = math.cos(math.radians(at))
+    return _turned(to_longitude - longitude) * shrink * DEGREE_M, (to_latitude - latitude) * DEGREE_M
+
+
+def _to_line(start: tuple[float, float], end: tuple[float, float]) -> float:
+    """Metres from where one stands, (0, 0), to a stretch."""
+    east, north = end[0] - start[0], end[1] - start[1]
+    length = east * east + north * north
+    along = 0.0 if length == 0 else max(0.0, min(1.0, -(start[0] * east + start[1] * north) / length))
+    return math.hypot(start[0] + along * east, start[1] + along * north)
+
+
+def _around(latitude: float, longitude: float, metres: float) -> tuple[float, float, float, float]:
+    """A box that holds every point within so many metres; a hundredth larger, for what a plane leaves out."""
+    north = metres * 1.01 / DEGREE_M
+    farthest = min(abs(latitude) + north, 90.0)
+    shrink = math.cos(math.radians(farthest))
+    east = 180.0 if farthest > POLE else min(north / shrink, 180.0)
+    return latitude - north, latitude + north, longitude - east, longitude + east
+
+
+def _cells(south: float, north: float, west: float, east: float, most: int) -> Sequence[int] | None:
+    """The cells that a box meets; None: more than `most`, or it reaches a pole."""
+    rows = range(math.floor((max(south, -90.0) + 90.0) / CELL), math.floor((min(north, 90.0) + 90.0) / CELL) + 1)
+    columns = range(math.floor((west + 180.0) / CELL), math.floor((east + 180.0) / CELL) + 1)
+    if len(rows) * len(columns) > most or max(abs(south), abs(north)) > POLE:
+        return None
+    return [row * COLUMNS + column % COLUMNS for row in rows for column in columns]
