@@ -43,6 +43,7 @@ from gateway.ledger.emergency import Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
+from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Signer
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
@@ -50,7 +51,9 @@ from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
-from gateway.ledger.writer import Writer
+from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.mirror.answers import MirrorLookup
+from gateway.mirror.lookup import Lookup
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
 from gateway.settings import Settings, SettingsRefused
@@ -83,6 +86,7 @@ class House:
     secrets: Secrets
     fresh: Callable[[], bool]  # whether checks may trust the ledger
     witnessing: Witnessing
+    mirrored: Mirrored
 
 
 @contextlib.contextmanager
@@ -99,9 +103,10 @@ def open_house(
     witnesses, secrets = witnesses_of(settings), keys.load(folder)
     publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
+        mirrored = stack.enter_context(contextlib.closing(_mirrored(folder, settings)))
         stop = _opened(stack, folder, patient=patient)
         watch = FileWatch(
-            folder, len(secrets.peppers), judge=Examination(folder, publisher, stop=stop),
+            folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
             waits=lambda: intake.waits(emergency), tell=tell,
         )  # fmt: skip
         stack.callback(watch.stop)
@@ -113,16 +118,14 @@ def open_house(
         def vault() -> Vault:
             return Vault(folder, secrets.wraps)
 
-        writer = Writer(store, vault, watch, publisher, unfinished=unfinished)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
         taking_in = Intake(emergency, writer, watch)
         stack.callback(taking_in.stop)
         taking_in.start()
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-        office = _office(settings, laws)
-        checks = Checks(
-            table, people, lambda: office(clock().date()), recipients, places, heard_as
-        )  # read at each question
+        lookup = _looked_up(table, mirrored, watch, writer, clock)
+        checks = Checks(lookup, people, _office(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
@@ -135,7 +138,22 @@ def open_house(
         telling = Telling(writer, settings.deletions(), secrets, clock)
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
-        yield House(consent, sharing, disclosing, telling, codes, vault, writer, secrets, watch.fresh, witnessing)
+        yield House(
+            consent, sharing, disclosing, telling, codes, vault, writer, secrets, watch.fresh, witnessing, mirrored
+        )
+
+
+def _mirrored(folder: Path, settings: Settings) -> Mirrored:
+    return Mirrored(folder, enabled=settings.mirror.enabled, size=settings.mirror.map_mib * 2**20)
+
+
+def _looked_up(table: StandingTable, mirrored: Mirrored, watch: FileWatch, writer: Writer, clock: Clock) -> Lookup:
+    """What checks read: the mirror where it is on, which the writer's first batch has made; else the table."""
+    if not mirrored.enabled:
+        return table
+    with contextlib.suppress(StoreUnavailable):
+        writer.submit(lambda _: None).result()
+    return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
@@ -186,8 +204,8 @@ class Pruned:
     done: bool
 
 
-def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
-    """What holds on a day, made once a day."""
+def _office(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
+    """What holds on the day of each question, made once a day."""
     gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
     notices = Notices(settings.notice.told_everyone, gaps)
 
@@ -195,7 +213,7 @@ def _office(settings: Settings, laws: LawTable) -> Callable[[date], Office]:
     def office(on: date) -> Office:
         return Office(laws, on, settings.age.floor, notices, settings.aggregate.least, settings.cpni.module)
 
-    return office
+    return lambda: office(clock().date())
 
 
 def migrate(folder: Path, origin: str = "") -> int:

@@ -161,6 +161,7 @@ class Consent:
             return answer_of(written)
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
+            tx.relied.update(key for subject in subjects for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
             return answer, replayed, _last_out(tx, subjects)
 

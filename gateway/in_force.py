@@ -17,7 +17,7 @@ from gateway.ledger import documents
 from gateway.ledger.documents import Document
 from gateway.settings import Settings, SettingsRefused
 
-MACHINE = ("listen", "recipients", "controller")  # of this machine, or in a document of their own
+MACHINE = ("listen", "mirror", "recipients", "controller")  # of this machine, or in a document of their own
 FOR_EVER = "nothing is removed because of its age"
 
 

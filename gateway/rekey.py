@@ -18,6 +18,7 @@ from gateway.app import Clock, now, open_house, publisher_of
 from gateway.keys import Secrets
 from gateway.ledger import rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.records import moment
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
@@ -74,8 +75,9 @@ def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -
     watch = FileWatch(folder, applied)
     watch.start()
     writer = Writer(
-        SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets)
-    )
+        SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets),
+        mirrored=Mirrored(folder),  # one under the older keys is taken away
+    )  # fmt: skip
     try:
         yield writer
     finally:

@@ -189,7 +189,8 @@ class Doors:
         consent, metrics = self.house.consent, self.metrics
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
         proofs = Proofs(consent, codes, dev=self.dev)
-        health = Health(consent, credentials, metrics, notices.shipped(), "dev" if self.dev else "production")
+        named = "dev" if self.dev else "production"
+        health = Health(consent, credentials, metrics, notices.shipped(), named, self.house.mirrored)
         share = ShareDoor(
             consent, self.house.sharing, credentials, metrics,
             max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,

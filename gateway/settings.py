@@ -16,6 +16,7 @@ import msgspec
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
+from gateway.ledger_settings import Ledger, Mirror, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
 from gateway.recipient_settings import RecipientSettings
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
@@ -140,32 +141,6 @@ class Aggregate(Strict, frozen=True):
     least: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Ledger(Strict, frozen=True):
-    checkpoint_store: str
-    emergency_mib: Annotated[int, msgspec.Meta(ge=1)]
-    witness_seconds: Annotated[int, msgspec.Meta(ge=1)]
-    public_entries: bool
-
-
-class Witness(Strict, frozen=True):
-    url: str
-    key: str
-
-
-class Retention(Strict, frozen=True):
-    bodies_months: Annotated[int, msgspec.Meta(ge=24)]  # 11 CCR 7101: records of requests are kept 24 months at least
-    details_months: Annotated[int, msgspec.Meta(ge=24)]
-    keys_backup_days: Annotated[int, msgspec.Meta(ge=1)]
-
-    def policy(self) -> str:
-        """The text that is logged when something is pruned."""
-        return (
-            f"Bodies of entries: {self.bodies_months} months, longer where a standing rests on them. Details of"
-            f" choices: {self.details_months} months. Hashes of entries: for ever. Backups of keys:"
-            f" {self.keys_backup_days} days.\n"
-        )
-
-
 class Identifiers(Strict, frozen=True):
     declared: tuple[str, ...]
 
@@ -175,14 +150,14 @@ class Keywords(Strict, frozen=True):
     sensitive: tuple[str, ...]
 
 
+class Erasure(Strict, frozen=True):
+    account_backend: str
+
+
 class Share(Strict, frozen=True):
     send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)]
     max_rows: Annotated[int, msgspec.Meta(ge=1)]
     max_mib: Annotated[int, msgspec.Meta(ge=1)]
-
-
-class Erasure(Strict, frozen=True):
-    account_backend: str
 
 
 class Settings(Strict, frozen=True):
@@ -202,6 +177,7 @@ class Settings(Strict, frozen=True):
     cpni: Cpni
     aggregate: Aggregate
     ledger: Ledger
+    mirror: Mirror
     retention: Retention
     witnesses: dict[str, Witness]
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]

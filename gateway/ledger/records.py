@@ -156,6 +156,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     know(tx, subject, milliseconds(choice.at))
     no_news = given.answered if choice.source == Source.GPC else travel.already_out
     if no_news(tx, subject.key, choice.purposes):
+        tx.relied.update(subject.keys)
         return None
     return write(tx, subject, choice, request)
 

@@ -42,6 +42,7 @@ KEY_COLUMNS = (
     ("kept_age", "key"),
     ("kept_told", "key"),
     ("suppression", "key"),
+    ("change", "key"),
 )
 
 

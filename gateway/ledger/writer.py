@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.keys import PersonKeys
 from gateway.ledger import pending, schema
 from gateway.ledger.merkle import Frontier
+from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.store import Store
 from gateway.ledger.tree import Tree
@@ -51,7 +52,9 @@ class Persons(pending.Keys, Protocol):
 
 
 class Transaction:
-    """The open transaction, as jobs see it. `size` counts the entries, its own included."""
+    """The open transaction, as jobs see it. `size` counts the entries, its own included. `relied`: keys of whom a job
+    answers that something was on record already; the mirror has to say so too before that is answered.
+    """
 
     def __init__(self, db: sqlite3.Connection, persons: Persons) -> None:
         self.db = db
@@ -59,6 +62,7 @@ class Transaction:
         size, packed = db.execute("SELECT size, frontier FROM head").fetchone()
         self.size: int = size
         self.unfinished = False  # an erasure began in it
+        self.relied: set[bytes] = set()
         self.unsettled: dict[bytes, tuple[int, int]] | None = None  # see standing_rows.settle
         self._tree = Tree(db, Frontier(self.size, packed))
 
@@ -106,9 +110,10 @@ class Writer:
 
     def __init__(
         self, store: Store, open_vault: Callable[[], Persons], watch: FileWatch, publisher: Publisher,
-        *, unfinished: bool = False,
+        *, unfinished: bool = False, mirrored: Mirrored | None = None,
     ) -> None:  # fmt: skip
         self.store = store
+        self._mirrored = mirrored or Mirrored()
         self._open_vault = open_vault
         self._watch = watch
         self._publisher = publisher
@@ -165,7 +170,8 @@ class Writer:
         self._finish_erasures()
         while open_:
             batch, open_ = self._next_batch()
-            if batch or self._failing:  # while failing, an empty commit asks whether it still does
+            # While failing, an empty commit asks whether it still does; one also brings a mirror up to date.
+            if batch or self._failing or self._mirrored.wants():
                 self._write(batch)
             self._finish_erasures()
             self._checkpoint()
@@ -185,6 +191,7 @@ class Writer:
         """One batch. Whatever happens, its futures are answered and the thread goes on."""
         self._busy_since = time.monotonic()
         try:
+            self._mirrored.prepare()
             with self.store.held():
                 outcomes = self._commit(batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing was kept, and the thread must go on
@@ -220,6 +227,7 @@ class Writer:
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()
         self._watch.prove_file()
+        self._mirrored.ready(db)
         db.execute("BEGIN IMMEDIATE")
         try:
             self._watch.prove_peppers(db)
@@ -228,6 +236,7 @@ class Writer:
             outcomes = [(future, *self._one(transaction, job)) for job, future in batch]
             if transaction.size != before:
                 transaction.write_head()
+            self._mirrored.tighten(transaction)  # denies first: too early is safe
             vault.commit()  # a key without an entry is harmless, an entry without its key is not
             db.execute("COMMIT")
             self._unfinished |= transaction.unfinished
@@ -235,11 +244,13 @@ class Writer:
             vault.rollback()
             if db.in_transaction:
                 db.execute("ROLLBACK")
+            self._mirrored.put_back(db)
             raise
         self._watch.prove_file()  # what was committed into a file that is lost is not acknowledged
         if self._file != self._watch.adopted:
             raise FileMoved("another file became the ledger meanwhile")
         self._publisher.publish(db)  # signed after it is durable, answered after it may be signed
+        self._mirrored.loosen(db)
         return outcomes
 
     def _one(self, transaction: Transaction, job: Job[Any]) -> tuple[Any, BaseException | None]:

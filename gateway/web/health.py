@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
+from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
@@ -18,6 +19,7 @@ from gateway.web import auth, wire
 from gateway.web.metrics import Metrics
 
 API = "1.0"
+HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
 
 
 class Health:
@@ -30,12 +32,14 @@ class Health:
         metrics: Metrics,
         shown: list[Document],
         environment: str,
+        mirrored: Mirrored,
     ) -> None:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
         self._shown = shown
         self._environment = environment
+        self._mirrored = mirrored
 
     async def live(self, _: Request) -> Response:
         """Up; depends on nothing."""
@@ -52,6 +56,7 @@ class Health:
         body: dict[str, Any] = {
             "status": "ready" if good else "refused" if why else "store_unavailable",
             "ledger": {"fresh": fresh, "keeps": keeps, "entries": position},
+            "mirror": {"enabled": self._mirrored.enabled, "used": round(self._mirrored.used(), 3)},
         }  # fmt: skip
         if why and not good:
             body["why"] = why
@@ -66,12 +71,14 @@ class Health:
                 has_reset_bug(),
             "opt-outs wait to be entered": emergency.waiting(),
             "kept lines lie aside that nobody can enter": emergency.unread(),
+            "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
         }  # fmt: skip
         return [text for text, holds in alarms.items() if holds]
 
     async def metrics(self, _: Request) -> Response:
         position = self._consent.checks.position()
         self._metrics.healthy.set(position is not None)
+        self._metrics.mirror_used.set(self._mirrored.used())
         self._metrics.keeps.set(self._consent.keeps())
         waiting, unread = await asyncio.to_thread(self._lines)
         self._metrics.waiting.set(waiting)

@@ -1,0 +1,105 @@
+"""The look-up on a memory map: what checks read where mirroring is on, and on every replica.
+
+Nothing is answered but from a map that somebody vouches for (`fresh`), before the reading and after it: a process that
+was paused in between must not answer with an old proof.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from gateway.choice.question import Grant
+from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale, Unreadable
+from gateway.mirror.memory_map import Head, MapRefused, MemoryMap
+from gateway.mirror.row import NotARow, Row, standing, unpack
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Source(Protocol):
+    """Who has the map. `map` is None while there is none; `current` opens it anew and raises `MapRefused`."""
+
+    @property
+    def map(self) -> MemoryMap | None: ...
+    def current(self) -> MemoryMap: ...
+
+
+class MirrorLookup:
+    """A `Lookup`. `peppers`: under how many the caller's keys are. `beside`: who knows what a map does not have."""
+
+    def __init__(
+        self, source: Source, fresh: Callable[[], bool], clock: Callable[[], datetime], peppers: int,
+        beside: Lookup | None = None,
+    ) -> None:  # fmt: skip
+        self._source = source
+        self._fresh = fresh
+        self._clock = clock
+        self._peppers = peppers
+        self._beside = beside
+
+    def seen(self, keys: Sequence[bytes]) -> Seen:
+        head, rows = self._read(keys)
+        if not rows:
+            return Seen(head.size, ())
+        now = self._now()
+        try:
+            return Seen(head.size, tuple(standing(row, now) for row in rows))
+        except NotARow as error:
+            raise Unreadable(str(error)) from error
+
+    def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
+        return any(row.changed >= position for row in self._rows(keys))
+
+    def grants(self, keys: Sequence[bytes]) -> list[Grant]:
+        now = self._now()
+        found = [grant for row in self._rows(keys) for grant in row.grants(now)]
+        return sorted(found, key=lambda grant: grant.seq or 0, reverse=True)
+
+    def tied(self, account: bytes, identifier: bytes) -> bool:
+        return self._other().tied(account, identifier)
+
+    def log(self) -> str:
+        return self._read(())[0].log
+
+    def voided(self, ui: str) -> bool:
+        return self._other().voided(ui)
+
+    def event(self, seq: int) -> str | None:
+        return self._other().event(seq)
+
+    def _other(self) -> Lookup:
+        if self._beside is None:
+            raise LookupRefused("only the gateway itself knows that")
+        return self._beside
+
+    def _rows(self, keys: Sequence[bytes]) -> list[Row]:
+        try:
+            return [unpack(row) for row in self._read(keys)[1]]
+        except NotARow as error:
+            raise Unreadable(str(error)) from error
+
+    def _read(self, keys: Sequence[bytes]) -> tuple[Head, list[bytes]]:
+        if not self._fresh():
+            raise Stale
+        head, rows = self._packed(keys)
+        if head.peppers != self._peppers:
+            raise Stale
+        if not self._fresh():
+            raise Stale
+        return head, rows
+
+    def _packed(self, keys: Sequence[bytes]) -> tuple[Head, list[bytes]]:
+        found = self._source.map
+        if found is None:
+            raise Stale
+        try:
+            return found.read(keys)
+        except MapRefused:  # replaced, perhaps by another process
+            try:
+                return self._source.current().read(keys)
+            except MapRefused as refused:
+                raise Stale(str(refused)) from refused
+
+    def _now(self) -> int:
+        return (self._clock() - EPOCH) // MILLISECOND
