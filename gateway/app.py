@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib import resources
 from pathlib import Path
 
@@ -114,18 +114,17 @@ def open_house(
         store = SqliteStore(folder)
         table = StandingTable(store, watch, clock)
         stack.callback(table.close)
-
-        def vault() -> Vault:
-            return Vault(folder, secrets.wraps)
-
+        vault = partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
         taking_in = Intake(emergency, writer, watch)
         stack.callback(taking_in.stop)
         taking_in.start()
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-        lookup = _looked_up(table, mirrored, watch, writer, clock)
-        checks = Checks(lookup, people, _office(settings, laws, clock), recipients, places, heard_as)
+        checks = Checks(
+            _looked_up(table, mirrored, watch, writer, clock), people, _office(settings, laws, clock), recipients,
+            places, heard_as,
+        )  # fmt: skip
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words

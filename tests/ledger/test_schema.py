@@ -50,6 +50,11 @@ def test_a_ledger_that_another_process_writes_to_at_that_very_moment_is_not_dama
         assert other.execute("SELECT size FROM head").fetchone()[0] > 1
 
 
+def test_no_two_migrations_have_one_number_and_none_is_left_out():
+    numbers = [number for number, _ in schema.migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_migrating_again_changes_nothing(folder, file):
     def all_of_it():
         with raw(file) as db:
