@@ -42,12 +42,14 @@ from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
+from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Signer
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
@@ -111,20 +113,15 @@ def open_house(
         )  # fmt: skip
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, patient=patient)
-        store = SqliteStore(folder)
-        table = StandingTable(store, watch, clock)
-        stack.callback(table.close)
-        vault = partial(Vault, folder, secrets.wraps)
+        store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
         taking_in = Intake(emergency, writer, watch)
         stack.callback(taking_in.stop)
         taking_in.start()
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-        checks = Checks(
-            _looked_up(table, mirrored, watch, writer, clock), people, _office(settings, laws, clock), recipients,
-            places, heard_as,
-        )  # fmt: skip
+        lookup = _looked_up(stack.enter_context(_table(store, watch, clock)), mirrored, watch, writer, clock)
+        checks = Checks(lookup, people, _office(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
@@ -133,6 +130,7 @@ def open_house(
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
+            leases=stack.enter_context(_leases(store, settings)),
         )  # fmt: skip
         telling = Telling(writer, settings.deletions(), secrets, clock)
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
@@ -144,6 +142,15 @@ def open_house(
 
 def _mirrored(folder: Path, settings: Settings) -> Mirrored:
     return Mirrored(folder, enabled=settings.mirror.enabled, size=settings.mirror.map_mib * 2**20)
+
+
+def _leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
+    terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
+    return contextlib.closing(Leases(store, terms, watching.boot_seconds))
+
+
+def _table(store: Store, watch: FileWatch, clock: Clock) -> contextlib.closing[StandingTable]:
+    return contextlib.closing(StandingTable(store, watch, clock))
 
 
 def _looked_up(table: StandingTable, mirrored: Mirrored, watch: FileWatch, writer: Writer, clock: Clock) -> Lookup:

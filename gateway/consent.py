@@ -30,6 +30,7 @@ from gateway.keys import Secrets
 from gateway.ledger import (
     access,
     ages,
+    changes,
     documents,
     erasure,
     idempotency,
@@ -46,6 +47,7 @@ from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.kept import TIGHTENS, Kept
 from gateway.ledger.kept import answer as answer_of
+from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
 from gateway.ledger.records import Choice, Subject, milliseconds
@@ -78,6 +80,7 @@ class Consent:
         clock: Callable[[], datetime],
         emergency: Emergency,
         why: Callable[[], str],
+        leases: Leases,
         send_window: timedelta = timedelta(milliseconds=250),
     ) -> None:
         self.checks = checks
@@ -85,6 +88,7 @@ class Consent:
         self.secrets = secrets
         self.clock = clock
         self.send_window = send_window
+        self.leases = leases
         self._writer = writer
         self.emergency = emergency
         self._why = why
@@ -143,12 +147,13 @@ class Consent:
 
     async def choose(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
-        allow: Callable[[Transaction], None] | None = None,
+        allow: Callable[[Transaction], None] | None = None, settle: bool = False,
     ) -> Chosen:  # fmt: skip
         """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
         caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
         still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written:
-        `Chosen.waits`. Raises `StoreUnavailable`.
+        `Chosen.waits`. `settle`: wait for whoever answers from a copy; without it `effective_at` is the latest that it
+        can be. Raises `StoreUnavailable`.
         """
         openings = list[Opening]()
         kept = Kept(seals.new_browser(), tuple(subjects), choice, idempotency.named(key, body), tie=tie)
@@ -160,18 +165,21 @@ class Consent:
             openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(subjects, written, strict=True)]
             return answer_of(written)
 
-        def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int]]:
+        def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
             tx.relied.update(key for subject in subjects for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, _last_out(tx, subjects)
+            return answer, replayed, _last_out(tx, subjects), changes.revision(tx.db)
 
         try:
-            answer, replayed, out_at = await self._writer.commit(job)
+            answer, replayed, out_at, revision = await self._writer.commit(job)
         except NothingKept:
             if allow or choice.kind not in TIGHTENS:
                 raise
             return await self._keep(kept)
-        chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at)
+        accepted = self.clock()
+        after = await self.leases.settled(revision) if settle else self.leases.longest(revision)
+        effective = accepted + timedelta(seconds=after) + self.send_window
+        chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at, (accepted, effective))
         return chosen if replayed else replace(chosen, openings=tuple(openings))
 
     async def keep_heard(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> Chosen:
@@ -194,13 +202,12 @@ class Consent:
 
     def _chosen(
         self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
-        out_at: Mapping[Purpose, int],
+        out_at: Mapping[Purpose, int], times: tuple[datetime, datetime],
     ) -> Chosen:  # fmt: skip
-        accepted = self.clock()
         standing = self.checks.read_back(subjects, choice.purposes)
         return Chosen(
             tuple({"event": event, "seq": seq} for event, seq in events),
-            accepted, accepted + self.send_window, standing,
+            *times, standing,
             {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
             tuple(subjects), choice.place,
         )  # fmt: skip

@@ -31,6 +31,7 @@ from gateway.web import adchoices, demo, edge, notices, openapi, problem, proble
 from gateway.web.access import Access, AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
+from gateway.web.changes import ChangesDoor
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
@@ -39,7 +40,7 @@ from gateway.web.code_page import CodePage
 from gateway.web.code_steps import Steps
 from gateway.web.confirmation import Confirmation
 from gateway.web.disclosures import DisclosuresDoor
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge, Scope
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope
 from gateway.web.erase_page import ErasePage
 from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
@@ -77,17 +78,6 @@ def _is_own(path: str, *, participant: bool) -> bool:
     """A page of ours before a site: the choices, the statement, and a DAA participant's endpoints."""
     rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if participant else ()))
     return path == "/.well-known/gpc.json" or any(path == room or path.startswith(f"{room}/") for room in rooms)
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Which listener a local port is; in development one port is public and internal at once."""
-
-    by_port: dict[int, frozenset[str]]
-
-    def of(self, scope: Scope) -> frozenset[str]:
-        server = scope.get("server") or ("", None)
-        return self.by_port.get(server[1] or 0, frozenset({INTERNAL}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +198,7 @@ class Doors:
             Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),
             Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
+            *self._copies(credentials),
             Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
             Route("/v1/self", health.self),
             Route("/livez", health.live),
@@ -215,6 +206,11 @@ class Doors:
             Route("/metrics", health.metrics),
             Route("/openapi.json", _described),
         ]
+
+    def _copies(self, credentials: Credentials) -> list[Route]:
+        """For replicas: what changed, and until when they may answer."""
+        door = ChangesDoor(self.house.consent, credentials, self.house.writer)
+        return [Route("/v1/changes", door.get), Route("/v1/leases", door.lease, methods=["POST"])]
 
     def _answers(self, credentials: Credentials) -> list[Route]:
         """May this go? And what became of it."""

@@ -16,7 +16,7 @@ import msgspec
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
-from gateway.ledger_settings import Ledger, Mirror, Retention, Witness
+from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
 from gateway.recipient_settings import RecipientSettings
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
@@ -178,6 +178,7 @@ class Settings(Strict, frozen=True):
     aggregate: Aggregate
     ledger: Ledger
     mirror: Mirror
+    replicas: Replicas
     retention: Retention
     witnesses: dict[str, Witness]
     consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]

@@ -19,7 +19,7 @@ from gateway.cli import logs, options
 from gateway.ledger import schema
 from gateway.settings import Listen, Settings, SettingsRefused
 from gateway.web import demo
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.protocol import Protocol
 
 RESET_BUG = (  # ledger.md 3.1
@@ -59,7 +59,7 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
         sockets.append(_bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
     built = service.build(
-        data, settings, service.Addresses(ports), dev=dev,
+        data, settings, Addresses(ports), dev=dev,
         tracker=f"http://127.0.0.1:{tracker}" if tracker else "", tell=_tell_refused,
     )  # fmt: skip
     app = ByPort(built, {tracker: demo.tracker()}) if tracker else built

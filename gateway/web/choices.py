@@ -128,7 +128,7 @@ class Choices:
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard, band = said.call.heard(said.key), said.call.band()
-        chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie)
+        chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, named, heard)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between

@@ -68,11 +68,12 @@ class Confirmation:
         return said
 
     async def _until_effective(self, at: datetime) -> bool:
-        """Waits the last part of the send window, which is shorter than a page takes to be read."""
-        left = at + self._consent.send_window - self._consent.clock()
+        """Waits the last part of the send window, which is shorter than a page takes to be read, and for replicas."""
+        window = self._consent.send_window + timedelta(seconds=self._consent.leases.bound)
+        left = at + window - self._consent.clock()
         if timedelta(0) < left <= MOST_WAITING:
             await asyncio.sleep(left.total_seconds())
-        return left <= MOST_WAITING
+        return left <= MOST_WAITING and await self._consent.leases.settles(MOST_WAITING.total_seconds())
 
     def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, Any]:
         states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)

@@ -7,6 +7,7 @@ with an id in it, a query, an address or a header.
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -42,6 +43,17 @@ log = structlog.get_logger("gateway")
 def listeners_of(path: str) -> frozenset[str]:
     served = SERVED.get(path.split("/", 2)[1] if path.startswith("/") else "", frozenset({PUBLIC}))
     return served | {PUBLIC} if path in FROM_APPS else served
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Which listener a local port is; in development one port is public and internal at once."""
+
+    by_port: dict[int, frozenset[str]]
+
+    def of(self, scope: Scope) -> frozenset[str]:
+        server = scope.get("server") or ("", None)
+        return self.by_port.get(server[1] or 0, frozenset({INTERNAL}))
 
 
 class Edge:

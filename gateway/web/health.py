@@ -12,7 +12,7 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
 from gateway.ledger.mirrored import Mirrored
-from gateway.ledger.schema import has_reset_bug
+from gateway.ledger.schema import LedgerRefused, has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 from gateway.web import auth, wire
@@ -73,13 +73,21 @@ class Health:
             "kept lines lie aside that nobody can enter": emergency.unread(),
             "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
         }  # fmt: skip
-        return [text for text, holds in alarms.items() if holds]
+        dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
+        return [*(text for text, holds in alarms.items() if holds), *dropped]
+
+    def _dropped(self) -> list[str]:
+        try:
+            return self._consent.leases.dropped()
+        except (sqlite3.Error, LedgerRefused):
+            return []
 
     async def metrics(self, _: Request) -> Response:
         position = self._consent.checks.position()
         self._metrics.healthy.set(position is not None)
         self._metrics.mirror_used.set(self._mirrored.used())
         self._metrics.keeps.set(self._consent.keeps())
+        self._metrics.dropped.set(len(self._dropped()))
         waiting, unread = await asyncio.to_thread(self._lines)
         self._metrics.waiting.set(waiting)
         self._metrics.unread.set(unread)

@@ -8,6 +8,7 @@ from gateway import __version__
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, DataClass, Erasing, Manner, NoticeKind, Purpose, Source, Told
 from gateway.web import openapi_checks as checks
+from gateway.web import openapi_copies as copies
 from gateway.web import openapi_marketing as marketing
 from gateway.web import openapi_opting_in as opting_in
 from gateway.web import openapi_records as records
@@ -162,6 +163,7 @@ def document() -> dict[str, Any]:
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
                 **checks.SHAPES,
+                **copies.SHAPES,
                 **marketing.SHAPES,
                 **opting_in.SHAPES,
                 "Problem": _problem_schema(),
@@ -173,7 +175,7 @@ def document() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     ours = {**_public(), **_log(), **_inside(), **_keyed(), **_person()}
-    return {**ours, **marketing.paths(), **opting_in.paths(), **sharing.paths()}
+    return {**ours, **copies.paths(), **marketing.paths(), **opting_in.paths(), **sharing.paths()}
 
 
 def _public() -> dict[str, Any]:

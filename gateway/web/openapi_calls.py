@@ -29,7 +29,8 @@ def problem_of(text: str) -> dict[str, Any]:
 
 ERRORS = {
     "400": "malformed, or a member that is not known", "401": "no key", "403": "the key lacks the scope, or no proof",
-    "408": "the body came too slowly", "413": "too large", "415": "another media type",
+    "408": "the body came too slowly", "409": "as many as may be",
+    "410": "begin anew", "413": "too large", "415": "another media type",
     "422": "understood and not possible", "429": "enough codes for now", "502": "it could not be sent",
     "503": "nothing was kept",
 }  # fmt: skip

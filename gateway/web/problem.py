@@ -28,6 +28,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is no such thing here"),
     "method_not_allowed": (405, "Not with this method"),
     "too_slow": (408, "The request came too slowly"),
+    "too_many_holders": (409, "As many replicas as may be hold a lease"),
+    "changes_gone": (410, "The changes in between are gone: begin with after=0"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "Not in this media type"),
     "nothing_usable": (422, "Nothing usable is left of the choice"),

@@ -11,8 +11,8 @@ import httpx2
 
 from gateway import settings as settings_of
 from gateway.app import migrate, now
-from gateway.service import Addresses, build
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+from gateway.service import build
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses
 
 EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})
 DEV = {"Authorization": "Bearer dev.dev"}

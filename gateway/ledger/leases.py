@@ -1,0 +1,199 @@
+"""Leases: who may answer from a copy of the standings, and from when on nobody answers from before a choice (design
+decision 13, enforcement.md 3.2 D).
+
+A replica counts its lease from before it asked, we from after we granted: its end is never later than ours. It is
+renewed only while the replica keeps up: with a renewal it must have what was there at the one before. So the lease of
+one that is behind ends at most `term` + `LATE` after the first change that it has not got. Clocks are CLOCK_BOOTTIME.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.ledger import changes
+from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.store import Store
+from gateway.ledger.writer import Transaction
+from gateway.mirror.memory_map import boot_id
+
+HOLDERS = 64
+LATE = 0.5  # seconds; with the term and the send window less than a term and a second (R17)
+MISSED = 3  # terms after the end of its lease that make a replica a dropped one
+FORGOTTEN = 86_400_000  # milliseconds after which nobody is told of a dropped one any more
+LOOKS = 0.005  # seconds between two looks at who has applied what
+LIVE = "SELECT holder, name, boot, until, applied FROM lease"
+
+
+class TooManyHolders(Exception):
+    """There are as many replicas as may be."""
+
+
+class Renewal(NamedTuple):
+    """What a replica asks. `applied`: it has every change up to this revision."""
+
+    holder: str
+    name: str
+    applied: int
+
+
+class Granted(NamedTuple):
+    """`seconds`: for how long from the asking; 0: not at all, for it has to catch up first."""
+
+    seconds: float
+    revision: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`leases` False: nobody waits for anybody, and every answer to a choice states the term as its bound."""
+
+    seconds: float = 2.0
+    leases: bool = True
+
+
+class Leases:
+    """Grants for one installation, and the waiting for whoever holds one. `clock`: seconds of CLOCK_BOOTTIME."""
+
+    def __init__(self, store: Store, terms: Terms, clock: Callable[[], float], boot: bytes | None = None) -> None:
+        self.terms = terms
+        self._store = store
+        self._clock = clock
+        self._boot = boot_id() if boot is None else boot
+        self._began = clock()
+        self._db: sqlite3.Connection | None = None
+
+    def now(self) -> float:
+        return self._clock()
+
+    def renew(self, tx: Transaction, asked: Renewal) -> Granted:
+        """In the writer's transaction. Raises `TooManyHolders`."""
+        now, term = self._milliseconds(), int(self.terms.seconds * 1000)
+        revision = changes.revision(tx.db)
+        if not self.terms.leases:
+            return Granted(self.terms.seconds, revision, tx.size)
+        tx.db.execute("DELETE FROM lease WHERE boot = ? AND until < ?", (self._boot, now - FORGOTTEN))
+        row = tx.db.execute("SELECT boot, until, due, due_at FROM lease WHERE holder = ?", (asked.holder,)).fetchone()
+        held = row if row and row[0] == self._boot else None
+        if held is None and self._count(tx, now) >= HOLDERS:
+            raise TooManyHolders
+        until = self._until(held, asked.applied, revision, now, term)
+        if until is None:
+            tx.db.execute("UPDATE lease SET applied = ? WHERE holder = ?", (asked.applied, asked.holder))
+            if held is None:
+                self._put(tx, asked, now, revision, now)
+            return Granted(0.0, revision, tx.size)
+        self._put(tx, asked, until, revision, now)
+        return Granted((until - now) / 1000, revision, tx.size)
+
+    def leave(self, tx: Transaction, holder: str) -> None:
+        """A replica that answers nobody any more."""
+        tx.db.execute("DELETE FROM lease WHERE holder = ?", (holder,))
+
+    def dropped(self) -> list[str]:
+        """Names of replicas that have missed three terms: somebody should look at them."""
+        now, missed = self._milliseconds(), int(MISSED * self.terms.seconds * 1000)
+        live = {name for _, name, boot, until, _ in self._read() if boot == self._boot and until + missed >= now}
+        return sorted({name for _, name, *_ in self._read()} - live)
+
+    def live(self) -> int:
+        """How many may answer now."""
+        return sum(1 for _, _, boot, until, _ in self._read() if self._ends(boot, until) > self._clock())
+
+    def longest(self, revision: int) -> float:
+        """Within how many seconds at most nobody answers from before a revision any more; 0: nobody does."""
+        bound = self.terms.seconds + (LATE if self.terms.leases else 0.0)
+        if not self.terms.leases:
+            return bound
+        try:
+            return bound if self._behind(revision) > 0 else 0.0
+        except (sqlite3.Error, LedgerRefused):
+            return bound
+
+    def revision(self) -> int:
+        """The number of the last change, as anybody who reads the ledger now sees it."""
+        return changes.revision(self._reader())
+
+    async def settled(self, revision: int) -> float:
+        """Waits until whoever held a lease has that revision or holds none any more; how many seconds that took.
+        Without leases nothing is waited for: what is returned is the bound.
+        """
+        longest, began = self.longest(revision), self._clock()
+        if not longest or not self.terms.leases:
+            return longest
+        while (left := began + longest - self._clock()) > 0:
+            with contextlib.suppress(sqlite3.Error, LedgerRefused):
+                behind = self._behind(revision)
+                if behind <= 0:
+                    break
+                left = min(left, behind)
+            await asyncio.sleep(min(left, LOOKS))
+        return self._clock() - began
+
+    async def settles(self, seconds: float) -> bool:
+        """Whether within so many seconds nobody answers from before this moment any more."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.settled(self.revision())
+        except (TimeoutError, sqlite3.Error, LedgerRefused):
+            return False
+        return True
+
+    @property
+    def bound(self) -> float:
+        """Seconds that a choice takes to be effective where nobody waits for anybody."""
+        return 0.0 if self.terms.leases else self.terms.seconds
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _until(
+        self, held: tuple[bytes, int, int, int] | None, applied: int, revision: int, now: int, term: int
+    ) -> int | None:
+        """When a lease ends that is renewed now; None: it is not."""
+        if applied > revision:  # it knows another ledger's changes
+            return None
+        if applied == revision:
+            return now + term
+        if held is None or held[1] <= now or applied < held[2]:  # whoever holds none was waited for by nobody
+            return None
+        return min(now + term, held[3] + term + int(LATE * 1000))
+
+    def _put(self, tx: Transaction, asked: Renewal, until: int, revision: int, now: int) -> None:
+        tx.db.execute(
+            "INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (asked.holder, asked.name, self._boot, until, asked.applied, revision, now),
+        )
+
+    def _count(self, tx: Transaction, now: int) -> int:
+        sql = "SELECT count(*) FROM lease WHERE boot = ? AND until + ? >= ?"
+        return int(tx.db.execute(sql, (self._boot, int(MISSED * self.terms.seconds * 1000), now)).fetchone()[0])
+
+    def _behind(self, revision: int) -> float:
+        """For how many seconds more somebody may answer who has not got a revision."""
+        now = self._clock()
+        return max((self._ends(row[2], row[3]) - now for row in self._read() if row[4] < revision), default=0.0)
+
+    def _ends(self, boot: bytes, until: int) -> float:
+        """Of a lease from before a boot nobody knows the end: a full term from our own start."""
+        return until / 1000 if boot == self._boot else self._began + self.terms.seconds + LATE
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = self._store.open_to_read()
+        return self._db
+
+    def _read(self) -> list[tuple[str, str, bytes, int, int]]:
+        try:
+            return self._reader().execute(LIVE).fetchall()
+        except sqlite3.Error:
+            self.close()
+            raise
+
+    def _milliseconds(self) -> int:
+        return int(self._clock() * 1000)

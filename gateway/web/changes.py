@@ -1,0 +1,213 @@
+"""GET /v1/changes: what changed of the standings, for replicas and exports; and POST /v1/leases, by which a replica may
+answer from what it was given (gateway help replica).
+
+Rows by key: neither a value nor the pepper is among them. Everything is read from the table, never from a copy.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.choice.standing import state
+from gateway.consent import Consent
+from gateway.credentials import Credentials
+from gateway.ledger import changes
+from gateway.ledger.changes import Change
+from gateway.ledger.leases import Renewal, TooManyHolders
+from gateway.ledger.records import moment
+from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.mirror.row import Row
+from gateway.terms import CHOOSABLE
+from gateway.web import auth, wire
+from gateway.web.problem import Problem
+
+MOST_SEQ = 2**62
+LONGEST = 64  # characters of a holder's name
+MOST = 10_000  # changes of one call
+AT_ONCE = 500  # changes of one piece of a stream
+LOOKS = 0.01  # seconds between two looks for news, shared by all streams of a process
+BEATS = 1.0  # seconds after which a stream says that there is none
+STREAM = "text/event-stream"
+WORDS = ("none", "opted_out", "opted_in")
+
+
+class Lease(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/leases."""
+
+    holder: str
+    applied: int
+    log: str = ""
+    leave: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Changes of one moment. `upto`: whoever has them has all up to this revision."""
+
+    found: list[Change]
+    upto: int
+    revision: int
+    floor: int
+    position: int
+    log: str
+    peppers: int
+
+    def knows(self, after: int) -> bool:
+        """Whether what comes after a revision is all that whoever knows it lacks."""
+        return after == 0 or self.floor <= after <= self.revision
+
+    def head(self) -> dict[str, Any]:
+        return {"seq": self.upto, "position": self.position, "log": self.log, "peppers": self.peppers}
+
+
+class ChangesDoor:
+    """The doors for whoever keeps a copy."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, writer: Writer) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._writer = writer
+        self._leases = consent.leases
+        self._looked = (0.0, 0)
+
+    async def get(self, request: Request) -> Response:
+        auth.want(auth.anybody(request, self._credentials), "export", "replica")
+        last, limit = _number(request, "after", 0, MOST_SEQ), _number(request, "limit", MOST, MOST)
+        if STREAM in request.headers.get("accept", ""):
+            await self._piece(last, 1)
+            return StreamingResponse(self._follow(last), 200, {"Cache-Control": "no-store"}, STREAM)
+        piece = await self._piece(last, limit)
+        lines: list[object] = [shown(change, snapshot=last == 0) for change in piece.found]
+        more = piece.upto < piece.revision
+        return wire.lines_answer([*lines, {"end": True, "count": len(lines), "more": more, **piece.head()}])
+
+    async def lease(self, request: Request) -> Response:
+        """A lease asked for or renewed; `leave` ends it. 409 where there are as many replicas as may be, 410 for one
+        that follows another log.
+        """
+        key = auth.caller(request, self._credentials, "replica")
+        wire.require_json(request)
+        asked = wire.convert(wire.parse(await wire.read_body(request)), Lease)
+        if not 0 < len(asked.holder) <= LONGEST or not 0 <= asked.applied <= MOST_SEQ:
+            raise Problem("malformed", "a holder's random name and the last seq that it has applied")
+        if asked.leave:
+            await self._writer.commit(lambda tx: self._leases.leave(tx, asked.holder))
+            return wire.answer({"granted": False})
+        renewal = Renewal(asked.holder, key.name, asked.applied)
+        try:
+            granted, log, peppers = await self._writer.commit(
+                lambda tx: (self._leases.renew(tx, renewal), tx.log, _peppers(tx.db))
+            )
+        except TooManyHolders:
+            raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
+        if asked.log and asked.log != log:
+            raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
+        return wire.answer({
+            "granted": granted.seconds > 0, "seconds": granted.seconds, "leases": self._leases.terms.leases,
+            "term": self._leases.terms.seconds, "seq": granted.revision, "position": granted.position, "log": log,
+            "peppers": peppers,
+        })  # fmt: skip
+
+    async def _piece(self, last: int, limit: int) -> Piece:
+        """Raises `Problem` where whoever knows only `last` has to begin anew, `StoreUnavailable` while nobody proves
+        the ledger.
+        """
+        if self._consent.checks.position() is None:
+            raise StoreUnavailable("the ledger gives no answer at this moment")
+        piece = await asyncio.to_thread(self._read, last, limit)
+        if not piece.knows(last):
+            raise Problem("changes_gone", "rows went, or the ledger is another one: begin with after=0")
+        return piece
+
+    async def _follow(self, last: int) -> AsyncIterator[bytes]:
+        """Pieces as they come, each ended by what it brings a replica up to. The stream ends where it has to begin
+        anew, and while the ledger gives no answer.
+        """
+        snapshot = last == 0
+        with contextlib.suppress(StoreUnavailable, Problem):
+            while True:
+                piece = await self._piece(last, AT_ONCE)
+                lines = [_event(shown(change, snapshot=snapshot)) for change in piece.found]
+                yield b"".join([*lines, _event(piece.head(), "head")])
+                last, snapshot = piece.upto, snapshot and piece.upto < piece.revision
+                if last >= piece.revision:
+                    await self._news(last)
+
+    async def _news(self, last: int) -> None:
+        """Until there is a later revision, or a beat is due."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + BEATS
+        while loop.time() < ends:
+            at, revision = self._looked
+            if loop.time() - at > LOOKS:
+                revision = self._revision()
+                self._looked = loop.time(), revision
+            if revision != last:
+                return
+            await asyncio.sleep(LOOKS)
+
+    def _revision(self) -> int:
+        try:
+            return self._leases.revision()
+        except (sqlite3.Error, LedgerRefused):
+            return -1  # news: the next piece tells what is the matter
+
+    def _read(self, last: int, limit: int) -> Piece:
+        try:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
+                db.execute("BEGIN")  # one moment
+                row = db.execute(
+                    "SELECT f.revision, f.floor, h.size, h.origin, h.peppers FROM feed f, head h"
+                ).fetchone()
+                revision, floor, size, log, peppers = row
+                found = changes.after(db, last, limit)
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        upto = found[-1].revision if len(found) == limit else revision
+        return Piece(found, upto, revision, floor, size, log, peppers)
+
+
+def shown(change: Change, *, snapshot: bool) -> dict[str, Any]:
+    """A change as others read it. `standing` is the row as our own replicas keep it."""
+    told: dict[str, Any] = {
+        "seq": change.revision, "key": b64encode(change.key).decode(), "purposes": _purposes(change.row),
+        "age_band": change.row.age_band, "at": wire.stamp(moment(change.at)) if change.at is not None else None,
+        "standing": b64encode(change.row.pack()).decode(),
+    }  # fmt: skip
+    return told | {"snapshot": True} if snapshot else told
+
+
+def _purposes(row: Row) -> dict[str, str]:
+    """Every purpose that something is on record about."""
+    words = {}
+    for purpose in CHOOSABLE:
+        own, away = state(row.own, purpose), state(row.travelled, purpose)
+        if own or away:
+            words[purpose.value] = WORDS[1] if away == 1 else WORDS[own]
+    return words
+
+
+def _event(content: dict[str, Any], kind: str = "") -> bytes:
+    named = f"event: {kind}\n".encode() if kind else b""
+    return named + b"id: %d\ndata: " % content["seq"] + orjson.dumps(content) + b"\n\n"
+
+
+def _number(request: Request, name: str, unsaid: int, most: int) -> int:
+    stated = request.query_params.get(name, str(unsaid))
+    if not stated.isascii() or not stated.isdecimal() or int(stated[:20]) > most:
+        raise Problem("malformed", f"{name} is a whole number up to {most}")
+    return int(stated)
+
+
+def _peppers(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT peppers FROM head").fetchone()[0])

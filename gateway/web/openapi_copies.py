@@ -1,0 +1,59 @@
+"""Of /openapi.json what replicas ask: the changes of the standings, and leases."""
+
+from typing import Any
+
+from gateway.web.openapi_calls import answers, call, ref
+from gateway.web.openapi_records import MAYBE, TEXT, TIME_OR_NONE
+
+WHOLE: dict[str, Any] = {"type": "integer", "minimum": 0}
+CHANGE: dict[str, Any] = {
+    "type": "object",
+    "description": "A line. The last one is `end`, with `seq` to go on after. Server-sent events: the same as `data`,"
+    " and `head` events that say up to where all was sent.",
+    "required": ["seq", "key", "purposes", "age_band", "at"],
+    "properties": {
+        "seq": {**WHOLE, "description": "of the change, never less than that of the entry it came with"},
+        "key": {"type": "string", "description": "base64 of 16 bytes"},
+        "purposes": {"type": "object", "additionalProperties": {"enum": ["opted_out", "opted_in"]}},
+        "age_band": MAYBE, "at": TIME_OR_NONE, "snapshot": {"const": True},
+        "standing": {"type": "string", "description": "base64 of the row as our replicas keep it"},
+    },
+}  # fmt: skip
+ASKED: dict[str, Any] = {
+    "type": "object",
+    "required": ["holder", "applied"],
+    "additionalProperties": False,
+    "properties": {
+        "holder": {"type": "string", "maxLength": 64, "description": "a random name, another one at each start"},
+        "applied": {**WHOLE, "description": "all changes up to this seq are applied"},
+        "log": TEXT, "leave": {"type": "boolean"},
+    },
+}  # fmt: skip
+GRANTED: dict[str, Any] = {
+    "type": "object",
+    "required": ["granted"],
+    "properties": {
+        "granted": {"type": "boolean"}, "seconds": {"type": "number", "description": "counted from before the asking"},
+        "leases": {"type": "boolean", "description": "false: nobody waits, fresh for the term once `seq` is applied"},
+        "term": {"type": "number"}, "seq": WHOLE, "position": WHOLE, "log": TEXT, "peppers": WHOLE,
+    },
+}  # fmt: skip
+SHAPES = {"Change": CHANGE, "LeaseAsked": ASKED, "Lease": GRANTED}
+PAGE: list[dict[str, Any]] = [
+    {"name": name, "in": "query", "schema": WHOLE} for name in ("after", "limit")
+]  # fmt: skip
+
+
+def paths() -> dict[str, Any]:
+    changes = call(
+        "What changed of the standings; after=0 begins with all of them", {}, parameters=PAGE,
+        errors=("400", "401", "403", "410", "503"),
+    )  # fmt: skip
+    lines = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "text/event-stream")}
+    changes["responses"]["200"] = {"description": "a change a line (`Change`)", "content": lines}
+    lease = call(
+        "Until when a replica may answer", {}, body=ref("LeaseAsked"),
+        errors=("400", "401", "403", "409", "410", "413", "415", "503"),
+    )  # fmt: skip
+    answers(lease, "200", "granted or not yet", "Lease")
+    return {"/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}}

@@ -1,0 +1,153 @@
+"""How long a replica that is behind may go on, on a clock of the test's own."""
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.ledger import leases as leases_of
+from gateway.ledger.leases import LATE, Leases, Renewal, Terms
+
+TERM = 2.0
+
+
+class Ledger:
+    """One table of leases and a number of changes, with a clock that is moved by hand."""
+
+    def __init__(self, house):
+        self.house, self.at, self.boot = house, 1000.0, b"b" * 16
+        self.leases = self.started()
+
+    def started(self, boot=None):
+        return Leases(self.house.writer.store, Terms(TERM), lambda: self.at, boot or self.boot)
+
+    def do(self, job):
+        return self.house.writer.submit(job).result(5)
+
+    def change(self):
+        self.do(lambda tx: tx.db.execute("UPDATE feed SET revision = revision + 1"))
+        return self.leases.revision()
+
+    def renew(self, applied, holder="a"):
+        return self.do(lambda tx: self.leases.renew(tx, Renewal(holder, "test", applied)))
+
+
+@pytest.fixture
+def ledger(house):
+    made = Ledger(house)
+    yield made
+    made.leases.close()
+
+
+def test_a_new_replica_gets_a_lease_with_everything_and_none_with_less(ledger):
+    revision = ledger.change()
+    assert ledger.renew(revision - 1).seconds == 0
+    assert ledger.renew(revision).seconds == TERM
+
+
+def test_one_that_knows_more_than_there_is_follows_another_ledger(ledger):
+    assert ledger.renew(ledger.leases.revision() + 1).seconds == 0
+
+
+def test_a_replica_that_keeps_up_is_renewed_while_people_write(ledger):
+    ledger.renew(ledger.leases.revision())
+    for _ in range(20):
+        known = ledger.leases.revision()
+        ledger.change()  # between what it has applied and what it asks
+        ledger.at += TERM / 3
+        assert ledger.renew(known).seconds > TERM / 2
+
+
+def test_a_replica_whose_lease_is_over_gets_a_new_one_only_with_everything(ledger):
+    """Nobody waited for it, so whatever was acknowledged meanwhile must be there first."""
+    known = ledger.leases.revision()
+    ledger.renew(known)
+    ledger.at += TERM + 0.1
+    revision = ledger.change()
+    assert ledger.leases.longest(revision) == 0
+    assert ledger.renew(known).seconds == 0
+    assert ledger.renew(revision).seconds == TERM
+
+
+@settings(max_examples=60)
+@given(pauses=st.lists(st.floats(0.01, TERM * 1.2), max_size=12), before=st.floats(0, TERM))
+def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledger_of, pauses, before):
+    """However it times its renewals: it may answer for at most the term and `LATE` after the first change it lacks."""
+    ledger = ledger_of
+    known = ledger.change()
+    ledger.do(lambda tx: tx.db.execute("DELETE FROM lease"))
+    may_until = ledger.at + ledger.renew(known).seconds
+    ledger.at += before
+    came = ledger.at
+    ledger.change()
+    for pause in pauses:
+        ledger.at += pause
+        may_until = (
+            max(may_until, ledger.at + ledger.renew(known).seconds) if ledger.renew(known).seconds else may_until
+        )
+    assert may_until <= came + TERM + LATE + 0.001
+    ledger.at = came + TERM + LATE + 0.001
+    assert ledger.leases._behind(ledger.leases.revision()) <= 0
+
+
+@pytest.fixture(scope="module")
+def ledger_of(tmp_path_factory):
+    from support import inside
+
+    from gateway.app import open_house
+
+    folder = inside.install(tmp_path_factory.mktemp("leases") / "data")
+    with open_house(folder, inside.settings(), dev=True) as house:
+        made = Ledger(house)
+        yield made
+        made.leases.close()
+
+
+def test_a_gateway_that_starts_knows_the_leases_that_another_one_gave(ledger):
+    ledger.renew(ledger.leases.revision())
+    revision = ledger.change()
+    after = ledger.started()
+    assert after.longest(revision) == TERM + LATE
+    ledger.at += TERM
+    assert after.longest(revision) == 0
+    after.close()
+
+
+def test_after_a_boot_a_lease_of_before_it_is_waited_for_from_the_start_on(ledger):
+    ledger.renew(ledger.leases.revision())
+    revision = ledger.change()
+    ledger.at = 3.0  # the clock begins anew
+    after = ledger.started(boot=b"c" * 16)
+    assert after.longest(revision) > 0
+    ledger.at += TERM + LATE
+    assert after.longest(revision) == 0
+    after.close()
+
+
+def test_whoever_waits_goes_on_when_the_replica_has_it_or_its_lease_is_over(ledger, monkeypatch):
+    monkeypatch.setattr(leases_of, "LOOKS", 0.001)
+    ledger.renew(ledger.leases.revision())
+    revision = ledger.change()
+
+    async def waits(happens):
+        waiting = asyncio.create_task(ledger.leases.settled(revision))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await asyncio.to_thread(happens)
+        return await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(waits(lambda: setattr(ledger, "at", ledger.at + TERM)))
+    ledger.renew(revision)
+    revision = ledger.change()
+    asyncio.run(waits(lambda: ledger.renew(revision)))
+
+
+def test_while_the_leases_cannot_be_read_everybody_waits_for_the_longest(ledger, monkeypatch):
+    import sqlite3
+
+    def fails():
+        raise sqlite3.OperationalError
+
+    monkeypatch.setattr(ledger.leases, "_read", fails)
+    assert ledger.leases.longest(1) == TERM + LATE

@@ -1,0 +1,249 @@
+"""A replica reads all that it has to know, and nothing that says who anybody is."""
+
+import asyncio
+import json
+from base64 import b64decode
+from datetime import datetime
+
+import pytest
+from support import inside
+from support.people import gaid, named
+
+from gateway import credentials, keys
+from gateway.mirror.row import unpack
+
+pytestmark = pytest.mark.anyio
+
+
+async def opts_out(client, number, choice="opt_out"):
+    answer = await client.post("/v1/choices", json={"identifiers": [named("gaid", gaid(number))], "choice": choice})
+    assert answer.status_code == 201
+    return answer.json()
+
+
+async def lines(client, path="/v1/changes?after=0", **headers):
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def bearer(folder, *scopes):
+    made = await asyncio.to_thread(credentials.add, folder, "-".join(scopes), scopes, publishable=False)
+    return {"Authorization": f"Bearer {made}"}
+
+
+async def test_a_snapshot_and_what_came_after_it(keyed, tmp_path):
+    first = await opts_out(keyed, 1)
+    *told, end = await lines(keyed)
+    assert all(change["snapshot"] for change in told)
+    assert (end["end"], end["count"], end["more"]) == (True, len(told), False)
+    key = (await asyncio.to_thread(keys.load, tmp_path / "data")).key(("gaid", gaid(1)))
+    [mine] = [change for change in told if b64decode(change["key"]) == key]
+    assert mine["purposes"]["sale"] == "opted_out"
+    assert "marketing_email" not in mine["purposes"]
+    assert (mine["age_band"], mine["seq"] >= first["seq"]) == (None, True)
+    assert unpack(b64decode(mine["standing"])).own
+    assert datetime.fromisoformat(mine["at"])
+    await opts_out(keyed, 2)
+    *news, last = await lines(keyed, f"/v1/changes?after={end['seq']}")
+    assert {change["seq"] > end["seq"] for change in news} == {True}
+    assert not any("snapshot" in change or change["key"] == mine["key"] for change in news)
+    assert await lines(keyed, f"/v1/changes?after={last['seq']}") == [
+        {"end": True, "count": 0, "more": False, "seq": last["seq"], "position": last["position"], "log": last["log"],
+         "peppers": 1}
+    ]  # fmt: skip
+
+
+async def test_who_asks_after_the_seq_before_their_choice_sees_it(keyed):
+    for number in range(5):
+        seq = (await opts_out(keyed, number))["seq"]
+        *told, _ = await lines(keyed, f"/v1/changes?after={seq - 1}")
+        assert told
+
+
+async def test_a_snapshot_may_be_read_in_pieces_and_each_key_comes_once(keyed):
+    for number in range(7):
+        await opts_out(keyed, number)
+    whole = {change["key"] for change in await lines(keyed) if "key" in change}
+    seen, after, more = [], 0, True
+    while more:
+        *told, end = await lines(keyed, f"/v1/changes?after={after}&limit=3")
+        seen += [change["key"] for change in told]
+        after, more = end["seq"], end["more"]
+    assert len(seen) == len(set(seen))
+    assert set(seen) == whole
+
+
+async def test_neither_a_value_nor_the_pepper_is_in_the_feed(keyed, tmp_path):
+    await opts_out(keyed, 1)
+    text = (await keyed.get("/v1/changes")).text
+    secrets = await asyncio.to_thread(keys.load, tmp_path / "data")
+    assert gaid(1) not in text
+    assert secrets.peppers[0].hex() not in text
+
+
+@pytest.mark.parametrize(("scope", "status"), [("export", 200), ("replica", 200), ("check", 403), ("desk", 403)])
+async def test_the_feed_is_for_replicas_and_exports(client, tmp_path, scope, status):
+    answer = await client.get("/v1/changes", headers=await bearer(tmp_path / "data", scope))
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=0.5", f"after={2**63}", "limit=10001"])
+async def test_a_number_that_is_none_is_told(keyed, query):
+    assert (await keyed.get(f"/v1/changes?{query}")).status_code == 400
+
+
+async def test_whoever_knows_what_never_was_begins_anew(keyed):
+    await opts_out(keyed, 1)
+    answer = await keyed.get("/v1/changes?after=99999")
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (410, "changes_gone")
+
+
+async def test_of_a_row_that_went_nothing_is_told_but_to_begin_anew(keyed):
+    seq = (await opts_out(keyed, 1))["seq"]
+    body = {"identifiers": [named("gaid", gaid(1))], "mode": "unlink"}
+    assert (await keyed.post("/v1/erasures", json=body)).status_code in {200, 201}
+    assert (await keyed.get(f"/v1/changes?after={seq}")).status_code == 410
+    *told, _ = await lines(keyed)
+    assert told == []
+
+
+async def test_a_stream_follows(tmp_path):
+    async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as client:
+        await opts_out(client, 1)
+        found = []
+
+        async def send(message):
+            found.append(message.get("body", b""))
+
+        async def receive():
+            await asyncio.sleep(60)
+
+        headers = [(b"accept", b"text/event-stream"), (b"authorization", b"Bearer dev.dev"), (b"host", b"127.0.0.1")]
+        scope = {
+            "type": "http", "method": "GET", "path": "/v1/changes", "raw_path": b"/v1/changes", "headers": headers,
+            "query_string": b"after=0", "http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 5),
+            "server": ("127.0.0.1", 8080), "root_path": "",
+        }  # fmt: skip
+        reading = asyncio.create_task(app(scope, receive, send))
+        await asyncio.sleep(0.3)
+        assert b'"snapshot":true' in b"".join(found)
+        before = len(found)
+        await opts_out(client, 2)
+        await asyncio.sleep(0.3)
+        news = b"".join(found[before:]).decode()
+        events = [part for part in news.split("\n\n") if part]
+        assert [event.partition("\n")[0] for event in events][-1] == "event: head"
+        assert '"snapshot"' not in news
+        assert any('"sale":"opted_out"' in event for event in events)
+        reading.cancel()
+
+
+async def renewed(client, holder="a1", applied=0, **more):
+    answer = await client.post("/v1/leases", json={"holder": holder, "applied": applied, **more})
+    return answer.status_code, answer.json()
+
+
+async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind_none(keyed):
+    seq = (await opts_out(keyed, 1))["seq"]
+    status, told = await renewed(keyed)
+    assert (status, told["granted"], told["seq"] >= seq, told["leases"]) == (200, False, True, True)
+    _, told = await renewed(keyed, applied=told["seq"])
+    assert told["granted"]
+    assert 1.9 < told["seconds"] <= 2.0 == told["term"]
+
+
+async def test_a_choice_is_effective_once_the_replica_has_it(keyed):
+    _, told = await renewed(keyed)
+    _, told = await renewed(keyed, applied=told["seq"])
+    asking = asyncio.create_task(opts_out(keyed, 1))
+    await asyncio.sleep(0.3)
+    assert not asking.done()
+    assert (await keyed.post("/v1/check", json={"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"})).json()["reason"] == "opted_out"  # fmt: skip
+    _, told = await renewed(keyed, applied=told["seq"])
+    await renewed(keyed, applied=told["seq"])
+    done = await asyncio.wait_for(asking, 1)
+    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
+    assert 0.3 < took.total_seconds() < 1.5
+
+
+async def test_a_choice_is_effective_within_a_term_when_the_replica_is_never_heard_again(keyed, figure):
+    _, told = await renewed(keyed)
+    await renewed(keyed, applied=told["seq"])
+    done = await opts_out(keyed, 1)
+    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
+    figure("leases", f"effective {took.total_seconds():.2f} s after it was accepted, a replica lost")
+    assert 1.5 < took.total_seconds() <= 3.0
+    after = await opts_out(keyed, 2)  # nobody holds one any more
+    took = datetime.fromisoformat(after["effective_at"]) - datetime.fromisoformat(after["accepted_at"])
+    assert took.total_seconds() == 0.25
+
+
+async def test_a_replica_that_leaves_is_not_waited_for(keyed):
+    _, told = await renewed(keyed)
+    await renewed(keyed, applied=told["seq"])
+    assert (await renewed(keyed, leave=True))[1] == {"granted": False}
+    done = await opts_out(keyed, 1)
+    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
+    assert took.total_seconds() == 0.25
+
+
+async def test_the_form_does_not_wait_and_the_page_says_received_until_it_is_effective(keyed, monkeypatch):
+    _, told = await renewed(keyed)
+    await renewed(keyed, applied=told["seq"])
+    began = asyncio.get_running_loop().time()
+    answer = await keyed.post("/privacy-choices", data={"action": "opt_out"})
+    assert asyncio.get_running_loop().time() - began < 1
+    assert "<h1>Your request was received</h1>" in (await keyed.get(answer.headers["location"])).text
+    await asyncio.sleep(2)
+    assert "<h1>Opt-Out Request Honored</h1>" in (await keyed.get(answer.headers["location"])).text
+
+
+async def test_without_leases_the_answer_states_the_bound(tmp_path):
+    configured = inside.settings(replicas__leases="false", replicas__term_ms="1500")
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
+        _, told = await renewed(client)
+        assert (told["leases"], told["granted"], told["seconds"]) == (False, True, 1.5)
+        began = asyncio.get_running_loop().time()
+        done = await opts_out(client, 1)
+        assert asyncio.get_running_loop().time() - began < 1
+        took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
+        assert took.total_seconds() == 1.75
+
+
+async def test_at_most_64_replicas_hold_a_lease(keyed):
+    _, told = await renewed(keyed)
+    for number in range(64):
+        assert (await renewed(keyed, f"h{number}", told["seq"]))[0] == 200 or number == 63
+    status, told = await renewed(keyed, "one-more", told["seq"])
+    assert (status, told["type"].rpartition(":")[2]) == (409, "too_many_holders")
+
+
+async def test_a_replica_of_another_log_is_told_to_begin_anew(keyed):
+    assert (await renewed(keyed, log="example.com/other"))[0] == 410
+
+
+@pytest.mark.parametrize("body", [{}, {"holder": "", "applied": 0}, {"holder": "x" * 65, "applied": 0}, {"holder": "x", "applied": -1}, {"holder": "x", "applied": 2**63}, {"holder": "x", "applied": 0, "more": 1}, []])  # fmt: skip
+async def test_a_renewal_that_cannot_be_read_is_a_problem(keyed, body):
+    assert (await keyed.post("/v1/leases", json=body)).status_code == 400
+
+
+async def test_leases_are_for_replicas(client, tmp_path):
+    answer = await client.post(
+        "/v1/leases", json={"holder": "x", "applied": 0}, headers=await bearer(tmp_path / "data", "export")
+    )
+    assert answer.status_code == 403
+
+
+async def test_a_replica_that_misses_three_terms_is_dropped_and_alarmed_until_one_of_its_name_is_back(tmp_path):
+    configured = inside.settings(replicas__term_ms="100")
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
+        _, told = await renewed(client)
+        await renewed(client, applied=told["seq"])
+        assert not any("replica" in alarm for alarm in (await client.get("/readyz?strict")).json()["alarms"])
+        await asyncio.sleep(0.5)
+        alarms = (await client.get("/readyz?strict")).json()["alarms"]
+        assert "replica dev has missed three terms of its lease" in alarms
+        assert b"gateway_replicas_dropped 1.0" in (await client.get("/metrics")).content
+        await renewed(client, "its-next-run", told["seq"])
+        assert not any("replica" in alarm for alarm in (await client.get("/readyz?strict")).json()["alarms"])
