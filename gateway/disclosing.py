@@ -36,6 +36,7 @@ OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
 IMPERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
 COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
 
+Blocked = Callable[[str, Checked], bool]  # whether nothing goes to a recipient whatever the verdict
 Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
 
 
@@ -76,9 +77,7 @@ class Disclosing:
 
     # --- answers ---
 
-    def decide(
-        self, ask: Ask, checked: Checked, stands: Stands, blocked: Callable[[str, Checked], bool] | None = None
-    ) -> dict[str, str]:
+    def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]:
         """The id of each answer, by recipient; what may go is counted as it `stands`. `blocked`: nothing goes there
         whatever the verdict.
         """
@@ -91,7 +90,7 @@ class Disclosing:
         return made
 
     async def announce(
-        self, ask: Ask, checked: Checked, blocked: Callable[[str, Checked], bool] | None = None
+        self, ask: Ask, checked: Checked, blocked: Blocked | None = None
     ) -> tuple[Checked, dict[str, str]]:
         """As `decide`, for a caller that will send at once: what may go is on record as intended before this returns,
         and is checked again after that. Raises `StoreUnavailable`; then nothing may be sent.
@@ -125,9 +124,7 @@ class Disclosing:
         for _, each in going:
             self._tell(each.recipient, INTENDED, 1)
 
-    def _decision(
-        self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Callable[[str, Checked], bool] | None
-    ) -> Decision:
+    def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
         data, recipient = checked.verdicts[name].data, self._checks.recipients.get(name)
         going = {word for word, answer in data.items() if answer is not Answer.DENY}
         if recipient is None or (blocked and blocked(name, checked)):

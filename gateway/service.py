@@ -33,6 +33,7 @@ from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
 from gateway.web.changes import ChangesDoor
 from gateway.web.check import CheckDoor
+from gateway.web.checker import Checker
 from gateway.web.checks import ChecksDoor
 from gateway.web.choices import Choices
 from gateway.web.code_calls import CodeCalls
@@ -214,14 +215,13 @@ class Doors:
 
     def _answers(self, credentials: Credentials) -> list[Route]:
         """May this go? And what became of it."""
-        disclosing = self.house.disclosing
-        answering = Answering(self.house.consent, disclosing, self.metrics)
+        answering = Answering(self.house.consent, self.house.disclosing, self.metrics)
         options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
         return [
             Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
             Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
             Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
-            Route("/v1/disclosures", DisclosuresDoor(disclosing, credentials).post, methods=["POST"]),
+            Route("/v1/disclosures", DisclosuresDoor(self.house.disclosing, credentials).post, methods=["POST"]),
         ]
 
     def asked_by_proxies(self) -> list[Route]:
@@ -359,7 +359,8 @@ def in_front_of(
 ) -> Any:  # fmt: skip
     """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
     every other request is heard and handed on. `account` and `place` read the ASGI scope: who is signed in, and where
-    the visitor is known to be (`US-CA`). The folder is made beforehand by `gateway migrate`.
+    the visitor is known to be (`US-CA`). `scope["state"]["gateway_checker"]` is for `gateway.client.Client.over`. The
+    folder is made beforehand by `gateway migrate`.
     """
     settings = settings_of.load(Path(config) if config else None, os.environ)
     metrics = Metrics()
@@ -370,10 +371,12 @@ def in_front_of(
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
+            checker = Checker(Answering(doors.house.consent, doors.house.disclosing, metrics), doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], participant=participant)
-                await (own if mine else behind)(scope, receive, send)
+                state = scope.get("state", {}) if mine else {**scope.get("state", {}), "gateway_checker": checker}
+                await (own if mine else behind)({**scope, "state": state}, receive, send)
 
             yield serve
 

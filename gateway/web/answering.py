@@ -2,16 +2,19 @@
 asked for, and shape it (api.md). A dry run is the real answer, marked, and leaves nothing behind but its count (I23).
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.check import Ask, Checked
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.decisions import Stands
-from gateway.disclosing import Disclosing
+from gateway.disclosing import Blocked, Disclosing
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import Reason
 from gateway.web import asking, wire
 from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem, of
 
 
 class Answering:
@@ -26,27 +29,50 @@ class Answering:
         """The answer to one check, and what it names that is not configured. Raises `Problem`, and
         `StoreUnavailable` where an announced send cannot be put on record.
         """
+        if not body.will_send or body.dry_run:
+            return self.at_once(body, key)
         ask = asking.to_ask(body)
-        checked, decisions = await self.decide(
-            "check", ask, Stands.POSSIBLE, dry_run=body.dry_run, announced=body.will_send
-        )
+        return self._shaped(body, key, *await self.announce("check", ask))
+
+    def at_once(self, body: wire.Check, key: ApiKey) -> tuple[dict[str, Any], list[str]]:
+        """The same for a check that announces nothing. Raises `Problem`."""
+        decided = self.decide("check", asking.to_ask(body), Stands.POSSIBLE, dry_run=body.dry_run)
+        return self._shaped(body, key, *decided)
+
+    def _shaped(
+        self, body: wire.Check, key: ApiKey, checked: Checked, decisions: Mapping[str, str]
+    ) -> tuple[dict[str, Any], list[str]]:
         warnings = asking.misconfigured(checked)
         if warnings:
             self.metrics.misconfigured.labels(key.name).inc()
         return asking.answer(body, checked, decisions, self.consent, key), warnings
 
-    async def decide(
-        self, door: str, ask: Ask, stands: Stands, *, dry_run: bool, announced: bool,
-        blocked: Callable[[str, Checked], bool] | None = None,
-    ) -> tuple[Checked, dict[str, str]]:  # fmt: skip
-        """The verdicts, and the id of each by recipient. `stands`: as what an answer that lets something go is counted;
-        `announced`: it is on record before this returns. Raises `StoreUnavailable`.
+    def decide(
+        self, door: str, ask: Ask, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
+    ) -> tuple[Checked, dict[str, str]]:
+        """The verdicts, and the id of each by recipient. `stands`: as what an answer that lets something go is
+        counted.
         """
         checked = self.consent.check(ask)
-        if announced and not dry_run:
-            checked, decisions = await self._disclosing.announce(ask, checked, blocked)
-        else:
-            decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
+        decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
+        self._count(door, checked, dry_run=dry_run)
+        return checked, decisions
+
+    async def announce(self, door: str, ask: Ask, blocked: Blocked | None = None) -> tuple[Checked, dict[str, str]]:
+        """The same, with what may go on record before this returns. Raises `StoreUnavailable`."""
+        checked, decisions = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
+        self._count(door, checked, dry_run=False)
+        return checked, decisions
+
+    def _count(self, door: str, checked: Checked, *, dry_run: bool) -> None:
         self.metrics.heard(door, checked.heard)
         self.metrics.checked(checked, self.consent.recipients, dry_run=dry_run)
-        return checked, decisions
+
+
+def refused(one: object, error: Problem | StoreUnavailable) -> dict[str, Any]:
+    """A "no" in the place of a check of many that cannot be read, or whose send cannot be put on record (I16)."""
+    found, reason = of(error), Reason.MALFORMED if isinstance(error, Problem) else Reason.STORE_UNAVAILABLE
+    ref = one.get("ref") if isinstance(one, Mapping) else None
+    named = {"ref": ref} if isinstance(ref, str) else {}
+    problem = {"type": found.kind, "detail": found.detail, "pointer": found.pointer}
+    return {"allowed": False, "partly": False, "data": {}, "reason": reason, **named, "problem": problem}

@@ -15,10 +15,9 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.writer import StoreUnavailable
-from gateway.terms import Reason
 from gateway.web import auth, wire
-from gateway.web.answering import Answering
-from gateway.web.problem import Problem, of
+from gateway.web.answering import Answering, refused
+from gateway.web.problem import Problem
 
 AT_ONCE = 100  # checks between two looks at other callers: some 5 ms of work
 
@@ -65,12 +64,7 @@ class ChecksDoor:
                 raise one
             return (await self._answering.answer(wire.convert(one, wire.Check), key))[0]
         except (Problem, StoreUnavailable) as error:
-            found, malformed = of(error), isinstance(error, Problem)
-            ref = one.get("ref") if isinstance(one, Mapping) else None
-            named = {"ref": ref} if isinstance(ref, str) else {}
-            return {"allowed": False, "partly": False, "data": {},
-                    "reason": Reason.MALFORMED if malformed else Reason.STORE_UNAVAILABLE, **named,
-                    "problem": {"type": found.kind, "detail": found.detail, "pointer": found.pointer}}  # fmt: skip
+            return refused(one, error)
 
 
 def _line(line: bytes) -> object:

@@ -71,7 +71,7 @@ def _many() -> dict[str, Any]:
 def _bid() -> dict[str, Any]:
     headers = {
         name: {"schema": {"type": "string"}}
-        for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed", "Gateway-Decision")
+        for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed", "Gateway-Decision", "Gateway-Valid-For-Ms")
     }
     call = _call(
         "What may be sent of a bid request", {}, body={"type": "object"}, errors=(*ALL, "503"), parameters=BIDDERS

@@ -58,9 +58,12 @@ class OpenRtb:
         names = _recipients(request)
         bid = _bid(await wire.read_body(request))
         ask, dry_run = self._ask(request, bid, names), _flag(request, "dry_run")
-        checked, decisions = await self._answering.decide(
-            "openrtb", ask, Stands.SENT, dry_run=dry_run, announced=_flag(request, "will_send"), blocked=_is_blocked
-        )
+        if _flag(request, "will_send") and not dry_run:
+            checked, decisions = await self._answering.announce("openrtb", ask, _is_blocked)
+        else:
+            checked, decisions = self._answering.decide(
+                "openrtb", ask, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
+            )
         warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
         if warnings:
             self._answering.metrics.misconfigured.labels(key.name).inc()
@@ -72,7 +75,11 @@ class OpenRtb:
                 name: self._patch(name, bid, checked) | {"decision": decisions[name]} for name in checked.verdicts
             }
             return wire.answer(patches, headers=headers)
-        return self._whole(names[0], bid, checked, headers | {"Gateway-Decision": decisions[names[0]]})
+        return self._whole(names[0], bid, checked, headers | self._answered(decisions[names[0]]))
+
+    def _answered(self, decision: str) -> dict[str, str]:
+        lasts = int(self._consent.send_window.total_seconds() * 1000)
+        return {"Gateway-Decision": decision, "Gateway-Valid-For-Ms": str(lasts)}
 
     def _ask(self, request: Request, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
         said, query = openrtb.said(bid), request.query_params

@@ -1,0 +1,274 @@
+"""The client: check, checks, openrtb, disclosure. No call raises because of the gateway; without an answer it is no."""
+
+import itertools
+import secrets
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+from urllib.parse import urlencode
+
+import orjson
+
+from gateway.client import verdict as reading
+from gateway.client.connection import Connections, NoAnswer, Response
+from gateway.client.disclosure import Disclosure
+from gateway.client.reporting import Reporting
+from gateway.client.verdict import DENIED, NO_ANSWER, Unreadable, Verdict
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+REPORTING = 10.0  # seconds that the gateway may take to put reports on record
+OK = 200
+BID_VERDICTS = frozenset({"allow", "contextual", "block"})
+TIMEOUT_MS = 25  # in the zone; 10 on the host (I34)
+RESOLVE = 60  # periods of reporting between two look-ups of the gateway's name
+
+
+class NotReady(Exception):
+    """The gateway is not configured as this caller needs it. The text says what is different (I21)."""
+
+
+class Checker(Protocol):
+    """Answers in the service's own process, with the bodies and answers of the HTTP calls."""
+
+    def answer(self, path: str, body: bytes) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BidAnswer:
+    """`verdict`: allow, contextual, block, or no_answer; `bid` is what may be sent, None for the last two: then nothing
+    of this request may, and a request without a person is for the caller to make.
+    """
+
+    verdict: str = NO_ANSWER
+    reason: str = NO_ANSWER
+    stated: Mapping[str, Any] | None = field(default=None, repr=False)
+    decision: str = field(default="", repr=False)
+    until: float = float("-inf")
+
+    @property
+    def bid(self) -> Mapping[str, Any] | None:
+        return self.stated if time.monotonic() < self.until else None
+
+
+class Client:
+    """`url` or `unix` of the gateway, `key` with scope check, `timeout_ms` for a whole answer. Safe for threads; close
+    it, or use it in a `with`, so that the last reports are said. `failures` counts answers that did not come, by why.
+    """
+
+    def __init__(
+        self, url: str = "", *, unix: str = "", key: str = "", timeout_ms: int = TIMEOUT_MS,
+        checker: Checker | None = None,
+    ) -> None:  # fmt: skip
+        self._seconds = timeout_ms / 1000
+        self._checker = checker
+        self._connections: Connections | None = None
+        if checker is None:
+            self._connections = Connections(url, unix, {"Authorization": f"Bearer {key}", "Connection": "keep-alive"})
+            self._connections.resolve()
+        self._reporting = Reporting(self._report, self._look_up)
+        self._looked, self._name, self._numbers = 0, secrets.token_hex(4), itertools.count()
+        self.failures: Counter[str] = Counter()
+
+    @classmethod
+    def over(cls, checker: Checker) -> "Client":
+        """The same in the service's own process. Close it in another thread than the event loop's, which takes the last
+        reports.
+        """
+        return cls(checker=checker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reporting.close()
+        if self._connections:
+            self._connections.close()
+
+    @property
+    def unreported(self) -> int:
+        """How many reports were lost; those sends stay "may have been sent"."""
+        return self._reporting.lost
+
+    # --- the questions ---
+
+    def check(
+        self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (), data: Collection[str] | None = None,
+        **more: Any,
+    ) -> Verdict:  # fmt: skip
+        """May this go now? `more`: the other members of POST /v1/check."""
+        body = {"recipient": recipient, "identifiers": list(identifiers), **more, "ref": self._ref()}
+        if data is not None:
+            body["data"] = list(data)
+        began = time.monotonic()
+        try:
+            found = reading.read(self._json("/v1/check", body), body.get("data"), began, body["ref"])
+        except (NoAnswer, Unreadable) as error:
+            return self._failed(error)
+        return found if found.fresh else self._failed(NoAnswer("expired"))
+
+    def checks(self, asked: Sequence[Mapping[str, Any]], *, timeout_ms: int | None = None) -> list[Verdict]:
+        """Many at once, each with one `recipient`; an answer each, in order."""
+        began, seconds = time.monotonic(), timeout_ms / 1000 if timeout_ms else self._seconds
+        marked = [{**one, "ref": self._ref()} for one in asked]
+        try:
+            stated = self._json("/v1/checks", marked, seconds)
+        except (NoAnswer, Unreadable) as error:
+            self._failed(error)
+            return [DENIED] * len(asked)
+        answers = stated if isinstance(stated, list) and len(stated) == len(asked) else [None] * len(asked)
+        return [self._one(found, one, began) for found, one in zip(answers, marked, strict=True)]
+
+    def openrtb(self, bid: Mapping[str, Any], *, recipient: str, **parameters: str) -> BidAnswer:
+        """What may be sent of a bid request. `parameters`: those of POST /v1/openrtb."""
+        began, path = time.monotonic(), f"/v1/openrtb?{urlencode({'recipient': recipient, **parameters})}"
+        try:
+            return _bid_answer(self._ask(path, _encoded(bid)), bid, began)
+        except (NoAnswer, Unreadable) as error:
+            return BidAnswer(reason=self._failed(error).reason)
+
+    def disclosure(
+        self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (),
+        data: Mapping[str, Any] | Collection[str] = (), **more: Any,
+    ) -> Disclosure:  # fmt: skip
+        """Asking and sending as one block; `data`: classes, or values by class. See `Disclosure`."""
+        classes = list(data) or None
+        return Disclosure(
+            lambda: self.check(recipient=recipient, identifiers=identifiers, data=classes, **more),
+            self._reporting.say, data,
+        )  # fmt: skip
+
+    def say(self, decision: str, outcome: str) -> None:
+        """What became of an answer that was obeyed without a `disclosure`: sent, not_sent, unknown. Never waits."""
+        self._reporting.say(decision, outcome, time.time_ns() // 1_000_000)
+
+    def ready(
+        self, recipients: Mapping[str, Mapping[str, Collection[str]]] | Collection[str] = (), *,
+        environment: str | None = None, timeout_ms: int = 2000,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """What GET /v1/self says. `recipients`: names, or by name the `purposes` and `data` that this caller will ask
+        about. Raises `NotReady` where anything is not there, before the first bid is lost to it (I21).
+        """
+        try:
+            stated = _parsed(self._ask("/v1/self", b"", timeout_ms / 1000, "GET"))
+        except (NoAnswer, Unreadable) as error:
+            raise NotReady(f"no answer from /v1/self: {error or 'unreadable'}") from None
+        wanted = recipients if isinstance(recipients, Mapping) else {name: {} for name in recipients}
+        wrong = list(_differences(stated, wanted, environment))
+        if wrong:
+            raise NotReady("; ".join(wrong))
+        return stated if isinstance(stated, dict) else {}
+
+    # --- how ---
+
+    def _ref(self) -> str:
+        return f"{self._name}-{next(self._numbers)}"
+
+    def _one(self, stated: object, asked: Mapping[str, Any], began: float) -> Verdict:
+        try:
+            return reading.read(stated, asked.get("data"), began, asked["ref"])
+        except Unreadable as error:
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Verdict:
+        self.failures[str(error) or "unreadable"] += 1
+        return DENIED
+
+    def _json(self, path: str, body: object, seconds: float | None = None) -> object:
+        return _parsed(self._ask(path, _encoded(body), seconds))
+
+    def _ask(self, path: str, body: bytes, seconds: float | None = None, method: str = "POST") -> Response:
+        """A 200. Raises `NoAnswer`."""
+        seconds = self._seconds if seconds is None else seconds
+        if self._connections is None:
+            response = self._inside(path, body)
+        else:
+            response = self._connections.ask(method, path, body, JSON, seconds)
+        if response.status != OK:
+            raise NoAnswer(f"status_{response.status}")
+        return response
+
+    def _inside(self, path: str, body: bytes) -> Response:
+        """Whatever goes wrong over there is no answer here."""
+        assert self._checker is not None
+        try:
+            return self._checker.answer(path, body)
+        except Exception as error:
+            raise NoAnswer("checker") from error
+
+    def _said_inside(self, lines: bytes) -> bool:
+        try:
+            return self._inside("/v1/disclosures", lines).status == OK
+        except NoAnswer:
+            return False
+
+    def _report(self, lines: bytes) -> bool:
+        """True where nothing is left to say: taken, or refused for good."""
+        if self._connections is None:
+            return self._said_inside(lines)
+        try:
+            response = self._connections.ask("POST", "/v1/disclosures", lines, NDJSON, REPORTING)
+        except NoAnswer:
+            return False
+        if response.status != OK:
+            self.failures[f"reports_status_{response.status}"] += 1
+        return response.status == OK
+
+    def _look_up(self) -> None:
+        self._looked += 1
+        if self._connections and self._looked % RESOLVE == 0:
+            self._connections.resolve()
+
+
+def _encoded(body: object) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        raise NoAnswer("question_unreadable") from None
+
+
+def _bid_answer(response: Response, bid: Mapping[str, Any], began: float) -> BidAnswer:
+    """Raises `Unreadable`, also for the answer to another request."""
+    headers, stated = response.headers, _parsed(response)
+    word, lasts = headers.get("gateway-verdict"), headers.get("gateway-valid-for-ms", "")
+    if word not in BID_VERDICTS or not isinstance(stated, dict) or not lasts.isdecimal():
+        raise Unreadable
+    if word != "block" and stated.get("id") != bid.get("id"):
+        raise Unreadable
+    until = began + reading.seconds_of(int(lasts))
+    sent = stated if word != "block" else None
+    return BidAnswer(word, headers.get("gateway-reason", ""), sent, headers.get("gateway-decision", ""), until)
+
+
+def _parsed(response: Response) -> object:
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        raise Unreadable from None
+
+
+def _differences(
+    stated: object, wanted: Mapping[str, Mapping[str, Collection[str]]], environment: str | None
+) -> Sequence[str]:
+    """What a caller would stumble over, in words."""
+    if not isinstance(stated, dict):
+        return ["/v1/self is not an object"]
+    key, known = stated.get("key"), stated.get("recipients")
+    if not isinstance(key, dict) or not isinstance(known, dict) or not str(stated.get("api", "")).startswith("1."):
+        return ["/v1/self is not of version 1 of the contract"]
+    wrong = [] if "check" in key.get("scopes", ()) else [f"key {key.get('name')} has no scope check"]
+    if environment is not None and stated.get("environment") != environment:
+        wrong.append(f"environment is {stated.get('environment')}, not {environment}")
+    for name, wants in wanted.items():
+        there = known.get(name)
+        if there is None:
+            wrong.append(f"recipient {name} is not configured")
+            continue
+        for what in ("purposes", "data"):
+            missing = sorted(set(wants.get(what, ())) - set(there.get(what, ())))
+            wrong += [f"recipient {name} has no {what} {', '.join(missing)}"] if missing else []
+    return wrong

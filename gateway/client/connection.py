@@ -1,0 +1,175 @@
+"""Connections to one gateway: kept alive, one answer in a given time whatever the other side does.
+
+Sockets and httptools, not httpx2: its times are of single reads, so that a peer which sends a byte every 20 ms holds a
+bid for as long as it likes, and it takes 0.4 to 0.7 ms longer a check. Knows no JSON.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httptools
+
+IDLE = 55.0  # seconds; the gateway keeps a connection for 75, callers 60 or less (api.md)
+READ = 65_536
+LONGEST = 16 * 2**20  # bytes of an answer: 10,000 verdicts have 5
+
+
+class NoAnswer(Exception):
+    """Nothing that may be believed came in time. The text is one word for a counter, never a person's."""
+
+
+class Broken(Exception):
+    """The connection ended before an answer did; asking once more is harmless."""
+
+
+class Response(NamedTuple):
+    """Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _Reading:
+    """What httptools calls while it reads one answer."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.body = bytearray()
+        self.complete = False
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise NoAnswer("two_answers")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+        if len(self.body) > LONGEST:
+            raise NoAnswer("too_long")
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Connections:
+    """`url` is http or https with a host and perhaps a port; `unix` a socket's path instead. Safe for threads."""
+
+    def __init__(self, url: str = "", unix: str = "", headers: Mapping[str, str] | None = None) -> None:
+        parts = urlsplit(url or "http://localhost")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or bool(url) == bool(unix):
+            raise ValueError("one of url, http(s)://host[:port], and unix, the path of a socket")
+        self._host, self._unix = parts.hostname, unix
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._head = "".join(
+            f"{name}: {value}\r\n" for name, value in {"Host": parts.netloc, **(headers or {})}.items()
+        )
+        self._idle: deque[tuple[socket.socket, float]] = deque()
+        self._address: tuple[int, Any] | None = (socket.AF_UNIX, unix) if unix else None
+
+    def resolve(self) -> None:
+        """Looks the host up, which nothing bounds: never while a bid waits. A failure keeps what is known."""
+        if not self._unix:
+            with contextlib.suppress(OSError):
+                family, _, _, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
+                self._address = (family, address)
+
+    def ask(self, method: str, path: str, body: bytes, kind: str, seconds: float) -> Response:
+        """One request; over a connection that broke it is repeated once. Raises `NoAnswer`."""
+        until = time.monotonic() + seconds
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\nContent-Type: {kind}\r\n\r\n"
+        message = head.encode("latin-1") + body
+        for again in (False, True):
+            try:
+                return self._once(message, until, fresh=again)
+            except Broken:
+                self.close()  # whatever broke one has broken the others of its age
+            except TimeoutError:
+                raise NoAnswer("time_out") from None
+            except OSError:
+                raise NoAnswer("unreachable") from None
+            except httptools.HttpParserError:
+                raise NoAnswer("unreadable") from None
+        raise NoAnswer("broken")
+
+    def close(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop()[0].close()
+
+    def _once(self, message: bytes, until: float, *, fresh: bool) -> Response:
+        connection = None if fresh else self._kept()
+        if connection is None:
+            connection = self._connect(until)
+        try:
+            answer, keep = _exchange(connection, message, until)
+        except BaseException:
+            connection.close()
+            raise
+        if keep:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            connection.close()
+        return answer
+
+    def _kept(self) -> socket.socket | None:
+        with contextlib.suppress(IndexError):
+            while True:
+                connection, since = self._idle.pop()
+                if time.monotonic() - since < IDLE:
+                    return connection
+                connection.close()
+        return None
+
+    def _connect(self, until: float) -> socket.socket:
+        if self._address is None:
+            self.resolve()
+        if self._address is None:
+            raise OSError("no address")
+        family, address = self._address
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_left(until))
+            connection.connect(address)
+            if family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return self._tls.wrap_socket(connection, server_hostname=self._host) if self._tls else connection
+        except BaseException:
+            connection.close()
+            raise
+
+
+def _exchange(connection: socket.socket, message: bytes, until: float) -> tuple[Response, bool]:
+    """The answer, and whether the connection may be used again. Each wait is for what is left of the time."""
+    reading = _Reading()
+    parser = httptools.HttpResponseParser(reading)
+    try:
+        connection.settimeout(_left(until))
+        connection.sendall(message)
+        while not reading.complete:
+            connection.settimeout(_left(until))
+            part = connection.recv(READ)
+            if not part:
+                raise Broken
+            parser.feed_data(part)
+    except (ConnectionError, ssl.SSLError):
+        raise Broken from None
+    except httptools.HttpParserCallbackError as error:
+        raise NoAnswer("unreadable") from error
+    return Response(parser.get_status_code(), reading.headers, bytes(reading.body)), parser.should_keep_alive()
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

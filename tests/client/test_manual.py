@@ -1,0 +1,37 @@
+"""The example of `gateway help ask`, run against the real service as it stands there."""
+
+import re
+import time
+from importlib import resources
+
+import httpx2
+import pytest
+from support.people import gaid, named
+from support.service import service
+
+pytestmark = pytest.mark.slow
+
+
+def example() -> str:
+    [code] = re.findall(
+        r"```python\n(.*?)```", (resources.files("gateway") / "manual" / "ask.md").read_text(), re.DOTALL
+    )
+    return code
+
+
+def test_the_example_sends_for_whoever_may_be_sent_and_says_so(tmp_path):
+    sent, contextual = [], []
+    with service(tmp_path) as running:
+        code = example().replace("http://127.0.0.1:8081", running.url).replace("timeout_ms=25", "timeout_ms=1000")
+        there = {"KEY": "dev.dev", "send": sent.append, "send_contextual": contextual.append}
+        exec(code, there)
+        with httpx2.Client(base_url=running.url, headers={"Authorization": "Bearer dev.dev"}) as keyed:
+            there["bid"](gaid(1))
+            body = {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"}
+            assert keyed.post("/v1/choices", json=body).status_code == 201
+            there["bid"](gaid(1))
+            there["client"].close()
+            time.sleep(0.1)
+            [told] = keyed.post("/v1/access", json={"identifiers": [named("gaid", gaid(1))]}).json()["disclosures"]
+    assert (sent, contextual) == ([{"ad_id": gaid(1)}], ["opted_out"])
+    assert (told["recipient"], told["outcome"], told["count"]) == ("advertisers", "sent", 1)
