@@ -3,7 +3,7 @@
 Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
@@ -54,6 +54,7 @@ class Ask:
     row: bool = False  # a row of a share: it needs an identifier
     claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
+    shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +174,17 @@ class Checks:
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
-        named = self._people.name(ask.identifiers, country)
+        named = self._people.name(ask.identifiers, country).beside(ask.shown)
         others = self._people.name(ask.beside, country) if ask.beside else Named()
         return heard, named, [*named.looser, *others.keys, *others.looser]
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""
         return self._people.name(ask.identifiers, country_of(ask.place)).subjects
+
+    def is_new(self, subject: Subject) -> bool:
+        """Whether nothing at all is on record of an identifier. False where that cannot be told."""
+        return self._standings([subject]) == ()
 
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
@@ -309,8 +314,12 @@ class Checks:
 
     def _standings(self, subjects: Sequence[Subject]) -> tuple[Standing, ...] | None:
         """What is on record for these; None where it cannot be read."""
+        return self.standings_of([key for subject in subjects for key in subject.keys])
+
+    def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
+        """The rows of keys, of whoever has one; None where they cannot be read."""
         try:
-            return self._lookup.seen([key for subject in subjects for key in subject.keys]).standings
+            return self._lookup.seen([*keys]).standings
         except LookupRefused:
             return None
 

@@ -212,6 +212,15 @@ class Consent:
             tuple(subjects), choice.place,
         )  # fmt: skip
 
+    async def silence(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str | None]:
+        """From when each purpose may be asked about again; None: never opted out. A no that came from afar keeps its
+        day to itself: while it holds, nobody is asked. Raises `StoreUnavailable`.
+        """
+        out_at = await self._writer.commit(lambda tx: _last_out(tx, subjects))
+        said, now = self.checks.read_back(subjects, purposes), milliseconds(self.clock())
+        held = {purpose: now for purpose in purposes if said[purpose.value] in {"opted_out", "unknown"}}
+        return {purpose.value: silent_until((held | out_at).get(purpose)) for purpose in purposes}
+
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
         return await self._writer.commit(lambda tx: documents.find(tx, sha256))
@@ -264,8 +273,12 @@ class Consent:
         """What a first act asked for. Raises `Refused`."""
         return asked_of.unseal(self.secrets, token)
 
-    async def confirm(self, token: str, notice: Notice, *, key: str = "", body: bytes = b"") -> Chosen:
-        """The second act: writes the opt-in. `notice` is the text shown with the confirmation."""
+    async def confirm(
+        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None
+    ) -> Chosen:
+        """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
+        details of its entry.
+        """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
             raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
@@ -275,7 +288,7 @@ class Consent:
         choice = Choice(
             ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice, asked.manner,
             recipient=asked.recipient, data_class=asked.data_class,
-            details={"asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
+            details={**(how or {}), "asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
             informed=asked.informed, parental=asked.parental,
         )  # fmt: skip
 

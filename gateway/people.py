@@ -5,7 +5,7 @@ never raised, so that one bad identifier of three costs an opt-out nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway import seals
@@ -36,6 +36,12 @@ class Named:
     @property
     def keys(self) -> list[bytes]:
         return [key for subject in self.subjects for key in subject.keys]
+
+    def beside(self, shown: Sequence[Subject]) -> "Named":
+        """The same with these, who were shown and not named."""
+        if not shown:
+            return self
+        return replace(self, subjects=tuple({each.key: each for each in (*self.subjects, *shown)}.values()))
 
     @property
     def looser(self) -> list[bytes]:
@@ -97,6 +103,10 @@ class People:
     def browser(self, value: str) -> Subject:
         """A browser by its opened id."""
         return Subject("browser", value, self._secrets.keys([("browser", value)]))
+
+    def device(self, value: str) -> Subject:
+        """An installation of an app, by the id in its opened token."""
+        return Subject("device", value, self._secrets.keys([("device", value)]))
 
     def account(self, value: str) -> Subject:
         """A signed-in account whose assertion was verified."""

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway import app_doors
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house, vocabulary
 from gateway.consent import Consent
@@ -35,7 +36,6 @@ from gateway.web.changes import ChangesDoor
 from gateway.web.check import CheckDoor
 from gateway.web.checker import Checker
 from gateway.web.checks import ChecksDoor
-from gateway.web.choices import Choices
 from gateway.web.code_calls import CodeCalls
 from gateway.web.code_page import CodePage
 from gateway.web.code_steps import Steps
@@ -53,13 +53,11 @@ from gateway.web.links import Links
 from gateway.web.marketing import Marketing
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
-from gateway.web.observe import Observe
 from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opt_in_page import OptInPage
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
-from gateway.web.proof import Proofs
 from gateway.web.proof_download import ProofDownload
 from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
@@ -179,19 +177,17 @@ class Doors:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
         consent, metrics = self.house.consent, self.metrics
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
-        proofs = Proofs(consent, codes, dev=self.dev)
-        named = "dev" if self.dev else "production"
-        health = Health(consent, credentials, metrics, notices.shipped(), named, self.house.mirrored)
+        house, named = self.house, "dev" if self.dev else "production"
+        proofs = app_doors.proofs(house, self.settings, dev=self.dev)
+        health = Health(consent, credentials, metrics, notices.shipped(), named, house.mirrored)
         share = ShareDoor(
             consent, self.house.sharing, credentials, metrics,
             max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
         )  # fmt: skip
-        observing = Observe(consent, credentials, metrics, remember_gpc=self.settings.browser.remember_gpc)
         return [
             *self._answers(credentials),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
-            Route("/v1/choices", Choices(consent, credentials, metrics, proofs).post, methods=["POST"]),
-            Route("/v1/observe", observing.post, methods=["POST"]),
+            *app_doors.routes(house, self.settings, credentials, metrics, proofs),
             *self._marketing(credentials),
             Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
             Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),

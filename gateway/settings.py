@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
+from gateway.app_settings import Apps
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
@@ -26,7 +27,6 @@ ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a r
 TEXTS = "texts"  # the operator's sender of text messages, likewise
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
-
 HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?$"
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
 PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*$", description="the beginning of a path")]
@@ -167,6 +167,7 @@ class Settings(Strict, frozen=True):
     gpc: Gpc
     browser: Browser
     account: Account
+    apps: Apps
     mail: Mail
     texts: Texts
     codes: Codes
@@ -276,8 +277,8 @@ def _check(settings: Settings) -> None:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     _check_recipients(settings.recipients)
-    if settings.mail.wrong():
-        raise SettingsRefused(settings.mail.wrong())
+    for wrong in filter(None, (settings.mail.wrong(), settings.apps.wrong(settings.recipients))):
+        raise SettingsRefused(wrong)
     _check_endpoints(settings)
 
 

@@ -208,6 +208,7 @@ class Source(StrEnum):
     CMP_COOKIE = "cmp_cookie"
     BROWSER_COOKIE = "browser_cookie"  # said before, and brought back by our own sealed cookie
     DEVICE = "device"
+    INSTALLATION = "installation"  # said for another id of the same app on the same phone (R26)
     FORM = "form"
     SDK = "sdk"
     API = "api"

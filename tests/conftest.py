@@ -40,6 +40,7 @@ def never_blocked():
             function.can_block_in("support/inside.py", {"install"})
             function.can_block_in("gateway/service.py", {"build", "keyed", "public", "_opened"})
             function.can_block_in("gateway/credentials.py", {"_reload"})
+            function.can_block_in("gateway/assertions.py", {"_reload"})
             function.can_block_in("gateway/settings.py", {"load"})
             function.can_block_in("gateway/delivery/forward.py", {"__init__"})  # reads the certificates once
         yield

@@ -4,6 +4,7 @@ that were used. Both are jobs of the writer: the second of two equal requests wa
 
 import hashlib
 import hmac
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,6 +56,16 @@ def once(tx: Transaction, repeat: Named | None, now: int, act: Callable[[], byte
     if row[0] not in {repeat.content, repeat.bare}:
         raise Mismatch
     return row[1], True
+
+
+def spend(tx: Transaction, jti: str, act: bytes, now: int) -> bool:
+    """Whether an assertion is used for the first time, or for the same act again (`act` empty: none is the same)."""
+    said = named(f"assertion\x00{jti}", act or os.urandom(16))
+    try:
+        once(tx, said, now, lambda: b"")
+    except Mismatch:
+        return False
+    return True
 
 
 def use(tx: Transaction, token: str, now: int) -> None:

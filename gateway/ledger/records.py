@@ -20,7 +20,7 @@ from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
-DEVICES = frozenset({"browser", "cookie", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
+DEVICES = frozenset({"browser", "cookie", "device", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
 
 
 @dataclass(frozen=True, slots=True)

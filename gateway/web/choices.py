@@ -7,6 +7,7 @@ opting in (`gateway.web.opting_in`) and for what is sent or kept at a person's o
 import asyncio
 import contextlib
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -24,6 +25,7 @@ from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
 from gateway.web import auth, problem, wire
+from gateway.web.apps import App, Apps
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.opting_in import OptingIn
@@ -46,10 +48,13 @@ DESK_ONLY = frozenset({"manner", "received_at"})
 class Choices:
     """The door."""
 
-    def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs) -> None:
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps
+    ) -> None:
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
+        self._apps = apps
         self._opting_in = OptingIn(consent, proofs)
 
     async def post(self, request: Request) -> Response:
@@ -59,7 +64,7 @@ class Choices:
         repeat = request.headers.get("idempotency-key", "")[:256]
         if lines:
             return await self._lines(key, body, repeat)
-        said = self._said(wire.parse(body), key)
+        said = self._said(wire.parse(body), key, act=f"{repeat}\x00".encode() + body if repeat else b"")
         status, answer = await self._take(said, f"{key.id}:{repeat}" if repeat else "", body)
         await self._add_receipts(answer)
         return wire.answer(answer, status)
@@ -91,13 +96,15 @@ class Choices:
                 answers.append(problem.line(error))
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
 
-    def _said(self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES) -> Said:
+    def _said(
+        self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES, act: bytes = b""
+    ) -> Said:
         if not isinstance(body, dict):
             raise Problem("malformed", "a choice is a JSON object")
         kind = _kind(body.get("choice"), kinds)
         if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")
-        said = Said(Body(body, "choices", self._consent, self._metrics), kind, key)
+        said = Said(Body(body, "choices", self._consent, self._metrics), kind, key, act)
         said.call.ignore_unknown(KNOWN, body)
         for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
             said.ignore(f"/{name}", "wants scope desk")
@@ -110,33 +117,41 @@ class Choices:
         if said.kind is ChoiceKind.CONFIRM:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
-            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard()) | more
+            app = self._apps.opening(said.call, said.key, Named(chosen.subjects))
+            await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
+            now = self._consent.checks.read_back(chosen.subjects, [Purpose(word) for word in chosen.standing])
+            chosen = replace(chosen, standing=now)
+            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
         named = said.call.named(said.call.place())
         if said.kind is ChoiceKind.OPT_IN:
-            return await self._opting_in.ask(said, named, said.purposes())
+            app = self._apps.opening(said.call, said.key, named)
+            status, answer = await self._opting_in.ask(said, named, said.purposes())
+            return status, answer | self._apps.told(app, said.call)
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
-        return await self._out(said, named, repeat, body)
+        app = await self._apps.read(said.call, said.key, named, said.act)
+        return await self._out(replace(said, details=app.details), app, repeat, body)
 
-    async def _out(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    async def _out(self, said: Said, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """A no, of whatever is usable."""
-        purposes = said.purposes()
+        purposes, named = said.purposes(), app.named
         if not named.subjects:
             if named.only_limited:
-                return 200, self._limited(purposes, said)
+                return 200, self._limited(purposes, said, app)
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard, band = said.call.heard(said.key), said.call.band()
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
-            return await self._kept(chosen, said, named, heard)
+            return await self._kept(chosen, said, app, heard)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
             await self._consent.observe(named.subjects, heard, place=choice.place)
         if band:
             await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
+        await self._apps.follow(app)
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, limited=named.limited)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app)
 
     async def _notice(self, said: Said) -> Notice | None:
         """What was shown with a no, which is taken without it too."""
@@ -146,16 +161,17 @@ class Choices:
             said.ignore("/notice", "cannot be looked up at this moment")
             return None
 
-    async def _kept(self, chosen: Chosen, said: Said, named: Named, heard: Heard) -> tuple[int, dict[str, Any]]:
+    async def _kept(self, chosen: Chosen, said: Said, app: App, heard: Heard) -> tuple[int, dict[str, Any]]:
         """Kept durably beside the ledger, with the choice that its signals told of: entered when that can be written,
         and everybody counts as opted out until then.
         """
+        subjects = app.named.subjects
         if heard.to_remember():
-            await self._consent.keep_heard(named.subjects, heard, place=chosen.place)
+            await self._consent.keep_heard(subjects, heard, place=chosen.place)
         if said.call.band():
             said.ignore("/age", "cannot be kept at this moment")
-        self._metrics.kept.labels(said.kind).inc(len(named.subjects))
-        return 202, self._answer(chosen, said, heard, limited=named.limited)
+        self._metrics.kept.labels(said.kind).inc(len(subjects))
+        return 202, self._answer(chosen, said, heard, app)
 
     async def _towards_one(self, said: Said, named: Named, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """One transfer at the person's wish, or a programme that they were asked about and did not leave. One act, with
@@ -175,7 +191,8 @@ class Choices:
         choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard())
+        app = self._apps.opening(said.call, said.key, named)
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app)
 
     def _directed(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:
         known = self._consent.recipients.get(str(said.body.get("recipient")))
@@ -191,11 +208,12 @@ class Choices:
             raise Problem("malformed", "programme is one that a configured recipient is part of", "/programme")
         return name, tuple(dict.fromkeys(p for item in members for p in item.purposes if p in SIGNAL_PURPOSES))
 
-    def _answer(self, chosen: Chosen, said: Said, heard: Heard, *, limited: bool = False) -> dict[str, Any]:
+    def _answer(self, chosen: Chosen, said: Said, heard: Heard, app: App) -> dict[str, Any]:
         """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
         place = said.body.get("place") or chosen.place or None
         outcome = self._consent.checks.site(chosen.subjects, heard.denied, place, gpc=heard.gpc).outcome
-        return {**_answer(chosen, said), **stores(outcome.all_denied() if limited else outcome)}
+        kept = stores(outcome.all_denied() if app.named.limited else outcome)
+        return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call)}
 
     def _choice(self, said: Said, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:
         desk = said.key.may("desk")
@@ -204,17 +222,18 @@ class Choices:
         if received is not None and received > now:
             said.ignore("/received_at", "in the future")
             received = None
-        details = {"made_at": said.body["made_at"]} if said.moment("made_at") else {}
+        details = {**said.details, **({"made_at": said.body["made_at"]} if said.moment("made_at") else {})}
         return Choice(
             said.kind, purposes, said.source(), now, said.call.place(), notice,
             manner=said.manner() if desk else "", received=received, details=details,
         )  # fmt: skip
 
-    def _limited(self, purposes: tuple[Purpose, ...], said: Said) -> dict[str, Any]:
+    def _limited(self, purposes: tuple[Purpose, ...], said: Said, app: App) -> dict[str, Any]:
         """Only withheld ids: there is no key to write under, and every check with them denies already."""
         standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
         kept = stores(self._consent.checks.site((), frozenset(SIGNAL_PURPOSES), said.body.get("place")).outcome)
-        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, "ignored": said.ignored}
+        told = self._apps.told(app, said.call)
+        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, **told, "ignored": said.ignored}
 
 
 def _one_of(said: Said, named: Named) -> Subject:

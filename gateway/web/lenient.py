@@ -65,10 +65,16 @@ class Body:
 
     def band(self) -> str | None:
         """The age that a call tells of, as a band."""
+        found = self.quiet_band()
+        if found is None and self.members.get("age") is not None:
+            self.ignore("/age", "neither years nor a band")
+        return found
+
+    def quiet_band(self) -> str | None:
+        """The same, where it was listed before."""
         try:
             return wire.band(self.members.get("age"))
         except Problem:
-            self.ignore("/age", "neither years nor a band")
             return None
 
     def heard(self, key: ApiKey) -> Heard:

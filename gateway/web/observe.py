@@ -21,19 +21,21 @@ from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web import auth, new_browser, wire
+from gateway.web.apps import App, Apps
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 
-KNOWN = frozenset({"identifiers", "signals", "place", "source", "age"})
+KNOWN = frozenset({"identifiers", "signals", "place", "source", "age", "device", "proof"})
 
 
 class Observe:
     """The door for SDKs and backends."""
 
     def __init__(
-        self, consent: Consent, credentials: Credentials, metrics: Metrics, *, remember_gpc: str = "id"
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, apps: Apps, *, remember_gpc: str = "id"
     ) -> None:
+        self._apps = apps
         self._consent = consent
         self._credentials = credentials
         self._metrics = metrics
@@ -49,16 +51,18 @@ class Observe:
         body.ignore_unknown(KNOWN, members)
         heard, band = body.heard(key), body.band()
         body, cookie = new_browser.make(body, key, heard, self._remember)
-        named = body.named(members.get("place"))
+        app = await self._apps.read(body, key, body.named(members.get("place")))
+        named = app.named
         try:
             written = await self._write(body, key, named, heard)
         except NothingKept:
             if not (named.subjects and heard.keeps):
                 raise
-            return await self._kept(named, heard, body, cookie)
+            return await self._kept(app, heard, body, cookie)
         if named.subjects and band:
             written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
-        return wire.answer(self._answer(named, heard, body) | cookie, 201 if written else 200)
+        await self._apps.follow(app)
+        return wire.answer(self._answer(app, heard, body) | cookie, 201 if written else 200)
 
     async def _write(self, body: Body, key: ApiKey, named: Named, heard: Heard) -> int:
         """How many entries it took. Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
@@ -82,24 +86,25 @@ class Observe:
         site = self._consent.checks.site(subjects, heard.denied)
         return site.status == "unknown" or site.learns(heard, subjects)
 
-    async def _kept(self, named: Named, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
+    async def _kept(self, app: App, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
         """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202). A tie is not:
         until the ledger is back everybody is denied, and the next call makes it.
         """
-        chosen = await self._consent.keep_heard(named.subjects, heard, place=body.place())
-        self._metrics.kept.labels("signal").inc(len(named.subjects))
+        subjects = app.named.subjects
+        chosen = await self._consent.keep_heard(subjects, heard, place=body.place())
+        self._metrics.kept.labels("signal").inc(len(subjects))
         when = {"accepted_at": wire.stamp(chosen.accepted_at), "effective_at": None}
-        return wire.answer(self._answer(named, heard, body) | when | cookie, 202)
+        return wire.answer(self._answer(app, heard, body) | when | cookie, 202)
 
-    def _answer(self, named: Named, heard: Heard, body: Body) -> dict[str, Any]:
+    def _answer(self, app: App, heard: Heard, body: Body) -> dict[str, Any]:
         """Read back from enforcement."""
-        checks = self._consent.checks
-        outcome = checks.site(named.subjects, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
+        checks, named = self._consent.checks, app.named
+        outcome = checks.site(app.seen, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
         denied = frozenset(SIGNAL_PURPOSES) if named.limited else heard.denied
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
-        standing = checks.read_back(named.subjects, SIGNAL_PURPOSES) | out
+        standing = checks.read_back(app.seen, SIGNAL_PURPOSES) | out
         strings = stores(outcome.all_denied() if named.limited else outcome)
-        return {"standing": standing, **strings, "ignored": body.ignored}
+        return {"standing": standing, **strings, **self._apps.told(app, body), "ignored": body.ignored}
 
 
 def _to_tie(named: Named) -> tuple[Subject | None, list[Subject]]:

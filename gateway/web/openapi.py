@@ -7,6 +7,7 @@ import msgspec
 from gateway import __version__
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, DataClass, Erasing, Manner, NoticeKind, Purpose, Source, Told
+from gateway.web import openapi_apps as apps
 from gateway.web import openapi_checks as checks
 from gateway.web import openapi_copies as copies
 from gateway.web import openapi_marketing as marketing
@@ -22,7 +23,6 @@ from gateway.web.openapi_calls import ref as _ref
 from gateway.web.openapi_calls import words as _words
 
 CHOSEN = {"200": "replayed, or withheld ids only", "202": f"confirm it; of a no: {KEPT}"}
-HEARD = {"200": "nothing was news", "201": "kept", "202": KEPT}
 CHOICE: dict[str, Any] = {
     "type": "object",
     "required": ["choice"],
@@ -37,7 +37,8 @@ CHOICE: dict[str, Any] = {
         "made_at": {"type": ["string", "null"], "format": "date-time"},
         "received_at": {"type": ["string", "null"], "format": "date-time"},
         "manner": _words(Manner),
-        "proof": {"type": ["object", "null"]},
+        "proof": apps.PROOF,
+        "device": apps.DEVICE,
         "recipient": {"type": "string", "description": "of opt_in for a precise point, and of direct"},
         "programme": {"type": "string", "description": "of keep_programme"},
         "age": {
@@ -98,22 +99,6 @@ SIGNALS: dict[str, Any] = {
         "cookies": {"type": ["string", "object"], "description": 'one code point a byte, or {"b64": "..."}'},
     },
 }  # fmt: skip
-OBSERVED: dict[str, Any] = {
-    "type": "object",
-    "description": "Lenient: what cannot be used is listed in `ignored`.",
-    "properties": {
-        "identifiers": {
-            "type": "array",
-            "items": _ref("Identifier"),
-            "description": "A secret key's one account and its browsers are tied. Browser `new` makes one for `host`:"
-            " the answer has the `cookie` to set.",
-        },
-        "signals": _ref("Signals"),
-        "place": {"type": ["string", "array", "null"]},
-        "source": {"type": "string"},
-        "age": {"type": ["string", "integer", "null"], "description": "as the platform tells it"},
-    },
-}
 SCRIPT: dict[str, Any] = {
     "type": "object",
     "properties": {"gpc": {"type": "boolean"}, "gpp": {"type": "string"}, "us_privacy": {"type": "string"}},
@@ -149,6 +134,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Consent gateway", "version": __version__, "x-api": API},
+        "x-until-first-answer": apps.constants(),
         "paths": _paths(),
         "components": {
             "schemas": {
@@ -158,7 +144,7 @@ def document() -> dict[str, Any]:
                 "Erasure": ERASURE,
                 "Report": REPORT,
                 "Signals": SIGNALS,
-                "Chosen": records.CHOSEN,
+                "Chosen": {**records.CHOSEN, "properties": {**records.CHOSEN["properties"], **apps.TOLD}},
                 "Proofs": records.PROOFS,
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
@@ -166,6 +152,7 @@ def document() -> dict[str, Any]:
                 **copies.SHAPES,
                 **marketing.SHAPES,
                 **opting_in.SHAPES,
+                **apps.SHAPES,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},
@@ -175,7 +162,9 @@ def document() -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     ours = {**_public(), **_log(), **_inside(), **_keyed(), **_person()}
-    return {**ours, **copies.paths(), **marketing.paths(), **opting_in.paths(), **sharing.paths()}
+    return {
+        **ours, **copies.paths(), **marketing.paths(), **opting_in.paths(), **sharing.paths(), **apps.paths(),
+    }  # fmt: skip
 
 
 def _public() -> dict[str, Any]:
@@ -228,10 +217,6 @@ def _keyed() -> dict[str, Any]:
                 _call("A choice", CHOSEN, body=_ref("Choice"),
                       lines=True, errors=(*ALL, "422", "503"), parameters=REPEAT),
                 "201", "kept", "Chosen")
-        },
-        "/v1/observe": {
-            "post": _call("Signals without a person's act", HEARD, body=OBSERVED,
-                          errors=(*ALL, "503"))
         },
         "/v1/links": {
             "post": _call("What an account has", {"200": "answers by line", "201": "linked"}, body=_ref("Link"),

@@ -69,14 +69,16 @@ class OptingIn:
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
         await self.prove(said, asked.subjects, proof.opting_in(asked.purpose, asked.recipient))
+        if asked.parental and not _is_parents(said):
+            raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
-        chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body)
+        chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body, how=_method(said))
         young = self._consent.checks.band(chosen.subjects) in YOUNG
         return chosen, {"continuing_right": CONTINUING} if young else {}
 
     async def prove(self, said: Said, subjects: Sequence[Subject], use: str) -> None:
         """Proof of control of all of them. Raises `Problem`, `Refused`."""
-        await self._proofs.all(said.body.get("proof"), said.key, subjects, use)
+        await self._proofs.all(said.body.get("proof"), said.key, subjects, use, said.act)
 
     def fresh(self, said: Said) -> datetime:
         """Now, for an act that is made now: what opens is never queued."""
@@ -125,5 +127,10 @@ class OptingIn:
 
 
 def _is_parents(said: Said) -> bool:
-    stated = said.body.get("proof")
-    return isinstance(stated, Mapping) and stated.get("kind") == "parent"
+    return any(each.get("kind") == "parent" for each in proof.listed(said.body.get("proof")))
+
+
+def _method(said: Said) -> dict[str, object]:
+    """By which method a parent was known as one (16 CFR 312.5(b)): kept sealed with the consent."""
+    stated = [each.get("method") for each in proof.listed(said.body.get("proof")) if each.get("kind") == "parent"]
+    return {"method": stated[0]} if stated else {}

@@ -1,7 +1,7 @@
 """One choice of a call as it came: its members read leniently, what cannot be used listed in `ignored`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,15 @@ from gateway.web.lenient import Body, Ignored
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """`kind` is the one member that has to be readable; a choice without it is refused before this."""
+    """`kind` is the one member that has to be readable; a choice without it is refused before this. `act`: the body
+    under its Idempotency-Key, empty without one; `details`: what its entry keeps sealed beside.
+    """
 
     call: Body
     kind: ChoiceKind
     key: ApiKey
+    act: bytes = b""
+    details: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> Mapping[str, Any]:

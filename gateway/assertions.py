@@ -1,0 +1,116 @@
+"""Account assertions: the operator's backend says, signed, who is signed in in an app (api.md, Proof; I8).
+
+A JWS (RFC 7515) with the claims of RFC 7519: `aud` the configured audience, `sub` the account, `iat` and `exp` ten
+minutes apart at most, `jti` for one call. Signed with EdDSA, ES256 or RS256 by a key of the operator's JWKS file (RFC
+7517), which is read again when it changes. Never holds a clock; who used a `jti` before is the ledger's to say.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+ALGORITHMS = ("EdDSA", "ES256", "RS256")  # RFC 8725 section 3.1: a closed list; no shared secrets, no "none"
+LIFE = 600  # seconds between iat and exp at most (api.md)
+SKEW = 300  # seconds that the backend's clock may be off (I8)
+RELOAD = 0.5  # seconds
+MAX_TEXT = 4096  # characters
+MAX_CLAIM = 256  # characters of sub and jti
+CLAIMS = ("aud", "exp", "iat", "jti", "sub")
+RSA_BITS = 2048  # NIST SP 800-57 part 1: below this a signature shows nothing
+
+
+class KeysUnreadable(Exception):
+    """The text names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """Who is signed in. `until`: Unix seconds after which it is worth nothing."""
+
+    account: str = field(repr=False)
+    jti: str = field(repr=False)
+    until: int
+
+
+class Assertions:
+    """Verifies. Without a file or an audience it believes nobody."""
+
+    def __init__(self, file: Path | None, audience: str) -> None:
+        self._file = file
+        self._audience = audience
+        self._looked = 0.0
+        self._stamp: tuple[int, int] | None = None
+        self._keys: list[jwt.PyJWK] = []
+
+    def read(self, text: object, now: int) -> Assertion | None:
+        """The assertion, where it is one and not over at `now` (Unix seconds); else None."""
+        if not (isinstance(text, str) and self._audience and len(text) <= MAX_TEXT):
+            return None
+        try:
+            named = jwt.get_unverified_header(text).get("kid")
+        except jwt.PyJWTError:
+            return None
+        keys = self._all()
+        tried = [key for key in keys if key.key_id == named] if named else keys
+        return next((found for key in tried if (found := self._under(key, text, now))), None)
+
+    def _under(self, key: jwt.PyJWK, text: str, now: int) -> Assertion | None:
+        try:
+            claims = jwt.decode(
+                text, key, algorithms=[key.algorithm_name], audience=self._audience,
+                options={"require": [*CLAIMS], "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+            )  # fmt: skip
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return None
+        return _in_time(claims, now)
+
+    def _all(self) -> list[jwt.PyJWK]:
+        now = time.monotonic()
+        if self._file and (not self._looked or now - self._looked > RELOAD):
+            self._looked = now
+            self._reload(self._file)
+        return self._keys
+
+    def _reload(self, file: Path) -> None:
+        """A file that is gone or broken while we run leaves nobody believed: what opens fails closed."""
+        try:
+            stat = file.stat()
+            stamp = (stat.st_mtime_ns, stat.st_ino)
+            if stamp != self._stamp:
+                self._keys, self._stamp = keys_of(file), stamp
+        except (OSError, KeysUnreadable):
+            self._keys, self._stamp = [], None
+
+
+def keys_of(file: Path) -> list[jwt.PyJWK]:
+    """The signing keys of a JWKS file. Raises `KeysUnreadable`."""
+    try:
+        stated = json.loads(file.read_text())
+        keys = [jwt.PyJWK(each) for each in stated["keys"] if each.get("use", "sig") == "sig"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
+        raise KeysUnreadable(f"{file}: not a JWKS (RFC 7517): {type(error).__name__}") from None
+    for key in keys:
+        if key.algorithm_name not in ALGORITHMS:
+            raise KeysUnreadable(f"{file}: a key for {key.algorithm_name}; taken are {', '.join(ALGORITHMS)}")
+        if getattr(key.key, "key_size", RSA_BITS) < RSA_BITS and key.key_type == "RSA":
+            raise KeysUnreadable(f"{file}: an RSA key has {RSA_BITS} bits at least")
+        if hasattr(key.key, "private_bytes"):
+            raise KeysUnreadable(f"{file}: holds a private key; it belongs to the backend alone")
+    return keys
+
+
+def _in_time(claims: dict[str, Any], now: int) -> Assertion | None:
+    """Made not long ago, for not long, and not over; `nbf` counts where it is there."""
+    made, until, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (made, until, begins)):
+        return None
+    if not (0 < until - made <= LIFE and made - SKEW <= now <= until + SKEW and begins - SKEW <= now):
+        return None
+    account, jti = claims["sub"], claims["jti"]
+    if not all(isinstance(each, str) and 0 < len(each) <= MAX_CLAIM for each in (account, jti)):
+        return None
+    return Assertion(account, jti, int(until) + SKEW)

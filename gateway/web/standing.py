@@ -1,0 +1,84 @@
+"""POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
+
+`standing` and `may_ask_from` are of what is proved alone (R6, R12): the account of an assertion, the phone of a device
+token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey all that is
+named, as an observation's do. Writes nothing but that an assertion was used.
+"""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.downstream import stores
+from gateway.consent import Consent
+from gateway.credentials import ApiKey, Credentials
+from gateway.installations import Installations
+from gateway.ledger.records import Subject
+from gateway.terms import CHOOSABLE
+from gateway.web import auth, wire
+from gateway.web.apps import App, Apps
+from gateway.web.lenient import Body
+from gateway.web.metrics import Metrics
+from gateway.web.problem import Problem
+from gateway.web.proof import Proofs, listed
+
+KNOWN = frozenset({"identifiers", "proof", "device", "place", "age"})
+USE = "standing"
+SHOWN_OTHERWISE = frozenset({"account", "device"})  # proofs that are read with the call
+
+
+class StandingDoor:
+    """The door."""
+
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps,
+        known: Installations,
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+        self._proofs = proofs
+        self._apps = apps
+        self._installations = known
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "choose")
+        wire.require_json(request)
+        members = wire.parse(await wire.read_body(request))
+        if not isinstance(members, dict):
+            raise Problem("malformed", "asking for a standing is a JSON object")
+        body = Body(members, USE, self._consent, self._metrics)
+        body.ignore_unknown(KNOWN, members)
+        body.band()
+        app = await self._apps.read(body, key, body.named(members.get("place")))
+        proved = await self._proved(app, key, body)
+        if not proved:
+            raise Problem("proof_required", "no proof of control that can be verified", "/proof")
+        if any(each.key not in {one.key for one in proved} for each in app.named.subjects):
+            body.ignore("/identifiers", "not all of them are proved")
+        return wire.answer(await self._answer(app, proved, body))
+
+    async def _proved(self, app: App, key: ApiKey, body: Body) -> list[Subject]:
+        if key.may("desk") or app.dev:
+            return [*app.named.subjects]
+        found = {app.account.key: app.account} if app.account else {}
+        if app.token and app.known:
+            phone = self._installations.subject(app.token)
+            mine = (each for each in app.named.subjects if app.token.owns(each.key))
+            found |= {each.key: each for each in (phone, *mine)}
+        for stated in listed(body.members.get("proof")):
+            if stated.get("kind") not in SHOWN_OTHERWISE:
+                proved = await self._proofs.of(stated, key, app.named.subjects, USE)
+                found |= {each.key: each for each in proved}
+        return [*found.values()]
+
+    async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
+        checks, place = self._consent.checks, body.members.get("place")
+        outcome = checks.site(app.seen, frozenset(), place).outcome
+        return {
+            "standing": checks.read_back(proved, CHOOSABLE),
+            "may_ask_from": await self._consent.silence(proved, CHOOSABLE),
+            **stores(outcome.all_denied() if app.named.limited else outcome),
+            **self._apps.told(app, body), "ignored": body.ignored,
+        }  # fmt: skip

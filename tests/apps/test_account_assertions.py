@@ -1,0 +1,206 @@
+"""An account assertion at the doors: what it proves, what it ties, and that it is used once (R12, R26, I8)."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import time
+
+import pytest
+from support import inside
+from support.people import email, gaid, named, phone
+from support.phones import AUDIENCE, Phone, idfv, standing
+
+from gateway.settings import SettingsRefused
+from gateway.web import notices
+
+pytestmark = pytest.mark.anyio
+OLD, NEW, ACCOUNT = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1")
+SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+
+
+@pytest.fixture
+async def place(tmp_path):
+    async with standing(tmp_path) as made:
+        yield made
+
+
+def ignored(answer) -> dict:
+    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
+
+
+def kind(answer) -> str:
+    return answer.json()["type"].rpartition(":")[2]
+
+
+def links(folder) -> int:
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return db.execute("SELECT count(*) FROM link").fetchone()[0]
+
+
+async def web_opt_out(place, account="a1"):
+    """As the choices page does for somebody who is signed in."""
+    body = {"identifiers": [named("account", account)], "choice": "opt_out"}
+    assert (await place.desk.post("/v1/choices", json=body)).status_code == 201
+
+
+async def test_an_opt_out_on_the_web_stops_the_app_of_whoever_is_signed_in_there(place):
+    await web_opt_out(place)
+    phone_ = place.phone(OLD)
+    await phone_.observes()
+    assert phone_.last["sdks"] == {"teemo": "limited"}  # without the precise point, which wants a yes
+    await phone_.observes(proof=place.backend.proof())
+    assert (phone_.last["sdks"], phone_.last["standing"]["sale"]) == ({"teemo": "stop"}, "opted_out")
+    assert ignored(await phone_.observes()) == {}
+    assert phone_.last["sdks"] == {"teemo": "stop"}  # signed out again: the phone belongs to the account
+
+
+async def test_an_opt_out_in_the_app_reaches_the_web_of_whoever_is_signed_in(place):
+    phone_ = place.phone(OLD)
+    await phone_.chooses(proof=place.backend.proof())
+    assert await place.reason(ACCOUNT) == "opted_out"
+
+
+async def test_after_a_reinstall_the_phone_is_denied_from_sign_in_on_and_unlinked_before(place):
+    """R26. The share door refuses what no account has; the check door cannot know it."""
+    await web_opt_out(place)
+    fresh = place.phone(named("gaid", gaid(5)), named("idfv", idfv(5)))
+    await fresh.observes()
+    row = {"identifiers": [fresh.ids[0]], "data": {"ad_id": gaid(5)}, "place": "US-CA"}
+    async with inside.client(place.app, **inside.DEV) as sharing:
+
+        async def shared(name):
+            answer = await sharing.post("/v1/shares/teemo", json=row | {"id": name})
+            return json.loads(answer.text.splitlines()[0])["reason"]
+
+        assert await shared("r1") == "unlinked"
+        await fresh.observes(proof=place.backend.proof())
+        assert await place.reason(fresh.ids[0]) == "opted_out"
+        assert await shared("r2") == "opted_out"
+
+
+async def test_only_the_phones_own_ids_are_tied_and_never_a_number_or_an_address(place):
+    await place.desk.post("/v1/choices", json={"identifiers": [OLD], "choice": "opt_out", "purposes": ["profiling"]})
+    mine = place.phone(OLD, NEW, named("phone", phone(1)), named("email", email(1)))
+    await mine.observes(proof=place.backend.proof())
+    assert links(place.folder) == 1
+    await web_opt_out(place)
+    assert await place.reason(NEW) == "opted_out"
+    for other in (OLD, named("phone", phone(1)), named("email", email(1))):
+        assert await place.reason(other) == "no_choice", other
+
+
+async def test_a_key_of_an_app_ties_nothing_without_an_assertion(place):
+    await place.phone(OLD, ACCOUNT).observes()
+    await place.phone(OLD, ACCOUNT).chooses()
+    assert links(place.folder) == 0
+
+
+@pytest.mark.parametrize("assertion", ["dev", "rubbish", 7, None])
+async def test_an_assertion_that_is_none_costs_an_opt_out_nothing(place, assertion):
+    """`dev` is of a development gateway, which this one is; elsewhere it is one of the rubbish."""
+    phone_ = place.phone(OLD)
+    answer = await phone_.chooses(proof={"kind": "account", "assertion": assertion})
+    assert answer.status_code == 201
+    assert ignored(answer) == ({} if assertion == "dev" else {"/proof": "not verified"})
+
+
+async def test_an_assertion_is_used_once(place):
+    proof = place.backend.proof()
+    phone_ = place.phone(OLD)
+    assert ignored(await phone_.observes(proof=proof)) == {}
+    assert ignored(await phone_.observes(proof=proof)) == {"/proof": "not verified"}
+    answer = await phone_.chooses(proof=proof)
+    assert (answer.status_code, ignored(answer)) == (201, {"/proof": "not verified"})
+    assert (await phone_.post("/v1/standing", proof=proof)).status_code == 200  # by its token
+    assert ignored(await phone_.post("/v1/standing", proof=proof)) == {"/proof": "not verified"}
+
+
+async def test_the_same_call_again_may_bring_the_same_assertion(place):
+    body = place.phone(OLD).body(choice="opt_out", proof=place.backend.proof())
+    headers = {"Idempotency-Key": "k1"}
+    first = await place.in_app.post("/v1/choices", json=body, headers=headers)
+    again = await place.in_app.post("/v1/choices", json=body, headers=headers)
+    assert (first.status_code, again.status_code, ignored(again)) == (201, 200, {})
+    other = await place.in_app.post("/v1/choices", json=body, headers={"Idempotency-Key": "k2"})
+    assert ignored(other) == {"/proof": "not verified"}
+
+
+async def test_twenty_copies_at_once_use_an_assertion_once(place):
+    proof = place.backend.proof()
+    answers = await asyncio.gather(*(place.phone(OLD).observes(proof=proof) for _ in range(20)))
+    assert sum(not ignored(answer) for answer in answers) == 1
+
+
+async def test_somebody_opts_in_by_two_acts_each_with_an_assertion_of_its_own(place):
+    await web_opt_out(place)
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ACCOUNT], "notice": SHOWN}
+    proof = place.backend.proof()
+    asked = await place.in_app.post("/v1/choices", json=body | {"proof": proof})
+    assert asked.status_code == 202, asked.text
+    act = {"choice": "confirm", "confirm": asked.json()["confirm"], "notice": SECOND}
+    assert kind(await place.in_app.post("/v1/choices", json=act | {"proof": proof})) == "proof_required"
+    done = await place.in_app.post("/v1/choices", json=act | {"proof": place.backend.proof()})
+    assert (done.status_code, done.json()["standing"]) == (201, {"sale": "opted_in"})
+
+
+async def test_an_account_proves_no_id_and_both_proofs_prove_both(place):
+    phone_ = place.phone(OLD)
+    await phone_.observes()
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [ACCOUNT, OLD], "notice": SHOWN}
+    alone = await place.in_app.post("/v1/choices", json=body | {"proof": place.backend.proof()})
+    assert kind(alone) == "proof_required"
+    both = [place.backend.proof(), {"kind": "device", "token": phone_.token}]
+    assert (await place.in_app.post("/v1/choices", json=body | {"proof": both})).status_code == 202
+    for wrong in ([], [both[0]] * 5, ["account"], [[both[0]]], {"kind": []}):
+        answer = await place.in_app.post("/v1/choices", json=body | {"proof": wrong})
+        assert kind(answer) == "proof_required", wrong
+
+
+async def test_another_account_than_the_asserted_one_opts_nobody_in(place):
+    body = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [named("account", "a2")], "notice": SHOWN}
+    answer = await place.in_app.post("/v1/choices", json=body | {"proof": place.backend.proof("a1")})
+    assert kind(answer) == "proof_required"
+
+
+async def test_an_assertion_that_is_over_by_the_gateways_clock_shows_nobody(place):
+    late = place.backend.asserts(iat=int(time.time()) - 1000, exp=int(time.time()) - 500)
+    answer = await place.phone(OLD).observes(proof={"kind": "account", "assertion": late})
+    assert ignored(answer) == {"/proof": "not verified"}
+
+
+async def test_an_account_sees_and_forgets_what_is_its_own_by_an_assertion(place):
+    await web_opt_out(place)
+    body = {"identifiers": [ACCOUNT], "proof": place.backend.proof()}
+    report = await place.in_app.post("/v1/access", json=body)
+    assert [entry["what"] for entry in report.json()["entries"]] == ["opt_out"]
+    assert (await place.in_app.post("/v1/access", json=body)).status_code == 403  # the same one again
+    gone = body | {"mode": "erase_details", "proof": place.backend.proof()}
+    assert (await place.in_app.post("/v1/erasures", json=gone)).status_code == 200
+
+
+async def test_a_gateway_without_the_backends_keys_believes_no_assertion(tmp_path, place):
+    async with inside.application(tmp_path / "other", dev=False) as app, inside.client(app) as calling:
+        from gateway import credentials
+
+        key = await asyncio.to_thread(credentials.add, tmp_path / "other", "app", ["choose"], publishable=True)
+        calling.headers["Authorization"] = f"Bearer {key}"
+        answer = await Phone(calling, OLD).observes(proof=place.backend.proof())
+        assert ignored(answer) == {"/proof": "not verified"}
+        dev = await Phone(calling, OLD, ACCOUNT).observes(proof={"kind": "account", "assertion": "dev"})
+        assert ignored(dev) == {"/proof": "not verified"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"apps__sdks": "nobody"}, {"apps__assertion_keys": "/nowhere"}, {"apps__assertion_audience": AUDIENCE}],
+    ids=repr,
+)
+def test_a_half_configured_gateway_refuses_to_start(wrong):
+    with pytest.raises(SettingsRefused, match="apps"):
+        inside.settings(**wrong)
+
+
+def test_keys_that_cannot_be_read_refuse_to_start(tmp_path):
+    with pytest.raises(SettingsRefused, match="assertion_keys"):
+        inside.settings(apps__assertion_keys=str(tmp_path / "gone"), apps__assertion_audience=AUDIENCE)

@@ -1,0 +1,354 @@
+"""The device token of an app's installation: an ad id that is reset, a reinstall, and what a stranger's token is worth
+(R26, R12, I8).
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import sqlite3
+from dataclasses import replace
+
+import pytest
+from support import inside
+from support.people import ZERO, gaid, named
+from support.phones import Phone, idfv, standing
+
+from gateway import app as composition
+from gateway import device_token, keys, rekey
+from gateway.device_token import DeviceToken
+from gateway.seals import Opening
+from gateway.web import notices
+
+pytestmark = pytest.mark.anyio
+OLD, NEW = named("gaid", gaid(1)), named("gaid", gaid(2))
+IDFV, ACCOUNT = named("idfv", idfv(1)), named("account", "a1")
+SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+
+
+@pytest.fixture
+async def place(tmp_path):
+    async with standing(tmp_path) as made:
+        yield made
+
+
+def leaves(folder) -> list[dict]:
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+
+
+async def secrets_of(folder):
+    return await asyncio.to_thread(keys.load, folder)
+
+
+def ignored(answer) -> dict:
+    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
+
+
+async def opts_in(phone, purpose="sale", **members):
+    """Two acts; the last answer."""
+    proof = members.pop("proof", None) or {"kind": "device", "token": phone.token}
+    asked = await phone.chooses("opt_in", purposes=[purpose], proof=proof, notice=SHOWN, **members)
+    if asked.status_code != 202:
+        return asked
+    act = {"choice": "confirm", "confirm": asked.json()["confirm"], "notice": SECOND, "device": phone.token}
+    again = members.get("second") or {"kind": "device", "token": phone.token}
+    return await phone.calling.post("/v1/choices", json=act | {"proof": again})
+
+
+# --- an ad id that is reset ----------------------------------------------------------------------------------------
+
+
+async def test_every_answer_to_an_app_has_a_token_and_no_two_are_alike(place):
+    phone, seen = place.phone(), set()
+    for call in (phone.observes, phone.chooses, phone.observes, phone.chooses):
+        await call()
+        seen.add(phone.last["device"])
+    assert len(seen) == 4
+    secrets = await secrets_of(place.folder)
+    assert len({device_token.unseal(secrets, text).device for text in seen}) == 1
+
+
+async def test_a_server_that_does_not_speak_of_a_device_gets_none(place):
+    body = {"identifiers": [OLD], "signals": {}}
+    assert "device" not in (await place.server.post("/v1/observe", json=body)).json()
+    assert "device" in (await place.server.post("/v1/observe", json=body | {"device": None})).json()
+
+
+async def test_whoever_resets_their_ad_id_is_denied_by_the_first_check_of_the_new_one(place):
+    phone = place.phone(OLD)
+    await phone.chooses()
+    phone.resets(2)
+    await phone.observes()
+    assert phone.last["standing"] == dict.fromkeys(("sale", "sharing", "targeted_ads"), "opted_out")
+    assert phone.last["sdks"] == {"teemo": "stop"}
+    assert (phone.last["store"]["IABUSPrivacy_String"], phone.last["store"]["gad_rdp"]) == ("1YYN", 1)
+    assert await place.reason(NEW) == "opted_out"
+
+
+async def test_without_the_token_the_new_id_is_nobodys(place):
+    """Control: what the test before proves is the token's doing."""
+    phone = place.phone(OLD)
+    await phone.chooses()
+    stranger = place.phone(NEW)
+    await stranger.observes()
+    assert await place.reason(NEW) == "no_choice"
+
+
+@pytest.mark.parametrize("kept", [IDFV, named("appset", idfv(7))], ids=lambda each: each["type"])
+async def test_whoever_reinstalls_is_known_by_the_vendors_id_that_stays(place, kept):
+    await place.phone(OLD, kept).chooses()
+    fresh = place.phone(NEW, kept)  # no token: it went with the app
+    await fresh.observes()
+    assert fresh.last["sdks"] == {"teemo": "stop"}
+    assert await place.reason(NEW) == "opted_out"
+
+
+async def test_an_account_that_opted_out_on_the_web_is_out_by_the_id_that_its_phone_gets_later(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    await place.links("a1", OLD)
+    await place.desk.post("/v1/choices", json={"identifiers": [ACCOUNT], "choice": "opt_out"})
+    phone.resets(2)
+    await phone.observes()
+    assert await place.reason(NEW) == "opted_out"
+    written = leaves(place.folder)[-1]
+    assert (written["e"], written["src"]) == ("state_began", "installation")
+    assert "/identifiers" not in str(phone.last)
+
+
+async def test_it_is_a_state_that_ends_when_the_person_comes_back(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    await place.links("a1", OLD)
+    await place.desk.post("/v1/choices", json={"identifiers": [ACCOUNT], "choice": "opt_out"})
+    phone.resets(2)
+    await phone.observes()
+    dev = {"kind": "account", "assertion": "dev"}
+    for purpose in ("sale", "sharing", "targeted_ads", "profiling", "sensitive"):
+        body = {"identifiers": [ACCOUNT], "choice": "opt_in", "purposes": [purpose], "proof": dev, "notice": SHOWN}
+        asked = (await place.desk.post("/v1/choices", json=body)).json()["confirm"]
+        done = {"choice": "confirm", "confirm": asked, "proof": dev, "notice": SECOND}
+        assert (await place.desk.post("/v1/choices", json=done)).status_code == 201
+    await phone.observes()
+    assert phone.last["standing"]["sale"] == "none"
+    assert await place.reason(NEW) == "no_choice"
+
+
+async def test_it_reaches_no_account(place):
+    await place.links("a2", NEW)
+    phone = place.phone(OLD)
+    await phone.chooses()
+    phone.resets(2)
+    await phone.observes()
+    assert await place.reason(NEW) == "opted_out"
+    assert await place.reason(named("account", "a2")) == "no_choice"
+
+
+async def test_calls_alike_write_nothing_more(place):
+    phone = place.phone(OLD)
+    await phone.chooses()
+    phone.resets(2)
+    await phone.observes()
+    before = len(leaves(place.folder))
+    for _ in range(3):
+        await phone.observes()
+    assert len(leaves(place.folder)) == before
+
+
+async def test_a_phone_that_withholds_every_id_opts_out_by_its_token_alone(place):
+    phone = place.phone(named("idfa", ZERO))
+    assert (await phone.chooses()).status_code == 201
+    phone.ids = [NEW]
+    await phone.observes()
+    assert await place.reason(NEW) == "opted_out"
+
+
+async def test_a_call_that_names_nobody_obeys_what_the_token_remembers(place):
+    phone = place.phone(OLD)
+    await phone.chooses()
+    phone.ids = []
+    await phone.observes()
+    assert phone.last["sdks"] == {"teemo": "stop"}
+    assert phone.last["standing"]["sale"] == "opted_out"
+
+
+async def test_the_last_twelve_ids_are_remembered(place):
+    phone = place.phone()
+    for number in range(1, 20):
+        phone.resets(number)
+        await phone.observes()
+    secrets = await secrets_of(place.folder)
+    token = device_token.unseal(secrets, phone.token)
+    assert len(token.reported) == device_token.MOST
+    assert token.owns(secrets.key(("gaid", gaid(19))))
+    assert token.owns(secrets.key(("idfv", idfv(1))))
+
+
+# --- keys that were replaced, tokens that are none -----------------------------------------------------------------
+
+
+async def test_a_token_of_a_replaced_key_is_good_in_the_overlap_and_renewed(tmp_path):
+    async with standing(tmp_path) as place:
+        phone = place.phone(OLD)
+        await phone.chooses()
+    data, settings = tmp_path / "data", inside.settings()
+    await asyncio.to_thread(rekey.replace_key, data, settings, rekey.Kind.COOKIE, composition.now)
+    await asyncio.to_thread(rekey.pepper, data, settings)
+    old, secrets = phone.token, await secrets_of(data)
+    async with inside.application(data, settings) as app, inside.client(app, **inside.DEV) as calling:
+        moved = Phone(calling, NEW, token=old)
+        await moved.observes()
+        assert moved.last["sdks"] == {"teemo": "stop"}
+        body = {"identifiers": [NEW], "recipient": "teemo", "place": "US-CA"}
+        assert (await calling.post("/v1/check", json=body)).json()["reason"] == "opted_out"
+    newest = replace(secrets, seals=secrets.seals[-1:])
+    assert device_token.unseal(newest, moved.token).device == device_token.unseal(secrets, old).device
+    with pytest.raises(Opening):
+        device_token.unseal(newest, old)
+
+
+def forged(text: str) -> list[object]:
+    raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    raw[-1] ^= 1
+    changed = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return [changed, text[:-4], text + "A", "rubbish", "", "é", 7, [], {}, True, "A" * 5000]
+
+
+async def test_a_forged_or_garbled_token_is_counted_and_costs_an_opt_out_nothing(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    for stated in forged(phone.token):
+        answer = await Phone(place.in_app, NEW, token=stated).chooses(device=stated)
+        assert answer.status_code == 201, stated
+        assert ignored(answer) == {"/device": "not ours"}
+        assert isinstance(answer.json()["device"], str)
+        answer = await Phone(place.in_app, NEW).observes(device=stated)
+        assert ignored(answer) == {"/device": "not ours"}
+    assert await place.reason(NEW) == "opted_out"
+    metrics = (await place.in_app.get("/metrics")).text
+    assert 'gateway_malformed_signals_total{channel="device_token",reason="seal"} 22.0' in metrics
+
+
+async def test_a_browsers_token_is_no_device_token(place):
+    new = {**named("browser", "new"), "host": "www.example.com"}
+    cookie = (await place.server.post("/v1/observe", json={"identifiers": [new]})).json()["cookie"]["value"]
+    answer = await place.phone(OLD).observes(device=cookie)
+    assert ignored(answer) == {"/device": "not ours"}
+
+
+async def test_a_token_names_nobody(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    raw = base64.urlsafe_b64decode(phone.token + "=" * (-len(phone.token) % 4))
+    assert (await secrets_of(place.folder)).key(("gaid", gaid(1))) not in raw
+    assert gaid(1).encode() not in raw
+
+
+def test_a_token_is_as_it_was_made_and_knows_its_ids(tmp_path):
+    secrets = keys.load(inside.install(tmp_path / "data"))
+    made = device_token.new().with_reported([(b"a" * 16, True), (b"b" * 16, False)])
+    read = device_token.unseal(secrets, device_token.seal(secrets, made))
+    assert read == made
+    assert (read.owns(b"a" * 16), read.owns(b"b" * 16), read.owns(b"c" * 16)) == (True, False, False)
+    assert read.others([b"a" * 16]) == [b"b" * 16]
+    assert read.with_reported([(b"a" * 16, False)]).owns(b"a" * 16), "what was its own stays its own"
+    assert DeviceToken(b"x" * 16).reported == ()
+
+
+# --- what a token proves -------------------------------------------------------------------------------------------
+
+
+async def test_a_phone_takes_back_what_it_said_itself(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    await phone.chooses()
+    answer = await opts_in(phone)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["standing"] == {"sale": "opted_in"}
+
+
+async def test_a_phone_comes_back_by_its_new_id_although_the_old_one_had_said_no(place):
+    phone = place.phone(OLD)
+    await phone.chooses()
+    phone.resets(2)
+    await phone.observes()
+    for purpose in ("sale", "sharing", "targeted_ads", "profiling", "sensitive"):
+        answer = await opts_in(phone, purpose)
+        assert answer.status_code == 201, answer.text
+    assert answer.json()["standing"] == {"sensitive": "opted_in"}
+    assert await place.reason(NEW) == "opted_in"
+    assert await place.reason(OLD) == "opted_out"
+    await phone.observes()
+    assert await place.reason(NEW) == "opted_in"
+
+
+async def test_a_strangers_token_opens_nobodys_id_whoever_named_it_first(place):
+    stranger, phone = place.phone(OLD), place.phone(OLD)
+    await stranger.observes()
+    await phone.observes()
+    await phone.chooses()
+    assert (await opts_in(stranger)).status_code == 403
+    late = place.phone(OLD)
+    await late.observes()
+    assert (await opts_in(late)).status_code == 403
+    assert await place.reason(OLD) == "opted_out"
+
+
+async def test_what_a_signal_or_the_desk_said_is_not_the_phones_to_lift(place):
+    for number, say in enumerate((
+        lambda phone: phone.observes(signals={"gpc": "1"}),
+        lambda phone: place.desk.post("/v1/choices", json={"identifiers": phone.ids, "choice": "opt_out"}),
+    )):  # fmt: skip
+        phone = place.phone(named("gaid", gaid(30 + number)))
+        await phone.observes()
+        await say(phone)
+        assert (await opts_in(phone)).status_code == 403
+
+
+async def test_a_token_shows_and_forgets_nobody(place):
+    phone = place.phone(OLD)
+    await phone.chooses()
+    proof = {"kind": "device", "token": phone.token}
+    for path, more in (("/v1/access", {}), ("/v1/erasures", {"mode": "erase_details"})):
+        answer = await place.in_app.post(path, json={"identifiers": [OLD], "proof": proof, **more})
+        assert answer.status_code == 403, path
+
+
+async def test_ids_that_an_app_names_together_stay_two_peoples_reports(place):
+    """R12: what a token says is a road for a no, and shows nobody anything."""
+    await place.links("a1", OLD)
+    mixed = place.phone(OLD, NEW)
+    await mixed.observes()
+    with contextlib.closing(sqlite3.connect(place.folder / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT count(*) FROM link").fetchone() == (1,)
+
+
+async def test_a_revoked_app_key_keeps_its_phones_token_and_opts_out(place):
+    from gateway import credentials
+
+    phone = place.phone(OLD)
+    await phone.observes()
+    await asyncio.to_thread(credentials.revoke, place.folder, "app")
+    await asyncio.sleep(credentials.RELOAD + 0.1)
+    assert (await phone.chooses()).status_code == 201
+    phone.resets(2)
+    await phone.observes()
+    assert await place.reason(NEW) == "opted_out"
+    refused = await phone.chooses("opt_in", purposes=["sale"], proof={"kind": "device", "token": phone.token})
+    assert refused.status_code == 401
+    assert (await phone.post("/v1/standing")).status_code == 401
+
+
+async def test_while_the_ledger_is_away_the_phones_opt_out_is_kept_and_it_is_answered(place):
+    phone = place.phone(OLD)
+    await phone.observes()
+    ledger = place.folder / "ledger.sqlite3"
+    ledger.rename(ledger.with_suffix(".away"))
+    try:
+        answer = await phone.chooses()
+        assert answer.status_code == 202
+        assert (answer.json()["sdks"], answer.json()["effective_at"]) == ({"teemo": "stop"}, None)
+        assert answer.json()["device"]
+    finally:
+        ledger.with_suffix(".away").rename(ledger)
