@@ -299,6 +299,17 @@ class Checks:
         data = ask.data if ask.data is not None else recipient.data if recipient else ()
         return deny_all(data, reason, "", place)
 
+    def proof(self) -> float | None:
+        """The newest proof that answers may be trusted now, another one twice a second. None: there is none."""
+        return self._lookup.proof()
+
+    def version(self) -> object:
+        """Another one after any change of what is on record, and twice a second. None: nothing may be trusted."""
+        try:
+            return self._lookup.version()
+        except LookupRefused:
+            return None
+
     def site(
         self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object = None, *, gpc: bool = False
     ) -> Site:

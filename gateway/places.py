@@ -8,6 +8,7 @@ no place, and no place at all is the opt-in regime.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from gateway.choice import geo
@@ -20,6 +21,7 @@ CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 ALPHA_3 = {"USA": "US", "CAN": "CA", "GBR": "GB", "DEU": "DE", "FRA": "FR", "ESP": "ES", "MEX": "MX"}
 FOREIGN = UNREADABLE_PLACE  # a country that we have no name for
 MAX_PLACES = 16
+LONGEST = 12  # of a place as people write it; what is longer is not remembered
 SUBDIVISION = 3
 
 
@@ -58,6 +60,24 @@ def _box(place: str, south: float, north: float, west: float, east: float) -> Bo
 BOXES = (_box("US-MD", 37.88, 39.73, -79.49, -74.98), _box("US-OR", 41.98, 46.30, -124.71, -116.45))
 
 
+def _spoken(place: object) -> Iterable[str]:
+    if place is None:
+        return
+    said = place if isinstance(place, list) else [place]
+    for item in said[:MAX_PLACES]:
+        code = item.strip().upper() if isinstance(item, str) else FOREIGN
+        if code:
+            yield code if CODE.fullmatch(code) else FOREIGN
+    if len(said) > MAX_PLACES:
+        yield FOREIGN  # a stricter one may be among the rest
+
+
+@lru_cache(maxsize=1024)
+def _named(place: str | None) -> frozenset[str]:
+    """Most calls name one place, and nothing else."""
+    return frozenset(_spoken(place))
+
+
 class Places:
     """Resolves places. `addresses`, `boundaries` and `sensitive` are the operator's, all optional."""
 
@@ -73,24 +93,15 @@ class Places:
         """All of them together: nobody may loosen a rule by naming one place more (R13 stands above api.md's "else").
         A place that was sent and cannot be read counts as foreign. `geo` and `ip` may be several each.
         """
+        if geo is None and ip is None and (place is None or (isinstance(place, str) and len(place) <= LONGEST)):
+            return _named(place)
         spots, addresses = _several(geo), _several(ip)
-        said = {*self._spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
+        said = {*_spoken(place)}.union(*map(self._geo, spots), *map(self._address, addresses))
         return frozenset(said.union(*(self._standing_at(spot, bool(said)) for spot in spots)))
 
     def are_sensitive(self, geo: object) -> bool:
         """Whether one of the spots that `geo` names may lie in a sensitive place (L70)."""
         return bool(self._sensitive) and any(map(self._sensitive.tells_of_one, _several(geo)))
-
-    def _spoken(self, place: object) -> Iterable[str]:
-        if place is None:
-            return
-        said = place if isinstance(place, list) else [place]
-        for item in said[:MAX_PLACES]:
-            code = item.strip().upper() if isinstance(item, str) else FOREIGN
-            if code:
-                yield code if CODE.fullmatch(code) else FOREIGN
-        if len(said) > MAX_PLACES:
-            yield FOREIGN  # a stricter one may be among the rest
 
     def _geo(self, geo: object) -> set[str]:
         if not isinstance(geo, Mapping):

@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -34,17 +35,20 @@ class Opening(Exception):
     """What was handed in is not one of our seals, or not for this use."""
 
 
+_cipher = lru_cache(maxsize=64)(AESGCM)  # making one takes longer than sealing a cookie; an installation has few keys
+
+
 def seal(key: bytes, label: bytes, content: bytes) -> bytes:
     """nonce, then ciphertext and tag. The label is authenticated, not stored."""
     nonce = os.urandom(NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, content, label)
+    return nonce + _cipher(key).encrypt(nonce, content, label)
 
 
 def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
     """The content under any of the keys, the newest tried first. Raises `Opening`."""
     for key in reversed(keys):
         try:
-            return AESGCM(key).decrypt(box[:NONCE], box[NONCE:], label)
+            return _cipher(key).decrypt(box[:NONCE], box[NONCE:], label)
         except (InvalidTag, ValueError):
             continue
     raise Opening(label.hex())

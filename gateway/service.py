@@ -98,14 +98,14 @@ class Doors:
         steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
         acts = Acts(steps, self.metrics, own)
         pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
-        confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
+        confirmation = Confirmation(self.house.consent, self.folder)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
             folder=self.folder, origins=own, options=self.options(),
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
-        proofs = ProofDownload(self.house.consent, self.visitors, own)
+        proofs = ProofDownload(self.house.consent, own)
         data = AccessPage(steps, own, site.policy_url)
         erasing = ErasePage(steps, own)
         return [

@@ -10,7 +10,7 @@ from gateway.choice.law import AGES, UNKNOWN_PLACE
 from gateway.choice.question import NOTHING, Office, Question
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
-from gateway.choice.standing import Standing
+from gateway.choice.standing import Standing, out_bits
 from gateway.choice.verdict import decide
 from gateway.ledger.records import Subject
 from gateway.signals.heard import Heard, Kept, Said
@@ -36,7 +36,7 @@ class Site:
 
     @property
     def place(self) -> str:
-        return ",".join(sorted(self.places)) or UNKNOWN_PLACE
+        return _place(self.places)
 
     @property
     def opted_out(self) -> bool:
@@ -60,11 +60,19 @@ class Site:
         chosen = heard.remembered
         if chosen and len(self.standings) < len(subjects):
             return True
-        if not all(standing.own_denies(purpose) for standing in self.standings for purpose in chosen):
+        bits = out_bits(chosen)
+        if not all(standing.own & bits == bits for standing in self.standings):
             return True
+        if not (heard.ended or heard.has_states):
+            return False
         held = Counter(source for standing in self.standings for source in standing.held)
         devices = sum(subject.is_device for subject in subjects)
         return any(held[state.source] < devices for state in heard.states()) or not heard.ended.isdisjoint(held)
+
+
+@lru_cache(maxsize=1024)
+def _place(places: frozenset[str]) -> str:
+    return ",".join(sorted(places)) or UNKNOWN_PLACE
 
 
 def is_young(age: str | None, standings: Sequence[Standing]) -> bool:

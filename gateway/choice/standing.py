@@ -7,6 +7,7 @@ Deny travels, allow does not (decision 2); so a travelled state is only ever not
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from gateway.terms import CHOOSABLE, Purpose
 
@@ -34,7 +35,12 @@ def with_state(bits: int, purpose: Purpose, value: int) -> int:
 
 def out_bits(purposes: Iterable[Purpose]) -> int:
     """The bits that say `OUT` for each of the purposes."""
-    return sum(OUT << SHIFT[purpose] for purpose in set(purposes))
+    return _out_bits(frozenset(purposes))
+
+
+@lru_cache(maxsize=1024)
+def _out_bits(purposes: frozenset[Purpose]) -> int:
+    return sum(OUT << SHIFT[purpose] for purpose in purposes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,10 @@ class Standing:
     grown: bool = False
     told: date | None = None
     cpni_told: date | None = None
+
+    def __hash__(self) -> int:
+        """Of the few members that tell most standings apart: it is looked up by at every request."""
+        return hash((self.own, self.travelled, self.seq))
 
     def denies(self, purpose: Purpose) -> bool:
         """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""

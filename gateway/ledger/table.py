@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.choice.question import Grant
@@ -31,6 +32,11 @@ GRANTS_OF = (
 )
 
 
+@lru_cache(maxsize=64)
+def _rows_of(keys: int) -> str:
+    return ROWS_OF.format(marks=",".join("?" * keys)) if keys else HEAD
+
+
 class StandingTable:
     """A `Lookup`. One reading connection, opened anew whenever the watch lost and found the file again."""
 
@@ -40,15 +46,25 @@ class StandingTable:
         self._watch = watch
         self._db: sqlite3.Connection | None = None
         self._generation = -1
+        self._opened = 0
 
     def seen(self, keys: Sequence[bytes]) -> Seen:
         """One statement, one moment: the head and the rows. The head tells whether these keys can be found at all."""
-        rows = self._read(ROWS_OF.format(marks=",".join("?" * len(keys))) if keys else HEAD, keys)
+        rows = self._read(_rows_of(len(keys)), keys)
         if rows[0][1] != self._watch.peppers:
             raise Stale
-        now = self._now()
-        found = tuple(standing(now, *row[3:]) for row in rows if row[2] is not None)
-        return Seen(rows[0][0], found)
+        if rows[0][2] is None:
+            return Seen(rows[0][0], ())
+        now = self._now() if any(row[7] for row in rows) else 0  # until when it is linked, and most are not
+        return Seen(rows[0][0], tuple([standing(now, *row[3:]) for row in rows]))
+
+    def proof(self) -> float | None:
+        return self._watch.proof()
+
+    def version(self) -> tuple[float, int, int]:
+        """SQLite's own mark of what other connections committed (https://sqlite.org/pragma.html#pragma_data_version)."""
+        marks = self._read("PRAGMA data_version", ())
+        return self._watch.fresh_until, self._opened, marks[0][0]
 
     def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
         if not keys:
@@ -104,6 +120,7 @@ class StandingTable:
         self.close()
         self._generation = self._watch.generation
         self._db = self._store.open_to_read()
+        self._opened += 1
 
 
 def standing(
@@ -111,8 +128,19 @@ def standing(
     informed: int, parental: int, grown: int, told: int | None, cpni_told: int | None,
 ) -> Standing:  # fmt: skip
     """One row of `ROWS_OF`, from its fourth column on, as of a moment in Unix milliseconds."""
+    return _standing(
+        own, travelled, age_band, seq, linked > now, bool(granted), held, informed, parental, grown, told, cpni_told
+    )
+
+
+@lru_cache(maxsize=8192)
+def _standing(
+    own: int, travelled: int, age_band: str | None, seq: int | None, linked: bool, granted: bool, held: str,
+    informed: int, parental: int, grown: int, told: int | None, cpni_told: int | None,
+) -> Standing:  # fmt: skip
+    """The same columns are the same standing, whosever they are: most people's are alike but for the entry."""
     return Standing(
-        own, travelled, age_band, seq, linked > now, bool(granted),
+        own, travelled, age_band, seq, linked, granted,
         frozenset(held.split(",")) if held else NOTHING_HELD, informed, parental, bool(grown), _day(told),
         _day(cpni_told),
     )  # fmt: skip

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway.ledger import schema
@@ -29,8 +30,7 @@ class FileMoved(Exception):
 DOUBTS = (OSError, sqlite3.Error, FileMoved, schema.LedgerRefused)
 
 
-def boot_seconds() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+boot_seconds = partial(time.clock_gettime, time.CLOCK_BOOTTIME)  # asked at every request: no frame of ours
 
 
 def _nobody(_: sqlite3.Connection) -> bool:
@@ -92,6 +92,11 @@ class FileWatch:
 
     def fresh(self) -> bool:
         return self._clock() < self.fresh_until
+
+    def proof(self) -> float | None:
+        """Until when the newest proof is good, and by that its name; None: it is over."""
+        until = self.fresh_until
+        return until if self._clock() < until else None
 
     def failed(self) -> None:
         """The writer could not commit: no answer is fresh until the next proof."""

@@ -48,6 +48,14 @@ class MirrorLookup:
         except NotARow as error:
             raise Unreadable(str(error)) from error
 
+    def proof(self) -> float | None:
+        """A replica has none by name: it is asked each time."""
+        return self._beside.proof() if self._beside else None
+
+    def version(self) -> object:
+        """By the table: a denial is in the map before it is there, what loosens may come half a second late."""
+        return self._read(())[0].size, self._other().version()
+
     def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
         return any(row.changed >= position for row in self._rows(keys))
 

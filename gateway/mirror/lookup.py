@@ -38,6 +38,14 @@ class Lookup(Protocol):
     def seen(self, keys: Sequence[bytes]) -> Seen:
         """The standings that exist, in no order, as of one position; an unknown key has none."""
 
+    def proof(self) -> float | None:
+        """The newest proof that answers may be trusted now; None: there is none. Another one comes twice a second."""
+
+    def version(self) -> object:
+        """What is another one after any change of what can be looked up, by whichever process, and after each proof.
+        Equal versions: whatever was answered before would be answered again.
+        """
+
     def changed_since(self, keys: Sequence[bytes], position: int) -> bool:
         """Whether any of the standings was written at or after a position."""
 

@@ -52,5 +52,14 @@ def unwrap(value: str) -> str:
 
 def without(header: bytes, name: bytes) -> bytes:
     """The header's value with every cookie of that name taken out; the rest as it stands."""
-    kept = [part for part in header.split(b";") if part.partition(b"=")[0].strip(BLANK.encode()) != name]
-    return b";".join(kept).strip()
+    kept: list[bytes] = []
+    done, at = 0, header.find(name)
+    while at >= 0:
+        begin, end = header.rfind(b";", done, at) + 1, header.find(b";", at)
+        begin, end = begin or done, len(header) if end < 0 else end
+        if header[begin:end].partition(b"=")[0].strip(BLANK.encode()) == name:
+            kept.append(header[done:begin])
+            done = end + 1
+        at = header.find(name, end)
+    rest = b"".join([*kept, header[done:]])
+    return (rest.removesuffix(b";") if done > len(header) else rest).strip()  # the last one went, and what parted it

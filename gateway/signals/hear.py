@@ -55,6 +55,7 @@ PARAMETERS: Mapping[str, str] = {
     adchoices.PARAMETER: "adchoices",
 }
 BESIDE = frozenset({"gpp_sid", "gdpr"})  # say nothing by themselves
+IN_ADDRESS = frozenset(name.encode() for name in (*PARAMETERS, *BESIDE))
 KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", *STRINGS, *device.FLAGS})
 SECTION_ID = re.compile(r"\s*(-1|[0-9]{1,4})\s*", re.ASCII)
 # Strings that may have been a state before, with their GPP section where they have one.
@@ -97,6 +98,12 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
     if query:
         ear.url(query)
     return ear.heard(jar)
+
+
+def in_address(query: bytes) -> bool:
+    """Whether a URL's query may hold a signal at all. An escaped name may be any name."""
+    names = [part.partition(b"=")[0] for part in query.split(b"&")]
+    return not IN_ADDRESS.isdisjoint(names) or any(b"%" in name for name in names)
 
 
 def from_script(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Heard:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
 
@@ -24,10 +25,11 @@ class Said:
     kept: Kept = Kept.CHOICE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Heard:
     """`ended`: sources that now say the opposite of a state that may be on record for them. `vendors`: whom a TC string
     of this request lets advertise, by their numbers in IAB Europe's list; nobody where anything else in it says no.
+    What follows from these is worked out once: the same bytes are heard as the same object.
     """
 
     said: tuple[Said, ...] = ()
@@ -36,15 +38,15 @@ class Heard:
     cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     vendors: frozenset[int] = frozenset()
 
-    @property
+    @cached_property
     def denied(self) -> frozenset[Purpose]:
         return frozenset(purpose for said in self.said for purpose in said.purposes)
 
-    @property
+    @cached_property
     def gpc(self) -> bool:
         return any(said.source == Source.GPC for said in self.said)
 
-    @property
+    @cached_property
     def remembered(self) -> frozenset[Purpose]:
         """The purposes of the choices among the signals."""
         return _purposes(said for said in self.said if said.kept is Kept.CHOICE)
@@ -73,10 +75,14 @@ class Heard:
         """For callers who can only tighten: nothing ends and nobody is let in."""
         return replace(self, ended=frozenset(), vendors=frozenset())
 
-    @property
+    @cached_property
     def keeps(self) -> bool:
         """Whether there is anything to write: a choice, a state, or the end of one."""
         return bool(self.ended) or any(said.kept is not Kept.MOMENT for said in self.said)
+
+    @cached_property
+    def has_states(self) -> bool:
+        return any(said.kept is Kept.STATE for said in self.said)
 
     def states(self) -> list[Said]:
         """The states that began or go on, one a source."""

@@ -46,6 +46,10 @@ class Table:
         """
         return sorted({*self.names, *(f"*{ending}" for ending in self.endings)})
 
+    def is_read(self, name: str) -> bool:
+        """Whether some rule knows this name."""
+        return any(True for _ in self.rules(name))
+
     def rules(self, name: str) -> Iterator[Rule]:
         """Every rule that knows this name."""
         plain = SEPARATORS.sub("", name.lower())

@@ -28,7 +28,7 @@ from gateway.terms import ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web import wire
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
-from gateway.web.visitor import Visitors
+from gateway.web.visitor import Visitors, jar_of
 
 PATH = "/adchoices"
 STATUS, OPT_OUT, TRUST = "3", "4", "5"  # action_id
@@ -146,7 +146,7 @@ class AdChoices:
         return target
 
     def _jar(self, request: Request) -> Sequence[tuple[str, str]]:
-        return self._visitors.read(request.scope).heard.cookies
+        return jar_of(request.scope)
 
     def _cookie_status(self, jar: Sequence[tuple[str, str]]) -> int:
         if (self._options.cookie, OPT_OUT_VALUE) in jar:

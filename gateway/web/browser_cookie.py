@@ -19,16 +19,23 @@ def day(now: datetime) -> int:
     return now.date().toordinal() - EPOCH
 
 
+def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> bool:
+    """Whether there is anything to remember that the browser's cookie does not say."""
+    if how == "off":
+        return False
+    if old is None:
+        return bool(heard.remembered) or (how == "id" and heard.has_states)
+    return today - old.day >= RENEW_DAYS or not heard.remembered <= old.denied
+
+
 def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
     """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
     A cookie that is `RENEW_DAYS` old is made anew, with a new nonce. A state needs an id to be kept under; it is not
     written into the cookie, which can only tighten, because a state can end.
     """
-    purposes = heard.remembered
-    stale = old is not None and today - old.day >= RENEW_DAYS
-    unknown = old is None and how == "id" and bool(heard.states())
-    if how == "off" or not (stale or unknown or purposes - (old.denied if old else frozenset())):
+    if not is_due(old, heard, how, today):
         return None
+    purposes = heard.remembered
     fresh = seals.NO_ID if how == "flag" else seals.new_browser()
     denied = (old.denied if old else frozenset()) | purposes
     return set_cookie(keys, BrowserCookie(old.browser if old else fresh, today, denied))

@@ -15,7 +15,7 @@ from gateway.ledger.records import Subject
 from gateway.web import code_cookie, code_letters, language, page
 from gateway.web.code_cookie import Coded
 from gateway.web.language import mark
-from gateway.web.visitor import Visitors
+from gateway.web.visitor import Visitors, jar_of
 
 ENTER = "/privacy-choices/code"
 UNREADABLE = {
@@ -43,7 +43,7 @@ class Steps:
 
     def read(self, request: Request) -> Coded | None:
         """The code under way in this browser, or what it proved."""
-        jar = self.visitors.read(request.scope).heard.cookies
+        jar = jar_of(request.scope)
         return code_cookie.read(self.consent.secrets.seals, jar, self.now())
 
     def known(self, request: Request) -> list[Subject]:

@@ -23,7 +23,7 @@ from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
 from gateway.web.uses import COVERS, OTHER, named
-from gateway.web.visitor import Visitors
+from gateway.web.visitor import jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 
@@ -31,9 +31,8 @@ MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page 
 class Confirmation:
     """The page that a form leads to. Holds no state of anybody."""
 
-    def __init__(self, consent: Consent, visitors: Visitors, folder: Path) -> None:
+    def __init__(self, consent: Consent, folder: Path) -> None:
         self._consent = consent
-        self._visitors = visitors
         self._folder = folder
 
     async def show(self, request: Request) -> Response:
@@ -86,7 +85,7 @@ class Confirmation:
         }
 
     def _first_showing(self, request: Request) -> Kept | None:
-        jar = self._visitors.read(request.scope).heard.cookies
+        jar = jar_of(request.scope)
         kept = proof_cookie.read(self._consent.secrets.seals, jar, self._now())
         fresh = kept is not None and not kept.ticket and kept.events[0] == request.path_params["event"]
         return kept.shown() if kept and fresh else None

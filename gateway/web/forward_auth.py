@@ -13,14 +13,9 @@ from urllib.parse import unquote, urlsplit
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
-from gateway.signals import cookies
-from gateway.web import browser_cookie, proof_cookie
-from gateway.web.visit import VARY, Visit, Visits
+from gateway.web import outward, sealed
+from gateway.web.visit import Visit, Visits
 from gateway.web.visitor import Headers, Scope
-
-REQUEST = b"gateway-request"  # the outermost layer writes it into every answer
-OURS = (browser_cookie.COOKIE.encode(), proof_cookie.COOKIE.encode())
-PRIVATE = (b"cache-control", b"private, no-cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +91,12 @@ class ForwardAuth:
 
 
 def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
-    """The four of api.md; and the visitor's cookies without ours (R9), for proxies that cannot take one out."""
-    told = [(name, value) for name, value in visit.headers if name != REQUEST]
-    said = [value for name, value in asked if name == b"cookie"]
-    for ours in OURS:
-        said = [cookies.without(value, ours) for value in said]
-    return [*told, *((b"cookie", value) for value in [b"; ".join(filter(None, said))] if value)]
+    """Three of the four of api.md, for the outermost layer writes Gateway-Request into every answer; and the visitor's
+    cookies without ours (R9), for proxies that cannot take one out.
+    """
+    said = [sealed.without_ours(value) for name, value in asked if name == b"cookie"]
+    return [*visit.headers, *((b"cookie", value) for value in [b"; ".join(filter(None, said))] if value)]
 
 
 def _to_the_browser(visit: Visit) -> list[tuple[bytes, bytes]]:
-    told = [(b"vary", VARY)]
-    if visit.cookie:
-        told.append((b"set-cookie", visit.cookie.encode()))
-    if visit.policy:
-        told.append((b"content-security-policy", visit.policy.encode()))
-    return [*told, PRIVATE] if visit.private else told
+    return [*visit.to_browser, outward.PRIVATE] if visit.private else [*visit.to_browser]

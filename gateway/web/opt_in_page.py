@@ -29,6 +29,7 @@ from gateway.web.language import mark
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opting_in_for import FOR, Wanted
 from gateway.web.problem import Problem
+from gateway.web.visitor import jar_of
 
 CHOOSE = mark("Please choose one use, and for whom it is.")
 
@@ -86,7 +87,7 @@ class OptInPage:
             found = None
         if found is None or found.kind not in FOR:  # an app's own is shown in the app
             raise Problem("not_found", "no such opt-in")
-        jar = self._steps.visitors.read(request.scope).heard.cookies
+        jar = jar_of(request.scope)
         shown = proof_cookie.first_showing(self._consent.secrets.seals, jar, self._steps.now(), name)
         response = page.show(
             request, "opt_in_done.html", event=name, at=_minute(found.at), kind=found.kind, whose=FOR[found.kind],

@@ -26,7 +26,7 @@ from gateway.web.opt_in_acts import Acts
 from gateway.web.opting_out import OptingOut
 from gateway.web.states import STATE_NAMES, residents
 from gateway.web.uses import COUNTRIES, COVERS, FINER, named
-from gateway.web.visitor import Visitor, Visitors
+from gateway.web.visitor import Visitor, Visitors, jar_of
 
 STATIC = {"choices.css": "text/css", "consent.js": "text/javascript", "opt-out-icon.svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
@@ -69,7 +69,7 @@ class Pages:
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
         response = self._form_page(request, Form())
-        if any(name == proof_cookie.COOKIE for name, _ in self._visitors.read(request.scope).heard.cookies):
+        if any(name == proof_cookie.COOKIE for name, _ in jar_of(request.scope)):
             response.headers.append("set-cookie", proof_cookie.GONE)
         return response
 

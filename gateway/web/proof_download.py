@@ -18,7 +18,7 @@ from gateway.consent import Consent
 from gateway.web import cross_site, proof_cookie, wire
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
-from gateway.web.visitor import Visitors
+from gateway.web.visitor import jar_of
 
 FILE = "privacy-choice-proof.json"
 MAX_BYTES = 4096
@@ -28,15 +28,14 @@ EVENT = 16  # bytes of an event's id
 class ProofDownload:
     """The door."""
 
-    def __init__(self, consent: Consent, visitors: Visitors, origins: Collection[str]) -> None:
+    def __init__(self, consent: Consent, origins: Collection[str]) -> None:
         self._consent = consent
-        self._visitors = visitors
         self._origins = origins
 
     async def post(self, request: Request) -> Response:
         """The file; where this browser has nothing to open, back to the confirmation, which says so."""
         event, ticket = _fields(await wire.read_body(request, MAX_BYTES))
-        jar, now = self._visitors.read(request.scope).heard.cookies, int(self._consent.clock().timestamp())
+        jar, now = jar_of(request.scope), int(self._consent.clock().timestamp())
         kept = proof_cookie.read(self._consent.secrets.seals, jar, now)
         opens = kept is not None and kept.opens_with(event, ticket)
         if not cross_site.is_own(request.headers, self._origins, token_valid=opens):

@@ -4,26 +4,29 @@ What the middleware does before an ASGI site and the forward-auth doors do behin
 answer travels differs. Never touches a request or a response itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from gateway import seals
+from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site
-from gateway.terms import SIGNAL_PURPOSES, Source
-from gateway.web.browser_cookie import day, remembering
+from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
+from gateway.web import outward
+from gateway.web.browser_cookie import day, is_due, remembering
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
 from gateway.web.visitor import Scope, Visitor, Visitors
 
+BROWSER = b"gateway-browser"
 TOKEN_SECONDS = 24 * 3600
-# Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
-# somebody whose cookie would have made it another (R33).
-VARY = b"Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2"
+KEPT = 4096  # visitors whose answer stands until anything is written, or for half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,87 +42,172 @@ class Options:
     hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """`headers`: the four `Gateway-*` fields for the site, every one always there (api.md, To the site). `cookie`: the
-    Set-Cookie for the browser. `policy`: the Content-Security-Policy of delivery. `private`: the answer is one
+class Visit(NamedTuple):
+    """`headers`: the `Gateway-*` fields for the site, every one always there, but for Gateway-Request, which is the
+    request's and no visitor's (api.md, To the site). `to_browser`: the headers beside the site's own, with `cookie`,
+    the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them. `private`: the answer is one
     person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told `Sec-GPC: 1` (L7).
     """
 
     site: Site
     headers: tuple[tuple[bytes, bytes], ...]
+    to_browser: tuple[tuple[bytes, bytes], ...]
     cookie: str | None
     policy: str | None
     private: bool
     adds_gpc: bool
+    ordinary: bool  # whether every header of the request has an ordinary name: nothing of it is to be taken out
+
+
+class News(NamedTuple):
+    """What a request says that is not on record yet. `brought`: what only our own cookie still tells."""
+
+    subjects: list[Subject]
+    place: str
+    browser: Subject | None
+    account: Subject | None
+    heard: Heard | None
+    ties: bool
+    brought: Heard | None
 
 
 class Visits:
-    """Hears every visit. Stateless: what one request needs is in its `Visit`."""
+    """Hears every visit. What is kept from one request to the next is the answer to whoever says nothing, place by
+    place, until the next proof that the ledger may be trusted, half a second; and the answer to whoever said the very
+    same and was no news, until then or until anything at all is written, by whichever process.
+    """
 
     def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, options: Options | None = None) -> None:
         self._consent = consent
         self._visitors = visitors
         self._metrics = metrics
         self._options = options or Options()
+        self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
+        self._version = consent.checks.version
+        self._seen: object = None
+        self._visits: dict[int, tuple[Visitor, Visit]] = {}
+        self._prove = consent.checks.proof
+        self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
+        self._proof: float | None = None
 
     async def of(self, scope: Scope) -> Visit:
         """What a request of type http or websocket says, written down where that changes something."""
+        visit, news = self.hear(scope)
+        if news:
+            await news
+        return visit
+
+    def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
+        """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
         visitor = self._visitors.read(scope)
+        if visitor.nobody:
+            return self._nobody(visitor), None
         self._metrics.heard("web", visitor.heard)
         self._metrics.malformed(visitor.malformed)
+        version = self._version()
+        if version != self._seen:
+            self._visits.clear()
+            self._seen = version
+        kept = self._visits.get(id(visitor)) if version is not None else None
+        if kept and kept[0] is visitor:  # another one may have had that id
+            return self._again(visitor, kept[1], scope), None
         subjects = self._visitors.subjects(visitor)
         site = self._consent.checks.site(
             subjects, visitor.heard.denied | visitor.denied, visitor.place, gpc=visitor.heard.gpc
         )
-        await self.remember(visitor, site, subjects)
-        cookie, options = self._cookie(visitor, scope), self._options
-        policy = delivery_policy(options.hosts) if options.enforce and site.restricted else None
-        adds = options.add_gpc and not visitor.heard.gpc and _on_record(site)
+        news = self._news(visitor, site, subjects)
+        visit = self._visit(visitor, site, scope)
+        if version is not None and news is None and visit.cookie is None and len(self._visits) < KEPT:
+            self._visits[id(visitor)] = (visitor, visit)
+        return visit, self._written(news) if news else None
+
+    def _nobody(self, visitor: Visitor) -> Visit:
+        """The answer to whoever says nothing. It rests on the place, the day's law and a ledger that may be trusted:
+        nobody's row was read.
+        """
+        proof = self._prove()
+        if proof != self._proof:
+            self._nobodys.clear()
+            self._proof = proof
+        kept = self._nobodys.get(id(visitor))
+        if kept is None or kept[0] is not visitor:  # another one may have had that id
+            visit = self._visit(visitor, self._consent.checks.site((), frozenset(), visitor.place), None)
+            kept = self._nobodys[id(visitor)] = (visitor, visit)
+        return kept[1]
+
+    def _again(self, visitor: Visitor, visit: Visit, scope: Scope) -> Visit:
+        """The same answer with a token of its own; anew where there is now something to remember."""
+        now = self._consent.clock()
+        if is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, day(now)):
+            return self._visit(visitor, visit.site, scope)
+        consent, _, place = visit.headers
+        told = (consent, (BROWSER, self._token(visitor, now)), place)
         return Visit(
-            site, self._told(scope, visitor, site), cookie, policy, cookie is not None or _is_of_one(visitor), adds
+            visit.site, told, visit.to_browser, None, visit.policy, visit.private, visit.adds_gpc, visit.ordinary
         )
+
+    def _visit(self, visitor: Visitor, site: Site, scope: Scope | None) -> Visit:
+        now = self._consent.clock()
+        cookie = self._cookie(visitor, scope, day(now)) if scope else None
+        policy = self._policy if site.restricted else None
+        adds = self._options.add_gpc and not visitor.heard.gpc and _on_record(site)
+        told = (
+            (b"gateway-consent", _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
+            (BROWSER, self._token(visitor, now)),
+            (b"gateway-place", site.place.encode()),
+        )
+        private = cookie is not None or _is_of_one(visitor)
+        return Visit(site, told, outward.fields(cookie, policy), cookie, policy, private, adds, visitor.ordinary)
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
         account never writes (design flow a). With the store away the answer stands: everybody is opted out.
         """
-        heard, brought = visitor.heard, _brought_back(visitor, site)
+        news = self._news(visitor, site, subjects)
+        if news:
+            await self._written(news)
+
+    def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
+        heard, brought = visitor.heard, _brought_back(visitor.denied, site.standings)
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
+        if browser is None and (heard.ended or heard.vendors):
+            heard = heard.without_endings()  # nobody proved whose states these cookies would end
+        learns = bool(browser or account) and site.learns(heard, subjects)
+        ties = not learns and account and browser and not self._consent.checks.tied(account, browser)
+        brings = browser is not None and brought.keeps
+        if not (learns or ties or brings):
+            return None
+        return News(
+            subjects, site.place, browser, account, heard if learns else None, bool(ties), brought if brings else None
+        )
+
+    async def _written(self, news: News) -> None:
+        browser, account = news.browser, news.account
         try:
-            if browser is None:
-                heard = heard.without_endings()  # nobody proved whose states these cookies would end
-            if (browser or account) and site.learns(heard, subjects):
-                await self._consent.observe(subjects, heard, place=site.place, account=account, proved=browser)
-            elif account and browser and not self._consent.checks.tied(account, browser):
+            if news.heard:
+                await self._consent.observe(
+                    news.subjects, news.heard, place=news.place, account=account, proved=browser
+                )
+            elif account and browser and news.ties:
                 await self._consent.tie(account, [browser])
-            if browser and brought.keeps:
-                await self._consent.observe([browser], brought, place=site.place, account=account)
+            if browser and news.brought:
+                await self._consent.observe([browser], news.brought, place=news.place, account=account)
         except StoreUnavailable:
             self._metrics.refused_forms.labels("signal_not_kept").inc()
 
-    def _told(self, scope: Scope, visitor: Visitor, site: Site) -> tuple[tuple[bytes, bytes], ...]:
-        return (
-            (b"gateway-consent", consent_value(site).encode()),
-            (b"gateway-browser", self._token(visitor).encode()),
-            (b"gateway-place", site.place.encode()),
-            (b"gateway-request", str(scope.get("state", {}).get("request_id", "")).encode()),
-        )
-
-    def _token(self, visitor: Visitor) -> str:
+    def _token(self, visitor: Visitor, now: datetime) -> bytes:
         if visitor.cookie is None or not visitor.cookie.value:
-            return ""
-        expires = int(self._consent.clock().timestamp()) + TOKEN_SECONDS
-        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
+            return b""
+        expires = int(now.timestamp()) + TOKEN_SECONDS
+        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires).encode()
 
-    def _cookie(self, visitor: Visitor, scope: Scope) -> str | None:
+    def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
         """The Set-Cookie that a navigation's answer remembers the visitor by."""
-        if scope["type"] != "http" or not is_navigation(scope):
+        how = self._options.remember_gpc
+        if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
-        today = day(self._consent.clock())
-        keys, how = self._consent.secrets.seals, self._options.remember_gpc
-        return remembering(keys, visitor.cookie, visitor.heard, how, today)
+        return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
 
 
 def _is_of_one(visitor: Visitor) -> bool:
@@ -130,14 +218,15 @@ def _is_of_one(visitor: Visitor) -> bool:
     return visitor.cookie is not None or visitor.account is not None or bool(visitor.site_ids) or beyond_gpc
 
 
-def _brought_back(visitor: Visitor, site: Site) -> Heard:
+@lru_cache(maxsize=4096)
+def _brought_back(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> Heard:
     """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
     come again. A later yes on record stands above it.
     """
-    if any(standing.opted_in(purpose) for standing in site.standings for purpose in SIGNAL_PURPOSES):
+    if any(standing.opted_in(purpose) for standing in standings for purpose in SIGNAL_PURPOSES):
         return Heard()
-    known = {p for p in SIGNAL_PURPOSES for standing in site.standings if standing.own_denies(p)}
-    missing = visitor.denied.intersection(SIGNAL_PURPOSES) - known
+    known = {p for p in SIGNAL_PURPOSES for standing in standings if standing.own_denies(p)}
+    missing = denied.intersection(SIGNAL_PURPOSES) - known
     return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
 
 
@@ -146,10 +235,11 @@ def _on_record(site: Site) -> bool:
     return any(standing.denies(purpose) for standing in site.standings for purpose in SIGNAL_PURPOSES)
 
 
-def consent_value(site: Site) -> str:
+@lru_cache(maxsize=64)
+def _consent(allowed: tuple[bool, ...], status: str) -> bytes:
     """The RFC 9651 dictionary of `Gateway-Consent`; `?1` may be done, `?0` must not."""
-    parts = [f"{purpose}=?{int(site.allowed[purpose])}" for purpose in SIGNAL_PURPOSES]
-    return ", ".join([*parts, f"status={site.status}"])
+    parts = [f"{purpose}=?{int(may)}" for purpose, may in zip(SIGNAL_PURPOSES, allowed, strict=True)]
+    return ", ".join([*parts, f"status={status}"]).encode()
 
 
 def is_navigation(scope: Scope) -> bool:

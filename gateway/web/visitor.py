@@ -1,24 +1,40 @@
-"""One browser's request, heard: its signals, its sealed cookie, who is signed in."""
+"""One browser's request, heard: its signals, its sealed cookie, who is signed in.
+
+Headers are looked at once. Whoever sends nothing but ordinary names costs no more; the rest is read by name, and what
+the same bytes said before is not read again.
+"""
 
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from gateway import credentials, seals
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.seals import BrowserCookie
-from gateway.signals import hear
+from gateway.signals import cmp_cookies, cookies, hear
+from gateway.signals.hear import Hearing
 from gateway.signals.heard import Heard
+from gateway.signals.sieve import NOTHING, Sieve
 from gateway.terms import Malformed, Purpose
+from gateway.web import ordinary
 from gateway.web.browser_cookie import COOKIE
 
 ACCOUNT_HEADER = b"gateway-account"
 ACCOUNT_COOKIE = "gateway-account"
 SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may set (I1)
+KEPT = 1024  # what so many requests said is remembered, by its bytes
+KEPT_BYTES = 4096  # of one request; longer ones are read each time
+PLACES = 256
+BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
 Scope = MutableMapping[str, Any]
 FromScope = Callable[[Scope], str | None]
 Headers = Sequence[tuple[bytes, bytes]]
+Fields = tuple[tuple[bytes, bytes], ...]
+Pairs = tuple[tuple[str, str], ...]
+SILENT = Heard()
+NOTHING_DENIED: frozenset[Purpose] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,8 @@ class Visitor:
     place: object = None
     site_ids: tuple[Subject, ...] = field(default=(), repr=False)
     malformed: tuple[Malformed, ...] = ()
+    nobody: bool = False  # says nothing and is known by nothing: the same answer for all of them
+    ordinary: bool = False  # and sends no header with a name that is out of the ordinary
 
     def with_heard(self, heard: Heard) -> "Visitor":
         return replace(self, heard=heard)
@@ -38,7 +56,7 @@ class Visitor:
     @property
     def denied(self) -> frozenset[Purpose]:
         """What the sealed cookie alone denies, ledger or not."""
-        return self.cookie.denied if self.cookie else frozenset()
+        return self.cookie.denied if self.cookie else NOTHING_DENIED
 
 
 class Visitors:
@@ -55,41 +73,110 @@ class Visitors:
         self._place = place
         self._site_ids = frozenset(site_ids)
         self._account_header = account_header
+        hearing = consent.checks.hearing
+        self._sieve = Sieve(_speaks(hearing), self._is_ours)
+        self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
+        self._opened = lru_cache(BROWSERS)(lambda text: seals.open_cookie(consent.secrets.seals, text))
+        self._known: dict[tuple[object, ...], Visitor] = {}
+        self._nobodys = lru_cache(PLACES)(_nobody)
+        self._browser = lru_cache(BROWSERS)(consent.people.browser)
 
     def read(self, scope: Scope) -> Visitor:
         headers: Headers = scope["headers"]
-        heard = hear.from_web(headers, self._consent.checks.hearing, scope.get("query_string", b""))
-        malformed: list[Malformed] = []
-        cookie = self._cookie(heard.cookies, malformed)
-        who = self._account(scope) if self._account else None
-        who = who or scope.get("state", {}).get(SCOPE_ACCOUNT) or self._asserted(headers, heard, malformed)
         place = self._place(scope) if self._place else None
-        return Visitor(heard, cookie, who, place, self._ids(heard), tuple(malformed))
+        who = self._signed_in(scope)
+        query: bytes = scope.get("query_string", b"")
+        if query and not hear.in_address(query):
+            query = b""
+        if ordinary.REQUEST.issuperset(map(ordinary.name_of, headers)) and not (query or who):
+            return self._nobody(place, True)
+        malformed: list[Malformed] = []
+        signals, found = self._fields(headers)
+        heard = self._heard(signals, query) if signals or query else SILENT
+        if not who and (found or ACCOUNT_HEADER in [name for name, _ in headers]):
+            who = self._asserted(headers, found, malformed)
+        if not (found or who or malformed) and heard is SILENT:
+            return self._nobody(place, False)
+        return self._recalled(heard, found, who, place, tuple(malformed))
+
+    def _signed_in(self, scope: Scope) -> str | None:
+        who = self._account(scope) if self._account else None
+        return who or (scope["state"].get(SCOPE_ACCOUNT) if "state" in scope else None)
+
+    def _recalled(
+        self, heard: Heard, found: Pairs, who: str | None, place: object, malformed: tuple[Malformed, ...]
+    ) -> Visitor:
+        """The same object for whoever is heard the same, so that what follows from it may be kept beside it."""
+        if malformed or not isinstance(place, str | None):
+            return self._visitor(heard, found, who, place, malformed)
+        said = (id(heard), found, who, place)
+        known = self._known.get(said)
+        if known is None or known.heard is not heard:
+            known = self._visitor(heard, found, who, place, ())
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[said] = known
+        return known
 
     def subjects(self, visitor: Visitor) -> list[Subject]:
         """Everybody that this request is known to be: browser, account, the site's own ids."""
         found = list(visitor.site_ids)
         if visitor.cookie and visitor.cookie.value:
-            found.insert(0, self._consent.people.browser(visitor.cookie.value))
+            found.insert(0, self._browser(visitor.cookie.value))
         if visitor.account:
             found.append(self._consent.people.account(visitor.account))
         return found
+
+    def _visitor(
+        self, heard: Heard, found: Pairs, who: str | None, place: object, malformed: tuple[Malformed, ...]
+    ) -> Visitor:
+        wrong = [*malformed]
+        cookie = self._cookie(found, wrong) if found else None
+        ids = self._ids(found) if self._site_ids else ()
+        return Visitor(heard, cookie, who, place, ids, tuple(wrong))
+
+    def _nobody(self, place: object, is_ordinary: bool) -> Visitor:
+        try:
+            return self._nobodys(tuple(place) if isinstance(place, list) else place, is_ordinary)
+        except TypeError:  # no place has this form
+            return _nobody(place, is_ordinary)
+
+    def _is_ours(self, name: str) -> bool:
+        return name == COOKIE or name.lower() == ACCOUNT_COOKIE or name in self._site_ids
+
+    def _fields(self, headers: Headers) -> tuple[Fields, Pairs]:
+        """The headers that hearing reads, cookies sifted; and the cookies that are read here."""
+        jar, said = [], []
+        for header in headers:
+            if header[0] == b"cookie":
+                jar.append(header[1])
+            elif header[0] in HEARD:
+                said.append(header)
+        sifted = self._sieve.sift(jar) if jar else NOTHING
+        return (*said, *[(b"cookie", value) for value in sifted.signals]), sifted.ours
+
+    def _heard(self, fields: Fields, query: bytes) -> Heard:
+        small = len(query) + sum([len(value) for _, value in fields]) <= KEPT_BYTES
+        heard = (self._said if small else self._said.__wrapped__)(fields, query)
+        return heard if heard.said or heard.malformed or heard.ended or heard.vendors else SILENT
 
     def _cookie(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> BrowserCookie | None:
         for name, value in jar:
             if name == COOKIE:
                 try:
-                    return seals.open_cookie(self._consent.secrets.seals, value)
+                    return self._opened(value)
                 except seals.Opening:
                     malformed.append(Malformed("browser", "cookie"))
         return None
 
-    def _asserted(self, headers: Headers, heard: Heard, malformed: list[Malformed]) -> str | None:
+    def _asserted(self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> str | None:
         """A signed Gateway-Account in a header or a cookie. Unsigned ones are ignored and counted."""
         if not self._account_header:
             return None
         said = [value.decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
-        said += [value for name, value in heard.cookies if name.lower() == ACCOUNT_COOKIE]
+        said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
+        if not said:
+            return None
         now = int(self._consent.clock().timestamp())
         for text in said:
             account = credentials.read_account(self._consent.secrets.accounts, text, now)
@@ -98,9 +185,27 @@ class Visitors:
             malformed.append(Malformed("account", "unsigned"))
         return None
 
-    def _ids(self, heard: Heard) -> tuple[Subject, ...]:
+    def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
         listed = [
             {"type": "cookie", "source": name, "value": value}
-            for name, value in heard.cookies if name in self._site_ids
+            for name, value in jar if name in self._site_ids
         ]  # fmt: skip
         return self._consent.people.name(listed).subjects if listed else ()
+
+
+def _nobody(place: object, is_ordinary: bool) -> Visitor:
+    place = list(place) if isinstance(place, tuple) else place
+    return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary)
+
+
+HEARD = ordinary.READ - {b"cookie", ACCOUNT_HEADER}
+
+
+def _speaks(hearing: Hearing) -> Callable[[str], bool]:
+    """Whether a cookie of this name may say something."""
+    return lambda name: cmp_cookies.is_read(name) or hearing.industry.is_read(name)
+
+
+def jar_of(scope: Scope) -> list[tuple[str, str]]:
+    """Every cookie of a request, as (name, raw value): for our own pages, which have cookies of their own."""
+    return cookies.parse([value for name, value in scope["headers"] if name == b"cookie"])[0]

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import middleware_bench as middleware
 import signals_bench as signals
 import verdict_bench as verdict
 from support.people import gaid, named
@@ -134,6 +135,7 @@ def main() -> None:
         ratio = f"{value / base:.2f}" if unit == "req/s" else ""
         print(f"{name:34}{value:>12,.0f}  {unit:10}  {ratio}")
     bare, middle = base, next(value for name, value, _ in table if name.startswith("demo page"))
+    print("\n" + "\n".join(middleware.table(middleware.rows())))
     print("\n" + "\n".join(signals.table(signals.rows())))
     print("\n" + "\n".join(signals.table(verdict.rows())))
     print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / bare:.0f} us a request over the bare app")

@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
+from support.door import Door, today, value_of
 from support.people import GAID, named, phone
 
-from gateway import credentials, seals
+from gateway import credentials
 from gateway.app import migrate, open_house
 from gateway.check import Ask
 from gateway.choice.downstream import Outcome, strings
 from gateway.ledger.links import Span
-from gateway.seals import BrowserCookie
 from gateway.signals import adchoices
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
-from gateway.web.visit import Options, Visits
+from gateway.web.visit import Visits
 from gateway.web.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
@@ -35,78 +35,14 @@ SITE_IDS = {"site_ids": ["uid"]}
 DEFAULT = "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no"  # the tool's own, before any answer
 
 
-class Site:
-    """An ASGI site that remembers what it was asked with, and echoes bodies chunk by chunk."""
-
-    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
-        self.asked: list[dict] = []
-        self.answer = list(headers)
-
-    async def __call__(self, scope, receive, send):
-        self.asked.append(scope)
-        await send({"type": "http.response.start", "status": 200, "headers": self.answer})
-        more = True
-        while more:
-            message = await receive()
-            more = message.get("more_body", False)
-            await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    def got(self, name: str) -> list[str]:
-        return [value.decode("latin-1") for key, value in self.asked[-1]["headers"] if key == name.encode()]
-
-    @property
-    def consent(self) -> str:
-        (value,) = self.got("gateway-consent")
-        return value
-
-
-class Door:
-    """A site behind the middleware, and a browser before it."""
-
-    def __init__(self, house, *headers, place="US-CA", visitors=None, **options) -> None:
-        self.house, self.site, self.metrics = house, Site(*headers), Metrics()
-        account = options.pop("account", None)
-        visitors = Visitors(house.consent, **(visitors or {}), account=account, place=lambda _: place)
-        self.app = ConsentMiddleware(self.site, Visits(house.consent, visitors, self.metrics, Options(**options)))
-
-    async def get(self, *, method="GET", content=None, cookie="", **headers):
-        named_ = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.send(list(named_.items()), method=method, content=content, cookie=cookie)
-
-    async def send(self, headers, *, method="GET", content=None, cookie="", query=""):
-        headers = [*headers, ("Cookie", cookie)] if cookie else headers
-        async with inside.client(self.app) as client:
-            return await client.request(method, f"/page?{query}", headers=headers, content=content)
-
-    @property
-    def entries(self) -> int:
-        return self.house.consent.checks.position()
-
-    def sealed(self, *, days_ago=0, denied=frozenset(SIGNAL_PURPOSES), browser=None) -> str:
-        cookie = BrowserCookie(browser or seals.new_browser(), today() - days_ago, denied)
-        return f"__Host-gateway={seals.seal_cookie(self.house.consent.secrets.seals, cookie)}"
-
-    def opened(self, set_cookie: str) -> BrowserCookie:
-        return seals.open_cookie(self.house.consent.secrets.seals, value_of(set_cookie))
-
-
 @pytest.fixture
 def door(house):
     return Door(house)
 
 
-def today() -> int:
-    return (datetime.now(UTC).date() - datetime(1970, 1, 1).date()).days
-
-
 def typed(value: str) -> dict[str, str]:
     """A site's own cookie id, which anybody can send."""
     return {**named("cookie", value), "source": "uid"}
-
-
-def value_of(set_cookie: str) -> str:
-    return set_cookie.partition(";")[0].partition("=")[2]
 
 
 def verdict(house, *identifiers, recipient="teemo"):

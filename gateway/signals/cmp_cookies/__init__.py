@@ -8,7 +8,7 @@ so what they stand for is an argument.
 from gateway.signals.cmp_cookies.categories import CATEGORIES, Categories, merge
 from gateway.signals.cmp_cookies.onetrust import CONSENT as ONETRUST
 from gateway.signals.cmp_cookies.state import DENIES, Carried, Shown, ToolState
-from gateway.signals.cmp_cookies.tools import NAMES, read
+from gateway.signals.cmp_cookies.tools import NAMES, is_read, read
 
 __all__ = [
     "CATEGORIES",
@@ -19,6 +19,7 @@ __all__ = [
     "Categories",
     "Shown",
     "ToolState",
+    "is_read",
     "merge",
     "read",
 ]

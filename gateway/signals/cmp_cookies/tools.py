@@ -94,6 +94,13 @@ COMPANIONS = (
     *carriers.SECTIONS_BESIDE.values(),
 )
 NAMES: tuple[str, ...] = (*EXACT, *(f"{start}*" for start in PREFIXES), *COMPANIONS)
+_WHOLE = frozenset(name for name in NAMES if not name.endswith("*"))
+_BEGINNINGS = tuple(name[:-1] for name in NAMES if name.endswith("*"))
+
+
+def is_read(name: str) -> bool:
+    """Whether a cookie of this name is a tool's, or is looked at beside one."""
+    return name in _WHOLE or name.startswith(_BEGINNINGS)
 
 
 def read(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) -> list[ToolState | Malformed]:

@@ -1,0 +1,78 @@
+"""Finds in a Cookie header, by name, the few cookies that anybody reads; the many others cost a look-up each.
+
+A site sets the same names for all its visitors, so what a name is worth is judged once and remembered. What is kept
+here are names without values. Says nothing of what a cookie means.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gateway.signals import cookies
+
+MOST_NAMES = 4096  # a site has dozens; strangers may send any number, and then names are judged anew
+LONGEST_NAME = 128  # bytes; a longer one is judged each time and never remembered
+Judge = Callable[[str], bool]
+
+
+class Sifted(NamedTuple):
+    """`signals`: the Cookie fields that hearing is to read, as they came or made shorter. `ours`: cookies that are the
+    gateway's own, or the site's ids, as (name, raw value) in their order.
+    """
+
+    signals: tuple[bytes, ...] = ()
+    ours: tuple[tuple[str, str], ...] = ()
+
+
+NOTHING = Sifted()
+
+
+NOBODYS, SPEAKS, OURS = 0, 1, 2  # what a name is worth; the last two are bits
+
+
+class Sieve:
+    """`speaks`: whether a cookie of this name may be a signal. `ours`: whether it is one that is read otherwise. Both
+    are asked about a name once, and must not change their minds.
+    """
+
+    def __init__(self, speaks: Judge, ours: Judge) -> None:
+        self._speaks = speaks
+        self._ours = ours
+        self._plain: set[bytes] = set()  # beginnings of cookies that nobody reads, with the blank before them
+        self._worth: dict[bytes, int] = {}  # of the others
+
+    def sift(self, fields: Sequence[bytes]) -> Sifted:
+        """The Cookie fields of one request. Over `cookies.MAX_BYTES` nothing is left out: hearing counts what is cut
+        off.
+        """
+        whole = fields[0] if len(fields) == 1 else b"; ".join(fields)
+        if len(whole) > cookies.MAX_BYTES:
+            return Sifted(tuple(fields), tuple(pair for pair in cookies.parse(fields)[0] if self._ours(pair[0])))
+        parts = whole.split(b";")
+        begins = [part.partition(b"=")[0] for part in parts]
+        return NOTHING if self._plain.issuperset(begins) else self._sorted(parts, begins)
+
+    def _sorted(self, parts: Sequence[bytes], begins: Sequence[bytes]) -> Sifted:
+        signals: list[bytes] = []
+        ours: list[tuple[str, str]] = []
+        for part, begin in zip(parts, begins, strict=True):
+            if begin in self._plain:
+                continue
+            worth = self._worth.get(begin) or self._judged(begin)
+            if worth & SPEAKS:
+                signals.append(part)
+            if worth & OURS:
+                ours += cookies.parse([part])[0]
+        return Sifted((b";".join(signals),) if signals else (), tuple(ours))
+
+    def _judged(self, begin: bytes) -> int:
+        name = begin.decode("latin-1").strip(cookies.BLANK)
+        worth = (SPEAKS if self._speaks(name) else NOBODYS) | (OURS if self._ours(name) else NOBODYS)
+        if len(begin) <= LONGEST_NAME:
+            if len(self._plain) + len(self._worth) >= MOST_NAMES:
+                self._plain.clear()
+                self._worth.clear()
+            if worth:
+                self._worth[begin] = worth
+            else:
+                self._plain.add(begin)
+        return worth
