@@ -316,12 +316,16 @@ class Checks:
         """What holds for a person on the site or in the app: what this request and the sealed cookie deny (`said`), and
         what is recorded. With the store away everybody counts as opted out (R17).
         """
-        places = self.places.of(place)
         standings = self._standings(subjects)
         if standings is None:
-            return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", places, gpc)
+            return self.unknown_site(place, gpc=gpc)
+        places = self.places.of(place)
         allowed, chosen = self._allowed(places, said, standings)
         return Site(allowed, "honored" if chosen else "none", places, gpc, standings)
+
+    def unknown_site(self, place: object = None, *, gpc: bool = False) -> Site:
+        """What holds for whoever cannot be asked about: nothing may be done."""
+        return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", self.places.of(place), gpc)
 
     def _standings(self, subjects: Sequence[Subject]) -> tuple[Standing, ...] | None:
         """What is on record for these; None where it cannot be read."""

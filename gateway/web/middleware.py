@@ -20,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 GPC = (gpc.HEADER, b"1")
 REQUEST = b"gateway-request"
+ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
 NO_COOKIES = (b"cookie", b"")
 NO_STATE: Mapping[str, Any] = {}
 
@@ -40,7 +41,7 @@ class ConsentMiddleware:
             await news
 
         def told(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
+            if message["type"] in ANSWERS:
                 return send({**message, "headers": _outward(message.get("headers", ()), visit)})
             return send(message)
 
@@ -51,7 +52,7 @@ class ConsentMiddleware:
         told_site = [*headers, *visit.headers, request]
         if visit.adds_gpc:
             told_site.append(GPC)
-        await self._app({**scope, "headers": told_site, "state": {**state, "gateway": visit.site}}, receive, told)
+        await self._app({**scope, "headers": told_site, "state": {**state, "gateway": visit.answer}}, receive, told)
 
 
 def _clean(headers: Headers) -> Headers:

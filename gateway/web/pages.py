@@ -119,7 +119,7 @@ class Pages:
     def _now(self, visitor: Visitor) -> dict[str, Any]:
         """What holds for whoever asks, and the notices of their place first."""
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
-        site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        site = self._visitors.site(visitor, subjects)
         return {
             "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": heard.gpc,
             "holds": self._holds(visitor), "residents": residents(self._settings.notices, site.places),

@@ -80,7 +80,7 @@ class Status:
 
     async def _answer(self, request: Request, visitor: Visitor) -> Response:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
-        site = self._consent.checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        site = self._visitors.site(visitor, subjects)
         await self._visits.remember(visitor, site, subjects)
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",

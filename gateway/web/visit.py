@@ -17,6 +17,7 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site
+from gateway.site_answer import SiteAnswer, answer
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
 from gateway.web import outward
 from gateway.web.browser_cookie import day, is_due, remembering
@@ -43,13 +44,15 @@ class Options:
 
 
 class Visit(NamedTuple):
-    """`headers`: the `Gateway-*` fields for the site, every one always there, but for Gateway-Request, which is the
-    request's and no visitor's (api.md, To the site). `to_browser`: the headers beside the site's own, with `cookie`,
-    the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them. `private`: the answer is one
-    person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told `Sec-GPC: 1` (L7).
+    """`answer`: for a site in the same process. `headers`: the `Gateway-*` fields, every one always there, but for
+    Gateway-Request, which is the request's and no visitor's (api.md, To the site). `to_browser`: the headers beside the
+    site's own, with `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them.
+    `private`: the answer is one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told
+    `Sec-GPC: 1` (L7).
     """
 
     site: Site
+    answer: SiteAnswer
     headers: tuple[tuple[bytes, bytes], ...]
     to_browser: tuple[tuple[bytes, bytes], ...]
     cookie: str | None
@@ -112,12 +115,10 @@ class Visits:
         if kept and kept[0] is visitor:  # another one may have had that id
             return self._again(visitor, kept[1], scope), None
         subjects = self._visitors.subjects(visitor)
-        site = self._consent.checks.site(
-            subjects, visitor.heard.denied | visitor.denied, visitor.place, gpc=visitor.heard.gpc
-        )
+        site = self._visitors.site(visitor, subjects)
         news = self._news(visitor, site, subjects)
         visit = self._visit(visitor, site, scope)
-        if version is not None and news is None and visit.cookie is None and len(self._visits) < KEPT:
+        if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
             self._visits[id(visitor)] = (visitor, visit)
         return visit, self._written(news) if news else None
 
@@ -131,7 +132,7 @@ class Visits:
             self._proof = proof
         kept = self._nobodys.get(id(visitor))
         if kept is None or kept[0] is not visitor:  # another one may have had that id
-            visit = self._visit(visitor, self._consent.checks.site((), frozenset(), visitor.place), None)
+            visit = self._visit(visitor, self._visitors.site(visitor, []), None)
             kept = self._nobodys[id(visitor)] = (visitor, visit)
         return kept[1]
 
@@ -143,7 +144,15 @@ class Visits:
         consent, _, place = visit.headers
         told = (consent, (BROWSER, self._token(visitor, now)), place)
         return Visit(
-            visit.site, told, visit.to_browser, None, visit.policy, visit.private, visit.adds_gpc, visit.ordinary
+            visit.site,
+            visit.answer,
+            told,
+            visit.to_browser,
+            None,
+            visit.policy,
+            visit.private,
+            visit.adds_gpc,
+            visit.ordinary,
         )
 
     def _visit(self, visitor: Visitor, site: Site, scope: Scope | None) -> Visit:
@@ -157,7 +166,10 @@ class Visits:
             (b"gateway-place", site.place.encode()),
         )
         private = cookie is not None or _is_of_one(visitor)
-        return Visit(site, told, outward.fields(cookie, policy), cookie, policy, private, adds, visitor.ordinary)
+        told_here = answer(site.allowed, site.status, site.place, gpc=site.gpc)
+        return Visit(
+            site, told_here, told, outward.fields(cookie, policy), cookie, policy, private, adds, visitor.ordinary
+        )
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
@@ -215,6 +227,8 @@ def _is_of_one(visitor: Visitor) -> bool:
     person's, for caches that pass over `Vary` as well (R33).
     """
     beyond_gpc = any(said.source != Source.GPC for said in visitor.heard.said)
+    if visitor.unclear:
+        return True
     return visitor.cookie is not None or visitor.account is not None or bool(visitor.site_ids) or beyond_gpc
 
 

@@ -4,10 +4,12 @@ Headers are looked at once. Whoever sends nothing but ordinary names costs no mo
 the same bytes said before is not read again.
 """
 
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
+
+import structlog
 
 from gateway import credentials, seals
 from gateway.consent import Consent
@@ -17,6 +19,7 @@ from gateway.signals import cmp_cookies, cookies, hear
 from gateway.signals.hear import Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.sieve import NOTHING, Sieve
+from gateway.site import Site
 from gateway.terms import Malformed, Purpose
 from gateway.web import ordinary
 from gateway.web.browser_cookie import COOKIE
@@ -28,12 +31,16 @@ KEPT = 1024  # what so many requests said is remembered, by its bytes
 KEPT_BYTES = 4096  # of one request; longer ones are read each time
 PLACES = 256
 BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
+log = structlog.get_logger("gateway")
 Scope = MutableMapping[str, Any]
-FromScope = Callable[[Scope], str | None]
+FromScope = Callable[[Scope], object]
 Headers = Sequence[tuple[bytes, bytes]]
 Fields = tuple[tuple[bytes, bytes], ...]
 Pairs = tuple[tuple[str, str], ...]
 SILENT = Heard()
+UNCLEAR = Malformed("account", "site")
+MOST_COMPLAINTS = 16
+LONGEST_ACCOUNT = 256  # characters
 NOTHING_DENIED: frozenset[Purpose] = frozenset()
 
 
@@ -47,6 +54,7 @@ class Visitor:
     place: object = None
     site_ids: tuple[Subject, ...] = field(default=(), repr=False)
     malformed: tuple[Malformed, ...] = ()
+    unclear: bool = False  # who is signed in could not be found out: somebody who opted out may be
     nobody: bool = False  # says nothing and is known by nothing: the same answer for all of them
     ordinary: bool = False  # and sends no header with a name that is out of the ordinary
 
@@ -77,31 +85,75 @@ class Visitors:
         self._sieve = Sieve(_speaks(hearing), self._is_ours)
         self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
         self._opened = lru_cache(BROWSERS)(lambda text: seals.open_cookie(consent.secrets.seals, text))
+        self._complaints: set[tuple[str, str]] = set()
         self._known: dict[tuple[object, ...], Visitor] = {}
         self._nobodys = lru_cache(PLACES)(_nobody)
         self._browser = lru_cache(BROWSERS)(consent.people.browser)
 
     def read(self, scope: Scope) -> Visitor:
         headers: Headers = scope["headers"]
-        place = self._place(scope) if self._place else None
-        who = self._signed_in(scope)
         query: bytes = scope.get("query_string", b"")
+        malformed: list[Malformed] = []
+        place = self._said_place(scope, malformed)
+        who = self._signed_in(scope, malformed)
+        unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
-        if ordinary.REQUEST.issuperset(map(ordinary.name_of, headers)) and not (query or who):
+        if ordinary.REQUEST.issuperset(map(ordinary.name_of, headers)) and not (query or who or malformed):
             return self._nobody(place, True)
-        malformed: list[Malformed] = []
         signals, found = self._fields(headers)
         heard = self._heard(signals, query) if signals or query else SILENT
         if not who and (found or ACCOUNT_HEADER in [name for name, _ in headers]):
             who = self._asserted(headers, found, malformed)
         if not (found or who or malformed) and heard is SILENT:
             return self._nobody(place, False)
-        return self._recalled(heard, found, who, place, tuple(malformed))
+        visitor = self._recalled(heard, found, who, place, tuple(malformed))
+        return replace(visitor, unclear=True) if unclear else visitor
 
-    def _signed_in(self, scope: Scope) -> str | None:
-        who = self._account(scope) if self._account else None
-        return who or (scope["state"].get(SCOPE_ACCOUNT) if "state" in scope else None)
+    def site(self, visitor: Visitor, subjects: Sequence[Subject]) -> Site:
+        """What holds for one visitor; nothing may be done for whom the site itself could not tell who it is."""
+        checks, heard = self._consent.checks, visitor.heard
+        if visitor.unclear:
+            return checks.unknown_site(visitor.place, gpc=heard.gpc)
+        return checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+
+    def _complain(self, asked: str, why: str) -> None:
+        """Once a kind of mistake; never with its text, which may name a person."""
+        if (asked, why) not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.add((asked, why))
+            log.error("the site could not tell", asked=asked, why=why, then="nothing may be done for these visitors")
+
+    def _said_place(self, scope: Scope, malformed: list[Malformed]) -> object:
+        if self._place is None:
+            return None
+        try:
+            return self._place(scope)
+        except Exception as error:  # noqa: BLE001 - whatever the site's own code raises; no place: the strictest of all
+            self._complain("place", type(error).__name__)
+            malformed.append(Malformed("place", "raised"))
+            return None
+
+    def _signed_in(self, scope: Scope, malformed: list[Malformed]) -> str | None:
+        """Whom the site says to be signed in. Its mistakes are counted, and never an allow."""
+        if self._account is None and "state" not in scope:
+            return None
+        try:
+            who = self._account(scope) if self._account else None
+            who = scope["state"].get(SCOPE_ACCOUNT) if who is None and "state" in scope else who
+        except Exception as error:  # noqa: BLE001 - whatever the site's own code raises
+            self._complain("account", type(error).__name__)
+            malformed.append(UNCLEAR)
+            return None
+        if who is None or who == "":
+            return None
+        name = str(who) if isinstance(who, int) and not isinstance(who, bool) else who
+        if isinstance(name, str) and len(name) <= LONGEST_ACCOUNT and name.isprintable():
+            return name
+        if isinstance(who, Coroutine):
+            who.close()  # an async function, which nobody awaits here
+        self._complain("account", f"gave {type(who).__name__}")
+        malformed.append(UNCLEAR)
+        return None
 
     def _recalled(
         self, heard: Heard, found: Pairs, who: str | None, place: object, malformed: tuple[Malformed, ...]

@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from gateway.check import Ask
 from gateway.choice.downstream import Outcome, strings
 from gateway.ledger.links import Span
 from gateway.signals import adchoices
+from gateway.site_answer import SiteAnswer
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
@@ -131,8 +133,12 @@ async def test_the_site_never_sees_the_sealed_cookie_and_keeps_its_own(door):
 async def test_a_site_in_the_same_process_reads_the_answer_as_a_value(door):
     await door.get(**GPC)
     told = door.site.asked[-1]["state"]["gateway"]
+    assert told == SiteAnswer(status="honored", place="US-CA", gpc=True)
     assert told.opted_out
-    assert set(told.allowed.values()) == {False}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        told.sale = True
+    await door.get()
+    assert door.site.asked[-1]["state"]["gateway"] == SiteAnswer(True, True, True, "none", "US-CA")
 
 
 # --- the browser's token and cookie ------------------------------------------------------------------------------
