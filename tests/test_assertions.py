@@ -80,7 +80,9 @@ def test_an_assertion_with_a_wrong_claim_shows_nobody(believed, backend, name):
 
 @pytest.mark.parametrize("claims", [{"iat": NOW - LIFE, "exp": NOW}, {"iat": NOW, "exp": NOW + LIFE}, {"nbf": NOW},
                                     {"iat": NOW - SKEW - 1, "exp": NOW - SKEW}, {"iat": NOW + SKEW, "exp": NOW + SKEW + 1},
-                                    {"aud": [AUDIENCE, "https://other.example.com"]}], ids=repr)  # fmt: skip
+                                    {"aud": [AUDIENCE, "https://other.example.com"]}],
+                         ids=["just over", "a whole life ahead", "good from now", "over within the clocks' skew",
+                              "begins within the clocks' skew", "for another receiver too"])  # fmt: skip
 def test_an_assertion_at_the_edge_of_its_time_is_believed(believed, backend, claims):
     assert read(believed, backend.asserts(**claims)) == "a1"
 
