@@ -41,6 +41,11 @@ class Family(NamedTuple):
     members: tuple[Member, ...]
 
     @property
+    def heads(self) -> list[bytes]:
+        """Its identifiers, each by its own key, then the account."""
+        return [member.key for member in self.members] + ([self.account] if self.account else [])
+
+    @property
     def keys(self) -> list[bytes]:
         return [key for member in self.members for key in member.keys] + ([self.account] if self.account else [])
 
@@ -77,26 +82,25 @@ def read(db: sqlite3.Connection) -> Connected:
     parent: dict[bytes, bytes] = {}
     for sql in EDGES:
         for one, other in db.execute(sql):
-            _join(parent, one, other)
-    for key in parent:
-        root = _root(parent, key)
-        found.group_of[key] = root
-        found.groups.setdefault(root, []).append(key)
+            parent[_root(parent, one)] = _root(parent, other)
+    group_of, groups = found.group_of, found.groups
+    for key, above in parent.items():
+        root = group_of[key] = above if parent[above] is above else _root(parent, key)
+        if root in groups:
+            groups[root].append(key)
+        else:
+            groups[root] = [key]
     _find_families(db, found)
     return found
 
 
 def _root(parent: dict[bytes, bytes], key: bytes) -> bytes:
-    root = key
-    while (above := parent.setdefault(root, root)) != root:
-        root = above
-    while (above := parent[key]) != root:
-        parent[key], key = root, above
-    return root
-
-
-def _join(parent: dict[bytes, bytes], one: bytes, other: bytes) -> None:
-    parent[_root(parent, one)] = _root(parent, other)
+    """Half the way is left for the next time."""
+    above = parent.setdefault(key, key)
+    while above != key:
+        parent[key] = key = parent[above]
+        above = parent[key]
+    return above
 
 
 def _find_families(db: sqlite3.Connection, found: Connected) -> None:
@@ -104,29 +108,27 @@ def _find_families(db: sqlite3.Connection, found: Connected) -> None:
     links, odd = _links(db)
     odd |= (kept := {row[0] for row in db.execute("SELECT key FROM kept_deny UNION SELECT key FROM kept_age")})
     found.lone = kept - found.group_of.keys()
-    for root, keys in found.groups.items():
-        canonicals = {key for key in keys if key in names or key in looser or key in links}
-        accounts = {links[key][0] for key in canonicals if key in links}
-        if len(accounts) > 1 or not odd.isdisjoint(keys):
+    for keys in found.groups.values():
+        if odd and not odd.isdisjoint(keys):
             continue
-        account = next(iter(accounts), None)
-        members = tuple(
+        heads = sorted([key for key in keys if key in links or key in names or key in looser])
+        accounts = {links[key][0] for key in heads if key in links}
+        members = [
             Member(key, tuple(names.get(key, ())), tuple(looser.get(key, ())), links[key][1:] if key in links else None)
-            for key in sorted(canonicals)
-        )
-        family = Family(account, members)
-        if _is_simple(family, len(keys)):
-            assert root in keys
-            found.families |= dict.fromkeys([*canonicals, *accounts], family)
+            for key in heads
+        ]
+        family = Family(next(iter(accounts), None), tuple(members))
+        if len({*accounts, family.account}) == 1 and _is_simple(family, len(keys)):
+            found.families |= dict.fromkeys(heads, family)
+            found.families |= dict.fromkeys(accounts, family)
 
 
 def _is_simple(family: Family, size: int) -> bool:
     """Each key is one thing to one identifier, and nobody else is in the group."""
-    keys = [key for member in family.members for key in member.keys]
+    keys = family.keys
     if family.account is None:
         return len(family.members) == 1 and len({*keys}) == len(keys) == size
-    linked = all(member.linked for member in family.members)
-    return linked and len({*keys, family.account}) == len(keys) + 1 == size
+    return len({*keys}) == len(keys) == size and all(member.linked for member in family.members)
 
 
 def _forms(db: sqlite3.Connection, table: str, since: dict[bytes, int]) -> dict[bytes, list[bytes]]:

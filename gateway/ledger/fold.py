@@ -13,6 +13,7 @@ from typing import Any
 from gateway.choice.standing import IN, OUT, out_bits, with_state
 from gateway.ledger.connected import Family, Member
 from gateway.ledger.live_rows import NEVER, Row
+from gateway.ledger.said_once import Said, bits, purposes
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.travel import widened
 from gateway.terms import ChoiceKind, Purpose
@@ -21,7 +22,6 @@ OUTS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW, Cho
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})
 BEYOND = ("to", "ui", "nv", "c")  # members of an opt-in on which more rests than a purpose's state
 
-First = tuple[tuple[str, ...], int, int]  # purposes, seq, time: most people say one thing, once
 Rows = dict[bytes, set[Row]]
 
 
@@ -59,11 +59,13 @@ class Alone:
 
 
 class Fold:
-    """`families`: those of `connected`, by each of their own keys."""
+    """`families`: those of `connected`, by each of their own keys. `firsts`: who said no, once, which most people
+    do, with the numbers of `said_once` that their rows come down to; whoever said more is in `alone`.
+    """
 
     def __init__(self, families: Mapping[bytes, Family]) -> None:
         self.families = families
-        self.firsts: dict[bytes, First] = {}
+        self.firsts: dict[bytes, Said] = {}
         self.alone: dict[bytes, Alone] = {}
         self.links: dict[bytes, int] = {}  # identifier: the entry that an account has it since
         self._purposes: dict[tuple[bool, tuple[str, ...]], tuple[str, ...]] = {}
@@ -72,11 +74,11 @@ class Fold:
         """One entry, in the order of the log. False: it is none of the simple ones, and its key is to be left out."""
         kind, said, family = leaf["e"], tuple(leaf.get("p", ())), self.families.get(key)
         if kind in OUTS:
-            purposes = self._known(said, out=True)
-            if family is None and key not in self.firsts and key not in self.alone:
-                self.firsts[key] = (purposes, seq, at)
+            outs = self._known(said, out=True)
+            if outs and key not in self.firsts and key not in self.alone:
+                self.firsts[key] = (bits(outs), seq, at)
             else:
-                self._mine(key).opt_out(purposes, seq, at)
+                self._mine(key).opt_out(outs, seq, at)
         elif kind == ChoiceKind.OPT_IN and not any(name in leaf for name in BEYOND):
             self._mine(key).opt_in(self._known(said, out=False), seq, at)
             return family is None or family.account is None  # what an opt-in lifts in a family is for the real rules
@@ -87,6 +89,31 @@ class Fold:
         else:
             return False
         return True
+
+    def says(self, leaf: Mapping[str, Any]) -> int | None:
+        """The own bits of whoever says this first and hangs together with nobody; None: is no opt-out."""
+        said = self._known(tuple(leaf.get("p", ())), out=True) if leaf["e"] in OUTS else ()
+        return bits(said) if said else None
+
+    def split(self) -> tuple[list[Family], list[Family]]:
+        """Families of which everybody said one thing at most, all of it in `firsts`; and the others, in `alone`."""
+        simple, others = list[Family](), list[Family]()
+        for key, family in self.families.items():
+            if key == family.members[0].key:
+                (simple if self._is_simple(family) else others).append(family)
+        for family in others:
+            for head in family.heads:
+                if head in self.firsts:
+                    self._mine(head)
+        return simple, others
+
+    def _is_simple(self, family: Family) -> bool:
+        """Nobody said more, and each link has the entry that says so."""
+        if any(head in self.alone for head in family.heads):
+            return False
+        return family.account is None or all(
+            member.linked and self.links.get(member.key) == member.linked[1] for member in family.members
+        )
 
     def leave_out(self, key: bytes) -> None:
         self.firsts.pop(key, None)
@@ -114,7 +141,8 @@ class Fold:
         if mine is None:
             mine = Alone()
             if key in self.firsts:
-                mine.opt_out(*self.firsts[key])
+                own, seq, at, *_ = self.firsts[key]
+                mine.opt_out(purposes(own), seq, at)
         return mine
 
     def _known(self, said: tuple[str, ...], *, out: bool) -> tuple[str, ...]:
@@ -129,7 +157,7 @@ class Fold:
         """Each table with its rows, by key, of an identifier and of its whole family, as `live_rows.of` gives them."""
         family = self.families.get(key) or Family(None, (Member(key),))
         account, everybody = family.account, [key for member in family.members for key in member.keys]
-        heads = [member.key for member in family.members] + ([account] if account else [])
+        heads = family.heads
         seen = {head: self._seen(head) for head in heads}
         held: Rows = {key: set() for key in everybody}
         for member in family.members:

@@ -4,8 +4,7 @@ Says in `found` what does not fit, and keeps for the real rules the keys that th
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -13,28 +12,29 @@ import orjson
 from gateway.ledger import entry, merkle, tree
 from gateway.ledger.connected import Connected
 from gateway.ledger.fold import Fold
-from gateway.ledger.records import moment
+from gateway.ledger.shapes import Shape, Shapes, minute
 from gateway.ledger.tiles import WIDTH
 from gateway.terms import ChoiceKind
 
-# seq, body, then of its side row: key, at, event, person, sealed, opening
-Entry = tuple[int, bytes, bytes | None, int, bytes, bytes, bytes | None, bytes | None]
+# seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
+Entry = tuple[Any, ...]
 EVERY = 2**62
+BOXES = ", d.person, d.sealed, d.opening"
 PRUNED = """
-SELECT x.of, r.body, d.key, d.at, d.event, d.person, d.sealed, d.opening FROM restated x
+SELECT x.of, r.body, d.key, d.at, d.event{} FROM restated x
 LEFT JOIN entry r ON r.seq = x.seq LEFT JOIN detail d ON d.seq = x.of
 WHERE x.of < (SELECT pruned FROM head) AND x.of < ? ORDER BY x.of
 """
 KEPT = """
-SELECT e.seq, e.body, d.key, d.at, d.event, d.person, d.sealed, d.opening FROM entry e
+SELECT e.seq, e.body, d.key, d.at, d.event{} FROM entry e
 LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND e.seq < ? ORDER BY e.seq
 """
 
 
-def blocks(db: sqlite3.Connection, below: int = EVERY) -> Iterator[list[Entry]]:
+def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -> Iterator[list[Entry]]:
     """What is restated of the pruned entries, then the entries, a tile's worth at a time."""
     for sql in (PRUNED, KEPT):
-        cursor = db.execute(sql, (below,))
+        cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
         while rows := cursor.fetchmany(WIDTH):
             yield rows
 
@@ -50,19 +50,43 @@ class Reading:
         self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
         self._given = {row[0] for row in db.execute("SELECT seq FROM given")}
+        self._apart = self._voided | self._given  # more is to be looked at than what the entry says
+        self._shapes = Shapes(folded.says)
         self._voids: set[tuple[int, int]] = set()
         self._uis: set[tuple[str, int]] = set()
         self._db = db
         [self._pruned] = db.execute("SELECT pruned FROM head").fetchone()
 
-    def add(self, rows: Iterable[Entry]) -> None:
-        for seq, body, key, at, event, *_ in rows:
-            leaf = self._leaf(seq, body)
-            if key is None:
-                self._about_nobody(seq, leaf)
-            elif leaf.get("i") != entry.b64(event) or leaf.get("t") != _minute(at // 60_000):
-                self.found.append(f"entry {seq} and its side row do not belong together")
-            elif seq not in self._voided:
+    def add(self, rows: Sequence[Entry]) -> None:
+        """The next entries, all of them pruned ones or none."""
+        seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
+        shapes: Sequence[Shape | None] = [None] * len(rows)
+        if seqs[0] >= self._pruned:
+            shapes = self._shapes.of(bodies, ats, events)
+        groups, firsts, complex_, apart = self.people.group_of, self.fold.firsts, self.complex, self._apart
+        alone = self.fold.alone
+        for seq, body, key, at, event, shape in zip(seqs, bodies, keys, ats, events, shapes, strict=True):
+            if shape is None:
+                self._read(seq, body, key, at, event)
+            elif (
+                shape.own is None or key in groups or key in firsts
+                or key in alone or key in complex_ or seq in apart
+            ):  # fmt: skip
+                if seq not in self._voided:
+                    self._fold(seq, key, at, shape.leaf)
+            else:  # as `Fold.add` does with most entries
+                firsts[key] = (shape.own, seq, at)
+
+    def _read(self, seq: int, body: bytes, key: bytes | None, at: int, event: bytes) -> None:
+        leaf = self._leaf(seq, body)
+        if key is None:
+            self._about_nobody(seq, leaf)
+        elif leaf.get("i") != entry.b64(event) or leaf.get("t") != minute(at // 60_000).decode():
+            self.found.append(f"entry {seq} and its side row do not belong together")
+        else:
+            if seq >= self._pruned:
+                self._shapes.meet(body, leaf)
+            if seq not in self._voided:
                 self._fold(seq, key, at, leaf)
 
     def _about_nobody(self, seq: int, leaf: dict[str, Any]) -> None:
@@ -118,9 +142,3 @@ class Reading:
         """Groups of keys for the real rules."""
         yield from self.people.slow()
         yield from ([key] for key in sorted(self.complex))
-
-
-@lru_cache(maxsize=4096)
-def _minute(minutes: int) -> str:
-    """A time as a public entry tells it."""
-    return entry.minute(moment(minutes * 60_000))

@@ -14,6 +14,8 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.merkle import HASH, Frontier
 from gateway.ledger.tiles import WIDTH
 
+PAIR = 2 * HASH  # bytes
+
 
 @dataclass(slots=True)
 class TreeCheck:
@@ -114,7 +116,7 @@ class TreeCheck:
 
 def root_of(hashes: Sequence[bytes]) -> bytes:
     """The root over as many hashes as a power of two."""
-    level = list(hashes)
-    while len(level) > 1:
-        level = [sha256(b"\x01" + one + two).digest() for one, two in zip(level[::2], level[1::2], strict=True)]
-    return level[0]
+    level = b"".join(hashes)
+    while len(level) > HASH:
+        level = b"".join([sha256(b"\x01" + level[at : at + PAIR]).digest() for at in range(0, len(level), PAIR)])
+    return level

@@ -54,13 +54,26 @@ def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], v
 
 def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
     """The same within a transaction that is open."""
+    reads, db.text_factory = db.text_factory, _readable
+    try:
+        return _examine(db, last, vault)
+    finally:
+        db.text_factory = reads
+
+
+def _readable(text: bytes) -> str:
+    """What is no UTF-8 is as wrong as any other text, and no reason to stop looking."""
+    return text.decode(errors="backslashreplace")
+
+
+def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = Report(checkpoint=last(ledger), pruned=pruned)
     hashes, boxes = TreeCheck(db), BoxesCheck(db, vault) if vault else None
     people = connected.read(db)
     reading = Reading(db, people, Fold(people.families))
     hashes.start()
-    for rows in blocks(db):
+    for rows in blocks(db, boxes=boxes is not None):
         if rows[0][0] >= pruned:
             if (rows[0][0], rows[-1][0]) != (hashes.size, hashes.size + len(rows) - 1):
                 report.different.append(f"an entry between {hashes.size} and {rows[-1][0]} is missing")

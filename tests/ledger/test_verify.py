@@ -79,7 +79,7 @@ def test_the_short_way_gives_the_rows_that_the_real_rules_give(seed):
         for table in live_rows.TABLES:
             made = live_rows.of(life, table, keys)
             assert made == {key: rows for key, row in wanted.get(table, {}).items() if (rows := row - {NEVER})}, table
-    assert rows_check._firsts(lives.db, reading) | rows_check._others(lives.db, reading.fold) == set()
+    assert rows_check.doubted(lives.db, reading) == set()
     lives.db.close()
 
 

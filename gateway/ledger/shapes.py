@@ -1,0 +1,137 @@
+"""Leaves about somebody by their shape: all that many of them have in common is parsed once, the rest is cut out.
+
+Two leaves of one shape differ in four members of a fixed length and place: `d`, `i`, `s` and `t`. What is said of a
+leaf here is what `orjson.loads` gives, which a property test compares; where that is not sure it is parsed.
+"""
+
+import binascii
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from gateway.ledger import entry
+from gateway.ledger.records import moment
+
+OPENS, CLOSES = b'{"d":"', b'","v":1}'
+COMMITMENT, EVENT, TIME = 43, 22, 17  # letters: base64url of 32 and of 16 bytes, a time to the minute
+D, T = slice(len(OPENS), len(OPENS) + COMMITMENT), slice(-len(CLOSES) - TIME, -len(CLOSES))
+REST = D.stop, T.start  # all that varies but `i` and `s` stands before and after
+EVENT_BYTES = 16
+LETTERS = (string.ascii_letters + string.digits + "-_").encode()
+URL = bytes.maketrans(b"+/", b"-_")
+VARYING = "dist"
+MOST = 4096  # shapes: kinds, purposes, sources and places of one operator are some hundreds
+
+Leaf = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Shape:
+    """`leaf`: its members but the four that vary. `own`: the bits of somebody's first entry of it (`Fold.says`)."""
+
+    leaf: Leaf
+    own: int | None
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where `i` and `s` begin in leaves of one length; and the shapes that have them there, by what is constant."""
+
+    i: int
+    s: int
+    shapes: dict[bytes, Shape]
+
+    def constants(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Each leaf without what varies and without its two ends."""
+        i, i_end, s, s_end, (start, stop) = self.i, self.i + EVENT, self.s, self.s + COMMITMENT, REST
+        return [body[start:i] + body[i_end:s] + body[s_end:stop] for body in bodies]
+
+
+class Shapes:
+    """The shapes that were met so far."""
+
+    def __init__(self, says: Callable[[Leaf], int | None]) -> None:
+        self._says = says
+        self._layouts: dict[int, list[Layout]] = {}  # by the length of a leaf
+        self._met = 0
+
+    def of(
+        self, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes | None]
+    ) -> list[Shape | None]:  # fmt: skip
+        """The shape of each leaf that is of a known one, and has that event and its time (Unix milliseconds). What
+        comes with None for an event is not looked at.
+        """
+        found: list[Shape | None] = [None] * len(bodies)
+        alike: dict[int, list[int]] = {}
+        for place, body in enumerate(bodies):
+            alike.setdefault(len(body), []).append(place)
+        for length, places in alike.items():
+            left = [place for place in places if events[place] is not None]
+            for layout in self._layouts.get(length, ()):
+                shapes = [*map(layout.shapes.get, layout.constants([bodies[place] for place in left]))]
+                known = [(place, shape) for place, shape in zip(left, shapes, strict=True) if shape]
+                left = [place for place, shape in zip(left, shapes, strict=True) if shape is None]
+                columns = [(bodies[place], ats[place], events[place]) for place, _ in known]
+                if columns and _bound(layout, *zip(*columns, strict=True)):
+                    for place, shape in known:
+                        found[place] = shape
+        return found
+
+    def meet(self, body: bytes, leaf: Leaf) -> None:
+        """A leaf that was parsed: the next of its shape need not be."""
+        i, s = body.find(b',"i":"') + 6, body.find(b',"s":"') + 6
+        cut = (body[D], body[i : i + EVENT], body[s : s + COMMITMENT], body[T])
+        if cut != tuple(str(leaf.get(name)).encode() for name in VARYING) or not _is_flat(leaf):
+            return
+        if not (body.startswith(OPENS) and body.endswith(CLOSES) and entry.canonical(leaf) == body):
+            return
+        if self._met >= MOST:
+            self._layouts, self._met = {}, 0
+        layouts = self._layouts.setdefault(len(body), [])
+        layout = next((each for each in layouts if (each.i, each.s) == (i, s)), None)
+        if layout is None:
+            layouts.append(layout := Layout(i, s, {}))
+        kept = {name: value for name, value in leaf.items() if name not in VARYING}
+        layout.shapes[layout.constants([body])[0]] = Shape(kept, self._says(kept))
+        self._met += 1
+
+
+def _bound(layout: Layout, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes]) -> bool:
+    """Whether all of them begin and end as leaves do, vary in letters alone, and have those events and times. If one is
+    otherwise they are read one by one, which tells the one.
+    """
+    i, s = layout.i, layout.s
+    letters = b"".join([body[D] + body[s : s + COMMITMENT] for body in bodies])
+    if letters.translate(None, LETTERS) or not _same([body[i : i + EVENT] for body in bodies], events):
+        return False
+    if {body[: len(OPENS)] for body in bodies} != {OPENS}:
+        return False
+    ends, minutes = [body[REST[1] :] for body in bodies], {at // 60_000 for at in ats}
+    if len(minutes) == 1:
+        return {*ends} == {minute(*minutes) + CLOSES}
+    return ends == [minute(at // 60_000) + CLOSES for at in ats]
+
+
+def _is_flat(leaf: Leaf) -> bool:
+    """Nothing in it is another object, whose members could have the same names."""
+    return all(isinstance(value, str | int | list) for value in leaf.values()) and b"{" not in orjson.dumps(
+        [*leaf.values()]
+    )
+
+
+def _same(ids: Sequence[bytes], events: Sequence[bytes]) -> bool:
+    """Whether each is base64url of the other: all at once. Two zero bytes make 16 into 18, which are 24 letters."""
+    if not ids or len(ids) != len(events) or {*map(len, events)} != {EVENT_BYTES}:
+        return False
+    joined = binascii.b2a_base64(b"\x00\x00".join(events) + b"\x00\x00", newline=False)
+    return joined.translate(URL) == b"AA".join(ids) + b"AA"
+
+
+@lru_cache(maxsize=4096)
+def minute(minutes: int) -> bytes:
+    """A time as a public entry tells it."""
+    return entry.minute(moment(minutes * 60_000)).encode()
