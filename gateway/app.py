@@ -21,12 +21,16 @@ from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.sensitive import SensitivePlaces
-from gateway.codes import Carrier, Codes
+from gateway.codes import Carrier as CodeCarrier
+from gateway.codes import Codes
 from gateway.consent import Consent
 from gateway.decisions import Decisions
 from gateway.delivery import witness_post
+from gateway.delivery.carrier import Carrier, Post
 from gateway.delivery.forward import Forwarder
+from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.mail import Mail, MailFolder, MailServer
+from gateway.delivery.post import Courier
 from gateway.delivery.texts import Texts
 from gateway.disclosing import Disclosing
 from gateway.keys import Secrets
@@ -58,7 +62,7 @@ from gateway.mirror.answers import MirrorLookup
 from gateway.mirror.lookup import Lookup
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
-from gateway.settings import Settings, SettingsRefused
+from gateway.settings import ACCOUNT_BACKEND, Settings, SettingsRefused
 from gateway.sharing import Sharing
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
@@ -124,20 +128,21 @@ def open_house(
         checks = Checks(lookup, people, _office(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window, words=words
-        )
+            checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,
+            words=words,
+        )  # fmt: skip
         disclosing = Disclosing(checks, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(_leases(store, settings)),
         )  # fmt: skip
-        telling = Telling(writer, settings.deletions(), secrets, clock)
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
         yield House(
-            consent, sharing, disclosing, telling, codes, vault, writer, secrets, watch.fresh, witnessing, mirrored
-        )
+            consent, sharing, disclosing, _telling(settings, writer, secrets, clock, dev=dev), codes, vault, writer,
+            secrets, watch.fresh, witnessing, mirrored,
+        )  # fmt: skip
 
 
 def _mirrored(folder: Path, settings: Settings) -> Mirrored:
@@ -187,9 +192,17 @@ def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
     return waits
 
 
+def _telling(settings: Settings, writer: Writer, secrets: Secrets, clock: Clock, *, dev: bool) -> Telling:
+    """Recipients are told over the public internet, the operator's own system of accounts wherever it is."""
+    endpoints, outside = settings.deliveries(), Post(Courier(settings.delivery.allowed(dev=dev)))
+    carriers: dict[str, Carrier] = dict.fromkeys(endpoints, outside)
+    carriers[ACCOUNT_BACKEND] = Post(Courier(EVERYWHERE))
+    return Telling(writer, endpoints, secrets, clock, carriers, settings.delivery.calendar())
+
+
 def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
     """`dev` has mail without a server: in a folder."""
-    mail, carriers = settings.mail, dict[str, Carrier]()
+    mail, carriers = settings.mail, dict[str, CodeCarrier]()
     if mail.server:
         password = Path(mail.password_file) if mail.password_file else None
         carriers["email"] = Mail(
@@ -213,7 +226,7 @@ class Pruned:
 def _office(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
     """What holds on the day of each question, made once a day."""
     gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
-    notices = Notices(settings.notice.told_everyone, gaps)
+    notices = Notices(settings.notice.told_everyone, gaps, settings.notice.wait_days)
 
     @lru_cache(maxsize=2)
     def office(on: date) -> Office:

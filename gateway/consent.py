@@ -35,6 +35,7 @@ from gateway.ledger import (
     erasure,
     idempotency,
     links,
+    passing_on,
     reach,
     records,
     replay,
@@ -45,12 +46,12 @@ from gateway.ledger import (
 )
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.kept import TIGHTENS, Kept
+from gateway.ledger.kept import Kept
 from gateway.ledger.kept import answer as answer_of
 from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.records import TIGHTENS, Choice, Subject, milliseconds
 from gateway.ledger.replay import Rebuilt
 from gateway.ledger.writer import NothingKept, StoreUnavailable, Transaction, Writer
 from gateway.mirror.lookup import LookupRefused
@@ -70,19 +71,10 @@ class Consent:
     """One gateway. Everything it needs is handed to it by the composition root."""
 
     def __init__(
-        self,
-        *,
-        checks: Checks,
-        people: People,
-        writer: Writer,
-        log_reader: LogReader,
-        secrets: Secrets,
-        clock: Callable[[], datetime],
-        emergency: Emergency,
-        why: Callable[[], str],
-        leases: Leases,
+        self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
+        clock: Callable[[], datetime], emergency: Emergency, why: Callable[[], str], leases: Leases,
         send_window: timedelta = timedelta(milliseconds=250),
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.checks = checks
         self.people = people
         self.secrets = secrets
@@ -130,7 +122,7 @@ class Consent:
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
-            written = [records.hear(tx, subject, chosen, request) for subject in subjects if chosen]
+            written = [passing_on.hear(tx, subject, chosen, request) for subject in subjects if chosen]
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:

@@ -21,7 +21,9 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     unlinked: Literal["deny", "allow"] | None = None
     mode: Literal["forward", "return"] = "return"
     endpoint: str = ""
-    deletions: str = ""
+    deliveries: str = ""
+    ddrf: str = ""
+    digest: Literal["sha256", "sha1", "md5"] = "sha256"
     hosts: tuple[str, ...] = ()
     fields: dict[str, DataClass] = {}
     extensions: tuple[str, ...] = ()

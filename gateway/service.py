@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import app_doors
+from gateway import app_doors, desk_doors
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house, vocabulary
 from gateway.consent import Consent
@@ -29,7 +29,7 @@ from gateway.lifespan import Service
 from gateway.settings import Settings
 from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page, unsubscribe_link
-from gateway.web.access import Access, AccessPage
+from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
 from gateway.web.changes import ChangesDoor
@@ -43,13 +43,11 @@ from gateway.web.confirmation import Confirmation
 from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope
 from gateway.web.erase_page import ErasePage
-from gateway.web.erasures import Erasures
 from gateway.web.explain import Explain
 from gateway.web.fair_queue import Queued, Sources
 from gateway.web.forward_auth import ForwardAuth, envoy, forward, nginx
 from gateway.web.health import Health
 from gateway.web.ledger import LedgerDoor
-from gateway.web.links import Links
 from gateway.web.marketing import Marketing
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
@@ -59,12 +57,10 @@ from gateway.web.opt_in_page import OptInPage
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
 from gateway.web.proof_download import ProofDownload
-from gateway.web.reports import Reports
 from gateway.web.share import ShareDoor
 from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
-from gateway.web.told import ToldDoor
 from gateway.web.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
@@ -179,7 +175,7 @@ class Doors:
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
         house, named = self.house, "dev" if self.dev else "production"
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
-        health = Health(consent, credentials, metrics, notices.shipped(), named, house.mirrored)
+        health = Health(consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored)
         share = ShareDoor(
             consent, self.house.sharing, credentials, metrics,
             max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
@@ -189,14 +185,10 @@ class Doors:
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             *app_doors.routes(house, self.settings, credentials, metrics, proofs),
             *self._marketing(credentials),
-            Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
-            Route("/v1/notices", ToldDoor(consent, credentials).post, methods=["POST"]),
+            *desk_doors.routes(self.house, self.settings, self.folder, credentials, proofs),
             Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
-            Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),
-            Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             *self._copies(credentials),
-            Route("/v1/reports/{year}", Reports(self.folder, credentials).get),
             Route("/v1/self", health.self),
             Route("/livez", health.live),
             Route("/readyz", health.ready),
@@ -277,6 +269,7 @@ async def _opened(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
             account=account, place=place or place_by_address(house.consent.checks.places, peers),
         )  # fmt: skip
+        house.telling.tried = metrics.tried
         try:
             counting = house.disclosing.running(metrics.disclosed)
             async with house.telling.running(), house.witnessing.running(), counting:

@@ -17,6 +17,7 @@ from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
+from gateway.delivery_settings import Delivery, Erasure
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
 from gateway.recipient_settings import RecipientSettings
@@ -130,6 +131,7 @@ class NoticeGap(Strict, frozen=True, rename={"start": "from"}):
 
 class Notice(Strict, frozen=True):
     told_everyone: date
+    wait_days: Annotated[int, msgspec.Meta(ge=0, le=365)]
     gaps: tuple[NoticeGap, ...]
 
 
@@ -148,10 +150,6 @@ class Identifiers(Strict, frozen=True):
 class Keywords(Strict, frozen=True):
     vocabulary: tuple[str, ...]
     sensitive: tuple[str, ...]
-
-
-class Erasure(Strict, frozen=True):
-    account_backend: str
 
 
 class Share(Strict, frozen=True):
@@ -189,6 +187,7 @@ class Settings(Strict, frozen=True):
     keywords: Keywords
     share: Share
     erasure: Erasure
+    delivery: Delivery
     recipients: dict[str, RecipientSettings]
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
@@ -197,9 +196,9 @@ class Settings(Strict, frozen=True):
         """
         return {name: item.recipient(name, dev=dev) for name, item in self.recipients.items()}
 
-    def deletions(self) -> dict[str, str]:
+    def deliveries(self) -> dict[str, str]:
         """Where messages about people go, by recipient; without an endpoint they wait for the desk."""
-        stated = {name: item.deletions for name, item in self.recipients.items()}
+        stated = {name: item.deliveries for name, item in self.recipients.items()}
         stated[ACCOUNT_BACKEND] = self.erasure.account_backend
         return {name: endpoint for name, endpoint in stated.items() if endpoint}
 
@@ -277,7 +276,8 @@ def _check(settings: Settings) -> None:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     _check_recipients(settings.recipients)
-    for wrong in filter(None, (settings.mail.wrong(), settings.apps.wrong(settings.recipients))):
+    said = settings.mail.wrong(), settings.delivery.wrong(), settings.apps.wrong(settings.recipients)
+    for wrong in filter(None, said):
         raise SettingsRefused(wrong)
     _check_endpoints(settings)
 
@@ -292,7 +292,7 @@ def _check_recipients(recipients: Mapping[str, RecipientSettings]) -> None:
 
 
 def _check_endpoints(settings: Settings) -> None:
-    endpoints = {f"deletions of {name}": endpoint for name, endpoint in settings.deletions().items()}
+    endpoints = {f"deliveries of {name}": endpoint for name, endpoint in settings.deliveries().items()}
     endpoints |= {f"witnesses.{name}.url": witness.url for name, witness in settings.witnesses.items()}
     endpoints |= {"texts.endpoint": settings.texts.endpoint} if settings.texts.endpoint else {}
     for what, endpoint in endpoints.items():

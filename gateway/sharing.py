@@ -21,10 +21,12 @@ from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.delivery.forward import Forwarder, Outcome
+from gateway.leaving import left
 from gateway.ledger import consent_proof, disclosures, grants
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.people import People
 from gateway.terms import Answer, DataClass, Reason, Role
 
 DENY = Answer.DENY
@@ -95,10 +97,11 @@ class Sharing:
     """The outbound door. One instance; calls run side by side, chunks of one call one after the other."""
 
     def __init__(
-        self, *, checks: Checks, writer: Writer, forwarder: Forwarder,
+        self, *, checks: Checks, people: People, writer: Writer, forwarder: Forwarder,
         clock: Callable[[], datetime], send_window: timedelta, words: Vocabulary,
     ) -> None:  # fmt: skip
         self._checks = checks
+        self._people = people
         self._writer = writer
         self._forwarder = forwarder
         self._clock = clock
@@ -116,8 +119,8 @@ class Sharing:
         returned: list[tuple[int, Chunk]] = []
         for start in range(0, len(rows), disclosures.CHUNK):
             ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
-            batch, left, without = await self._intend(recipient, list(ready.values()))
-            for index in [index for index, item in ready.items() if item.row.id in left]:
+            batch, gone, without = await self._intend(recipient, list(ready.values()))
+            for index in [index for index, item in ready.items() if item.row.id in gone]:
                 done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
             for index in [index for index, item in ready.items() if item.row.id in without]:
                 item = ready.pop(index)
@@ -167,7 +170,9 @@ class Sharing:
         relied_on = proof.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
         if relied_on is None:
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
-        intended = Intended(row.id, checked.keys[0], leaving)
+        kinds = [item.get("type") for item in row.identifiers]
+        names = left(self._people, out, recipient.fields, kinds, checked.own)
+        intended = Intended(row.id, checked.keys[0], leaving, names)
         return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
 
     async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> _Claimed:
@@ -178,8 +183,8 @@ class Sharing:
         wanted = [item.intended for item in ready]
 
         def job(tx: Transaction) -> _Claimed:
-            left = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
-            fresh = [item for item in ready if item.row.id not in left]
+            gone = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
+            fresh = [item for item in ready if item.row.id not in gone]
             without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
             if recipient.role is Role.CONSUMER_DIRECTED:
                 without |= {
@@ -188,7 +193,7 @@ class Sharing:
                 }  # fmt: skip
             going = [item.intended for item in fresh if item.row.id not in without]
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at) if going else -1
-            return _Claimed(batch, left, without)
+            return _Claimed(batch, gone, without)
 
         return await self._writer.commit(job) if wanted else _Claimed(-1, set(), {})
 

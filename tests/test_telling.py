@@ -1,23 +1,32 @@
-"""Recipients that had the data of an erased person are told, until they took it (R18)."""
+"""Recipients that had somebody's data are told, until they took it (R18, L37, L38)."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
 from delivery.test_post import listener
+from standardwebhooks import Webhook
 from support import inside
+from support.listening import Quiet, listening
 from support.people import GAID, named
 
 from gateway.app import open_house
-from gateway.ledger import disclosures, outbox
+from gateway.delivery import schedule
+from gateway.delivery.carrier import Post
+from gateway.delivery.deadlines import Calendar
+from gateway.delivery.guard import LOOPBACK
+from gateway.delivery.post import Courier
+from gateway.ledger import disclosures
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
+from gateway.ledger.outbox import State
 from gateway.ledger.records import milliseconds
 from gateway.telling import Telling
 from gateway.terms import Erasing, Purpose
 
 pytestmark = pytest.mark.anyio
+CALENDAR = Calendar()
 
 
 class Desk:
@@ -25,8 +34,10 @@ class Desk:
         self.house, self.at = house, house.consent.clock()
         self.subject = house.consent.people.name([named("gaid", GAID)]).subjects[0]
 
-    def telling(self, **endpoints):
-        return Telling(self.house.writer, endpoints, self.house.secrets, lambda: self.at)
+    def telling(self, allowed=LOOPBACK, **endpoints):
+        carrier = Post(Courier(allowed))
+        carriers = dict.fromkeys(endpoints, carrier)
+        return Telling(self.house.writer, endpoints, self.house.secrets, lambda: self.at, carriers, CALENDAR)
 
     async def erase(self):
         """Teemo had the ad id."""
@@ -44,6 +55,11 @@ class Desk:
             lambda tx: tx.db.execute("SELECT recipient, body, tries, due, taken FROM outbox").fetchall()
         )
 
+    async def states(self):
+        return await self.house.writer.commit(
+            lambda tx: tx.db.execute("SELECT state, tries, answer FROM outbox ORDER BY at").fetchall()
+        )
+
 
 @pytest.fixture
 def desk(house):
@@ -56,7 +72,7 @@ async def test_a_recipient_with_an_endpoint_gets_the_message_once_and_its_body_g
         telling = desk.telling(teemo=url)
         assert await telling.deliver() == 1
         assert await telling.deliver() == 0
-        await telling._courier.close()
+        await telling.close()
     [(_, body)] = arrived
     message = json.loads(body)
     assert message["identifiers"] == [{"type": "gaid", "value": GAID}]
@@ -66,33 +82,199 @@ async def test_a_recipient_with_an_endpoint_gets_the_message_once_and_its_body_g
     assert taken == milliseconds(desk.at)
 
 
-async def test_a_recipient_that_is_away_gets_it_later_and_later_under_the_same_id(desk):
+async def test_a_recipient_that_is_away_for_a_day_gets_it_once_it_is_back_under_the_same_id(desk):
     await desk.erase()
-    pauses = []
+    began = desk.at
     with listener(503) as (url, arrived):
         telling = desk.telling(teemo=url)
-        for _ in range(3):
+        while desk.at < began + timedelta(days=1):
             assert await telling.deliver() == 0
             assert await telling.deliver() == 0, "not before it is due"
             [(_, _, _, due, _)] = await desk.rows()
-            pauses.append(due - milliseconds(desk.at))
-            desk.at += timedelta(milliseconds=pauses[-1])
-        await telling._courier.close()
-    assert pauses == [1_000, 2_000, 4_000]
-    assert len({headers["webhook-id"] for headers, _ in arrived}) == 1
-    with listener() as (url, _):
+            desk.at += timedelta(milliseconds=due - milliseconds(desk.at))
+        await telling.close()
+    assert 7 <= len(arrived) <= 9, "the schedule of a day"
+    with listener() as (url, later):
         telling = desk.telling(teemo=url)
         assert await telling.deliver() == 1
-        await telling._courier.close()
+        await telling.close()
+    assert len({headers["webhook-id"] for headers, _ in (*arrived, *later)}) == 1
+    assert [state for state, *_ in await desk.states()] == ["delivered"]
+    assert desk.at - began < timedelta(days=3)
 
 
-async def test_a_pause_is_an_hour_at_most(desk):
+async def test_after_the_last_try_it_is_the_officers_who_may_try_again(desk):
     await desk.erase()
-    (message,) = await desk.house.writer.commit(lambda tx: outbox.read(tx, "teemo"))
-    for _ in range(20):
-        await desk.house.writer.commit(lambda tx: outbox.failed(tx, message.id, 0))
-    [(_, _, _, due, _)] = await desk.rows()
-    assert due == 3_600_000
+    with listener(500) as (url, arrived):
+        telling = desk.telling(teemo=url)
+        for _ in range(schedule.MOST_TRIES):
+            await telling.deliver()
+            desk.at += timedelta(days=2)
+        assert await telling.deliver() == 0
+        await telling.close()
+    assert len(arrived) == schedule.MOST_TRIES
+    assert await desk.states() == [("failed", schedule.MOST_TRIES, "500")]
+    [found] = await telling.open()
+    assert (found.pending, found.failed, found.overdue) == (0, 1, 1)
+    with listener() as (url, _):
+        telling = desk.telling(teemo=url)
+        assert await telling.again(recipient="teemo") == 1
+        assert await telling.deliver() == 1
+        await telling.close()
+
+
+async def test_a_pause_that_the_receiver_asks_for_is_kept(desk):
+    await desk.erase()
+    with listener(429, **{"Retry-After": "7200"}) as (url, arrived):
+        telling = desk.telling(teemo=url)
+        await telling.deliver()
+        desk.at += timedelta(seconds=7190)
+        await telling.deliver()
+        assert len(arrived) == 1
+        desk.at += timedelta(seconds=11)
+        await telling.deliver()
+        assert len(arrived) == 2
+        await telling.close()
+
+
+async def test_an_endpoint_that_was_given_up_gets_nothing_more_until_another_one_is_configured(desk):
+    await desk.erase()
+    with listener(410) as (url, arrived):
+        telling = desk.telling(teemo=url)
+        await telling.deliver()
+        await desk.erase()
+        desk.at += timedelta(days=3)
+        await telling.deliver()
+        await telling.close()
+        [found] = await telling.open()
+        assert (found.failed, found.gone) == (2, True)
+    assert len(arrived) == 1
+    with listener() as (url, later):
+        telling = desk.telling(teemo=url)
+        assert await telling.deliver() == 0, "what was given up is the officer's"
+        assert await telling.again(recipient="teemo") == 2
+        assert await telling.deliver() == 2
+        await telling.close()
+    assert len(later) == 2
+    assert await telling.open() == []
+
+
+async def test_the_officer_may_have_the_same_endpoint_tried_again(desk):
+    await desk.erase()
+    with listener(410) as (url, arrived):
+        telling = desk.telling(teemo=url)
+        await telling.deliver()
+        await telling.again(recipient="teemo")
+        await telling.deliver()
+        await telling.close()
+    assert len(arrived) == 2
+
+
+async def test_a_receiver_that_hangs_holds_up_nobody_else(desk, monkeypatch):
+    """One answers after a minute, the other gets its message meanwhile."""
+    released = anyio.Event()
+
+    class Hangs:
+        async def carry(self, parcel, at):
+            await released.wait()
+            raise AssertionError("nobody waits for it")
+
+        async def close(self):
+            pass
+
+    await desk.erase()
+    await desk.house.writer.commit(
+        lambda tx: tx.db.execute(
+            "INSERT INTO outbox (id, recipient, at, person, body, due) SELECT x'01', 'slow', at, person, body, due"
+            " FROM outbox"
+        )
+    )
+    with listener() as (url, arrived):
+        telling = desk.telling(teemo=url, slow=url)
+        telling._carriers["slow"] = Hangs()
+        await desk.house.writer.commit(
+            lambda tx: tx.db.execute(
+                "UPDATE outbox SET body = (SELECT body FROM outbox WHERE id <> x'01') WHERE id = x'01'"
+            )
+        )
+        with anyio.move_on_after(5):
+            async with telling.running():
+                while not arrived:
+                    await anyio.sleep(0.02)
+    assert len(arrived) == 1
+
+
+async def test_a_message_that_is_refused_by_itself_holds_up_no_other(desk):
+    await desk.erase()
+    await desk.erase()
+    taken = []
+
+    class Picky(Quiet):
+        def posted(self):
+            self.body()
+            taken.append(self.headers["webhook-id"])
+            self.send_response(400 if len(taken) == 1 else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with listening(Picky) as url:
+        telling = desk.telling(teemo=url)
+        assert await telling.deliver() == 1
+        await telling.close()
+    assert len(taken) == 2
+    assert sorted(state for state, *_ in await desk.states()) == ["delivered", "pending"]
+
+
+async def test_a_receiver_that_is_away_is_not_asked_with_every_message(desk):
+    for _ in range(5):
+        await desk.erase()
+    with listener(503) as (url, arrived):
+        telling = desk.telling(teemo=url)
+        await telling.deliver()
+        await telling.deliver()
+        await telling.close()
+    assert len(arrived) == 1
+
+
+async def test_a_name_that_leads_into_our_network_gets_nothing(desk):
+    await desk.erase()
+    with listener() as (url, arrived):
+        telling = desk.telling(allowed=(), teemo=url)
+        assert await telling.deliver() == 0
+        await telling.close()
+    assert arrived == []
+    assert await desk.states() == [("pending", 1, "leads into a network that is not public")]
+
+
+async def test_a_secret_is_replaced_while_both_sign(desk):
+    await desk.erase()
+    telling = desk.telling()
+    older = await telling.secret("teemo")
+    newer = await telling.secret("teemo", renew=True)
+    assert newer != older
+    assert await telling.secret("teemo") == newer
+    with listener() as (url, arrived):
+        telling = desk.telling(teemo=url)
+        await telling.deliver()
+        desk.at += timedelta(days=15)
+        await desk.erase()
+        await telling.deliver()
+        await telling.close()
+    (headers, body), (later, _) = arrived
+    for secret in (older, newer):
+        Webhook(secret).verify(body, headers)
+    assert " " in headers["webhook-signature"]
+    assert " " not in later["webhook-signature"], "the overlap is over"
+
+
+async def test_what_is_late_is_told(desk):
+    desk.at = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    await desk.erase()
+    telling = desk.telling()
+    desk.at = datetime(2027, 1, 8, 23, 59, tzinfo=UTC)
+    assert [(found.pending, found.overdue) for found in await telling.open()] == [(1, 0)]
+    desk.at = datetime(2027, 1, 9, tzinfo=UTC)
+    assert [(found.pending, found.overdue) for found in await telling.open()] == [(1, 1)]
 
 
 async def test_a_recipient_without_an_endpoint_waits_for_the_desk_which_takes_each_once(desk):
@@ -100,15 +282,17 @@ async def test_a_recipient_without_an_endpoint_waits_for_the_desk_which_takes_ea
     with listener() as (url, arrived):
         telling = desk.telling(matching=url)
         assert await telling.deliver() == 0
-        await telling._courier.close()
+        await telling.close()
     assert arrived == []
-    [waiting] = await telling.waiting()
-    assert (waiting.recipient, waiting.count, waiting.oldest) == ("teemo", 1, milliseconds(desk.at))
+    [waiting] = await telling.open()
+    assert (waiting.recipient, waiting.pending) == ("teemo", 1)
     taken = []
     assert await telling.take("teemo", taken.append) == 1
     assert json.loads(taken[0].body)["type"] == "delete"
-    assert await telling.waiting() == []
+    assert await telling.open() == []
     assert await telling.take("teemo", taken.append) == 0
+    [(listed, _)] = await telling.listed(State.DELIVERED, 10)
+    assert (listed.recipient, listed.answer) == ("teemo", "by the desk")
 
 
 async def test_a_message_whose_printing_failed_still_waits(desk):
@@ -119,7 +303,7 @@ async def test_a_message_whose_printing_failed_still_waits(desk):
 
     with pytest.raises(BrokenPipeError):
         await desk.telling().take("teemo", breaks)
-    assert [each.count for each in await desk.telling().waiting()] == [1]
+    assert [each.pending for each in await desk.telling().open()] == [1]
 
 
 async def test_a_running_service_delivers_by_itself_and_after_a_restart_what_was_left(tmp_path):
@@ -127,9 +311,24 @@ async def test_a_running_service_delivers_by_itself_and_after_a_restart_what_was
         await Desk(house).erase()
     with listener() as (url, arrived):
         config = tmp_path / "config.toml"
-        config.write_text(f'[recipients.teemo]\ndeletions = "{url}"\n')
+        config.write_text(f'[recipients.teemo]\ndeliveries = "{url}"\n')
         async with inside.application(tmp_path / "data", inside.settings(config)):
             with anyio.fail_after(10):
                 while not arrived:
                     await anyio.sleep(0.02)
     assert json.loads(arrived[0][1])["type"] == "delete"
+
+
+async def test_whoever_watches_the_service_sees_what_is_late_and_what_was_given_up(tmp_path):
+    """/readyz?strict and /metrics, with the service's own clock a year later."""
+    folder, later = inside.install(tmp_path / "data"), datetime.now(UTC) + timedelta(days=365)
+    with open_house(folder, inside.settings(), dev=True) as house:
+        await Desk(house).erase()
+    async with inside.application(folder, clock=lambda: later) as app, inside.client(app) as client:
+        alarms = (await client.get("/readyz?strict")).json()["alarms"]
+        metrics = (await client.get("/metrics")).text
+    assert any(text.startswith("teemo was not told in time of 1:") for text in alarms)
+    assert 'gateway_deliveries{recipient="teemo",state="overdue"} 1.0' in metrics
+    assert GAID not in metrics
+    async with inside.application(inside.install(tmp_path / "other")) as app, inside.client(app) as client:
+        assert not [text for text in (await client.get("/readyz?strict")).json()["alarms"] if "told" in text]

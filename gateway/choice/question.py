@@ -63,11 +63,13 @@ class Gap:
 @dataclass(frozen=True, slots=True)
 class Notices:
     """What the operator has announced. `told_everyone`: the day of the last notice that everybody was shown or sent;
-    whoever has no day of their own on record was told then. `gaps`: days without a posted notice.
+    whoever has no day of their own on record was told then. `gaps`: days without a posted notice. `wait`: days from a
+    person's own notice until it counts.
     """
 
     told_everyone: date = date.max
     gaps: tuple[Gap, ...] = ()
+    wait: int = 0
 
 
 ALL_TOLD = Notices()

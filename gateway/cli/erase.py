@@ -1,8 +1,7 @@
-"""`gateway erase` and `gateway deliveries`: what is forgotten of a person, and what recipients are to be told."""
+"""`gateway erase`: what is forgotten of a person."""
 
 import asyncio
 import hashlib
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ import click
 from gateway.cli import options
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
-from gateway.ledger.outbox import Message
-from gateway.ledger.records import moment
-from gateway.telling import name_of
 from gateway.terms import Erasing
 
 
@@ -39,28 +35,3 @@ def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values:
         order = Order(Erasing(mode), named.subjects, datetime.now(UTC), digest)
         written = asyncio.run(house.consent.erase(order))
     click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")
-
-
-@click.command(
-    help="List what recipients are still to be told. --take NAME prints the messages of one, a line each, and marks"
-    " them as taken; --secret NAME prints what a recipient checks signatures with."
-)
-@options.data
-@options.config
-@click.option("--take", "recipient", help="Print and mark one recipient's messages.")
-@click.option("--secret", "signs_for", help="Print one recipient's secret.")
-def deliveries(data: Path, file: Path | None, recipient: str | None, signs_for: str | None) -> None:
-    with options.house(data, file) as house:
-        if signs_for:
-            click.echo(house.telling.secret(signs_for))
-        elif recipient:
-            asyncio.run(house.telling.take(recipient, _hand))
-        else:
-            for each in asyncio.run(house.telling.waiting()):
-                click.echo(f"{each.recipient}  {each.count}  oldest {moment(each.oldest):%Y-%m-%d %H:%M}")
-
-
-def _hand(message: Message) -> None:
-    """Written out before it is marked: rather twice than never."""
-    click.echo(f"{name_of(message)} {(message.body or b'(its key is gone)').decode()}")
-    sys.stdout.flush()

@@ -9,7 +9,8 @@ import click
 from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
-from gateway.cli.erase import deliveries, erase
+from gateway.cli.deliveries import deliveries
+from gateway.cli.erase import erase
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
@@ -21,6 +22,7 @@ from gateway.cli.record import age, notice, told, void_consents
 from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
+from gateway.cli.suppression import suppression
 from gateway.cli.tell import choose, import_, link
 from gateway.cli.verify import prune, verify
 from gateway.cli.void import void
@@ -79,6 +81,7 @@ COMMANDS = (
     rekey,
     restore,
     serve,
+    suppression,
     told,
     unsubscribe,
     verify,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 
-from gateway.ledger import entry
+from gateway.ledger import entry, held
+from gateway.ledger.held import Left
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
@@ -22,11 +23,12 @@ DAY = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """One row that is about to leave."""
+    """One row that is about to leave. `left`: the identifiers in it, as the recipient gets them."""
 
     row_id: str = field(repr=False)
     key: bytes = field(repr=False)
     classes: tuple[str, ...]
+    left: tuple[Left, ...] = field(default=(), repr=False)
 
     @property
     def row(self) -> bytes:
@@ -71,11 +73,16 @@ def intend(tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: S
         "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended')",
         [(recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq) for row in rows],
     )
+    for row in rows:
+        held.note(tx, recipient, row.left, purposes, row.classes, seq, now)
     return seq
 
 
 def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> None:
     """`sent` or `unknown`, once the recipient answered or did not; `not_sent` for what the second check took out."""
+    rows = list(rows)
+    for row in rows if outcome == "not_sent" else ():
+        held.not_sent(tx, recipient, row.left, batch)
     tx.db.executemany(
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
         [(outcome, recipient, row.row, batch) for row in rows],

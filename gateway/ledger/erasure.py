@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.ledger import belongings, child, received, records, suppression, unlinking
+from gateway.ledger import account_names, belongings, child, held, received, records, suppression, unlinking
 from gateway.ledger.belongings import Own
 from gateway.ledger.reach import targets_of
 from gateway.ledger.received import Word
@@ -58,8 +58,7 @@ def erase(tx: Transaction, order: Order, request: bytes) -> Written:
         records.know(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
     own = belongings.of(tx, _reached(tx, order, now))
-    _tell(tx, order, own)
-    persons = belongings.persons(tx, own)
+    persons = belongings.persons(tx, own) | _tell(tx, order, own) | account_names.drop(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.persons(tx, key)}
         unlinking.unlink(tx, order.subjects, own, written[0].seq, now)
@@ -93,13 +92,18 @@ def _reached(tx: Transaction, order: Order, now: int) -> set[bytes]:
     return keys
 
 
-def _tell(tx: Transaction, order: Order, own: Own) -> None:
-    """Recipients first, while it is known who got what. Rows of keys that nobody can name stay until a call does."""
-    names = received.names_of(tx, order.subjects, own)
-    received.tell(tx, names, own, Word.DELETE, order.at)
+def _tell(tx: Transaction, order: Order, own: Own) -> set[bytes]:
+    """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
+    keys of the vault are not needed any more.
+    """
+    names, unlinks = received.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
+    found = list(received.identified(tx, names, own))
+    received.tell(tx, ((each, Word.DELETE) for each in found), order.at)
     if order.mode is Erasing.CHILD:
         received.tell_backend(tx, order.subjects, order.at)
-    received.forget(tx, own if order.mode is Erasing.UNLINK else names, own)
+    if unlinks:
+        held.forget_informed(tx, own)
+    return received.forget(tx, own if unlinks else {*names, *held.keys_among(tx, own)}, own)
 
 
 def _forget_details(tx: Transaction, order: Order, own: Own) -> None:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.keys import wrap
-from gateway.ledger import idempotency, links, records
+from gateway.ledger import idempotency, links, passing_on
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, Purpose
-
-TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,9 @@ class Kept:
         if self.tie:
             links.tie(tx, account_of(self.subjects), self.subjects, milliseconds(self.choice.at))
         if self.signal:
-            heard = [records.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
+            heard = [passing_on.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
             return [written for written in heard if written]
-        return [records.write(tx, subject, self.choice, self.request) for subject in self.subjects]
+        return [passing_on.write(tx, subject, self.choice, self.request) for subject in self.subjects]
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""

@@ -7,61 +7,97 @@ what, and never sends: gateway/ledger/received.py and gateway/telling.py do.
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from gateway import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"outbox/1"
-FIRST_PAUSE, LONGEST_PAUSE = 1_000, 3_600_000  # milliseconds: 1 s doubling to 1 h, as our own callers do (api.md)
-DOUBLINGS = 12  # 2 ** 12 s are more than an hour
+LISTED = "SELECT id, recipient, word, state, tries, answer, at, coalesce(received, at), due, tried, taken FROM outbox"
+
+
+class State(StrEnum):
+    """What became of a message."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"  # taken by the recipient, or by the desk for it
+    FAILED = "failed"  # given up: the officer's
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`body` None: its key is gone, and with it what it said."""
+    """`body` None: its key is gone, and with it what it said. `tries`: how many failed so far."""
 
     id: bytes
     recipient: str
+    word: str
+    tries: int
     body: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A message without what it says. Times are Unix milliseconds: written, received (the request), due, last tried,
+    taken. `answer`: what came of the last try.
+    """
+
+    id: bytes
+    recipient: str
+    word: str
+    state: State
+    tries: int
+    answer: str
+    at: int
+    received: int
+    due: int
+    tried: int | None
+    taken: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many messages wait for one recipient, and since when (Unix milliseconds)."""
+    """How many messages of one kind are open for one recipient whose requests came on one day, and since when (Unix
+    milliseconds).
+    """
 
     recipient: str
+    word: str
+    state: State
+    received: int
     count: int
-    oldest: int
 
 
-def queue(tx: Transaction, recipient: str, content: Mapping[str, object], now: int) -> None:
-    """One message, due at once."""
+def queue(
+    tx: Transaction, recipient: str, content: Mapping[str, object], now: int, *, received: int | None = None
+) -> None:
+    """One message, due at once. `received`: when the request came, where that was earlier."""
     person, name = tx.persons.new_person(), os.urandom(16)
     assert person.details
     body = json.dumps(content, separators=(",", ":")).encode()
     sealed = seals.seal(person.details, LABEL + name, body)
     tx.db.execute(
-        "INSERT INTO outbox (id, recipient, at, person, body, due) VALUES (?, ?, ?, ?, ?, ?)",
-        (name, recipient, now, person.person, sealed, now),
+        "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (name, recipient, now, person.person, sealed, now, content["type"], received),
     )
 
 
-def next_due(db: sqlite3.Connection, recipients: frozenset[str]) -> int | None:
-    """When the next message to one of these is due, in Unix milliseconds; None: none waits."""
-    rows = db.execute("SELECT recipient, min(due) FROM outbox WHERE taken IS NULL GROUP BY recipient").fetchall()
-    return min((due for recipient, due in rows if recipient in recipients), default=None)
+def next_due(db: sqlite3.Connection, recipients: Iterable[str]) -> dict[str, int]:
+    """When the next message to each of these is due, in Unix milliseconds; not there: none waits."""
+    sql = "SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'"
+    found = {recipient: db.execute(sql, (recipient,)).fetchone()[0] for recipient in recipients}
+    return {recipient: due for recipient, due in found.items() if due is not None}
 
 
 def read(tx: Transaction, recipient: str, until: int | None = None, most: int = -1) -> list[Message]:
-    """What waits for a recipient, oldest first; due by a moment, or all of it."""
+    """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
+    which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
     rows = tx.db.execute(
-        "SELECT id, person, body FROM outbox WHERE recipient = ?1 AND taken IS NULL AND (?2 IS NULL OR due <= ?2)"
-        " ORDER BY at LIMIT ?3",
+        f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which} ORDER BY at LIMIT ?3",  # noqa: S608 - the pieces are ours
         (recipient, until, most),
     ).fetchall()
-    return [Message(name, recipient, _open(tx, name, person, body)) for name, person, body in rows]
+    return [Message(name, recipient, word, tries, _open(tx, name, *box)) for name, *box, word, tries in rows]
 
 
 def _open(tx: Transaction, name: bytes, person: bytes, sealed: bytes) -> bytes | None:
@@ -72,21 +108,59 @@ def _open(tx: Transaction, name: bytes, person: bytes, sealed: bytes) -> bytes |
         return None
 
 
-def taken(tx: Transaction, name: bytes, now: int) -> None:
+def taken(tx: Transaction, name: bytes, now: int, answer: str = "") -> None:
     """Delivered: what it said is forgotten, that there was one is not."""
-    tx.db.execute("UPDATE outbox SET body = NULL, person = NULL, taken = ? WHERE id = ?", (now, name))
-
-
-def failed(tx: Transaction, name: bytes, now: int) -> None:
-    """To be tried again, later each time."""
-    (tries,) = tx.db.execute("SELECT tries FROM outbox WHERE id = ?", (name,)).fetchone()
-    pause = min(FIRST_PAUSE * 2 ** min(tries, DOUBLINGS), LONGEST_PAUSE)
-    tx.db.execute("UPDATE outbox SET tries = tries + 1, due = ? WHERE id = ?", (now + pause, name))
-
-
-def waiting(tx: Transaction) -> list[Waiting]:
-    """By recipient."""
-    rows = tx.db.execute(
-        "SELECT recipient, count(*), min(at) FROM outbox WHERE taken IS NULL GROUP BY recipient ORDER BY recipient"
+    tx.db.execute(
+        "UPDATE outbox SET body = NULL, person = NULL, state = 'delivered', taken = ?1, tried = ?1, answer = ?2,"
+        " tries = tries + 1 WHERE id = ?3",
+        (now, answer, name),
     )
-    return [Waiting(*row) for row in rows]
+
+
+def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str) -> None:
+    """Tried in vain: to be tried again when it is due, or given up."""
+    state = State.FAILED if due is None else State.PENDING
+    tx.db.execute(
+        "UPDATE outbox SET tries = tries + 1, tried = ?, state = ?, due = ?, answer = ? WHERE id = ? AND"
+        " state <> 'delivered'",
+        (now, state, now if due is None else due, answer, name),
+    )
+
+
+def put_off(tx: Transaction, recipient: str, until: int) -> None:
+    """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
+    tx.db.execute(
+        "UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1", (until, recipient)
+    )
+
+
+def give_up(tx: Transaction, recipient: str, answer: str) -> int:
+    """All that is pending for a recipient becomes the officer's. Returns how many."""
+    return tx.db.execute(
+        "UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'", (answer, recipient)
+    ).rowcount
+
+
+def again(tx: Transaction, now: int, *, recipient: str = "", name: bytes = b"") -> int:
+    """Whatever is open of a recipient, or one message, is due at once, as if it were new. Returns how many."""
+    return tx.db.execute(
+        "UPDATE outbox SET state = 'pending', due = ?, tries = 0 WHERE state <> 'delivered'"
+        " AND (recipient = ? OR id = ?)",
+        (now, recipient, name),
+    ).rowcount
+
+
+def waiting(db: sqlite3.Connection) -> list[Waiting]:
+    """What is open, by recipient, word, state and the day (UTC) on which the request came."""
+    rows = db.execute(
+        "SELECT recipient, word, state, min(coalesce(received, at)), count(*) FROM outbox WHERE state <> 'delivered'"
+        " GROUP BY recipient, word, state, coalesce(received, at) / 86400000 ORDER BY 1, 2, 3, 4"
+    )
+    return [Waiting(recipient, word, State(state), received, count) for recipient, word, state, received, count in rows]
+
+
+def listed(db: sqlite3.Connection, state: State, most: int) -> list[Listed]:
+    """Messages of one state, the oldest request first; of delivered ones the newest."""
+    order = "taken DESC" if state is State.DELIVERED else "coalesce(received, at), at"
+    rows = db.execute(f"{LISTED} WHERE state = ? ORDER BY {order} LIMIT ?", (state, most))
+    return [Listed(name, to, word, State(now), *more) for name, to, word, now, *more in rows]

@@ -2,17 +2,19 @@
 
 A recipient learns an identifier only where the disclosure log shows that it got that identifier from us, in the form in
 which it got it. A message holds identifiers, what to do, a day and the duty to pass it on; never a source, a place or a
-reason.
+reason. Nothing is told twice unless data left in between.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import DEVICES
-from gateway.ledger import outbox, suppression
+from gateway.ledger import held, outbox, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.records import Subject, milliseconds
 from gateway.ledger.writer import Transaction
@@ -26,6 +28,7 @@ class Word(StrEnum):
 
     DELETE = "delete"
     OPT_OUT = "opt_out"
+    LIMIT = "limit"  # goes out as an opt_out with its own duty: the word says no more than R18 lets it
     CHILD = "child_found"
 
 
@@ -34,12 +37,15 @@ DUTY = {
     " on to.",  # Cal. Civ. Code 1798.105(c)
     Word.OPT_OUT: "Stop selling and sharing what you have from us under these identifiers, and tell everyone whom you"
     " passed it on to.",  # 11 CCR 7026(f)
+    Word.LIMIT: "Use and pass on what is sensitive of what you have from us under these identifiers only for what the"
+    " person asked for, and tell everyone whom you passed it on to.",  # 11 CCR 7027(g)
     Word.CHILD: "Close the account.",
 }
 GOT = (
-    "SELECT recipient, classes FROM disclosure WHERE key = :key AND batch >= :since AND outcome <> 'not_sent'"
-    " UNION SELECT recipient, classes FROM disclosed"
-    " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0"
+    "SELECT recipient, classes, purpose, max(batch) FROM disclosure WHERE key = :key AND batch >= :since"
+    " AND outcome <> 'not_sent' GROUP BY 1, 2, 3"
+    " UNION ALL SELECT recipient, classes, purpose, max(batch) FROM disclosed"
+    " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
 )
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
     DataClass.AD_ID: frozenset({*AD_IDS, "ad_id_sha256"}),
@@ -49,6 +55,32 @@ NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a 
     DataClass.CONTACT: frozenset({"email", "phone"}),
     DataClass.ACCOUNT: frozenset({"account"}),
 }
+Names = Mapping[bytes, Mapping[str, str]]  # key: {kind: value}
+
+
+class Got(NamedTuple):
+    """What one recipient got under one key. `batch`: the entry of the last time."""
+
+    recipient: str
+    classes: frozenset[str]
+    purposes: frozenset[str]
+    batch: int
+
+
+class Identified(NamedTuple):
+    """What a recipient got, by what it is called there. `named`: the key of each identifier."""
+
+    got: Got
+    identifiers: Mapping[str, str]
+    named: bytes
+
+
+@dataclass(slots=True)
+class Addressed:
+    """One recipient's message as it is put together."""
+
+    identifiers: set[tuple[str, str]] = field(default_factory=set)
+    named: set[bytes] = field(default_factory=set)
 
 
 def forms(subject: Subject) -> dict[str, str]:
@@ -66,45 +98,79 @@ def names_of(tx: Transaction, subjects: Iterable[Subject], own: Own) -> dict[byt
     return found
 
 
-def tell(tx: Transaction, names: Mapping[bytes, Mapping[str, str]], own: Own, word: Word, at: datetime) -> None:
-    """One message to each recipient that may have got something under these keys."""
-    told: dict[str, dict[str, str]] = {}
-    for key, known in names.items():
-        for recipient, classes in _got(tx, key, own[key]).items():
-            kinds = {kind for name in classes for kind in NAMED_BY.get(name, ())}
-            told.setdefault(recipient, {}).update({kind: known[kind] for kind in known if kind in kinds})
-    for recipient, identifiers in sorted(told.items()):
-        if identifiers:
-            outbox.queue(tx, recipient, message(word, identifiers, at), milliseconds(at))
+def identified(tx: Transaction, names: Names, own: Own) -> Iterator[Identified]:
+    """What recipients got under these keys, as far as it can be named: by what is kept of what left; where nothing is,
+    by what a caller names or an erasure left.
+    """
+    for key, since in own.items():
+        known = set[str]()
+        for each in held.under(tx, key, since):
+            known.add(each.recipient)
+            got = Got(each.recipient, each.classes, each.purposes, each.batch)
+            yield Identified(got, held.open_(tx, each.recipient, each.person, each.sealed), each.named)
+        for got in _got(tx, key, since) if key in names else ():
+            kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
+            listed = {kind: value for kind, value in names[key].items() if kind in kinds}
+            if got.recipient not in known and listed:
+                yield Identified(got, listed, key)
 
 
-def message(word: Word, identifiers: Mapping[str, str], at: datetime) -> dict[str, object]:
+def tell(
+    tx: Transaction, found: Iterable[tuple[Identified, Word]], at: datetime, received: datetime | None = None
+) -> None:
+    """One message to each recipient for each word, of what is news to it."""
+    now, addressed = milliseconds(at), dict[tuple[str, Word], Addressed]()
+    for each, word in found:
+        got = each.got
+        if each.identifiers and held.is_news(tx, got.recipient, each.named, word, got.batch):
+            message_to = addressed.setdefault((got.recipient, word), Addressed())
+            message_to.identifiers |= set(each.identifiers.items())
+            message_to.named.add(each.named)
+    for (recipient, word), message_to in sorted(addressed.items()):
+        held.informed(tx, recipient, sorted(message_to.named), [word], now)
+        content = message(word, message_to.identifiers, at)
+        outbox.queue(tx, recipient, content, now, received=milliseconds(received) if received else None)
+
+
+def message(word: Word, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
     """What is sent: all of it."""
-    listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers.items())]
-    return {"type": word, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
+    listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
+    asked = Word.OPT_OUT if word is Word.LIMIT else word
+    return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
 
 def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> None:
     """The system of accounts learns of a child: which account only where the call named one, as its SHA-256."""
     accounts = [subject.value for subject in subjects if subject.is_account]
     for digest in [identity.kinds.digest("sha256", account) for account in accounts] or [""]:
-        known = {"account_sha256": digest} if digest else {}
+        known = [("account_sha256", digest)] if digest else []
         outbox.queue(tx, ACCOUNT_BACKEND, message(Word.CHILD, known, at), milliseconds(at))
 
 
-def forget(tx: Transaction, keys: Iterable[bytes], own: Own) -> None:
-    """The disclosure rows of keys whose recipients were told; each chunk's entry stays."""
-    since = [(key, own[key]) for key in keys]
-    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", since)
-    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", since)
-
-
-def _got(tx: Transaction, key: bytes, since: int) -> dict[str, set[DataClass]]:
-    """The classes that left, or may have left, by recipient. What a caller only asked about shows of nobody that they
-    got it, so it tells them nothing (R18).
+def forget(tx: Transaction, keys: Iterable[bytes], own: Own) -> set[bytes]:
+    """The disclosure rows of keys whose recipients were told; each chunk's entry stays. Returns whose keys of the vault
+    are not needed any more.
     """
-    found: dict[str, set[DataClass]] = {}
-    rows = tx.db.execute(GOT, {"key": key, "since": since})
-    for recipient, classes in rows:
-        found.setdefault(recipient, set()).update(DataClass(name) for name in classes.split(",") if name)
-    return found
+    going = {key: own[key] for key in keys}
+    tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", list(going.items()))
+    tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", list(going.items()))
+    return held.forget(tx, going)
+
+
+def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:
+    """What left, or may have left, by recipient: the one place where the log of disclosures is read for messages. What
+    a caller only asked about shows of nobody that they got it, so it tells them nothing (R18).
+    """
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for recipient, *more in tx.db.execute(GOT, {"key": key, "since": since}):
+        found.setdefault(recipient, []).append(tuple(more))
+    return [
+        Got(
+            recipient, _set(row[0] for row in listed), _set(row[1] for row in listed), max(row[2] for row in listed)
+        )
+        for recipient, listed in found.items()
+    ]  # fmt: skip
+
+
+def _set(joined: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for text in joined for name in text.split(",") if name)

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
 from gateway.keys import PersonKeys
-from gateway.ledger import entry, given, grants, openings, travel
+from gateway.ledger import account_names, entry, given, grants, openings, travel
 from gateway.ledger.reach import group
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
+TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
 DEVICES = frozenset({"browser", "cookie", "device", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
 
 
@@ -92,7 +93,11 @@ def moment(now: int) -> datetime:
 
 
 def know(tx: Transaction, subject: Subject, now: int) -> None:
-    """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier."""
+    """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
+    account also what it is called.
+    """
+    if subject.is_account:
+        account_names.keep(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)
     tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
     names = _unknown(tx, "name", subject.key, subject.keys[1:])

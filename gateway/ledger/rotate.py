@@ -43,6 +43,10 @@ KEY_COLUMNS = (
     ("kept_told", "key"),
     ("suppression", "key"),
     ("change", "key"),
+    ("held", "named"),
+    ("held_key", "key"),
+    ("informed", "named"),
+    ("account_name", "key"),
 )
 
 

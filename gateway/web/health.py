@@ -1,7 +1,9 @@
 """Who is alive: /livez, /readyz, /metrics, and GET /v1/self for callers to check themselves against at start."""
 
 import asyncio
+import contextlib
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +15,9 @@ from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.schema import LedgerRefused, has_reset_bug
+from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.cmp_cookies import NAMES
+from gateway.telling import Open, Telling
 from gateway.terms import Reason
 from gateway.web import auth, wire
 from gateway.web.metrics import Metrics
@@ -28,6 +32,7 @@ class Health:
     def __init__(
         self,
         consent: Consent,
+        telling: Telling,
         credentials: Credentials,
         metrics: Metrics,
         shown: list[Document],
@@ -35,6 +40,7 @@ class Health:
         mirrored: Mirrored,
     ) -> None:
         self._consent = consent
+        self._telling = telling
         self._credentials = credentials
         self._metrics = metrics
         self._shown = shown
@@ -61,7 +67,7 @@ class Health:
         if why and not good:
             body["why"] = why
         if "strict" in request.query_params:
-            body["alarms"] = await asyncio.to_thread(self._alarms)
+            body["alarms"] = [*await asyncio.to_thread(self._alarms), *_late(await self._open())]
         return wire.answer(body, 200 if good else 503)
 
     def _alarms(self) -> list[str]:
@@ -82,7 +88,14 @@ class Health:
         except (sqlite3.Error, LedgerRefused):
             return []
 
+    async def _open(self) -> list[Open]:
+        """What recipients are still to be told; nothing where that cannot be read, which has an alarm of its own."""
+        with contextlib.suppress(StoreUnavailable):
+            return await self._telling.open()
+        return []
+
     async def metrics(self, _: Request) -> Response:
+        self._metrics.open(await self._open())
         position = self._consent.checks.position()
         self._metrics.healthy.set(position is not None)
         self._metrics.mirror_used.set(self._mirrored.used())
@@ -117,3 +130,18 @@ class Health:
             "time": self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }  # fmt: skip
         return wire.answer(body)
+
+
+def _late(found: Iterable[Open]) -> list[str]:
+    """What of telling recipients somebody has to look at (11 CCR 7026(f)); each with the command that shows more."""
+    alarms = []
+    for each in found:
+        if each.overdue:
+            alarms.append(
+                f"{each.recipient} was not told in time of {each.overdue}: gateway deliveries --state overdue"
+            )
+        if each.gone:
+            alarms.append(f"{each.recipient} gave its endpoint up: gateway help delivery")
+        elif each.failed:
+            alarms.append(f"{each.recipient} did not take {each.failed}: gateway deliveries --state failed")
+    return alarms

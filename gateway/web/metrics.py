@@ -9,6 +9,7 @@ from gateway import __version__
 from gateway.check import Checked
 from gateway.ledger.disclosed import DESPITE_NO
 from gateway.signals.heard import Heard
+from gateway.telling import Open
 from gateway.terms import Malformed
 
 LIVE, DRY_RUN = "live", "dry_run"
@@ -62,8 +63,22 @@ class Metrics:
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
         )  # fmt: skip
+        self._of_deliveries()
         info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
         info.labels(__version__).set(1)
+
+    def _of_deliveries(self) -> None:
+        self._tried = self._counter(
+            "delivery_tries", "Messages to recipients tried, by outcome", "recipient", "outcome"
+        )
+        self._deliveries = Gauge(
+            "gateway_deliveries", "Messages to recipients that are open, by state", ("recipient", "state"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._gone = Gauge(
+            "gateway_delivery_endpoint_gone", "1: a recipient gave its endpoint up", ("recipient",),
+            registry=self.registry,
+        )  # fmt: skip
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"gateway_{name}", text, labels, registry=self.registry)
@@ -80,6 +95,18 @@ class Metrics:
         """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
         self._choices.labels(kind, source).inc(count)
         self._requests.labels(kind, manner or source).inc()
+
+    def tried(self, recipient: str, outcome: str) -> None:
+        self._tried.labels(recipient, outcome).inc()
+
+    def open(self, found: Iterable[Open]) -> None:
+        """What is open for recipients; `overdue` ones count as pending or failed too."""
+        self._deliveries.clear()
+        self._gone.clear()
+        for each in found:
+            for state, count in (("pending", each.pending), ("failed", each.failed), ("overdue", each.overdue)):
+                self._deliveries.labels(each.recipient, state).set(count)
+            self._gone.labels(each.recipient).set(each.gone)
 
     def malformed(self, found: Iterable[Malformed]) -> None:
         for item in found:

@@ -148,6 +148,7 @@ def document() -> dict[str, Any]:
                 "Proofs": records.PROOFS,
                 "AccessRequest": records.ACCESS,
                 "AccessReport": records.ACCESS_REPORT,
+                "Due": records.DUE,
                 **checks.SHAPES,
                 **copies.SHAPES,
                 **marketing.SHAPES,
@@ -221,6 +222,10 @@ def _keyed() -> dict[str, Any]:
         "/v1/links": {
             "post": _call("What an account has", {"200": "answers by line", "201": "linked"}, body=_ref("Link"),
                           lines=True, errors=(*ALL, "503"))
+        },
+        "/v1/notices/due": {
+            "get": _answers(_call("Who must be told of something new", {"200": "a page"}, parameters=records.PAGED,
+                                  errors=("400", "401", "403", "503")), "200", "some accounts, in a fixed order", "Due")
         },
         "/v1/notices": {
             "post": _call("Who was shown or sent a notice", {"200": "answers by line", "201": "recorded"},

@@ -69,3 +69,18 @@ ACCESS_REPORT: dict[str, Any] = _shape(
     texts={"type": "array", "items": _shape(sha256=TEXT, kind=TEXT, version=TEXT, language=TEXT, text=TEXT)},
     disclosures={"type": "array", "items": RECEIVED},
 )
+DAY: dict[str, Any] = {"type": "string", "format": "date"}
+DAY_OR_NONE: dict[str, Any] = {"type": ["string", "null"], "format": "date"}
+DUE: dict[str, Any] = _shape(
+    due={"type": "array", "items": _shape(
+        account=TEXT, told=DAY_OR_NONE, bounced=DAY_OR_NONE,
+        owed={"type": "array", "items": _shape(
+            recipient=TEXT, what={**MAYBE, "description": "a purpose or a data class; null: the recipient"}, on=DAY
+        )},
+    )},
+    next={**MAYBE, "description": "the next page's `after`; null: this was the last"},
+)  # fmt: skip
+PAGED: list[dict[str, Any]] = [
+    {"name": "after", "in": "query", "schema": TEXT},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
+]

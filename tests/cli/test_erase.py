@@ -47,7 +47,7 @@ def test_what_waits_is_listed_printed_once_and_then_gone(command, folder):
     assert command("deliveries").output == ""
     with open_house(folder, inside.settings(), dev=True) as house:
         asyncio.run(Desk(house).erase())
-    assert command("deliveries").output.startswith("teemo  1  oldest ")
+    assert command("deliveries").output.startswith("teemo  pending 1  failed 0  overdue 0  oldest ")
     name, _, body = command("deliveries", "--take", "teemo").output.partition(" ")
     assert name.startswith("msg_")
     assert json.loads(body)["identifiers"] == [named("gaid", GAID)]

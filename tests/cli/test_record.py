@@ -30,7 +30,7 @@ def run(folder, tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(
         '[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale"]\ndata = ["ad_id"]\nannounced = 2026-11-01\n'
-        "[age]\nfloor = 0\n"
+        "[age]\nfloor = 0\n[notice]\nwait_days = 0\n"
     )
 
     def command(*words, config=True):

@@ -28,7 +28,7 @@ async def test_the_sender_of_texts_is_told_whom_and_what_signed():
         assert await send(url)
     [(headers, body)] = arrived
     assert json.loads(body) == {"type": "code", "to": phone(1), "text": "Your code: 1234 5678", "language": "en"}
-    expected = post.signed(post.secret_of(SECRETS, "texts"), headers["webhook-id"], AT, body)
+    expected = post.signed([post.secret_of(SECRETS, "texts")], headers["webhook-id"], AT, body)
     assert headers["webhook-signature"] == expected["webhook-signature"]
 
 

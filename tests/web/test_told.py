@@ -11,6 +11,9 @@ pytestmark = pytest.mark.anyio
 ME = named("gaid", GAID)
 TODAY = datetime.now(UTC).date()
 NEWCOMER = """
+[notice]
+wait_days = 0
+
 [recipients.newcomer]
 role = "third_party"
 purposes = ["sale"]

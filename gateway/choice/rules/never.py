@@ -5,6 +5,7 @@ said, but for the one act without which nothing is sent at a person's wish.
 """
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 
 from gateway.choice.law import AGES
 from gateway.choice.law import Rule as LawRule
@@ -27,6 +28,7 @@ from gateway.choice.rules.case import (
     Case,
     deny,
 )  # fmt: skip
+from gateway.choice.standing import NOT_ASKED
 from gateway.terms import DataClass, GrantKind, Purpose, Reason, Role
 
 IDENTIFYING = frozenset(
@@ -102,18 +104,24 @@ def contracted(case: Case) -> Ruling | None:
 
 
 def announced(case: Case) -> Ruling | None:
-    """Nothing goes outside that the notice did not name which this person was last shown or sent (R15). Of several
-    records the one that was told least.
+    """Nothing goes outside that the notice did not name which this person was last shown or sent, nor for the days
+    after it in which it may still come back (R15). Of several records the one that was told least, or last.
     """
     if not case.third or case.role is CONSUMER_DIRECTED:
         return None
     named, everyone = case.recipient.announced_on(case.purpose, case.data_class), case.office.notices.told_everyone
     if named is not None and named <= everyone and named <= case.office.on:
         return None  # nobody was told less
-    told = min((max(standing.told or everyone, everyone) for standing in case.question.standings), default=everyone)
-    if named is None or named > min(told, case.office.on):
+    days = [max(standing.told or everyone, everyone) for standing in case.question.standings]
+    if named is None or named > min([*days, case.office.on]) or not days or _may_come_back(days, case):
         return deny(Reason.NOT_NOTIFIED, "policy 3: you will be notified (R15)")
     return None
+
+
+def _may_come_back(days: list[date], case: Case) -> bool:
+    """Whether one of these people's notices is younger than the wait."""
+    latest = max((day for day in days if day != NOT_ASKED), default=date.min)
+    return latest > case.office.on - timedelta(days=case.office.notices.wait)
 
 
 def may_cross_the_sea(case: Case) -> Ruling | None:

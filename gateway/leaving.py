@@ -1,0 +1,26 @@
+"""The identifiers in what leaves: which they are, as the recipient gets them. Never decides what leaves."""
+
+from collections.abc import Mapping, Sequence
+
+from gateway.choice.rows import KINDS_OF
+from gateway.ledger.held import Left
+from gateway.people import People
+from gateway.terms import DataClass
+
+
+def left(
+    people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], kinds: Sequence[object],
+    own: Sequence[bytes],
+) -> tuple[Left, ...]:  # fmt: skip
+    """One for each field of `out` that names somebody. `kinds`: of the row's own identifiers, which tell one
+    platform's ad id from another's; `own`: their keys, under which it is found too.
+    """
+    found = []
+    for name, value in out.items():
+        possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
+        ordered = sorted(possible, key=lambda kind: kind not in kinds)
+        subjects = people.name([{"type": kind, "value": value} for kind in ordered]).subjects
+        if subjects:
+            keys = tuple(dict.fromkeys((*(subject.key for subject in subjects), *own)))
+            found.append(Left(subjects[0].kind, str(value), subjects[0].key, keys))
+    return tuple(found)

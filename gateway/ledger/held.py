@@ -1,0 +1,176 @@
+"""What recipients hold from us: each identifier that left, as the recipient keys it, and under whose keys it left.
+
+Written with the intention to send, since from then on it may have arrived, and taken back for what did not leave. An
+identifier is sealed with a key of its own in the vault; it is read for nothing but to tell its recipient (R18), and
+goes with the disclosures it came from. Never sends, and never decides who is told.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway import seals
+from gateway.ledger.writer import Transaction
+
+LABEL = b"held/1"
+UNDER = (
+    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, k.batch"
+    " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
+)
+ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One identifier that leaves with a row. `named`: its own key; `keys`: those under which it may be asked about,
+    its own and those of everybody whom the row names. `kind` and `value` as the recipient gets them.
+    """
+
+    kind: str
+    value: str = field(repr=False)
+    named: bytes = field(repr=False)
+    keys: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a recipient holds under a key. `batch`: the entry of the last disclosure."""
+
+    id: int
+    recipient: str
+    named: bytes = field(repr=False)
+    person: bytes = field(repr=False)
+    sealed: bytes = field(repr=False)
+    purposes: frozenset[str]
+    classes: frozenset[str]
+    batch: int
+
+
+def note(
+    tx: Transaction, recipient: str, left: Iterable[Left], purposes: Iterable[str], classes: Iterable[str],
+    batch: int, now: int,
+) -> None:  # fmt: skip
+    """These identifiers may reach the recipient with a batch."""
+    what = (frozenset(purposes), frozenset(classes))
+    for each in left:
+        number = _number(tx, recipient, each, batch)
+        for key in dict.fromkeys((each.named, *each.keys)):
+            _under(tx, key, number, what, batch, now)
+
+
+def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
+    found = tx.db.execute("SELECT id FROM held WHERE recipient = ? AND named = ?", (recipient, left.named)).fetchone()
+    if found:
+        return int(found[0])
+    person = tx.persons.new_person()
+    assert person.details
+    content = json.dumps({"type": left.kind, "value": left.value}).encode()
+    sealed = seals.seal(person.details, LABEL + recipient.encode(), content)
+    made = tx.db.execute(
+        "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?)",
+        (recipient, left.named, batch, person.person, sealed),
+    ).lastrowid
+    assert made is not None
+    return made
+
+
+def _under(
+    tx: Transaction, key: bytes, number: int, what: tuple[frozenset[str], frozenset[str]], batch: int, now: int
+) -> None:
+    row = tx.db.execute("SELECT purposes, classes FROM held_key WHERE key = ? AND held = ?", (key, number)).fetchone()
+    known = tuple(map(_set, row)) if row else (frozenset(), frozenset())
+    purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
+    tx.db.execute(
+        "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET purposes = ?3,"
+        " classes = ?4, batch = ?5, at = ?6",
+        (key, number, purposes, classes, batch, now),
+    )
+
+
+def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> None:
+    """What a batch was to take did not leave. What the recipient had before it goes on to be known."""
+    for each in left:
+        sql = (
+            "DELETE FROM held_key WHERE first = ? AND batch = first AND key = ? AND held ="
+            " (SELECT id FROM held WHERE recipient = ? AND named = ?)"
+        )
+        keys = dict.fromkeys((each.named, *each.keys))
+        tx.db.executemany(sql, [(batch, key, recipient, each.named) for key in keys])
+        orphan = f"DELETE FROM held WHERE recipient = ? AND named = ? AND {ORPHAN}"  # noqa: S608 - ours
+        tx.db.execute(orphan, (recipient, each.named))
+
+
+def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
+    """What recipients hold under a key from an entry on; of the identifier itself whenever it left."""
+    rows = tx.db.execute(UNDER, (key,)).fetchall()
+    found = [
+        Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
+        for number, to, named, person, sealed, purposes, classes, batch in rows
+    ]
+    return [each for each in found if each.batch >= since or each.named == key]
+
+
+def of(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]:
+    """(named, person, sealed) of everything that a recipient holds."""
+    return tx.db.execute(
+        "SELECT named, person, sealed FROM held WHERE recipient = ? ORDER BY id", (recipient,)
+    ).fetchall()
+
+
+def open_(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict[str, str]:
+    """{kind: value}, empty where its key is gone."""
+    key = tx.persons.keys(person).details
+    try:
+        content = json.loads(seals.open_seal([key], LABEL + recipient.encode(), sealed)) if key else None
+    except seals.Opening:
+        return {}
+    return {content["type"]: content["value"]} if content else {}
+
+
+def forget(tx: Transaction, own: Mapping[bytes, int]) -> set[bytes]:
+    """Nothing leads from these keys to what left any more. Returns whose keys of the vault are not needed then."""
+    numbers = set[int]()
+    for key, since in own.items():
+        gone = tx.db.execute("DELETE FROM held_key WHERE key = ? AND batch >= ? RETURNING held", (key, since))
+        numbers |= {row[0] for row in gone.fetchall()}
+    persons = set[bytes]()
+    for number in sorted(numbers):
+        gone = tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN} RETURNING person", (number,))  # noqa: S608 - ours
+        persons |= {row[0] for row in gone.fetchall()}
+    return persons
+
+
+def prune(tx: Transaction, before: int) -> int:
+    """What last left before a moment in Unix milliseconds goes. Returns how many identifiers."""
+    tx.db.execute("DELETE FROM held_key WHERE at < ?", (before,))
+    return tx.db.execute(f"DELETE FROM held WHERE {ORPHAN}").rowcount  # noqa: S608 - ours
+
+
+def _set(joined: str) -> frozenset[str]:
+    return frozenset(filter(None, joined.split(",")))
+
+
+def informed(tx: Transaction, recipient: str, named: Sequence[bytes], words: Sequence[str], now: int) -> None:
+    """A recipient is told one of `words` about these."""
+    tx.db.executemany(
+        "INSERT INTO informed VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET size = ?4, at = ?5",
+        [(recipient, name, word, tx.size, now) for name in named for word in words],
+    )
+
+
+def is_news(tx: Transaction, recipient: str, named: bytes, word: str, batch: int) -> bool:
+    """Whether a recipient was not told so yet, or got the identifier again since."""
+    row = tx.db.execute(
+        "SELECT size FROM informed WHERE recipient = ? AND named = ? AND word = ?", (recipient, named, word)
+    ).fetchone()
+    return row is None or row[0] <= batch
+
+
+def forget_informed(tx: Transaction, keys: Iterable[bytes]) -> None:
+    """Nobody knows any more what these were called at recipients."""
+    tx.db.executemany("DELETE FROM informed WHERE named = ?", [(key,) for key in keys])
+
+
+def keys_among(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
+    """Those of some keys under which something left that is still named."""
+    return {key for key in keys if tx.db.execute("SELECT 1 FROM held_key WHERE key = ?", (key,)).fetchone()}

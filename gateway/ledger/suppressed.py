@@ -1,0 +1,85 @@
+"""Who of the people that a recipient got from us must not be sold, shared or targeted: what its suppression file holds
+(R18, L40). Only identifiers that this recipient got; of erased people those that it once got, by their digests.
+
+Reads standings, what the recipient holds, what it was told, and the suppression record. Changes nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.choice import identity
+from gateway.choice.identity import DIGESTS, Identifier
+from gateway.choice.identity.kinds import digest
+from gateway.choice.standing import out_bits
+from gateway.ledger import held, suppression
+from gateway.ledger.reach import group
+from gateway.ledger.writer import Transaction
+from gateway.terms import Purpose
+
+STANDS = "SELECT own | travelled, changed FROM standing WHERE key = ?"
+TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """One digest. `kind` of what was hashed; `at`: when the recipient was told, Unix milliseconds, None where not."""
+
+    kind: str
+    digest: str = field(repr=False)
+    at: int | None
+
+
+@dataclass(slots=True)
+class Suppression:
+    """`position`: how many entries there were; the next file begins there. `unnamed`: how many are to be suppressed of
+    which we do not know the recipient's digest.
+    """
+
+    position: int
+    listed: list[Suppressed] = field(default_factory=list)
+    unnamed: int = 0
+
+
+def of(tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpose], since: int = 0) -> Suppression:
+    """`algorithm`: sha256, sha1 or md5. `purposes`: a no to one of these is a no. `since`: an earlier file's position;
+    then only what may have changed from there on.
+    """
+    found, bits = Suppression(tx.size), out_bits(purposes)
+    told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
+    for named, person, sealed in held.of(tx, recipient):
+        size, at = told.pop(named, (0, None))
+        if _denied_since(tx, named, bits, since, size):
+            forms = held.open_(tx, recipient, person, sealed) | suppression.read(tx, named)
+            _add(found, forms, algorithm, at)
+    for named, (size, at) in told.items():  # erased: nothing is left but the record and that they were told
+        if _denied_since(tx, named, bits, since, size):
+            _add(found, suppression.read(tx, named), algorithm, at)
+    found.listed.sort(key=lambda each: (each.kind, each.digest))
+    return found
+
+
+def _denied_since(tx: Transaction, named: bytes, bits: int, since: int, size: int) -> bool:
+    rows = [tx.db.execute(STANDS, (key,)).fetchone() for key in sorted(group(tx, named))]
+    return any(row and row[0] & bits and (row[1] >= since or size >= since) for row in rows)
+
+
+def _add(found: Suppression, forms: dict[str, str], algorithm: str, at: int | None) -> None:
+    known = dict(_digests(forms, algorithm))
+    found.unnamed += not known
+    found.listed += [Suppressed(kind, value, at) for kind, value in known.items()]
+
+
+def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]:
+    """(kind of what was hashed, digest): what is a digest already only in its own form."""
+    for kind, value in forms.items():
+        if kind in DIGESTS:
+            base, _, form = kind.rpartition("_")
+            if form == algorithm:
+                yield base, value
+            continue
+        read = identity.read(kind, value, declared=[kind.partition(":")[2]])
+        if not isinstance(read, Identifier):
+            continue
+        hashed = dict(read.names)
+        base = "ad_id" if kind in identity.AD_IDS else kind
+        yield base, hashed.get(f"{kind}_{algorithm}") or digest(algorithm, read.value)

@@ -1,0 +1,201 @@
+"""An opt-out reaches the recipients that have the person's data from us, and nobody else (R18, L38, 11 CCR 7026(f)).
+
+Real receivers on loopback check each message with the specification's own library; the service is the whole application.
+"""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+from delivery.test_post import listener
+from standardwebhooks import Webhook
+from support import inside
+from support.people import GAID, email, gaid, named, phone
+
+from gateway.choice import identity
+from gateway.delivery import post
+from gateway.keys import load
+from gateway.ledger import received
+
+pytestmark = pytest.mark.anyio
+SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"}
+WORDS = ("gpc", "form", "desk", "phone", "jane", "US-CA", "source", "reason", "place")
+
+
+class Town:
+    """The gateway, and two recipients that listen."""
+
+    def __init__(self, folder, secrets, client, arrived):
+        self.folder, self.secrets, self.client, self.arrived = folder, secrets, client, arrived
+
+    async def link(self, account, *identifiers):
+        body = {"account": account, "identifiers": list(identifiers)}
+        assert (await self.client.post("/v1/links", json=body)).status_code == 201
+
+    async def share(self, recipient, *identifiers, row="r1", **members):
+        body = {"id": row, "identifiers": list(identifiers), **SHARED, **members}
+        answer = await self.client.post(f"/v1/shares/{recipient}", json=body)
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text.splitlines()[0])["outcome"]
+
+    async def choose(self, *identifiers, choice="opt_out", purposes=("all",)):
+        body = {"identifiers": list(identifiers), "choice": choice, "purposes": list(purposes), "place": "US-CA"}
+        answer = await self.client.post("/v1/choices", json=body)
+        assert answer.status_code == 201, answer.text
+
+    async def told(self, recipient, count=1):
+        """What a recipient got, each message checked with its secret."""
+        with anyio.fail_after(15):
+            while len(self.arrived[recipient]) < count:
+                await anyio.sleep(0.05)
+        hook = Webhook(post.secret_of(self.secrets, recipient))
+        return [hook.verify(body, headers) for headers, body in self.arrived[recipient]]
+
+    async def nothing_waits(self):
+        """Every message was taken."""
+        with anyio.fail_after(15):
+            while "gateway_deliveries{" in (await self.client.get("/metrics")).text:
+                await anyio.sleep(0.05)
+
+
+@pytest.fixture
+def secrets(folder):
+    return load(folder)
+
+
+@pytest.fixture
+async def town(tmp_path, folder, secrets, monkeypatch):
+    monkeypatch.setattr("gateway.telling.PERIOD", 0.05)
+    arrived, config = {}, []
+    with contextlib.ExitStack() as stack:
+        for name in ("teemo", "matching", "advertisers"):
+            url, arrived[name] = stack.enter_context(listener())
+            config.append(f'[recipients.{name}]\ndeliveries = "{url}"\n')
+        (tmp_path / "config.toml").write_text("".join(config))
+        async with (
+            inside.application(folder, inside.settings(tmp_path / "config.toml")) as app,
+            inside.client(app, **inside.DEV) as client,
+        ):
+            yield Town(folder, secrets, client, arrived)
+
+
+async def test_whoever_got_the_ad_id_is_told_of_the_ad_id_and_nobody_else_is(town):
+    await town.link("jane", named("gaid", GAID))
+    assert await town.share("teemo", named("gaid", GAID)) == "returned"
+    await town.choose(named("gaid", GAID))
+    [message] = await town.told("teemo")
+    assert message == {
+        "type": "opt_out", "identifiers": [named("gaid", GAID)], "date": datetime.now(UTC).date().isoformat(),
+        "duty": received.DUTY["opt_out"],
+    }  # fmt: skip
+    await town.nothing_waits()
+    assert town.arrived["matching"] == town.arrived["advertisers"] == []
+
+
+async def test_one_phone_is_enough_a_recipient_is_told_by_the_name_that_it_knows(town):
+    """The form has the phone, the recipient the ad id: the account has both."""
+    await town.link("jane", named("gaid", GAID), named("phone", phone(1)))
+    await town.share("teemo", named("gaid", GAID))
+    form = {"action": "opt_out", "phone": phone(1), "country": "US", "state": "CA"}
+    assert (await town.client.post("/privacy-choices", data=form)).status_code in {200, 303}
+    [message] = await town.told("teemo")
+    assert message["identifiers"] == [named("gaid", GAID)]
+    body = town.arrived["teemo"][0][1].decode()
+    assert phone(1) not in body
+    assert not any(f'"{word}"' in body for word in WORDS), "no source, place or reason"
+    await town.nothing_waits()
+    assert town.arrived["matching"] == []
+
+
+async def test_a_hashed_address_is_named_by_that_hash_and_no_other_form(town):
+    await town.link("jane", named("email", email(1)))
+    await town.share("matching", named("email", email(1)), data={"email": email(1)})
+    await town.choose(named("account", "jane"))
+    [message] = await town.told("matching")
+    digest = dict(identity.read("email", email(1)).names)["email_sha256"]
+    assert message["identifiers"] == [named("email_sha256", digest)]
+
+
+async def test_a_row_that_was_kept_by_the_account_is_named_by_what_left(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("account", "jane"), named("gaid", GAID))
+    await town.choose(named("account", "jane"))
+    [message] = await town.told("teemo")
+    assert message["identifiers"] == [named("gaid", GAID)]
+
+
+async def test_gpc_of_a_signed_in_person_is_passed_on_too(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("gaid", GAID))
+    body = {"identifiers": [named("gaid", GAID)], "signals": {"gpc": "1"}}
+    assert (await town.client.post("/v1/observe", json=body)).status_code == 201
+    [message] = await town.told("teemo")
+    assert message["type"] == "opt_out"
+
+
+async def test_nobody_is_told_twice_unless_data_left_in_between(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("gaid", GAID))
+    for _ in range(3):
+        await town.choose(named("gaid", GAID))
+        await town.choose(named("gaid", GAID), choice="withdraw", purposes=["sale"])
+    await town.nothing_waits()
+    assert len(await town.told("teemo")) == 1
+
+
+async def test_all_of_several_ids_are_named(town):
+    ids = [named("gaid", gaid(number)) for number in (1, 2, 3)]
+    await town.link("jane", *ids)
+    for number, each in enumerate(ids):
+        await town.share("teemo", each, row=f"r{number}", data={"ad_id": each["value"]})
+    await town.choose(named("account", "jane"))
+    [message] = await town.told("teemo")
+    assert message["identifiers"] == ids
+
+
+async def test_a_choice_of_marketing_alone_tells_no_one_who_sells(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("gaid", GAID))
+    await town.choose(named("gaid", GAID), purposes=["marketing_email"])
+    await town.nothing_waits()
+    assert town.arrived["teemo"] == []
+
+
+async def test_a_deletion_is_passed_on_to_whom_the_account_was_sold(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("account", "jane"), named("gaid", GAID))
+    body = {"identifiers": [named("account", "jane")], "mode": "erase_details"}
+    assert (await town.client.post("/v1/erasures", json=body)).status_code == 200
+    [message] = await town.told("teemo")
+    assert (message["type"], message["identifiers"]) == ("delete", [named("gaid", GAID)])
+
+
+async def test_the_control_without_the_log_everybody_learns_who_objects(town, monkeypatch):
+    """What the first test asserts fails once the log of disclosures is not asked."""
+
+    def of_everybody(tx, names, own):
+        return [
+            received.Identified(received.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
+            for key, known in names.items() for name in ("teemo", "matching", "advertisers")
+        ]  # fmt: skip
+
+    monkeypatch.setattr(received, "identified", of_everybody)
+    await town.choose(named("gaid", GAID))
+    assert await town.told("matching"), "a recipient that never had it"
+
+
+async def test_no_file_holds_what_left_as_it_left(town):
+    await town.link("jane", named("gaid", GAID))
+    await town.share("teemo", named("gaid", GAID))
+    await town.choose(named("gaid", GAID))
+    await town.nothing_waits()
+
+    def holding():
+        files = [path for path in town.folder.rglob("*") if path.is_file()]
+        return [path for path in files if GAID.encode() in path.read_bytes()], len(files)
+
+    found, files = await anyio.to_thread.run_sync(holding)
+    assert found == []
+    assert files > 3
