@@ -4,7 +4,7 @@ import calendar
 import contextlib
 import sqlite3
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache, partial
@@ -20,6 +20,7 @@ from gateway.choice import keywords, law, sensitive_file
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.recipient import Recipient
 from gateway.choice.sensitive import SensitivePlaces
 from gateway.codes import Carrier as CodeCarrier
 from gateway.codes import Codes
@@ -136,6 +137,7 @@ def open_house(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(_leases(store, settings)),
+            effective_within=_effective_within(window, recipients.values()),
         )  # fmt: skip
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
@@ -165,6 +167,12 @@ def _looked_up(table: StandingTable, mirrored: Mirrored, watch: FileWatch, write
     with contextlib.suppress(StoreUnavailable):
         writer.submit(lambda _: None).result()
     return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
+
+
+def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
+    """How long after a choice the last send on an older answer may start: a sealed file's life is a long one."""
+    files = (timedelta(minutes=one.valid_minutes) for one in recipients if one.mode == "files")
+    return max(window, *files, timedelta(0))
 
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:

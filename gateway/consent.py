@@ -74,6 +74,7 @@ class Consent:
         self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
         clock: Callable[[], datetime], emergency: Emergency, why: Callable[[], str], leases: Leases,
         send_window: timedelta = timedelta(milliseconds=250),
+        effective_within: timedelta | None = None,
     ) -> None:  # fmt: skip
         self.checks = checks
         self.people = people
@@ -81,6 +82,7 @@ class Consent:
         self.clock = clock
         self.send_window = send_window
         self.leases = leases
+        self.effective_within = effective_within or send_window  # longer where files are good for longer
         self._writer = writer
         self.emergency = emergency
         self._why = why
@@ -170,7 +172,7 @@ class Consent:
             return await self._keep(kept)
         accepted = self.clock()
         after = await self.leases.settled(revision) if settle else self.leases.longest(revision)
-        effective = accepted + timedelta(seconds=after) + self.send_window
+        effective = accepted + timedelta(seconds=after) + self.effective_within
         chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at, (accepted, effective))
         return chosen if replayed else replace(chosen, openings=tuple(openings))
 

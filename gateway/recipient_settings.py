@@ -19,7 +19,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     contract: str = ""
     contract_until: date | None = None
     unlinked: Literal["deny", "allow"] | None = None
-    mode: Literal["forward", "return"] = "return"
+    mode: Literal["forward", "return", "files"] = "return"
     endpoint: str = ""
     deliveries: str = ""
     ddrf: str = ""
@@ -35,6 +35,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
     programme: str = ""
     max_age_days: Annotated[int, msgspec.Meta(ge=0)] = 0
+    upload: tuple[str, ...] = ()
+    valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
 
     def recipient(self, name: str, *, dev: bool) -> Recipient:
         """As the verdict knows it; see `Settings.registry` for `dev`."""
@@ -48,7 +50,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             contract_until=self.contract_until,
             unlinked=self.unlinked or ("deny" if third else "allow"),
             fields=dict(self.fields),
-            mode="return" if dev and not self.endpoint else self.mode,
+            mode="return" if dev and self.mode == "forward" and not self.endpoint else self.mode,
             endpoint=self.endpoint,
             same_brand=self.same_brand,
             transfer_basis=self.transfer_basis or ("dev" if dev else ""),
@@ -58,6 +60,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             tcf_vendor=self.tcf_vendor,
             programme=self.programme,
             max_age_days=self.max_age_days,
+            upload=self.upload,
+            valid_minutes=self.valid_minutes,
         )
 
     def wrong(self) -> str:
@@ -72,6 +76,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         unmapped = set(self.fields.values()) - set(self.data) - {DataClass.COARSE_GEO}
         if unmapped:
             return f"fields: {', '.join(sorted(unmapped))} is not in data"
+        if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
+            return "mode: what one act directs is sent at once, not in a file"
         taken = TAKEN & self.fields.keys()
         if taken:
             return f"fields: {min(taken)} is a member of every row"

@@ -22,6 +22,7 @@ from gateway.app import Clock, House, now, open_house, vocabulary
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.evidence import Evidence
+from gateway.filing import Filing
 from gateway.in_force import in_force
 from gateway.ledger import watch
 from gateway.ledger.writer import StoreUnavailable
@@ -80,6 +81,7 @@ class Doors:
     """An open house with what its doors share."""
 
     house: House
+    filing: Filing
     folder: Path
     settings: Settings
     metrics: Metrics
@@ -176,10 +178,8 @@ class Doors:
         house, named = self.house, "dev" if self.dev else "production"
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored)
-        share = ShareDoor(
-            consent, self.house.sharing, credentials, metrics,
-            max_rows=self.settings.share.max_rows, max_bytes=self.settings.share.max_mib * 2**20,
-        )  # fmt: skip
+        limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
+        share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
         return [
             *self._answers(credentials),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
@@ -188,6 +188,7 @@ class Doors:
             *desk_doors.routes(self.house, self.settings, self.folder, credentials, proofs),
             Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
+            Route("/v1/shares/{recipient}/jobs/{job}/seal", share.seal, methods=["POST"]),
             *self._copies(credentials),
             Route("/v1/self", health.self),
             Route("/livez", health.live),
@@ -270,10 +271,11 @@ async def _opened(
             account=account, place=place or place_by_address(house.consent.checks.places, peers),
         )  # fmt: skip
         house.telling.tried = metrics.tried
+        filing = Filing(house.sharing, folder, house.secrets, clock)
         try:
             counting = house.disclosing.running(metrics.disclosed)
-            async with house.telling.running(), house.witnessing.running(), counting:
-                yield Doors(house, folder, settings, metrics, visitors, dev)
+            async with house.telling.running(), house.witnessing.running(), counting, filing.running():
+                yield Doors(house, filing, folder, settings, metrics, visitors, dev)
             await house.sharing.close()
             await house.codes.close()
         finally:

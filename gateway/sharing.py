@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
+import orjson
+
 from gateway.check import Ask, Checks
 from gateway.choice import proof
 from gateway.choice import rows as rows_of
@@ -90,6 +92,14 @@ class _Claimed(NamedTuple):
     without: dict[str, Reason]
 
 
+class Taken(NamedTuple):
+    """Rows as lines of a file; each of them by its hash and its entry's number; what became of every row."""
+
+    lines: list[bytes]
+    marks: list[tuple[bytes, int]]
+    shared: list[Shared]
+
+
 Chunk = dict[int, _Ready]  # by the row's place in the call
 
 
@@ -105,7 +115,7 @@ class Sharing:
         self._writer = writer
         self._forwarder = forwarder
         self._clock = clock
-        self._window = send_window.total_seconds()
+        self.window = send_window
         self._words = words
 
     async def close(self) -> None:
@@ -120,12 +130,7 @@ class Sharing:
         for start in range(0, len(rows), disclosures.CHUNK):
             ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
             batch, gone, without = await self._intend(recipient, list(ready.values()))
-            for index in [index for index, item in ready.items() if item.row.id in gone]:
-                done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
-            for index in [index for index, item in ready.items() if item.row.id in without]:
-                item = ready.pop(index)
-                why = without[item.row.id]
-                done[index] = Shared(item.row.id, "refused", why, dict.fromkeys(item.verdict.data, DENY))
+            self._take_out(ready, done, gone, without)
             if recipient.mode == "forward":
                 await self._forward(recipient, batch, ready, done)
             elif ready:
@@ -133,6 +138,15 @@ class Sharing:
                 returned.append((batch, ready))
         await self._hand_back(recipient, returned, done)
         return [done[index] for index in range(len(rows))]
+
+    @staticmethod
+    def _take_out(ready: Chunk, done: dict[int, Shared], left: set[str], without: Mapping[str, Reason]) -> None:
+        """Answers, and takes out, what left before and what wants something that is not there."""
+        for index in [index for index, item in ready.items() if item.row.id in left]:
+            done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
+        for index in [index for index, item in ready.items() if item.row.id in without]:
+            item = ready.pop(index)
+            done[index] = Shared(item.row.id, "refused", without[item.row.id], dict.fromkeys(item.verdict.data, DENY))
 
     def _decide_all(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> Chunk:
         """The first check of a chunk. A second row of one id is a duplicate, if the first may go."""
@@ -175,7 +189,39 @@ class Sharing:
         intended = Intended(row.id, checked.keys[0], leaving, names)
         return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
 
-    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready]) -> _Claimed:
+    async def try_out(self, recipient: Recipient, rows: Sequence[Row]) -> list[Shared]:
+        """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
+        done: dict[int, Shared] = {}
+        ready = self._decide_all(recipient, dict(enumerate(rows)), done)
+        for index, item in ready.items():
+            done[index] = Shared(item.row.id, "spooled", item.verdict.reason, item.verdict.data, dropped=item.dropped)
+        return [done[index] for index in range(len(rows))]
+
+    async def take(self, recipient: Recipient, rows: Sequence[Row], since: int) -> Taken:
+        """The check right before rows stand in a file, at most `CHUNK` of them; they are intended from then on. A row
+        that an entry from `since` on intends already is a duplicate.
+        """
+        done: dict[int, Shared] = {}
+        ready = self._decide_all(recipient, dict(enumerate(rows)), done)
+        batch, left, without = await self._intend(recipient, list(ready.values()), since)
+        self._take_out(ready, done, left, without)
+        stopped = self._check_again(recipient, ready, done)
+        await self._mark(recipient, batch, stopped, "not_sent")
+        out = [orjson.dumps({"id": item.row.id, **item.out}) for item in ready.values()]
+        for index, item in ready.items():
+            done[index] = Shared(item.row.id, "sealed", item.verdict.reason, item.verdict.data, dropped=item.dropped)
+        marks = [(item.intended.row, batch) for item in ready.values()]
+        return Taken(out, marks, [done[index] for index in sorted(done)])
+
+    async def settle(self, recipient: Recipient, marks: Sequence[tuple[bytes, int]], outcome: str) -> None:
+        """What became of rows in files."""
+        await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
+
+    async def size(self) -> int:
+        """How many entries there are: what is intended from now on has a later number."""
+        return await self._writer.commit(lambda tx: tx.size)
+
+    async def _intend(self, recipient: Recipient, ready: Sequence[_Ready], since: int | None = None) -> _Claimed:
         """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28). A
         precise point gets the proof of its opt-in, and without one does not go (R7).
         """
@@ -183,7 +229,7 @@ class Sharing:
         wanted = [item.intended for item in ready]
 
         def job(tx: Transaction) -> _Claimed:
-            gone = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at))
+            gone = disclosures.already_left(tx, recipient.name, wanted, milliseconds(at), since)
             fresh = [item for item in ready if item.row.id not in gone]
             without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
             if recipient.role is Role.CONSUMER_DIRECTED:
@@ -208,7 +254,7 @@ class Sharing:
             if not ready:
                 break
             rows = [{"id": item.row.id, **item.out} for item in ready.values()]
-            deadline = time.monotonic() + self._window
+            deadline = time.monotonic() + self.window.total_seconds()
             answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), rows, deadline)
             outcome = "sent" if answer.outcome is Outcome.SENT else "unknown"
             if answer.outcome is not Outcome.LATE:

@@ -17,6 +17,7 @@ class Recipient:
     that first named it; `announced_later`: purposes and data classes that a later notice added. `surface`: where its
     data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
     `programme`: the financial-incentive programme that needs it. `max_age_days`: how old a row may be; 0: any age.
+    `upload`: the command that takes each sealed file; `valid_minutes`: for how long one may be sent.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Recipient:
     tcf_vendor: int = 0
     programme: str = ""
     max_age_days: int = 0
+    upload: tuple[str, ...] = ()
+    valid_minutes: int = 15
 
     @property
     def third(self) -> bool:

@@ -36,13 +36,18 @@ class Intended:
         return sha256(self.row_id.encode()).digest()[:16]
 
 
-def already_left(tx: Transaction, recipient: str, rows: Sequence[Intended], now: int) -> set[str]:
-    """The row ids that are known to have left within `DAYS`. A row that is only intended may be sent again."""
+def already_left(
+    tx: Transaction, recipient: str, rows: Sequence[Intended], now: int, since: int | None = None
+) -> set[str]:
+    """The row ids that are known to have left within `DAYS`. A row that is only intended may be sent again, unless an
+    entry from `since` on intends it: it stands in the same file.
+    """
     left: set[str] = set()
     for row in rows:
         found = tx.db.execute(
-            "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND outcome = 'sent' AND at > ?",
-            (recipient, row.row, now - DAYS * DAY),
+            "SELECT 1 FROM disclosure WHERE recipient = ?1 AND row = ?2"
+            " AND (outcome = 'sent' AND at > ?3 OR outcome = 'intended' AND batch >= ?4)",
+            (recipient, row.row, now - DAYS * DAY, since),
         ).fetchone()
         if found:
             left.add(row.row_id)
@@ -86,4 +91,12 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     tx.db.executemany(
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
         [(outcome, recipient, row.row, batch) for row in rows],
+    )
+
+
+def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:
+    """What became of rows of files, each by its hash and its entry's number."""
+    tx.db.executemany(
+        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
+        [(outcome, recipient, row, batch) for row, batch in rows],
     )

@@ -68,7 +68,7 @@ class Confirmation:
 
     async def _until_effective(self, at: datetime) -> bool:
         """Waits the last part of the send window, which is shorter than a page takes to be read, and for replicas."""
-        window = self._consent.send_window + timedelta(seconds=self._consent.leases.bound)
+        window = self._consent.effective_within + timedelta(seconds=self._consent.leases.bound)
         left = at + window - self._consent.clock()
         if timedelta(0) < left <= MOST_WAITING:
             await asyncio.sleep(left.total_seconds())

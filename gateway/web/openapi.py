@@ -154,6 +154,7 @@ def document() -> dict[str, Any]:
                 **marketing.SHAPES,
                 **opting_in.SHAPES,
                 **apps.SHAPES,
+                **sharing.SHAPES,
                 "Problem": _problem_schema(),
             },
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "<id>.<secret>"}},

@@ -2,17 +2,34 @@
 
 from typing import Any
 
-from gateway.web.openapi_calls import ALL, call, ref
+from gateway.web.openapi_calls import ALL, answers, call, ref
+from gateway.web.openapi_records import TEXT, TIME
 
-TEXT = {"type": "string"}
+JOB = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 RECIPIENT = {"name": "recipient", "in": "path", "required": True, "schema": TEXT}
 SHARED: list[dict[str, Any]] = [
     RECIPIENT,
     {"name": "Prefer", "in": "header", "description": "return=minimal: the summary alone, any number of rows",
      "schema": TEXT},
     {"name": "Gateway-Job", "in": "header", "description": "a name for what is posted again where it stopped",
-     "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}},
+     "schema": JOB},
 ]  # fmt: skip
+NAMED = {"name": "job", "in": "path", "required": True, "schema": JOB}
+COUNT = {"type": "integer"}
+MANIFEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["recipient", "job", "rows", "sealed_at", "valid_until", "parts", "outcome"],
+    "properties": {
+        "recipient": TEXT, "job": TEXT, "rows": COUNT, "sealed_at": TIME,
+        "valid_until": {**TIME, "description": "no file may start to be sent later; seal again"},
+        "parts": {"type": "array", "items": {"type": "object", "properties": {
+            "name": TEXT, "rows": COUNT, "bytes": COUNT, "sha256": TEXT}}},
+        "outcome": {"type": "string", "enum": ["sealed", "sent", "unknown"]},
+        "refused": {"type": "object", "additionalProperties": COUNT},
+        "folder": {"type": ["string", "null"], "description": "below the data folder"},
+    },
+}  # fmt: skip
+SHAPES = {"Manifest": MANIFEST}
 NOBODY = {"x-404": "no such recipient"}
 
 
@@ -21,5 +38,11 @@ def paths() -> dict[str, Any]:
         "/v1/shares/{recipient}": {
             "post": call("Rows to a recipient", {"200": "a line a row, then the summary"}, body=ref("Row"), lines=True,
                          errors=(*ALL, "503"), parameters=SHARED) | NOBODY
+        },
+        "/v1/shares/{recipient}/jobs/{job}/seal": {
+            "post": answers(
+                call("A job's rows checked again and put into files", {}, errors=("400", "401", "403", "503"),
+                     parameters=[RECIPIENT, NAMED]) | {"x-404": "no such recipient, or no rows wait"},
+                "200", "the manifest, and what became of the files", "Manifest")
         },
     }  # fmt: skip

@@ -39,6 +39,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "confirm_unknown": (422, "The confirm token is not known"),
     "confirm_expired": (422, "The confirm token is over"),
     "confirm_used": (422, "The confirm token was used"),
+    "job_over": (422, "The job was sealed"),
     "superseded": (422, "An opt-out came later"),
     "too_many_codes": (429, "Enough codes were sent for now"),
     "idempotency_mismatch": (422, "The same Idempotency-Key came with another body"),

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from gateway.choice.recipient import Recipient
 from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.filing import Filing, JobOver, NoSuchJob
 from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row, Shared, Sharing
@@ -36,11 +37,12 @@ class ShareDoor:
     """The door for sharing jobs."""
 
     def __init__(
-        self, consent: Consent, sharing: Sharing, credentials: Credentials, metrics: Metrics, *,
+        self, consent: Consent, sharing: Sharing, filing: Filing, credentials: Credentials, metrics: Metrics,
         max_rows: int, max_bytes: int,
     ) -> None:  # fmt: skip
         self._consent = consent
         self._sharing = sharing
+        self._filing = filing
         self._credentials = credentials
         self._metrics = metrics
         self._max_rows = max_rows
@@ -53,14 +55,32 @@ class ShareDoor:
         job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
+        if recipient.mode == "files" and not job:
+            raise Problem("malformed", f"recipients.{recipient.name} takes files: name the job (Gateway-Job)")
         if minimal and lines:
-            return _minimally(self._summary(await self._without_end(recipient, request), job))
+            return _minimally(self._summary(await self._without_end(recipient, request, job), job))
         body = await wire.read_body(request, self._max_bytes)
-        rows = wire.lines_of(body, self._max_rows) if lines else [body]
+        rows = wire.lines_of(body, self._max_rows) if lines else [body.replace(b"\n", b" ")]
         tally = Tally()
-        shared = await self._share(recipient, rows, tally)
+        shared = await self._share(recipient, rows, tally, job)
         summary = self._summary(tally, job)
         return _minimally(summary) if minimal else wire.lines_answer([*map(_line, shared), *_last(summary)])
+
+    async def seal(self, request: Request) -> Response:
+        """Every row of a job is checked again, and what may go stands in files."""
+        auth.caller(request, self._credentials, "share")
+        recipient = self._recipient(request)
+        if recipient.mode != "files":
+            raise Problem("not_found", f"recipients.{recipient.name} takes no files")
+        job = _named(request.path_params["job"])
+        try:
+            filed = await self._filing.seal(recipient, job, self._row)
+        except NoSuchJob as missing:
+            raise Problem("not_found", str(missing)) from None
+        folder = None if filed.outcome == "sent" else f"spool/{recipient.name}/{job}/sealed"
+        return wire.answer(
+            {**filed.sealed.manifest, "outcome": filed.outcome, "refused": filed.refused, "folder": folder}
+        )
 
     def _recipient(self, request: Request) -> Recipient:
         recipient = self._consent.recipients.get(request.path_params["recipient"])
@@ -68,7 +88,7 @@ class ShareDoor:
             raise Problem("not_found", "no such recipient is configured")
         return recipient
 
-    async def _without_end(self, recipient: Recipient, request: Request) -> Tally:
+    async def _without_end(self, recipient: Recipient, request: Request, job: str) -> Tally:
         """Shares chunk by chunk as the body comes; while one is on its way no more is read. That the ledger failed is
         told when all was read: a client that is still writing would not hear it.
         """
@@ -78,27 +98,34 @@ class ShareDoor:
             async for line in lines:
                 waiting.append(line)
                 if len(waiting) == CHUNK:
-                    await self._patiently(recipient, waiting, tally)
+                    await self._patiently(recipient, waiting, tally, job)
                     waiting = []
-            await self._patiently(recipient, waiting, tally)
+            await self._patiently(recipient, waiting, tally, job)
         except StoreUnavailable:
             await _drain(body)
             raise
         return tally
 
-    async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally) -> None:
+    async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> None:
         """A job of an hour is not given up for a busy second. What left before it is known by its row id."""
         for pause in PAUSES:
             try:
-                await self._share(recipient, lines, tally)
+                await self._share(recipient, lines, tally, job)
             except StoreUnavailable:
                 await asyncio.sleep(pause)
             else:
                 return
-        await self._share(recipient, lines, tally)
+        await self._share(recipient, lines, tally, job)
 
-    async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally) -> list[Shared]:
-        shared = await self._sharing.share(recipient, [self._row(recipient, line) for line in lines])
+    async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> list[Shared]:
+        rows = [self._row(recipient, line) for line in lines]
+        if recipient.mode == "files":
+            try:
+                shared = await self._filing.keep(recipient, job, lines, rows)
+            except JobOver as over:
+                raise Problem("job_over", str(over)) from None
+        else:
+            shared = await self._sharing.share(recipient, rows)
         for item in shared:
             self._metrics.shares.labels(recipient.name, item.outcome).inc()
         tally.add(shared)
@@ -107,7 +134,7 @@ class ShareDoor:
     def _summary(self, tally: Tally, job: str) -> dict[str, Any]:
         """Counts; and until when rows that were handed back may start to be sent."""
         counts = tally.counts() | ({"job": job} if job else {})
-        until = self._consent.clock() + self._consent.send_window
+        until = self._consent.clock() + self._sharing.window
         return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] else counts
 
     def _row(self, recipient: Recipient, line: bytes) -> Row:
@@ -170,8 +197,12 @@ def _minimal(request: Request) -> bool:
 def _job(request: Request) -> str:
     """The job's name, empty for none. What a job sent is known by its row ids, so that it is simply posted again."""
     job = request.headers.get("gateway-job", "")
-    if job and not JOB.fullmatch(job):
-        raise Problem("malformed", "Gateway-Job is a name of at most 64 letters, digits, dots, dashes and underscores")
+    return _named(job) if job else ""
+
+
+def _named(job: str) -> str:
+    if not JOB.fullmatch(job):
+        raise Problem("malformed", "a job's name has at most 64 letters, digits, dots, dashes and underscores")
     return job
 
 

@@ -28,4 +28,5 @@ class Tally:
 
     def counts(self) -> dict[str, Any]:
         sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
-        return {"rows": self._rows, **{word: self._outcomes[word] for word in OUTCOMES}, **sums}
+        spooled = {"spooled": self._outcomes["spooled"]} if self._outcomes["spooled"] else {}
+        return {"rows": self._rows, **spooled, **{word: self._outcomes[word] for word in OUTCOMES}, **sums}

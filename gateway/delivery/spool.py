@@ -1,0 +1,238 @@
+"""Rows that wait to become files for a recipient that takes files (I19), inside the data folder.
+
+    spool/RECIPIENT/JOB/rows            what was posted, sealed record by record
+    spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
+
+Files are 0600 and durable when a call returns; `sealed` is there whole or not at all. Owns files, never decides what
+goes into one.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway import seals
+from gateway.keys import Secrets, sync_folder, write_durably
+
+LABEL = b"spool/1\x00"
+LENGTH = struct.Struct(">I")
+PART_ROWS = 100_000  # rows of one part: 20 MB of points
+KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has a week of holidays
+MARK = struct.Struct(">16sQ")
+MARKS_AT_ONCE = 1000  # of one transaction: 10 ms of the writer
+MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What was sealed: the manifest as it goes with the parts, until when, whether it is known to have arrived.
+    `files`: the parts in order and the manifest, which goes last.
+    """
+
+    manifest: Mapping[str, Any]
+    valid_until: datetime
+    uploaded: bool
+    folder: Path
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / part["name"] for part in self.manifest["parts"]] + [self.folder / MANIFEST]
+
+    def marks(self) -> Iterator[list[tuple[bytes, int]]]:
+        """Its rows, each by its hash and its entry's number, some at a time."""
+        with (self.folder / MARKS).open("rb") as marks:
+            while found := marks.read(MARK.size * MARKS_AT_ONCE):
+                yield [(row, batch) for row, batch in MARK.iter_unpack(found)]
+
+
+class Spool:
+    """All jobs of one data folder. Every call does I/O: none is for the event loop."""
+
+    def __init__(self, folder: Path, secrets: Secrets) -> None:
+        self._folder = folder / "spool"
+        self._keys = [hmac.digest(token, LABEL, "sha256") for token in secrets.tokens]
+        self._ends: dict[Path, int] = {}  # where each file of rows ended when we last wrote to it
+
+    def job(self, recipient: str, name: str) -> "Job":
+        return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode(), self._ends)
+
+    def sweep(self, now: datetime) -> None:
+        """Takes away files that must not be sent any more, and rows that nobody sealed."""
+        for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
+            job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode(), self._ends)
+            with contextlib.suppress(OSError):
+                job.sweep(now)
+
+
+class Job:
+    """One job. Callers see to it that one at a time appends or seals."""
+
+    def __init__(self, folder: Path, keys: Sequence[bytes], name: bytes, ends: dict[Path, int]) -> None:
+        self._folder = folder
+        self._ends = ends
+        self._keys = keys
+        self._label = LABEL + name
+
+    @property
+    def is_there(self) -> bool:
+        return (self._folder / "rows").is_file()
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Durable when this returns. What a crash left of a record is cut off first."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(self._folder.parent)
+        box = seals.seal(self._keys[-1], self._label, b"\n".join(lines))
+        descriptor = os.open(self._folder / "rows", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            end = self._ends.get(self._folder, -1)
+            if end != os.fstat(descriptor).st_size:
+                end = _whole(descriptor)
+                os.ftruncate(descriptor, end)
+            os.pwrite(descriptor, LENGTH.pack(len(box)) + box, end)
+            os.fsync(descriptor)
+            self._ends[self._folder] = end + LENGTH.size + len(box)
+        finally:
+            os.close(descriptor)
+        sync_folder(self._folder)
+
+    def chunks(self) -> Iterator[list[bytes]]:
+        """The records, each as the lines that were appended together."""
+        with (self._folder / "rows").open("rb") as rows:
+            while len(head := rows.read(LENGTH.size)) == LENGTH.size:
+                (length,) = LENGTH.unpack(head)
+                box = rows.read(length)
+                if len(box) < length:
+                    return
+                yield seals.open_seal(self._keys, self._label, box).split(b"\n")
+
+    def sealed(self) -> Sealed | None:
+        """What was sealed last, if its files are there, or it is known to have arrived."""
+        folder = self._folder / "sealed"
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+        except (OSError, ValueError):
+            return None
+        until = datetime.fromisoformat(manifest["valid_until"])
+        return Sealed(manifest, until, (folder / UPLOADED).exists(), folder)
+
+    def begin(self) -> "Parts":
+        """A new set of parts; one that was begun and not finished is thrown away."""
+        folder = self._folder / "sealing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        return Parts(folder)
+
+    def publish(self, parts: "Parts", manifest: Mapping[str, Any]) -> Sealed:
+        """All of it is there, or nothing."""
+        parts.finish()
+        whole = {**manifest, "parts": parts.listed}
+        write_durably(parts.folder / MANIFEST, json.dumps(whole, indent=1).encode())
+        self.discard()
+        parts.folder.rename(self._folder / "sealed")
+        sync_folder(self._folder)
+        found = self.sealed()
+        assert found
+        return found
+
+    def discard(self) -> None:
+        """The manifest first: parts without one are nothing."""
+        (self._folder / "sealed" / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self._folder / "sealed", ignore_errors=True)
+
+    def arrived(self) -> None:
+        """It was sent: what it held goes, that it was stays."""
+        sealed = self.sealed()
+        assert sealed
+        write_durably(sealed.folder / UPLOADED, b"")
+        for path in [*sealed.files[:-1], self._folder / "rows"]:
+            path.unlink(missing_ok=True)
+
+    def sweep(self, now: datetime) -> None:
+        sealed, rows = self.sealed(), self._folder / "rows"
+        if sealed and not sealed.uploaded and sealed.valid_until <= now:
+            for path in sealed.files[:-1]:
+                path.unlink(missing_ok=True)
+        last = max((path.stat().st_mtime for path in (rows, self._folder) if path.exists()), default=0.0)
+        if last < (now - KEPT).timestamp():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Parts:
+    """The part files of one sealing, written one after the other."""
+
+    folder: Path
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    _open: int = -1
+    _marks: int = -1
+    _hash: Any = None
+
+    def write(self, rows: Sequence[bytes], marks: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of NDJSON, without their line ends, and what they are known by."""
+        if self._marks < 0:
+            self._marks = os.open(self.folder / MARKS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if not rows:
+            return
+        _write(self._marks, b"".join(MARK.pack(*mark) for mark in marks))
+        if self._open < 0 or self.listed[-1]["rows"] >= PART_ROWS:
+            self._next()
+        content = b"".join(row + b"\n" for row in rows)
+        _write(self._open, content)
+        part = self.listed[-1]
+        self._hash.update(content)
+        part["rows"] += len(rows)
+        part["bytes"] += len(content)
+
+    def _next(self) -> None:
+        self._close_part()
+        name = f"part-{len(self.listed) + 1:05d}.ndjson"
+        self.listed.append({"name": name, "rows": 0, "bytes": 0, "sha256": ""})
+        self._open = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._hash = hashlib.sha256()
+
+    def finish(self) -> None:
+        """Durable when this returns."""
+        self.write((), ())
+        self._close_part()
+        os.fsync(self._marks)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Lets its files go as they are."""
+        for descriptor in (self._open, self._marks):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._open = self._marks = -1
+
+    def _close_part(self) -> None:
+        if self._open >= 0:
+            self.listed[-1]["sha256"] = self._hash.hexdigest()
+            os.fsync(self._open)
+            os.close(self._open)
+            self._open = -1
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
+
+
+def _whole(descriptor: int) -> int:
+    """Where the last whole record ends."""
+    size, at = os.fstat(descriptor).st_size, 0
+    while at + LENGTH.size <= size:
+        (length,) = LENGTH.unpack(os.pread(descriptor, LENGTH.size, at))
+        if at + LENGTH.size + length > size:
+            break
+        at += LENGTH.size + length
+    return at

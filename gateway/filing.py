@@ -1,0 +1,141 @@
+"""Files for recipients that take files (I19): rows wait sealed, are checked again when the job is sealed, and may be
+sent until `valid_until` of the manifest and no later.
+
+Each row of a file was checked after the sealing began, and the file is good for `valid_minutes` from that beginning: so
+an opt-out's `effective_at` is its `accepted_at` plus those minutes where somebody takes files (design decision 13). A
+file that is over is taken away, and the job must be sealed again.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gateway.choice.recipient import Recipient
+from gateway.delivery.spool import Job, Parts, Sealed, Spool
+from gateway.delivery.upload import upload
+from gateway.keys import Secrets
+from gateway.sharing import Row, Shared, Sharing
+
+SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
+Reader = Callable[[Recipient, bytes], Row]  # a posted line as a row
+
+
+class NoSuchJob(Exception):
+    """Nothing was posted under this name, or it is a week ago."""
+
+
+class JobOver(Exception):
+    """Rows came for a job that was sealed: its files may be on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """`outcome`: `sealed` (the operator sends it), `sent` (our upload did), `unknown` (it did not end well).
+    `refused`: rows that waited and do not stand in the files, by why.
+    """
+
+    sealed: Sealed
+    outcome: str
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+class Filing:
+    """One instance. Of a recipient one job at a time is sealed; of a job one chunk at a time is kept."""
+
+    def __init__(self, sharing: Sharing, folder: Path, secrets: Secrets, clock: Callable[[], datetime]) -> None:
+        self._sharing = sharing
+        self._spool = Spool(folder, secrets)
+        self._clock = clock
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Takes away what is over until it is left."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.to_thread(self._spool.sweep, self._clock())
+            await asyncio.sleep(SWEEPING)
+
+    async def keep(self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[Row]) -> list[Shared]:
+        """Puts by what may go as things are. Durable when this returns. Raises `JobOver`."""
+        shared = await self._sharing.try_out(recipient, rows)
+        going = [line for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"]
+        async with self._busy[f"{recipient.name}/{name}"]:
+            job = self._spool.job(recipient.name, name)
+            sealed = await asyncio.to_thread(job.sealed)
+            if sealed and (sealed.uploaded or self._clock() < sealed.valid_until):
+                raise JobOver("the job was sealed; take another name for further rows")
+            if going:
+                await asyncio.to_thread(job.append, going)
+        return shared
+
+    async def seal(self, recipient: Recipient, name: str, read: Reader) -> Filed:
+        """Checks every row of a job again and makes its files, or answers with those that are good still. Raises
+        `NoSuchJob`, and `StoreUnavailable`: then nothing was sealed.
+        """
+        async with self._busy[recipient.name], self._busy[f"{recipient.name}/{name}"]:
+            job = self._spool.job(recipient.name, name)
+            sealed, refused = await asyncio.to_thread(job.sealed), dict[str, int]()
+            if sealed is None or not (sealed.uploaded or self._clock() < sealed.valid_until):
+                if not await asyncio.to_thread(lambda: job.is_there):
+                    raise NoSuchJob("no rows wait under this name")
+                if sealed:
+                    await self._settle(recipient, sealed, "unknown")
+                    await asyncio.to_thread(job.discard)
+                sealed, refused = await self._make(recipient, name, job, read)
+            return Filed(sealed, await self._hand_over(recipient, job, sealed), refused)
+
+    async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[Sealed, dict[str, int]]:
+        began, since = self._clock(), await self._sharing.size()
+        parts, counted = await asyncio.to_thread(job.begin), Counter[str]()
+        try:
+            chunks = await asyncio.to_thread(lambda: iter(job.chunks()))
+            while (lines := await asyncio.to_thread(next, chunks, None)) is not None:
+                taken = await self._sharing.take(recipient, [read(recipient, line) for line in lines], since)
+                counted.update(str(item.reason) for item in taken.shared if item.outcome != "sealed")
+                await asyncio.to_thread(parts.write, taken.lines, taken.marks)
+        except BaseException:
+            parts.abandon()
+            raise
+        return await asyncio.to_thread(self._publish, recipient, name, job, parts, began), dict(counted)
+
+    @staticmethod
+    def _publish(recipient: Recipient, name: str, job: Job, parts: Parts, began: datetime) -> Sealed:
+        until = began + timedelta(minutes=recipient.valid_minutes)
+        manifest = {
+            "recipient": recipient.name, "job": name, "rows": sum(part["rows"] for part in parts.listed),
+            "sealed_at": began.isoformat(timespec="seconds"), "valid_until": until.isoformat(timespec="milliseconds"),
+        }  # fmt: skip
+        return job.publish(parts, manifest)
+
+    async def _hand_over(self, recipient: Recipient, job: Job, sealed: Sealed) -> str:
+        """Files that the operator sends count as sent from now on; what our command did not take, nobody knows of."""
+        if sealed.uploaded:
+            return "sent"
+        if not recipient.upload:
+            await self._settle(recipient, sealed, "sent")
+            return "sealed"
+        for path in sealed.files:
+            if self._clock() >= sealed.valid_until or not await upload(recipient.upload, path):
+                await self._settle(recipient, sealed, "unknown")
+                return "unknown"
+        await self._settle(recipient, sealed, "sent")
+        await asyncio.to_thread(job.arrived)
+        return "sent"
+
+    async def _settle(self, recipient: Recipient, sealed: Sealed, outcome: str) -> None:
+        marks = await asyncio.to_thread(sealed.marks)
+        while (some := await asyncio.to_thread(next, marks, None)) is not None:
+            await self._sharing.settle(recipient, some, outcome)

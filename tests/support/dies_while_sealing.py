@@ -1,0 +1,65 @@
+"""The gateway that is killed at one step on the way from a posted row to a file that arrived: DIES_AT names it.
+
+python -m support.dies_while_sealing serve --dev …
+"""
+
+import os
+import signal
+from types import SimpleNamespace
+
+from gateway import filing
+from gateway.cli import main
+from gateway.delivery import spool
+from gateway.delivery.spool import Job, Parts
+from gateway.sharing import Sharing
+
+STEPS = (
+    "a record half written", "before a part", "after a part", "before the files are there", "after the files are there",
+    "before the disclosures count", "before an upload", "after an upload", "before it is known to have arrived",
+)  # fmt: skip
+AT = os.environ.get("DIES_AT", "")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def around(owner, name, before, after=""):
+    honest = getattr(owner, name)
+
+    def dying(*arguments):
+        if before == AT:
+            die()
+        result = honest(*arguments)
+        if after and after == AT:
+            die()
+        return result
+
+    setattr(owner, name, dying)
+
+
+async def upload(command, path, honest=filing.upload):
+    if AT == "before an upload":
+        die()
+    took = await honest(command, path)
+    if AT == "after an upload":
+        die()
+    return took
+
+
+def torn(descriptor, content, at, honest=os.pwrite):
+    if AT == "a record half written":
+        honest(descriptor, content[: len(content) // 2], at)
+        die()
+    return honest(descriptor, content, at)
+
+
+spool.os = SimpleNamespace(**{**vars(os), "pwrite": torn})  # its own: others write so too
+around(Parts, "write", "before a part", "after a part")
+around(Job, "publish", "before the files are there", "after the files are there")
+around(Sharing, "settle", "before the disclosures count")
+around(Job, "arrived", "before it is known to have arrived")
+filing.upload = upload
+
+if __name__ == "__main__":
+    main()

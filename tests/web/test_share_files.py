@@ -1,0 +1,272 @@
+"""Rows for a recipient that takes files: they wait sealed, are checked again, and a file is good for a while."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sqlite3
+import stat
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.people import gaid, named
+
+from gateway.app import open_house
+from gateway.settings import SettingsRefused
+
+pytestmark = pytest.mark.anyio
+PATH, SEAL = "/v1/shares/teemo", "/v1/shares/teemo/jobs/night-1/seal"
+NDJSON = {"Content-Type": "application/x-ndjson", "Gateway-Job": "night-1"}
+
+
+class Clock:
+    def __init__(self):
+        self.ahead = timedelta(0)
+
+    def __call__(self):
+        return datetime.now(UTC) + self.ahead
+
+
+def row(number: int, **members) -> bytes:
+    data = {"ad_id": gaid(number % 5), "lat": 40.7128, "lon": -74.006, "note": "marker-of-a-person"}
+    return json.dumps(
+        {"id": f"r{number}", "identifiers": [named("gaid", gaid(number % 5))], "data": data, "place": "US-NY"} | members
+    ).encode()  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def gateway(tmp_path, clock=None, upload=()):
+    file = tmp_path / "config.toml"
+    file.write_text(f'[recipients.teemo]\nmode = "files"\nupload = {json.dumps(list(upload))}\nvalid_minutes = 15\n')
+    clock = clock or Clock()
+    async with (
+        inside.application(tmp_path / "data", inside.settings(file), clock=clock) as app,
+        inside.client(app, **inside.DEV) as client,
+    ):
+        for number in range(5):
+            body = {"account": f"a{number}", "identifiers": [named("gaid", gaid(number))]}
+            assert (await client.post("/v1/links", json=body)).status_code == 201
+        yield client
+
+
+@pytest.fixture
+async def filing(tmp_path):
+    async with gateway(tmp_path) as client:
+        yield client
+
+
+async def post(client, *rows: bytes, job="night-1") -> dict:
+    answer = await client.post(PATH, content=b"\n".join(rows), headers=NDJSON | {"Gateway-Job": job})
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.text.splitlines()[-1])["summary"]
+
+
+async def sealed(client, path=SEAL) -> dict:
+    answer = await client.post(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def opt_out(client, person: int) -> dict:
+    answer = await client.post(
+        "/v1/choices", json={"identifiers": [named("account", f"a{person}")], "choice": "opt_out"}
+    )
+    assert answer.status_code == 201
+    return answer.json()
+
+
+def folder(tmp_path, job="night-1"):
+    return tmp_path / "data" / "spool" / "teemo" / job
+
+
+def in_files(tmp_path, manifest: dict) -> list[dict]:
+    found = []
+    for part in manifest["parts"]:
+        content = (tmp_path / "data" / manifest["folder"] / part["name"]).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (part["sha256"], part["bytes"])
+        lines = [json.loads(line) for line in content.splitlines()]
+        assert len(lines) == part["rows"]
+        found += lines
+    assert len(found) == manifest["rows"]
+    return found
+
+
+def outcomes(tmp_path) -> dict[str, int]:
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        return dict(db.execute("SELECT outcome, count(*) FROM disclosure GROUP BY outcome"))
+
+
+async def test_a_row_waits_and_whoever_opts_out_meanwhile_is_not_in_the_file(filing, tmp_path):
+    told = await post(filing, *map(row, range(10)))
+    assert (told["spooled"], told["rows"], told["job"]) == (10, 10, "night-1")
+    assert outcomes(tmp_path) == {}
+    await opt_out(filing, 2)
+    manifest = await sealed(filing)
+    assert (manifest["outcome"], manifest["rows"], manifest["refused"]) == ("sealed", 8, {"opted_out": 2})
+    got = in_files(tmp_path, manifest)
+    assert sorted(one["id"] for one in got) == [f"r{n}" for n in range(10) if n not in {2, 7}]
+    assert all(set(one) == {"id", "ad_id", "lat", "lon"} and one["lat"] == 40.7 for one in got)
+    assert json.loads((folder(tmp_path) / "sealed" / "manifest.json").read_text())["parts"] == manifest["parts"]
+    assert outcomes(tmp_path) == {"sent": 8}
+
+
+async def test_what_waits_is_sealed_and_nobody_else_on_the_machine_reads_a_file(filing, tmp_path):
+    await post(filing, row(1))
+    kept = (folder(tmp_path) / "rows").read_bytes()
+    assert gaid(1).encode() not in kept
+    assert b"marker-of-a-person" not in kept
+    await sealed(filing)
+    for path in folder(tmp_path).rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+async def test_a_file_is_good_for_a_while_and_then_gone_and_the_job_is_sealed_again(tmp_path):
+    clock = Clock()
+    async with gateway(tmp_path, clock) as client:
+        await post(client, *map(row, range(5)))
+        first = await sealed(client)
+        until = datetime.fromisoformat(first["valid_until"])
+        assert timedelta(minutes=14) < until - clock() <= timedelta(minutes=15)
+        assert await sealed(client) == first | {"refused": {}}  # the same one
+        await opt_out(client, 3)
+        assert await sealed(client) == first | {"refused": {}}  # it holds until then: effective_at says so
+        clock.ahead = timedelta(minutes=16)
+        for _ in range(100):
+            if not (folder(tmp_path) / "sealed" / first["parts"][0]["name"]).exists():
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("a file that is over is there still")
+        again = await sealed(client)
+        assert again["sealed_at"] > first["sealed_at"]
+        assert {one["id"] for one in in_files(tmp_path, again)} == {"r0", "r1", "r2", "r4"}
+        assert outcomes(tmp_path) == {"unknown": 5, "sent": 4}  # of the first file nobody knows
+
+
+async def test_an_opt_out_is_effective_when_the_last_file_made_before_it_is_over(filing):
+    told = await opt_out(filing, 1)
+    accepted, effective = (datetime.fromisoformat(told[name]) for name in ("accepted_at", "effective_at"))
+    assert effective - accepted == timedelta(minutes=15)
+    check = {"identifiers": [named("gaid", gaid(2))], "recipient": "advertisers", "place": "US-NY"}
+    assert (await filing.post("/v1/check", json=check)).json()["valid_for_ms"] == 250
+
+
+async def test_the_same_row_stands_in_a_file_once_and_one_that_left_in_none(filing, tmp_path):
+    await post(filing, row(1), row(2))
+    await post(filing, row(1), row(3))  # posted again after a lost answer
+    manifest = await sealed(filing)
+    assert sorted(one["id"] for one in in_files(tmp_path, manifest)) == ["r1", "r2", "r3"]
+    assert manifest["refused"] == {"duplicate": 1}
+    await post(filing, row(2), row(4), job="night-2")
+    other = await sealed(filing, SEAL.replace("night-1", "night-2"))
+    assert [one["id"] for one in in_files(tmp_path, other)] == ["r4"]
+
+
+async def test_rows_for_a_job_that_is_sealed_want_another_name(filing):
+    await post(filing, row(1))
+    await sealed(filing)
+    answer = await filing.post(PATH, content=row(2), headers=NDJSON)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:consent-gateway:problem:job_over")
+
+
+async def test_rows_want_a_job_and_a_seal_wants_rows(filing, keyed):
+    answer = await filing.post(PATH, content=row(2), headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 400
+    assert (await filing.post(SEAL)).status_code == 404
+    assert (await filing.post(SEAL.replace("night-1", "..%2f..%2fx"))).status_code in {400, 404}
+    assert (await filing.post(SEAL.replace("teemo", "matching"))).status_code == 404
+    assert (await filing.post(SEAL, headers={"Authorization": ""})).status_code == 401
+
+
+async def test_an_empty_file_is_a_file(filing, tmp_path):
+    await post(filing, row(1))
+    await opt_out(filing, 1)
+    manifest = await sealed(filing)
+    assert (manifest["rows"], manifest["parts"], manifest["refused"]) == (0, [], {"opted_out": 1})
+
+
+async def test_a_row_on_many_lines_is_one_row(filing, tmp_path):
+    body = json.dumps(json.loads(row(1)), indent=2).encode()
+    answer = await filing.post(
+        PATH, content=body, headers={"Content-Type": "application/json", "Gateway-Job": "night-1"}
+    )
+    assert json.loads(answer.text.splitlines()[0])["outcome"] == "spooled"
+    assert (await sealed(filing))["rows"] == 1
+
+
+COPIES = """
+import pathlib, shutil, sys
+taken = pathlib.Path(sys.argv[1])
+if (taken / "refuses").exists() and sys.argv[2].endswith("manifest.json"):
+    sys.exit(1)
+shutil.copy(sys.argv[2], taken)
+with (taken / "order").open("a") as order:
+    order.write(pathlib.Path(sys.argv[2]).name + "\\n")
+"""
+
+
+@pytest.fixture
+def drop(tmp_path):
+    """Where the operator's command brings files: (the folder, the command)."""
+    (tmp_path / "drop").mkdir()
+    (tmp_path / "copies.py").write_text(COPIES)
+    return tmp_path / "drop", [sys.executable, str(tmp_path / "copies.py"), str(tmp_path / "drop")]
+
+
+async def test_the_operators_command_gets_the_parts_and_the_manifest_last_and_nothing_is_left_here(tmp_path, drop):
+    taken, command = drop
+    async with gateway(tmp_path, upload=command) as client:
+        await post(client, *map(row, range(5)))
+        manifest = await sealed(client)
+        assert (manifest["outcome"], manifest["folder"]) == ("sent", None)
+        assert (taken / "order").read_text().split() == ["part-00001.ndjson", "manifest.json"]
+        assert len((taken / "part-00001.ndjson").read_text().splitlines()) == 5
+        assert outcomes(tmp_path) == {"sent": 5}
+        assert not list(folder(tmp_path).rglob("part-*"))
+        assert not (folder(tmp_path) / "rows").exists()
+        assert (await sealed(client))["outcome"] == "sent"  # asked again: done once
+        assert len((taken / "order").read_text().split()) == 2
+        assert (await post(client, row(1), job="night-2"))["spooled"] == 1
+        assert (await sealed(client, SEAL.replace("night-1", "night-2")))["refused"] == {"duplicate": 1}
+
+
+async def test_what_the_command_did_not_take_is_unknown_and_tried_again(tmp_path, drop):
+    taken, command = drop
+    (taken / "refuses").touch()
+    async with gateway(tmp_path, upload=command) as client:
+        await post(client, *map(row, range(5)))
+        first = await sealed(client)
+        assert (first["outcome"], outcomes(tmp_path)) == ("unknown", {"unknown": 5})
+        (taken / "refuses").unlink()
+        again = await sealed(client)
+        assert (again["outcome"], again["sealed_at"]) == ("sent", first["sealed_at"])
+        assert outcomes(tmp_path) == {"sent": 5}
+
+
+async def test_a_command_that_is_not_there_is_no_upload(tmp_path):
+    async with gateway(tmp_path, upload=["/nowhere/upload"]) as client:
+        await post(client, row(1))
+        assert (await sealed(client))["outcome"] == "unknown"
+
+
+async def test_an_act_of_a_person_is_not_put_off_into_a_file(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[recipients.mine]\nrole = "consumer_directed"\npurposes = ["service"]\ndata = ["contact"]\nmode = "files"\n'
+    )
+    with pytest.raises(SettingsRefused, match=r"recipients\.mine\.mode"), open_house(tmp_path, inside.settings(file)):
+        pass
+
+
+async def test_a_job_that_nobody_seals_is_forgotten_after_a_week(tmp_path):
+    clock = Clock()
+    async with gateway(tmp_path, clock) as client:
+        await post(client, row(1))
+        clock.ahead = timedelta(days=8)
+        for _ in range(100):
+            if not folder(tmp_path).exists():
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("it waits still")
