@@ -88,7 +88,7 @@ class _Claimed(NamedTuple):
     """The batch's number; ids of rows that left before; of rows that want something that is not there, by what."""
 
     batch: int
-    left: set[str]
+    gone: set[str]
     without: dict[str, Reason]
 
 
@@ -140,9 +140,9 @@ class Sharing:
         return [done[index] for index in range(len(rows))]
 
     @staticmethod
-    def _take_out(ready: Chunk, done: dict[int, Shared], left: set[str], without: Mapping[str, Reason]) -> None:
+    def _take_out(ready: Chunk, done: dict[int, Shared], gone: set[str], without: Mapping[str, Reason]) -> None:
         """Answers, and takes out, what left before and what wants something that is not there."""
-        for index in [index for index, item in ready.items() if item.row.id in left]:
+        for index in [index for index, item in ready.items() if item.row.id in gone]:
             done[index] = Shared(ready.pop(index).row.id, "duplicate", "duplicate")
         for index in [index for index, item in ready.items() if item.row.id in without]:
             item = ready.pop(index)
@@ -203,8 +203,8 @@ class Sharing:
         """
         done: dict[int, Shared] = {}
         ready = self._decide_all(recipient, dict(enumerate(rows)), done)
-        batch, left, without = await self._intend(recipient, list(ready.values()), since)
-        self._take_out(ready, done, left, without)
+        batch, gone, without = await self._intend(recipient, list(ready.values()), since)
+        self._take_out(ready, done, gone, without)
         stopped = self._check_again(recipient, ready, done)
         await self._mark(recipient, batch, stopped, "not_sent")
         out = [orjson.dumps({"id": item.row.id, **item.out}) for item in ready.values()]

@@ -249,7 +249,11 @@ def ago(**span):
     return (datetime.now(UTC) - timedelta(**span)).isoformat()
 
 
-@pytest.mark.parametrize("made", [ago(days=29), ago(days=4000), ago(days=-400), "1970-01-01T00:00:00Z"], ids=["a month", "eleven years", "of next year", "of 1970"])
+@pytest.mark.parametrize(
+    "made",
+    [ago(days=29), ago(days=4000), ago(days=-400), "1970-01-01T00:00:00Z"],
+    ids=["a month", "eleven years", "of next year", "of 1970"],
+)
 async def test_an_opt_out_of_any_age_is_taken(place, made):
     answer = await place.phone(OLD).chooses(made_at=made)
     assert (answer.status_code, ignored(answer)) == (201, {})
