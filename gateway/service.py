@@ -41,6 +41,7 @@ from gateway.web.code_calls import CodeCalls
 from gateway.web.code_page import CodePage
 from gateway.web.code_steps import Steps
 from gateway.web.confirmation import Confirmation
+from gateway.web.disclosure_queries import DisclosureQueries
 from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope
 from gateway.web.erase_page import ErasePage
@@ -178,6 +179,7 @@ class Doors:
         house, named = self.house, "dev" if self.dev else "production"
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored)
+        queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
         return [
@@ -189,6 +191,7 @@ class Doors:
             Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
             Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
             Route("/v1/shares/{recipient}/jobs/{job}/seal", share.seal, methods=["POST"]),
+            Route("/v1/disclosures/query", queries.post, methods=["POST"]),
             *self._copies(credentials),
             Route("/v1/self", health.self),
             Route("/livez", health.live),

@@ -10,6 +10,7 @@ from gateway import __version__
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
 from gateway.cli.deliveries import deliveries
+from gateway.cli.disclosures import disclosures
 from gateway.cli.erase import erase
 from gateway.cli.explain import explain
 from gateway.cli.keys import keys, rekey
@@ -60,6 +61,7 @@ COMMANDS = (
     config,
     decode,
     deliveries,
+    disclosures,
     encode,
     erase,
     evidence,

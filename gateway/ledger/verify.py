@@ -2,8 +2,8 @@
 
 One pass over the entries feeds the tree, the short way to simple standings (`fold`), and the boxes where the vault is
 open; who hangs together with others lives again by the real rules, some thousand keys at a time. What the short way
-finds different is lived again too before it is told. Names entries, tiles and prefixes of keys, never a person. Reads
-only, in one snapshot.
+finds different is lived again too before it is told, and so is whoever may have had a row sent after an opt-out. Names
+entries, tiles and prefixes of keys, never a person. Reads only, in one snapshot.
 """
 
 import gc
@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.ledger import connected, rows_check
+from gateway.ledger import connected, rows_check, sent_after
 from gateway.ledger.boxes_check import BoxesCheck
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold
@@ -90,6 +90,10 @@ def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None],
     report.short = len(reading.fold.heard())
     different, report.lived = rows_check.differences(db, reading)
     report.different += [f"{table} of key {key.hex()[:8]}… is not what the entries give" for table, key in different]
+    report.different += [
+        f"entry {each.batch}: a row went to {each.recipient} after an opt-out of {', '.join(each.purposes)}"
+        for each in sent_after.find(db)
+    ]
     if boxes:
         report.different += boxes.found
         report.opened = boxes.opened

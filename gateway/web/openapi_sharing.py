@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from gateway.web.openapi_calls import ALL, answers, call, ref
+from gateway.terms import DataClass
+from gateway.web.disclosure_queries import QUESTIONS
+from gateway.web.openapi_calls import ALL, answers, call, ref, words
 from gateway.web.openapi_records import TEXT, TIME
 
 JOB = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
@@ -29,6 +31,18 @@ MANIFEST: dict[str, Any] = {
         "folder": {"type": ["string", "null"], "description": "below the data folder"},
     },
 }  # fmt: skip
+ASKED: dict[str, Any] = {
+    "type": "object",
+    "required": ["question"],
+    "additionalProperties": False,
+    "properties": {
+        "question": {"type": "string", "enum": list(QUESTIONS)},
+        "identifiers": {"type": "array", "items": ref("Identifier")}, "proof": {"type": ["object", "array", "null"]},
+        "place": {"type": ["string", "null"]}, "data": {"type": "array", "items": words(DataClass)},
+        "year": {"type": "integer", "description": "of direct_marketing; without it last year"},
+        "from": TIME, "until": TIME,
+    },
+}  # fmt: skip
 SHAPES = {"Manifest": MANIFEST}
 NOBODY = {"x-404": "no such recipient"}
 
@@ -44,5 +58,10 @@ def paths() -> dict[str, Any]:
                 call("A job's rows checked again and put into files", {}, errors=("400", "401", "403", "503"),
                      parameters=[RECIPIENT, NAMED]) | {"x-404": "no such recipient, or no rows wait"},
                 "200", "the manifest, and what became of the files", "Manifest")
+        },
+        "/v1/disclosures/query": {
+            "post": call("Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."
+                         " Code 1798.83), network_information (47 CFR 64.2009), sent_after_opt_out (always empty)",
+                         {"200": "disclosures"}, body=ASKED, errors=(*ALL, "503"))
         },
     }  # fmt: skip
