@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import middleware_bench as middleware
+import share_bench as share
 import signals_bench as signals
 import verdict_bench as verdict
 from support.people import gaid, named
@@ -138,6 +139,7 @@ def main() -> None:
     print("\n" + "\n".join(middleware.table(middleware.rows())))
     print("\n" + "\n".join(signals.table(signals.rows())))
     print("\n" + "\n".join(signals.table(verdict.rows())))
+    print("\n" + "\n".join(share.printed()))
     print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / bare:.0f} us a request over the bare app")
 
 

@@ -1,6 +1,7 @@
 """What the field's own code removes from a bid request, we remove too; where we remove more, each place says why."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -178,3 +179,63 @@ def test_where_we_remove_more_there_is_a_reason_and_no_reason_is_idle():
             if not name.startswith(NOT_PRIVACY) and at(ours, path) is GONE and name not in taken_by_any:
                 more.add(name)
     assert more == MORE.keys()
+
+
+# What each file of theirs has: before and after; members that must be gone; and what shows nothing that is removed.
+USED = {
+    "pbs_go_openrtb_pairs": {"pair": 10, "asserted": 4, "nothing removed": 5, "bidder taken out": 1},
+    "pbs_go_scrubber_unit": {"pair": 50},
+    "pbs_java_mask_pairs": {"pair": 5},
+    "prebidjs_redactor_pairs": {"pair": 16},
+}
+
+
+def use(case: dict) -> str:
+    if isinstance(case.get("after"), dict):
+        return "pair"
+    if case.get("asserted_absent"):
+        return "asserted"
+    return "bidder taken out" if case.get("blocked") else "nothing removed"
+
+
+@pytest.mark.parametrize("name", USED)
+def test_every_case_of_the_four_files_is_used_or_shows_nothing_that_is_removed(name, figure):
+    counted = Counter(map(use, vectors(name)))
+    figure(f"cases of {name}", ", ".join(f"{number} {what}" for what, number in sorted(counted.items())))
+    assert counted == USED[name]
+
+
+def asserted() -> list[tuple[str, dict, list[str]]]:
+    cases = vectors("pbs_go_openrtb_pairs")
+    return [(case["id"], case["before"], case["asserted_absent"]) for case in cases if use(case) == "asserted"]
+
+
+def test_what_their_tests_assert_to_be_gone_is_gone_with_us():
+    some = 0
+    for name, before, absent in asserted():
+        ours = openrtb.lawful(before, NOTHING_GOES)
+        for place in absent:
+            path = tuple(place.split("."))
+            assert at(before, path) not in (GONE, None, "", 0), f"{name}: {place} was not there"
+            assert at(ours, path) is GONE, f"{name}: {place}"
+            some += 1
+    assert some == 8
+
+
+def test_a_request_that_was_left_as_it_was_is_seen_by_that():
+    """The control."""
+    for _, before, absent in asserted():
+        assert any(at(before, tuple(place.split("."))) is not GONE for place in absent)
+
+
+def test_nothing_of_theirs_is_removed_that_we_leave(figure):
+    """Both ways: how many values all of them remove, how many we do, and which of ours have a reason of our own."""
+    places, ours_too = set(), set()
+    for _, before, after in pairs():
+        gone = removed(before, openrtb.lawful(before, NOTHING_GOES))
+        places |= {dotted(path) for path in theirs(before, after)}
+        ours_too |= {dotted(path) for path in theirs(before, after) & gone}
+    figure(
+        "members that any Prebid product removes, and we", f"{len(places)}, {len(ours_too)}; {len(MORE)} more by reason"
+    )
+    assert places - ours_too == set()
