@@ -15,6 +15,7 @@ from gateway import settings as settings_of
 from gateway.cli import options
 from gateway.settings import Settings
 from gateway.web.delivery_policy import delivery_policy
+from gateway.web.pages import static
 
 # What a recipe is called, and its file. One that is not in the package is not offered.
 FILES = {
@@ -23,11 +24,13 @@ FILES = {
     "envoy": "envoy.yaml",
     "nginx": "nginx.conf",
     "page": "page.html",
+    "react-native": "gateway.ts",
     "systemd": "gateway.service",
     "traefik": "traefik.yml",
     "wordpress": "wordpress.conf",
     "wordpress-plugin": "wordpress.php",
 }
+IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
 NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy's dialect
 
 
@@ -35,9 +38,14 @@ def _folder() -> Traversable:
     return resources.files("gateway") / "recipes"
 
 
+def _text(name: str) -> str:
+    file = FILES[name]
+    return static(IN_STATIC[file]).decode() if file in IN_STATIC else (_folder() / file).read_text()
+
+
 def offered() -> list[str]:
     """The recipes that there are."""
-    return [name for name, file in FILES.items() if (_folder() / file).is_file()]
+    return [name for name, file in FILES.items() if file in IN_STATIC or (_folder() / file).is_file()]
 
 
 def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
@@ -53,8 +61,7 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         **addresses,
         **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }
-    text = (_folder() / FILES[name]).read_text()
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], text)
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: known[place[1]], _text(name))
 
 
 def _as_mapping(address: str) -> str:
@@ -64,8 +71,8 @@ def _as_mapping(address: str) -> str:
 
 
 @click.command(
-    help="Print tested configuration for a proxy or for this machine; without a name, list what there is."
-    " `gateway help proxies` explains it."
+    help="Print tested configuration for a proxy or for this machine, or the client for apps (react-native); without a"
+    " name, list what there is. `gateway help proxies` and `gateway help apps` explain it."
 )
 @click.argument("name", required=False)
 @click.option("--host", default="www.example.com", show_default=True, help="The site's name.")

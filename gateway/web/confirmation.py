@@ -26,6 +26,7 @@ from gateway.web.uses import COVERS, OTHER, named
 from gateway.web.visitor import jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
+OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
 
 
 class Confirmation:
@@ -47,7 +48,7 @@ class Confirmation:
             request,
             "done.html",
             ticket=shown.ticket if shown else "",
-            lines=lines,
+            lines=[line for line, (kind, *_) in zip(lines, said, strict=True) if not kind.startswith(OF_THE_BROWSER)],
             honored=effective and all(line["out"] and line["read"] for line in lines),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],

@@ -20,7 +20,7 @@ from gateway.outcome import Chosen
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
 from gateway.signals.form import Form
-from gateway.terms import ChoiceKind, Malformed, Manner, Purpose, Source
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
 from gateway.web import cross_site, notices, page, proof_cookie
 from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.metrics import Metrics
@@ -110,6 +110,8 @@ class OptingOut:
         subjects = [self._consent.people.browser(browser.hex())]
         if visitor.account:
             subjects.append(self._consent.people.account(visitor.account))
+        if not set(purposes).isdisjoint(ALL_PURPOSES):  # marketing reaches nobody by a cookie's id
+            subjects += visitor.site_ids
         typed, unread = self.typed(posted.form)
         choice = Choice(
             kind, tuple(purposes), Source.FORM, self._consent.clock(), _place(posted.form), posted.notice,

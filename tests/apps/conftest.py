@@ -27,7 +27,7 @@ STRICT = [
     "--lib", "es2022",
 ]  # fmt: skip
 DRIVER = ROOT / "tests" / "support" / "app_on_phone.mjs"
-PATIENCE = 15.0
+PATIENCE = 10.0
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support import inside
 
 from gateway import settings as settings_of
-from gateway.cli.recipe import FILES, _folder, filled, offered
+from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import group
 from gateway.signals import adchoices, gpc
 
@@ -42,6 +42,11 @@ def test_every_file_has_a_name():
     assert {item.name for item in _folder().iterdir() if "__" not in item.name} <= set(FILES.values())
 
 
+def test_the_client_for_apps_is_printed_as_it_lies():
+    lies = Path(__file__).parent.parent.parent / "static" / "sdk" / "gateway.ts"
+    assert run("react-native").output == lies.read_text()
+
+
 @pytest.mark.parametrize("name", offered())
 def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses(name):
     printed = run(
@@ -49,9 +54,9 @@ def test_a_recipe_has_no_place_left_to_fill_in_and_names_the_operators_addresses
     )
     assert printed.exit_code == 0
     assert not re.search(r"\{\{\w+\}\}", printed.output)
-    if "{{internal" in (_folder() / FILES[name]).read_text():
+    if "{{internal" in _text(name):
         assert "7001" in printed.output
-    if "{{site" in (_folder() / FILES[name]).read_text():
+    if "{{site" in _text(name):
         assert "9999" in printed.output
 
 

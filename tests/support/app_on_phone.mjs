@@ -1,5 +1,6 @@
-// An app on a phone, driven by lines of JSON: the client of static/sdk as compiled, two stub SDKs that send an event to
-// their own server every 20 ms while they run, and files for the phone's storage and preferences.
+// An app on a phone, driven by lines of JSON: the client of static/sdk as compiled, stub SDKs that send an event to their
+// own server every 20 ms while they run (one of them no recipient that the gateway names), and files for the phone's
+// storage and preferences.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
@@ -44,7 +45,7 @@ const gateway = new Gateway({
     }
     write("preferences", JSON.stringify(preferences));
   },
-  sdks: { teemo: stub("teemo"), flurry: stub("flurry") },
+  sdks: { teemo: stub("teemo"), flurry: stub("flurry"), unnamed: stub("unnamed") },
   identifiers: async () => world.ids,
   signals: async () => world.signals,
   assertion: async () => world.assertions.shift() ?? null,

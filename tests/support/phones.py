@@ -111,9 +111,8 @@ async def standing(folder, *, clock=None, dev=True, **environment):
     folder.mkdir(exist_ok=True)
     backend, data = Backend(), folder / "data"
     file = backend.publish(folder / "backend.jwks")
-    configured = inside.settings(
-        apps__assertion_keys=str(file), apps__assertion_audience=AUDIENCE, age__floor="0", **environment
-    )
+    apps = {"apps__assertion_keys": str(file), "apps__assertion_audience": AUDIENCE, "apps__sdks": "teemo"}
+    configured = inside.settings(**{**apps, "age__floor": "0", **environment})
     more = {"clock": clock} if clock else {}
     async with inside.application(data, configured, dev=dev, **more) as app, contextlib.AsyncExitStack() as stack:
         made = [("app", ["choose"], True), ("desk", ["choose", "desk"], False), ("ads", ["check"], False),
