@@ -24,6 +24,7 @@ from typing import Any
 
 from gateway import asked as asked_of
 from gateway import seals
+from gateway import silence as silence_of
 from gateway.check import Ask, Checked, Checks, Explained, Then
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
@@ -36,12 +37,10 @@ from gateway.ledger import (
     idempotency,
     links,
     passing_on,
-    reach,
     records,
     replay,
     states,
     told,
-    travel,
     voiding,
 )
 from gateway.ledger.emergency import Emergency
@@ -162,7 +161,7 @@ class Consent:
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
             tx.relied.update(key for subject in subjects for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, _last_out(tx, subjects), changes.revision(tx.db)
+            return answer, replayed, silence_of.last_out(tx, subjects), changes.revision(tx.db)
 
         try:
             answer, replayed, out_at, revision = await self._writer.commit(job)
@@ -207,13 +206,10 @@ class Consent:
         )  # fmt: skip
 
     async def silence(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str | None]:
-        """From when each purpose may be asked about again; None: never opted out. A no that came from afar keeps its
-        day to itself: while it holds, nobody is asked. Raises `StoreUnavailable`.
-        """
-        out_at = await self._writer.commit(lambda tx: _last_out(tx, subjects))
-        said, now = self.checks.read_back(subjects, purposes), milliseconds(self.clock())
-        held = {purpose: now for purpose in purposes if said[purpose.value] in {"opted_out", "unknown"}}
-        return {purpose.value: silent_until((held | out_at).get(purpose)) for purpose in purposes}
+        """From when each purpose may be asked about again; see `silence.silence`. Raises `StoreUnavailable`."""
+        out_at = await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
+        standing = self.checks.read_back(subjects, purposes)
+        return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
 
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
@@ -382,16 +378,6 @@ class Consent:
 def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
     purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
     return Choice(kind, purposes, said.source, at, place)
-
-
-def _last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:
-    """When each purpose was last opted out by any of the subjects."""
-    latest: dict[Purpose, int] = {}
-    for subject in subjects:
-        since = reach.released(tx, subject.key)  # who had the number before is somebody else's history (R5)
-        for purpose, at in travel.last_out_at(tx, subject.key, since).items():
-            latest[purpose] = max(at, latest.get(purpose, 0))
-    return latest
 
 
 def _coarse(place: str) -> str:
