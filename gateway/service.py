@@ -101,7 +101,7 @@ class Doors:
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
-            folder=self.folder, origins=own, options=self.options(),
+            folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
         )  # fmt: skip
         unsubscribe = Unsubscribe(self.house.consent, self.metrics)
         proofs = ProofDownload(self.house.consent, own)
@@ -251,7 +251,12 @@ class Doors:
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""
         settings = self.settings
-        configured = {"enforce": settings.site.enforce, "add_gpc": settings.gpc.add_for_opted_out, **more}
+        configured = {
+            "enforce": settings.site.enforce,
+            "cached": settings.site.cached,
+            "add_gpc": settings.gpc.add_for_opted_out,
+            **more,
+        }
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 
 

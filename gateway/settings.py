@@ -59,6 +59,8 @@ class Site(Strict, frozen=True):
     notices: dict[str, str]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
+    cached: bool
+    mode: Literal["link", "frictionless", "no_link"]
 
     def own_origins(self) -> tuple[str, ...]:
         """Whose pages may post to ours; `url` too, for a proxy that hands on another Host than people asked for."""
@@ -272,6 +274,7 @@ def _check(settings: Settings) -> None:
     _check_notices(settings.site.notices)
     _check_proxies(settings.listen.trusted_proxies)
     _check_site(settings.site)
+    _check_mode(settings)
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
@@ -280,6 +283,23 @@ def _check(settings: Settings) -> None:
     for wrong in filter(None, said):
         raise SettingsRefused(wrong)
     _check_endpoints(settings)
+
+
+def _check_mode(settings: Settings) -> None:
+    """Without a link the signal alone has to stop every sale and sharing (11 CCR 7025(g)(3), L59). A browser's signal
+    reaches what pages send: not rows that are kept by account, phone or ad id, and not an app.
+    """
+    if settings.site.mode != "no_link":
+        return
+    for name, item in settings.recipients.items():
+        outside = item.role is Role.THIRD_PARTY or (item.role is Role.AFFILIATE and not item.same_brand)
+        if outside and not set(SIGNAL_PURPOSES).isdisjoint(item.purposes) and (item.fields or item.surface != "web"):
+            why = f"gets rows ({', '.join(sorted(item.fields))})" if item.fields else "is not of the website alone"
+            raise SettingsRefused(
+                f'site.mode = "no_link": recipients.{name} {why}, which a browser\'s signal alone does not stop (11 CCR'
+                f' 7025(g)(3)). Keep the link, site.mode = "frictionless", or end what recipients.{name} gets beyond'
+                ' the website: fields = {}, surface = "web"'
+            )
 
 
 def _check_recipients(recipients: Mapping[str, RecipientSettings]) -> None:
@@ -321,5 +341,10 @@ def _check_site(site: Site) -> None:
     for origin in site.origins:
         if not is_origin(origin):
             raise SettingsRefused(f"site.origins: {origin} is no exact origin: https://host, http on loopback only")
+    if site.cached and site.enforce:
+        raise SettingsRefused(
+            "site.cached: a page that is the same for everybody cannot carry the policy of one (site.enforce). Switch"
+            " one off; with enforce a proxy before the cache asks for each page (gateway help proxies)"
+        )
     if site.url and not is_origin(site.url):
         raise SettingsRefused("site.url: https://host, without a path; http on loopback only")

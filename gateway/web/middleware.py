@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.signals import gpc
 from gateway.web import ordinary, outward, sealed
-from gateway.web.visit import Visit, Visits
+from gateway.web.visit import EVERYBODYS, Visit, Visits
 from gateway.web.visitor import Headers, Scope
 
 Message = MutableMapping[str, Any]
@@ -48,7 +48,8 @@ class ConsentMiddleware:
         headers, state = scope["headers"], scope.get("state", NO_STATE)
         if not visit.ordinary:
             headers = _clean(headers)
-        request = (REQUEST, state["request_id"].encode() if "request_id" in state else b"")
+        told_id = "request_id" in state and visit is not EVERYBODYS  # a page of everybody's is of no one request
+        request = (REQUEST, state["request_id"].encode() if told_id else b"")
         told_site = [*headers, *visit.headers, request]
         if visit.adds_gpc:
             told_site.append(GPC)

@@ -34,13 +34,15 @@ KEPT = 4096  # visitors whose answer stands until anything is written, or for ha
 class Options:
     """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
     `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
-    `Sec-GPC: 1`, as an intermediary may (L7).
+    `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
+    is answered the same for everybody (I32).
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
     enforce: bool = False
     add_gpc: bool = False
     hosts: tuple[str, ...] = ()
+    cached: bool = False
 
 
 class Visit(NamedTuple):
@@ -60,6 +62,18 @@ class Visit(NamedTuple):
     private: bool
     adds_gpc: bool
     ordinary: bool  # whether every header of the request has an ordinary name: nothing of it is to be taken out
+
+
+# What a page that a cache keeps is made from: nothing is known of whoever will get it, so nothing may be done.
+NOBODY_KNOWS = SiteAnswer()
+EVERYBODYS = Visit(
+    answer=NOBODY_KNOWS, headers=(
+        (b"gateway-consent", b"sale=?0, sharing=?0, targeted_ads=?0, status=unknown"), (BROWSER, b""),
+        (b"gateway-place", NOBODY_KNOWS.place.encode()),
+    ), site=Site(dict.fromkeys(SIGNAL_PURPOSES, False), NOBODY_KNOWS.status, frozenset()), to_browser=(), cookie=None,
+    policy=None, private=False, adds_gpc=False, ordinary=False,
+)  # fmt: skip
+KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
 
 class News(NamedTuple):
@@ -102,6 +116,12 @@ class Visits:
 
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
+        visit, news = self._heard(scope)
+        if self._options.cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
+            return EVERYBODYS, news
+        return visit, news
+
+    def _heard(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         visitor = self._visitors.read(scope)
         if visitor.nobody:
             return self._nobody(visitor), None
