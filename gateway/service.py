@@ -21,6 +21,7 @@ from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house, vocabulary
 from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.decision_log import DecisionLog
 from gateway.evidence import Evidence
 from gateway.filing import Filing
 from gateway.in_force import in_force
@@ -87,6 +88,7 @@ class Doors:
     settings: Settings
     metrics: Metrics
     visitors: Visitors
+    answering: Answering
     dev: bool
 
     def public(self) -> list[Route]:
@@ -207,7 +209,7 @@ class Doors:
 
     def _answers(self, credentials: Credentials) -> list[Route]:
         """May this go? And what became of it."""
-        answering = Answering(self.house.consent, self.house.disclosing, self.metrics)
+        answering = self.answering
         options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
         return [
             Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
@@ -281,9 +283,11 @@ async def _opened(
         house.telling.tried = metrics.tried
         filing = Filing(house.sharing, folder, house.secrets, clock)
         try:
-            counting = house.disclosing.running(metrics.disclosed)
-            async with house.telling.running(), house.witnessing.running(), counting, filing.running():
-                yield Doors(house, filing, folder, settings, metrics, visitors, dev)
+            log = DecisionLog(folder, house.consent.recipients, clock)
+            counting, logging = house.disclosing.running(metrics.disclosed), log.running(metrics.unlogged)
+            async with house.telling.running(), house.witnessing.running(), counting, filing.running(), logging:
+                answering = Answering(house.consent, house.disclosing, metrics, log)
+                yield Doors(house, filing, folder, settings, metrics, visitors, answering, dev)
             await house.sharing.close()
             await house.codes.close()
         finally:
@@ -370,7 +374,7 @@ def in_front_of(
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
-            checker = Checker(Answering(doors.house.consent, doors.house.disclosing, metrics), doors.house.disclosing)
+            checker = Checker(doors.answering, doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], participant=participant)

@@ -1,6 +1,7 @@
 """`gateway explain`: why a verdict is what it is, rule by rule; today, or at another moment."""
 
 import asyncio
+import json
 import sys
 from datetime import UTC, datetime
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from gateway import decision_log
 from gateway.check import Ask, Explained, Then
 from gateway.choice.law import AGES
 from gateway.choice.verdict import Step
@@ -22,7 +24,7 @@ from gateway.signals.hear import KNOWN
     help="Show every rule that was tried for a verdict, and which one decided. --at DATE: what stood on record then,"
     " rebuilt from the ledger's entries, under the law of that day. Exit codes as `gateway check`."
 )
-@click.argument("recipient")
+@click.argument("recipient", required=False)
 @options.data
 @options.config
 @options.dev
@@ -32,13 +34,18 @@ from gateway.signals.hear import KNOWN
 @click.option(
     "--signal", "signals", multiple=True, help="NAME=VALUE as in a check: gpc=1, us_privacy=1YYN; repeatable."
 )
+@click.option("--request", help="What was decided in a request, by its Gateway-Request.")
 @click.option("--at", "moment", type=options.MOMENT, help="A moment (UTC).")
 @options.as_json
 def explain(
-    recipient: str, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
+    recipient: str | None, data: Path, file: Path | None, dev: bool, as_json: bool, purpose: str | None,
     classes: tuple[str, ...], place: tuple[str, ...], age: str | None, signals: tuple[str, ...],
-    moment: datetime | None, **values: Any,
+    moment: datetime | None, request: str | None, **values: Any,
 ) -> None:  # fmt: skip
+    if request:
+        sys.exit(_show(data, request, as_json))
+    if recipient is None:
+        raise click.UsageError("name a recipient, or --request ID")
     ask = Ask(
         (recipient,), options.listed(values), purpose=purpose, data=classes or None, place=list(place) or None, age=age,
         signals=dict(map(_signal, signals)),
@@ -51,6 +58,17 @@ def explain(
     explained = found[recipient]
     click.echo(orjson.dumps(_as_json(explained)) if as_json else "\n".join(_told(explained, then)))
     sys.exit(0 if explained.verdict.allowed else 1)
+
+
+def _show(data: Path, request: str, as_json: bool) -> int:
+    """Prints what the decision log has of a request; the exit code."""
+    found = list(decision_log.find(data, request))
+    for told in found:
+        line = "{at}  {door}  {recipient}: {verdict}, {reason}; rule: {rule}; place: {place}; {mode}"
+        click.echo(json.dumps(told) if as_json else line.format(**told))
+    if not found:
+        click.echo("nothing is logged of it: one yes in a hundred is, each no for some weeks", err=True)
+    return 0 if found else 1
 
 
 def _signal(text: str) -> tuple[str, object]:

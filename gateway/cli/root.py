@@ -20,6 +20,7 @@ from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.recipe import recipe
 from gateway.cli.record import age, notice, told, void_consents
+from gateway.cli.report import report
 from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
@@ -81,6 +82,7 @@ COMMANDS = (
     recipe,
     record,
     rekey,
+    report,
     restore,
     serve,
     suppression,

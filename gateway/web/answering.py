@@ -8,35 +8,37 @@ from typing import Any
 from gateway.check import Ask, Checked
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
+from gateway.decision_log import DecisionLog
 from gateway.decisions import Stands
 from gateway.disclosing import Blocked, Disclosing
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Reason
 from gateway.web import asking, wire
-from gateway.web.metrics import Metrics
+from gateway.web.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.problem import Problem, of
 
 
 class Answering:
     """One for all doors."""
 
-    def __init__(self, consent: Consent, disclosing: Disclosing, metrics: Metrics) -> None:
+    def __init__(self, consent: Consent, disclosing: Disclosing, metrics: Metrics, log: DecisionLog) -> None:
         self.consent = consent
         self.metrics = metrics
         self._disclosing = disclosing
+        self._log = log
 
-    async def answer(self, body: wire.Check, key: ApiKey) -> tuple[dict[str, Any], list[str]]:
-        """The answer to one check, and what it names that is not configured. Raises `Problem`, and
-        `StoreUnavailable` where an announced send cannot be put on record.
+    async def answer(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
+        """The answer to one check, and what it names that is not configured. `request`: the answer's Gateway-Request.
+        Raises `Problem`, and `StoreUnavailable` where an announced send cannot be put on record.
         """
         if not body.will_send or body.dry_run:
-            return self.at_once(body, key)
+            return self.at_once(body, key, request)
         ask = asking.to_ask(body)
-        return self._shaped(body, key, *await self.announce("check", ask))
+        return self._shaped(body, key, *await self.announce("check", ask, request))
 
-    def at_once(self, body: wire.Check, key: ApiKey) -> tuple[dict[str, Any], list[str]]:
+    def at_once(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
         """The same for a check that announces nothing. Raises `Problem`."""
-        decided = self.decide("check", asking.to_ask(body), Stands.POSSIBLE, dry_run=body.dry_run)
+        decided = self.decide("check", asking.to_ask(body), request, Stands.POSSIBLE, dry_run=body.dry_run)
         return self._shaped(body, key, *decided)
 
     def _shaped(
@@ -48,23 +50,26 @@ class Answering:
         return asking.answer(body, checked, decisions, self.consent, key), warnings
 
     def decide(
-        self, door: str, ask: Ask, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
+        self, door: str, ask: Ask, request: str, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
     ) -> tuple[Checked, dict[str, str]]:
         """The verdicts, and the id of each by recipient. `stands`: as what an answer that lets something go is
         counted.
         """
         checked = self.consent.check(ask)
         decisions = self._disclosing.decide(ask, checked, Stands.NOTHING if dry_run else stands, blocked)
-        self._count(door, checked, dry_run=dry_run)
+        self._count(door, request, checked, dry_run=dry_run)
         return checked, decisions
 
-    async def announce(self, door: str, ask: Ask, blocked: Blocked | None = None) -> tuple[Checked, dict[str, str]]:
+    async def announce(
+        self, door: str, ask: Ask, request: str, blocked: Blocked | None = None
+    ) -> tuple[Checked, dict[str, str]]:
         """The same, with what may go on record before this returns. Raises `StoreUnavailable`."""
         checked, decisions = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
-        self._count(door, checked, dry_run=False)
+        self._count(door, request, checked, dry_run=False)
         return checked, decisions
 
-    def _count(self, door: str, checked: Checked, *, dry_run: bool) -> None:
+    def _count(self, door: str, request: str, checked: Checked, *, dry_run: bool) -> None:
+        self._log.note(request, door, checked, DRY_RUN if dry_run else LIVE)
         self.metrics.heard(door, checked.heard)
         self.metrics.checked(checked, self.consent.recipients, dry_run=dry_run)
 

@@ -6,6 +6,11 @@ from gateway.credentials import ApiKey, Credentials
 from gateway.web.problem import Problem
 
 
+def request_id(request: Request) -> str:
+    """The answer's Gateway-Request."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
 def anybody(request: Request, credentials: Credentials, *, revoked: bool = False) -> ApiKey:
     """The key of the request, whatever its scopes."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

@@ -22,7 +22,7 @@ class CheckDoor:
         key = auth.caller(request, self._credentials, "check")
         wire.require_json(request)
         body = wire.convert(wire.parse(await wire.read_body(request)), wire.Check)
-        answer, warnings = await self._answering.answer(body, key)
+        answer, warnings = await self._answering.answer(body, key, auth.request_id(request))
         headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
         headers["Server-Timing"] = f"verdict;dur={(time.perf_counter() - began) * 1000:.2f}"
         return wire.answer(answer, headers=headers)

@@ -60,7 +60,7 @@ class Checker:
             return Response(KINDS[found.kind][0], {}, b"{}")
 
     def _one(self, stated: object) -> object:
-        return self._answering.at_once(wire.convert(stated, wire.Check), OWN)[0]
+        return self._answering.at_once(wire.convert(stated, wire.Check), OWN, "own")[0]
 
     def _many(self, stated: list[object]) -> object:
         return [self._one_of_many(one) for one in stated]

@@ -35,13 +35,15 @@ class ChecksDoor:
         body = await wire.read_body(request)
         if lines:
             said = [line for line in body.split(b"\n") if line.strip()]
-            return StreamingResponse(self._streamed(said, key), 200, {"Cache-Control": "no-store"}, wire.NDJSON)
+            return StreamingResponse(
+                self._streamed(said, key, auth.request_id(request)), 200, {"Cache-Control": "no-store"}, wire.NDJSON
+            )
         asked = _listed(wire.parse(body))
-        return wire.answer([answer async for answer in self._answered(asked, key)])
+        return wire.answer([answer async for answer in self._answered(asked, key, auth.request_id(request))])
 
-    async def _streamed(self, lines: Sequence[bytes], key: ApiKey) -> AsyncIterator[bytes]:
+    async def _streamed(self, lines: Sequence[bytes], key: ApiKey, request: str) -> AsyncIterator[bytes]:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
-        answers = self._answered([_line(line) for line in lines[: wire.MAX_LINES]], key)
+        answers = self._answered([_line(line) for line in lines[: wire.MAX_LINES]], key, request)
         async for answer in answers:
             yield orjson.dumps(answer) + b"\n"
         if len(lines) > wire.MAX_LINES:
@@ -49,20 +51,20 @@ class ChecksDoor:
         else:
             yield orjson.dumps({"end": True, "count": len(lines)}) + b"\n"
 
-    async def _answered(self, asked: Sequence[object], key: ApiKey) -> AsyncIterator[dict[str, Any]]:
+    async def _answered(self, asked: Sequence[object], key: ApiKey, request: str) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, len(asked), AT_ONCE):
             if start:
                 await asyncio.sleep(0)  # an opt-out that comes meanwhile is written meanwhile
             part = asked[start : start + AT_ONCE]  # announced sends of one part share a commit
-            for answer in await asyncio.gather(*(self._answer(one, key) for one in part)):
+            for answer in await asyncio.gather(*(self._answer(one, key, request) for one in part)):
                 yield answer
 
-    async def _answer(self, one: object, key: ApiKey) -> dict[str, Any]:
+    async def _answer(self, one: object, key: ApiKey, request: str) -> dict[str, Any]:
         """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
         try:
             if isinstance(one, Problem):
                 raise one
-            return (await self._answering.answer(wire.convert(one, wire.Check), key))[0]
+            return (await self._answering.answer(wire.convert(one, wire.Check), key, request))[0]
         except (Problem, StoreUnavailable) as error:
             return refused(one, error)
 

@@ -4,6 +4,7 @@ Plain ASGI. A path asked on the wrong address is 404 (api.md). The log line has 
 with an id in it, a query, an address or a header.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -35,9 +36,21 @@ SERVED: Mapping[str, frozenset[str]] = {
 }
 # Calls that apps (I31), and providers of text messages, make from the internet.
 FROM_APPS = frozenset({"/v1/choices", "/v1/codes", "/v1/observe", "/v1/texts"})
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
 
 log = structlog.get_logger("gateway")
+
+
+def _trace(scope: Scope) -> str:
+    """The trace id of a `traceparent` (W3C Trace Context), by which a caller finds its own request again; of calls
+    with a key alone, for a visitor's may be anything.
+    """
+    if scope["path"].startswith("/v1/"):
+        for name, value in scope["headers"]:
+            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
+                return str(found[1].decode())
+    return ""
 
 
 def listeners_of(path: str) -> frozenset[str]:
@@ -77,7 +90,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = secrets.token_hex(8)
+        request_id = _trace(scope) or secrets.token_hex(8)
         scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
         status, shield = 500, self._shield(scope)
 

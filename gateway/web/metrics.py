@@ -43,6 +43,7 @@ class Metrics:
         self._violations = self._counter(
             "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
         )
+        self._unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
             "checks_misconfigured", "Checks that name what is not configured", "key_name"
@@ -128,6 +129,9 @@ class Metrics:
         return {
             name: {_cell(sample): int(sample.value) for sample in _totals(counter)} for name, counter in tables.items()
         }
+
+    def unlogged(self) -> None:
+        self._unlogged.inc()
 
     def disclosed(self, recipient: str, outcome: str, count: int) -> None:
         """What became of answers; what was sent although the answer was no has an alarm of its own."""

@@ -57,12 +57,12 @@ class OpenRtb:
         wire.require_json(request)
         names = _recipients(request)
         bid = _bid(await wire.read_body(request))
-        ask, dry_run = self._ask(request, bid, names), _flag(request, "dry_run")
+        ask, dry_run, about = self._ask(request, bid, names), _flag(request, "dry_run"), auth.request_id(request)
         if _flag(request, "will_send") and not dry_run:
-            checked, decisions = await self._answering.announce("openrtb", ask, _is_blocked)
+            checked, decisions = await self._answering.announce("openrtb", ask, about, _is_blocked)
         else:
             checked, decisions = self._answering.decide(
-                "openrtb", ask, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
+                "openrtb", ask, about, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
             )
         warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
         if warnings:
