@@ -14,7 +14,7 @@ from pathlib import Path
 import maxminddb
 import orjson
 
-from gateway import keys
+from gateway import copies, keys
 from gateway.check import Checks
 from gateway.choice import keywords, law, sensitive_file
 from gateway.choice.keywords import Vocabulary
@@ -47,20 +47,16 @@ from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
-from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.note import Signer
 from gateway.ledger.prune import Plan
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.sqlite_store import SqliteStore
-from gateway.ledger.store import Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
-from gateway.ledger.writer import StoreUnavailable, Writer
-from gateway.mirror.answers import MirrorLookup
-from gateway.mirror.lookup import Lookup
+from gateway.ledger.writer import Writer
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
 from gateway.settings import ACCOUNT_BACKEND, Settings, SettingsRefused
@@ -105,12 +101,12 @@ def open_house(
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
     open, for then everybody counts as opted out and opt-outs are kept beside it; `tell` is told why.
     """
-    words, heard_as, places, laws = vocabulary(settings), hearing(settings), _places(settings), law_table()
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), keys.load(folder)
     publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
-        mirrored = stack.enter_context(contextlib.closing(_mirrored(folder, settings)))
+        mirrored = stack.enter_context(copies.mirrored(folder, settings))
         stop = _opened(stack, folder, patient=patient)
         watch = FileWatch(
             folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
@@ -125,8 +121,10 @@ def open_house(
         stack.callback(taking_in.stop)
         taking_in.start()
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
-        lookup = _looked_up(stack.enter_context(_table(store, watch, clock)), mirrored, watch, writer, clock)
-        checks = Checks(lookup, people, _office(settings, laws, clock), recipients, places, heard_as)
+        lookup = copies.looked_up(
+            stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
+        )
+        checks = Checks(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,
@@ -136,7 +134,7 @@ def open_house(
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
-            leases=stack.enter_context(_leases(store, settings)),
+            leases=stack.enter_context(copies.leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()),
         )  # fmt: skip
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
@@ -145,28 +143,6 @@ def open_house(
             consent, sharing, disclosing, _telling(settings, writer, secrets, clock, dev=dev), codes, vault, writer,
             secrets, watch.fresh, witnessing, mirrored,
         )  # fmt: skip
-
-
-def _mirrored(folder: Path, settings: Settings) -> Mirrored:
-    return Mirrored(folder, enabled=settings.mirror.enabled, size=settings.mirror.map_mib * 2**20)
-
-
-def _leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
-    terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
-    return contextlib.closing(Leases(store, terms, watching.boot_seconds))
-
-
-def _table(store: Store, watch: FileWatch, clock: Clock) -> contextlib.closing[StandingTable]:
-    return contextlib.closing(StandingTable(store, watch, clock))
-
-
-def _looked_up(table: StandingTable, mirrored: Mirrored, watch: FileWatch, writer: Writer, clock: Clock) -> Lookup:
-    """What checks read: the mirror where it is on, which the writer's first batch has made; else the table."""
-    if not mirrored.enabled:
-        return table
-    with contextlib.suppress(StoreUnavailable):
-        writer.submit(lambda _: None).result()
-    return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
 
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
@@ -231,7 +207,7 @@ class Pruned:
     done: bool
 
 
-def _office(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
+def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
     """What holds on the day of each question, made once a day."""
     gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
     notices = Notices(settings.notice.told_everyone, gaps, settings.notice.wait_days)
@@ -387,7 +363,7 @@ def vocabulary(settings: Settings) -> Vocabulary:
         raise SettingsRefused(f"keywords.vocabulary: {error}") from error
 
 
-def _places(settings: Settings) -> Places:
+def places_of(settings: Settings) -> Places:
     book: AddressBook | None = None
     path, sensitive = settings.places.boundaries, settings.places.sensitive
     try:

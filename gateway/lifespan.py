@@ -7,13 +7,22 @@ import contextlib
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
+from gateway.enrolment import EnrolmentRefused
+from gateway.following.follower import ReplicaRefused
 from gateway.keys import SecretsMissing
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import SettingsRefused
 
 Scope = MutableMapping[str, Any]
-UNUSABLE = (SecretsMissing, LedgerRefused, SettingsRefused, StoreUnavailable)  # each text says what helps
+UNUSABLE = (
+    SecretsMissing,
+    LedgerRefused,
+    SettingsRefused,
+    StoreUnavailable,
+    ReplicaRefused,
+    EnrolmentRefused,
+)  # each text says what helps
 
 
 class Service:

@@ -20,6 +20,7 @@ from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.recipe import recipe
 from gateway.cli.record import age, notice, told, void_consents
+from gateway.cli.replica import replica
 from gateway.cli.report import report
 from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
@@ -82,6 +83,7 @@ COMMANDS = (
     recipe,
     record,
     rekey,
+    replica,
     report,
     restore,
     serve,

@@ -56,7 +56,7 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
         listen = settings.listen
     sockets, ports = _bind(listen)
     if unix:
-        sockets.append(_bind_unix(unix))
+        sockets.append(bind_unix(unix))
     tracker = _tracker(sockets) if dev else None
     built = service.build(
         data, settings, Addresses(ports), dev=dev,
@@ -66,7 +66,7 @@ def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None
     _say(sockets, ports, settings, tracker)
     if schema.has_reset_bug():
         logs.log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
-    _run(app, sockets, settings)
+    run(app, sockets, settings)
 
 
 class ByPort:
@@ -88,7 +88,7 @@ def _bind(listen: Listen) -> tuple[list[socket.socket], dict[int, frozenset[str]
         wanted.setdefault(address, set()).add(name)
     sockets, ports = [], {}
     for address, names in wanted.items():
-        bound = _bind_one(address)
+        bound = bind_one(address)
         sockets.append(bound)
         ports[bound.getsockname()[1]] = frozenset(names)
     if len(ports) < len(wanted):
@@ -96,7 +96,7 @@ def _bind(listen: Listen) -> tuple[list[socket.socket], dict[int, frozenset[str]
     return sockets, ports
 
 
-def _bind_one(address: str) -> socket.socket:
+def bind_one(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     # The protocol is named because asyncio sets TCP_NODELAY only where it is: without it a keep-alive client that
     # acknowledges late waits 40 ms for each answer (measured).
@@ -109,7 +109,7 @@ def _bind_one(address: str) -> socket.socket:
     return bound
 
 
-def _bind_unix(path: Path) -> socket.socket:
+def bind_unix(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     bound.bind(str(path))
@@ -123,7 +123,7 @@ def _tell_refused(why: str) -> None:
 
 
 def _tracker(sockets: list[socket.socket]) -> int:
-    bound = _bind_one("127.0.0.1:0")
+    bound = bind_one("127.0.0.1:0")
     sockets.append(bound)
     return int(bound.getsockname()[1])
 
@@ -144,7 +144,7 @@ def _say(
             logs.log.warning("no contract: nothing goes there", recipient=name)
 
 
-def _run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
+def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
     config = uvicorn.Config(
         app, http=Protocol, loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,

@@ -14,7 +14,7 @@ from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
 from gateway.keys import PersonKeys
 from gateway.ledger import account_names, entry, given, grants, openings, travel
-from gateway.ledger.reach import group
+from gateway.ledger.reach import group, released
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 
@@ -164,6 +164,16 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
         tx.relied.update(subject.keys)
         return None
     return write(tx, subject, choice, request)
+
+
+def last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:
+    """When each purpose was last opted out by any of the subjects."""
+    latest: dict[Purpose, int] = {}
+    for subject in subjects:
+        since = released(tx, subject.key)  # who had the number before is somebody else's history (R5)
+        for purpose, at in travel.last_out_at(tx, subject.key, since).items():
+            latest[purpose] = max(at, latest.get(purpose, 0))
+    return latest
 
 
 def append(

@@ -3,14 +3,13 @@ asked for, and shape it (api.md). A dry run is the real answer, marked, and leav
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.check import Ask, Checked
-from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.decision_log import DecisionLog
 from gateway.decisions import Stands
-from gateway.disclosing import Blocked, Disclosing
+from gateway.disclosing import Blocked
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Reason
 from gateway.web import asking, wire
@@ -18,10 +17,21 @@ from gateway.web.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.problem import Problem, of
 
 
+class Records(Protocol):
+    """Who puts answers on record: `disclosing.Disclosing`, or nobody (`unrecorded.Unrecorded`)."""
+
+    def decide(
+        self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None
+    ) -> dict[str, str]: ...  # fmt: skip
+    async def announce(
+        self, ask: Ask, checked: Checked, blocked: Blocked | None = None
+    ) -> tuple[Checked, dict[str, str]]: ...  # fmt: skip
+
+
 class Answering:
     """One for all doors."""
 
-    def __init__(self, consent: Consent, disclosing: Disclosing, metrics: Metrics, log: DecisionLog) -> None:
+    def __init__(self, consent: asking.Answers, disclosing: Records, metrics: Metrics, log: DecisionLog | None) -> None:
         self.consent = consent
         self.metrics = metrics
         self._disclosing = disclosing
@@ -69,7 +79,8 @@ class Answering:
         return checked, decisions
 
     def _count(self, door: str, request: str, checked: Checked, *, dry_run: bool) -> None:
-        self._log.note(request, door, checked, DRY_RUN if dry_run else LIVE)
+        if self._log:  # a sidecar keeps none: its host is not the office (its metrics count)
+            self._log.note(request, door, checked, DRY_RUN if dry_run else LIVE)
         self.metrics.heard(door, checked.heard)
         self.metrics.checked(checked, self.consent.recipients, dry_run=dry_run)
 

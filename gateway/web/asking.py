@@ -1,13 +1,14 @@
 """What the doors that answer about people have in common: a strict body as a question, and a verdict as JSON."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
-from gateway.check import Ask, Checked
+from gateway.check import Ask, Checked, Checks
 from gateway.choice.downstream import strings
 from gateway.choice.question import Verdict
+from gateway.choice.recipient import Recipient
 from gateway.choice.rules.said import SIGNAL_REASONS
-from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.terms import Reason
 from gateway.web import wire
@@ -16,6 +17,20 @@ from gateway.web.problem import Problem
 SIGNALS = frozenset(SIGNAL_REASONS.values()) | {Reason.DEVICE, Reason.LIMITED}
 CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE})
 CHOICES = frozenset({Reason.OPTED_OUT, Reason.OPTED_IN, Reason.DIRECTED})
+
+
+class Answers(Protocol):
+    """Who answers checks: the gateway (`consent.Consent`), or a replica of it."""
+
+    @property
+    def checks(self) -> Checks: ...
+    @property
+    def recipients(self) -> Mapping[str, Recipient]: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+    @property
+    def send_window(self) -> timedelta: ...
+    def check(self, ask: Ask) -> Checked: ...
 
 
 def to_ask(body: wire.Check) -> Ask:
@@ -36,7 +51,7 @@ def sees_entries(key: ApiKey) -> bool:
     return key.may("desk") or key.may("export")
 
 
-def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
+def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
     """`because` names event and seq to desk and export keys only."""
     signal, choice = verdict.reason in SIGNALS, verdict.reason in CHOICES
     source = "signal" if signal else "choice" if choice else None
@@ -50,7 +65,7 @@ def verdict(verdict: Verdict, consent: Consent, key: ApiKey) -> dict[str, Any]:
 
 
 def answer(
-    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Consent, key: ApiKey
+    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Answers, key: ApiKey
 ) -> dict[str, Any]:
     """The answer to a check of one recipient or of several (api.md)."""
     window = consent.send_window
@@ -71,7 +86,7 @@ def answer(
     return {**next(iter(verdicts.values())), **shared}
 
 
-def _told(name: str, checked: Checked, consent: Consent, key: ApiKey) -> dict[str, Any]:
+def _told(name: str, checked: Checked, consent: Answers, key: ApiKey) -> dict[str, Any]:
     outcome = checked.outcome_for(name)
     return verdict(checked.verdicts[name], consent, key) | {"downstream": strings(outcome).for_recipient(outcome)}
 

@@ -67,7 +67,10 @@ class Piece:
         return after == 0 or self.floor <= after <= self.revision
 
     def head(self) -> dict[str, Any]:
-        return {"seq": self.upto, "position": self.position, "log": self.log, "peppers": self.peppers}
+        more = self.upto < self.revision
+        return {
+            "more": more, "seq": self.upto, "position": self.position, "log": self.log, "peppers": self.peppers,
+        }  # fmt: skip
 
 
 class ChangesDoor:
@@ -88,8 +91,7 @@ class ChangesDoor:
             return StreamingResponse(self._follow(last), 200, {"Cache-Control": "no-store"}, STREAM)
         piece = await self._piece(last, limit)
         lines: list[object] = [shown(change, snapshot=last == 0) for change in piece.found]
-        more = piece.upto < piece.revision
-        return wire.lines_answer([*lines, {"end": True, "count": len(lines), "more": more, **piece.head()}])
+        return wire.lines_answer([*lines, {"end": True, "count": len(lines), **piece.head()}])
 
     async def lease(self, request: Request) -> Response:
         """A lease asked for or renewed; `leave` ends it. 409 where there are as many replicas as may be, 410 for one

@@ -1,0 +1,145 @@
+"""What the gateway tells a replica: pieces of the feed, and leases. HTTP only; keeps nothing.
+
+A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent.
+"""
+
+import json
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from gateway.mirror.memory_map import KEY_BYTES
+from gateway.mirror.row import NotARow, unpack
+
+SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
+STREAM = "text/event-stream"
+BEGIN_ANEW = 410
+
+
+class Gone(Exception):
+    """What is known here is of no use: begin with after=0."""
+
+
+class FeedRefused(Exception):
+    """No answer, or none that can be read. The text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows as a map keeps them. Whoever has applied it has all up to `seq`; `more`: there is more already."""
+
+    rows: dict[bytes, bytes]
+    seq: int
+    position: int
+    log: str
+    peppers: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """`seconds` from before the asking; 0: not granted. `leases` False: good for `term` once `seq` is applied."""
+
+    seconds: float
+    seq: int
+    term: float
+    leases: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One gateway, by its address and a key with scope replica."""
+
+    client: httpx2.Client
+    key: str = field(repr=False)
+
+    def pieces(self, after: int) -> Iterator[Piece]:
+        """As they come, until the stream ends. Raises `Gone`, `FeedRefused`."""
+        headers = {**self._headers(), "Accept": STREAM}
+        try:
+            with self.client.stream(
+                "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
+            ) as answer:
+                _expect(answer)
+                yield from _pieces(answer.iter_lines())
+        except httpx2.HTTPError as error:
+            raise FeedRefused(type(error).__name__) from error
+
+    def renew(self, holder: str, applied: int, log: str, seconds: float) -> LeaseAnswer:
+        """Raises `Gone`, `FeedRefused`."""
+        told = self._post({"holder": holder, "applied": applied, "log": log}, seconds)
+        try:
+            granted = float(told["seconds"]) if told["granted"] else 0.0
+            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]), bool(told["leases"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FeedRefused("a lease that cannot be read") from error
+
+    def leave(self, holder: str, seconds: float) -> None:
+        self._post({"holder": holder, "applied": 0, "leave": True}, seconds)
+
+    def _post(self, body: dict[str, Any], seconds: float) -> Any:
+        try:
+            answer = self.client.post("/v1/leases", json=body, headers=self._headers(), timeout=seconds)
+            _expect(answer)
+            return answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise FeedRefused(type(error).__name__) from error
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+def _expect(answer: httpx2.Response) -> None:
+    if answer.status_code == BEGIN_ANEW:
+        raise Gone
+    if not answer.is_success:
+        raise FeedRefused(f"the gateway answers {answer.status_code}")
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[Piece]:
+    rows: dict[bytes, bytes] = {}
+    head = False
+    for line in lines:
+        if line == "event: head":
+            head = True
+        elif line.startswith("data: "):
+            content = _content(line)
+            if head:
+                yield _piece(rows, content)
+                rows, head = {}, False
+            else:
+                key, row = _row(content)
+                rows[key] = row
+
+
+def _content(line: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line.removeprefix("data: "))
+    except ValueError as error:
+        raise FeedRefused("an event that cannot be read") from error
+    if not isinstance(content, dict):
+        raise FeedRefused("an event that cannot be read")
+    return content
+
+
+def _row(content: dict[str, Any]) -> tuple[bytes, bytes]:
+    try:
+        key, row = b64decode(content["key"], validate=True), b64decode(content["standing"], validate=True)
+        unpack(row)
+    except (KeyError, TypeError, ValueError, NotARow) as error:
+        raise FeedRefused("a row that cannot be read: are gateway and replica of one version?") from error
+    if len(key) != KEY_BYTES:
+        raise FeedRefused("a key of another length")
+    return key, row
+
+
+def _piece(rows: dict[bytes, bytes], head: dict[str, Any]) -> Piece:
+    try:
+        return Piece(
+            rows, int(head["seq"]), int(head["position"]), str(head["log"]), int(head["peppers"]), bool(head["more"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FeedRefused("an event that cannot be read") from error

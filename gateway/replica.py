@@ -1,0 +1,141 @@
+"""A replica: checks answered beside the ad server, from a copy that the gateway's feed keeps, while a lease is held.
+
+In the ad server's own process (`Replica`), or as a sidecar with the gateway's own doors (`application`). Without a
+lease every check is a deny with the reason `stale`. Puts nothing on record: neither a choice nor a disclosure.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import enrolment
+from gateway import settings as settings_of
+from gateway.app import Clock, hearing, law_table, now, office_of, places_of, vocabulary
+from gateway.check import Ask, Checked, Checks
+from gateway.choice.recipient import Recipient
+from gateway.credentials import Credentials
+from gateway.enrolment import Enrolment
+from gateway.following.feed import Feed
+from gateway.following.follower import Follower
+from gateway.keys import Secrets
+from gateway.ledger.watch import boot_seconds, log
+from gateway.lifespan import Service
+from gateway.mirror.answers import MirrorLookup
+from gateway.people import People
+from gateway.settings import Settings
+from gateway.web import edge, problem, problem_page, wire
+from gateway.web.answering import Answering
+from gateway.web.check import CheckDoor
+from gateway.web.checks import ChecksDoor
+from gateway.web.edge import INTERNAL, METRICS, Edge
+from gateway.web.metrics import Metrics
+from gateway.web.openrtb import OpenRtb, OpenRtbOptions
+from gateway.web.unrecorded import Unrecorded
+
+EVERYWHERE = frozenset({INTERNAL, METRICS})
+
+
+class Replica:
+    """One copy. `of`: the gateway's internal address; `folder`: where the copy lies, one a process. A context manager:
+    it follows from its beginning to its end. Raises `ReplicaRefused` where the folder is another process's.
+    """
+
+    def __init__(
+        self, of: str, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool = False,
+        clock: Clock = now, boot_clock: Callable[[], float] = boot_seconds, tell: Callable[[str], None] = log,
+    ) -> None:  # fmt: skip
+        self.clock = clock
+        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
+        self._window = timedelta(milliseconds=settings.share.send_window_ms)
+        self._client = httpx2.Client(base_url=of)
+        feed, peppers = Feed(self._client, enrolled.key), enrolled.peppers
+        size = settings.mirror.map_mib * 2**20
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
+        lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
+        people = People(_secrets(peppers), clock, settings.identifiers.declared, settings.phone.country)
+        office = office_of(settings, law_table(), clock)
+        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings))
+
+    @classmethod
+    def open(
+        cls, of: str, folder: str | Path, enrolment_file: str | Path, secret: str, *, config: str | Path | None = None
+    ) -> "Replica":
+        """By the file and the secret of `gateway replica enrol`; `config`: the gateway's own configuration. Raises
+        `EnrolmentRefused`, `SettingsRefused`.
+        """
+        enrolled = enrolment.open_(Path(enrolment_file).read_text(), secret)
+        return cls(of, Path(folder), enrolled, settings_of.load(Path(config) if config else None, os.environ))
+
+    def __enter__(self) -> Self:
+        self.follower.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.follower.stop()
+        self._client.close()
+
+    @property
+    def send_window(self) -> timedelta:
+        """How long a send may start on an answer of now: never beyond the lease."""
+        return min(self._window, timedelta(seconds=self.follower.left()))
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
+        return self.checks.check(ask)
+
+
+def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool = False) -> Any:
+    """The sidecar: /v1/check, /v1/checks and /v1/openrtb with the gateway's own doors. Its callers' API keys lie in the
+    replica's folder (`gateway keys add --data`).
+    """
+    metrics = Metrics()
+    credentials = Credentials(folder, dev=dev)
+    answering = Answering(replica, Unrecorded(), metrics, None)
+    options = OpenRtbOptions(vocabulary(settings), settings.bid_extensions())
+
+    async def live(_: Request) -> Response:
+        return wire.answer({"status": "up"})
+
+    async def ready(_: Request) -> Response:
+        """200 while it answers: what it has, and for how long."""
+        position, left = replica.checks.position(), replica.follower.left()
+        body = {"position": position, "lease_ms": int(left * 1000), "why": replica.follower.why}
+        good = position is not None
+        return wire.answer({"status": "ready" if good else "stale", "replica": body}, 200 if good else 503)
+
+    async def counted(_: Request) -> Response:
+        metrics.healthy.set(replica.checks.position() is not None)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    routes = [
+        Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
+        Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
+    ]  # fmt: skip
+    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
+    doors = Starlette(routes=routes, exception_handlers={**handlers, Exception: problem_page.handle})
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        with replica:
+            yield doors
+
+    guard = edge.loopback_only if dev else None
+    return Edge(Service(running), metrics, lambda _: EVERYWHERE, guard=guard, shield=lambda _: None)
+
+
+def _secrets(peppers: tuple[bytes, ...]) -> Secrets:
+    """Those that keys are made with; of all others none that anybody has: a browser's token is malformed here."""
+    nobodys = (secrets.token_bytes(32),)
+    return Secrets(peppers, nobodys, nobodys, nobodys, nobodys, nobodys)

@@ -1,0 +1,281 @@
+"""A replica answers as the gateway does, from a copy, and only while it may."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from support import inside
+from support.people import gaid, named
+from support.service import HERE, free_port, service
+from support.wire import call
+
+from gateway import enrolment, keys
+from gateway.check import Ask
+from gateway.cli import main
+from gateway.enrolment import EnrolmentRefused
+from gateway.following.follower import ReplicaRefused
+from gateway.mirror import memory_map
+from gateway.replica import Replica
+from gateway.terms import Reason
+
+pytestmark = pytest.mark.slow
+PLACE = "US-NY"
+
+
+def until(holds, seconds=8.0):
+    ends = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.01)
+    return found
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    with service(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def enrolled(gateway, tmp_path, capsys):
+    with contextlib.suppress(SystemExit):
+        main(["replica", "enrol", "bidder", "--data", str(gateway.data), "--out", str(tmp_path / "bidder.enrolment")])
+    secret = capsys.readouterr().out.strip()
+    return tmp_path / "bidder.enrolment", secret
+
+
+@pytest.fixture
+def opened(enrolled):
+    return enrolment.open_(enrolled[0].read_text(), enrolled[1])
+
+
+def replica(gateway, opened, folder, **more):
+    return Replica(gateway.url, folder, opened, inside.settings(), dev=True, **more)
+
+
+def opts_out(url, number, choice="opt_out"):
+    status, answer = call(f"{url}/v1/choices", {"identifiers": [named("gaid", gaid(number))], "choice": choice})
+    assert status == 201
+    return answer
+
+
+def ask(number, place=PLACE, **more):
+    return Ask(("teemo",), (named("gaid", gaid(number)),), data=("ad_id",), place=place, **more)
+
+
+def reason(made, number):
+    return made.check(ask(number)).verdicts["teemo"].reason
+
+
+def test_a_replica_says_what_the_gateway_says(gateway, opened, tmp_path):
+    for number in range(5):
+        opts_out(gateway.url, number)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        for number in range(8):
+            for place in (PLACE, "US-CA", "DE", None):
+                body = {
+                    "identifiers": [named("gaid", gaid(number))],
+                    "recipient": "teemo",
+                    "data": ["ad_id"],
+                    "place": place,
+                }
+                _, there = call(f"{gateway.url}/v1/check", body)
+                here = made.check(ask(number, place)).verdicts["teemo"]
+                assert (there["allowed"], there["reason"], there["data"]) == (
+                    here.allowed,
+                    here.reason,
+                    dict(here.data),
+                )
+        assert reason(made, 7) is not Reason.STALE
+        answer = opts_out(gateway.url, 7)
+        assert reason(made, 7) is Reason.OPTED_OUT  # acknowledged: it has it
+        assert answer["effective_at"]
+
+
+def test_a_replica_that_is_not_told_anything_stops_answering_within_a_term(gateway, opened, tmp_path):
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        assert made.check(ask(1)).verdicts["teemo"].allowed
+        gateway.kill()
+        time.sleep(2.1)
+        assert reason(made, 1) is Reason.STALE
+        assert made.send_window.total_seconds() == 0
+        gateway.start()
+        until(made.follower.fresh)
+        assert made.check(ask(1)).verdicts["teemo"].allowed
+
+
+def test_a_clock_that_counts_a_suspended_machine_ends_the_lease(gateway, opened, tmp_path):
+    slept = [0.0]
+
+    def boot_clock():
+        return time.clock_gettime(time.CLOCK_BOOTTIME) + slept[0]
+
+    with replica(gateway, opened, tmp_path / "copy", boot_clock=boot_clock) as made:
+        until(made.follower.fresh)
+        slept[0] = 5.0  # in between the two looks at the clock of one check, for all that it knows
+        assert reason(made, 1) is Reason.STALE
+
+
+def test_a_replica_goes_on_where_it_left_off_and_begins_anew_after_a_boot(gateway, opened, tmp_path, monkeypatch):
+    opts_out(gateway.url, 1)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        first = made.follower.map.folder
+    opts_out(gateway.url, 2)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        assert made.follower.map.folder == first
+        assert reason(made, 1) is reason(made, 2) is Reason.OPTED_OUT
+    other = tmp_path / "boot"
+    other.write_text("0" * 32)
+    monkeypatch.setattr(memory_map, "BOOT", other)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        assert made.follower.map.folder != first
+        assert reason(made, 1) is reason(made, 2) is Reason.OPTED_OUT
+
+
+def test_somebody_who_is_unlinked_is_gone_from_the_copy_too(gateway, opened, tmp_path):
+    opts_out(gateway.url, 1)
+    key = keys.load(gateway.data).key(("gaid", gaid(1)))
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        assert made.follower.map.rows([key])
+        status, _ = call(f"{gateway.url}/v1/erasures", {"identifiers": [named("gaid", gaid(1))], "mode": "unlink"})
+        assert status in {200, 201}
+        until(lambda: made.follower.map is not None and made.follower.fresh() and not made.follower.map.rows([key]))
+
+
+def test_a_folder_is_one_replicas(gateway, opened, tmp_path):
+    with (
+        replica(gateway, opened, tmp_path / "copy"),
+        pytest.raises(ReplicaRefused, match="folder of its own"),
+        replica(gateway, opened, tmp_path / "copy"),
+    ):
+        pass
+
+
+def test_the_pepper_is_in_the_file_alone_and_opens_with_its_secret_alone(gateway, enrolled, opened):
+    path, secret = enrolled
+    pepper = keys.load(gateway.data).peppers[0]
+    assert opened.peppers == (pepper,)
+    assert pepper.hex() not in path.read_text()
+    assert opened.key not in path.read_text()
+    assert pepper.hex() not in repr(opened)
+    assert path.stat().st_mode & 0o777 == 0o600
+    for wrong in ("", secret[:-1], secret + "x"):
+        with pytest.raises(EnrolmentRefused):
+            enrolment.open_(path.read_text(), wrong)
+    for text in ("", "[]", "{}", '{"replica": 1}', '{"replica": "a", "box": "!"}', '{"replica": "a", "box": 5}'):
+        with pytest.raises(EnrolmentRefused):
+            enrolment.open_(text, secret)
+
+
+def test_a_replica_whose_key_was_revoked_stops(gateway, opened, tmp_path):
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(made.follower.fresh)
+        with contextlib.suppress(SystemExit):
+            main(["keys", "revoke", "bidder", "--data", str(gateway.data)])
+        until(lambda: not made.follower.fresh())
+        assert "403" in made.follower.why or "401" in made.follower.why
+
+
+@dataclass
+class Sidecar:
+    """`gateway replica` in a process of its own."""
+
+    of: str
+    folder: Path
+    enrolled: tuple[Path, str]
+    more: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        self.folder.mkdir(exist_ok=True, parents=True)
+        secret = self.folder / "secret"
+        secret.write_text(self.enrolled[1])
+        command = [sys.executable, "-m", "gateway", "replica", "--of", self.of, "--port", str(self.port), "--dev",
+                   "--enrolment", str(self.enrolled[0]), "--secret-file", str(secret), "--data", str(self.folder / "copy"),
+                   *self.more]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
+        until(self.ready, 30)
+        return self
+
+    def ready(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        with contextlib.suppress(OSError):
+            return call(f"{self.url}/readyz")[0] == 200
+        return False
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(timeout=15)
+
+
+@pytest.fixture
+def sidecar(gateway, enrolled, tmp_path):
+    made = Sidecar(gateway.url, tmp_path / "beside", enrolled, ("--unix", str(tmp_path / "socket")))
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+BODIES = [
+    ("/v1/check", {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo", "place": PLACE}),
+    ("/v1/check", {"identifiers": [named("gaid", gaid(2))], "recipients": ["teemo", "advertisers"], "place": PLACE}),
+    ("/v1/check", {"identifiers": [named("gaid", gaid(2))], "recipient": "nobody"}),
+    ("/v1/check", {"identifiers": [{"type": "browser", "value": "x"}], "recipient": "teemo"}),
+    ("/v1/check", {"identifiers": [], "recipient": "teemo", "signals": {"gpc": "1"}, "place": "US-CA"}),
+    ("/v1/check", {"identifiers": [], "recipient": "teemo", "misspelt": 1}),
+    ("/v1/checks", [{"identifiers": [named("gaid", gaid(n))], "recipient": "teemo", "place": PLACE} for n in range(4)]),
+    ("/v1/openrtb?recipient=advertisers", {"id": "1", "imp": [{"id": "1"}], "device": {"ifa": gaid(1)}}),
+]
+OF_THE_MOMENT = {"because", "valid_until", "valid_for_ms", "decision", "instance", "position"}
+
+
+def plain(answer):
+    if isinstance(answer, list):
+        return [plain(each) for each in answer]
+    if isinstance(answer, dict):
+        return {name: plain(value) for name, value in answer.items() if name not in OF_THE_MOMENT}
+    return answer
+
+
+@pytest.mark.parametrize(("path", "body"), BODIES, ids=range(len(BODIES)))
+def test_the_sidecar_has_the_gateways_own_shapes(gateway, sidecar, path, body):
+    opts_out(gateway.url, 1)
+    there, here = call(f"{gateway.url}{path}", body), call(f"{sidecar.url}{path}", body)
+    assert here[0] == there[0]
+    assert plain(here[1]) == plain(there[1])
+
+
+def test_the_sidecar_wants_a_key_answers_on_its_socket_and_announces_no_send(sidecar, tmp_path):
+    body = {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"}
+    assert call(f"{sidecar.url}/v1/check", body, key="")[0] == 401
+    assert call(f"{sidecar.url}/v1/check", {**body, "will_send": True})[0] == 503
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(tmp_path / "socket"))
+    connection.request("GET", "/livez", headers={"Host": "localhost"})
+    assert json.loads(connection.getresponse().read()) == {"status": "up"}
+    connection.close()
