@@ -11,6 +11,9 @@ from gateway.terms import DataClass, Purpose, Role
 
 TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
 
+# What was measured with a point goes exactly or not at all, as the point does (I29).
+OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
+
 
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
@@ -73,14 +76,22 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         strange = set(self.announced_later) - {*Purpose, *DataClass}
         if strange:
             return f"announced_later: {min(strange)} is neither a purpose nor a data class"
+        if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
+            return "mode: what one act directs is sent at once, not in a file"
+        if self.endpoint and not may_send_to(self.endpoint):
+            return f"endpoint: {self.endpoint} is neither https nor http on loopback"
+        return self._wrong_fields()
+
+    def _wrong_fields(self) -> str:
         unmapped = set(self.fields.values()) - set(self.data) - {DataClass.COARSE_GEO}
         if unmapped:
             return f"fields: {', '.join(sorted(unmapped))} is not in data"
-        if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
-            return "mode: what one act directs is sent at once, not in a file"
+        loose = {name for name in self.fields if name.lower().rpartition(".")[2] in OF_A_POINT} - {
+            name for name, data_class in self.fields.items() if data_class is DataClass.PRECISE_GEO
+        }
+        if loose:
+            return f"fields: {min(loose)} is part of a precise point, and precise_geo as that is"
         taken = TAKEN & self.fields.keys()
         if taken:
             return f"fields: {min(taken)} is a member of every row"
-        if self.endpoint and not may_send_to(self.endpoint):
-            return f"endpoint: {self.endpoint} is neither https nor http on loopback"
         return ""

@@ -198,6 +198,8 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     ("[ad_choices]\nredirect_hosts = ['https://www.example.com']", r"`\$\.ad_choices\.redirect_hosts\[0\]`"),
     ("[recipients.teemo]\ntransfer_basis = 'privacy_shield'", r"`\$\.recipients\[\.\.\.\]\.transfer_basis`"),
     ("[recipients.teemo]\nfields = { consent = 'ad_id' }", r"recipients\.teemo\.fields: consent is a member of every row"),
+    ("[recipients.advertisers]\nfields = { 'gps.speed' = 'demographics' }", r"recipients\.advertisers\.fields: gps\.speed is part"),
+    ("[recipients.teemo]\nvalid_minutes = 0", r"valid_minutes"),
     ("[recipients.teemo]\nmax_age_days = -1", r"max_age_days"),
     ("[recipients.teemo]\nsame_brand = true", r"recipients\.teemo\.same_brand: only an affiliate"),
     ("[recipients.teemo.announced_later]\nselling = 2026-12-01", r"recipients\.teemo\.announced_later: selling"),

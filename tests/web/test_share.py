@@ -394,6 +394,16 @@ async def test_a_row_that_is_too_old_or_of_no_known_age_is_refused_where_the_rec
     assert {line["reason"] for line in told[1:]} == {"malformed"}
 
 
+async def test_what_was_measured_with_a_point_leaves_with_it_or_not_at_all(linked):
+    measured = {"accuracy": 4, "altitude": 12.5, "speed": 1.2, "heading": 270}
+    data = {"lat": 37.70, "lon": -122.41942, "wifi_ssid": "home", **measured}
+    await opted_in(linked, 1)
+    _, (exact, coarse), last = await share(linked, row(1, data=data, place="US-NY"), row(2, data=data, place="US-NY"))
+    assert {name: exact["row"][name] for name in measured} == measured
+    assert set(coarse["row"]) == {"lat", "lon"}
+    assert last["summary"]["dropped"]["unmapped"] == 2  # nobody named the network
+
+
 class TestSensitivePlaces:
     """A clinic in San Francisco, where every row of these tests was taken."""
 

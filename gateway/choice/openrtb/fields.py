@@ -66,8 +66,8 @@ DEVICE_EXT: Mapping[str, DataClass] = dict.fromkeys(("ifv", "idfv"), DataClass.D
 
 def part(holder: object, name: str) -> Json:
     """A member that is an object; empty where it is not there or something else."""
-    found = holder.get(name) if isinstance(holder, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    found = holder.get(name) if isinstance(holder, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def classes_in(request: Json) -> tuple[DataClass, ...]:

@@ -31,6 +31,7 @@ from gateway.terms import Answer, DataClass
 
 Out = dict[str, object]
 NO_WORDS = Vocabulary()
+HOLDERS = (dict, list)  # as JSON has them; by `Mapping`, an abstract class, each question takes a microsecond
 IDS = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID})
 
 
@@ -68,7 +69,7 @@ def lawful(request: Json, leave: Leave) -> Out:
         shaped = shaper(part(request, name), leave)
         _put(out, name, shaped, kept=name in request)
     imps = request.get("imp")
-    out["imp"] = [_imp(imp, leave) for imp in imps if isinstance(imp, Mapping)] if isinstance(imps, list) else []
+    out["imp"] = [_imp(imp, leave) for imp in imps if isinstance(imp, dict)] if isinstance(imps, list) else []
     for name in ("site", "app", "dooh"):
         if name in request:
             out[name] = _surface(part(request, name), name, leave)
@@ -151,7 +152,8 @@ def _transaction() -> Mapping[str, DataClass]:
 
 def _imp(imp: Json, leave: Leave) -> Out:
     out = {
-        name: value if name == "ext" else _cleaned(value, f"imp.{name}", leave) for name, value in imp.items()
+        name: _cleaned(value, f"imp.{name}", leave) if name != "ext" and isinstance(value, HOLDERS) else value
+        for name, value in imp.items()
     }  # fmt: skip
     extension = _extension(part(imp, "ext"), "imp", leave, _transaction())
     if not leave.may(DataClass.AD_ID):
@@ -164,7 +166,7 @@ def _without_transaction(value: object) -> object:
     """Prebid keeps a copy of the transaction's id inside its own bag, `imp[].ext.prebid.tid`."""
     if isinstance(value, list):
         return [_without_transaction(item) for item in value]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return value
     return {name: _without_transaction(item) for name, item in value.items() if name not in TRANSACTION}
 
@@ -172,7 +174,7 @@ def _without_transaction(value: object) -> object:
 def _surface(surface: Json, name: str, leave: Leave) -> Out:
     """The page or the app. An address's query can hold anything, a search's words are the person's."""
     cleaned = _cleaned(surface, name, leave)
-    out = dict(cleaned) if isinstance(cleaned, Mapping) else {}
+    out = dict(cleaned) if isinstance(cleaned, dict) else {}
     if leave.anything_denied:
         out.pop("search", None)
         for member in ("page", "ref"):
@@ -185,26 +187,35 @@ def _surface(surface: Json, name: str, leave: Leave) -> Out:
 def _cleaned(value: object, path: str, leave: Leave) -> object:
     """A part of the request that is about no person, without its unknown extensions, however deep."""
     if isinstance(value, list):
-        return [_cleaned(item, path, leave) for item in value]
-    if not isinstance(value, Mapping):
+        return [_cleaned(item, path, leave) if isinstance(item, HOLDERS) else item for item in value]
+    if not isinstance(value, dict):
         return value
-    out = {name: _cleaned(item, f"{path}.{name}", leave) for name, item in value.items() if name != "ext"}
-    _put(out, "ext", _extension(part(value, "ext"), path, leave), kept=False)
+    out: Out = {
+        name: _cleaned(item, f"{path}.{name}", leave) if isinstance(item, HOLDERS) else item
+        for name, item in value.items() if name != "ext"
+    }  # fmt: skip
+    if "ext" in value and (extension := _extension(part(value, "ext"), path, leave)):
+        out["ext"] = extension
     return out
 
 
 def _without_extensions(value: object) -> object:
     if isinstance(value, list):
-        return [_without_extensions(item) for item in value]
-    if not isinstance(value, Mapping):
+        return [_without_extensions(item) if isinstance(item, HOLDERS) else item for item in value]
+    if not isinstance(value, dict):
         return value
-    return {name: _without_extensions(item) for name, item in value.items() if name != "ext"}
+    return {
+        name: _without_extensions(item) if isinstance(item, HOLDERS) else item
+        for name, item in value.items() if name != "ext"
+    }  # fmt: skip
 
 
 def _extension(
     extension: Json, path: str, leave: Leave, table: Mapping[str, DataClass] | None = None
 ) -> Out:  # fmt: skip
     """Of an `ext` bag what a table or the operator names."""
+    if not extension:
+        return {}
     plain, prefix = EXTENSIONS.get(path, frozenset()), f"{path}.ext." if path else "ext."
     return {
         name: value
