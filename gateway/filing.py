@@ -35,12 +35,13 @@ class JobOver(Exception):
 @dataclass(frozen=True, slots=True)
 class Filed:
     """`outcome`: `sealed` (the operator sends it), `sent` (our upload did), `unknown` (it did not end well).
-    `refused`: rows that waited and do not stand in the files, by why.
+    `refused`: rows that waited and do not stand in the files, by why. `made`: the files are new ones.
     """
 
     sealed: Sealed
     outcome: str
     refused: dict[str, int] = field(default_factory=dict)
+    made: bool = False
 
 
 class Filing:
@@ -65,7 +66,8 @@ class Filing:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.to_thread(self._spool.sweep, self._clock())
+            with contextlib.suppress(OSError):  # a disk that fails now may not the next time
+                await asyncio.to_thread(self._spool.sweep, self._clock())
             await asyncio.sleep(SWEEPING)
 
     async def keep(self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[Row]) -> list[Shared]:
@@ -87,15 +89,15 @@ class Filing:
         """
         async with self._busy[recipient.name], self._busy[f"{recipient.name}/{name}"]:
             job = self._spool.job(recipient.name, name)
-            sealed, refused = await asyncio.to_thread(job.sealed), dict[str, int]()
+            sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
             if sealed is None or not (sealed.uploaded or self._clock() < sealed.valid_until):
                 if not await asyncio.to_thread(lambda: job.is_there):
                     raise NoSuchJob("no rows wait under this name")
                 if sealed:
                     await self._settle(recipient, sealed, "unknown")
                     await asyncio.to_thread(job.discard)
-                sealed, refused = await self._make(recipient, name, job, read)
-            return Filed(sealed, await self._hand_over(recipient, job, sealed), refused)
+                (sealed, refused), made = await self._make(recipient, name, job, read), True
+            return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
 
     async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[Sealed, dict[str, int]]:
         began, since = self._clock(), await self._sharing.size()

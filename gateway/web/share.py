@@ -77,6 +77,8 @@ class ShareDoor:
             filed = await self._filing.seal(recipient, job, self._row)
         except NoSuchJob as missing:
             raise Problem("not_found", str(missing)) from None
+        if filed.made:
+            self._metrics.shares.labels(recipient.name, "sealed").inc(filed.sealed.manifest["rows"])
         folder = None if filed.outcome == "sent" else f"spool/{recipient.name}/{job}/sealed"
         return wire.answer(
             {**filed.sealed.manifest, "outcome": filed.outcome, "refused": filed.refused, "folder": folder}
@@ -89,8 +91,8 @@ class ShareDoor:
         return recipient
 
     async def _without_end(self, recipient: Recipient, request: Request, job: str) -> Tally:
-        """Shares chunk by chunk as the body comes; while one is on its way no more is read. That the ledger failed is
-        told when all was read: a client that is still writing would not hear it.
+        """Shares chunk by chunk as the body comes; while one is on its way no more is read. What went wrong is told
+        when all was read: a client that is still writing would not hear it.
         """
         tally, body = Tally(), wire.pieces(request)
         lines, waiting = wire.lines_as_they_come(body, LONGEST), list[bytes]()
@@ -101,7 +103,7 @@ class ShareDoor:
                     await self._patiently(recipient, waiting, tally, job)
                     waiting = []
             await self._patiently(recipient, waiting, tally, job)
-        except StoreUnavailable:
+        except (StoreUnavailable, Problem):
             await _drain(body)
             raise
         return tally
