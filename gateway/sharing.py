@@ -148,6 +148,30 @@ class Sharing:
             item = ready.pop(index)
             done[index] = Shared(item.row.id, "refused", without[item.row.id], dict.fromkeys(item.verdict.data, DENY))
 
+    async def would_share(self, recipient: Recipient, rows: Sequence[Row]) -> list[Shared]:
+        """What `share` would answer, without the rows: nothing leaves, nothing is on record, no act is used up. Of one
+        that goes at a person's wish it is not told whether another row would have had the wish.
+        """
+        if recipient.mode == "files":
+            return await self.try_out(recipient, rows)
+        done: dict[int, Shared] = {}
+        word, now = "sent" if recipient.mode == "forward" else "returned", milliseconds(self._clock())
+        for start in range(0, len(rows), disclosures.CHUNK):
+            ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
+            wanted = [item.intended for item in ready.values()]
+
+            def job(tx: Transaction, wanted: Sequence[Intended] = wanted) -> set[str]:
+                return disclosures.already_left(tx, recipient.name, wanted, now)
+
+            left = await self._writer.commit(job)
+            for index, item in ready.items():
+                again, told = item.row.id in left, (item.verdict.reason, item.verdict.data)
+                done[index] = (
+                    Shared(item.row.id, "duplicate", "duplicate") if again
+                    else Shared(item.row.id, word, *told, dropped=item.dropped)
+                )  # fmt: skip
+        return [done[index] for index in range(len(rows))]
+
     def _decide_all(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> Chunk:
         """The first check of a chunk. A second row of one id is a duplicate, if the first may go."""
         ready: Chunk = {}

@@ -36,7 +36,9 @@ class Metrics:
         self.kept = self._counter(
             "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
         )
-        self.shares = self._counter("share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome")
+        self.shares = self._counter(
+            "share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome", "mode"
+        )
         self._disclosures = self._counter(
             "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
         )

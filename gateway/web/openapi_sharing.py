@@ -11,6 +11,8 @@ JOB = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 RECIPIENT = {"name": "recipient", "in": "path", "required": True, "schema": TEXT}
 SHARED: list[dict[str, Any]] = [
     RECIPIENT,
+    {"name": "dry_run", "in": "query", "schema": {"type": "string", "enum": ["1", "0"]},
+     "description": "1: the real answer, marked, without the rows; nothing leaves"},
     {"name": "Prefer", "in": "header", "description": "return=minimal: the summary alone, any number of rows",
      "schema": TEXT},
     {"name": "Gateway-Job", "in": "header", "description": "a name for what is posted again where it stopped",

@@ -26,8 +26,7 @@ from gateway.web.answering import Answering
 from gateway.web.problem import Problem
 
 PATCH = "application/json-patch+json"
-PARAMETERS = frozenset({"recipient", "place", "age", "purpose", "dry_run", "will_send"})
-FLAGS = {"1": True, "0": False}
+PARAMETERS = frozenset({"recipient", "place", "age", "purpose"})
 # Nothing at all may be sent: nobody of that name, no contract, or a person under the floor (I27).
 BLOCKED = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.NO_CONTRACT})
 CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNDECLARED_IDENTIFIER})
@@ -55,10 +54,10 @@ class OpenRtb:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "check")
         wire.require_json(request)
-        names = _recipients(request)
+        names, flags = _recipients(request), wire.flags(request, "dry_run", "will_send", others=PARAMETERS)
         bid = _bid(await wire.read_body(request))
-        ask, dry_run, about = self._ask(request, bid, names), _flag(request, "dry_run"), auth.request_id(request)
-        if _flag(request, "will_send") and not dry_run:
+        ask, dry_run, about = self._ask(request, bid, names), flags["dry_run"], auth.request_id(request)
+        if flags["will_send"] and not dry_run:
             checked, decisions = await self._answering.announce("openrtb", ask, about, _is_blocked)
         else:
             checked, decisions = self._answering.decide(
@@ -128,21 +127,8 @@ def _is_blocked(name: str, checked: Checked) -> bool:
     return checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST
 
 
-def _flag(request: Request, name: str) -> bool:
-    """A parameter that is 1 or 0. Raises `Problem`."""
-    stated = request.query_params.get(name, "0")
-    if stated not in FLAGS:
-        raise Problem("malformed", f"{name} is 1 or 0")
-    return FLAGS[stated]
-
-
 def _recipients(request: Request) -> tuple[str, ...]:
-    """Raises `Problem` for none, too many, and for a parameter that this call does not know: a misspelt one must not
-    allow.
-    """
-    unknown = sorted(set(request.query_params) - PARAMETERS)
-    if unknown:
-        raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
+    """Raises `Problem` for none and for too many."""
     names = tuple(dict.fromkeys(request.query_params.getlist("recipient")))
     if not 0 < len(names) <= wire.MAX_RECIPIENTS:
         raise Problem("malformed", f"?recipient= names one to {wire.MAX_RECIPIENTS} recipients")

@@ -22,7 +22,7 @@ from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row, Shared, Sharing
 from gateway.web import auth, wire
-from gateway.web.metrics import Metrics
+from gateway.web.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.problem import Problem
 from gateway.web.tally import Tally
 
@@ -53,18 +53,21 @@ class ShareDoor:
         recipient = self._recipient(request)
         lines = wire.require_json(request, lines=True)
         job, minimal = _job(request), recipient.mode != "return" and _minimal(request)
+        tally = Tally(dry_run=wire.flags(request, DRY_RUN)[DRY_RUN])
         if recipient.mode == "forward" and not recipient.endpoint:
             raise Problem("not_found", f"recipients.{recipient.name} has no endpoint to forward to")
         if recipient.mode == "files" and not job:
             raise Problem("malformed", f"recipients.{recipient.name} takes files: name the job (Gateway-Job)")
         if minimal and lines:
-            return _minimally(self._summary(await self._without_end(recipient, request, job), job))
+            await self._without_end(recipient, request, tally, job)
+            return _minimally(self._summary(tally, job))
         body = await wire.read_body(request, self._max_bytes)
         rows = wire.lines_of(body, self._max_rows) if lines else [body.replace(b"\n", b" ")]
-        tally = Tally()
         shared = await self._share(recipient, rows, tally, job)
         summary = self._summary(tally, job)
-        return _minimally(summary) if minimal else wire.lines_answer([*map(_line, shared), *_last(summary)])
+        mark = {DRY_RUN: True} if tally.dry_run else {}
+        told = [_line(item) | mark for item in shared]
+        return _minimally(summary) if minimal else wire.lines_answer([*told, *_last(summary)])
 
     async def seal(self, request: Request) -> Response:
         """Every row of a job is checked again, and what may go stands in files."""
@@ -78,7 +81,7 @@ class ShareDoor:
         except NoSuchJob as missing:
             raise Problem("not_found", str(missing)) from None
         if filed.made:
-            self._metrics.shares.labels(recipient.name, "sealed").inc(filed.sealed.manifest["rows"])
+            self._metrics.shares.labels(recipient.name, "sealed", LIVE).inc(filed.sealed.manifest["rows"])
         folder = None if filed.outcome == "sent" else f"spool/{recipient.name}/{job}/sealed"
         return wire.answer(
             {**filed.sealed.manifest, "outcome": filed.outcome, "refused": filed.refused, "folder": folder}
@@ -90,11 +93,11 @@ class ShareDoor:
             raise Problem("not_found", "no such recipient is configured")
         return recipient
 
-    async def _without_end(self, recipient: Recipient, request: Request, job: str) -> Tally:
+    async def _without_end(self, recipient: Recipient, request: Request, tally: Tally, job: str) -> None:
         """Shares chunk by chunk as the body comes; while one is on its way no more is read. What went wrong is told
         when all was read: a client that is still writing would not hear it.
         """
-        tally, body = Tally(), wire.pieces(request)
+        body = wire.pieces(request)
         lines, waiting = wire.lines_as_they_come(body, LONGEST), list[bytes]()
         try:
             async for line in lines:
@@ -106,7 +109,6 @@ class ShareDoor:
         except (StoreUnavailable, Problem):
             await _drain(body)
             raise
-        return tally
 
     async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> None:
         """A job of an hour is not given up for a busy second. What left before it is known by its row id."""
@@ -121,7 +123,9 @@ class ShareDoor:
 
     async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> list[Shared]:
         rows = [self._row(recipient, line) for line in lines]
-        if recipient.mode == "files":
+        if tally.dry_run:
+            shared = await self._sharing.would_share(recipient, rows)
+        elif recipient.mode == "files":
             try:
                 shared = await self._filing.keep(recipient, job, lines, rows)
             except JobOver as over:
@@ -129,7 +133,7 @@ class ShareDoor:
         else:
             shared = await self._sharing.share(recipient, rows)
         for item in shared:
-            self._metrics.shares.labels(recipient.name, item.outcome).inc()
+            self._metrics.shares.labels(recipient.name, item.outcome, DRY_RUN if tally.dry_run else LIVE).inc()
         tally.add(shared)
         return shared
 
@@ -137,7 +141,7 @@ class ShareDoor:
         """Counts; and until when rows that were handed back may start to be sent."""
         counts = tally.counts() | ({"job": job} if job else {})
         until = self._consent.clock() + self._sharing.window
-        return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] else counts
+        return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] and not tally.dry_run else counts
 
     def _row(self, recipient: Recipient, line: bytes) -> Row:
         """One bad row is refused as malformed, never a 400 for the call; its id is kept where there is one."""

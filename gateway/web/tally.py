@@ -10,9 +10,12 @@ OUTCOMES = ("sent", "returned", "duplicate", "unknown")
 
 
 class Tally:
-    """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why."""
+    """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why. `dry_run`:
+    what would become of them (I23).
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self.dry_run = dry_run
         self._rows = 0
         self._outcomes: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -29,4 +32,5 @@ class Tally:
     def counts(self) -> dict[str, Any]:
         sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
         spooled = {"spooled": self._outcomes["spooled"]} if self._outcomes["spooled"] else {}
-        return {"rows": self._rows, **spooled, **{word: self._outcomes[word] for word in OUTCOMES}, **sums}
+        mark = {"dry_run": True} if self.dry_run else {}
+        return {"rows": self._rows, **spooled, **{word: self._outcomes[word] for word in OUTCOMES}, **sums, **mark}

@@ -242,6 +242,19 @@ def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
     return lines
 
 
+def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Parameters that are 1 or 0; 0 where they are not said. Raises `Problem` for anything else, and for a parameter
+    that is not known: a misspelt `dry_run` must not send.
+    """
+    unknown = sorted(set(request.query_params) - {*names, *others})
+    if unknown:
+        raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
+    for name in names:
+        if request.query_params.get(name, "0") not in {"0", "1"}:
+            raise Problem("malformed", f"{name} is 1 or 0")
+    return {name: request.query_params.get(name) == "1" for name in names}
+
+
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(body), status, {"Cache-Control": "no-store", **(headers or {})}, JSON)
 
