@@ -23,29 +23,11 @@ class Metrics:
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
         self._of_signal: dict[tuple[str, str], Counter] = {}
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
-        self._verdicts = self._counter(
-            "verdicts",
-            "Verdicts by recipient and reason; a dry run's are of that mode",
-            "recipient",
-            "allowed",
-            "reason",
-            "mode",
-        )
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
         self.kept = self._counter(
             "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
         )
-        self.shares = self._counter(
-            "share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome", "mode"
-        )
-        self._disclosures = self._counter(
-            "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
-        )
-        self._violations = self._counter(
-            "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
-        )
-        self._unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
             "checks_misconfigured", "Checks that name what is not configured", "key_name"
@@ -66,9 +48,26 @@ class Metrics:
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
         )  # fmt: skip
+        self._of_answers()
         self._of_deliveries()
         info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
         info.labels(__version__).set(1)
+
+    def _of_answers(self) -> None:
+        """What was answered to questions and rows, and what became of it; `mode` is live or dry_run."""
+        self._verdicts = self._counter(
+            "verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason", "mode"
+        )
+        self.shares = self._counter(
+            "share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome", "mode"
+        )
+        self._disclosures = self._counter(
+            "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
+        )
+        self._violations = self._counter(
+            "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
+        )
+        self._unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
 
     def _of_deliveries(self) -> None:
         self._tried = self._counter(

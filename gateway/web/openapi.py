@@ -204,7 +204,7 @@ def _public() -> dict[str, Any]:
             "post": _answers(
                 _call("What is held and who received it", {}, body=ACTION, secured=False,
                       errors=("400", "403", "413", "503"), kind=FORM_KIND),
-                "200", "HTML, or a file with action=download", "AccessReport"),
+                "200", "HTML, or a file with action=download", "AccessReport", page=True),
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},
     }  # fmt: skip

@@ -61,7 +61,8 @@ def call(
     return made
 
 
-def answers(call: dict[str, Any], code: str, text: str, name: str) -> dict[str, Any]:
-    """A call whose answer of that status has a shape."""
-    call["responses"][code] = {"description": text, "content": json_of(ref(name))}
+def answers(call: dict[str, Any], code: str, text: str, name: str, *, page: bool = False) -> dict[str, Any]:
+    """A call whose answer of that status has a shape; or is a `page`."""
+    content = json_of(ref(name)) | ({"text/html": {"schema": {"type": "string"}}} if page else {})
+    call["responses"][code] = {"description": text, "content": content}
     return call
