@@ -30,7 +30,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.lifespan import Service
 from gateway.settings import Settings
 from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.web import adchoices, demo, edge, notices, openapi, problem, problem_page, unsubscribe_link
+from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
@@ -131,6 +131,7 @@ class Doors:
             Route("/privacy-choices/erase", erasing.post, methods=["POST"]),
             *self._opting_in(steps, acts),
             *self._log(),
+            *hosts_seen.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
             Route("/.well-known/gpc.json", pages.gpc),
             *self._ad_choices(),
         ]
@@ -252,13 +253,11 @@ class Doors:
 
     def options(self, **more: Any) -> Options:
         """The middleware's options as configured; `more` is what only the site can say."""
-        settings = self.settings
+        settings, site = self.settings, self.settings.site
         configured = {
-            "enforce": settings.site.enforce,
-            "cached": settings.site.cached,
-            "add_gpc": settings.gpc.add_for_opted_out,
-            **more,
-        }
+            "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
+            "add_gpc": settings.gpc.add_for_opted_out, **more,
+        }  # fmt: skip
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 
 

@@ -61,6 +61,7 @@ class Site(Strict, frozen=True):
     ad_paths: tuple[PathBeginning, ...]
     cached: bool
     mode: Literal["link", "frictionless", "no_link"]
+    inventory: bool
 
     def own_origins(self) -> tuple[str, ...]:
         """Whose pages may post to ours; `url` too, for a proxy that hands on another Host than people asked for."""

@@ -109,11 +109,7 @@
       window[name] = APIS_OF[name];
       window[name].l = listeners;
     }
-    for (const name of here) {
-      const frame = document.createElement("iframe");
-      frame.name = `${name}Locator`;
-      document.head.append(frame);
-    }
+    for (const name of here) document.head.append(make("iframe", { name: `${name}Locator` }));
     addEventListener("message", answerFrames);
     set("cmpStatus", "loaded");
   };
@@ -151,7 +147,9 @@
       const known = sound(body);
       settle(known ? body.strings : OUT);
       whenParsed(() => show(known && body.display));
-      if (known) document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
+      if (!known) return;
+      if (body.inventory) import("./hosts.js").catch(() => {}); // once a page, however often it is asked
+      document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
     };
     setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
     fetch(new URL(said ? "observe" : "status", HOME), { credentials: "include", ...(said && post) })
@@ -197,7 +195,7 @@
   // --- what the person sees ---
 
   const whenParsed = (act) => {
-    if (document.readyState === "loading") addEventListener("DOMContentLoaded", act, { once: true });
+    if (document.readyState === "loading") addEventListener("DOMContentLoaded", act);
     else act();
   };
   const make = (name, members) => Object.assign(document.createElement(name), members);

@@ -13,6 +13,7 @@ from gateway.cli.deliveries import deliveries
 from gateway.cli.disclosures import disclosures
 from gateway.cli.erase import erase
 from gateway.cli.explain import explain
+from gateway.cli.hosts import hosts
 from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
 from gateway.cli.marketing import unsubscribe
@@ -70,6 +71,7 @@ COMMANDS = (
     explain,
     export,
     history,
+    hosts,
     import_,
     keys,
     law,

@@ -28,6 +28,7 @@ class Metrics:
         self.kept = self._counter(
             "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
         )
+        self.hosts = self._counter("hosts_seen", "Hosts that pages named, by what became of the name", "outcome")
         self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
         self.misconfigured = self._counter(
             "checks_misconfigured", "Checks that name what is not configured", "key_name"

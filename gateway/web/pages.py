@@ -28,7 +28,8 @@ from gateway.web.states import STATE_NAMES, residents
 from gateway.web.uses import COUNTRIES, COVERS, FINER, named
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
-STATIC = {"choices.css": "text/css", "consent.js": "text/javascript", "opt-out-icon.svg": "image/svg+xml"}
+SCRIPT = "text/javascript"
+STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}

@@ -53,6 +53,7 @@ class Status:
         self._origins = origins
         self._remember = options.remember_gpc
         self._frictionless = frictionless
+        self._asks_for = {"inventory": True} if options.inventory else {}
 
     async def preflight(self, request: Request) -> Response:
         """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
@@ -92,6 +93,7 @@ class Status:
             "ad_token": self._ad_token(visitor, site),
             "frictionless": self._frictionless and heard.gpc and site.status == "honored",
             **await self._silence(site, subjects),
+            **self._asks_for,
         }
         response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")
         cors.allow(response, request.headers, self._origins)

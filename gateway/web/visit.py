@@ -35,7 +35,7 @@ class Options:
     """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
     `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
     `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
-    is answered the same for everybody (I32).
+    is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
@@ -43,6 +43,7 @@ class Options:
     add_gpc: bool = False
     hosts: tuple[str, ...] = ()
     cached: bool = False
+    inventory: bool = False
 
 
 class Visit(NamedTuple):

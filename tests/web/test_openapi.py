@@ -11,6 +11,7 @@ pytestmark = pytest.mark.anyio
 UNDESCRIBED = {
     "/privacy-choices/choices.css",
     "/privacy-choices/consent.js",
+    "/privacy-choices/hosts.js",
     "/privacy-choices/opt-out-icon.svg",
     "/openapi.json",
     "/metrics",
