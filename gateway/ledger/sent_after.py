@@ -8,24 +8,34 @@ of now: somebody may have come back since.
 
 import contextlib
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.ledger import component, happenings, replay, table
+from gateway.ledger.leaves import BODY, JOINED
 from gateway.terms import Purpose
 
 MINUTE = 60_000  # milliseconds: an entry's time is when it was said, a moment before it was written
-# Whoever ever opted out before the row, by themselves, through an account, or by what travelled: the rest cannot be it.
-SUSPECTS = """
-SELECT DISTINCT d.recipient, d.batch, d.key, d.purpose, d.at FROM disclosure d
-WHERE d.outcome IN ('sent', 'unknown') AND (
-  EXISTS (SELECT 1 FROM travelled_choice t WHERE t.key = d.key AND t.seq < d.batch)
-  OR EXISTS (SELECT 1 FROM device_state s WHERE s.key = d.key AND s.seq < d.batch)
-  OR EXISTS (SELECT 1 FROM own_choice o WHERE o.key = d.key AND o.out_at <= d.at + 60000)
-  OR EXISTS (SELECT 1 FROM link l JOIN own_choice o ON o.key = l.account
-             WHERE l.identifier = d.key AND o.out_at <= d.at + 60000)
-) ORDER BY d.batch
-"""
+LEFT = "outcome IN ('sent', 'unknown')"
+RECEIVED = f"SELECT key, max(batch), max(at) FROM disclosure WHERE {LEFT} GROUP BY key"  # noqa: S608 - ours
+ROWS = (
+    f"SELECT recipient, batch, purpose, at FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
+    " ORDER BY batch"
+)
+# The first entry that may be a no, of the key, of its other names, of its accounts and of what an account has; and the
+# first that denies it now, however it came. Nobody without one can be wronged.
+FIRST = f"""
+SELECT min(seq) FROM (
+  SELECT d.seq AS seq FROM detail d {JOINED} WHERE d.key IN (
+    SELECT :key UNION SELECT account FROM link WHERE identifier = :key
+    UNION SELECT identifier FROM link WHERE account = :key UNION SELECT canonical FROM name WHERE alias = :key
+    UNION SELECT alias FROM name WHERE canonical = :key
+  ) AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released', 'told', 'opt_in')
+  UNION ALL SELECT seq FROM travelled_choice WHERE key = :key
+  UNION ALL SELECT seq FROM device_state WHERE key = :key
+)
+"""  # noqa: S608 - the pieces are ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +51,31 @@ class SentAfter:
 
 def find(db: sqlite3.Connection) -> Iterator[SentAfter]:
     """Every row of a share, and every send that was announced, that broke the promise. Within an open transaction."""
-    for recipient, batch, key, purposes, at in db.execute(SUSPECTS).fetchall():
-        out = tuple(purpose for purpose in purposes.split(",") if purpose and _was_out(db, key, purpose, batch, at))
+    for key, last, at in db.execute(RECEIVED):
+        (first,) = db.execute(FIRST, {"key": key}).fetchone()
+        if first is not None and first < last:
+            yield from _of(db, key, first, at)
+
+
+def _of(db: sqlite3.Connection, key: bytes, first: int, last_at: int) -> Iterator[SentAfter]:
+    """The rows of one key. It lives again once for all rows between which nothing happened."""
+    everybody = component.of(db, [key])
+    happened = happenings.of(db, everybody, last_at + MINUTE)
+    places, lived, denied = [each.seq for each in happened], -1, frozenset[str]()
+    for recipient, batch, purposes, at in db.execute(ROWS, (key, first)).fetchall():
+        before = bisect_left(places, batch)
+        if before != lived:
+            lived, denied = before, _denied(db, key, everybody, happened[:before])
+        out = tuple(purpose for purpose in purposes.split(",") if purpose in denied)
         if out:
             yield SentAfter(recipient, batch, out, at, key)
 
 
-def _was_out(db: sqlite3.Connection, key: bytes, purpose: str, batch: int, at: int) -> bool:
-    """Whether the entries before that one had this key opted out."""
-    everybody = component.of(db, [key])
-    before = [each for each in happenings.of(db, everybody, at + MINUTE) if each.seq < batch]
+def _denied(
+    db: sqlite3.Connection, key: bytes, everybody: set[bytes], before: list[happenings.Happening]
+) -> frozenset[str]:  # fmt: skip
+    """The purposes that a key was opted out of after all this."""
     with contextlib.closing(replay.live_again(db, everybody, before)) as life:
         rows = life.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
-    return any(table.standing(at, *row[3:]).denies(Purpose(purpose)) for row in rows if row[2] is not None)
+    standings = [table.standing(0, *row[3:]) for row in rows if row[2] is not None]
+    return frozenset(purpose for purpose in Purpose if any(standing.denies(purpose) for standing in standings))

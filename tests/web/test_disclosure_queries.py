@@ -108,6 +108,12 @@ class TestSentAfterAnOptOut:
         plant(tmp_path / "data", row=b"later".ljust(16))
         assert len(await ask(shared, "sent_after_opt_out")) == 1
 
+    async def test_whoever_opted_out_once_more_was_wronged_before_that(self, shared, tmp_path):
+        await choose(shared, 1)
+        plant(tmp_path / "data")
+        await choose(shared, 1)
+        assert len(await ask(shared, "sent_after_opt_out")) == 1
+
     async def test_an_opt_out_that_a_link_brought_later_makes_no_earlier_row_wrong(self, shared, tmp_path):
         await choose(shared, 2)
         plant(tmp_path / "data")
