@@ -25,7 +25,9 @@ class Tally:
         for item in shared:
             self._rows += 1
             self._outcomes[item.outcome] += 1
-            self._dropped.update(item.dropped)
+            self._dropped.update(
+                {str(why): number for why, number in item.dropped.items()}
+            )  # JSON names are plain texts
             if item.outcome == "refused":
                 self._refused[str(item.reason)] += 1
 

@@ -1,0 +1,128 @@
+"""The recipients that the shipped configuration has: what of one row each of them gets."""
+
+import hashlib
+import json
+
+import pytest
+from support import inside
+from support.people import email, gaid, named
+
+pytestmark = pytest.mark.anyio
+WORDS = "travel,used cars"
+
+
+@pytest.fixture
+async def client(tmp_path):
+    settings = inside.settings(keywords__vocabulary=WORDS)
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        for number in (1, 2):
+            body = {
+                "account": f"a{number}",
+                "identifiers": [named("gaid", gaid(number)), named("email", email(number))],
+            }
+            assert (await client.post("/v1/links", json=body)).status_code == 201
+        yield client
+
+
+async def share(client, recipient: str, data: dict, person: int = 1, row_id: str = "r") -> tuple[dict, dict]:
+    """(what became of the row, the summary)"""
+    row = {"id": row_id, "identifiers": [named("gaid", gaid(person))], "data": data, "place": "US-NY"}
+    answer = await client.post(f"/v1/shares/{recipient}", json=row)
+    told, last = (json.loads(line) for line in answer.text.splitlines())
+    return told, last["summary"]
+
+
+async def test_an_advertiser_gets_listed_keywords_beside_a_device_and_no_others(client):
+    said = "travel, Used  Cars, call me at 5, my clinic, gossip, someone@example.com, hiv, travel"
+    told, summary = await share(client, "advertisers", {"ad_id": gaid(1), "keywords": said, "text": "hi, it is me"})
+    assert told["row"] == {"ad_id": gaid(1), "keywords": "travel,used cars"}
+    assert summary["dropped"] == {
+        "keyword_address": 1, "keyword_digits": 1, "keyword_sensitive": 2, "keyword_unlisted": 1, "unmapped": 1,
+    }  # fmt: skip
+
+
+async def test_an_advertiser_gets_an_audience_and_never_a_whole_address(client):
+    data = {
+        "ad_id": gaid(1),
+        "age_range": "25-34",
+        "gender": "F",
+        "region": "US-NY",
+        "ip": "203.0.113.77",
+        "city": "Springfield",
+    }
+    told, summary = await share(client, "advertisers", data)
+    assert told["row"] == {
+        "ad_id": gaid(1),
+        "age_range": "25-34",
+        "gender": "F",
+        "region": "US-NY",
+        "ip": "203.0.113.0",
+    }
+    assert summary["dropped"] == {"unmapped": 1}
+
+
+async def test_keywords_beside_what_names_somebody_stay(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[keywords]\nvocabulary = ["travel"]\n[recipients.words]\nrole = "third_party"\npurposes = ["targeted_ads"]\n'
+        'data = ["keywords", "email_hash", "ad_id"]\nfields = { keywords = "keywords", email = "email_hash", ad_id = "ad_id" }\n'
+    )
+    async with (
+        inside.application(tmp_path / "data", inside.settings(file)) as app,
+        inside.client(app, **inside.DEV) as client,
+    ):
+        body = {"account": "a1", "identifiers": [named("gaid", gaid(1))]}
+        assert (await client.post("/v1/links", json=body)).status_code == 201
+        told, _ = await share(client, "words", {"keywords": "travel", "email": email(1), "ad_id": gaid(1)})
+        assert told["data"]["keywords"] == "deny"
+        assert told["reason"] == "keywords_beside_identity"
+        assert set(told["row"]) == {"email", "ad_id"}
+        told, _ = await share(client, "words", {"keywords": "travel", "ad_id": gaid(1)}, row_id="alone")
+        assert told["row"] == {"keywords": "travel", "ad_id": gaid(1)}
+
+
+async def test_flurry_gets_an_ad_id_and_no_keywords(client):
+    told, summary = await share(
+        client, "flurry", {"ad_id": gaid(1), "gender": "F", "keywords": "travel", "lat": 40.7, "lon": -74.0}
+    )
+    assert told["row"] == {"ad_id": gaid(1), "gender": "F"}
+    assert summary["dropped"] == {"unmapped": 3}
+
+
+async def test_who_matches_by_mail_gets_its_hash_and_the_device(client):
+    told, _ = await share(client, "matching", {"email": email(1), "ad_id": gaid(1)})
+    assert told["row"] == {"email": hashlib.sha256(email(1).encode()).hexdigest(), "ad_id": gaid(1)}
+
+
+@pytest.mark.parametrize("recipient", ["advertisers", "flurry", "matching", "teemo"])
+async def test_whoever_opted_out_goes_to_none_of_them_not_even_as_a_hash_or_a_region(client, recipient):
+    body = {"identifiers": [named("email", email(2))], "choice": "opt_out"}
+    assert (await client.post("/v1/choices", json=body)).status_code == 201
+    data = {
+        "ad_id": gaid(2),
+        "email": email(2),
+        "lat": 40.7,
+        "lon": -74.0,
+        "region": "US-NY",
+        "keywords": "travel",
+        "gender": "F",
+    }
+    told, _ = await share(client, recipient, data, person=2)
+    assert (told["outcome"], told["reason"], told.get("row")) == ("refused", "opted_out", None)
+    assert set(told["data"].values()) == {"deny"}
+
+
+async def test_nobody_gets_anything_as_the_configuration_is_shipped(tmp_path):
+    """No contract is written into it (R28)."""
+    from gateway import credentials
+
+    async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
+        import asyncio
+
+        key = await asyncio.to_thread(credentials.add, tmp_path / "data", "all", ["share", "desk"], publishable=False)
+        client.headers["Authorization"] = f"Bearer {key}"
+        body = {"account": "a1", "identifiers": [named("gaid", gaid(1))]}
+        assert (await client.post("/v1/links", json=body)).status_code == 201
+        for recipient in ("advertisers", "flurry", "matching"):
+            told, _ = await share(client, recipient, {"ad_id": gaid(1)})
+            assert (told["outcome"], told["reason"]) == ("refused", "no_contract")
