@@ -202,8 +202,8 @@ def _public() -> dict[str, Any]:
         "/privacy-choices/data": {
             "get": _call("What this browser proves, and the way to its report", {"200": "HTML"}, secured=False),
             "post": _answers(
-                _call("What is held and who received it", {}, body=ACTION, secured=False,
-                      errors=("400", "403", "413", "503"), kind=FORM_KIND),
+                _call("What is held and who received it", {"303": "of forget: back to the page"}, body=ACTION,
+                      secured=False, errors=("400", "403", "413", "503"), kind=FORM_KIND),
                 "200", "HTML, or a file with action=download", "AccessReport", page=True),
         },
         "/privacy-choices/receipt/{event}": {"get": _receipt()},

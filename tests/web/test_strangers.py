@@ -20,7 +20,7 @@ BOUNDED = settings(
                            HealthCheck.data_too_large],
 )  # fmt: skip
 TYPES = {problem.PREFIX + kind for kind in problem.KINDS}
-DOORS = ("/v1/choices", "/v1/observe", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody",
+DOORS = ("/v1/choices", "/v1/observe", "/v1/standing", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody",
          "/privacy-choices/observe", "/v1/access", "/privacy-choices/data", "/privacy-choices/proof")  # fmt: skip
 schema = schemathesis.openapi.from_dict(openapi.document())
 OPERATIONS = [found.ok() for found in schema.get_all_operations()]
@@ -99,15 +99,20 @@ SIGNALS = shaped(
     cookies=TEXT | st.fixed_dictionaries({"b64": TEXT | LEAVES}), lmt=LEAVES, att=LEAVES, dnt=LEAVES, stored=STORED,
 )  # fmt: skip
 
-
+PROOF = st.just({"kind": "account", "assertion": "dev"}) | shaped(
+    kind=st.sampled_from(["account", "device", "browser", "code", "desk", "parent"]), assertion=TEXT, token=TEXT, cookie=TEXT,
+    code=TEXT, ticket=TEXT, note=TEXT, method=TEXT,
+)  # fmt: skip
+PROOFS = PROOF | st.lists(PROOF, max_size=5)
 BODIES = {
     "/v1/choices": shaped(
         choice=st.sampled_from(["opt_out", "limit", "opt_in", "confirm", "withdraw"]), identifiers=LISTED,
         purposes=st.lists(TEXT, max_size=3), place=TEXT, source=TEXT, notice=shaped(sha256=TEXT), made_at=TEXT,
-        received_at=TEXT, manner=TEXT | JSON, proof=st.just({"kind": "account", "assertion": "dev"}), recipient=TEXT, confirm=TEXT,
-        signals=SIGNALS,
+        received_at=TEXT, manner=TEXT | JSON, proof=PROOFS, recipient=TEXT, confirm=TEXT, signals=SIGNALS, device=TEXT,
     ),
-    "/v1/observe": shaped(identifiers=LISTED, signals=SIGNALS, place=TEXT | st.lists(TEXT, max_size=2), source=TEXT),
+    "/v1/observe": shaped(identifiers=LISTED, signals=SIGNALS, place=TEXT | st.lists(TEXT, max_size=2), source=TEXT,
+                          device=TEXT, proof=PROOFS, age=NUMBERS | TEXT),
+    "/v1/standing": shaped(identifiers=LISTED, place=TEXT, device=TEXT, proof=PROOFS, age=NUMBERS | TEXT),
     "/privacy-choices/observe": SIGNALS,
     "/v1/links": shaped(account=TEXT, identifiers=LISTED, until=TEXT, event=TEXT, **{"from": TEXT}),
     "/v1/check": shaped(

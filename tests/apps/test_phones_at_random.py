@@ -1,0 +1,134 @@
+"""A person with a phone, at random: ids that are reset, an account that is signed in, opts out and comes back, a stranger who
+names the phone's ids. What must hold after each observation is told by a few lines beside (R12, R26, L85).
+"""
+
+import asyncio
+import random
+
+import pytest
+from support import inside
+from support.people import gaid, named
+from support.phones import standing
+
+from gateway import app as composition
+from gateway.installations import Installations
+from gateway.web import notices
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+ACCOUNT = named("account", "a1")
+SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+DEV = {"kind": "account", "assertion": "dev"}
+THREE = ("sale", "sharing", "targeted_ads")
+STEPS, WALKS = 14, 12
+
+
+class Life:
+    """What was said, by whom. `said`: ids whose own no stands; `account`: those whose no stands on the account."""
+
+    def __init__(self, place):
+        self.place, self.phone, self.stranger = place, place.phone(named("gaid", gaid(1))), place.phone()
+        self.number, self.ids, self.said, self.account, self.linked = 1, {1}, set(), set(), set()
+
+    @property
+    def here(self):
+        return named("gaid", gaid(self.number))
+
+    async def observes(self):
+        answer = await self.phone.observes()
+        assert answer.status_code in {200, 201}
+        out = self.is_out()
+        assert await self.reason(self.number) == ("opted_out" if out else "no_choice")
+        assert self.phone.last["sdks"] == {"teemo": "stop" if out else "limited"}
+        assert (self.phone.last["standing"]["sale"] == "opted_out") is out
+
+    def is_out(self):
+        """By itself, by its account, or by another id of the phone."""
+        return bool(self.said & self.ids) or bool(self.account and self.linked & self.ids)
+
+    async def reason(self, number):
+        return await self.place.reason(named("gaid", gaid(number)))
+
+    async def resets(self):
+        self.number += 1
+        self.ids.add(self.number)
+        self.phone.resets(self.number)
+        await self.observes()
+
+    async def opts_out(self):
+        await self.phone.chooses(purposes=["sale"])
+        self.said.add(self.number)
+        if self.number in self.linked:
+            self.account.add(self.number)
+        assert await self.reason(self.number) == "opted_out"
+
+    async def is_linked(self):
+        await self.place.links("a1", self.here)
+        if self.number not in self.linked and self.number in self.said:
+            self.account.add(self.number)
+        self.linked.add(self.number)
+
+    async def account_opts_out(self):
+        await self.place.desk.post(
+            "/v1/choices", json={"identifiers": [ACCOUNT], "choice": "opt_out", "purposes": ["sale"]}
+        )
+        self.account.add("a1")
+        for number in self.linked:
+            assert await self.reason(number) == "opted_out"
+
+    async def account_comes_back(self):
+        for purpose in THREE:
+            body = {"identifiers": [ACCOUNT], "choice": "opt_in", "purposes": [purpose], "proof": DEV, "notice": SHOWN}
+            token = (await self.place.desk.post("/v1/choices", json=body)).json()["confirm"]
+            done = {"choice": "confirm", "confirm": token, "proof": DEV, "notice": SECOND}
+            assert (await self.place.desk.post("/v1/choices", json=done)).status_code == 201
+        self.account.clear()
+
+    async def stranger_tries(self):
+        """Whatever a stranger does with the phone's ids, nobody is freer than before."""
+        before = {number: await self.reason(number) for number in self.ids}
+        self.stranger.ids = [named("gaid", gaid(number)) for number in self.ids]
+        await self.stranger.observes()
+        for number in self.said:
+            proof = {"kind": "device", "token": self.stranger.token}
+            body = {"identifiers": [named("gaid", gaid(number))], "purposes": ["sale"], "proof": proof, "notice": SHOWN}
+            refused = await self.stranger.calling.post("/v1/choices", json=body | {"choice": "opt_in"})
+            assert refused.status_code == 403
+        for number, reason in before.items():
+            assert reason != "opted_out" or await self.reason(number) == "opted_out"
+
+
+async def walk(folder, seed):
+    """What was done."""
+    chance = random.Random(seed)
+    async with standing(folder) as place:
+        life = Life(place)
+        await life.observes()
+        acts = [life.observes, life.resets, life.opts_out, life.is_linked, life.account_opts_out, life.account_comes_back,
+                life.stranger_tries]  # fmt: skip
+        told = []
+        for _ in range(STEPS):
+            act = chance.choices(acts, [3, 3, 1, 3, 2, 2, seed % 2])[0]
+            told.append(act.__name__)
+            await act()
+            if act not in (life.stranger_tries, life.observes):
+                await life.observes()
+    return told
+
+
+@pytest.mark.parametrize("seed", range(WALKS))
+async def test_a_person_is_out_by_every_id_of_the_phone_exactly_while_they_said_so(tmp_path, seed):
+    told = await walk(tmp_path, seed)
+    report, _ = await asyncio.to_thread(composition.verify, tmp_path / "data", inside.settings(), boxes=True)
+    assert (report.passed, list(report.different)) == (True, []), told
+
+
+async def nothing(*_):
+    """A gateway whose ids of a phone know nothing of each other."""
+
+
+async def test_a_gateway_that_forgets_the_phone_is_caught(tmp_path, monkeypatch):
+    """Control."""
+    monkeypatch.setattr(Installations, "follow", nothing)
+    with pytest.RaisesGroup(AssertionError):  # of the task group that the application runs in
+        for seed in range(4):
+            await walk(tmp_path / str(seed), seed)
