@@ -4,19 +4,22 @@ Checks the commitment to the details whole. The commitment to the subject needs 
 does not have: of that opening only is known that it is there and opens. What was forgotten is passed over. Reads only.
 """
 
+import binascii
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import orjson
 
+from gateway import seals
+from gateway.keys import PersonKeys
 from gateway.ledger import entry, openings
-from gateway.ledger.openings import Opened
+from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import Entry
 from gateway.ledger.records import moment
-from gateway.ledger.writer import Persons
+from gateway.ledger.shapes import OPENS, URL, D
 
-PERSONS = 10_000  # whose keys are kept at hand
 OFFICERS = """
 SELECT v.seq, e.body, v.event, v.person, v.at, v.sealed FROM void_act v JOIN entry e ON e.seq = v.seq
 WHERE v.sealed IS NOT NULL AND v.seq >= (SELECT pruned FROM head)
@@ -32,25 +35,67 @@ SIDES = (
 UNLINKED = "SELECT 1 FROM erasure WHERE mode = 'unlink' AND seq > ? LIMIT 1"
 
 
+class Keys(Protocol):
+    """What the vault offers to whoever opens boxes."""
+
+    def keys(self, person: bytes) -> PersonKeys: ...
+    def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]: ...
+
+
 class BoxesCheck:
     """Takes entries with their side rows, in any order. `opened`: boxes that hold what they should."""
 
-    def __init__(self, db: sqlite3.Connection, vault: Persons) -> None:
+    def __init__(self, db: sqlite3.Connection, vault: Keys) -> None:
         self.found: list[str] = []
         self.opened = 0
-        self._keys = lru_cache(PERSONS)(vault.keys)
+        self._vault = vault
         self._given = {seq: flags for seq, *flags in db.execute("SELECT seq, informed, parental FROM given")}
         self._db = db
 
-    def add(self, rows: Iterable[Entry]) -> None:
-        for seq, body, key, at, event, person, sealed, opening in rows:
-            if key is not None and body is not None and (sealed or opening):
-                self._open(seq, entry.original(body), at, openings.open_(self._keys(person), event, sealed, opening))
+    def add(self, rows: Sequence[Entry]) -> None:
+        boxed = [row for row in rows if row[2] is not None and row[1] is not None and (row[6] or row[7])]
+        for seq, body, _, at, event, person, sealed, opening in self._plain(boxed):
+            keys = self._vault.keys(person)
+            self._open(seq, entry.original(body), at, openings.open_(keys, event, sealed, opening))
+
+    def _plain(self, rows: Sequence[Entry]) -> Sequence[Entry]:
+        """Most entries have both boxes, and their details are a time. Returns those that have not, or all where one of
+        these does not hold what its entry commits to, for `_open`, which tells which.
+        """
+        left: list[Entry] = []
+        made, said = list[bytes](), list[bytes]()
+        known = self._vault.both_keys_of(row[5] for row in rows)
+        for row in rows:
+            seq, body, _, at, event, person, sealed, opening = row
+            keys = known.get(person)
+            commits = self._commits(seq, at, event, keys, sealed, opening) if keys and sealed and opening else None
+            if commits is None or not body.startswith(OPENS):
+                left.append(row)
+            else:
+                made.append(commits)
+                said.append(body[D])
+        if not _same(said, made):
+            return rows
+        self.opened += 2 * len(made)
+        return left
+
+    def _commits(
+        self, seq: int, at: int, event: bytes, keys: tuple[bytes, bytes], sealed: bytes, opening: bytes
+    ) -> bytes | None:  # fmt: skip
+        """What two boxes that open commit to, if the details are but a time."""
+        try:
+            rs, content = openings.both(*keys, event, sealed, opening)
+        except seals.Opening:
+            return None
+        details = content[SALT:]
+        if len(rs) != SALT or details != _only_a_time(at) or seq in self._given:
+            return None
+        return entry.details_commitment(content[:SALT], details)
 
     def finish(self) -> None:
         """Who decided on voids: a box without an opening."""
         for seq, body, event, person, at, sealed in self._db.execute(OFFICERS):
-            self._open(seq, body, at, openings.open_(self._keys(person), event, sealed, None))
+            self._open(seq, body, at, openings.open_(self._vault.keys(person), event, sealed, None))
 
     def _open(self, seq: int, body: bytes, at: int, opened: Opened) -> None:
         if opened.broken or not self._holds(seq, body, at, opened):
@@ -59,13 +104,12 @@ class BoxesCheck:
             self.opened += (opened.rs is not None) + (opened.details is not None)
 
     def _holds(self, seq: int, body: bytes, at: int, opened: Opened) -> bool:
-        if opened.rs is not None and len(opened.rs) != openings.SALT:
+        if opened.rs is not None and len(opened.rs) != SALT:
             return False
         if opened.details is None or opened.rd is None:
             return True
         commitment = entry.b64(entry.details_commitment(opened.rd, opened.details))
-        said = f'"at":"{_second(at // 1000)}.{at % 1000:03d}+00:00"'
-        if f'"d":"{commitment}"'.encode() not in body or said.encode() not in opened.details:
+        if f'"d":"{commitment}"'.encode() not in body or _only_a_time(at)[1:-1] not in opened.details:
             return False
         flags = [int(f'"{word}":true'.encode() in opened.details) for word in ("informed", "parental")]
         return flags == self._given.get(seq, [0, 0]) and all(
@@ -81,7 +125,18 @@ class BoxesCheck:
         return bool(row == tuple(said.get(name) for name in members))
 
 
+def _only_a_time(at: int) -> bytes:
+    """Details that say nothing but when."""
+    return b"%b%03d%b" % (_second(at // 1000), at % 1000, b'+00:00"}')
+
+
 @lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    """A time as details tell it, without its milliseconds."""
-    return moment(seconds * 1000).isoformat(timespec="seconds").removesuffix("+00:00")
+def _second(seconds: int) -> bytes:
+    """A time as details tell it, up to its milliseconds."""
+    return b'{"at":"%b.' % moment(seconds * 1000).isoformat(timespec="seconds").removesuffix("+00:00").encode()
+
+
+def _same(said: Sequence[bytes], made: Sequence[bytes]) -> bool:
+    """Whether each is base64url of the other: all at once. A zero byte makes 32 into 33, which are 44 letters."""
+    joined = binascii.b2a_base64(b"".join([each + b"\x00" for each in made]), newline=False)
+    return joined.translate(URL) == b"".join([each + b"A" for each in said])

@@ -30,6 +30,11 @@ def seal(person: PersonKeys, event: bytes, rs: bytes, rd: bytes, details: bytes)
     return seals.seal(person.details, event, rd + details), seals.seal(person.openings, OPENING + event, rs)
 
 
+def both(details: bytes, openings: bytes, event: bytes, sealed: bytes, opening: bytes) -> tuple[bytes, bytes]:
+    """rs; and rd with the details behind it, by a person's two keys. Raises `seals.Opening` where one does not open."""
+    return seals.open_seal((openings,), OPENING + event, opening), seals.open_seal((details,), event, sealed)
+
+
 def open_(person: PersonKeys, event: bytes, sealed: bytes | None, opening: bytes | None) -> Opened:
     """What can still be opened."""
     rs = rd = details = None

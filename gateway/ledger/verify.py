@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.ledger import connected, rows_check, sent_after
-from gateway.ledger.boxes_check import BoxesCheck
+from gateway.ledger.boxes_check import BoxesCheck, Keys
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold
 from gateway.ledger.reading import Reading, blocks
 from gateway.ledger.tree_check import TreeCheck
-from gateway.ledger.writer import Persons
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class Report:
         return not self.different
 
 
-def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
+def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
     """`last` gives the last checkpoint of a ledger's id; without a vault no box is opened."""
     db.execute("BEGIN")  # one snapshot
     collects = gc.isenabled()
@@ -52,7 +51,7 @@ def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], v
             gc.enable()
 
 
-def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
+def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
     """The same within a transaction that is open."""
     reads, db.text_factory = db.text_factory, _readable
     try:
@@ -66,7 +65,7 @@ def _readable(text: bytes) -> str:
     return text.decode(errors="backslashreplace")
 
 
-def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Persons | None) -> Report:
+def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = Report(checkpoint=last(ledger), pruned=pruned)
     hashes, boxes = TreeCheck(db), BoxesCheck(db, vault) if vault else None

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from gateway import seals, wal
@@ -18,6 +19,7 @@ from gateway.keys import PersonKeys
 FILE = "vault.sqlite3"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
+TOGETHER = 500  # persons of one statement
 FORM = """
 CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID;
 """
@@ -93,6 +95,19 @@ class Vault:
         row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
         wrapped, openings = row or (None, None)
         return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))
+
+    def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """Many persons' keys of details and of openings, of whoever has both and both are opened."""
+        opens, found = seals.opener(self._wraps), dict[bytes, tuple[bytes, bytes]]()
+        left = iter({*persons})
+        while some := list(islice(left, TOGETHER)):
+            sql = f"SELECT id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))})"  # noqa: S608
+            for person, wrapped, openings in self._db.execute(sql, some):
+                try:
+                    found[person] = opens(LABEL + person, wrapped or b""), opens(OPENINGS + person, openings or b"")
+                except seals.Opening:  # destroyed, or another installation's
+                    continue
+        return found
 
     def rewrap(self) -> int:
         """Wraps every person's keys with the newest wrapping key, durably. Returns how many persons there are. What

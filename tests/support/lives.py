@@ -31,6 +31,9 @@ class NoVault:
     def keys(self, person):
         return self.made.get(person, PersonKeys(person, None, None))
 
+    def both_keys_of(self, persons):
+        return {each: (self.made[each].details, self.made[each].openings) for each in persons if each in self.made}
+
 
 class Ledger:
     """One open transaction; a second passes with each act. `subjects` by the names that a machine gives them."""

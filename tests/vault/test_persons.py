@@ -132,3 +132,18 @@ def test_a_vault_with_people_is_known_to_have_them_and_an_unreadable_one_is_take
     assert anybody(tmp_path)
     (tmp_path / FILE).write_bytes(b"not a database" * 1000)
     assert anybody(tmp_path)
+
+
+def test_many_persons_keys_at_once_are_those_of_each_and_of_nobody_whose_keys_are_not_whole(tmp_path):
+    with opened(tmp_path) as vault:
+        people = [vault.new_person() for _ in range(1200)]
+        vault.commit()
+        assert vault.both_keys_of(each.person for each in people) == {
+            each.person: (each.details, each.openings) for each in people
+        }
+        first, second, third = (each.person for each in people[:3])
+        vault.destroy([first], [second])
+    with opened(tmp_path, LATER, WRAP) as vault:
+        assert list(vault.both_keys_of([first, second, third, os.urandom(16)])) == [third]
+    with opened(tmp_path, LATER) as vault:
+        assert vault.both_keys_of([third]) == {}
