@@ -14,7 +14,7 @@ from pathlib import Path
 import maxminddb
 import orjson
 
-from gateway import copies, keys
+from gateway import copies, keys, ways
 from gateway.check import Checks
 from gateway.choice import keywords, law, sensitive_file
 from gateway.choice.keywords import Vocabulary
@@ -22,16 +22,12 @@ from gateway.choice.law import LawTable
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
 from gateway.choice.sensitive import SensitivePlaces
-from gateway.codes import Carrier as CodeCarrier
-from gateway.codes import Codes
+from gateway.codes import Carrier, Codes
 from gateway.consent import Consent
 from gateway.decisions import Decisions
 from gateway.delivery import witness_post
-from gateway.delivery.carrier import Carrier, Post
 from gateway.delivery.forward import Forwarder
-from gateway.delivery.guard import EVERYWHERE
 from gateway.delivery.mail import Mail, MailFolder, MailServer
-from gateway.delivery.post import Courier
 from gateway.delivery.texts import Texts
 from gateway.disclosing import Disclosing
 from gateway.keys import Secrets
@@ -59,7 +55,7 @@ from gateway.ledger.watch import FileMoved, FileWatch
 from gateway.ledger.writer import Writer
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
-from gateway.settings import ACCOUNT_BACKEND, Settings, SettingsRefused
+from gateway.settings import Settings, SettingsRefused
 from gateway.sharing import Sharing
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
@@ -140,7 +136,7 @@ def open_house(
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
         yield House(
-            consent, sharing, disclosing, _telling(settings, writer, secrets, clock, dev=dev), codes, vault, writer,
+            consent, sharing, disclosing, ways.telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,
             secrets, watch.fresh, witnessing, mirrored,
         )  # fmt: skip
 
@@ -176,17 +172,9 @@ def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
     return waits
 
 
-def _telling(settings: Settings, writer: Writer, secrets: Secrets, clock: Clock, *, dev: bool) -> Telling:
-    """Recipients are told over the public internet, the operator's own system of accounts wherever it is."""
-    endpoints, outside = settings.deliveries(), Post(Courier(settings.delivery.allowed(dev=dev)))
-    carriers: dict[str, Carrier] = dict.fromkeys(endpoints, outside)
-    carriers[ACCOUNT_BACKEND] = Post(Courier(EVERYWHERE))
-    return Telling(writer, endpoints, secrets, clock, carriers, settings.delivery.calendar())
-
-
 def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
     """`dev` has mail without a server: in a folder."""
-    mail, carriers = settings.mail, dict[str, CodeCarrier]()
+    mail, carriers = settings.mail, dict[str, Carrier]()
     if mail.server:
         password = Path(mail.password_file) if mail.password_file else None
         carriers["email"] = Mail(

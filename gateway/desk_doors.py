@@ -8,7 +8,10 @@ from gateway.app import House
 from gateway.credentials import Credentials
 from gateway.notifying import Notifying
 from gateway.settings import Settings
+from gateway.ways import published
+from gateway.web import dsrdelete
 from gateway.web.access import Access
+from gateway.web.dsrdelete import DsrDelete
 from gateway.web.erasures import Erasures
 from gateway.web.links import Links
 from gateway.web.proof import Proofs
@@ -29,3 +32,8 @@ def routes(house: House, settings: Settings, folder: Path, credentials: Credenti
         Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
         Route("/v1/reports/{year}", Reports(folder, credentials).get),
     ]
+
+
+def deletions(house: House, settings: Settings) -> Route:
+    """Where recipients find the key of our deletion requests: public, unlike the rest."""
+    return Route(dsrdelete.PATH, DsrDelete(published(settings, house.secrets)).get)

@@ -1,11 +1,13 @@
 """Settings of one recipient. Part of `gateway.settings`, which reads them. Never sends anything."""
 
+import re
 from datetime import date
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.addresses import may_send_to
+from gateway.addresses import is_loopback, is_origin, may_send_to
 from gateway.choice.recipient import Recipient
 from gateway.terms import DataClass, Purpose, Role
 
@@ -13,6 +15,14 @@ TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
 
 # What was measured with a point goes exactly or not at all, as the point does (I29).
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
+
+
+DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+
+
+def is_loopback_origin(text: str) -> bool:
+    """For development."""
+    return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
 
 
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +90,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             return "mode: what one act directs is sent at once, not in a file"
         if self.endpoint and not may_send_to(self.endpoint):
             return f"endpoint: {self.endpoint} is neither https nor http on loopback"
+        if self.ddrf and not (DOMAIN.fullmatch(self.ddrf) or is_loopback_origin(self.ddrf)):
+            return f"ddrf: {self.ddrf} is no domain"
         return self._wrong_fields()
 
     def _wrong_fields(self) -> str:

@@ -30,7 +30,18 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.lifespan import Service
 from gateway.settings import Settings
 from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, problem, problem_page, unsubscribe_link
+from gateway.web import (
+    adchoices,
+    demo,
+    dsrdelete,
+    edge,
+    hosts_seen,
+    notices,
+    openapi,
+    problem,
+    problem_page,
+    unsubscribe_link,
+)
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
@@ -72,10 +83,11 @@ THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy ask
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
 
 
-def _is_own(path: str, *, participant: bool) -> bool:
-    """A page of ours before a site: the choices, the statement, and a DAA participant's endpoints."""
-    rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if participant else ()))
-    return path == "/.well-known/gpc.json" or any(path == room or path.startswith(f"{room}/") for room in rooms)
+def _is_own(path: str, settings: Settings) -> bool:
+    """A page of ours before a site: the choices, the statements, and a DAA participant's endpoints."""
+    pages = ("/.well-known/gpc.json", *((dsrdelete.PATH,) if settings.delivery.ddrf_domain else ()))
+    rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if settings.ad_choices.participant else ()))
+    return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +145,7 @@ class Doors:
             *self._log(),
             *hosts_seen.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
             Route("/.well-known/gpc.json", pages.gpc),
+            desk_doors.deletions(self.house, self.settings),
             *self._ad_choices(),
         ]
 
@@ -366,7 +379,6 @@ def in_front_of(
     """
     settings = settings_of.load(Path(config) if config else None, os.environ)
     metrics = Metrics()
-    participant = bool(settings.ad_choices.participant)
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
@@ -376,7 +388,7 @@ def in_front_of(
             checker = Checker(doors.answering, doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
-                mine = scope["type"] == "http" and _is_own(scope["path"], participant=participant)
+                mine = scope["type"] == "http" and _is_own(scope["path"], settings)
                 state = scope.get("state", {}) if mine else {**scope.get("state", {}), "gateway_checker": checker}
                 await (own if mine else behind)({**scope, "state": state}, receive, send)
 
@@ -386,7 +398,7 @@ def in_front_of(
     shield = _shield(settings)
     return Edge(
         Service(running, site), metrics, lambda _: everywhere, logged=False,
-        shield=lambda scope: shield if _is_own(scope["path"], participant=participant) else None,
+        shield=lambda scope: shield if _is_own(scope["path"], settings) else None,
     )  # fmt: skip
 
 

@@ -280,6 +280,8 @@ def _check(settings: Settings) -> None:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
     _check_recipients(settings.recipients)
+    if any(item.ddrf for item in settings.recipients.values()) and not settings.delivery.ddrf_domain:
+        raise SettingsRefused("delivery.ddrf_domain: whoever asks by the framework says which domain has its key")
     said = settings.mail.wrong(), settings.delivery.wrong(), settings.apps.wrong(settings.recipients)
     for wrong in filter(None, said):
         raise SettingsRefused(wrong)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,15 +21,16 @@ from gateway.delivery.carrier import Carrier, Parcel
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.post import Outcome, Tried
 from gateway.keys import Secrets
-from gateway.ledger import endpoints, outbox, schema
+from gateway.ledger import acknowledged, endpoints, outbox, schema
 from gateway.ledger.entry import b64
-from gateway.ledger.outbox import Listed, Message, State
+from gateway.ledger.outbox import Kind, Listed, Message, State
 from gateway.ledger.records import milliseconds, moment
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 
 PERIOD = 5.0  # seconds between two looks; a recipient has days
 AT_ONCE = 50  # messages of one recipient between two looks at the outbox
 RESTS = 5 * schedule.MINUTE  # after a failure, the longest until another message is tried at that receiver
+REPEATED = "its acknowledgement was given before"
 GAVE_UP = "gave its endpoint up (410)"
 
 
@@ -45,108 +46,123 @@ class Open:
     gone: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """How messages of a kind reach a recipient. `one_at_a_time`: one identifier a message."""
+
+    recipient: str
+    endpoint: str
+    carrier: Carrier
+    kind: Kind = Kind.ANY
+    one_at_a_time: bool = False
+
+
 class Telling:
-    """`endpoints`: where messages go, by recipient. `carriers`: how, where that is not by post."""
+    """`ways`: where messages go, and how; two of one recipient have different kinds of message."""
 
     def __init__(
-        self, writer: Writer, endpoints: Mapping[str, str], secrets: Secrets, clock: Callable[[], datetime],
-        carriers: Mapping[str, Carrier], calendar: Calendar,
-    ) -> None:  # fmt: skip
+        self, writer: Writer, ways: Sequence[Way], secrets: Secrets, clock: Callable[[], datetime], calendar: Calendar
+    ) -> None:
         self._writer = writer
-        self._endpoints = dict(endpoints)
+        self._ways = tuple(ways)
         self._secrets = secrets
         self._clock = clock
-        self._carriers = dict(carriers)
         self.calendar = calendar
-        self._busy = set[str]()
+        self._busy = set[Way]()
         self.tried: Callable[[str, str], None] = lambda *_: None  # told of each try: recipient, outcome
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Delivers until it is left; what is under way then is delivered after the next start."""
         try:
-            async with beside(self._run, wanted=bool(self._endpoints)):
+            async with beside(self._run, wanted=bool(self._ways)):
                 yield
         finally:
             await self.close()
 
     async def close(self) -> None:
-        for carrier in dict.fromkeys(self._carriers.values()):
-            await carrier.close()
+        for way in self._ways:
+            await way.carrier.close()
 
     async def _run(self) -> None:
         async with anyio.create_task_group() as tasks:
             while True:
-                for recipient in set(await asyncio.to_thread(self._due)) - self._busy:
-                    self._busy.add(recipient)
-                    tasks.start_soon(self._beside_others, recipient)
+                for way in set(await asyncio.to_thread(self._due)) - self._busy:
+                    self._busy.add(way)
+                    tasks.start_soon(self._beside_others, way)
                 await asyncio.sleep(PERIOD)
 
-    async def _beside_others(self, recipient: str) -> None:
+    async def _beside_others(self, way: Way) -> None:
         try:
-            await self._deliver_to(recipient)
+            await self._deliver(way)
         except StoreUnavailable:
             """What was posted and not marked is posted again."""
         finally:
-            self._busy.discard(recipient)
+            self._busy.discard(way)
 
     async def deliver(self) -> int:
         """Posts what is due. Returns how many messages were taken. Raises `StoreUnavailable`."""
         due = await asyncio.to_thread(self._due)
-        return sum(await asyncio.gather(*map(self._deliver_to, due)))
+        return sum(await asyncio.gather(*map(self._deliver, due)))
 
-    def _due(self) -> list[str]:
-        """The recipients that something is due for."""
+    def _due(self) -> list[Way]:
+        """The ways by which something is due."""
         now = milliseconds(self._clock())
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
-                return [name for name, due in outbox.next_due(db, self._endpoints).items() if due <= now]
+                due = {way: outbox.next_due(db, way.recipient, way.kind) for way in self._ways}
+                return [way for way, at in due.items() if at is not None and at <= now]
         except (sqlite3.Error, schema.LedgerRefused):
             return []
 
-    async def _deliver_to(self, recipient: str) -> int:
-        endpoint, now, done = self._endpoints[recipient], milliseconds(self._clock()), 0
+    async def _deliver(self, way: Way) -> int:
+        recipient, now, done = way.recipient, milliseconds(self._clock()), 0
 
         def job(tx: Transaction) -> tuple[list[Message], Sequence[int]]:
             known = endpoints.read(tx, recipient, now)
-            if known.gone == endpoint:
-                outbox.give_up(tx, recipient, GAVE_UP)
-            elif known.gone:
+            if known.gone == way.endpoint:
+                outbox.give_up(tx, recipient, GAVE_UP, way.kind)
+            elif known.gone and not self._is_configured(known.gone):
                 endpoints.back(tx, recipient)
-            return outbox.read(tx, recipient, now, AT_ONCE), known.generations
+            if way.one_at_a_time:
+                outbox.split(tx, recipient, now)
+            return outbox.read(tx, recipient, now, AT_ONCE, way.kind), known.generations
 
         messages, generations = await self._writer.commit(job)
         keys = [post.secret_of(self._secrets, recipient, generation) for generation in generations]
         for message in messages:
-            tried = await self._try(message, endpoint, keys)
+            tried = await self._try(message, way, keys)
             self.tried(recipient, tried.outcome)
-            await self._mark(message, endpoint, tried)
+            await self._mark(message, way, tried)
             done += tried.taken
             if _is_about_the_receiver(tried):
                 break
         return done
 
-    async def _try(self, message: Message, endpoint: str, keys: Sequence[bytes]) -> Tried:
+    def _is_configured(self, endpoint: str) -> bool:
+        return any(way.endpoint == endpoint for way in self._ways)
+
+    async def _try(self, message: Message, way: Way, keys: Sequence[bytes]) -> Tried:
         if message.body is None:
             return Tried(Outcome.TAKEN, "its key is gone")
-        parcel = Parcel(name_of(message.id), message.body, endpoint, keys)
-        return await self._carriers[message.recipient].carry(parcel, self._clock())
+        parcel = Parcel(name_of(message.id), message.body, way.endpoint, keys)
+        return await way.carrier.carry(parcel, self._clock())
 
-    async def _mark(self, message: Message, endpoint: str, tried: Tried) -> None:
+    async def _mark(self, message: Message, way: Way, tried: Tried) -> None:
         now, recipient = milliseconds(self._clock()), message.recipient
 
         def job(tx: Transaction) -> None:
-            if tried.taken:
+            if tried.taken and _is_first(tx, message, tried, now):
                 outbox.taken(tx, message.id, now, tried.answer)
                 return
-            pause = schedule.pause(message.tries + 1)
+            pause = None if tried.outcome is Outcome.REFUSED else schedule.pause(message.tries + 1)
             due = None if pause is None else now + max(pause, tried.wait)
-            outbox.failed(tx, message.id, now, due, tried.answer)
+            outbox.failed(tx, message.id, now, due, REPEATED if tried.taken else tried.answer)
             if tried.outcome is Outcome.GONE:
-                endpoints.gave_up(tx, recipient, endpoint, now)
-                outbox.give_up(tx, recipient, GAVE_UP)
+                endpoints.gave_up(tx, recipient, way.endpoint, now)
+                outbox.give_up(tx, recipient, GAVE_UP, way.kind)
             elif _is_about_the_receiver(tried):
-                outbox.put_off(tx, recipient, now + (tried.wait or min(pause or RESTS, RESTS)))
+                outbox.put_off(tx, recipient, now + (tried.wait or min(pause or RESTS, RESTS)), way.kind)
 
         await self._writer.commit(job)
 
@@ -171,7 +187,7 @@ class Telling:
             oldest[each.recipient] = min(oldest.get(each.recipient, each.received), each.received)
         return [
             Open(name, found[State.PENDING], found[State.FAILED], found["overdue"], moment(oldest[name]),
-                 gone.get(name) == self._endpoints.get(name, ""))
+                 self._is_configured(gone.get(name, "")))
             for name, found in counts.items()
         ]  # fmt: skip
 
@@ -214,10 +230,15 @@ class Telling:
         return post.printed(post.secret_of(self._secrets, recipient, await self._writer.commit(job)))
 
 
+def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
+    """Whether what the recipient signed about it, where it signs, was not said before."""
+    return not tried.proof or acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
+
+
 def _is_about_the_receiver(tried: Tried) -> bool:
     """Whether the next message would fare no better: not what a 4xx says of one message."""
     refused = tried.answer.startswith("4") and tried.answer not in {"408", "410", "429"}
-    return not tried.taken and not refused
+    return not tried.taken and not refused and tried.outcome is not Outcome.REFUSED
 
 
 def name_of(message: bytes) -> str:

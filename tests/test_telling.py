@@ -5,24 +5,26 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
+from delivery.test_ddrf import Recipient, opened_claims
 from delivery.test_post import listener
 from standardwebhooks import Webhook
 from support import inside
 from support.listening import Quiet, listening
-from support.people import GAID, named
+from support.people import GAID, gaid, named
 
 from gateway.app import open_house
-from gateway.delivery import schedule
+from gateway.delivery import ddrf, schedule
 from gateway.delivery.carrier import Post
+from gateway.delivery.ddrf_post import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.post import Courier
-from gateway.ledger import disclosures
+from gateway.delivery.post import Courier, Outcome, Tried
+from gateway.ledger import acknowledged, disclosures
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
-from gateway.ledger.outbox import State
+from gateway.ledger.outbox import Kind, State
 from gateway.ledger.records import milliseconds
-from gateway.telling import Telling
+from gateway.telling import Telling, Way
 from gateway.terms import Erasing, Purpose
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +38,8 @@ class Desk:
 
     def telling(self, allowed=LOOPBACK, **endpoints):
         carrier = Post(Courier(allowed))
-        carriers = dict.fromkeys(endpoints, carrier)
-        return Telling(self.house.writer, endpoints, self.house.secrets, lambda: self.at, carriers, CALENDAR)
+        ways = [Way(name, url, carrier) for name, url in endpoints.items()]
+        return Telling(self.house.writer, ways, self.house.secrets, lambda: self.at, CALENDAR)
 
     async def erase(self):
         """Teemo had the ad id."""
@@ -190,8 +192,8 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(desk, monkeypatch):
         )
     )
     with listener() as (url, arrived):
-        telling = desk.telling(teemo=url, slow=url)
-        telling._carriers["slow"] = Hangs()
+        telling = desk.telling(teemo=url)
+        telling._ways = (Way("slow", url, Hangs()), *telling._ways)
         await desk.house.writer.commit(
             lambda tx: tx.db.execute(
                 "UPDATE outbox SET body = (SELECT body FROM outbox WHERE id <> x'01') WHERE id = x'01'"
@@ -332,3 +334,49 @@ async def test_whoever_watches_the_service_sees_what_is_late_and_what_was_given_
     assert GAID not in metrics
     async with inside.application(inside.install(tmp_path / "other")) as app, inside.client(app) as client:
         assert not [text for text in (await client.get("/readyz?strict")).json()["alarms"] if "told" in text]
+
+
+async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its_proof_is_kept(desk):
+    recipient = Recipient()
+    signer = ddrf.signer(desk.house.secrets, "operator.example")
+    recipient.claims = {"iat": int(desk.at.timestamp())}
+    people = desk.house.consent.people
+    ids = [named("gaid", gaid(number)) for number in (1, 2, 3)]
+    subjects = people.name(ids).subjects
+
+    def job(tx):
+        rows = [Intended(f"r{number}", each.key, ("ad_id",)) for number, each in enumerate(subjects)]
+        batch = disclosures.intend(tx, "teemo", [Purpose.SALE], rows, desk.at)
+        disclosures.mark(tx, "teemo", batch, rows, "sent")
+
+    await desk.house.writer.commit(job)
+    await desk.house.consent.erase(Order(Erasing.DETAILS, subjects, desk.at))
+    with listening(recipient.handler()) as url:
+        carrier = Ddrf(Courier(LOOPBACK), signer)
+        ways = [Way("teemo", url, carrier, Kind.DELETES, one_at_a_time=True)]
+        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
+        assert await telling.deliver() == 3
+        await telling.close()
+    assert len(recipient.requests) == 3
+    found = await desk.house.writer.commit(
+        lambda tx: [acknowledged.tokens(tx, name) for (name,) in tx.db.execute("SELECT id FROM outbox").fetchall()]
+    )
+    assert sorted(opened_claims(token)["rqJWT"] for [token] in found) == sorted(each for each, _ in recipient.requests)
+    assert {state for state, *_ in await desk.states()} == {"delivered"}
+
+
+async def test_an_acknowledgement_that_was_given_before_is_none(desk):
+    class Repeats:
+        async def carry(self, parcel, at):
+            return Tried(Outcome.TAKEN, "202, successful", proof="token", proof_name="ack-1")
+
+        async def close(self):
+            pass
+
+    await desk.erase()
+    await desk.erase()
+    ways = [Way("teemo", "vendor.example", Repeats())]
+    telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
+    await telling.deliver()
+    assert sorted(state for state, *_ in await desk.states()) == ["delivered", "pending"]
+    assert "its acknowledgement was given before" in [answer for *_, answer in await desk.states()]

@@ -7,10 +7,11 @@ secret is being replaced both sign. No redirects are followed, no proxy of the e
 made into our own network (guard.py). Never decides what is sent.
 """
 
+import asyncio
 import base64
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -35,19 +36,22 @@ class Outcome(StrEnum):
     TAKEN = "taken"
     GONE = "gone"  # the endpoint is given up by its owner
     FORBIDDEN = "forbidden"  # it leads into a network that messages do not go to
+    REFUSED = "refused"  # for good: asking again would be answered so again
     FAILED = "failed"  # refused, not reached, or not in time
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """`answer`: a status, or why there was none; never a text of the receiver's. `wait`: what its Retry-After asks for,
-    milliseconds. `body`: the answer's, where it was asked for.
+    milliseconds. `body`: the answer's. `proof`: what the recipient signed about it, and its id.
     """
 
     outcome: Outcome
     answer: str
     wait: int = 0
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
+    proof: str = field(default="", repr=False)
+    proof_name: str = ""
 
     @property
     def taken(self) -> bool:
@@ -104,7 +108,8 @@ class Courier:
 
     async def _send(self, method: str, url: str, at: datetime, headers: dict[str, str], body: bytes) -> Tried:
         headers = {"Accept-Encoding": "identity", **headers}  # nothing is unpacked here
-        async with self._pooled().stream(method, url, content=body, headers=headers) as response:
+        client = await self._pooled()
+        async with client.stream(method, url, content=body, headers=headers) as response:
             received = b""
             async for chunk in response.aiter_raw():
                 received += chunk
@@ -116,9 +121,10 @@ class Courier:
         outcome = Outcome.TAKEN if response.is_success else Outcome.GONE if status == GONE else Outcome.FAILED
         return Tried(outcome, str(status), wait, received)
 
-    def _pooled(self) -> httpx2.AsyncClient:
+    async def _pooled(self) -> httpx2.AsyncClient:
+        context = await asyncio.to_thread(authorities)  # read from the disk, once a process
         if self._client is None:
-            transport = Transport(authorities(), self._allowed)
+            transport = Transport(context, self._allowed)
             timeout = httpx2.Timeout(IN_ALL, connect=CONNECT)
             self._client = httpx2.AsyncClient(
                 transport=transport, timeout=timeout, follow_redirects=False, trust_env=False

@@ -7,9 +7,9 @@ what, and never sends: gateway/ledger/received.py and gateway/telling.py do.
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from gateway import seals
 from gateway.ledger.writer import Transaction
@@ -24,6 +24,19 @@ class State(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"  # taken by the recipient, or by the desk for it
     FAILED = "failed"  # given up: the officer's
+
+
+class Kind(Enum):
+    """Which messages go by a way."""
+
+    ANY = ""
+    DELETES = " AND word = 'delete'"
+    OTHERS = " AND word <> 'delete'"
+
+    @property
+    def sql(self) -> str:
+        """As the end of a condition."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +96,20 @@ def queue(
     )
 
 
-def next_due(db: sqlite3.Connection, recipients: Iterable[str]) -> dict[str, int]:
-    """When the next message to each of these is due, in Unix milliseconds; not there: none waits."""
-    sql = "SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'"
-    found = {recipient: db.execute(sql, (recipient,)).fetchone()[0] for recipient in recipients}
-    return {recipient: due for recipient, due in found.items() if due is not None}
+def next_due(db: sqlite3.Connection, recipient: str, kind: Kind = Kind.ANY) -> int | None:
+    """When the next message is due, in Unix milliseconds; None: none waits."""
+    sql = f"SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    found: int | None = db.execute(sql, (recipient,)).fetchone()[0]
+    return found
 
 
-def read(tx: Transaction, recipient: str, until: int | None = None, most: int = -1) -> list[Message]:
+def read(
+    tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: Kind = Kind.ANY
+) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
     which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
-    rows = tx.db.execute(
-        f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which} ORDER BY at LIMIT ?3",  # noqa: S608 - the pieces are ours
-        (recipient, until, most),
-    ).fetchall()
+    sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which}{kind.sql}"  # noqa: S608
+    rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?3", (recipient, until, most)).fetchall()
     return [Message(name, recipient, word, tries, _open(tx, name, *box)) for name, *box, word, tries in rows]
 
 
@@ -127,18 +140,28 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
     )
 
 
-def put_off(tx: Transaction, recipient: str, until: int) -> None:
+def put_off(tx: Transaction, recipient: str, until: int, kind: Kind = Kind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
-    tx.db.execute(
-        "UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1", (until, recipient)
-    )
+    sql = f"UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1{kind.sql}"  # noqa: S608 - ours
+    tx.db.execute(sql, (until, recipient))
 
 
-def give_up(tx: Transaction, recipient: str, answer: str) -> int:
+def give_up(tx: Transaction, recipient: str, answer: str, kind: Kind = Kind.ANY) -> int:
     """All that is pending for a recipient becomes the officer's. Returns how many."""
-    return tx.db.execute(
-        "UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'", (answer, recipient)
-    ).rowcount
+    sql = f"UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
+    return tx.db.execute(sql, (answer, recipient)).rowcount
+
+
+def split(tx: Transaction, recipient: str, now: int) -> None:
+    """Deletions of several identifiers become one for each: some ways take one at a time."""
+    for message in read(tx, recipient, now, kind=Kind.DELETES):
+        content = json.loads(message.body or b"{}")
+        listed = content.get("identifiers", [])
+        if len(listed) > 1:
+            at, received = tx.db.execute("SELECT at, received FROM outbox WHERE id = ?", (message.id,)).fetchone()
+            for each in listed:
+                queue(tx, recipient, {**content, "identifiers": [each]}, at, received=received)
+            tx.db.execute("DELETE FROM outbox WHERE id = ?", (message.id,))
 
 
 def again(tx: Transaction, now: int, *, recipient: str = "", name: bytes = b"") -> int:

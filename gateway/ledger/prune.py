@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from gateway.ledger import documents, entry, held, restate
+from gateway.ledger import acknowledged, documents, entry, held, restate
 from gateway.ledger.documents import Document
 from gateway.ledger.records import milliseconds
 from gateway.ledger.tiles import WIDTH
@@ -93,6 +93,7 @@ def _delete(tx: Transaction, end: int) -> int:
 def _forget_disclosures(tx: Transaction, before: int) -> int:
     """Who was in a share; that there was one, of what and how much, is an entry and stays (design decision 12)."""
     held.prune(tx, before)
+    acknowledged.prune(tx, before)
     counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount
     return counted + tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
 

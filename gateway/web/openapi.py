@@ -174,6 +174,8 @@ def _public() -> dict[str, Any]:
     done = {"200": "of opt_in: the text to confirm", "303": "to the confirmation", "202": KEPT,
             "422": "of opt_in and confirm: not possible"}  # fmt: skip
     return {
+        "/dsrdelete.json": {"get": _call("The key of our deletion requests", {"200": "JSON", "404": "there are none"},
+                                         secured=False)},
         "/.well-known/gpc.json": {"get": _call("Statement of GPC support", {"200": "JSON"}, secured=False)},
         "/privacy-choices": {
             "get": _call("The choices page", {"200": "HTML"}, secured=False),

@@ -11,6 +11,9 @@ class Quiet(BaseHTTPRequestHandler):
     def do_POST(self):
         self.posted()
 
+    def do_GET(self):
+        self.asked()
+
     def body(self):
         return self.rfile.read(int(self.headers["Content-Length"]))
 
