@@ -3,19 +3,14 @@
 import contextlib
 import http.client
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from support import inside
 from support.people import gaid, named
-from support.service import HERE, free_port, service
+from support.service import service
+from support.sidecar import Sidecar
 from support.wire import call
 
 from gateway import enrolment, keys
@@ -189,46 +184,6 @@ def test_a_replica_whose_key_was_revoked_stops(gateway, opened, tmp_path):
             main(["keys", "revoke", "bidder", "--data", str(gateway.data)])
         until(lambda: not made.follower.fresh())
         assert "403" in made.follower.why or "401" in made.follower.why
-
-
-@dataclass
-class Sidecar:
-    """`gateway replica` in a process of its own."""
-
-    of: str
-    folder: Path
-    enrolled: tuple[Path, str]
-    more: tuple[str, ...] = ()
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen | None = None
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self):
-        self.folder.mkdir(exist_ok=True, parents=True)
-        secret = self.folder / "secret"
-        secret.write_text(self.enrolled[1])
-        command = [sys.executable, "-m", "gateway", "replica", "--of", self.of, "--port", str(self.port), "--dev",
-                   "--enrolment", str(self.enrolled[0]), "--secret-file", str(secret), "--data", str(self.folder / "copy"),
-                   *self.more]  # fmt: skip
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
-        until(self.ready, 30)
-        return self
-
-    def ready(self):
-        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-        with contextlib.suppress(OSError):
-            return call(f"{self.url}/readyz")[0] == 200
-        return False
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            self.process.wait(timeout=15)
 
 
 @pytest.fixture
