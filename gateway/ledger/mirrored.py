@@ -85,7 +85,7 @@ class Mirrored:
                 db.execute("BEGIN")  # one moment
                 made = self._hold(memory_map.make(self._folder, self._size))
                 with self._growing():
-                    made.fill((key, row.pack()) for key, row in changes.everything(db))
+                    made.fill(changes.everything(db))
                     made.write({}, self._head(db))
             self._made, self._full = made, False
 

@@ -50,11 +50,9 @@ class Row:
     allowed: tuple[Allowed, ...] = ()
 
     def pack(self) -> bytes:
-        age = NO_AGE if self.age_band is None else AGES.index(self.age_band)
-        packed = FORM.pack(
-            FORMAT, self.own, self.travelled, self.informed, self.parental, age, self.grown,
-            NO_SEQ if self.seq is None else self.seq, self.linked, self.changed, self.told or NO_DAY,
-            self.cpni_told or NO_DAY,
+        packed = pack(
+            self.own, self.travelled, self.informed, self.parental, self.age_band, self.grown, self.seq, self.linked,
+            self.changed, self.told, self.cpni_told,
         )  # fmt: skip
         if not self.held and not self.allowed:
             return packed
@@ -80,6 +78,17 @@ class Row:
             parental=self.parental & old.parental, grown=self.grown or old.grown, told=old.told,
             cpni_told=old.cpni_told, allowed=tuple(each for each in self.allowed if each in old.allowed),
         )  # fmt: skip
+
+
+def pack(
+    own: int, travelled: int, informed: int, parental: int, age: str | None, grown: int, seq: int | None, linked: int,
+    changed: int, told: int | None, cpni_told: int | None,
+) -> bytes:  # fmt: skip
+    """The columns of a row that is held by nobody and allows nobody anything."""
+    return FORM.pack(
+        FORMAT, own, travelled, informed, parental, NO_AGE if age is None else AGES.index(age), grown,
+        NO_SEQ if seq is None else seq, linked, changed, told or NO_DAY, cpni_told or NO_DAY,
+    )  # fmt: skip
 
 
 def unpack(packed: bytes) -> Row:

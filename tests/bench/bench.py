@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import middleware_bench as middleware
+import replica_bench as replica
 import share_bench as share
 import signals_bench as signals
 import verdict_bench as verdict
@@ -128,7 +129,7 @@ def main() -> None:
             table.append(("the same with GPC", wrk(f"{running.url}/demo", None, {"Sec-GPC": "1"}), "req/s"))
             table.append(("durable opt-outs, 1 caller", opt_outs(running.url, 1, 300), "opt-outs/s"))
             table.append(("durable opt-outs, 16 callers", opt_outs(running.url, 16, 2000), "opt-outs/s"))
-            running.stop()
+            table += replica.rows(running, wrk, one, key)
             table.append(("durable opt-outs, writer alone", in_the_writer(running.data), "opt-outs/s"))
     base = table[0][1]
     print(f"\n{'':34}{'':>12}  {'':10}  of {BASELINE}")

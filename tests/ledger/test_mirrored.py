@@ -87,7 +87,7 @@ def until(holds, seconds=6.0):
 
 def table(folder):
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        return {key: row.pack() for key, row in changes.everything(db)}
+        return dict(changes.everything(db))
 
 
 def same(house, folder):

@@ -37,6 +37,7 @@ CHECKS = 200_000 if os.environ.get("SOAK") == "1" else 10_000
 PEOPLE = 3000
 TERM = 2.0
 FEW = 12  # people of a control, so that each is asked about often
+HOUR = 3600
 AT_ONCE = 3  # opt-outs that are asked for together
 
 
@@ -187,6 +188,8 @@ class World:
         self.gateway.kill()
         self.gateway.module = {"gateway": "support.wrong_clock"}.get(self.module, self.module)
         self.gateway.start()
+        stated = datetime.fromisoformat(call(f"{self.gateway.url}/v1/self")[1]["time"]).timestamp()
+        assert (stated - time.time() > HOUR - 60) is (self.module == "gateway")
         self.people_opt_out(AT_ONCE)
         self.to_sidecar.all = self.to_server.all = False
         self.gateway.module = self.module

@@ -12,7 +12,7 @@ from pathlib import Path
 from support.service import HERE, free_port
 from support.wire import call
 
-START = 30.0
+START = 120.0  # a copy of a million people takes some
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Sidecar:
     folder: Path
     enrolled: tuple[Path, str]
     more: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
 
@@ -34,7 +35,7 @@ class Sidecar:
         self.folder.mkdir(exist_ok=True, parents=True)
         secret = self.folder / "secret"
         secret.write_text(self.enrolled[1])
-        command = [sys.executable, "-m", "gateway", "replica", "--of", self.of, "--port", str(self.port), "--dev",
+        command = [*self.prefix, sys.executable, "-m", "gateway", "replica", "--of", self.of, "--port", str(self.port), "--dev",
                    "--enrolment", str(self.enrolled[0]), "--secret-file", str(secret), "--data", str(self.folder / "copy"),
                    *self.more]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
