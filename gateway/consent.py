@@ -211,6 +211,11 @@ class Consent:
         standing = self.checks.read_back(subjects, purposes)
         return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
 
+    async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
+        """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""
+        since = milliseconds(at)
+        return await self._writer.commit(lambda tx: silence_of.out_after(tx, subjects, purpose, since))
+
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
         return await self._writer.commit(lambda tx: documents.find(tx, sha256))

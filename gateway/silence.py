@@ -1,4 +1,6 @@
-"""Until when somebody who opted out is not asked again, purpose by purpose (11 CCR 7026(k), L47). Reads only."""
+"""When somebody last opted out: until when nobody asks them again (11 CCR 7026(k), L47), and whether a yes is older
+than that (R4). Reads only.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,6 +11,11 @@ from gateway.outcome import silent_until
 from gateway.terms import Purpose
 
 DENIES = {"opted_out", "unknown"}
+LATER = (
+    "SELECT EXISTS (SELECT 1 FROM own_choice WHERE key = ?1 AND purpose = ?2 AND out_at >= ?3)"
+    " OR EXISTS (SELECT 1 FROM travelled_choice t JOIN detail d ON d.seq = t.seq"
+    " WHERE t.key = ?1 AND t.purpose = ?2 AND d.at >= ?3)"
+)
 
 
 def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]:
@@ -19,6 +26,11 @@ def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]
         for purpose, at in travel.last_out_at(tx, subject.key, since).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
     return latest
+
+
+def out_after(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, at: int) -> bool:
+    """Whether any of the subjects was opted out of a purpose since a moment, by itself or from afar."""
+    return any(tx.db.execute(LATER, (subject.key, purpose, at)).fetchone()[0] for subject in subjects)
 
 
 def silence(

@@ -54,6 +54,7 @@ class OptingIn:
         recipient, data_class = self._grant(said, purposes[0])
         await self.prove(said, named.subjects, proof.opting_in(purposes[0], recipient))
         shown, now = await self.shown(said), self.fresh(said)
+        await self._not_superseded(said, named.subjects, purposes[0])
         choice = Choice(
             ChoiceKind.OPT_IN, tuple(purposes), said.source(), now, said.call.place(), shown.notice,
             recipient=recipient, data_class=data_class, ui=shown.ui, informed=shown.despite_signal,
@@ -69,6 +70,7 @@ class OptingIn:
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
         await self.prove(said, asked.subjects, proof.opting_in(asked.purpose, asked.recipient))
+        self.fresh(said)
         if asked.parental and not _is_parents(said):
             raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
@@ -86,6 +88,12 @@ class OptingIn:
         if made is not None and now - made > ACT_AGE:
             raise Problem("superseded", "what opens is never queued: the act is older than 10 minutes", "/made_at")
         return now
+
+    async def _not_superseded(self, said: Said, subjects: Sequence[Subject], purpose: Purpose) -> None:
+        """A yes that was meant before the last no is none (R4)."""
+        made = said.moment("made_at")
+        if made is not None and await self._consent.out_after(subjects, purpose, made):
+            raise Problem("superseded", "an opt-out of this purpose came after the act", "/made_at")
 
     async def shown(self, said: Said) -> Shown:
         """The notice, which was logged before, and the screen that it stood on (R24)."""

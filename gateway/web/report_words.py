@@ -74,6 +74,7 @@ SOURCES: Mapping[str, str] = {
     "cmp_cookie": mark("a consent tool's cookie"),
     "browser_cookie": mark("this site's own cookie"),
     "device": mark("a device's setting"),
+    "installation": mark("another id of the same phone"),
     "form": mark("form"),
     "sdk": mark("app"),
     "api": mark("another system of ours"),

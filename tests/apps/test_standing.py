@@ -273,9 +273,34 @@ async def test_an_opt_in_that_waited_in_a_phone_never_opens(place):
     await mine.chooses(made_at=ago(days=3))
     done = {"choice": "confirm", "confirm": token, "proof": proof, "notice": SECOND}
     assert kind(await place.in_app.post("/v1/choices", json=done)) == "superseded"
-    old = {**done, "made_at": ago(hours=1)}
-    assert (await place.in_app.post("/v1/choices", json=old)).status_code == 422
     assert await place.reason(OLD) == "opted_out"
+
+
+async def test_a_yes_that_was_meant_before_the_last_no_is_none(place):
+    mine = place.phone(OLD)
+    await mine.observes()
+    await mine.chooses(purposes=["profiling"])
+    proof = {"kind": "device", "token": mine.token}
+    asks = {"purposes": ["profiling"], "proof": proof, "notice": SHOWN}
+    before = await mine.chooses("opt_in", made_at=ago(minutes=5), **asks)
+    assert (before.status_code, kind(before)) == (422, "superseded")
+    other = await mine.chooses("opt_in", made_at=ago(minutes=5), **asks | {"purposes": ["marketing_email"]})
+    assert other.status_code == 202
+    token = (await mine.chooses("opt_in", made_at=ago(seconds=0), **asks)).json()["confirm"]
+    done = {"choice": "confirm", "confirm": token, "proof": proof, "notice": SECOND}
+    late = await place.in_app.post("/v1/choices", json=done | {"made_at": ago(minutes=11)})
+    assert (late.status_code, kind(late)) == (422, "superseded")
+    assert (await place.in_app.post("/v1/choices", json=done | {"made_at": ago(seconds=0)})).status_code == 201
+
+
+async def test_a_yes_is_older_than_a_no_that_came_from_the_account(place):
+    mine = place.phone(OLD)
+    await mine.observes()
+    await place.links("a1", OLD)
+    await web_opt_out(place)
+    proof = {"kind": "device", "token": mine.token}
+    before = await mine.chooses("opt_in", purposes=["sale"], proof=proof, notice=SHOWN, made_at=ago(minutes=5))
+    assert (before.status_code, kind(before)) == (422, "superseded")
 
 
 # --- a parent ------------------------------------------------------------------------------------------------------
