@@ -18,6 +18,8 @@ from gateway.web.proof import Proofs
 from gateway.web.reports import Reports
 from gateway.web.told import ToldDoor
 
+DELETIONS = dsrdelete.PATH
+
 
 def routes(house: House, settings: Settings, folder: Path, credentials: Credentials, proofs: Proofs) -> list[Route]:
     """By path."""
@@ -36,4 +38,4 @@ def routes(house: House, settings: Settings, folder: Path, credentials: Credenti
 
 def deletions(house: House, settings: Settings) -> Route:
     """Where recipients find the key of our deletion requests: public, unlike the rest."""
-    return Route(dsrdelete.PATH, DsrDelete(published(settings, house.secrets)).get)
+    return Route(DELETIONS, DsrDelete(published(settings, house.secrets)).get)

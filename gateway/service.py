@@ -30,18 +30,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.lifespan import Service
 from gateway.settings import Settings
 from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.web import (
-    adchoices,
-    demo,
-    dsrdelete,
-    edge,
-    hosts_seen,
-    notices,
-    openapi,
-    problem,
-    problem_page,
-    unsubscribe_link,
-)
+from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
@@ -85,7 +74,7 @@ DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real s
 
 def _is_own(path: str, settings: Settings) -> bool:
     """A page of ours before a site: the choices, the statements, and a DAA participant's endpoints."""
-    pages = ("/.well-known/gpc.json", *((dsrdelete.PATH,) if settings.delivery.ddrf_domain else ()))
+    pages = ("/.well-known/gpc.json", *((desk_doors.DELETIONS,) if settings.delivery.ddrf_domain else ()))
     rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if settings.ad_choices.participant else ()))
     return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
 
