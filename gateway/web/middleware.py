@@ -5,13 +5,13 @@ apart), and ours are set, every key always present (api.md, To the site). The se
 `Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.signals import gpc
 from gateway.web import ordinary, outward, sealed
 from gateway.web.visit import EVERYBODYS, Visit, Visits
-from gateway.web.visitor import Headers, Scope
+from gateway.web.visitor import NO_STATE, Headers, Scope
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +22,6 @@ GPC = (gpc.HEADER, b"1")
 REQUEST = b"gateway-request"
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
 NO_COOKIES = (b"cookie", b"")
-NO_STATE: Mapping[str, Any] = {}
 
 
 class ConsentMiddleware:
@@ -42,10 +41,10 @@ class ConsentMiddleware:
 
         def told(message: Message) -> Awaitable[None]:
             if message["type"] in ANSWERS:
-                return send({**message, "headers": _outward(message.get("headers", ()), visit)})
+                return send(dict(message, headers=_outward(message.get("headers", ()), visit)))
             return send(message)
 
-        headers, state = scope["headers"], scope.get("state", NO_STATE)
+        headers, state = scope["headers"], scope.get("state") or NO_STATE
         if not visit.ordinary:
             headers = _clean(headers)
         told_id = "request_id" in state and visit is not EVERYBODYS  # a page of everybody's is of no one request
@@ -53,7 +52,8 @@ class ConsentMiddleware:
         told_site = [*headers, *visit.headers, request]
         if visit.adds_gpc:
             told_site.append(GPC)
-        await self._app({**scope, "headers": told_site, "state": {**state, "gateway": visit.answer}}, receive, told)
+        state = dict(state, gateway=visit.answer)
+        await self._app(dict(scope, headers=told_site, state=state), receive, told)
 
 
 def _clean(headers: Headers) -> Headers:

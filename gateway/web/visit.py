@@ -100,6 +100,7 @@ class Visits:
         self._visitors = visitors
         self._metrics = metrics
         self._options = options or Options()
+        self._cached = self._options.cached
         self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
         self._version = consent.checks.version
         self._seen: object = None
@@ -117,15 +118,16 @@ class Visits:
 
     def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
-        visit, news = self._heard(scope)
-        if self._options.cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
+        visitor = self._visitors.read(scope)
+        if visitor.nobody:
+            visit, news = self._nobody(visitor), None
+        else:
+            visit, news = self._heard(visitor, scope)
+        if self._cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
             return EVERYBODYS, news
         return visit, news
 
-    def _heard(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
-        visitor = self._visitors.read(scope)
-        if visitor.nobody:
-            return self._nobody(visitor), None
+    def _heard(self, visitor: Visitor, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
         self._metrics.heard("web", visitor.heard)
         self._metrics.malformed(visitor.malformed)
         version = self._version()

@@ -4,7 +4,7 @@ Headers are looked at once. Whoever sends nothing but ordinary names costs no mo
 the same bytes said before is not read again.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -41,6 +41,7 @@ SILENT = Heard()
 UNCLEAR = Malformed("account", "site")
 MOST_COMPLAINTS = 16
 LONGEST_ACCOUNT = 256  # characters
+NO_STATE: Mapping[str, Any] = {}
 NOTHING_DENIED: frozenset[Purpose] = frozenset()
 
 
@@ -94,8 +95,9 @@ class Visitors:
         headers: Headers = scope["headers"]
         query: bytes = scope.get("query_string", b"")
         malformed: list[Malformed] = []
-        place = self._said_place(scope, malformed)
-        who = self._signed_in(scope, malformed)
+        place = self._said_place(scope, malformed) if self._place else None
+        told = self._account or SCOPE_ACCOUNT in (scope.get("state") or NO_STATE)
+        who = self._signed_in(scope, malformed) if told else None
         unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
@@ -124,8 +126,7 @@ class Visitors:
             log.error("the site could not tell", asked=asked, why=why, then="nothing may be done for these visitors")
 
     def _said_place(self, scope: Scope, malformed: list[Malformed]) -> object:
-        if self._place is None:
-            return None
+        assert self._place
         try:
             return self._place(scope)
         except Exception as error:  # noqa: BLE001 - whatever the site's own code raises; no place: the strictest of all
@@ -135,11 +136,9 @@ class Visitors:
 
     def _signed_in(self, scope: Scope, malformed: list[Malformed]) -> str | None:
         """Whom the site says to be signed in. Its mistakes are counted, and never an allow."""
-        if self._account is None and "state" not in scope:
-            return None
         try:
             who = self._account(scope) if self._account else None
-            who = scope["state"].get(SCOPE_ACCOUNT) if who is None and "state" in scope else who
+            who = (scope.get("state") or NO_STATE).get(SCOPE_ACCOUNT) if who is None else who
         except Exception as error:  # noqa: BLE001 - whatever the site's own code raises
             self._complain("account", type(error).__name__)
             malformed.append(UNCLEAR)

@@ -146,3 +146,17 @@ async def test_the_refusal_of_a_websocket_carries_what_any_answer_does(house):
     await door.app({"type": "websocket", "path": "/", "headers": [(b"sec-gpc", b"1")]}, None, send)
     names = [name for name, _ in sent[0]["headers"]]
     assert names == [b"vary"]
+
+
+@pytest.mark.parametrize("state", [{}, {"state": None}, {"state": {}}], ids=repr)
+async def test_a_server_that_has_no_state_or_none_is_served(house, state):
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_):
+        pass
+
+    door = Door(house)
+    for headers in ([], [(b"sec-gpc", b"1")]):
+        await door.app({"type": "http", "method": "GET", "path": "/", "headers": headers, **state}, receive, send)
+        assert door.site.consent.endswith("status=honored" if headers else "status=none")
