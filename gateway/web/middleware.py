@@ -20,8 +20,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 GPC = (gpc.HEADER, b"1")
 REQUEST = b"gateway-request"
+PASSING = ordinary.REQUEST | {name for name in ordinary.READ if not ordinary.is_ours(name)}
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
-NO_COOKIES = (b"cookie", b"")
 
 
 class ConsentMiddleware:
@@ -57,11 +57,16 @@ class ConsentMiddleware:
 
 
 def _clean(headers: Headers) -> Headers:
-    kept = [
-        (name, sealed.without_ours(value)) if name == b"cookie" else (name, value) for name, value in headers
-        if name in ordinary.REQUEST or not ordinary.is_ours(name)
-    ]  # fmt: skip
-    return [header for header in kept if header != NO_COOKIES]
+    kept = []
+    for header in headers:
+        name = header[0]
+        if name == b"cookie":
+            rest = sealed.without_ours(header[1])
+            if rest:
+                kept.append((name, rest))
+        elif name in PASSING or not ordinary.is_ours(name):
+            kept.append(header)
+    return kept
 
 
 def _outward(headers: Headers, visit: Visit) -> Headers:
