@@ -3,18 +3,19 @@
 A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent.
 """
 
-import json
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+import orjson
 
 from gateway.mirror.memory_map import KEY_BYTES
-from gateway.mirror.row import NotARow, unpack
+from gateway.mirror.row import NotARow, check
 
 SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
+DATA = b"data: "
 STREAM = "text/event-stream"
 BEGIN_ANEW = 410
 
@@ -64,7 +65,7 @@ class Feed:
                 "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
             ) as answer:
                 _expect(answer)
-                yield from _pieces(answer.iter_lines())
+                yield from _pieces(_lines(answer.iter_bytes()))
         except httpx2.HTTPError as error:
             raise FeedRefused(type(error).__name__) from error
 
@@ -99,13 +100,24 @@ def _expect(answer: httpx2.Response) -> None:
         raise FeedRefused(f"the gateway answers {answer.status_code}")
 
 
-def _pieces(lines: Iterable[str]) -> Iterator[Piece]:
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """What ends in a newline, without it."""
+    begun = b""
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun += first
+        for line in others:
+            yield begun
+            begun = line
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[Piece]:
     rows: dict[bytes, bytes] = {}
     head = False
     for line in lines:
-        if line == "event: head":
+        if line == b"event: head":
             head = True
-        elif line.startswith("data: "):
+        elif line.startswith(DATA):
             content = _content(line)
             if head:
                 yield _piece(rows, content)
@@ -115,9 +127,9 @@ def _pieces(lines: Iterable[str]) -> Iterator[Piece]:
                 rows[key] = row
 
 
-def _content(line: str) -> dict[str, Any]:
+def _content(line: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(line.removeprefix("data: "))
+        content = orjson.loads(line[len(DATA) :])
     except ValueError as error:
         raise FeedRefused("an event that cannot be read") from error
     if not isinstance(content, dict):
@@ -128,7 +140,7 @@ def _content(line: str) -> dict[str, Any]:
 def _row(content: dict[str, Any]) -> tuple[bytes, bytes]:
     try:
         key, row = b64decode(content["key"], validate=True), b64decode(content["standing"], validate=True)
-        unpack(row)
+        check(row)
     except (KeyError, TypeError, ValueError, NotARow) as error:
         raise FeedRefused("a row that cannot be read: are gateway and replica of one version?") from error
     if len(key) != KEY_BYTES:

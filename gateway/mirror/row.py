@@ -114,6 +114,12 @@ def standing(packed: bytes, now: int) -> Standing:
     )  # fmt: skip
 
 
+def check(packed: bytes) -> None:
+    """Raises `NotARow` for what a map must not hold."""
+    _band(_columns(packed)[4])
+    _tail(packed)
+
+
 def _columns(packed: bytes) -> tuple[int, ...]:
     try:
         form, *columns = FORM.unpack_from(packed)

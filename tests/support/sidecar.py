@@ -12,7 +12,7 @@ from pathlib import Path
 from support.service import HERE, free_port
 from support.wire import call
 
-START = 120.0  # a copy of a million people takes some
+START = 300.0  # a copy of a million people takes some
 
 
 @dataclass
