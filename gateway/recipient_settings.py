@@ -34,6 +34,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     unlinked: Literal["deny", "allow"] | None = None
     mode: Literal["forward", "return", "files"] = "return"
     endpoint: str = ""
+    sandbox_endpoint: str = ""
     deliveries: str = ""
     ddrf: str = ""
     digest: Literal["sha256", "sha1", "md5"] = "sha256"
@@ -51,8 +52,11 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     upload: tuple[str, ...] = ()
     valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
 
-    def recipient(self, name: str, *, dev: bool) -> Recipient:
-        """As the verdict knows it; see `Settings.registry` for `dev`."""
+    def recipient(self, name: str, *, dev: bool, production: bool = True) -> Recipient:
+        """As the verdict knows it; see `Settings.registry` for `dev`. Outside production nothing reaches its real
+        receiver (I24).
+        """
+        endpoint = self.endpoint if production else self.sandbox_endpoint
         third = self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
         return Recipient(
             name=name,
@@ -63,8 +67,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             contract_until=self.contract_until,
             unlinked=self.unlinked or ("deny" if third else "allow"),
             fields=dict(self.fields),
-            mode="return" if dev and self.mode == "forward" and not self.endpoint else self.mode,
-            endpoint=self.endpoint,
+            mode="return" if dev and self.mode == "forward" and not endpoint else self.mode,
+            endpoint=endpoint,
             same_brand=self.same_brand,
             transfer_basis=self.transfer_basis or ("dev" if dev else ""),
             announced=self.announced or (date.min if dev else None),
@@ -73,7 +77,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             tcf_vendor=self.tcf_vendor,
             programme=self.programme,
             max_age_days=self.max_age_days,
-            upload=self.upload,
+            upload=self.upload if production else (),
             valid_minutes=self.valid_minutes,
         )
 
@@ -88,8 +92,9 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             return f"announced_later: {min(strange)} is neither a purpose nor a data class"
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
             return "mode: what one act directs is sent at once, not in a file"
-        if self.endpoint and not may_send_to(self.endpoint):
-            return f"endpoint: {self.endpoint} is neither https nor http on loopback"
+        for option, endpoint in (("endpoint", self.endpoint), ("sandbox_endpoint", self.sandbox_endpoint)):
+            if endpoint and not may_send_to(endpoint):
+                return f"{option}: {endpoint} is neither https nor http on loopback"
         if self.ddrf and not (DOMAIN.fullmatch(self.ddrf) or is_loopback_origin(self.ddrf)):
             return f"ddrf: {self.ddrf} is no domain"
         return self._wrong_fields()

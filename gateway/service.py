@@ -181,7 +181,7 @@ class Doors:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
         consent, metrics = self.house.consent, self.metrics
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
-        house, named = self.house, "dev" if self.dev else "production"
+        house, named = self.house, "dev" if self.dev else self.settings.environment.name
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored)
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)

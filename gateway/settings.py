@@ -24,6 +24,7 @@ from gateway.recipient_settings import RecipientSettings
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
 
 PREFIX = "GATEWAY_"
+PRODUCTION = "production"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 TEXTS = "texts"  # the operator's sender of text messages, likewise
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
@@ -39,6 +40,14 @@ class SettingsRefused(Exception):
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
+
+
+class Environment(Strict, frozen=True):
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+
+    @property
+    def is_production(self) -> bool:
+        return self.name == PRODUCTION
 
 
 class Listen(Strict, frozen=True):
@@ -162,6 +171,7 @@ class Share(Strict, frozen=True):
 
 
 class Settings(Strict, frozen=True):
+    environment: Environment
     listen: Listen
     site: Site
     controller: Controller
@@ -197,10 +207,15 @@ class Settings(Strict, frozen=True):
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
         transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28).
         """
-        return {name: item.recipient(name, dev=dev) for name, item in self.recipients.items()}
+        real = self.environment.is_production
+        return {name: item.recipient(name, dev=dev, production=real) for name, item in self.recipients.items()}
 
     def deliveries(self) -> dict[str, str]:
-        """Where messages about people go, by recipient; without an endpoint they wait for the desk."""
+        """Where messages about people go, by recipient; without an endpoint, and outside production (I24), they wait
+        for the desk.
+        """
+        if not self.environment.is_production:
+            return {}
         stated = {name: item.deliveries for name, item in self.recipients.items()}
         stated[ACCOUNT_BACKEND] = self.erasure.account_backend
         return {name: endpoint for name, endpoint in stated.items() if endpoint}

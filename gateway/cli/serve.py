@@ -6,14 +6,14 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
 import uvicorn
 
 from gateway import app as composition
-from gateway import service
+from gateway import fake, service
 from gateway import settings as settings_of
 from gateway.cli import logs, options
 from gateway.ledger import schema
@@ -42,11 +42,30 @@ def migrate(data: Path, origin: str) -> None:
 @options.data
 @options.config
 @click.option("--dev", is_flag=True, help="For trying out and for tests; never reachable from outside.")
-@click.option("--port", type=int, default=8080, show_default=True, help="With --dev: the port; metrics on the next.")
+@click.option(
+    "--fake",
+    "faked",
+    is_flag=True,
+    help="For callers' tests, on any address: no ledger, fixed answers for the accounts test-allow, test-deny and"
+    " test-minor (gateway help ask).",
+)
+@click.option(
+    "--port",
+    type=int,
+    default=8080,
+    show_default=True,
+    help="With --dev: the port; metrics on the next. With --fake: the port, on every address.",
+)
 @click.option("--unix", type=click.Path(path_type=Path), help="Also serve /v1 on this socket.")
-def serve(data: Path, file: Path | None, dev: bool, port: int, unix: Path | None) -> None:
+def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int, unix: Path | None) -> None:
     logs.configure()
     settings = settings_of.load(file, os.environ)
+    if faked:
+        built = fake.application(settings, data, production=file is not None and settings.environment.is_production)
+        sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
+        logs.log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
+        run(built, sockets, settings, lifespan="off")
+        return
     if dev:
         composition.migrate(data)
         name = f"127.0.0.1:{port}"
@@ -144,9 +163,11 @@ def _say(
             logs.log.warning("no contract: nothing goes there", recipient=name)
 
 
-def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
+def run(
+    app: Any, sockets: list[socket.socket], settings: Settings, lifespan: Literal["on", "off"] = "on"
+) -> None:  # fmt: skip
     config = uvicorn.Config(
-        app, http=Protocol, loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
+        app, http=Protocol, loop="asyncio", ws="none", lifespan=lifespan, log_config=None, access_log=False,
         proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip

@@ -9,14 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.credentials import Credentials
-from gateway.disclosing import Disclosing
 from gateway.web import auth, reports_of, wire
 
 
 class DisclosuresDoor:
     """The door for whoever sends after asking."""
 
-    def __init__(self, disclosing: Disclosing, credentials: Credentials) -> None:
+    def __init__(self, disclosing: reports_of.Taking, credentials: Credentials) -> None:
         self._disclosing = disclosing
         self._credentials = credentials
 

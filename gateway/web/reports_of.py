@@ -3,14 +3,20 @@ callers in the service's own process.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.disclosing import OUTCOMES, Disclosing, Report
+from gateway.disclosing import OUTCOMES, Report
 from gateway.web import wire
 from gateway.web.problem import Problem, of
 
 
-async def taken(disclosing: Disclosing, lines: Sequence[bytes]) -> list[object]:
+class Taking(Protocol):
+    """Who takes reports: `gateway.disclosing.Disclosing`, or a fake of it."""
+
+    async def report(self, reports: Sequence[Report]) -> list[str]: ...
+
+
+async def taken(disclosing: Taking, lines: Sequence[bytes]) -> list[object]:
     """An answer a line. Raises `StoreUnavailable`: nothing was taken."""
     read = [_read(line) for line in lines]
     return _answers(read, await disclosing.report([each for each in read if isinstance(each, Report)]))

@@ -1,0 +1,169 @@
+"""The fake that callers test against: fixed answers, the real doors' shapes, and misbehaviour that was asked for."""
+
+import contextlib
+import subprocess
+import sys
+import time
+
+import pytest
+import schemathesis
+from click.testing import CliRunner
+from schemathesis.specs.openapi.checks import response_schema_conformance
+from support import inside
+from support.people import GAID, named
+from support.service import free_port
+
+from gateway import fake
+from gateway.cli.root import group
+from gateway.client import Client
+from gateway.settings import SettingsRefused
+from gateway.web import openapi
+
+pytestmark = pytest.mark.anyio
+ASK = {"recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
+DESCRIBED = schemathesis.openapi.from_dict(openapi.document())
+
+
+@pytest.fixture
+def made(tmp_path):
+    return fake.application(inside.settings(), tmp_path / "none", production=False)
+
+
+@pytest.fixture
+async def faked(made):
+    async with inside.client(made, **inside.DEV) as calling:
+        yield calling
+
+
+def account(name):
+    return [named("account", name)]
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed", "reason"),
+    [(["test-allow"], True, "no_choice"), (["test-deny"], False, "opted_out"), (["test-minor"], False, "age"),
+     (["test-allow", "test-minor"], False, "age"), (["test-minor", "test-deny"], False, "opted_out")],
+)  # fmt: skip
+async def test_three_accounts_have_the_answer_that_they_are_named_for_whatever_the_place(faked, who, allowed, reason):
+    for place in ("US-CA", "DE", None):
+        ids = [named("account", name) for name in who]
+        found = (await faked.post("/v1/check", json=ASK | {"identifiers": ids, "place": place})).json()
+        assert (found["allowed"], found["reason"]) == (allowed, reason)
+
+
+async def test_everybody_else_is_answered_by_the_real_rules(faked):
+    person = {"identifiers": [named("gaid", GAID)]}
+    assert (await faked.post("/v1/check", json=ASK | person)).json()["allowed"]
+    assert (await faked.post("/v1/check", json=ASK | person | {"signals": {"gpc": "1"}})).json()["reason"] == "gpc"
+    assert (await faked.post("/v1/check", json=ASK | person | {"recipient": "x"})).json()[
+        "reason"
+    ] == "unknown_recipient"
+    assert (await faked.post("/v1/check", json=ASK | person | {"signalz": {}})).status_code == 400
+
+
+async def test_its_answers_have_the_shapes_that_are_described(faked):
+    bid = {"id": "1", "device": {"ifa": GAID, "os": "Android"}}
+    calls = [("/v1/check", ASK | {"identifiers": account("test-deny")}), ("/v1/checks", [ASK | {"identifiers": []}]),
+             ("/v1/openrtb?recipient=teemo", bid), ("/v1/check", {})]  # fmt: skip
+    for path, body in calls:
+        answer = await faked.post(path, json=body)
+        operation = DESCRIBED[path.partition("?")[0]]["POST"]
+        case = operation.Case(body=body, media_type="application/json")
+        case.validate_response(
+            schemathesis.Response.from_httpx(answer, verify=False), checks=[response_schema_conformance]
+        )
+    assert (await faked.get("/v1/self")).json()["environment"] == "fake"
+    assert (await faked.get("/openapi.json")).json() == openapi.document()
+
+
+async def test_a_report_is_answered_as_the_gateway_would(faked):
+    async def said(who, outcome):
+        found = (await faked.post("/v1/check", json=ASK | {"identifiers": account(who)})).json()
+        answer = await faked.post("/v1/disclosures", json={"decision": found["decision"], "outcome": outcome})
+        again = await faked.post("/v1/disclosures", json={"decision": found["decision"], "outcome": outcome})
+        return [each.text.splitlines()[0].rpartition('"result":"')[2].partition('"')[0] for each in (answer, again)]
+
+    assert await said("test-allow", "sent") == ["recorded", "repeated"]
+    assert await said("test-deny", "sent") == ["denied", "repeated"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [("status=503", 503), ("status=401", 401), ("status=200", 200), ("x", 200)]
+)
+async def test_it_refuses_as_it_is_asked_to(faked, asked, status):
+    answer = await faked.post("/v1/check", json=ASK | {"identifiers": []}, headers={"Gateway-Fake": asked})
+    assert answer.status_code == status
+
+
+async def test_it_is_as_slow_as_it_is_asked_to_be(faked):
+    began = time.monotonic()
+    headers = {"Gateway-Fake": "delay_ms=200, status=503"}
+    assert (await faked.post("/v1/check", json=ASK, headers=headers)).status_code == 503
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_a_key_is_wanted_as_everywhere(faked):
+    assert (await faked.post("/v1/check", json=ASK, headers={"Authorization": ""})).status_code == 401
+
+
+def test_it_takes_no_production_configuration_and_no_installation(tmp_path):
+    (tmp_path / "c.toml").write_text('[environment]\nname = "production"\n')
+    refused = CliRunner().invoke(group, ["serve", "--fake", "--config", str(tmp_path / "c.toml")])
+    assert isinstance(refused.exception, SettingsRefused)
+    folder = inside.install(tmp_path / "data")
+    with pytest.raises(SettingsRefused, match="is an installation"):
+        fake.application(inside.settings(), folder, production=False)
+
+
+def test_outside_production_nothing_reaches_a_real_receiver(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        '[recipients.teemo]\nendpoint = "https://teemo.example/real"\nsandbox_endpoint = "https://teemo.example/sandbox"\n'
+        'deliveries = "https://teemo.example/people"\nupload = ["true"]\n'
+    )
+    real = inside.settings(tmp_path / "c.toml")
+    staged = inside.settings(tmp_path / "c.toml", environment__name="staging")
+    assert (real.registry()["teemo"].endpoint, real.registry()["teemo"].upload) == (
+        "https://teemo.example/real",
+        ("true",),
+    )
+    assert real.deliveries() == {"teemo": "https://teemo.example/people"}
+    assert (staged.registry()["teemo"].endpoint, staged.registry()["teemo"].upload) == (
+        "https://teemo.example/sandbox",
+        (),
+    )
+    assert staged.deliveries() == {}
+    assert {each.endpoint for name, each in staged.registry().items() if name != "teemo"} == {""}
+
+
+@pytest.mark.slow
+def test_the_real_program_answers_delays_and_cuts_off(tmp_path):
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "gateway",
+        "serve",
+        "--fake",
+        "--port",
+        str(port),
+        "--data",
+        str(tmp_path / "none"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with Client(f"http://127.0.0.1:{port}", key="dev.dev", timeout_ms=1000) as client:
+            deadline = time.monotonic() + 15
+            while time.monotonic() < deadline:
+                with contextlib.suppress(Exception):
+                    client.ready(["teemo"], environment="fake")
+                    break
+            assert client.check(identifiers=account("test-allow"), **ASK).allowed
+            assert client.check(identifiers=account("test-minor"), **ASK).reason == "age"
+            with client.disclosure(identifiers=account("test-allow"), **ASK) as allowed:
+                assert allowed.data
+        cutting = Client(f"http://127.0.0.1:{port}", key="dev.dev\r\nGateway-Fake: reset", timeout_ms=1000)
+        assert cutting.check(identifiers=account("test-allow"), **ASK).reason == "no_answer"
+        assert cutting.failures == {"broken": 1}
+    finally:
+        process.terminate()
+        process.wait(10)
