@@ -4,6 +4,7 @@ With these and the entries a verdict of any day can be made again. Never a key, 
 that may hold a password.
 """
 
+import hashlib
 import json
 from importlib import resources
 from pathlib import Path
@@ -41,18 +42,31 @@ def _json(kind: str, value: object) -> Document:
 
 
 def _recipients(settings: Settings, *, dev: bool) -> dict[str, Any]:
-    """The registry; of an endpoint its host alone."""
+    """The registry; of an endpoint its host alone, of an upload that there is one: either may hold a secret."""
     registry: dict[str, Any] = msgspec.to_builtins(settings.registry(dev=dev))
-    return {name: {**item, "endpoint": urlsplit(item["endpoint"]).hostname or ""} for name, item in registry.items()}
+    return {
+        name: {**item, "endpoint": urlsplit(item["endpoint"]).hostname or "", "upload": bool(item["upload"])}
+        for name, item in registry.items()
+    }
 
 
 def _deciding(effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
-    """Settings without what is the machine's; of files only whether there is one."""
+    """Settings without what is the machine's; of files whether there is one, of sensitive places which list."""
     told = {name: section for name, section in effective.items() if name not in MACHINE}
-    told["places"] = {name: bool(path) for name, path in effective["places"].items()}
+    places = effective["places"]
+    told["places"] = {name: bool(value) if isinstance(value, str) else value for name, value in places.items()}
+    if places["sensitive"]:
+        told["places"]["sensitive"] = _sha256(places["sensitive"])
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
     told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
     return {**told, "development": dev}
+
+
+def _sha256(file: str) -> str:
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise SettingsRefused(f"places.sensitive: {file}: {error.strerror}") from error
 
 
 def _tables(kind: str, package: str, inside: str) -> list[Document]:

@@ -1,5 +1,6 @@
 """What was in force, as documents: whole enough to make a verdict again, and without a secret."""
 
+import hashlib
 import json
 import tomllib
 
@@ -54,3 +55,20 @@ def test_the_operators_policy_is_logged_as_it_is_and_a_missing_one_refuses(tmp_p
     policy.write_bytes(b"We sell nothing.\r\n")
     (document,) = of_kind(in_force(inside.settings(site__policy_file=str(policy))), "privacy_policy")
     assert (document.body, document.version) == (b"We sell nothing.\r\n", "policy.txt")
+
+
+def test_of_sensitive_places_the_list_is_told_by_its_hash_and_of_an_upload_that_there_is_one(tmp_path):
+    listed, file = tmp_path / "sensitive.csv", tmp_path / "config.toml"
+    listed.write_text("lat,lon,radius_m\n1,2,5\n")
+    file.write_text(
+        f'[places]\nsensitive = "{listed}"\n[recipients.teemo]\nmode = "files"\nupload = ["curl", "-u", "me:secret-of-mine"]\n'
+    )
+    found = in_force(inside.settings(file))
+    assert not any(b"secret-of-mine" in document.body for document in found)
+    assert json.loads(of_kind(found, "recipients")[0].body)["teemo"]["upload"] is True
+    told = json.loads(of_kind(found, "settings")[0].body)["places"]
+    assert told["sensitive"] == hashlib.sha256(listed.read_bytes()).hexdigest()
+    assert told["sensitive_margin_m"] == 50
+    listed.unlink()
+    with pytest.raises(SettingsRefused, match="sensitive"):
+        in_force(inside.settings(file))
