@@ -6,6 +6,7 @@ leaf here is what `orjson.loads` gives, which a property test compares; where th
 
 import binascii
 import string
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,9 +28,10 @@ VARYING = "dist"
 MOST = 4096  # shapes: kinds, purposes, sources and places of one operator are some hundreds
 
 Leaf = dict[str, Any]
+Columns = tuple[Sequence[bytes], Sequence[int], Sequence[Any]]  # bodies, times, events
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # one is looked for among many: by itself, not by its members
 class Shape:
     """`leaf`: its members but the four that vary. `own`: the bits of somebody's first entry of it (`Fold.says`)."""
 
@@ -50,6 +52,19 @@ class Layout:
         i, i_end, s, s_end, (start, stop) = self.i, self.i + EVENT, self.s, self.s + COMMITMENT, REST
         return [body[start:i] + body[i_end:s] + body[s_end:stop] for body in bodies]
 
+    def find(self, places: Sequence[int], columns: Columns, found: list[Shape | None]) -> Sequence[int]:
+        """Puts the shapes of the leaves in some places into `found`. Returns the places of others."""
+        shapes = [*map(self.shapes.get, self.constants([*map(columns[0].__getitem__, places)]))]
+        others: list[int] = []
+        if None in shapes:
+            others = [place for place, shape in zip(places, shapes, strict=True) if shape is None]
+            places = [place for place, shape in zip(places, shapes, strict=True) if shape]
+            shapes = [shape for shape in shapes if shape]
+        if shapes and _bound(self, *([*map(column.__getitem__, places)] for column in columns)):
+            for place, shape in zip(places, shapes, strict=True):
+                found[place] = shape
+        return others
+
 
 class Shapes:
     """The shapes that were met so far."""
@@ -66,19 +81,15 @@ class Shapes:
         comes with None for an event is not looked at.
         """
         found: list[Shape | None] = [None] * len(bodies)
-        alike: dict[int, list[int]] = {}
-        for place, body in enumerate(bodies):
-            alike.setdefault(len(body), []).append(place)
+        alike = defaultdict[int, list[int]](list)
+        for place, length in enumerate(map(len, bodies)):
+            alike[length].append(place)
         for length, places in alike.items():
-            left = [place for place in places if events[place] is not None]
+            left: Sequence[int] = (
+                places if None not in events else [place for place in places if events[place] is not None]
+            )
             for layout in self._layouts.get(length, ()):
-                shapes = [*map(layout.shapes.get, layout.constants([bodies[place] for place in left]))]
-                known = [(place, shape) for place, shape in zip(left, shapes, strict=True) if shape]
-                left = [place for place, shape in zip(left, shapes, strict=True) if shape is None]
-                columns = [(bodies[place], ats[place], events[place]) for place, _ in known]
-                if columns and _bound(layout, *zip(*columns, strict=True)):
-                    for place, shape in known:
-                        found[place] = shape
+                left = layout.find(left, (bodies, ats, events), found)
         return found
 
     def meet(self, body: bytes, leaf: Leaf) -> None:
