@@ -126,7 +126,7 @@ def open_house(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,
             words=words,
         )  # fmt: skip
-        disclosing = Disclosing(checks, writer, Decisions(secrets, recipients), clock, window)
+        disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,

@@ -17,11 +17,13 @@ from typing import NamedTuple
 
 from gateway.check import Ask, Checked, Checks
 from gateway.decisions import NOBODY, Decision, Decisions, NotOurs, Stands, in_order, name_of
+from gateway.leaving import named
 from gateway.ledger import disclosed, disclosures
 from gateway.ledger.disclosed import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.people import People
 from gateway.terms import Answer, DataClass, Purpose
 
 BATCH = 1_000  # rows of one entry (design decision 12)
@@ -61,10 +63,11 @@ class Disclosing:
     """One installation's. `running` counts; without it nothing is written but what is announced or reported."""
 
     def __init__(
-        self, checks: Checks, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
+        self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
         send_window: timedelta,
     ) -> None:  # fmt: skip
         self._checks = checks
+        self._people = people
         self._writer = writer
         self._decisions = decisions
         self._clock = clock
@@ -101,7 +104,7 @@ class Disclosing:
             }
             made = {name: self._decisions.make(decision) for name, decision in decisions.items()}
             going = [(made[name], each) for name, each in decisions.items() if each.stands is Stands.INTENDED]
-            await self._intend(going)
+            await self._intend(ask, checked, going)
             if not going or not self._checks.moved(checked.keys, checked.position):
                 return checked, made
             again = self._checks.check(ask)
@@ -111,13 +114,14 @@ class Disclosing:
             checked = again
         raise StoreUnavailable("the person's choices change faster than this can be answered")
 
-    async def _intend(self, going: Sequence[tuple[str, Decision]]) -> None:
+    async def _intend(self, ask: Ask, checked: Checked, going: Sequence[tuple[str, Decision]]) -> None:
         at = self._clock()
+        left = {each.classes: named(self._people, ask.identifiers, each.classes, checked.own) for _, each in going}
+        rows = [(each, Intended(text, each.key, each.classes, left[each.classes])) for text, each in going]
 
         def job(tx: Transaction) -> None:
-            for text, each in going:
-                purposes = [Purpose(word) for word in each.purposes]
-                disclosures.intend(tx, each.recipient, purposes, [Intended(text, each.key, each.classes)], at)
+            for each, row in rows:
+                disclosures.intend(tx, each.recipient, [Purpose(word) for word in each.purposes], [row], at)
 
         if going:
             await self._writer.commit(job)

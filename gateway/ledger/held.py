@@ -100,6 +100,14 @@ def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) 
         tx.db.execute(orphan, (recipient, each.named))
 
 
+def take_back(tx: Transaction, key: bytes, batch: int) -> None:
+    """Nothing of a batch that was one person's alone left: as `not_sent`, found by that person's key."""
+    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
+    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
+        tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
+        tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
+
+
 def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
     """What recipients hold under a key from an entry on; of the identifier itself whenever it left."""
     rows = tx.db.execute(UNDER, (key,)).fetchall()

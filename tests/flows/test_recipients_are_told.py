@@ -199,3 +199,27 @@ async def test_no_file_holds_what_left_as_it_left(town):
     found, files = await anyio.to_thread.run_sync(holding)
     assert found == []
     assert files > 3
+
+
+async def announced(town, recipient):
+    """An ad server asks and says that it sends at once; the id of the answer."""
+    body = {
+        "identifiers": [named("gaid", GAID)], "recipient": recipient, "data": ["ad_id"], "place": "US-CA",
+        "will_send": True,
+    }  # fmt: skip
+    answer = await town.client.post("/v1/check", json=body)
+    assert answer.json()["allowed"], answer.text
+    return answer.json()["decision"]
+
+
+async def test_whoever_got_it_with_an_ad_call_is_told_too_and_whoever_did_not_after_all_is_not(town):
+    await town.link("jane", named("gaid", GAID), named("phone", phone(1)))
+    await announced(town, "teemo")
+    line = json.dumps({"decision": await announced(town, "advertisers"), "outcome": "not_sent"})
+    kind = {"Content-Type": "application/x-ndjson"}
+    assert (await town.client.post("/v1/disclosures", content=line, headers=kind)).status_code == 200
+    await town.choose(named("phone", phone(1)))
+    [message] = await town.told("teemo")
+    assert message["identifiers"] == [named("gaid", GAID)]
+    await town.nothing_waits()
+    assert town.arrived["advertisers"] == []

@@ -229,8 +229,8 @@ async def test_what_cannot_be_put_on_record_may_not_be_sent(keyed, monkeypatch):
 async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, monkeypatch):
     whole = disclosing.Disclosing._intend
 
-    async def meanwhile(self, going):
-        await whole(self, going)
+    async def meanwhile(self, ask, checked, going):
+        await whole(self, ask, checked, going)
         if going:
             await opt_out(keyed)
 
@@ -244,8 +244,8 @@ async def test_without_the_second_look_who_opts_out_meanwhile_would_be_sent(keye
     """The control."""
     whole = disclosing.Disclosing._intend
 
-    async def meanwhile(self, going):
-        await whole(self, going)
+    async def meanwhile(self, ask, checked, going):
+        await whole(self, ask, checked, going)
         if going:
             await opt_out(keyed)
 
