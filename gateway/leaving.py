@@ -29,8 +29,10 @@ def left(
     found = []
     for name, value in out.items():
         possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
-        ordered = sorted(possible, key=lambda kind: kind not in kinds)
-        subjects = people.name([{"type": kind, "value": value} for kind in ordered]).subjects
+        listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
+        subjects = people.name(listed).subjects
+        if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each
+            subjects += people.name([{"type": kind, "value": value} for kind in possible if kind not in kinds]).subjects
         if subjects:
             keys = tuple(dict.fromkeys((*(subject.key for subject in subjects), *own)))
             found.append(Left(subjects[0].kind, str(value), subjects[0].key, keys))

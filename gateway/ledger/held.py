@@ -10,13 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway import seals
+from gateway.ledger.reach import released
 from gateway.ledger.writer import Transaction
 
 LABEL = b"held/1"
 UNDER = (
-    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, k.batch"
+    "SELECT h.id, h.recipient, h.named, h.person, h.sealed, k.purposes, k.classes, h.batch, k.batch"
     " FROM held_key k JOIN held h ON h.id = k.held WHERE k.key = ?"
 )
+KNOWN = "SELECT purposes, classes, batch, at FROM held_key WHERE key = ? AND held = ?"
+DAY = 86_400_000
 ORPHAN = "NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id)"
 
 
@@ -59,7 +62,9 @@ def note(
 
 
 def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
-    found = tx.db.execute("SELECT id FROM held WHERE recipient = ? AND named = ?", (recipient, left.named)).fetchone()
+    """Its row, with this batch as the last one."""
+    again = "UPDATE held SET batch = ? WHERE recipient = ? AND named = ? RETURNING id"
+    found = tx.db.execute(again, (batch, recipient, left.named)).fetchone()
     if found:
         return int(found[0])
     person = tx.persons.new_person()
@@ -77,8 +82,13 @@ def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
 def _under(
     tx: Transaction, key: bytes, number: int, what: tuple[frozenset[str], frozenset[str]], batch: int, now: int
 ) -> None:
-    row = tx.db.execute("SELECT purposes, classes FROM held_key WHERE key = ? AND held = ?", (key, number)).fetchone()
-    known = tuple(map(_set, row)) if row else (frozenset(), frozenset())
+    """Most rows tell nothing new of a key that left before: then nothing is written (a job sends the same people again
+    and again), but for the day, and after a number was given back.
+    """
+    row = tx.db.execute(KNOWN, (key, number)).fetchone()
+    known = (_set(row[0]), _set(row[1])) if row else (frozenset(), frozenset())
+    if row and what[0] <= known[0] and what[1] <= known[1] and now - row[3] < DAY and released(tx, key) <= row[2]:
+        return
     purposes, classes = (",".join(sorted(old | new)) for old, new in zip(known, what, strict=True))
     tx.db.execute(
         "INSERT INTO held_key VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET purposes = ?3,"
@@ -111,11 +121,11 @@ def take_back(tx: Transaction, key: bytes, batch: int) -> None:
 def under(tx: Transaction, key: bytes, since: int) -> list[Held]:
     """What recipients hold under a key from an entry on; of the identifier itself whenever it left."""
     rows = tx.db.execute(UNDER, (key,)).fetchall()
-    found = [
+    return [
         Held(number, to, named, person, sealed, _set(purposes), _set(classes), batch)
-        for number, to, named, person, sealed, purposes, classes, batch in rows
+        for number, to, named, person, sealed, purposes, classes, batch, seen in rows
+        if seen >= since or named == key
     ]
-    return [each for each in found if each.batch >= since or each.named == key]
 
 
 def of(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]:

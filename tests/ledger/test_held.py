@@ -5,8 +5,9 @@ import os
 from datetime import timedelta
 
 import pytest
-from support.people import GAID, email, gaid, phone
+from support.people import GAID, email, gaid, named, phone
 
+from gateway import leaving
 from gateway.ledger import disclosures, erasure, held, outbox, passing_on
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
@@ -155,3 +156,25 @@ def test_a_limit_goes_out_as_an_opt_out_with_its_own_duty(story, who, leaves, sa
     assert told("teemo") == [("opt_out", [GAID])]
     [body] = story.do(lambda tx: [item.body for item in outbox.read(tx, "teemo")])
     assert "sensitive" in json.loads(body)["duty"]
+
+
+def test_an_ad_id_whose_platform_nobody_told_is_found_under_each(house):
+    """A row that lists one ad id and carries another: whoever opts out by either is found."""
+    people = house.consent.people
+    mine = people.name([named("gaid", GAID)]).subjects[0]
+    fields = {"ad_id": DataClass.AD_ID}
+    [one] = leaving.left(people, {"ad_id": GAID}, fields, ["gaid"], mine.keys)
+    assert (one.kind, one.named) == ("gaid", mine.key)
+    [other] = leaving.left(people, {"ad_id": gaid(2)}, fields, ["gaid"], mine.keys)
+    wanted = {people.name([named(kind, gaid(2))]).subjects[0].key for kind in ("gaid", "idfa", "oaid")}
+    assert wanted | set(mine.keys) <= set(other.keys)
+
+
+def test_a_number_that_was_given_back_and_leaves_again_is_its_new_holders(story, who, leaves, says, told):
+    number, old, new = who("phone", phone(1)), who("gaid", GAID), who("gaid", gaid(2))
+    leaves("teemo", old, number)
+    leaves("teemo", new, number)
+    story.releases(number)
+    leaves("teemo", new, number)
+    says(number)
+    assert told("teemo") == [("opt_out", [gaid(2)])]
