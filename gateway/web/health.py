@@ -113,7 +113,7 @@ class Health:
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
-        key = auth.anybody(request, self._credentials)
+        key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
         body: dict[str, Any] = {
             "api": API, "version": __version__, "environment": self._environment,
             "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},
@@ -122,6 +122,7 @@ class Health:
                 for name, item in self._consent.recipients.items()
             },
             "reasons": [reason.value for reason in Reason],
+            "leases": {"enabled": terms.leases, "term_ms": int(terms.seconds * 1000)},
             "cookie_names": sorted([*NAMES, *self._consent.checks.hearing.industry.patterns()]),
             "notices": [
                 {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}

@@ -228,6 +228,10 @@ async def test_a_renewal_that_cannot_be_read_is_a_problem(keyed, body):
     assert (await keyed.post("/v1/leases", json=body)).status_code == 400
 
 
+async def test_a_caller_reads_at_its_start_how_long_a_choice_may_take_to_be_effective(keyed):
+    assert (await keyed.get("/v1/self")).json()["leases"] == {"enabled": True, "term_ms": 2000}
+
+
 async def test_leases_are_for_replicas(client, tmp_path):
     answer = await client.post(
         "/v1/leases", json={"holder": "x", "applied": 0}, headers=await bearer(tmp_path / "data", "export")
