@@ -7,9 +7,10 @@ person's key, so it is sealed, not signed. Never decides anything, and knows no 
 import hmac
 import os
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -71,10 +72,9 @@ class Decisions:
     def make(self, decision: Decision) -> str:
         """64 characters of base64url, no two alike."""
         random = os.urandom(4)
-        bits = sum(PURPOSE_BIT.get(word, 0) for word in decision.purposes) | decision.stands << STANDS_AT
-        bits |= DENIED_BIT if decision.denied else 0
+        purposes, classes = _bits(decision.purposes, decision.classes)
+        bits = purposes | decision.stands << STANDS_AT | (DENIED_BIT if decision.denied else 0)
         bits |= int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
-        classes = sum(CLASS_BIT.get(word, 0) for word in decision.classes)
         recipient = self._hashed.get(decision.recipient, b"\x00" * 4)
         content = FORM.pack(decision.key, recipient, bits, classes, decision.at, random[2:])
         return b64(self._sealing[-1].encrypt(content, self._about(len(self._peppers))))
@@ -117,6 +117,13 @@ def _hash(name: str) -> bytes:
     return sha256(name.encode()).digest()[:4]
 
 
-def in_order(classes: Collection[str]) -> tuple[str, ...]:
-    """Classes as a row has them."""
-    return tuple(word for word in CLASSES if word in classes)
+@lru_cache(maxsize=4096)
+def _bits(purposes: tuple[str, ...], classes: tuple[str, ...]) -> tuple[int, int]:
+    """Few are asked for, again and again."""
+    return sum(PURPOSE_BIT.get(word, 0) for word in purposes), sum(CLASS_BIT.get(word, 0) for word in classes)
+
+
+@lru_cache(maxsize=4096)
+def in_order(purposes: frozenset[str], classes: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Purposes and classes as a row has them."""
+    return tuple(word for word in PURPOSES if word in purposes), tuple(word for word in CLASSES if word in classes)

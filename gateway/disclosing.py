@@ -35,6 +35,7 @@ SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before
 LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a second
 NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
 OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
+NOTHING: frozenset[str] = frozenset()
 IMPERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
 COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
 
@@ -130,23 +131,17 @@ class Disclosing:
 
     def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
         data, recipient = checked.verdicts[name].data, self._checks.recipients.get(name)
-        going = {word for word, answer in data.items() if answer is not Answer.DENY}
+        going: frozenset[str] = frozenset(word for word, answer in data.items() if answer is not Answer.DENY)
         if recipient is None or (blocked and blocked(name, checked)):
-            going = set()
+            going = NOTHING
         key = checked.own[0] if checked.own else NOBODY
         personal = going - IMPERSONAL
         if not personal or key == NOBODY:
             stands = Stands.NOTHING
-        purposes = {ask.purpose} if ask.purpose else recipient.purposes if recipient else ()
-        return Decision(
-            key=key,
-            recipient=name if recipient else "",
-            purposes=tuple(word for word in Purpose if word in purposes),
-            classes=in_order(personal or going or set(data)),
-            at=int(self._clock().timestamp()),
-            stands=stands,
-            denied=not going,
-        )
+        stated = (ask.purpose,) if ask.purpose else recipient.purposes if recipient else ()
+        purposes, classes = in_order(frozenset(stated), personal or going or frozenset(data))
+        at, named = int(self._clock().timestamp()), name if recipient else ""
+        return Decision(key, named, purposes, classes, at, stands, denied=not going)
 
     # --- what became of them ---
 

@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import __version__
-from gateway.app import hearing, law_table, now, office_of, places_of, vocabulary
+from gateway import __version__, ad_doors
+from gateway.app import hearing, law_table, now, office_of, places_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.question import Grant, Verdict
 from gateway.credentials import Credentials
@@ -35,13 +35,9 @@ from gateway.settings import Settings, SettingsRefused
 from gateway.terms import Answer, Reason
 from gateway.web import auth, openapi, problem, problem_page, wire
 from gateway.web.answering import Answering
-from gateway.web.check import CheckDoor
-from gateway.web.checks import ChecksDoor
-from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Edge
 from gateway.web.health import API
 from gateway.web.metrics import Metrics
-from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.problem import Problem
 
 FIXED = {"test-deny": (Answer.DENY, Reason.OPTED_OUT, None), "test-minor": (Answer.DENY, Reason.AGE, "13_15"),
@@ -189,7 +185,6 @@ def application(settings: Settings, folder: Path, *, production: bool) -> Any:
     fake, metrics, credentials = Fake(settings), Metrics(), Credentials(folder, dev=True)
     records = FakeRecords(Decisions(fake.secrets, fake.recipients))
     answering = Answering(fake, records, metrics, None)
-    options = OpenRtbOptions(vocabulary(settings), settings.bid_extensions())
 
     async def described(_: Request) -> Response:
         return Response(orjson.dumps(openapi.document()), media_type="application/json")
@@ -210,10 +205,7 @@ def application(settings: Settings, folder: Path, *, production: bool) -> Any:
         })  # fmt: skip
 
     routes = [
-        Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
-        Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
-        Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
-        Route("/v1/disclosures", DisclosuresDoor(records, credentials).post, methods=["POST"]),
+        *ad_doors.routes(answering, records, settings, credentials),
         Route("/v1/self", itself), Route("/openapi.json", described), Route("/livez", live), Route("/readyz", live),
     ]  # fmt: skip
     handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import app_doors, desk_doors
+from gateway import ad_doors, app_doors, desk_doors
 from gateway import settings as settings_of
-from gateway.app import Clock, House, now, open_house, vocabulary
+from gateway.app import Clock, House, now, open_house
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.decision_log import DecisionLog
@@ -35,15 +35,12 @@ from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
 from gateway.web.changes import ChangesDoor
-from gateway.web.check import CheckDoor
 from gateway.web.checker import Checker
-from gateway.web.checks import ChecksDoor
 from gateway.web.code_calls import CodeCalls
 from gateway.web.code_page import CodePage
 from gateway.web.code_steps import Steps
 from gateway.web.confirmation import Confirmation
 from gateway.web.disclosure_queries import DisclosureQueries
-from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope
 from gateway.web.erase_page import ErasePage
 from gateway.web.explain import Explain
@@ -54,7 +51,6 @@ from gateway.web.ledger import LedgerDoor
 from gateway.web.marketing import Marketing
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
-from gateway.web.openrtb import OpenRtb, OpenRtbOptions
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opt_in_page import OptInPage
 from gateway.web.pages import STATIC, Pages, PageSettings
@@ -188,7 +184,7 @@ class Doors:
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
         return [
-            *self._answers(credentials),
+            *ad_doors.routes(self.answering, self.house.disclosing, self.settings, credentials),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             *app_doors.routes(house, self.settings, credentials, metrics, proofs),
             *self._marketing(credentials),
@@ -209,17 +205,6 @@ class Doors:
         """For replicas: what changed, and until when they may answer."""
         door = ChangesDoor(self.house.consent, credentials, self.house.writer)
         return [Route("/v1/changes", door.get), Route("/v1/leases", door.lease, methods=["POST"])]
-
-    def _answers(self, credentials: Credentials) -> list[Route]:
-        """May this go? And what became of it."""
-        answering = self.answering
-        options = OpenRtbOptions(vocabulary(self.settings), self.settings.bid_extensions())
-        return [
-            Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
-            Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
-            Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
-            Route("/v1/disclosures", DisclosuresDoor(self.house.disclosing, credentials).post, methods=["POST"]),
-        ]
 
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""

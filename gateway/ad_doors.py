@@ -1,0 +1,24 @@
+"""The doors of ad servers: may this go, and what became of it. The hot ones first: paths are tried in order."""
+
+from starlette.routing import Route
+
+from gateway.app import vocabulary
+from gateway.credentials import Credentials
+from gateway.settings import Settings
+from gateway.web.answering import Answering
+from gateway.web.check import CheckDoor
+from gateway.web.checks import ChecksDoor
+from gateway.web.disclosures import DisclosuresDoor
+from gateway.web.openrtb import OpenRtb, OpenRtbOptions
+from gateway.web.reports_of import Taking
+
+
+def routes(answering: Answering, reports: Taking, settings: Settings, credentials: Credentials) -> list[Route]:
+    """By path."""
+    options = OpenRtbOptions(vocabulary(settings), settings.bid_extensions())
+    return [
+        Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
+        Route("/v1/disclosures", DisclosuresDoor(reports, credentials).post, methods=["POST"]),
+    ]
