@@ -7,6 +7,7 @@ from importlib import resources
 import click
 
 from gateway import __version__
+from gateway.cli.access import access
 from gateway.cli.ask import check, history
 from gateway.cli.config import config
 from gateway.cli.deliveries import deliveries
@@ -56,6 +57,7 @@ def manual(name: str | None) -> None:
 
 
 COMMANDS = (
+    access,
     age,
     appeal,
     backup,
