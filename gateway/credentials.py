@@ -19,6 +19,7 @@ from gateway.keys import digest, write_durably
 FILE = "api_keys.json"
 SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")
 EXPIRY = re.compile(r"[0-9]{1,12}")
+TEST = "test_"  # what keys of an installation begin with that is not in production (I24)
 RELOAD = 0.5  # seconds
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -86,8 +87,10 @@ def read(folder: Path) -> list[ApiKey]:
     return [ApiKey(**{**item, "scopes": tuple(item["scopes"])}) for item in stored]
 
 
-def add(folder: Path, name: str, scopes: Iterable[str], *, publishable: bool) -> str:
-    """Makes a key and returns it, the only time it is seen. Raises ValueError for a bad name or scope."""
+def add(folder: Path, name: str, scopes: Iterable[str], *, publishable: bool, mark: str = "") -> str:
+    """Makes a key and returns it, the only time it is seen; it begins with the `mark`. Raises ValueError for a bad name
+    or scope.
+    """
     scopes = tuple(scopes)
     keys = read(folder)
     if not NAME.fullmatch(name) or any(key.name == name and not key.revoked for key in keys):
@@ -97,7 +100,7 @@ def add(folder: Path, name: str, scopes: Iterable[str], *, publishable: bool) ->
         raise ValueError(f"scopes are {', '.join(SCOPES)}; not {', '.join(sorted(unknown)) or 'none'}")
     if publishable and set(scopes) != {"choose"}:
         raise ValueError("a publishable key may only have scope choose: it is in everybody's hands")
-    made, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    made, secret = mark + secrets.token_hex(6), secrets.token_urlsafe(32)
     _write(folder, [*keys, ApiKey(made, name, digest(secret), scopes, publishable)])
     return f"{made}.{secret}"
 

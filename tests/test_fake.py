@@ -13,7 +13,7 @@ from support import inside
 from support.people import GAID, named
 from support.service import free_port
 
-from gateway import fake
+from gateway import credentials, fake
 from gateway.cli.root import group
 from gateway.client import Client
 from gateway.settings import SettingsRefused
@@ -167,3 +167,13 @@ def test_the_real_program_answers_delays_and_cuts_off(tmp_path):
     finally:
         process.terminate()
         process.wait(10)
+
+
+def test_a_key_of_staging_is_seen_to_be_one(tmp_path):
+    folder = inside.install(tmp_path / "data")
+    (tmp_path / "c.toml").write_text('[environment]\nname = "staging"\n')
+    command = ["keys", "add", "--data", str(folder), "--scope", "check", "--name"]
+    staged = CliRunner().invoke(group, [*command, "one", "--config", str(tmp_path / "c.toml")]).output
+    assert staged.startswith("test_")
+    assert credentials.Credentials(folder).find(staged.strip()).name == "one"
+    assert not CliRunner().invoke(group, [*command, "two"]).output.startswith("test_")

@@ -19,14 +19,19 @@ def keys() -> None:
     pass
 
 
-@keys.command(help="Make a key and print it, the only time it is seen.")
+@keys.command(
+    help="Make a key and print it, the only time it is seen. Outside production ([environment] name) it begins with"
+    " test_."
+)
 @options.data
+@options.config
 @click.option("--name", required=True)
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*credentials.SCOPES]))
 @click.option("--publishable", is_flag=True, help="For apps: may opt out and limit, and proves nothing.")
-def add(data: Path, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
+def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
+    mark = "" if settings_of.load(file, os.environ).environment.is_production else credentials.TEST
     try:
-        click.echo(credentials.add(data, name, scopes, publishable=publishable))
+        click.echo(credentials.add(data, name, scopes, publishable=publishable, mark=mark))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
