@@ -587,6 +587,13 @@ async def test_a_caller_gets_its_own_reference_back_and_its_dry_run_marked(keyed
     assert not {"ref", "dry_run"} & set(await ask(keyed))
 
 
+async def test_an_answer_says_how_long_its_verdict_took(keyed):
+    answer = await keyed.post(PATH, json=ASK)
+    name, _, took = answer.headers["server-timing"].partition(";dur=")
+    assert name == "verdict"
+    assert 0 < float(took) < 10_000
+
+
 async def test_the_position_tells_how_much_of_the_ledger_an_answer_knew(keyed):
     before = (await ask(keyed))["position"]
     await opt_out(keyed, ME)
