@@ -12,6 +12,7 @@ from gateway.ledger import disclosures, erasure, held, outbox, passing_on
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
 from gateway.ledger.held import Left
+from gateway.ledger.kept import Kept
 from gateway.ledger.received import Word
 from gateway.ledger.records import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
@@ -178,3 +179,12 @@ def test_a_number_that_was_given_back_and_leaves_again_is_its_new_holders(story,
     leaves("teemo", new, number)
     says(number)
     assert told("teemo") == [("opt_out", [gaid(2)])]
+
+
+def test_a_no_that_was_kept_beside_the_ledger_is_passed_on_once_it_is_entered(story, who, leaves, told):
+    person = who("gaid", GAID)
+    leaves("teemo", person)
+    kept = Kept(os.urandom(16), (person,), Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", story.at))
+    assert story.do(kept.enter_once)
+    assert not story.do(kept.enter_once)
+    assert told("teemo") == [("opt_out", [GAID])]
