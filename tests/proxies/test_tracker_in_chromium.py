@@ -60,7 +60,18 @@ def chromium():
 
 @pytest.fixture(scope="module", params=["nginx", "caddy"])
 def proxied(request, started):
-    return started(request.param)
+    """Chromium comes from this machine, as the proxy does, whose address is nobody's place: so the proxy says that it
+    comes from California.
+    """
+
+    def seen_from_california(text):
+        if request.param == "nginx":
+            return text.replace("X-Forwarded-For $remote_addr", f"X-Forwarded-For {proxies.CALIFORNIA}")
+        uri = "header_up X-Forwarded-Uri {uri}"
+        assert uri in text
+        return text.replace(uri, f"{uri}\n\t\t\t\theader_up X-Forwarded-For {proxies.CALIFORNIA}")
+
+    return started(request.param, seen_from_california)
 
 
 @pytest.fixture

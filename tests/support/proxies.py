@@ -26,7 +26,6 @@ from support.listening import listening
 START = 20.0
 NEW_YORK, CALIFORNIA, GERMANY = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # whom the test's own IP database knows
 PLACES = {
-    "127.0.0.1": {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}]},  # Chromium comes from here
     NEW_YORK: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "NY"}]},
     CALIFORNIA: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}]},
     GERMANY: {"country": {"iso_code": "DE"}},
