@@ -1,11 +1,15 @@
-"""Every call of /openapi.json, made up from the description itself, with a key of each scope: no fault of ours, and what
-comes back has the shape that was promised (schemathesis).
+"""Every call of /openapi.json, made up from the description itself, valid and invalid, with a key of each scope: no fault
+of ours, and what comes back has the shape that was promised (schemathesis).
 """
+
+import contextlib
 
 import pytest
 import schemathesis
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
@@ -69,6 +73,23 @@ def test_a_call_of_any_scope_is_answered_in_the_shape_that_is_described(ask, ope
             case.validate_response(schemathesis.Response.from_httpx(answer, verify=False), checks=CHECKS)
 
     everything()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda found: found.label)
+def test_a_call_that_the_description_forbids_is_answered_in_that_shape_too(ask, operation):
+    asked = []
+
+    @BOUNDED
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    def everything(case):
+        for scope in ("desk", "check", ""):
+            answer = ask(case, scope)
+            asked.append(answer.status_code)
+            case.validate_response(schemathesis.Response.from_httpx(answer, verify=False), checks=CHECKS)
+
+    with contextlib.suppress(Unsatisfiable):  # a page or a form, of which any text is taken
+        everything()
+    assert asked or not any(body.media_type == "application/json" for body in operation.body)
 
 
 def test_an_answer_of_another_shape_is_seen(ask):
