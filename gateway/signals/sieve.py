@@ -5,13 +5,16 @@ here are names without values. Says nothing of what a cookie means.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.signals import cookies
 
 MOST_NAMES = 4096  # a site has dozens; strangers may send any number, and then names are judged anew
 LONGEST_NAME = 128  # bytes; a longer one is judged each time and never remembered
+KEPT_BYTES = 1024  # of one cookie of ours; ours are shorter
 Judge = Callable[[str], bool]
+Pairs = tuple[tuple[str, str], ...]
 
 
 class Sifted(NamedTuple):
@@ -61,7 +64,7 @@ class Sieve:
             if worth & SPEAKS:
                 signals.append(part)
             if worth & OURS:
-                ours += cookies.parse([part])[0]
+                ours += (_parsed if len(part) <= KEPT_BYTES else _parsed.__wrapped__)(part)
         return Sifted((b";".join(signals),) if signals else (), tuple(ours))
 
     def _judged(self, begin: bytes) -> int:
@@ -76,3 +79,9 @@ class Sieve:
             else:
                 self._plain.add(begin)
         return worth
+
+
+@lru_cache(maxsize=2048)
+def _parsed(part: bytes) -> Pairs:
+    """One cookie of ours. A browser brings the same with each request, and what its bytes say never changes."""
+    return tuple(cookies.parse([part])[0])

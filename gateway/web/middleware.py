@@ -57,15 +57,12 @@ class ConsentMiddleware:
 
 
 def _clean(headers: Headers) -> Headers:
-    kept = []
-    for header in headers:
-        name = header[0]
+    kept = [header for header in headers if header[0] in PASSING or not ordinary.is_ours(header[0])]
+    for index in range(len(kept) - 1, -1, -1):
+        name, value = kept[index]
         if name == b"cookie":
-            rest = sealed.without_ours(header[1])
-            if rest:
-                kept.append((name, rest))
-        elif name in PASSING or not ordinary.is_ours(name):
-            kept.append(header)
+            rest = sealed.without_ours(value)
+            kept[index : index + 1] = [(name, rest)] if rest else []
     return kept
 
 

@@ -98,16 +98,16 @@ def scope(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """As a server makes it, anew for each request."""
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "https",
-        "path": "/page", "raw_path": b"/page", "query_string": b"", "root_path": "", "headers": [(bytes(bytearray(name)), value) for name, value in headers],  # hashed anew, as a server's are
-
+        "path": "/page", "raw_path": b"/page", "query_string": b"", "root_path": "",
+        "headers": [(bytes(bytearray(name)), value) for name, value in headers],  # hashed anew, as a server's are
         "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 443), "state": {},
     }  # fmt: skip
 
 
 def measured(cases: dict[str, tuple[Any, list[tuple[bytes, bytes]]]], runs: int = 600) -> list[tuple[str, float]]:
     """Cases in turns, so that a busy machine slows all of them alike; the tenth percentile of the runs, for others
-    on the machine only add. Time of this thread, and without the collector, as timeit has it; few requests at a time, so that each is in the cache, as one is that was
-    read just now.
+    on the machine only add. Time of this thread, and without the collector, as timeit has it; few requests at a time, so
+    that each is in the cache, as one is that was read just now.
     """
     found: dict[str, list[float]] = {name: [] for name in cases}
     gc.disable()
