@@ -5,7 +5,6 @@ Files in `decisions/` of the data folder, written beside the work: nothing waits
 lost and counted. One set a run, so that several processes of a folder do not disturb each other.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from gateway.check import Checked
+from gateway.delivery.beside import thread_beside
 
 FOLDER = "decisions"
 SAMPLED = 100  # one yes in so many is logged; each is counted
@@ -89,14 +89,12 @@ class DecisionLog:
     async def running(self, lost: Callable[[], None]) -> AsyncIterator[None]:
         """Writes until it is left. `lost` is told of each line that could not be kept."""
         self._lost, self._stopping = lost, False
-        thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
-        thread.start()
-        try:
+        async with thread_beside("decision-log", self._run, self._stop):
             yield
-        finally:
-            self._stopping = True
-            self._wake.set()
-            await asyncio.to_thread(thread.join)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
 
     def _run(self) -> None:
         turns = 0

@@ -5,7 +5,6 @@ An answer is counted off the hot path: a bounded queue, a batch each second or 1
 spell of the evidence. An announced send, and what a caller reports, is durable before it is answered.
 """
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from gateway.check import Ask, Checked, Checks
 from gateway.decisions import NOBODY, Decision, Decisions, NotOurs, Stands, in_order, name_of
+from gateway.delivery.beside import thread_beside
 from gateway.leaving import named
 from gateway.ledger import disclosed, disclosures
 from gateway.ledger.disclosed import DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
@@ -203,14 +203,12 @@ class Disclosing:
     async def running(self, tell: Tell) -> AsyncIterator[None]:
         """Writes batches until it is left, and then what is left. `tell` counts."""
         self._tell, self._stopping = tell, False
-        thread = threading.Thread(target=self._run, name="disclosing", daemon=True)
-        thread.start()
-        try:
+        async with thread_beside("disclosing", self._run, self._stop):
             yield
-        finally:
-            self._stopping = True
-            self._wake.set()
-            await asyncio.to_thread(thread.join)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
 
     def losing(self) -> bool:
         """Whether rows were lost just now; a spell of the evidence."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 
@@ -16,3 +17,17 @@ async def beside(work: Callable[[], Awaitable[None]], *, wanted: bool) -> AsyncI
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+@contextlib.asynccontextmanager
+async def thread_beside(name: str, work: Callable[[], None], stop: Callable[[], None]) -> AsyncIterator[None]:
+    """The same for work that waits for a disk: in a thread of its own until `stop` was called. What is under way is done
+    before this is left.
+    """
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop()
+        await asyncio.to_thread(thread.join)
