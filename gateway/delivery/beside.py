@@ -21,8 +21,8 @@ async def beside(work: Callable[[], Awaitable[None]], *, wanted: bool) -> AsyncI
 
 @contextlib.asynccontextmanager
 async def thread_beside(name: str, work: Callable[[], None], stop: Callable[[], None]) -> AsyncIterator[None]:
-    """The same for work that waits for a disk: in a thread of its own until `stop` was called. What is under way is done
-    before this is left.
+    """The same for work that waits for a disk: in a thread of its own, until `stop` was called and what is under way is
+    done.
     """
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
