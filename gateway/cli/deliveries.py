@@ -20,7 +20,8 @@ OVERDUE = "overdue"
 
 
 @click.command(
-    help="Tell what is open for whom. --state lists messages, not what they say. --retry NAME tries again at once what"
+    help="List what recipients are still to be told, and send it again."
+    " --state lists messages, not what they say. --retry NAME tries again at once what"
     " is open of a recipient, or one message (msg_...). --take NAME prints the messages of one, a line each, and marks"
     " them as taken; --secret NAME prints what a recipient checks signatures with, --new-secret NAME a new one, beside"
     " which the one before it signs for 14 days (gateway help delivery)."

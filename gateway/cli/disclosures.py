@@ -19,7 +19,8 @@ YEAR = timedelta(days=365)
 
 
 @click.command(
-    help="received: who got data of one person (name them; you have looked at who asks). direct_marketing: categories"
+    help="Answer who got what."
+    " received: who got data of one person (name them; you have looked at who asks). direct_marketing: categories"
     " and recipients of a calendar year (Cal. Civ. Code 1798.83). network_information: the year's log (47 CFR 64.2009)."
     " sent_after_opt_out: must be empty; exit code 1 where it is not."
 )
