@@ -173,7 +173,7 @@ async def test_the_notice_of_the_visitors_own_state_stands_first(tmp_path):
 
 
 async def test_the_page_with_all_that_it_loads_is_under_30_kb(client):
-    """Issue's own bound: 30 kB, uncompressed, in the longest language and with the longest form."""
+    """The bound that the page was given: 30 kB, uncompressed, in the longest language and with the longest form."""
     for language in LANGUAGES:
         text = (await client.get(PATH, params={"lang": language}, headers={"Sec-GPC": "1"})).text
         loaded = re.findall(r'(?:href|src)="(/privacy-choices/[^"]+\.(?:css|svg|js))"', text)
