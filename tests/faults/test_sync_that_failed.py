@@ -131,7 +131,12 @@ def test_what_is_acknowledged_after_a_sync_that_failed_outlives_a_power_cut(tmp_
 @pytest.mark.parametrize("way", WAYS)
 def test_the_control_a_gateway_that_trusts_the_second_sync_loses_what_it_acknowledged(tmp_path, recorder, way, figure):
     live, moments = WAYS[way]
-    promised = live(recorder, tmp_path / "world", "support.faulty.trusts_a_second_sync")
-    images, lost = broken(tmp_path / "world", promised, tmp_path, moments)
+    for life in range(3):  # a machine that is busy elsewhere may bring nothing over in the time that it is given
+        folder = tmp_path / str(life)
+        folder.mkdir()
+        promised = live(recorder, folder / "world", "support.faulty.trusts_a_second_sync")
+        images, lost = broken(folder / "world", promised, folder, moments)
+        if lost:
+            break
     figure(f"failed sync of {way}, control", f"{images} images, {len(lost)} moments with a loss")
     assert lost
