@@ -1,7 +1,7 @@
 """Finds in a Cookie header, by name, the few cookies that anybody reads; the many others cost a look-up each.
 
 A site sets the same names for all its visitors, so what a name is worth is judged once and remembered. What is kept
-here are names without values. Says nothing of what a cookie means.
+here are names without values, and of fields that say nothing a hash. Says nothing of what a cookie means.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gateway.signals import cookies
 
 MOST_NAMES = 4096  # a site has dozens; strangers may send any number, and then names are judged anew
+MOST_FIELDS = 8192  # a browser sends the same Cookie field with each request of a page
 LONGEST_NAME = 128  # bytes; a longer one is judged each time and never remembered
 KEPT_BYTES = 1024  # of one cookie of ours; ours are shorter
 Judge = Callable[[str], bool]
@@ -42,6 +43,7 @@ class Sieve:
         self._ours = ours
         self._plain: set[bytes] = set()  # beginnings of cookies that nobody reads, with the blank before them
         self._worth: dict[bytes, int] = {}  # of the others
+        self._silent: set[tuple[int, int]] = set()  # whole fields in which nobody reads anything
 
     def sift(self, fields: Sequence[bytes]) -> Sifted:
         """The Cookie fields of one request. Over `cookies.MAX_BYTES` nothing is left out: hearing counts what is cut
@@ -50,9 +52,17 @@ class Sieve:
         whole = fields[0] if len(fields) == 1 else b"; ".join(fields)
         if len(whole) > cookies.MAX_BYTES:
             return Sifted(tuple(fields), tuple(pair for pair in cookies.parse(fields)[0] if self._ours(pair[0])))
+        mark = (hash(whole), len(whole))  # keyed and of 64 bits: no value is kept, and no two fields are taken for one
+        if mark in self._silent:
+            return NOTHING
         parts = whole.split(b";")
         begins = [part.partition(b"=")[0] for part in parts]
-        return NOTHING if self._plain.issuperset(begins) else self._sorted(parts, begins)
+        if not self._plain.issuperset(begins):
+            return self._sorted(parts, begins)
+        if len(self._silent) >= MOST_FIELDS:
+            self._silent.clear()
+        self._silent.add(mark)
+        return NOTHING
 
     def _sorted(self, parts: Sequence[bytes], begins: Sequence[bytes]) -> Sifted:
         signals: list[bytes] = []

@@ -99,7 +99,7 @@ def scope(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "https",
         "path": "/page", "raw_path": b"/page", "query_string": b"", "root_path": "",
-        "headers": [(bytes(bytearray(name)), value) for name, value in headers],  # hashed anew, as a server's are
+        "headers": [(bytes(bytearray(name)), bytes(bytearray(value))) for name, value in headers],  # hashed anew
         "client": ("127.0.0.1", 5000), "server": ("127.0.0.1", 443), "state": {},
     }  # fmt: skip
 
