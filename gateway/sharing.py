@@ -163,9 +163,9 @@ class Sharing:
             def job(tx: Transaction, wanted: Sequence[Intended] = wanted) -> set[str]:
                 return disclosures.already_left(tx, recipient.name, wanted, now)
 
-            left = await self._writer.commit(job)
+            gone = await self._writer.commit(job)
             for index, item in ready.items():
-                again, told = item.row.id in left, (item.verdict.reason, item.verdict.data)
+                again, told = item.row.id in gone, (item.verdict.reason, item.verdict.data)
                 done[index] = (
                     Shared(item.row.id, "duplicate", "duplicate") if again
                     else Shared(item.row.id, word, *told, dropped=item.dropped)

@@ -5,7 +5,7 @@ looked at by itself. Whatever differs is told as doubted, by table and key, for 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gateway.ledger import said_once
@@ -134,11 +134,7 @@ def doubts(db: sqlite3.Connection, reading: Reading, families: Iterable[Family])
 
 def _spoke(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
     """Own choices, each with its standing."""
-    said, odd = expected.firsts.get, list[bytes]()
-    cursor, seen = db.execute(said_once.SIGNALLED), 0
-    while rows := cursor.fetchmany(ROWS):
-        seen += len(rows)
-        odd += [row[0] for row in rows if said(row[0]) != row[1:]]
+    said, (seen, odd) = expected.firsts.get, _unequal(db, said_once.SIGNALLED, expected.firsts)
     for key, *row in db.execute(said_once.SAID):
         seen += 1
         if [*said(key, ()), 0, 0, 0][:6] != row:
@@ -150,6 +146,16 @@ def _spoke(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doub
     if _count(db, "own_choice") != said_once.choices(expected.firsts.values()):
         found |= set(_more_choosers(db, reading, expected))
     return {(table, key) for table in ("own_choice", "standing") for key in found}
+
+
+def _unequal(db: sqlite3.Connection, sql: str, expected: Mapping[bytes, object]) -> tuple[int, list[bytes]]:
+    """How many rows there are, key first, and the keys of those that are not what is expected of them."""
+    wanted, odd, seen = expected.get, list[bytes](), 0
+    cursor = db.execute(sql)
+    while rows := cursor.fetchmany(ROWS):
+        seen += len(rows)
+        odd += [row[0] for row in rows if wanted(row[0]) != row[1:]]
+    return seen, odd
 
 
 def _more_choosers(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Iterator[bytes]:
@@ -165,11 +171,7 @@ def _more_choosers(db: sqlite3.Connection, reading: Reading, expected: Expected)
 
 def _quiet(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
     """Standings of those who did not speak themselves."""
-    quiet, odd = expected.quiet.get, list[bytes]()
-    cursor, seen = db.execute(said_once.QUIET), 0
-    while rows := cursor.fetchmany(ROWS):
-        seen += len(rows)
-        odd += [row[0] for row in rows if quiet(row[0]) != row[1:]]
+    seen, odd = _unequal(db, said_once.QUIET, expected.quiet)
     found = {key for key in odd if key in expected or key not in reading}
     if seen - len(odd) != len(expected.quiet):
         found |= expected.quiet.keys() - {row[0] for row in db.execute(said_once.QUIET)}

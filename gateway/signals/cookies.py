@@ -31,6 +31,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield name, value.strip(BLANK)
 
 
+PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 ESCAPE = re.compile(r"\\([0-7]{3}|.)")  # how http.cookies writes what may not stand in a value
 
 
@@ -47,7 +48,12 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def unwrap(value: str) -> str:
     """A value without quotes around it and percent-encoding in it: tools write both."""
-    return unquoted(unquote(unquoted(value)))
+    return unquoted(percent_decoded(unquoted(value)))
+
+
+def percent_decoded(text: str) -> str:
+    """Once. Signs that begin no escape stay; a value of nothing but them, which a stranger may send, costs one look."""
+    return unquote(text) if PERCENT.search(text) else text
 
 
 def without(header: bytes, name: bytes) -> bytes:

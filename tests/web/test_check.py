@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import hashlib
+import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,7 +35,15 @@ async def quiet(tmp_path_factory):
     """One installation for the tables of checks, which write nothing."""
     folder = tmp_path_factory.mktemp("shared") / "data"
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as calling:
+        calling.folder = folder
         yield calling
+
+
+def entries_beside_batches(quiet) -> int:
+    """Batches of earlier answers are written beside these tests, and are about nobody."""
+    with contextlib.closing(sqlite3.connect(quiet.folder / "ledger.sqlite3")) as db:
+        leaves = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry")]
+    return sum(leaf.get("e") != "disclosed" for leaf in leaves)
 
 
 async def ask(keyed, **members):
@@ -332,10 +343,12 @@ async def test_without_a_contract_nothing_goes(tmp_path):
     ],
 )
 async def test_a_signal_in_the_ad_call_denies_and_so_does_one_that_cannot_be_read(quiet, signals, reason):
+    before = entries_beside_batches(quiet)
     found = await ask(quiet, signals=signals)
     assert (found["data"], found["reason"]) == (DENY, reason)
     assert found["because"]["source"] == "signal"
     assert (await ask(quiet, signals=None))["data"]["ad_id"] == "allow"  # nothing of it was put on record
+    assert entries_beside_batches(quiet) == before
 
 
 @pytest.mark.parametrize("signals", [None, {}, {"gpc": "0"}, {"gpc": ""}, {"gpc": False}, {"gpc": None}, {"us_privacy": "1YNN"},

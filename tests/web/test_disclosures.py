@@ -226,7 +226,9 @@ async def test_what_cannot_be_put_on_record_may_not_be_sent(keyed, monkeypatch):
     assert many[0]["ref"] == "a"
 
 
-async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, monkeypatch):
+@pytest.fixture
+def opts_out_meanwhile(keyed, monkeypatch):
+    """The person does, between the record of a send and its answer."""
     whole = disclosing.Disclosing._intend
 
     async def meanwhile(self, ask, checked, going):
@@ -235,21 +237,16 @@ async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, monkeyp
             await opt_out(keyed)
 
     monkeypatch.setattr(disclosing.Disclosing, "_intend", meanwhile)
+
+
+async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, opts_out_meanwhile):
     found = await check(keyed, will_send=True)
     assert (found["allowed"], found["reason"]) == (False, "opted_out")
     assert await received(keyed) == {}
 
 
-async def test_without_the_second_look_who_opts_out_meanwhile_would_be_sent(keyed, monkeypatch):
+async def test_without_the_second_look_who_opts_out_meanwhile_would_be_sent(keyed, opts_out_meanwhile, monkeypatch):
     """The control."""
-    whole = disclosing.Disclosing._intend
-
-    async def meanwhile(self, ask, checked, going):
-        await whole(self, ask, checked, going)
-        if going:
-            await opt_out(keyed)
-
-    monkeypatch.setattr(disclosing.Disclosing, "_intend", meanwhile)
     monkeypatch.setattr("gateway.check.Checks.moved", lambda *_: False)
     assert (await check(keyed, will_send=True))["allowed"]
 

@@ -5,7 +5,6 @@ counter and `OptanonAlertBoxClosed` tell which (signals.md section 6).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import unquote
 
 from gateway.signals import cookies
 from gateway.signals.cmp_cookies.carriers import section_ids
@@ -47,7 +46,7 @@ def read_gpp(cookie: Cookie) -> Iterator[ToolState]:
 
 def _fields(value: str) -> Fields:
     text = cookies.unquoted(value)
-    text = text if "=" in text else unquote(text)
+    text = text if "=" in text else cookies.percent_decoded(text)
     fields: dict[str, list[str]] = {}
     for pair in text.split("&", MAX_FIELDS):
         name, _, content = pair.partition("=")

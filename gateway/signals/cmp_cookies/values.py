@@ -8,7 +8,6 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote
 
 from gateway.signals import cookies
 
@@ -57,7 +56,7 @@ def plain(value: str) -> str:
     """Without quotes around it and percent-encoding in it, however often a site encoded it."""
     text = cookies.unquoted(value)
     for _ in range(MAX_WRAPPINGS):
-        text = unquote(text)
+        text = cookies.percent_decoded(text)
     return cookies.unquoted(text)
 
 
@@ -89,7 +88,7 @@ def json_value(value: str) -> object:
         try:
             return parsed(text)
         except ValueError:
-            text = unquote(text)
+            text = cookies.percent_decoded(text)
     return parsed(text)
 
 
