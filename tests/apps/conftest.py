@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import node
-from support.phones import AUDIENCE, Backend
+from support.phones import AUDIENCE, Backend, standing
 from support.service import Service, free_port
 
 from gateway import credentials
@@ -180,3 +180,9 @@ def site(tmp_path, compiled, tracker, monkeypatch):
         if app.process.poll() is None:
             app.kill()
     made.service.stop()
+
+
+@pytest.fixture
+async def place(tmp_path):
+    async with standing(tmp_path) as made:
+        yield made

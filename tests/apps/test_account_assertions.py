@@ -9,7 +9,7 @@ import time
 import pytest
 from support import inside
 from support.people import email, gaid, named, phone
-from support.phones import AUDIENCE, Phone, idfv, standing
+from support.phones import AUDIENCE, Phone, idfv, ignored, kind
 
 from gateway.settings import SettingsRefused
 from gateway.web import notices
@@ -17,20 +17,6 @@ from gateway.web import notices
 pytestmark = pytest.mark.anyio
 OLD, NEW, ACCOUNT = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1")
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
-
-
-@pytest.fixture
-async def place(tmp_path):
-    async with standing(tmp_path) as made:
-        yield made
-
-
-def ignored(answer) -> dict:
-    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
-
-
-def kind(answer) -> str:
-    return answer.json()["type"].rpartition(":")[2]
 
 
 def links(folder) -> int:

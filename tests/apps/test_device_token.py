@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from support import inside
 from support.people import ZERO, gaid, named
-from support.phones import Phone, idfv, standing
+from support.phones import Phone, idfv, ignored, standing
 
 from gateway import app as composition
 from gateway import device_token, keys, rekey
@@ -26,12 +26,6 @@ IDFV, ACCOUNT = named("idfv", idfv(1)), named("account", "a1")
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
-@pytest.fixture
-async def place(tmp_path):
-    async with standing(tmp_path) as made:
-        yield made
-
-
 def leaves(folder) -> list[dict]:
     with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
         return [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
@@ -39,10 +33,6 @@ def leaves(folder) -> list[dict]:
 
 async def secrets_of(folder):
     return await asyncio.to_thread(keys.load, folder)
-
-
-def ignored(answer) -> dict:
-    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
 
 
 async def opts_in(phone, purpose="sale", **members):

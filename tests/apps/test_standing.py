@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support import inside
 from support.people import GAID, ZERO, email, gaid, named, phone
-from support.phones import Phone, idfv, standing
+from support.phones import Phone, idfv, ignored, kind, standing
 
 from gateway.choice.downstream import opted_out
 from gateway.terms import CHOOSABLE
@@ -18,20 +18,6 @@ PATH = "/v1/standing"
 OLD, NEW, ACCOUNT, IDFV = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1"), named("idfv", idfv(1))
 NOTHING = {purpose.value: "none" for purpose in CHOOSABLE}
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
-
-
-@pytest.fixture
-async def place(tmp_path):
-    async with standing(tmp_path) as made:
-        yield made
-
-
-def ignored(answer) -> dict:
-    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
-
-
-def kind(answer) -> str:
-    return answer.json()["type"].rpartition(":")[2]
 
 
 async def web_opt_out(place):

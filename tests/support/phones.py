@@ -124,3 +124,11 @@ async def standing(folder, *, clock=None, dev=True, **environment):
         place = Place(app, data, backend, calls)
         place.jwks = file
         yield place
+
+
+def ignored(answer) -> dict:
+    return {item["pointer"]: item["reason"] for item in answer.json()["ignored"]}
+
+
+def kind(answer) -> str:
+    return answer.json()["type"].rpartition(":")[2]
