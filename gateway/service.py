@@ -26,10 +26,10 @@ from gateway.evidence import Evidence
 from gateway.filing import Filing
 from gateway.in_force import in_force
 from gateway.ledger import watch
+from gateway.ledger.evidence import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.ledger.writer import StoreUnavailable
 from gateway.lifespan import Service
 from gateway.settings import Settings
-from gateway.spells import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
 from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions

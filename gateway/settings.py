@@ -49,6 +49,11 @@ class Environment(Strict, frozen=True):
     def is_production(self) -> bool:
         return self.name == PRODUCTION
 
+    def log_name(self, stated: str) -> str:
+        """A log's name as this environment may bear it: two logs that sign under one name are a fork (I24)."""
+        other = "" if self.is_production or not stated else f"/{self.name}"
+        return stated.removesuffix(other) + other
+
 
 class Listen(Strict, frozen=True):
     public: Address

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 
 from gateway.ledger.evidence import Spell
 
-CHECKS_FAILED, FORMS_FAILED, ENFORCEMENT_OFF = "checks_failed_closed", "forms_failed", "enforcement_off"
-DISCLOSURES_LOST = "disclosures_lost"  # counts of what was sent could not be kept (R22)
 APART = timedelta(seconds=2)  # two spells closer than that are one: a disk that fails now and then
 MOST = 500  # spells of one entry; the last one then goes on until the end
 

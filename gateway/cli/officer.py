@@ -19,7 +19,7 @@ from gateway import settings as settings_of
 from gateway.app import House
 from gateway.cli import options
 from gateway.exports import day as days
-from gateway.exports import iso_27560, kantara, material, requests
+from gateway.exports import iso_27560, kantara, material, network_information, requests
 from gateway.exports.report import report as yearly
 from gateway.ledger import appeals
 from gateway.vault.persons import Vault
@@ -134,6 +134,20 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
         after = date.fromordinal(end.date().toordinal() + 1)
         for request in requests.between(data, start.date(), after, vault.keys if details else None):
             click.echo(json.dumps(request.to_json()))
+
+
+@export.command(
+    "network-information",
+    help="What the officer's yearly certificate rests on (47 CFR 64.2009(e)), from a day to another (both included,"
+    " UTC): notices, approvals and refusals, campaigns and disclosures, the texts, and when nobody could opt out."
+    " JSON, of counts and days; nobody is named.",
+)
+@options.data
+@click.option("--from", "start", type=options.DAY, required=True)
+@click.option("--to", "end", type=options.DAY, required=True)
+def network(data: Path, start: datetime, end: datetime) -> None:
+    after = date.fromordinal(end.date().toordinal() + 1)
+    click.echo(json.dumps(network_information.told(data, start.date(), after), indent=1))
 
 
 @export.command("report", help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them.")

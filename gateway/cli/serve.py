@@ -30,9 +30,16 @@ DRAIN = 5  # seconds that open requests get at a stop
 
 @click.command(help="Make the installation's folder, or bring an older one up to date.")
 @options.data
-@click.option("--origin", default="", help="The log's name for ever, without a scheme: consent.example.com/log/2026.")
-def migrate(data: Path, origin: str) -> None:
-    click.echo(f"{data}: ledger version {composition.migrate(data, origin)}")
+@options.config
+@click.option(
+    "--origin",
+    default="",
+    help="The log's name for ever, without a scheme: consent.example.com/log/2026. Outside production the name of the"
+    " [environment] is put behind it.",
+)
+def migrate(data: Path, file: Path | None, origin: str) -> None:
+    name = settings_of.load(file, os.environ).environment.log_name(origin)
+    click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
 
 
 @click.command(

@@ -16,6 +16,9 @@ Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
 
 # Why an entry was written. CUT_OFF: told by the next start about a run that never said that it stopped.
 START, STOP, DAILY, CHANGE, CUT_OFF = "start", "stop", "daily", "change", "cut_off"
+# What may have been off for a spell.
+CHECKS_FAILED, FORMS_FAILED, ENFORCEMENT_OFF = "checks_failed_closed", "forms_failed", "enforcement_off"
+DISCLOSURES_LOST = "disclosures_lost"  # counts of what was sent could not be kept (R22)
 LEAST = 10
 FEWER, MERGED = "fewer than 10", "merged"
 INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB

@@ -68,6 +68,23 @@ def test_an_operator_makes_an_installation_and_makes_it_again_without_harm(tmp_p
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    ("environment", "stated", "name"),
+    [
+        ("staging", "consent.example.com/log", "consent.example.com/log/staging"),
+        ("staging", "consent.example.com/log/staging", "consent.example.com/log/staging"),
+        ("production", "consent.example.com/log", "consent.example.com/log"),
+    ],
+)
+def test_a_log_outside_production_has_a_name_of_its_own(tmp_path, run, environment, stated, name):
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'[environment]\nname = "{environment}"\n')
+    made = run("migrate", "--origin", stated, "--config", config, data=tmp_path / "new")
+    assert made.exit_code == 0, made.output
+    with contextlib.closing(sqlite3.connect(tmp_path / "new" / FILE)) as db:
+        assert db.execute("SELECT origin FROM head").fetchone() == (name,)
+
+
 @pytest.mark.parametrize("words", [["check", "teemo", "--gaid", GAID], ["choose", "opt_out", "--gaid", GAID],
                                    ["history", "--gaid", GAID], ["keys", "account", "a1"]])  # fmt: skip
 def test_a_folder_that_is_no_installation_is_refused_with_the_command_that_makes_one(tmp_path, outer, words):
