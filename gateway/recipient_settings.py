@@ -29,6 +29,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     role: Role
     purposes: tuple[Purpose, ...]
     data: tuple[DataClass, ...]
+    company: str = ""
+    address: str = ""
     contract: str = ""
     contract_until: date | None = None
     unlinked: Literal["deny", "allow"] | None = None
@@ -63,6 +65,8 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             role=self.role,
             purposes=self.purposes,
             data=self.data,
+            company=self.company,
+            address=self.address,
             contract=self.contract or ("dev" if dev else ""),
             contract_until=self.contract_until,
             unlinked=self.unlinked or ("deny" if third else "allow"),

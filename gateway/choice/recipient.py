@@ -11,8 +11,10 @@ OUTSIDE = frozenset({Role.THIRD_PARTY, Role.AFFILIATE, Role.CONSUMER_DIRECTED, R
 
 @dataclass(frozen=True, slots=True, eq=False)  # one object a configured recipient: compared by identity
 class Recipient:
-    """`contract` is a reference; empty means none, and then a third party gets nothing (L42, R28). `same_brand`: an
-    affiliate under common control and common branding, which is the operator itself (Cal. Civ. Code 1798.140(d)(2)).
+    """`company`, `address`: its legal name and where it gets letters, for people who ask (Cal. Civ. Code
+    1798.83(b)(1)). `contract` is a reference; empty means none, and then a third party gets nothing (L42, R28).
+    `same_brand`: an affiliate under common control and common branding, which is the operator itself (Cal. Civ.
+    Code 1798.140(d)(2)).
     `transfer_basis`: on what people's data may leave the EEA and the United Kingdom. `announced`: the day of the notice
     that first named it; `announced_later`: purposes and data classes that a later notice added. `surface`: where its
     data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
@@ -24,6 +26,8 @@ class Recipient:
     role: Role
     purposes: tuple[Purpose, ...]
     data: tuple[DataClass, ...]
+    company: str = ""
+    address: str = ""
     contract: str = ""
     contract_until: date | None = None
     unlinked: str = "allow"

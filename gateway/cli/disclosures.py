@@ -52,8 +52,7 @@ def _found(
     since: date, today: date,
 ) -> list[dict[str, Any]]:  # fmt: skip
     if question == "direct_marketing":
-        recipients = house.consent.recipients
-        return sums.direct_marketing(data, year, lambda name: name not in recipients or recipients[name].third)
+        return sums.direct_marketing(data, year, house.consent.recipients)
     if question == "network_information":
         return sums.network_information(data, since, today + timedelta(days=1))
     if question == "sent_after_opt_out":

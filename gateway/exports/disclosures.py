@@ -6,12 +6,13 @@ What one person's data went to is for that person (`gateway.ledger.access`).
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.choice.recipient import Recipient
 from gateway.ledger import schema, sent_after
 from gateway.ledger.records import milliseconds, moment
 from gateway.terms import DataClass, Purpose
@@ -69,13 +70,24 @@ def sums(folder: Path, since: date, until: date) -> list[Sum]:
     ]  # fmt: skip
 
 
-def direct_marketing(folder: Path, year: int, outside: Callable[[str], bool]) -> list[dict[str, Any]]:
-    """Categories of data by recipient in a calendar year, of those outside. One that is no longer configured counts."""
+def direct_marketing(folder: Path, year: int, recipients: Mapping[str, Recipient]) -> list[dict[str, Any]]:
+    """Categories of data by recipient in a calendar year, of those outside, with name and address where the
+    configuration has them. One that is no longer configured counts.
+    """
     found: dict[str, dict[str, Any]] = {}
     for each in sums(folder, date(year, 1, 1), date(year + 1, 1, 1)):
-        if outside(each.recipient) and not MARKETING.isdisjoint(each.purposes):
+        known = recipients.get(each.recipient)
+        if (known is None or known.third) and not MARKETING.isdisjoint(each.purposes):
             line = found.setdefault(
-                each.recipient, {"recipient": each.recipient, "data": set(), "purposes": set(), "count": 0}
+                each.recipient,
+                {
+                    "recipient": each.recipient,
+                    "company": (known and known.company) or None,
+                    "address": (known and known.address) or None,
+                    "data": set(),
+                    "purposes": set(),
+                    "count": 0,
+                },
             )
             line["data"].update(each.data)
             line["purposes"].update(each.purposes)

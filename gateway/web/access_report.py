@@ -27,7 +27,7 @@ async def of(consent: Consent, proved: Sequence[Subject]) -> dict[str, Any]:
         "entries": [_entry(entry) for entry in found.entries],
         "sources": found.sources,
         "texts": _texts(found),
-        "disclosures": [_received(each) for each in found.received],
+        "disclosures": [_received(consent, each) for each in found.received],
     }
 
 
@@ -65,9 +65,11 @@ def _text(document: Document) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _received(each: Received) -> dict[str, Any]:
+def _received(consent: Consent, each: Received) -> dict[str, Any]:
+    """`company`: whose legal name it is; null where the operator has not said."""
+    known = consent.recipients.get(each.recipient)
     return {
-        "recipient": each.recipient, "purposes": each.purposes, "data": each.classes,
-        "day": each.first.date().isoformat(), "first": wire.stamp(each.first), "last": wire.stamp(each.last),
-        "count": each.count, "outcome": each.outcome,
+        "recipient": each.recipient, "company": (known and known.company) or None, "purposes": each.purposes,
+        "data": each.classes, "day": each.first.date().isoformat(), "first": wire.stamp(each.first),
+        "last": wire.stamp(each.last), "count": each.count, "outcome": each.outcome,
     }  # fmt: skip

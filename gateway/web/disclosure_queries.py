@@ -70,16 +70,14 @@ class DisclosureQueries:
     def _sums(self, question: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         today = self._consent.clock().date()
         if question == "direct_marketing":
-            return disclosures.direct_marketing(self._folder, _year(body.get("year"), today.year - 1), self._outside)
+            return disclosures.direct_marketing(
+                self._folder, _year(body.get("year"), today.year - 1), self._consent.recipients
+            )
         if question == "network_information":
             until = wire.day(body.get("until"), "/until") or today
             since = wire.day(body.get("from"), "/from") or max(until, date.min + YEAR) - YEAR
             return disclosures.network_information(self._folder, since, min(until, date.max - YEAR) + timedelta(days=1))
         return disclosures.after_an_opt_out(self._folder)
-
-    def _outside(self, name: str) -> bool:
-        recipient = self._consent.recipients.get(name)
-        return recipient is None or recipient.third
 
 
 def _year(stated: object, last: int) -> int:

@@ -155,12 +155,25 @@ async def test_a_years_direct_marketing_is_told_by_recipient_and_of_those_outsid
     plant(tmp_path / "data", recipient="payments", purpose="service")
     plant(tmp_path / "data", recipient="gone", purpose="sharing", classes="ad_id,email_hash")
     found = await ask(shared, "direct_marketing", year=YEAR)
+    assert {(each.pop("company"), each.pop("address")) for each in found} == {(None, None)}
     assert found == [
         {"recipient": "gone", "data": ["ad_id", "email_hash"], "purposes": ["sharing"], "count": 1},
         {"recipient": "matching", "data": ["ad_id"], "purposes": ["sharing", "targeted_ads"], "count": 1},
         {"recipient": "teemo", "data": ["ad_id", "coarse_geo"], "purposes": ["sale"], "count": 1},
     ]
     assert await ask(shared, "direct_marketing") == []  # last year
+
+
+async def test_who_asks_reads_whose_legal_name_it_is_and_where_letters_go(tmp_path):
+    named_so = {"recipients__teemo__company": "Example Places, Inc.", "recipients__teemo__address": "1 Example Way"}
+    house = inside.application(tmp_path / "data", inside.settings(**named_so))
+    async with house as served, inside.client(served, **inside.DEV) as client:
+        await link(client, 1)
+        await share(client, 1, "r1")
+        (year,) = await ask(client, "direct_marketing", year=YEAR)
+        access = await client.post("/v1/access", json={"identifiers": [named("gaid", gaid(1))]})
+    assert (year["company"], year["address"]) == ("Example Places, Inc.", "1 Example Way")
+    assert [each["company"] for each in access.json()["disclosures"]] == ["Example Places, Inc."]
 
 
 async def test_every_use_of_network_information_is_logged(shared, tmp_path):
