@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
+import structlog
 
 from gateway.delivery import post, schedule
 from gateway.delivery.beside import beside
@@ -32,6 +33,7 @@ AT_ONCE = 50  # messages of one recipient between two looks at the outbox
 RESTS = 5 * schedule.MINUTE  # after a failure, the longest until another message is tried at that receiver
 REPEATED = "its acknowledgement was given before"
 GAVE_UP = "gave its endpoint up (410)"
+log = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Telling:
             await self._deliver(way)
         except StoreUnavailable:
             """What was posted and not marked is posted again."""
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others are to be told
+            log.warning("telling", recipient=way.recipient, why=type(error).__name__)
         finally:
             self._busy.discard(way)
 
@@ -146,7 +150,10 @@ class Telling:
         if message.body is None:
             return Tried(Outcome.TAKEN, "its key is gone")
         parcel = Parcel(name_of(message.id), message.body, way.endpoint, keys)
-        return await way.carrier.carry(parcel, self._clock())
+        try:
+            return await way.carrier.carry(parcel, self._clock())
+        except Exception as error:  # noqa: BLE001 - what a receiver answers must not keep its messages from being counted
+            return Tried(Outcome.FAILED, type(error).__name__)
 
     async def _mark(self, message: Message, way: Way, tried: Tried) -> None:
         now, recipient = milliseconds(self._clock()), message.recipient

@@ -19,7 +19,7 @@ from gateway.delivery.ddrf_post import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
 from gateway.delivery.post import Courier, Outcome, Tried
-from gateway.ledger import acknowledged, disclosures
+from gateway.ledger import acknowledged, disclosures, outbox
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
 from gateway.ledger.outbox import Kind, State
@@ -51,6 +51,11 @@ class Desk:
 
         await self.house.writer.commit(job)
         await self.house.consent.erase(Order(Erasing.DETAILS, [self.subject], self.at))
+
+    async def queue(self, recipient):
+        """A message of another act."""
+        content = {"type": "opt_out", "identifiers": [], "date": "2026-11-26", "duty": ""}
+        await self.house.writer.commit(lambda tx: outbox.queue(tx, recipient, content, milliseconds(self.at)))
 
     async def rows(self):
         return await self.house.writer.commit(
@@ -380,3 +385,53 @@ async def test_an_acknowledgement_that_was_given_before_is_none(desk):
     await telling.deliver()
     assert sorted(state for state, *_ in await desk.states()) == ["delivered", "pending"]
     assert "its acknowledgement was given before" in [answer for *_, answer in await desk.states()]
+
+
+class Breaks:
+    """A way that fails as nobody foresaw."""
+
+    async def carry(self, parcel, at):
+        raise KeyError(parcel.name)
+
+    async def close(self):
+        pass
+
+
+async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_told(desk):
+    """While it runs beside the service, too: one way that fails ends no other, now or later."""
+    await desk.erase()
+    with listener() as (url, arrived):
+        ways = [Way("teemo", "vendor.example", Breaks()), Way("matching", url, Post(Courier(LOOPBACK)))]
+        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
+        async with telling.running():
+            with anyio.fail_after(10):
+                while ("pending", 1, "KeyError") not in await desk.states():
+                    await anyio.sleep(0.02)
+            await desk.queue("matching")
+            with anyio.fail_after(15):
+                while not arrived:
+                    await anyio.sleep(0.02)
+
+
+async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_told(desk, monkeypatch):
+    await desk.queue("teemo")
+    await desk.queue("matching")
+    split = outbox.split
+
+    def breaks(tx, recipient, now):
+        assert recipient != "teemo"
+        split(tx, recipient, now)
+
+    monkeypatch.setattr(outbox, "split", breaks)
+    with listener() as (url, arrived):
+        carrier = Post(Courier(LOOPBACK))
+        ways = [Way(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]
+        telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
+        async with telling.running():
+            with anyio.fail_after(10):
+                while not arrived:
+                    await anyio.sleep(0.02)
+            await desk.queue("matching")
+            with anyio.fail_after(15):
+                while len(arrived) < 2:
+                    await anyio.sleep(0.02)

@@ -19,6 +19,8 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))  # for receivers of the operator's own
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))  # development
+NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052's well-known prefix; 64:ff9b:1::/48 is each network's own (RFC 8215)
+GLOBAL = IPv6Network("2000::/3")  # what IANA gives out of for single machines
 RESOLVE_SECONDS = 5.0
 TRIED = 4  # addresses of one name; an answer may hold hundreds
 
@@ -33,14 +35,23 @@ def may_connect(text: str, allowed: Sequence[Network] = ()) -> bool:
     inner = _inside(address)
     if any(each.version == network.version and each in network for each in (address, inner) for network in allowed):
         return True
-    return all(each.is_global and not each.is_multicast for each in (address, inner))
+    return _is_given_out(address) and all(each.is_global and not each.is_multicast for each in (address, inner))
+
+
+def _is_given_out(address: Address) -> bool:
+    """Whether an IPv6 address is of the space that is given out. What lies beside it leads where a network says: old
+    forms that hold an IPv4 address (`::127.0.0.1`), site-local ones, a NAT64 prefix of the network's own.
+    """
+    if isinstance(address, IPv4Address):
+        return True
+    return address in GLOBAL or address in NAT64 or address.ipv4_mapped is not None
 
 
 def _inside(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for: mapped, 6to4, or NAT64 (RFC 6052's well-known prefix)."""
     if isinstance(address, IPv4Address):
         return address
-    nat64 = IPv4Address(int(address) & 0xFFFF_FFFF) if address in IPv6Network("64:ff9b::/96") else None
+    nat64 = IPv4Address(int(address) & 0xFFFF_FFFF) if address in NAT64 else None
     return address.ipv4_mapped or address.sixtofour or nat64 or address
 
 

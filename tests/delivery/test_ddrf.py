@@ -317,3 +317,15 @@ async def test_an_endpoint_inside_our_network_gets_nothing(recipient):
     await carrier.close()
     assert tried.answer == "its dsrdelete.json: leads into a network that is not public"
     assert recipient.read == 0
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://[", "http://[zz]/", "https://", "ftp://vendor.example/", "\x00", "http://vendor.example/"]
+)
+async def test_an_endpoint_that_is_no_address_of_the_public_web_is_a_failed_try_and_no_fault_of_ours(
+    recipient, carry, endpoint
+):
+    recipient.endpoint = endpoint
+    tried = await carry()
+    assert (tried.outcome, tried.answer) == (Outcome.FAILED, "its endpoint is not https")
+    assert recipient.requests == []
