@@ -5,6 +5,7 @@ takes patches, what to remove and replace. A "no" is a 200: a contextual request
 and then nothing may be sent.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ PARAMETERS = frozenset({"recipient", "place", "age", "purpose"})
 # Nothing at all may be sent: nobody of that name, no contract, or a person under the floor (I27).
 BLOCKED = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.NO_CONTRACT})
 CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNDECLARED_IDENTIFIER})
+YEARS = re.compile(r"[0-9]{1,3}", re.ASCII)
 REMOVED_BYTES = 2048  # of `Gateway-Removed`: 40 paths can pass a proxy's buffer of 4 kB, a 502 (I27)
 YOUNGEST = AGES[0]
 
@@ -84,7 +86,7 @@ class OpenRtb:
         said, query = openrtb.said(bid), request.query_params
         years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
         stated = query.get("age")
-        ages = [wire.band(int(stated) if stated.isdecimal() else stated) if stated else None, said.age]
+        ages = [wire.band(int(stated) if YEARS.fullmatch(stated) else stated) if stated else None, said.age]
         ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
         return Ask(
             recipients=names, identifiers=said.identifiers, purpose=query.get("purpose"),

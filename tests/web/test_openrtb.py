@@ -180,3 +180,53 @@ async def test_while_the_ledger_is_away_nobody_is_sent(keyed, app, monkeypatch):
     answer = await ask(keyed, bid())
     assert (answer.headers["gateway-verdict"], answer.headers["gateway-reason"]) == ("contextual", "stale")
     assert gaid(1) not in answer.text
+
+
+UID = {"id": MARK}
+MANY = [{"id": f"u{number}"} for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    "eids",
+    [
+        {"source": "pubcid.org", "uids": [UID]},
+        MARK,
+        [MARK],
+        [{"source": "pubcid.org", "uids": UID}],
+        [{"source": "pubcid.org", "uids": MARK}],
+        [{"source": "pubcid.org", "uids": [*MANY, UID]}],
+        [*({"source": "pubcid.org", "uids": [uid]} for uid in MANY), {"source": "pubcid.org", "uids": [UID]}],
+    ],
+)
+@pytest.mark.parametrize("place", ["user", "user.ext"])
+async def test_an_id_that_nobody_could_look_up_denies_and_does_not_leave(keyed, eids, place):
+    """It may be an opted-out person's: in another form, or past the last one that is read."""
+    body = {"identifiers": [{"type": "eid", "source": "pubcid.org", "value": MARK}], "choice": "opt_out"}
+    await keyed.post("/v1/choices", json=body)
+    user = {"eids": eids} if place == "user" else {"ext": {"eids": eids}}
+    answer = await ask(keyed, bid(user=user))
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert MARK not in answer.text
+    control = await ask(keyed, bid(user={"eids": [{"source": "pubcid.org", "uids": [{"id": "another"}]}]}))
+    assert control.headers["gateway-verdict"] == "allow"
+
+
+@pytest.mark.parametrize(
+    "year", [2019, "2019", " 2019 ", 2019.0, "19", "unknown", True, [2019], {"y": 1}, 10**18, -1], ids=repr
+)
+async def test_a_childs_year_of_birth_counts_however_it_is_written_and_one_that_cannot_be_read_does_too(keyed, year):
+    answer = await ask(keyed, bid(user={"yob": year}))
+    assert answer.headers["gateway-verdict"] == "block"
+    assert answer.json() == {}
+
+
+@pytest.mark.parametrize("year", [1980, "1980", 1980.0, 0, "", None], ids=repr)
+async def test_a_grown_persons_year_of_birth_or_none_at_all_blocks_nobody(keyed, year):
+    assert (await ask(keyed, bid(user={"yob": year}))).headers["gateway-verdict"] == "allow"
+
+
+@pytest.mark.parametrize("age", ["9" * 5000, "1000", "-1", "1e2", "٣٤", "34 "], ids=range(6))
+async def test_an_age_that_is_none_is_the_callers_fault_and_no_fault_of_ours(keyed, age):
+    answer = await ask(keyed, bid(), f"recipient=advertisers&age={age}")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"

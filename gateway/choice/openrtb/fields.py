@@ -34,6 +34,10 @@ USER: Mapping[str, DataClass] = {
     **dict.fromkeys(("keywords", "kwarray"), DataClass.KEYWORDS),
 }
 USER_PLAIN = frozenset({"consent"})  # a signal, not a datum
+# Members of one of `eids` beside `uids`, and of one of those (OpenRTB 2.6, 3.2.27 and 3.2.28): what another one says
+# was not looked up.
+EID = frozenset({"source", "inserter", "matcher", "mm"})
+UID = frozenset({"id", "atype"})
 
 # --- where they are ---
 POINT = ("lat", "lon")
@@ -56,6 +60,7 @@ EXTENSIONS: Mapping[str, frozenset[str]] = {
     "imp": frozenset({"prebid", "bidder", "gpid", "skadn", "data"}),
     "source": frozenset({"schain", "omidpn", "omidpv"}),
     "user": frozenset({"consent", "ConsentedProvidersSettings", "consented_providers_settings"}),
+    "user.data": frozenset({"segtax", "segclass"}),  # by which list segments are named (IAB Tech Lab)
     "device": frozenset({"atts"}),
     "site": frozenset({"amp"}),
     "regs": frozenset({"dsa"}),

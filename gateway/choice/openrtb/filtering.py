@@ -4,7 +4,7 @@ A contextual request keeps the page, the slot, a region and a truncated address,
 leaves, a denied address or region does not. What no table names never leaves, in any case.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.choice import geo, ip, keywords
@@ -14,12 +14,14 @@ from gateway.choice.openrtb.fields import (
     DEVICE,
     DEVICE_EXT,
     DEVICE_PLAIN,
+    EID,
     EXTENSIONS,
     GEO,
     GEO_PLAIN,
     POINT,
     REQUEST,
     TRANSACTION,
+    UID,
     USER,
     USER_EXT,
     USER_PLAIN,
@@ -78,7 +80,7 @@ def lawful(request: Json, leave: Leave) -> Out:
     return out
 
 
-def _put(out: Out, name: str, value: Out, *, kept: bool) -> None:
+def _put(out: Out, name: str, value: Out | list[Out], *, kept: bool) -> None:
     """An object that became empty stays where it was, as an empty one: bidders expect `user` and `device`."""
     if value or kept:
         out[name] = value
@@ -113,11 +115,13 @@ def _user(user: Json, leave: Leave) -> Out:
         if name in out:
             sifted = keywords.sift(out.pop(name), leave.words).kept
             out |= {} if sifted is None else {name: sifted}
-    if isinstance(out.get("eids"), list):
-        out["eids"] = _without_extensions(out["eids"])
+    _put(out, "eids", _eids(out.get("eids")), kept=False)
+    if "data" in out:
+        out["data"] = _cleaned(out["data"], "user.data", leave)
     if "geo" in user:
         out["geo"] = _geo(part(user, "geo"), leave)
     extension = _extension(part(user, "ext"), "user", leave, USER_EXT)
+    _put(extension, "eids", _eids(extension.get("eids")), kept=False)
     if leave.anything_denied:
         extension = {name: value for name, value in extension.items() if name not in EXTENSIONS["user"]}
     _put(out, "ext", extension, kept=False)
@@ -199,15 +203,20 @@ def _cleaned(value: object, path: str, leave: Leave) -> object:
     return out
 
 
-def _without_extensions(value: object) -> object:
-    if isinstance(value, list):
-        return [_without_extensions(item) if isinstance(item, HOLDERS) else item for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: _without_extensions(item) if isinstance(item, HOLDERS) else item
-        for name, item in value.items() if name != "ext"
-    }  # fmt: skip
+def _eids(listed: object) -> list[Out]:
+    """What was read of them, and so looked up: `reading` reads the same."""
+    return [
+        _plain(eid, EID) | {"uids": [_plain(uid, UID) for uid in _objects(eid.get("uids"))]} for eid in _objects(listed)
+    ]
+
+
+def _objects(listed: object) -> list[Json]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _plain(holder: Json, names: Collection[str]) -> Out:
+    """These members, where they are no bag that holds others."""
+    return {name: value for name, value in holder.items() if name in names and not isinstance(value, HOLDERS)}
 
 
 def _extension(

@@ -4,14 +4,17 @@ Both versions' places are read, and where they disagree both count, so the stric
 stranger sends but for a request nested deeper than anybody's (`TooDeep`).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.choice.openrtb.fields import HASHED_DEVICE_IDS, Json, part
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
-MOST_EIDS = 100
+MOST_EIDS = 100  # and ids of one
+YEAR, NEVER_YET = re.compile(r"[0-9]{4}", re.ASCII), 9999
 UNDER_13 = "under_13"
+UNREAD: Json = {"type": "eid", "value": None}  # malformed, and so a deny
 AD_ID_OF = {"ios": "idfa", "ipados": "idfa", "tvos": "idfa", "android": "gaid", "harmonyos": "oaid"}
 ANY_AD_ID = ("gaid", "idfa", "oaid")  # of a system that has no kind here: whichever of them is on record counts
 # Ids whose form is their owner's: declared under [identifiers], or they deny (R23).
@@ -62,15 +65,24 @@ def said(request: Json) -> Said:
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") in (1, True, "1") for holder in (regs, part(regs, "ext")))
-    born = user.get("yob")
     return Said(
         identifiers=(*_of_device(device), *_of_user(user)),
         signals=_signals(request),
         geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
         ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
         age=UNDER_13 if coppa else None,
-        born=born if isinstance(born, int) and not isinstance(born, bool) else None,
+        born=_year(user.get("yob")),
     )
+
+
+def _year(stated: object) -> int | None:
+    """A year of birth, also as a text or with a point; None for none. One that cannot be read may be a child's."""
+    if stated in (None, "", 0):
+        return None
+    if isinstance(stated, float) and stated.is_integer():
+        stated = int(stated)
+    text = "" if isinstance(stated, bool) else str(stated).strip() if isinstance(stated, int | str) else ""
+    return int(text) if YEAR.fullmatch(text) else NEVER_YET
 
 
 def is_modern(request: Json) -> bool:
@@ -103,18 +115,26 @@ def _of_user(user: Json) -> Iterator[Json]:
         if user.get(name) not in (None, ""):
             yield {"type": kind, "value": user[name]}
     for holder in (user, part(user, "ext")):
-        listed = holder.get("eids")
-        for eid in listed[:MOST_EIDS] if isinstance(listed, list) else []:
+        for eid in _listed(holder.get("eids")):
             yield from _of_eid(eid)
-        if isinstance(listed, list) and len(listed) > MOST_EIDS:
-            yield {"type": "eid", "value": None}  # one that was not read may be an opted-out person's: malformed denies
 
 
 def _of_eid(eid: object) -> Iterator[Json]:
-    source = eid.get("source") if isinstance(eid, Mapping) else None
-    uids = eid.get("uids") if isinstance(eid, Mapping) else None
-    for uid in uids[:MOST_EIDS] if isinstance(uids, list) else []:
-        yield {"type": "eid", "source": source, "value": part({"uid": uid}, "uid").get("id")}
+    if not isinstance(eid, Mapping):
+        yield UNREAD
+        return
+    for uid in _listed(eid.get("uids")):
+        yield {"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")}
+
+
+def _listed(stated: object) -> Iterator[object]:
+    """The items of a list; beside them one that reads as no id where there are more, or it is none at all: what was not
+    read may be an opted-out person's, and so it denies.
+    """
+    if isinstance(stated, list):
+        yield from stated[:MOST_EIDS]
+    if stated not in (None, "") and (not isinstance(stated, list) or len(stated) > MOST_EIDS):
+        yield None
 
 
 def _signals(request: Json) -> tuple[Json, ...]:

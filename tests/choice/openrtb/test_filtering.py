@@ -89,6 +89,30 @@ def test_what_is_allowed_goes_as_it_stands_but_an_address_and_what_nobody_named(
     assert "keywords" not in out["user"]  # not of the operator's vocabulary (R20)
 
 
+def test_of_ids_that_may_go_nothing_goes_that_was_not_looked_up():
+    """What is read of `eids` is `uids[].id` by its source: in another member an opted-out person's id would pass."""
+    eids = [
+        {"source": "a.example", "id": MARK, "matcher": "m.example", "inserter": {"id": MARK}, "x": MARK, "ext": {"x": MARK},
+         "uids": [{"id": "known", "atype": 1, "x": MARK, "ext": {"also": MARK}}, MARK]},
+        MARK,
+    ]  # fmt: skip
+    for user in ({"eids": eids}, {"ext": {"eids": eids}}):
+        out = lawful(EVERYTHING_GOES, {"user": user})["user"]
+        assert out.get("ext", out)["eids"] == [
+            {"source": "a.example", "matcher": "m.example", "uids": [{"id": "known", "atype": 1}]}
+        ]
+    for unread in (MARK, {"uids": [{"id": MARK}]}, [MARK], [{"source": "a.example", "uids": {"id": MARK}}]):
+        assert MARK not in json.dumps(lawful(EVERYTHING_GOES, {"user": {"eids": unread, "ext": {"eids": unread}}}))
+
+
+def test_of_segments_that_may_go_no_unknown_extension_does():
+    segments = [{"id": "d", "segment": [{"id": "s", "ext": {"x": MARK}}], "ext": {"segtax": 4, "x": MARK}}]
+    out = lawful(EVERYTHING_GOES, {"user": {"data": segments}})
+    assert out["user"]["data"] == [{"id": "d", "segment": [{"id": "s"}], "ext": {"segtax": 4}}]
+    listed = Leave(EVERYTHING_GOES.answers, FREE, extensions=frozenset({"user.data.ext.x"}))
+    assert lawful(listed, {"user": {"data": segments}})["user"]["data"][0]["ext"] == {"segtax": 4, "x": MARK}
+
+
 def test_a_point_that_is_to_be_coarse_is_rounded_and_its_exactness_goes():
     out = lawful(Leave({DataClass.PRECISE_GEO: Answer.COARSEN}, FREE))
     assert out["device"]["geo"] == {"country": "USA", "region": "CA", "lat": 37.8, "lon": -122.4}
