@@ -131,7 +131,7 @@ def open_house(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(copies.leases(store, settings)),
-            effective_within=_effective_within(window, recipients.values()),
+            effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
         witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)

@@ -17,7 +17,7 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -59,6 +59,7 @@ from gateway.people import People
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
+COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
@@ -72,6 +73,7 @@ class Consent:
     def __init__(
         self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
         clock: Callable[[], datetime], emergency: Emergency, why: Callable[[], str], leases: Leases,
+        counted: Callable[[float], Awaitable[None]],
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
     ) -> None:  # fmt: skip
@@ -86,6 +88,7 @@ class Consent:
         self.emergency = emergency
         self._why = why
         self.log_reader = log_reader
+        self._counted = counted  # returns once what was answered until now is on record, or the seconds are over
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:
@@ -131,6 +134,8 @@ class Consent:
             links.tie(tx, account, subjects, milliseconds(at))
             return sum(entry is not None for entry in written)
 
+        if chosen:
+            await self._counted(COUNT_SECONDS)
         return await self._writer.commit(job, HEAR_SECONDS)
 
     async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
@@ -163,6 +168,8 @@ class Consent:
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
             return answer, replayed, silence_of.last_out(tx, subjects), changes.revision(tx.db)
 
+        if choice.kind in TIGHTENS:
+            await self._counted(COUNT_SECONDS)
         try:
             answer, replayed, out_at, revision = await self._writer.commit(job)
         except NothingKept:
@@ -340,6 +347,7 @@ class Consent:
 
     async def erase(self, order: erasure.Order) -> records.Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`."""
+        await self._counted(ERASE_SECONDS)
         return await erasure.carry_out(self._writer, order)
 
     async def void_consents(self, ui: str, reason_sha256: bytes) -> int:

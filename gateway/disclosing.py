@@ -5,11 +5,13 @@ An answer is counted off the hot path: a bounded queue, a batch each second or 1
 spell of the evidence. An announced send, and what a caller reports, is durable before it is answered.
 """
 
+import asyncio
 import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -41,6 +43,7 @@ COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
 
 Blocked = Callable[[str, Checked], bool]  # whether nothing goes to a recipient whatever the verdict
 Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
+Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows before
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,10 @@ class Disclosing:
         self._decisions = decisions
         self._clock = clock
         self._late = send_window + SKEW
-        self._waiting: deque[Counted] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._tell: Tell = lambda *_: None
         self._wake = threading.Event()
-        self._stopping = False
+        self._running = self._stopping = self._writing = False
         self._lost_at = float("-inf")
 
     # --- answers ---
@@ -90,7 +93,7 @@ class Disclosing:
             decision = self._decision(name, ask, checked, stands, blocked)
             made[name] = self._decisions.make(decision)
             if decision.stands in COUNTED_AS:
-                self._note(_counted(decision, COUNTED_AS[decision.stands]))
+                self._note(_counted(decision, COUNTED_AS[decision.stands], at=milliseconds(self._clock())))
         return made
 
     async def announce(
@@ -202,12 +205,12 @@ class Disclosing:
     @contextlib.asynccontextmanager
     async def running(self, tell: Tell) -> AsyncIterator[None]:
         """Writes batches until it is left, and then what is left. `tell` counts."""
-        self._tell, self._stopping = tell, False
+        self._tell, self._stopping, self._running = tell, False, True
         async with thread_beside("disclosing", self._run, self._stop):
             yield
 
     def _stop(self) -> None:
-        self._stopping = True
+        self._running, self._stopping = False, True
         self._wake.set()
 
     def losing(self) -> bool:
@@ -222,10 +225,12 @@ class Disclosing:
         if len(self._waiting) >= BATCH:
             self._wake.set()
 
-    def _lose(self, rows: Sequence[Counted]) -> None:
-        self._lost_at = time.monotonic()
-        for one in rows:
-            self._tell(one.recipient, LOST, 1)
+    def _lose(self, listed: Sequence[Waiting]) -> None:
+        for one in listed:
+            if isinstance(one, Counted):
+                self._lost_at = time.monotonic()
+                self._tell(one.recipient, LOST, 1)
+        _tell_whoever_waits(listed)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -238,33 +243,60 @@ class Disclosing:
                 self._lose(list(self._waiting))
                 self._waiting.clear()
 
+    async def settled(self, seconds: float) -> None:
+        """What was answered before this is on record when it returns, or so many seconds are over; so that whoever got
+        somebody's id right before is told of their no, and of their erasure (R18).
+        """
+        if not self._running or not (self._waiting or self._writing):
+            return
+        turn = Future[None]()
+        self._waiting.append(turn)
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(turn), seconds)
+
     def write(self) -> bool:
         """One batch; what cannot be written waits. Whether it was written."""
-        rows = list(self._next())
-        at = self._clock()
+        self._writing = True
         try:
-            self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
+            return self._write()
+        finally:
+            self._writing = False
+
+    def _write(self) -> bool:
+        listed, at = list(self._next()), self._clock()
+        rows = [one for one in listed if isinstance(one, Counted)]
+        try:
+            if rows:
+                self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
         except StoreUnavailable:
-            self._waiting.extendleft(reversed(rows))
+            self._waiting.extendleft(reversed(listed))
             self._wake.clear()
             return False
         except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
-            self._lose(rows)
+            self._lose(listed)
             return True
         for one in rows:
             self._tell(one.recipient, one.outcome, 1)
+        _tell_whoever_waits(listed)
         return True
 
-    def _next(self) -> Iterator[Counted]:
+    def _next(self) -> Iterator[Waiting]:
         with contextlib.suppress(IndexError):
             for _ in range(BATCH):
                 yield self._waiting.popleft()
 
 
-def _counted(decision: Decision, outcome: str, number: int = 1) -> Counted:
-    return Counted(
-        decision.key, decision.recipient, decision.purposes, decision.classes, outcome, decision.at * 1000, number
-    )
+def _tell_whoever_waits(listed: Sequence[Waiting]) -> None:
+    for one in listed:
+        if isinstance(one, Future) and one.set_running_or_notify_cancel():
+            one.set_result(None)
+
+
+def _counted(decision: Decision, outcome: str, number: int = 1, *, at: int | None = None) -> Counted:
+    """`at`: Unix milliseconds, where they are known; the id has whole seconds."""
+    when = decision.at * 1000 if at is None else at
+    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, when, number)
 
 
 def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Counted]:

@@ -25,6 +25,9 @@ HANDS = (  # the last entry that told whose a key is
     " coalesce((SELECT seq FROM erased WHERE identifier = ?1), 0),"
     " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1), 0))"
 )
+FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
+    "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"
+)
 COUNTED = (
     "INSERT INTO disclosed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     " first = min(first, excluded.first), last = max(last, excluded.last), count = count + excluded.count"
@@ -55,7 +58,10 @@ class Counted:
 
 
 def count(tx: Transaction, counted: Sequence[Counted], at: datetime) -> int | None:
-    """One entry for all of them, where anything is more, and their counts. Returns the entry's seq."""
+    """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
+    about somebody before they were erased is not written down after that (R19).
+    """
+    counted = list(_but_of_erased(tx, counted))
     more = [each for each in counted if each.count > 0]
     seq = _append(tx, more, at) if more else None
     batch, since = tx.size if seq is None else seq, dict[bytes, int]()
@@ -65,6 +71,16 @@ def count(tx: Transaction, counted: Sequence[Counted], at: datetime) -> int | No
         row = (*each.cell, since[each.key], each.at, each.at, each.count, batch)
         tx.db.execute(COUNTED, row)
     return seq
+
+
+def _but_of_erased(tx: Transaction, counted: Sequence[Counted]) -> Iterator[Counted]:
+    forgotten = dict[bytes, int]()
+    for each in counted:
+        if each.key not in forgotten:
+            row = tx.db.execute(FORGOTTEN, (each.key,)).fetchone()
+            forgotten[each.key] = row[0] if row else 0
+        if each.at >= forgotten[each.key]:
+            yield each
 
 
 def _append(tx: Transaction, more: Sequence[Counted], at: datetime) -> int:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, disclosed, received
+from gateway.ledger import access, disclosed, erasure, received
 from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
+from gateway.ledger.erasure import Order
 from gateway.ledger.records import milliseconds
+from gateway.terms import Erasing
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NOW = milliseconds(AT)
@@ -112,6 +114,20 @@ def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
     count(one(mine))
     do(lambda tx: received.forget(tx, [mine.key], {mine.key: 0}))
     assert report(mine) == ()
+
+
+@pytest.mark.parametrize("mode", [Erasing.DETAILS, Erasing.CHILD])
+def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, who, report, mode):
+    """R19: by a service that did not know yet that another process had somebody erased."""
+    mine, other = who("gaid", gaid(1)), who("gaid", gaid(2))
+    do(lambda tx: erasure.erase(tx, Order(mode, [mine], AT), b"r" * 16))
+    assert count(one(mine, at=NOW - 1)) is None, "nothing is left to be an entry"
+    count(one(mine, at=NOW - 900), one(other, at=NOW - 900))
+    assert report(mine) == ()
+    assert [each.count for each in report(other)] == [1]
+    do(lambda tx: erasure.erase(tx, Order(Erasing.DETAILS, [other], AT + timedelta(hours=1)), b"s" * 16))
+    count(one(mine, at=NOW + 1, number=2))
+    assert [each.count for each in report(mine)] == [2], "what is answered after it counts, whoever else is erased"
 
 
 def test_a_decision_is_remembered_for_as_long_as_it_may_be_said_again(do):

@@ -1,7 +1,9 @@
 """What became of an answer: announced before, reported after, counted meanwhile (R22)."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -325,3 +327,47 @@ async def test_no_url_and_no_answer_names_a_person(keyed):
     someone = named("email", email(1))
     found = await check(keyed, identifiers=[someone])
     assert email(1) not in json.dumps(found)
+
+
+# --- who is erased ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["erase_details", "unlink", "child_found"])
+async def test_who_is_erased_right_after_an_answer_is_counted_before_and_no_longer_after(
+    keyed, folder, monkeypatch, mode
+):
+    """So who was sent their id is told to delete it, and no count of before is found by whoever comes next (R18, R19)."""
+    monkeypatch.setattr(disclosing, "PERIOD", 1.0)
+    await asyncio.sleep(0.2)  # the period that was under way
+    await check(keyed, recipient="teemo", data=["ad_id"])
+    await keyed.post("/v1/openrtb?recipient=advertisers", json=bid())
+    assert (await keyed.post("/v1/erasures", json={"identifiers": [ME], "mode": mode})).status_code == 200
+    await asyncio.sleep(1.3)
+    with contextlib.closing(sqlite3.connect(f"file:{folder / 'ledger.sqlite3'}?mode=ro", uri=True)) as db:
+        assert db.execute("SELECT count(*) FROM disclosed").fetchone() == (0,)
+        told = db.execute("SELECT recipient, word FROM outbox WHERE recipient <> 'account_backend'").fetchall()
+    assert told == [("advertisers", "delete")]
+    assert await received(keyed) == {}
+
+
+async def outbox(folder):
+    with contextlib.closing(sqlite3.connect(f"file:{folder / 'ledger.sqlite3'}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT recipient, word FROM outbox ORDER BY recipient").fetchall()
+
+
+@pytest.mark.parametrize("call", ["choices", "observe"])
+async def test_whoever_was_sent_an_id_a_moment_before_the_no_is_told_of_it(keyed, folder, monkeypatch, call):
+    """R18: counts of answers wait for a second, and a no does not pass them by."""
+    monkeypatch.setattr(disclosing, "PERIOD", 1.0)
+    await asyncio.sleep(0.2)  # the period that was under way
+    await keyed.post("/v1/openrtb?recipient=advertisers", json=bid())
+    body = {"choice": "opt_out"} if call == "choices" else {"signals": {"gpc": "1"}}
+    assert (await keyed.post(f"/v1/{call}", json={"identifiers": [ME], **body})).status_code == 201
+    assert await outbox(folder) == [("advertisers", "opt_out")]
+
+
+async def test_a_no_is_taken_although_counts_of_before_cannot_be_written(keyed, monkeypatch):
+    monkeypatch.setattr(disclosing.Disclosing, "write", lambda _: False)
+    await check(keyed)
+    await opt_out(keyed)
+    assert (await check(keyed))["reason"] == "opted_out"
