@@ -19,17 +19,23 @@ from starlette.routing import Route
 from gateway import ad_doors, app_doors, desk_doors
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house
-from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.decision_log import DecisionLog
 from gateway.evidence import Evidence
 from gateway.filing import Filing
 from gateway.in_force import in_force
 from gateway.ledger import watch
-from gateway.ledger.evidence import CHECKS_FAILED, DISCLOSURES_LOST, ENFORCEMENT_OFF, FORMS_FAILED
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.evidence import (
+    CHECKS_FAILED,
+    DISCLOSURES_LOST,
+    ENFORCEMENT_OFF,
+    FORMS_FAILED,
+    REHEARSAL_ALARM,
+)
 from gateway.lifespan import Service
+from gateway.rehearsing import Rehearsing
 from gateway.settings import Settings
+from gateway.shown import log_notices
 from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, problem, problem_page, unsubscribe_link
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
@@ -86,6 +92,7 @@ class Doors:
     metrics: Metrics
     visitors: Visitors
     answering: Answering
+    rehearsing: Rehearsing
     dev: bool
 
     def public(self) -> list[Route]:
@@ -179,7 +186,9 @@ class Doors:
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
         house, named = self.house, "dev" if self.dev else self.settings.environment.name
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
-        health = Health(consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored)
+        health = Health(
+            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing
+        )
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
@@ -255,10 +264,11 @@ async def _opened(
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
     with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell) as house:
-        logging_notices = await _log_notices(house.consent)
+        logging_notices = await log_notices(house.consent)
+        rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
-            off=_off(house, enforced=dev or settings.site.enforce),
+            off=_off(house, rehearsing, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
         peers = Peers(settings.listen.trusted_proxies)
@@ -271,9 +281,12 @@ async def _opened(
         try:
             log = DecisionLog(folder, house.consent.recipients, clock)
             counting, logging = house.disclosing.running(metrics.disclosed), log.running(metrics.unlogged)
-            async with house.telling.running(), house.witnessing.running(), counting, filing.running(), logging:
+            async with (
+                house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
+                rehearsing.running(),
+            ):  # fmt: skip
                 answering = Answering(house.consent, house.disclosing, metrics, log)
-                yield Doors(house, filing, folder, settings, metrics, visitors, answering, dev)
+                yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
             await house.sharing.close()
             await house.codes.close()
         finally:
@@ -282,30 +295,15 @@ async def _opened(
             await asyncio.to_thread(evidence.stop)
 
 
-def _off(house: House, *, enforced: bool) -> dict[str, Callable[[], bool]]:
+def _off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
     """What the evidence tells the spells of."""
     return {
         CHECKS_FAILED: lambda: not house.fresh(),
         FORMS_FAILED: lambda: not house.writer.keeps(),
         ENFORCEMENT_OFF: lambda: not enforced,
         DISCLOSURES_LOST: house.disclosing.losing,
+        REHEARSAL_ALARM: lambda: bool(rehearsing.alarms()),
     }
-
-
-async def _log_notices(consent: Consent) -> asyncio.Task[None] | None:
-    """The texts that are shown, logged before anything is answered; where the ledger cannot be written, once it can."""
-    with contextlib.suppress(StoreUnavailable):
-        await consent.log(notices.shipped())
-        return None
-
-    async def later() -> None:
-        while True:
-            await asyncio.sleep(1)
-            with contextlib.suppress(StoreUnavailable):
-                await consent.log(notices.shipped())
-                return
-
-    return asyncio.create_task(later())
 
 
 def build(

@@ -21,6 +21,7 @@ from gateway.delivery_settings import Delivery, Erasure
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
 from gateway.recipient_settings import RecipientSettings
+from gateway.rehearsal_settings import Rehearsal
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
 
 PREFIX = "GATEWAY_"
@@ -206,6 +207,7 @@ class Settings(Strict, frozen=True):
     share: Share
     erasure: Erasure
     delivery: Delivery
+    rehearsal: Rehearsal
     recipients: dict[str, RecipientSettings]
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
@@ -303,7 +305,7 @@ def _check(settings: Settings) -> None:
     if any(item.ddrf for item in settings.recipients.values()) and not settings.delivery.ddrf_domain:
         raise SettingsRefused("delivery.ddrf_domain: whoever asks by the framework says which domain has its key")
     said = settings.mail.wrong(), settings.delivery.wrong(), settings.apps.wrong(settings.recipients)
-    for wrong in filter(None, said):
+    for wrong in filter(None, (*said, settings.rehearsal.wrong())):
         raise SettingsRefused(wrong)
     _check_endpoints(settings)
 

@@ -18,10 +18,11 @@ from gateway import seals
 from gateway import settings as settings_of
 from gateway.app import House
 from gateway.cli import options
+from gateway.cli.rehearse import lines as lines_of_rehearsal
 from gateway.exports import day as days
 from gateway.exports import iso_27560, kantara, material, network_information, requests
 from gateway.exports.report import report as yearly
-from gateway.ledger import appeals
+from gateway.ledger import appeals, rehearsals
 from gateway.vault.persons import Vault
 
 
@@ -74,6 +75,9 @@ def _lines(found: list[days.Told], on: date) -> Iterator[str]:
     """The entries of the day, then what the last of them names as in force."""
     for item in (each for each in found if each.of(on)):
         content = item.content
+        if content["k"] == rehearsals.KIND:
+            yield from lines_of_rehearsal({"from": content["from"], "seq": item.seq, **content["told"]})
+            continue
         yield f"entry {item.seq}  {content['k']}  {content['from']} to {content['until']}  run {content['run']}"
         for table, cells in content.get("counts", {}).items():
             yield f"  {table}"

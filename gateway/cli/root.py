@@ -22,6 +22,7 @@ from gateway.cli.officer import appeal, evidence, export, record
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.recipe import recipe
 from gateway.cli.record import age, notice, told, void_consents
+from gateway.cli.rehearse import rehearse
 from gateway.cli.replica import replica
 from gateway.cli.report import report
 from gateway.cli.restore import backup, restore
@@ -86,6 +87,7 @@ COMMANDS = (
     receipt,
     recipe,
     record,
+    rehearse,
     rekey,
     replica,
     report,

@@ -15,7 +15,7 @@ from gateway.ledger.records import milliseconds
 TELLING = """
 SELECT v.seq, v.event, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
 WHERE (v.until >= :start AND v.start < :end)
-OR v.seq = (SELECT max(seq) FROM evidence WHERE until < :start) ORDER BY v.seq
+OR v.seq = (SELECT max(seq) FROM evidence WHERE until < :start AND kind != 'rehearsal') ORDER BY v.seq
 """
 
 

@@ -25,7 +25,7 @@ SENSITIVE = frozenset({"precise_geo", "cpni", "content"})  # Cal. Civ. Code 1798
 ENTRY = "SELECT d.seq, e.body, d.person, d.sealed FROM detail d JOIN entry e USING (seq) WHERE d.event = ?"
 IN_FORCE = """
 SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
-WHERE v.seq < ? ORDER BY v.seq DESC LIMIT 1
+WHERE v.seq < ? AND v.kind != 'rehearsal' ORDER BY v.seq DESC LIMIT 1
 """
 TEXT = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
 

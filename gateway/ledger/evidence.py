@@ -16,9 +16,11 @@ Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels
 
 # Why an entry was written. CUT_OFF: told by the next start about a run that never said that it stopped.
 START, STOP, DAILY, CHANGE, CUT_OFF = "start", "stop", "daily", "change", "cut_off"
+REHEARSAL = "rehearsal"  # no stretch of a run: what it names was rehearsed, and need not have been in force
 # What may have been off for a spell.
 CHECKS_FAILED, FORMS_FAILED, ENFORCEMENT_OFF = "checks_failed_closed", "forms_failed", "enforcement_off"
 DISCLOSURES_LOST = "disclosures_lost"  # counts of what was sent could not be kept (R22)
+REHEARSAL_ALARM = "rehearsal_alarm"  # the last rehearsal failed, or is overdue (L45)
 LEAST = 10
 FEWER, MERGED = "fewer than 10", "merged"
 INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
@@ -71,7 +73,7 @@ def note(tx: Transaction, period: Period, in_force: Sequence[Document], at: date
     for document in in_force:
         documents.log(tx, document, at)
     shown = [*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))]
-    named = sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
+    named = _named(shown)
     content = {
         "docs": [list(item) for item in named],
         "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),
@@ -79,10 +81,22 @@ def note(tx: Transaction, period: Period, in_force: Sequence[Document], at: date
         "spells": [[item.what, entry.second(item.start), entry.second(item.end) if item.end else ""]
                    for item in period.spells],
     }  # fmt: skip
-    seq = _append(tx, period, content, at)
-    row = (seq, period.event, period.kind, milliseconds(period.start), milliseconds(period.until))
-    tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
-    return seq
+    return _append(tx, period, content, at)
+
+
+def rehearsed(
+    tx: Transaction, event: bytes, span: tuple[datetime, datetime], told: Mapping[str, object],
+    in_force: Sequence[Document], at: datetime,
+) -> int:  # fmt: skip
+    """The entry of a rehearsal of these documents (L45); each of them is logged once, as in `note`."""
+    for document in in_force:
+        documents.log(tx, document, at)
+    content = {"docs": [list(item) for item in _named(in_force)], "told": told}
+    return _append(tx, Period(event, entry.b64(event), REHEARSAL, *span), content, at)
+
+
+def _named(shown: Sequence[Document]) -> list[tuple[str, str, str, str]]:
+    return sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
 
 
 def last_shown(tx: Transaction) -> int:
@@ -100,6 +114,8 @@ def _append(tx: Transaction, period: Period, content: Mapping[str, object], at: 
     seq = tx.append(body)
     if large:
         documents.keep(tx, document, seq)
+    row = (seq, period.event, period.kind, milliseconds(period.start), milliseconds(period.until))
+    tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
     return seq
 
 
@@ -107,7 +123,8 @@ def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
     """The kinds of documents that are not those of the last entry; none at the very first."""
     row = tx.db.execute(
         "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
-        " ORDER BY v.seq DESC LIMIT 1"
+        " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1",
+        (REHEARSAL,),
     ).fetchone()
     if row is None:
         return []

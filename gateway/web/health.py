@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
 from gateway.ledger.mirrored import Mirrored
+from gateway.ledger.rehearsals import Last
 from gateway.ledger.schema import LedgerRefused, has_reset_bug
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.cmp_cookies import NAMES
@@ -24,6 +25,13 @@ from gateway.web.metrics import Metrics
 
 API = "1.0"
 HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
+
+
+class Rehearsed(Protocol):
+    """What is known of rehearsals (L45)."""
+
+    def alarms(self) -> list[str]: ...
+    def last(self) -> Last | None: ...
 
 
 class Health:
@@ -38,6 +46,7 @@ class Health:
         shown: list[Document],
         environment: str,
         mirrored: Mirrored,
+        rehearsed: Rehearsed,
     ) -> None:
         self._consent = consent
         self._telling = telling
@@ -46,6 +55,7 @@ class Health:
         self._shown = shown
         self._environment = environment
         self._mirrored = mirrored
+        self._rehearsed = rehearsed
 
     async def live(self, _: Request) -> Response:
         """Up; depends on nothing."""
@@ -80,7 +90,7 @@ class Health:
             "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
         }  # fmt: skip
         dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
-        return [*(text for text, holds in alarms.items() if holds), *dropped]
+        return [*(text for text, holds in alarms.items() if holds), *dropped, *self._rehearsed.alarms()]
 
     def _dropped(self) -> list[str]:
         try:
@@ -104,12 +114,18 @@ class Health:
         waiting, unread = await asyncio.to_thread(self._lines)
         self._metrics.waiting.set(waiting)
         self._metrics.unread.set(unread)
+        self._metrics.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
         if position is not None:
             self._metrics.entries.set(position)
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
 
     def _lines(self) -> tuple[bool, bool]:
         return self._consent.emergency.waiting(), self._consent.emergency.unread()
+
+    def _last_rehearsal(self) -> tuple[bool, bool, float]:
+        last = self._rehearsed.last()
+        ended = last.until.timestamp() if last else 0.0
+        return bool(self._rehearsed.alarms()), bool(last and last.passed), ended
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""

@@ -51,6 +51,7 @@ class Metrics:
         )  # fmt: skip
         self._of_answers()
         self._of_deliveries()
+        self._of_rehearsals()
         info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
         info.labels(__version__).set(1)
 
@@ -82,6 +83,24 @@ class Metrics:
             "gateway_delivery_endpoint_gone", "1: a recipient gave its endpoint up", ("recipient",),
             registry=self.registry,
         )  # fmt: skip
+
+    def _of_rehearsals(self) -> None:
+        self._rehearsal_alarm = Gauge(
+            "gateway_rehearsal_alarm", "1 while the last rehearsal failed or is overdue", registry=self.registry
+        )
+        self._rehearsal_passed = Gauge(
+            "gateway_rehearsal_passed", "1 while the last rehearsal on record passed", registry=self.registry
+        )
+        self._rehearsal_ended = Gauge(
+            "gateway_rehearsal_last_timestamp_seconds", "When the last rehearsal on record ended; 0: none is",
+            registry=self.registry,
+        )  # fmt: skip
+
+    def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
+        """How the last rehearsal went, and when it ended, in seconds since 1970."""
+        self._rehearsal_alarm.set(alarm)
+        self._rehearsal_passed.set(passed)
+        self._rehearsal_ended.set(ended)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"gateway_{name}", text, labels, registry=self.registry)

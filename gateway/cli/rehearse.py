@@ -1,0 +1,88 @@
+"""`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import rehearsing
+from gateway import settings as settings_of
+from gateway.cli import options
+from gateway.exports import day as days
+from gateway.in_force import in_force
+from gateway.ledger import rehearsals, schema
+from gateway.rehearsing import Order
+
+
+@click.command(
+    help="Try every way to opt out that the configuration has open against every recipient, with made-up people in an"
+    " installation that is made for it and thrown away. What was found is an entry of the ledger. Exit code 1 where"
+    " anything failed. `gateway help rehearsal`."
+)
+@options.data
+@options.config
+@options.dev
+@click.option("--only", default="", help="The ways whose name has this in it; such a run is not put on record.")
+@click.option("--unrecorded", is_flag=True, help="Put nothing on record; no installation is needed.")
+@click.option("--show", is_flag=True, help="Rehearse nothing: tell what is on record of a day.")
+@click.option("--on", "moment", type=options.DAY, help="With --show: the day (UTC); without it the last one on record.")
+@options.as_json
+def rehearse(
+    data: Path, file: Path | None, dev: bool, only: str, unrecorded: bool, show: bool, moment: datetime | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    if show:
+        found = list(_on_record(data, file, moment))
+        for told in found:
+            _tell(told, as_json=as_json)
+        if not found:
+            click.echo("no rehearsal is on record" + (f" for {moment.date()}" if moment else ""))
+        sys.exit(0 if found and all(told["passed"] for told in found) else 1)
+    settings = settings_of.load(file, os.environ)
+    made = rehearsing.rehearse(Order(settings, dev, only))
+    told = dict(made.content)
+    if not (only or unrecorded):
+        with options.house(data, file, dev=dev) as house:
+            told["seq"] = rehearsing.enter(house.writer, made, in_force(settings, dev=dev), datetime.now(UTC))
+    _tell({"from": made.start.isoformat(timespec="seconds"), **told}, as_json=as_json)
+    sys.exit(0 if told["passed"] else 1)
+
+
+def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterator[dict[str, Any]]:
+    with options.house(data, file) as house:
+        with contextlib.closing(schema.open_to_read(data)) as db:
+            last = rehearsals.last(db)
+        on = moment.date() if moment else last.until.date() if last else None
+        for item in days.told(data, house.consent.log_reader, on) if on else ():
+            if item.content["k"] == rehearsals.KIND and (moment or (last and item.seq == last.seq)):
+                yield {"from": item.content["from"], "seq": item.seq, **item.content["told"]}
+
+
+def _tell(told: Mapping[str, Any], *, as_json: bool) -> None:
+    click.echo(json.dumps(told) if as_json else "\n".join(lines(told)))
+
+
+def lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """What a rehearsal found, for a person to read."""
+    word, entry = "passed" if told["passed"] else "FAILED", f", entry {told['seq']}" if "seq" in told else ""
+    yield f"rehearsal of {told['from']}: {word}{entry}"
+    for way, recipient, purpose, door, why in told["failed"]:
+        yield "  failed: " + ", ".join(filter(None, (way, recipient, purpose, door, why)))
+    if told["failures"] > len(told["failed"]):
+        yield f"  and {told['failures'] - len(told['failed'])} more"
+    if "ways" not in told:
+        return
+    yield f"  {len(told['ways'])} ways, the slowest no after {told['slowest_ms']} ms"
+    for name, (proved, own, never, failed, took) in told["ways"].items():
+        counts = f"{own} of yours proved, {proved - own} made up, {never} not allowed, {failed} failed"
+        yield f"    {name:<40} {counts}, {took} ms"
+    yield "  proved: " + (", ".join(told["proved"]) or "nothing")
+    yield from (f"  could not be allowed here: {name} {purpose} ({why})" for name, purpose, why in told["not_allowed"])
+    yield from (f"  not open here: {name} ({why})" for name, why in told["closed"].items())
+    yield f"  {told['pages']} pages looked at from outside"
