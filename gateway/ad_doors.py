@@ -9,16 +9,20 @@ from gateway.web.answering import Answering
 from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.disclosures import DisclosuresDoor
-from gateway.web.openrtb import OpenRtb, OpenRtbOptions
+from gateway.web.openrtb import Bids, OpenRtb, OpenRtbOptions
 from gateway.web.reports_of import Taking
+
+
+def bids(answering: Answering, settings: Settings) -> Bids:
+    """What is answered to bid requests, as configured."""
+    return Bids(answering, OpenRtbOptions(vocabulary(settings), settings.bid_extensions()))
 
 
 def routes(answering: Answering, reports: Taking, settings: Settings, credentials: Credentials) -> list[Route]:
     """By path."""
-    options = OpenRtbOptions(vocabulary(settings), settings.bid_extensions())
     return [
         Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
         Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
-        Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
+        Route("/v1/openrtb", OpenRtb(bids(answering, settings), credentials).post, methods=["POST"]),
         Route("/v1/disclosures", DisclosuresDoor(reports, credentials).post, methods=["POST"]),
     ]

@@ -1,13 +1,16 @@
 """Decisions: the id of an answered check, by which its caller says later what became of it (R22).
 
 The id is the whole memory of the answer, sealed: nothing is written for it, and nobody else can make one. It holds a
-person's key, so it is sealed, not signed. Never decides anything, and knows no clock.
+person's key, so it is sealed, not signed. A replica seals with a key of its own, which the gateway finds again by the
+name before the id's dot: what it knows does not open the gateway's ids, nor another replica's. Never decides anything,
+and knows no clock.
 """
 
 import hmac
 import os
+import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
@@ -17,14 +20,18 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from gateway import seals
+from gateway.enrolment import Enrolment
 from gateway.keys import KEY_BYTES, Secrets, wrap
 from gateway.ledger.entry import b64
 from gateway.terms import DataClass, Purpose
 
-LABEL = b"decision/1"
+LABEL, BESIDE = b"decision/1", b"beside a decision/1"
+MAKER = re.compile(r"[a-z0-9_]{1,32}")  # the id of a replica's API key
+FORMED = re.compile(rf"({MAKER.pattern}\.)?[A-Za-z0-9_-]{{64}}")
 # key, recipient's hash, purposes and flags, classes, Unix seconds, random: 32 bytes, 48 sealed (RFC 5297), 64 as text
 FORM = struct.Struct(f">{KEY_BYTES}s4sIHI2s")
 SEALED = FORM.size + 16
+SHORTEST = 17  # bytes of a box: RFC 5297 adds 16 to what is inside
 PURPOSES, CLASSES = tuple(Purpose), tuple(DataClass)  # their order is the order of the bits: both grow at the end only
 PURPOSE_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(PURPOSES)}
 CLASS_BIT: dict[str, int] = {word: 1 << index for index, word in enumerate(CLASSES)}
@@ -61,27 +68,40 @@ class Decision:
 
 
 class Decisions:
-    """Makes and reads the ids."""
+    """Makes and reads the ids of one installation; `of_replica`: of one replica of it."""
 
     def __init__(self, secrets: Secrets, recipients: Iterable[str]) -> None:
         self._peppers = secrets.peppers
-        self._sealing = [AESSIV(hmac.digest(key, LABEL, "sha256")) for key in secrets.seals]
+        self._bases: Sequence[bytes] = [hmac.digest(key, LABEL, "sha256") for key in secrets.seals]
+        self._prefix = ""
+        self._sealing = [AESSIV(base) for base in self._bases]
+        self._replicas = lru_cache(maxsize=256)(lambda maker: [AESSIV(_of_maker(base, maker)) for base in self._bases])
         self._hashed = {name: _hash(name) for name in recipients}
         self._named = {hashed: name for name, hashed in self._hashed.items()}
 
+    @classmethod
+    def of_replica(cls, enrolled: Enrolment, recipients: Iterable[str]) -> "Decisions":
+        """Those that a replica makes, and reads again."""
+        made = cls(Secrets(enrolled.peppers, (), (), (), (), ()), recipients)
+        made._prefix = f"{enrolled.maker}."
+        made._sealing = [AESSIV(enrolled.decisions)]
+        return made
+
     def make(self, decision: Decision) -> str:
-        """64 characters of base64url, no two alike."""
+        """64 characters of base64url, a replica's after its name and a dot; no two alike."""
         random = os.urandom(4)
         purposes, classes = _bits(decision.purposes, decision.classes)
         bits = purposes | decision.stands << STANDS_AT | (DENIED_BIT if decision.denied else 0)
         bits |= int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
         recipient = self._hashed.get(decision.recipient, b"\x00" * 4)
         content = FORM.pack(decision.key, recipient, bits, classes, decision.at, random[2:])
-        return b64(self._sealing[-1].encrypt(content, self._about(len(self._peppers))))
+        return self._prefix + b64(self._sealing[-1].encrypt(content, _about(LABEL, len(self._peppers))))
 
     def read(self, text: str) -> Decision:
         """Raises `NotOurs`."""
-        content, peppers = self._open(text)
+        content, peppers = self._open(text, text, LABEL)
+        if len(content) != FORM.size:
+            raise NotOurs
         key, recipient, bits, classes, at, _ = FORM.unpack(content)
         return Decision(
             key if key == NOBODY else wrap(key, self._peppers[peppers:]), self._named.get(recipient, ""),
@@ -90,22 +110,51 @@ class Decisions:
             at, Stands(bits >> STANDS_AT & 3), bool(bits & DENIED_BIT),
         )  # fmt: skip
 
-    def _open(self, text: str) -> tuple[bytes, int]:
-        """What is inside, and how many peppers the key in it is under."""
+    def box(self, decision: str, content: bytes) -> str:
+        """What goes with an id and is for the gateway alone; opens beside this very id."""
+        about = [*_about(BESIDE, len(self._peppers)), decision.encode()]
+        return self._prefix + b64(self._sealing[-1].encrypt(content, about))
+
+    def unbox(self, decision: str, box: str) -> tuple[bytes, tuple[bytes, ...]]:
+        """The content, and the peppers that keys in it are not under yet. Raises `NotOurs`."""
+        content, peppers = self._open(decision, box, BESIDE, decision.encode())
+        return content, self._peppers[peppers:]
+
+    def _open(self, decision: str, text: str, label: bytes, *more: bytes) -> tuple[bytes, int]:
+        """What is inside, and how many peppers the keys in it are under."""
+        maker = decision.rpartition(".")[0]
         try:
-            box = seals.unb64(text)
+            box = seals.unb64(text.removeprefix(f"{maker}.") if maker else text)
         except seals.Opening:
             raise NotOurs from None
-        for sealing in reversed(self._sealing if len(box) == SEALED else ()):
+        if len(box) < SHORTEST or (label is LABEL and len(box) != SEALED):
+            raise NotOurs
+        for sealing in reversed(self._sealings(maker)):
             for peppers in range(len(self._peppers), 0, -1):
                 try:
-                    return sealing.decrypt(box, self._about(peppers)), peppers
+                    return sealing.decrypt(box, [*_about(label, peppers), *more]), peppers
                 except InvalidTag:
                     continue
         raise NotOurs
 
-    def _about(self, peppers: int) -> list[bytes]:
-        return [LABEL, bytes([peppers])]
+    def _sealings(self, maker: str) -> Sequence[AESSIV]:
+        if f"{maker}." == self._prefix or not maker:
+            return self._sealing if bool(maker) == bool(self._prefix) else ()
+        return self._replicas(maker) if self._bases and MAKER.fullmatch(maker) else ()
+
+
+def key_of_replica(secrets: Secrets, maker: str) -> bytes:
+    """What a replica seals its decisions with. `maker`: the id of its API key."""
+    return _of_maker(hmac.digest(secrets.seals[-1], LABEL, "sha256"), maker)
+
+
+def _of_maker(base: bytes, maker: str) -> bytes:
+    return hmac.digest(base, b"replica\x00" + maker.encode(), "sha256")
+
+
+@lru_cache(maxsize=16)
+def _about(label: bytes, peppers: int) -> list[bytes]:
+    return [label, bytes([peppers])]
 
 
 def name_of(text: str) -> bytes:

@@ -25,12 +25,13 @@ from gateway.app import hearing, law_table, now, office_of, places_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.question import Grant, Verdict
 from gateway.credentials import Credentials
+from gateway.deciding import Blocked
 from gateway.decisions import NOBODY, Decision, Decisions, NotOurs, Stands
-from gateway.disclosing import NOT_SENT, Blocked, Report
 from gateway.keys import SECRETS, Secrets
 from gateway.ledger.disclosed import SENT
 from gateway.mirror.lookup import Seen
 from gateway.people import People
+from gateway.reporting import NOT_SENT, Report
 from gateway.settings import Settings, SettingsRefused
 from gateway.terms import Answer, Reason
 from gateway.web import auth, openapi, problem, problem_page, wire

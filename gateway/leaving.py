@@ -8,12 +8,17 @@ from gateway.people import People
 from gateway.terms import DataClass
 
 
+def leaves(identifiers: Sequence[Mapping[str, object]], classes: Sequence[str]) -> list[Mapping[str, object]]:
+    """Of the identifiers that a caller names, those that a recipient gets with these classes."""
+    kinds = {kind for name in classes for kind in KINDS_OF.get(DataClass(name), ())}
+    return [item for item in identifiers if item.get("type") in kinds]
+
+
 def named(
     people: People, identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], own: Sequence[bytes]
 ) -> tuple[Left, ...]:
     """Of the identifiers that a caller names, those that a recipient gets with these classes, as they were named."""
-    kinds = {kind for name in classes for kind in KINDS_OF.get(DataClass(name), ())}
-    sent = [(item, people.name([item]).subjects) for item in identifiers if item.get("type") in kinds]
+    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes)]
     return tuple(
         Left(subjects[0].kind, str(item["value"]), subjects[0].key, tuple(own)) for item, subjects in sent if subjects
     )

@@ -45,3 +45,4 @@ class Mirror(Strict, frozen=True):
 class Replicas(Strict, frozen=True):
     leases: bool
     term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)]
+    spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]

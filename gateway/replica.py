@@ -1,10 +1,13 @@
 """A replica: checks answered beside the ad server, from a copy that the gateway's feed keeps, while a lease is held.
 
 In the ad server's own process (`Replica`), or as a sidecar with the gateway's own doors (`application`). Without a
-lease every check is a deny with the reason `stale`. Puts nothing on record: neither a choice nor a disclosure.
+lease every check is a deny with the reason `stale`. What it lets go, and what its callers say became of it, it puts
+into a spool and hands over to the gateway, whose record it is (`gateway.recording`); it writes no choice.
 """
 
+import asyncio
 import contextlib
+import functools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,53 +21,80 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway import enrolment
+from gateway import ad_doors, enrolment
 from gateway import settings as settings_of
-from gateway.app import Clock, hearing, law_table, now, office_of, places_of, vocabulary
+from gateway.app import Clock, hearing, law_table, now, office_of, places_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.credentials import Credentials
+from gateway.decisions import Decisions, Stands
 from gateway.enrolment import Enrolment
 from gateway.following.feed import Feed
 from gateway.following.follower import Follower
+from gateway.following.handing_over import HandingOver
+from gateway.following.spool import Spool
 from gateway.keys import Secrets
 from gateway.ledger.watch import boot_seconds, log
 from gateway.lifespan import Service
 from gateway.mirror.answers import MirrorLookup
+from gateway.mirror.memory_map import boot_id
 from gateway.people import People
+from gateway.recording import Recording, Wait, at_once
 from gateway.settings import Settings
 from gateway.web import edge, problem, problem_page, wire
 from gateway.web.answering import Answering
-from gateway.web.check import CheckDoor
-from gateway.web.checks import ChecksDoor
+from gateway.web.checker import AnyThread
 from gateway.web.edge import INTERNAL, METRICS, Edge
 from gateway.web.metrics import Metrics
-from gateway.web.openrtb import OpenRtb, OpenRtbOptions
-from gateway.web.unrecorded import Unrecorded
 
 EVERYWHERE = frozenset({INTERNAL, METRICS})
 
 
+class Copy:
+    """What is answered from. No answer is on record by itself."""
+
+    def __init__(
+        self, feed: Feed, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool, clock: Clock,
+        boot_clock: Callable[[], float], tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.clock = clock
+        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
+        self._window = timedelta(milliseconds=settings.share.send_window_ms)
+        peppers, size = enrolled.peppers, settings.mirror.map_mib * 2**20
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
+        lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
+        people = People(_secrets(peppers), clock, settings.identifiers.declared, settings.phone.country)
+        office = office_of(settings, law_table(), clock)
+        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings))
+
+    @property
+    def send_window(self) -> timedelta:
+        """How long a send may start on an answer of now: never beyond the lease."""
+        return min(self._window, timedelta(seconds=self.follower.left()))
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
+        return self.checks.check(ask)
+
+
 class Replica:
-    """One copy. `of`: the gateway's internal address; `folder`: where the copy lies, one a process. A context manager:
-    it follows from its beginning to its end. Raises `ReplicaRefused` where the folder is another process's.
+    """One replica. `of`: the gateway's internal address; `folder`: where copy and spool lie, one a process. A context
+    manager: it follows from its beginning to its end. Raises `ReplicaRefused` where the folder is another process's.
     """
 
     def __init__(
         self, of: str, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool = False,
         clock: Clock = now, boot_clock: Callable[[], float] = boot_seconds, tell: Callable[[str], None] = log,
     ) -> None:  # fmt: skip
-        self.clock = clock
-        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
-        self._window = timedelta(milliseconds=settings.share.send_window_ms)
+        self._settings = settings
         self._client = httpx2.Client(base_url=of)
-        feed, peppers = Feed(self._client, enrolled.key), enrolled.peppers
-        size = settings.mirror.map_mib * 2**20
-        self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
-        lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
-        people = People(_secrets(peppers), clock, settings.identifiers.declared, settings.phone.country)
-        office = office_of(settings, law_table(), clock)
-        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings))
+        feed = Feed(self._client, enrolled.key)
+        self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
+        self.follower, self.checks = self.copy.follower, self.copy.checks
+        self.spool = Spool(folder, settings.replicas.spool_mib * 2**20, boot_id())
+        self.handing_over = HandingOver(self.spool, self._client, enrolled.key, tell)
+        self._decisions = Decisions.of_replica(enrolled, self.copy.recipients)
+        self._recording = self.recording(Metrics())
 
     @classmethod
     def open(
@@ -78,30 +108,48 @@ class Replica:
 
     def __enter__(self) -> Self:
         self.follower.start()
+        self.handing_over.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.follower.stop()
+        self.follower.stop()  # nobody is answered from here on
+        self.handing_over.stop()
         self._client.close()
 
     @property
     def send_window(self) -> timedelta:
         """How long a send may start on an answer of now: never beyond the lease."""
-        return min(self._window, timedelta(seconds=self.follower.left()))
+        return self.copy.send_window
 
     def check(self, ask: Ask) -> Checked:
-        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
-        return self.checks.check(ask)
+        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it. What may
+        go is on record as what may have been sent; to say what became of it, ask by `checker`.
+        """
+        checked = self.checks.check(ask)
+        self._recording.decide(ask, checked, Stands.POSSIBLE)
+        return checked
+
+    @functools.cached_property
+    def checker(self) -> AnyThread:
+        """For `gateway.client.Client.over`: asks and sends as one thing, as over HTTP."""
+        metrics = Metrics()
+        recording = self.recording(metrics)
+        answering = Answering(self.copy, recording, metrics, None)
+        return AnyThread(answering, ad_doors.bids(answering, self._settings), recording)
+
+    def recording(self, metrics: Metrics, wait: Wait = at_once) -> Recording:
+        """Who puts answers into the spool, counted there."""
+        return Recording(self.checks, self._decisions, self.copy.clock, self.spool, wait, metrics.disclosed)
 
 
 def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool = False) -> Any:
-    """The sidecar: /v1/check, /v1/checks and /v1/openrtb with the gateway's own doors. Its callers' API keys lie in the
-    replica's folder (`gateway keys add --data`).
+    """The sidecar: /v1/check, /v1/checks, /v1/openrtb and /v1/disclosures with the gateway's own doors. Its callers'
+    API keys lie in the replica's folder (`gateway keys add --data`).
     """
     metrics = Metrics()
     credentials = Credentials(folder, dev=dev)
-    answering = Answering(replica, Unrecorded(), metrics, None)
-    options = OpenRtbOptions(vocabulary(settings), settings.bid_extensions())
+    recording = replica.recording(metrics, asyncio.to_thread)
+    answering = Answering(replica.copy, recording, metrics, None)
 
     async def live(_: Request) -> Response:
         return wire.answer({"status": "up"})
@@ -109,7 +157,8 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
     async def ready(_: Request) -> Response:
         """200 while it answers: what it has, and for how long."""
         position, left = replica.checks.position(), replica.follower.left()
-        body = {"position": position, "lease_ms": int(left * 1000), "why": replica.follower.why}
+        spool = {"bytes": replica.spool.waiting, "lost": replica.spool.lost, "why": replica.handing_over.why}
+        body = {"position": position, "lease_ms": int(left * 1000), "why": replica.follower.why, "spool": spool}
         good = position is not None
         return wire.answer({"status": "ready" if good else "stale", "replica": body}, 200 if good else 503)
 
@@ -118,9 +167,7 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     routes = [
-        Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
-        Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
-        Route("/v1/openrtb", OpenRtb(answering, credentials, options).post, methods=["POST"]),
+        *ad_doors.routes(answering, recording, settings, credentials),
         Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
     ]  # fmt: skip
     handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)

@@ -40,6 +40,7 @@ from gateway.web import adchoices, demo, edge, hosts_seen, notices, openapi, pro
 from gateway.web.access import AccessPage
 from gateway.web.adchoices import AdChoices, AdChoicesOptions
 from gateway.web.answering import Answering
+from gateway.web.batches import BatchesDoor
 from gateway.web.changes import ChangesDoor
 from gateway.web.checker import Checker
 from gateway.web.code_calls import CodeCalls
@@ -211,9 +212,14 @@ class Doors:
         ]
 
     def _copies(self, credentials: Credentials) -> list[Route]:
-        """For replicas: what changed, and until when they may answer."""
+        """For replicas: what changed, until when they may answer, and what they answered."""
         door = ChangesDoor(self.house.consent, credentials, self.house.writer)
-        return [Route("/v1/changes", door.get), Route("/v1/leases", door.lease, methods=["POST"])]
+        batches = BatchesDoor(self.house.disclosing.handed_over, credentials)
+        return [
+            Route("/v1/changes", door.get),
+            Route("/v1/leases", door.lease, methods=["POST"]),
+            Route("/v1/disclosures/batches", batches.post, methods=["POST"]),
+        ]
 
     def asked_by_proxies(self) -> list[Route]:
         """Forward auth. Each takes any method: a proxy may ask with the page's own."""
@@ -357,7 +363,8 @@ def in_front_of(
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
-            checker = Checker(doors.answering, doors.house.disclosing)
+            bids = ad_doors.bids(doors.answering, settings)
+            checker = Checker(doors.answering, bids, doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], settings)

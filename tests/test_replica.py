@@ -224,10 +224,9 @@ def test_the_sidecar_has_the_gateways_own_shapes(gateway, sidecar, path, body):
     assert plain(here[1]) == plain(there[1])
 
 
-def test_the_sidecar_wants_a_key_answers_on_its_socket_and_announces_no_send(sidecar, tmp_path):
+def test_the_sidecar_wants_a_key_and_answers_on_its_socket(sidecar, tmp_path):
     body = {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"}
     assert call(f"{sidecar.url}/v1/check", body, key="")[0] == 401
-    assert call(f"{sidecar.url}/v1/check", {**body, "will_send": True})[0] == 503
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(tmp_path / "socket"))

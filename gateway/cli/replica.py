@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway import credentials, enrolment, keys
+from gateway import credentials, decisions, enrolment, keys
 from gateway import settings as settings_of
 from gateway.cli import logs, options
 from gateway.cli.serve import bind_one, bind_unix, run
@@ -57,11 +57,13 @@ def replica(
 def enrol(data: Path, name: str, out: Path) -> None:
     if out.exists():
         raise click.UsageError(f"{out} is there already")
-    peppers = keys.load(data).peppers
+    secrets = keys.load(data)
     try:
         key = credentials.add(data, name, ["replica"], publishable=False)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    text, secret = enrolment.seal(Enrolment(name, key, peppers))
+    maker = key.partition(".")[0]
+    enrolled = Enrolment(name, key, secrets.peppers, decisions.key_of_replica(secrets, maker))
+    text, secret = enrolment.seal(enrolled)
     keys.write_durably(out, text.encode(), exclusive=True)
     click.echo(secret)

@@ -20,10 +20,10 @@ from gateway.ledger.writer import Transaction
 DAY = 86_400_000
 # sent; it may have been; it is not known whether it arrived; it was sent although the answer was no
 SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no"
-HANDS = (  # the last entry that told whose a key is
-    "SELECT max(coalesce((SELECT seq FROM release WHERE identifier = ?1), 0),"
-    " coalesce((SELECT seq FROM erased WHERE identifier = ?1), 0),"
-    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1), 0))"
+HANDS = (  # the last entry that told whose a key is, as of a position
+    "SELECT max(coalesce((SELECT seq FROM release WHERE identifier = ?1 AND seq <= ?2), 0),"
+    " coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
+    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2), 0))"
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
     "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"
@@ -57,17 +57,23 @@ class Counted:
         )  # fmt: skip
 
 
-def count(tx: Transaction, counted: Sequence[Counted], at: datetime) -> int | None:
+def count(
+    tx: Transaction, counted: Sequence[Counted], at: datetime, *, position: int | None = None,
+    of_nobody: Sequence[Counted] = (),
+) -> int | None:  # fmt: skip
     """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
-    about somebody before they were erased is not written down after that (R19).
+    about somebody before they were erased is not written down after that (R19). `position`: of what is written late,
+    where in the log it belongs: what came behind it tells of others. `of_nobody`: is in the entry and on nobody's
+    record.
     """
     counted = list(_but_of_erased(tx, counted))
-    more = [each for each in counted if each.count > 0]
+    more = [each for each in (*counted, *of_nobody) if each.count > 0]
     seq = _append(tx, more, at) if more else None
     batch, since = tx.size if seq is None else seq, dict[bytes, int]()
+    batch = batch if position is None else min(batch, position)
     for each in counted:
         if each.key not in since:
-            since[each.key] = tx.db.execute(HANDS, (each.key,)).fetchone()[0]
+            since[each.key] = tx.db.execute(HANDS, (each.key, batch)).fetchone()[0]
         row = (*each.cell, since[each.key], each.at, each.at, each.count, batch)
         tx.db.execute(COUNTED, row)
     return seq

@@ -54,10 +54,16 @@ def already_left(
     return left
 
 
-def intend(tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: Sequence[Intended], at: datetime) -> int:
-    """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows."""
+def intend(
+    tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: Sequence[Intended], at: datetime, *,
+    position: int | None = None,
+) -> int:  # fmt: skip
+    """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows. `position`: of what a replica
+    answered at that time, how many entries it knew of.
+    """
     assert 0 < len(rows) <= CHUNK
-    now, position, secret = milliseconds(at), tx.size, os.urandom(32)
+    now, secret = milliseconds(at), os.urandom(32)
+    position = tx.size if position is None else min(position, tx.size)
     listed = [[row.row.hex(), *row.classes] for row in rows]  # no keys: a new pepper rewrites those
     hashed = hmac.digest(secret, json.dumps(listed, separators=(",", ":")).encode(), "sha256")
     classes = sorted({name for row in rows for name in row.classes})

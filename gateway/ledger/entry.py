@@ -123,6 +123,14 @@ def disclosed(
     return canonical({**members, "c": list(classes), "count": count, "h": b64(hashed), "t": minute(at)})
 
 
+def lost(*, event: bytes, by: str, batches: int, count: int | None, at: datetime) -> bytes:
+    """A leaf about nobody: a replica (`by`: its API key's name) answered what it could not hand over: so many batches
+    that never came, so many answers of others; None: nobody can tell how many (R22).
+    """
+    members = {"v": VERSION, "i": b64(event), "e": "disclosures_lost", "by": by, "batches": batches}
+    return canonical({**members, "count": count, "t": minute(at)})
+
+
 def voided(*, event: bytes, ui: str, reason: bytes, at: datetime) -> bytes:
     """A leaf about nobody: consents given on a screen count for nothing. `reason`: SHA-256 of why, as documented."""
     members = {"v": VERSION, "i": b64(event), "e": "consent_voided", "ui": ui, "h": b64(reason), "t": minute(at)}

@@ -2,8 +2,9 @@
 (enforcement.md 3.2; 11 CCR 7026(f)(1)). Reads only.
 
 A row was checked once more after its entry was written. So whoever had opted out in an earlier entry of the log was
-known to be out when it left. Whether they were is lived through again from the entries, never read from the standings
-of now: somebody may have come back since.
+known to be out when it left. A replica's row is written later than it left: it broke the promise where the choice had
+long been effective at its time, by the replica's clock and not before what the replica knew of. Whether they were out
+is lived through again from the entries, never read from the standings of now: somebody may have come back since.
 """
 
 import contextlib
@@ -16,11 +17,14 @@ from gateway.ledger import component, happenings, replay, table
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.terms import Purpose
 
+# Milliseconds in which a choice is effective on every replica (the longest term, half a second and send window: 4.5 s),
+# and what two clocks may differ.
+EFFECTIVE = 10_000
 MINUTE = 60_000  # milliseconds: an entry's time is when it was said, a moment before it was written
 LEFT = "outcome IN ('sent', 'unknown')"
 RECEIVED = f"SELECT key, max(batch), max(at) FROM disclosure WHERE {LEFT} GROUP BY key"  # noqa: S608 - ours
 ROWS = (
-    f"SELECT recipient, batch, purpose, at FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
+    f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608
     " ORDER BY batch"
 )
 # The first entry that may be a no, of the key, of its other names, of its accounts and of what an account has; and the
@@ -62,13 +66,22 @@ def _of(db: sqlite3.Connection, key: bytes, first: int, last_at: int) -> Iterato
     everybody = component.of(db, [key])
     happened = happenings.of(db, everybody, last_at + MINUTE)
     places, lived, denied = [each.seq for each in happened], -1, frozenset[str]()
-    for recipient, batch, purposes, at in db.execute(ROWS, (key, first)).fetchall():
+    for recipient, batch, purposes, at, position in db.execute(ROWS, (key, first)).fetchall():
         before = bisect_left(places, batch)
+        if position < batch:  # a replica's
+            latest = max(at, _known_at(db, position)) - EFFECTIVE
+            before = next((n for n in range(before, 0, -1) if happened[n - 1].at <= latest), 0)
         if before != lived:
             lived, denied = before, _denied(db, key, everybody, happened[:before])
         out = tuple(purpose for purpose in purposes.split(",") if purpose in denied)
         if out:
             yield SentAfter(recipient, batch, out, at, key)
+
+
+def _known_at(db: sqlite3.Connection, position: int) -> int:
+    """When the last choice was accepted that a replica knew of."""
+    row = db.execute("SELECT at FROM detail WHERE seq < ? ORDER BY seq DESC LIMIT 1", (position,)).fetchone()
+    return row[0] if row else 0
 
 
 def _denied(

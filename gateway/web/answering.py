@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from gateway.check import Ask, Checked
 from gateway.credentials import ApiKey
+from gateway.deciding import Blocked
 from gateway.decision_log import DecisionLog
 from gateway.decisions import Stands
-from gateway.disclosing import Blocked
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Reason
 from gateway.web import asking, wire
@@ -18,7 +18,7 @@ from gateway.web.problem import Problem, of
 
 
 class Records(Protocol):
-    """Who puts answers on record: `disclosing.Disclosing`, or nobody (`unrecorded.Unrecorded`)."""
+    """Who puts answers on record: `disclosing.Disclosing`, or a replica's `recording.Recording`."""
 
     def decide(
         self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None

@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from gateway.disclosing import OUTCOMES
+from gateway.reporting import OUTCOMES
 from gateway.terms import Answer, DataClass, Purpose, Reason
 from gateway.web import wire
 from gateway.web.openapi_calls import ALL

@@ -1,4 +1,4 @@
-"""Of /openapi.json what replicas ask: the changes of the standings, and leases."""
+"""Of /openapi.json what replicas ask and tell: the changes of the standings, leases, and what they answered."""
 
 from typing import Any
 
@@ -38,7 +38,30 @@ GRANTED: dict[str, Any] = {
         "term": {"type": "number"}, "seq": WHOLE, "position": WHOLE, "log": TEXT, "peppers": WHOLE,
     },
 }  # fmt: skip
-SHAPES = {"Change": CHANGE, "LeaseAsked": ASKED, "Lease": GRANTED}
+HEAD: dict[str, Any] = {
+    "type": "object",
+    "description": "The first line. Then a line an answer: its id as a string; `{decision, names}` of an announced"
+    " send; `{decision, outcome, at, said}` of what a caller said, in milliseconds since 1970.",
+    "required": ["spool", "number", "position", "log"],
+    "additionalProperties": False,
+    "properties": {
+        "spool": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "another one at each start"},
+        "number": {"type": "integer", "minimum": 1, "description": "of the batch: from 1 on, without a gap"},
+        "position": {**WHOLE, "description": "how many entries the replica knew of"}, "log": TEXT,
+        "lost": {**WHOLE, "description": "answers that found no room"},
+        "doubtful": {"type": "boolean", "description": "its machine stopped: there may have been more"},
+    },
+}  # fmt: skip
+TAKEN: dict[str, Any] = {
+    "type": "object",
+    "required": ["again", "missing", "unread"],
+    "properties": {
+        "again": {"type": "boolean", "description": "it came before, and counts no second time"},
+        "missing": {**WHOLE, "description": "batches before it that never came"},
+        "unread": {**WHOLE, "description": "answers that nobody here can read"},
+    },
+}
+SHAPES = {"Batch": HEAD, "BatchTaken": TAKEN, "Change": CHANGE, "LeaseAsked": ASKED, "Lease": GRANTED}
 PAGE: list[dict[str, Any]] = [
     {"name": name, "in": "query", "schema": WHOLE} for name in ("after", "limit")
 ]  # fmt: skip
@@ -56,4 +79,11 @@ def paths() -> dict[str, Any]:
         errors=("400", "401", "403", "409", "410", "413", "415", "503"),
     )  # fmt: skip
     answers(lease, "200", "granted or not yet", "Lease")
-    return {"/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}}
+    batch = call(
+        "What a replica answered", {}, body=ref("Batch"), lines=True,
+        errors=("400", "401", "403", "413", "415", "503"),
+    )  # fmt: skip
+    answers(batch, "200", "on record", "BatchTaken")
+    return {
+        "/v1/changes": {"get": changes}, "/v1/leases": {"post": lease}, "/v1/disclosures/batches": {"post": batch},
+    }  # fmt: skip

@@ -8,9 +8,10 @@ and then nothing may be sent.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +20,7 @@ from gateway.choice import openrtb
 from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
-from gateway.credentials import Credentials
+from gateway.credentials import ApiKey, Credentials
 from gateway.decisions import Stands
 from gateway.terms import Reason
 from gateway.web import auth, wire
@@ -44,34 +45,45 @@ class OpenRtbOptions:
     extensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-class OpenRtb:
-    """The door for ad servers that hold a bid request."""
+class Asked(NamedTuple):
+    """Who asks: the key, the answer's Gateway-Request, whether patches are wanted, and whether a send can be announced
+    here.
+    """
 
-    def __init__(self, answering: Answering, credentials: Credentials, options: OpenRtbOptions) -> None:
+    key: ApiKey
+    request: str
+    patches: bool = False
+    announces: bool = True
+
+
+class Bids:
+    """What is answered to bid requests, however they are asked."""
+
+    def __init__(self, answering: Answering, options: OpenRtbOptions) -> None:
         self._answering = answering
         self._consent = answering.consent
-        self._credentials = credentials
         self._options = options
 
-    async def post(self, request: Request) -> Response:
-        key = auth.caller(request, self._credentials, "check")
-        wire.require_json(request)
-        names, flags = _recipients(request), wire.flags(request, "dry_run", "will_send", others=PARAMETERS)
-        bid = _bid(await wire.read_body(request))
-        ask, dry_run, about = self._ask(request, bid, names), flags["dry_run"], auth.request_id(request)
-        if flags["will_send"] and not dry_run:
-            checked, decisions = await self._answering.announce("openrtb", ask, about, _is_blocked)
+    async def answer(self, query: QueryParams, body: bytes, asked: Asked) -> Response:
+        """The bid request that may be sent, or patches. Raises `Problem`, and `StoreUnavailable` where an announced
+        send cannot be put on record.
+        """
+        names, flags = _recipients(query), wire.flags_of(query, "dry_run", "will_send", others=PARAMETERS)
+        bid = _bid(body)
+        ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
+        if flags["will_send"] and asked.announces and not dry_run:
+            checked, decisions = await self._answering.announce("openrtb", ask, asked.request, _is_blocked)
         else:
             checked, decisions = self._answering.decide(
-                "openrtb", ask, about, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
+                "openrtb", ask, asked.request, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
             )
         warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
         if warnings:
-            self._answering.metrics.misconfigured.labels(key.name).inc()
+            self._answering.metrics.misconfigured.labels(asked.key.name).inc()
         headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
         if dry_run:
             headers["Gateway-Dry-Run"] = "1"
-        if len(names) > 1 or PATCH in request.headers.get("accept", ""):
+        if len(names) > 1 or asked.patches:
             patches = {
                 name: self._patch(name, bid, checked) | {"decision": decisions[name]} for name in checked.verdicts
             }
@@ -82,8 +94,8 @@ class OpenRtb:
         lasts = int(self._consent.send_window.total_seconds() * 1000)
         return {"Gateway-Decision": decision, "Gateway-Valid-For-Ms": str(lasts)}
 
-    def _ask(self, request: Request, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
-        said, query = openrtb.said(bid), request.query_params
+    def _ask(self, query: QueryParams, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
+        said = openrtb.said(bid)
         years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
         stated = query.get("age")
         ages = [wire.band(int(stated) if YEARS.fullmatch(stated) else stated) if stated else None, said.age]
@@ -125,13 +137,27 @@ class OpenRtb:
         return Response(orjson.dumps(out), 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
 
 
+class OpenRtb:
+    """The door for ad servers that hold a bid request."""
+
+    def __init__(self, bids: Bids, credentials: Credentials) -> None:
+        self._bids = bids
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        asked = Asked(key, auth.request_id(request), patches=PATCH in request.headers.get("accept", ""))
+        return await self._bids.answer(request.query_params, await wire.read_body(request), asked)
+
+
 def _is_blocked(name: str, checked: Checked) -> bool:
     return checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST
 
 
-def _recipients(request: Request) -> tuple[str, ...]:
+def _recipients(query: QueryParams) -> tuple[str, ...]:
     """Raises `Problem` for none and for too many."""
-    names = tuple(dict.fromkeys(request.query_params.getlist("recipient")))
+    names = tuple(dict.fromkeys(query.getlist("recipient")))
     if not 0 < len(names) <= wire.MAX_RECIPIENTS:
         raise Problem("malformed", f"?recipient= names one to {wire.MAX_RECIPIENTS} recipients")
     return names

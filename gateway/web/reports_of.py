@@ -5,7 +5,7 @@ callers in the service's own process.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from gateway.disclosing import OUTCOMES, Report
+from gateway.reporting import OUTCOMES, Report
 from gateway.web import wire
 from gateway.web.problem import Problem, of
 

@@ -11,6 +11,7 @@ from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower cas
 
 import msgspec
 import orjson
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -243,16 +244,21 @@ def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
 
 
 def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Of a request's parameters."""
+    return flags_of(request.query_params, *names, others=others)
+
+
+def flags_of(query: QueryParams, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
     """Parameters that are 1 or 0; 0 where they are not said. Raises `Problem` for anything else, and for a parameter
     that is not known: a misspelt `dry_run` must not send.
     """
-    unknown = sorted(set(request.query_params) - {*names, *others})
+    unknown = sorted(set(query) - {*names, *others})
     if unknown:
         raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
     for name in names:
-        if request.query_params.get(name, "0") not in {"0", "1"}:
+        if query.get(name, "0") not in {"0", "1"}:
             raise Problem("malformed", f"{name} is 1 or 0")
-    return {name: request.query_params.get(name) == "1" for name in names}
+    return {name: query.get(name) == "1" for name in names}
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -11,7 +11,7 @@ from support.people import gaid, named
 from support.service import Service
 from support.sidecar import Sidecar
 
-from gateway import enrolment, keys
+from gateway import decisions, enrolment, keys
 from gateway.check import Ask
 from gateway.replica import Replica
 
@@ -21,7 +21,9 @@ NUMBER = 3000
 
 def enrolled(data: Path, name: str) -> tuple[Path, str]:
     """As `gateway replica enrol` makes it; the key is the development one."""
-    text, secret = enrolment.seal(enrolment.Enrolment(name, "dev.dev", keys.load(data).peppers))
+    secrets = keys.load(data)
+    made = enrolment.Enrolment(name, "dev.dev", secrets.peppers, decisions.key_of_replica(secrets, "dev"))
+    text, secret = enrolment.seal(made)
     path = data.parent / f"{name}.enrolment"
     path.write_text(text)
     return path, secret

@@ -13,13 +13,16 @@ from gateway.service import in_front_of
 pytestmark = pytest.mark.anyio
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY", "data": ["ad_id"]}
 
+BIDS = [("nobody", {}), ("advertisers", {"will_send": "1"}), ("advertisers", {"misspelt": "1"})]
+
 
 async def site(scope, receive, send):
     """Answers with what its own client says, asked in the loop's thread or in another one."""
     client = Client.over(scope["state"]["gateway_checker"])
     found = await asyncio.to_thread(client.check, **ASK) if scope["path"] == "/thread" else client.check(**ASK)
     many = client.checks([ASK, {**ASK, "signalz": {}}])
-    told = [found.reason, [each.reason for each in many], client.openrtb({}, recipient="x").verdict]
+    bids = [client.openrtb({}, recipient=name, **more).verdict for name, more in BIDS]
+    told = [found.reason, [each.reason for each in many], bids]
     decision = client._json("/v1/check", ASK)["decision"]
     said = await asyncio.to_thread(client._report, json.dumps({"decision": decision, "outcome": "sent"}).encode())
     await asyncio.to_thread(client.close)  # its last reports are taken by this loop
@@ -34,4 +37,4 @@ async def test_a_site_asks_in_its_own_process(tmp_path, path):
     async with inside.lifespan(app), inside.client(app) as client:
         found = (await client.get(path)).json()
     # no contract: nothing is filled in here as in development
-    assert found == ["no_contract", ["no_contract", "no_answer"], "no_answer", True]
+    assert found == ["no_contract", ["no_contract", "no_answer"], ["block", "contextual", "no_answer"], True]

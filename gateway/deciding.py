@@ -1,0 +1,90 @@
+"""What an answer is on record as, and its id (R22): the same for the gateway and for a replica, which differ in where
+the record lies. An announced send is on record before it is answered, and is checked again after that.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from gateway.check import Ask, Checked, Checks
+from gateway.decisions import NOBODY, Decision, Decisions, Stands, in_order
+from gateway.ledger.disclosed import POSSIBLE, SENT
+from gateway.ledger.writer import StoreUnavailable
+from gateway.terms import Answer, DataClass
+
+ATTEMPTS = 3  # checks of one announced send
+NOTHING: frozenset[str] = frozenset()
+IMPERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
+COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
+
+Blocked = Callable[[str, Checked], bool]  # whether nothing goes to a recipient whatever the verdict
+Made = tuple[str, Decision]  # an id, and what it says
+
+
+class Deciding(ABC):
+    """Whoever puts answers on record says how."""
+
+    def __init__(self, checks: Checks, decisions: Decisions, clock: Callable[[], datetime]) -> None:
+        self._checks = checks
+        self._decisions = decisions
+        self._clock = clock
+
+    @abstractmethod
+    def _note(self, made: Sequence[Made], checked: Checked) -> None:
+        """What may go is counted. Never waits."""
+
+    @abstractmethod
+    async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
+        """What is about to go is on record once this returns. Raises `StoreUnavailable`."""
+
+    @abstractmethod
+    async def _withdraw(self, going: Sequence[Made]) -> None:
+        """It does not go after all."""
+
+    def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]:
+        """The id of each answer, by recipient; what may go is counted as it `stands`. `blocked`: nothing goes there
+        whatever the verdict.
+        """
+        made = self._make(ask, checked, stands, blocked)
+        counted = [each for each in made.values() if each[1].stands in COUNTED_AS]
+        if counted:
+            self._note(counted, checked)
+        return {name: text for name, (text, _) in made.items()}
+
+    async def announce(
+        self, ask: Ask, checked: Checked, blocked: Blocked | None = None
+    ) -> tuple[Checked, dict[str, str]]:
+        """As `decide`, for a caller that will send at once: what may go is on record as intended before this returns,
+        and is checked again after that. Raises `StoreUnavailable`; then nothing may be sent.
+        """
+        for _ in range(ATTEMPTS):
+            made = self._make(ask, checked, Stands.INTENDED, blocked)
+            going = [each for each in made.values() if each[1].stands is Stands.INTENDED]
+            texts = {name: text for name, (text, _) in made.items()}
+            await self._intend(ask, checked, going)
+            if not going or not self._checks.moved(checked.keys, checked.position):
+                return checked, texts
+            again = self._checks.check(ask)
+            if all(again.verdicts[name].data == verdict.data for name, verdict in checked.verdicts.items()):
+                return again, texts
+            await self._withdraw(going)
+            checked = again
+        raise StoreUnavailable("the person's choices change faster than this can be answered")
+
+    def _make(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> dict[str, Made]:
+        found = {name: self._decision(name, ask, checked, stands, blocked) for name in checked.verdicts}
+        return {name: (self._decisions.make(decision), decision) for name, decision in found.items()}
+
+    def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
+        data, recipient = checked.verdicts[name].data, self._checks.recipients.get(name)
+        going: frozenset[str] = frozenset(word for word, answer in data.items() if answer is not Answer.DENY)
+        if recipient is None or (blocked and blocked(name, checked)):
+            going = NOTHING
+        key = checked.own[0] if checked.own else NOBODY
+        personal = going - IMPERSONAL
+        if not personal or key == NOBODY:
+            stands = Stands.NOTHING
+        stated = (ask.purpose,) if ask.purpose else recipient.purposes if recipient else ()
+        purposes, classes = in_order(frozenset(stated), personal or going or frozenset(data))
+        at, named = int(self._clock().timestamp()), name if recipient else ""
+        return Decision(key, named, purposes, classes, at, stands, denied=not going)

@@ -1,0 +1,112 @@
+"""What a replica hands over late: which batch came, what is missing, and of whom nothing may be written any more.
+
+A replica answers from a copy and says so later. Meanwhile its person may have been erased, a number given back, a no
+said. Whatever may have been erased after the answer is counted in its entry and written about nobody. Position: how
+many entries the replica knew of, never more than there were when it answered.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from gateway.choice.standing import OUT, SHIFT
+from gateway.ledger import entry, passing_on, received, suppression
+from gateway.ledger.disclosed import Counted
+from gateway.ledger.reach import released
+from gateway.ledger.received import NAMED_BY, Got, Identified, Word
+from gateway.ledger.records import milliseconds
+from gateway.ledger.writer import Transaction
+from gateway.terms import DataClass, Erasing
+
+KEPT = timedelta(days=400)  # of a spool that nobody hands over any more
+SKEW = 6_000  # milliseconds: a replica's clock against ours
+STANDS = "SELECT own | travelled FROM standing WHERE key = ?"
+KNOWN_BEFORE = "SELECT 1 FROM detail WHERE key = ? AND seq < ? LIMIT 1"
+
+
+class Numbered(NamedTuple):
+    """`spool` 16 random bytes, another one at each start; `number` from 1 on, without a gap; `name`: of the key."""
+
+    spool: bytes
+    name: str
+    number: int
+
+
+def missing(tx: Transaction, batch: Numbered, at: datetime) -> int | None:
+    """How many batches before this one never came; None: this one came before and counts no second time."""
+    row = tx.db.execute("SELECT last FROM handed_over WHERE spool = ?", (batch.spool,)).fetchone()
+    last = row[0] if row else 0
+    if batch.number <= last:
+        return None
+    tx.db.execute("DELETE FROM handed_over WHERE at < ?", (milliseconds(at - KEPT),))
+    tx.db.execute(
+        "INSERT INTO handed_over VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last, at = excluded.at",
+        (batch.spool, batch.name, batch.number, milliseconds(at)),
+    )
+    return int(batch.number - last - 1)
+
+
+def lost(tx: Transaction, name: str, batches: int, answers: int | None, at: datetime) -> int:
+    """The entry about what a replica answered and nobody will ever have on record. `answers` None: nobody can tell how
+    many.
+    """
+    return tx.append(entry.lost(event=os.urandom(16), by=name, batches=batches, count=answers, at=at))
+
+
+class Gone:
+    """Who may have been erased since a batch was answered: nothing is written about them. Who was unlinked has left no
+    trace by which to tell; whoever was not known before may be one of them.
+    """
+
+    def __init__(self, tx: Transaction, position: int) -> None:
+        self.position = position
+        self._tx = tx
+        last = tx.db.execute("SELECT seq, at FROM erasure ORDER BY seq DESC LIMIT 1").fetchone()
+        self._last: tuple[int, int] = last or (-1, -1)
+
+    def is_gone(self, one: Counted) -> bool:
+        """Whether its person may have been."""
+        if self._last[0] < self.position and self._last[1] < one.at - SKEW:
+            return False  # nobody was
+        db, before = self._tx.db, self._before(one.at)
+        row = db.execute("SELECT seq FROM erased WHERE identifier = ?", (one.key,)).fetchone()
+        if row and row[0] > before:
+            return True
+        sql = "SELECT max(seq) FROM erasure WHERE mode = ?"
+        (unlinked,) = db.execute(sql, (Erasing.UNLINK,)).fetchone()
+        if unlinked is None or unlinked < before:
+            return False
+        return db.execute(KNOWN_BEFORE, (one.key, before)).fetchone() is None
+
+    def _before(self, answered: int) -> int:
+        """A place in the log from before an answer, whose time is in Unix milliseconds by the replica's clock."""
+        (seq,) = self._tx.db.execute("SELECT min(seq) FROM erasure WHERE at >= ?", (answered - SKEW,)).fetchone()
+        return self.position if seq is None else min(self.position, int(seq))
+
+
+def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> None:
+    """A recipient that got something of somebody who has said no, or was erased, since: nobody knew, so it was not told
+    with the others. Only by names that are kept; else at the person's next call.
+    """
+    found = _to_delete(tx, counted) if gone else _to_stop(tx, counted)
+    received.tell(tx, found, at)
+
+
+def _to_stop(tx: Transaction, counted: Counted) -> Iterator[tuple[Identified, Word]]:
+    row = tx.db.execute(STANDS, (counted.key,)).fetchone()
+    said = frozenset(purpose for purpose, shift in SHIFT.items() if row and row[0] >> shift & 3 == OUT)
+    if not said:
+        return
+    own = {counted.key: max(released(tx, counted.key), 0)}
+    for each in received.identified(tx, received.names_of(tx, (), own), own):
+        word = passing_on.word_for(said, each.got.purposes, each.got.classes)
+        if word and each.got.recipient == counted.recipient:
+            yield each, word
+
+
+def _to_delete(tx: Transaction, counted: Counted) -> Iterator[tuple[Identified, Word]]:
+    kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
+    listed = {kind: value for kind, value in suppression.read(tx, counted.key).items() if kind in kinds}
+    got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
+    yield Identified(got, listed, counted.key), Word.DELETE

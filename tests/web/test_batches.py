@@ -1,0 +1,275 @@
+"""What a replica hands over: counted once, as of when it was answered, and never silently less (R22)."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import inside
+from support.handed import LINES, Beside
+from support.people import GAID, gaid, named, phone
+
+from gateway import credentials, rekey
+from gateway.decisions import Decisions, Stands
+from gateway.enrolment import Enrolment
+
+pytestmark = pytest.mark.anyio
+ME = named("gaid", GAID)
+
+
+@pytest.fixture
+async def beside(keyed, tmp_path):
+    made = await asyncio.to_thread(Beside, tmp_path / "data", keyed)
+    await made.look()
+    return made
+
+
+async def received(keyed, *identifiers):
+    answer = await keyed.post("/v1/access", json={"identifiers": list(identifiers or [ME])})
+    return {(each["recipient"], each["outcome"]): each["count"] for each in answer.json()["disclosures"]}
+
+
+def entries(folder, kind):
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
+    return [body for body in bodies if body["e"] == kind]
+
+
+def rows_of(folder, *people):
+    """How many rows of disclosures lead to somebody."""
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        tables = ("disclosed", "disclosure", "held_key")
+        return sum(
+            db.execute(f"SELECT count(*) FROM {table} WHERE key = ?", (key,)).fetchone()[0]
+            for table in tables for key in people
+        )  # fmt: skip
+
+
+async def choose(keyed, *identifiers, choice="opt_out"):
+    body = {"identifiers": list(identifiers or [ME]), "choice": choice}
+    assert (await keyed.post("/v1/choices", json=body)).status_code == 201
+
+
+async def erase(keyed, *identifiers, mode="erase_details"):
+    answer = await keyed.post("/v1/erasures", json={"identifiers": list(identifiers or [ME]), "mode": mode})
+    assert answer.status_code in {200, 201}
+
+
+async def sent_after(keyed):
+    answer = await keyed.post("/v1/disclosures/query", json={"question": "sent_after_opt_out"})
+    return answer.json()["disclosures"]
+
+
+# --- counted, and counted once ---------------------------------------------------------------------------------------
+
+
+async def test_answers_announced_sends_and_what_was_said_are_on_the_persons_record(keyed, beside):
+    sent, announced = beside.answer(ME), beside.announced(ME, "teemo")
+    lines = [beside.answer(ME), sent, beside.answer(ME, stands=Stands.SENT), announced]
+    assert await beside.hand_over(*lines) == {"again": False, "missing": 0, "unread": 0}
+    assert await received(keyed) == {
+        ("advertisers", "possible"): 2,
+        ("advertisers", "sent"): 1,
+        ("teemo", "unknown"): 1,
+    }
+    await beside.hand_over(beside.said(sent), beside.said(announced["decision"]))
+    assert await received(keyed) == {("advertisers", "possible"): 1, ("advertisers", "sent"): 2, ("teemo", "sent"): 1}
+
+
+async def test_a_batch_that_comes_twice_counts_once_and_the_control_is_another_number(keyed, beside):
+    line = beside.answer(ME)
+    await beside.hand_over(line)
+    assert (await beside.hand_over(line, number=1))["again"]
+    assert await received(keyed) == {("advertisers", "possible"): 1}
+    await beside.hand_over(line, number=2)
+    assert await received(keyed) == {("advertisers", "possible"): 2}
+
+
+async def test_a_batch_that_is_missing_is_an_entry(keyed, beside, tmp_path):
+    await beside.hand_over(beside.answer(ME))
+    assert entries(tmp_path / "data", "disclosures_lost") == []
+    assert (await beside.hand_over(beside.answer(ME), number=4))["missing"] == 2
+    [lost] = entries(tmp_path / "data", "disclosures_lost")
+    assert (lost["by"], lost["batches"], "count" in lost) == ("dev", 2, False)
+    assert (await beside.hand_over(beside.answer(ME)))["missing"] == 0
+
+
+@pytest.mark.parametrize(("head", "count"), [({"lost": 7}, 7), ({"doubtful": True}, None)])
+async def test_what_found_no_room_and_what_nobody_can_tell_is_an_entry_an_alarm_and_a_spell(
+    keyed, app, beside, tmp_path, head, count
+):
+    await beside.hand_over(**head)
+    [lost] = entries(tmp_path / "data", "disclosures_lost")
+    assert (lost["batches"], lost.get("count")) == (0, count)
+    lines = (await keyed.get("/metrics")).text.splitlines()
+    [line] = [line for line in lines if line.startswith("gateway_disclosures_total") and 'outcome="lost"' in line]
+    assert float(line.rpartition(" ")[2]) == (count or 1)
+
+
+async def test_a_line_that_cannot_be_read_costs_the_others_nothing_and_is_not_lost_silently(keyed, beside, tmp_path):
+    theirs = Enrolment("beside", "dev.secret", beside.secrets.peppers, b"x" * 32)  # another installation's
+    ours, beside.decisions = beside.decisions, Decisions.of_replica(theirs, ("advertisers",))
+    strange, beside.decisions = beside.answer(ME), ours
+    announced = beside.announced(ME)
+    lines = ["A" * 64, strange, 5, {}, {"decision": "x", "outcome": "perhaps", "said": 1}, beside.answer(ME, "gone"),
+             {**announced, "names": beside.announced(ME)["names"]}, beside.answer(ME)]  # fmt: skip
+    assert (await beside.hand_over(*lines))["unread"] == 7
+    assert await received(keyed) == {("advertisers", "possible"): 1}
+    [lost] = entries(tmp_path / "data", "disclosures_lost")
+    assert lost["count"] == 7
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", "5", '{"spool": "x", "number": 1, "position": 0, "log": ""}',
+    '{"spool": "' + "a" * 32 + '", "number": 0, "position": 0, "log": ""}',
+    '{"spool": "' + "a" * 32 + '", "number": 1, "position": -1, "log": ""}',
+    '{"spool": "' + "a" * 32 + '", "number": 1, "position": 0, "log": "", "more": 1}'])  # fmt: skip
+async def test_a_head_that_cannot_be_read_is_a_400(keyed, body):
+    answer = await keyed.post("/v1/disclosures/batches", content=body, headers=LINES)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_only_a_replica_hands_anything_over(tmp_path):
+    folder = inside.install(tmp_path / "data")
+    key = await asyncio.to_thread(credentials.add, folder, "ads", ["check", "export"], publishable=False)
+    async with inside.application(folder) as app, inside.client(app, Authorization=f"Bearer {key}") as calling:
+        assert (await calling.post("/v1/disclosures/batches", content="{}", headers=LINES)).status_code == 403
+
+
+async def test_a_caller_may_say_to_the_gateway_what_became_of_a_replicas_answer_before_that_is_handed_over(
+    keyed, beside
+):
+    decision = beside.answer(ME)
+    line = json.dumps({"decision": decision, "outcome": "sent"})
+    answer = await keyed.post("/v1/disclosures", content=line, headers=LINES)
+    assert json.loads(answer.text.splitlines()[0])["result"] == "recorded"
+    await beside.hand_over(decision, beside.said(decision))
+    assert await received(keyed) == {("advertisers", "sent"): 1}
+
+
+async def test_no_entry_and_no_file_of_the_gateway_shows_who_was_announced(keyed, beside, tmp_path):
+    await beside.hand_over(beside.announced(ME))
+    [entry] = entries(tmp_path / "data", "disclosure")
+    assert beside.secrets.key(("gaid", GAID)).hex() not in json.dumps(entry)
+    assert all(GAID.encode() not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+
+
+# --- late ------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_said_in_time_counts_however_late_it_is_handed_over(keyed, beside):
+    then = datetime.now(UTC) - timedelta(hours=5)
+    decision = beside.answer(ME, at=then)
+    await beside.hand_over(decision, beside.said(decision, at=then + timedelta(minutes=1)))
+    answer = await keyed.post("/v1/access", json={"identifiers": [ME]})
+    [found] = answer.json()["disclosures"]
+    assert (found["outcome"], found["count"]) == ("sent", 1)
+    assert found["first"][:16] == found["last"][:16] == then.isoformat()[:16]
+
+
+async def test_an_answer_from_a_time_to_come_is_of_now(keyed, beside):
+    await beside.hand_over(beside.answer(ME, at=datetime(2099, 1, 1, tzinfo=UTC)))
+    [found] = (await keyed.post("/v1/access", json={"identifiers": [ME]})).json()["disclosures"]
+    assert found["day"] == datetime.now(UTC).date().isoformat()
+
+
+async def test_who_opted_out_meanwhile_has_what_was_sent_before_on_record_and_no_promise_was_broken(keyed, beside):
+    line = beside.announced(ME)
+    await choose(keyed)
+    await beside.hand_over(line, beside.said(line["decision"]))
+    assert await received(keyed) == {("advertisers", "sent"): 1}
+    assert await sent_after(keyed) == []
+
+
+async def test_a_replica_that_sent_long_after_the_opt_out_is_found_whatever_it_says_it_knew(keyed, beside):
+    """The control of the test before: a stale replica, that answers from before the choice."""
+    await choose(keyed)
+    line = beside.announced(ME, at=datetime.now(UTC) + timedelta(seconds=1))
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE detail SET at = at - 20000")
+    await beside.hand_over(line, beside.said(line["decision"]))
+    [broken] = await sent_after(keyed)
+    assert (broken["recipient"], broken["outcome"]) == ("advertisers", "sent")
+
+
+@pytest.mark.parametrize("mode", ["erase_details", "unlink"])
+async def test_of_who_was_erased_meanwhile_nothing_is_written(keyed, beside, tmp_path, mode):
+    await choose(keyed)
+    await choose(keyed, choice="withdraw")
+    await beside.look()
+    before = beside.answer(ME)
+    await beside.hand_over(before)
+    lines = [
+        beside.answer(ME),
+        beside.announced(ME, "teemo"),
+        beside.answer(ME, stands=Stands.SENT),
+        beside.said(before),
+    ]
+    await erase(keyed, mode=mode)
+    await beside.hand_over(*lines)
+    assert rows_of(tmp_path / "data", beside.secrets.key(("gaid", GAID))) == 0
+    assert await received(keyed) == {}
+    assert entries(tmp_path / "data", "disclosed")[-1]["count"] == 4  # what was sent is told of nobody
+
+
+async def test_who_comes_back_after_an_erasure_is_counted_again(keyed, beside):
+    await choose(keyed)
+    await erase(keyed)
+    await beside.look()
+    with contextlib.closing(sqlite3.connect(beside.folder / "ledger.sqlite3")) as db, db:
+        db.execute("UPDATE erasure SET at = at - 60000")  # a minute went by
+    await beside.hand_over(beside.answer(ME))
+    assert await received(keyed) == {("advertisers", "possible"): 1}
+
+
+async def test_an_unlinked_stranger_makes_nobody_else_lose_what_is_on_record(keyed, beside):
+    """Whoever was known before is known not to be the one."""
+    other = named("gaid", gaid(2))
+    await choose(keyed)
+    await choose(keyed, other)
+    await beside.look()
+    line = beside.answer(ME, at=datetime.now(UTC))
+    await erase(keyed, other, mode="unlink")
+    await beside.hand_over(line, beside.answer(other))
+    assert await received(keyed) == {("advertisers", "possible"): 1}
+    assert await received(keyed, other) == {}
+
+
+async def test_another_log_is_no_place_and_everybody_who_was_ever_erased_counts_as_erased_since(keyed, beside):
+    await choose(keyed)
+    await erase(keyed)
+    await beside.look()
+    beside.log = "log.example.com/before"
+    await beside.hand_over(beside.answer(ME))
+    assert await received(keyed) == {}
+
+
+async def test_the_next_holder_of_a_number_sees_nothing_of_what_was_sent_before_and_handed_over_after(keyed, beside):
+    """R5."""
+    number = named("phone", phone(1))
+    link = {"account": "a1", "identifiers": [number]}
+    assert (await keyed.post("/v1/links", json=link)).status_code == 201
+    await beside.look()
+    line = beside.announced(number)
+    counted = beside.answer(number)
+    release = {"identifiers": [number], "event": "number_released"}
+    assert (await keyed.post("/v1/links", json=release)).status_code == 201
+    assert (await keyed.post("/v1/links", json={**link, "account": "a2"})).status_code == 201
+    await beside.hand_over(line, counted)
+    assert await received(keyed, named("account", "a2")) == {}
+    assert await received(keyed, number) == {}
+
+
+async def test_a_key_under_an_older_pepper_is_found_under_the_newer_one(tmp_path):
+    folder = inside.install(tmp_path / "data")
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
+        beside = await asyncio.to_thread(Beside, folder, keyed)
+        await beside.look()
+        lines = [beside.answer(ME), beside.announced(ME, "teemo")]
+    await asyncio.to_thread(rekey.pepper, folder, inside.settings())
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
+        beside.client = keyed
+        assert (await beside.hand_over(*lines))["unread"] == 0
+        assert await received(keyed) == {("advertisers", "possible"): 1, ("teemo", "unknown"): 1}
