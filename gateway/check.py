@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from gateway.choice.downstream import Outcome
 from gateway.choice.law import AGES, country_of
-from gateway.choice.question import Grant, Office, Question, Verdict
+from gateway.choice.question import DENIED, Grant, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import LOWEST
-from gateway.choice.standing import Standing
-from gateway.choice.verdict import Step, decide, deny_all, explain
+from gateway.choice.standing import Standing, unnumbered
+from gateway.choice.verdict import decide, deny_all, explain, numbered
+from gateway.known import Explained, Known, Then
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People
@@ -23,12 +24,13 @@ from gateway.places import Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
-from gateway.site import Site, is_young, what_may
+from gateway.site import Site, outcome_of, what_may
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
-PURPOSES = frozenset(Purpose)
-CLASSES = frozenset(DataClass)
+PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
+CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
+NOBODY = Named()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,7 @@ class Ask:
     shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is the same for all the recipients of one check."""
-
-    places: frozenset[str]
-    heard: Heard
-    standings: tuple[Standing, ...]
-    grants: tuple[Grant, ...]
-    limited: bool
-    sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
     first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
     youngest band that anything says. `grants`: what they allowed single recipients, newest first.
@@ -88,28 +77,10 @@ class Checked:
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
         data = self.verdicts[name].data
-        if all(answer is Answer.DENY for answer in data.values()):
+        if set(data.values()) <= DENIED:
             return self.outcome.all_denied()
         precise = data.get(DataClass.PRECISE_GEO.value) is Answer.ALLOW
         return replace(self.outcome, precise=True) if precise else self.outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Then:
-    """What stood on record about the people of a check at some moment, and the day of it."""
-
-    on: date
-    position: int
-    standings: tuple[Standing, ...]
-    grants: tuple[Grant, ...] = ()
-
-
-class Explained(NamedTuple):
-    """One recipient's verdict with the rules that were tried; `refusal`: what the identifiers alone refused before."""
-
-    verdict: Verdict
-    steps: tuple[Step, ...]
-    refusal: Reason | None = None
 
 
 class Checks:
@@ -134,21 +105,22 @@ class Checks:
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
         heard, named, beside = self._understand(ask)
+        keys = named.keys
         try:
-            seen = self._lookup.seen(named.keys)
-            grants = self._grants(ask, named.keys, seen)
+            seen = self._lookup.seen(keys)
+            grants = self._grants(ask, keys, seen)
             tightening = self._tightening(beside)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
             return Checked(refused_all, None, heard, age=ask.age)
-        places, standings = self.places.of(ask.place, ask.geo, ask.ip), (*seen.standings, *tightening)
-        known = Known(places, heard, standings, grants, named.limited, self.places.are_sensitive(ask.geo))
+        standings = (*seen.standings, *tightening)
+        known = self._known(ask, heard, standings, grants, limited=named.limited)
         refusal = self._identifiers_refuse(ask, named, seen.standings)
         office = self._office()
         verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
         return Checked(
-            verdicts, seen.position, heard, (*named.keys, *beside), self._outcome(known, ask.age), tuple(named.keys),
+            verdicts, seen.position, heard, (*keys, *beside), self._outcome(known, ask.age, office), keys,
             youngest(ask.age, standings), grants,
         )  # fmt: skip
 
@@ -161,22 +133,27 @@ class Checks:
             seen = self._lookup.seen(named.keys)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside)))
-        known = Known(
-            self.places.of(ask.place, ask.geo, ask.ip), heard, then.standings, then.grants, named.limited,
-            self.places.are_sensitive(ask.geo),
-        )  # fmt: skip
+        known = self._known(ask, heard, then.standings, then.grants, limited=named.limited)
         refusal = self._identifiers_refuse(ask, named, then.standings)
         office = replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, refusal, office) for name in ask.recipients}
 
-    def _understand(self, ask: Ask) -> tuple[Heard, Named, list[bytes]]:
+    def _known(
+        self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], *, limited: bool
+    ) -> Known:
+        return Known(
+            self.places.of(ask.place, ask.geo, ask.ip), heard, standings, tuple(map(unnumbered, standings)), grants,
+            limited, self.places.are_sensitive(ask.geo),
+        )  # fmt: skip
+
+    def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...]]:
         """What was heard, who is asked about, and the keys that can only deny."""
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
         named = self._people.name(ask.identifiers, country).beside(ask.shown)
-        others = self._people.name(ask.beside, country) if ask.beside else Named()
-        return heard, named, [*named.looser, *others.keys, *others.looser]
+        others = self._people.name(ask.beside, country) if ask.beside else NOBODY
+        return heard, named, (*named.looser, *others.keys, *others.looser)
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""
@@ -202,19 +179,19 @@ class Checks:
         except LookupRefused:
             return False
 
-    def _outcome(self, known: Known, age: str | None) -> Outcome:
+    def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
         """What holds for the person whoever asks."""
         if known.limited:
             return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc)
-        allowed, _ = self._allowed(known.places, known.heard.denied, known.standings, age)
-        denied = frozenset(purpose for purpose, may in allowed.items() if not may)
-        return Outcome(denied, known.places, known.heard.gpc, minor=is_young(age, known.standings))
+        said_no = not known.heard.denied.isdisjoint(SIGNAL_PURPOSES)
+        return outcome_of(known.places, said_no, known.heard.gpc, known.alike, age, office)
 
     def _allowed(
         self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
     ) -> tuple[Mapping[Purpose, bool], bool]:
         """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
-        return what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), tuple(standings), age, self._office())
+        alike = tuple(map(unnumbered, standings))
+        return what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), alike, age, self._office())
 
     def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
@@ -257,7 +234,7 @@ class Checks:
         question = self._question(name, ask, known, office)
         if isinstance(question, Reason):
             return self._refuse(name, ask, question)
-        verdict = decide(question, office)
+        verdict = numbered(decide(question, office), known.standings)
         reason = refusal(question.recipient)
         if reason is not None:
             told = verdict.reason is Reason.OPTED_OUT and not verdict.allowed and not verdict.partly
@@ -276,7 +253,8 @@ class Checks:
         if isinstance(question, Reason):
             return Explained(verdict, (), question)
         refused = refusal(question.recipient)
-        return Explained(verdict, tuple(explain(question, office)), refused if verdict.reason is refused else None)
+        steps = explain(question._replace(standings=known.standings), office)
+        return Explained(verdict, tuple(steps), refused if verdict.reason is refused else None)
 
     def _question(self, name: str, ask: Ask, known: Known, office: Office) -> Question | Reason:
         """What the rules are asked, or why there is nothing to ask them."""
@@ -285,13 +263,11 @@ class Checks:
             return Reason.UNKNOWN_RECIPIENT
         if ask.purpose is not None and ask.purpose not in PURPOSES:
             return Reason.UNKNOWN_PURPOSE
-        data = ask.data if ask.data is not None else recipient.data
+        data = recipient.data if ask.data is None else tuple([CLASSES[item] for item in ask.data if item in CLASSES])
         return Question(
-            recipient=recipient, purposes=(Purpose(ask.purpose),) if ask.purpose else recipient.purposes,
-            data=tuple(DataClass(item) for item in data if item in CLASSES), places=known.places, age=ask.age,
-            heard=known.heard, standings=known.standings, grants=known.grants, limited=known.limited,
-            count=ask.count, collected=ask.collected if ask.collected or ask.row else office.on,
-            during_call=ask.during_call, sensitive=known.sensitive,
+            recipient, (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes, data, known.places, ask.age,
+            known.heard, known.alike, known.grants, known.limited, ask.count,
+            ask.collected if ask.collected or ask.row else office.on, ask.during_call, known.sensitive,
         )  # fmt: skip
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:

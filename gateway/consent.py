@@ -25,9 +25,10 @@ from typing import Any
 from gateway import asked as asked_of
 from gateway import seals
 from gateway import silence as silence_of
-from gateway.check import Ask, Checked, Checks, Explained, Then
+from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.keys import Secrets
+from gateway.known import Explained, Then
 from gateway.ledger import (
     access,
     ages,

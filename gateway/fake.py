@@ -9,7 +9,6 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ class FakeChecks(Checks):
             else Verdict(dict.fromkeys(verdict.data, answer), reason, "fake", verdict.place)
             for name, verdict in checked.verdicts.items()
         }  # fmt: skip
-        return replace(checked, verdicts=verdicts, age=age)
+        return checked._replace(verdicts=verdicts, age=age)
 
 
 class FakeRecords:

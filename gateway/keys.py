@@ -11,17 +11,18 @@ is lost.
 import contextlib
 import errno
 import hashlib
-import hmac
 import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from gateway.choice.identity import Name
 
 KEY_BYTES = 16
+BLOCK = 64  # bytes that SHA-256 takes in at once
 SECRETS = "secrets.json"
 
 
@@ -42,13 +43,10 @@ class Secrets:
 
     def key(self, name: Name) -> bytes:
         """The 16-byte key of a name under all peppers."""
-        kind, value = name
-        message = kind.encode() + b"\x00" + value.encode()
-        digest = hmac.digest(self.peppers[0], message, "sha256")[:KEY_BYTES]
-        return wrap(digest, self.peppers[1:])
+        return wrap(f"{name[0]}\x00{name[1]}".encode(), self.peppers)
 
     def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
-        return tuple(self.key(name) for name in names)
+        return tuple([self.key(name) for name in names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,21 @@ class PersonKeys:
 def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
     """A stored key under further peppers, in their order."""
     for pepper in peppers:
-        key = hmac.digest(pepper, key, "sha256")[:KEY_BYTES]
+        first, second = _begun(pepper)
+        inner, outer = first.copy(), second.copy()
+        inner.update(key)
+        outer.update(inner.digest())
+        key = outer.digest()[:KEY_BYTES]
     return key
+
+
+@lru_cache(maxsize=64)
+def _begun(pepper: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """HMAC-SHA256 (RFC 2104) with the pepper's two blocks taken in: what comes after takes half as long as
+    `hmac.digest`, and every check makes several keys. An installation has few peppers.
+    """
+    block = (pepper if len(pepper) <= BLOCK else hashlib.sha256(pepper).digest()).ljust(BLOCK, b"\x00")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 FIELDS = tuple(Secrets.__dataclass_fields__)

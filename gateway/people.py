@@ -5,8 +5,8 @@ never raised, so that one bad identifier of three costs an opt-out nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from gateway import seals
 from gateway.choice import identity
@@ -15,9 +15,10 @@ from gateway.keys import Secrets
 from gateway.ledger.records import Subject
 from gateway.terms import Malformed
 
+WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
 
-@dataclass(frozen=True, slots=True)
-class Named:
+
+class Named(NamedTuple):
     """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
     `ignored`: (index, limited | undeclared | malformed).
     """
@@ -34,19 +35,19 @@ class Named:
         return bool(self.ignored) and not self.subjects and all(word == "limited" for _, word in self.ignored)
 
     @property
-    def keys(self) -> list[bytes]:
-        return [key for subject in self.subjects for key in subject.keys]
+    def keys(self) -> tuple[bytes, ...]:
+        return tuple([key for subject in self.subjects for key in subject.keys])
 
     def beside(self, shown: Sequence[Subject]) -> "Named":
         """The same with these, who were shown and not named."""
         if not shown:
             return self
-        return replace(self, subjects=tuple({each.key: each for each in (*self.subjects, *shown)}.values()))
+        return self._replace(subjects=tuple({each.key: each for each in (*self.subjects, *shown)}.values()))
 
     @property
-    def looser(self) -> list[bytes]:
+    def looser(self) -> tuple[bytes, ...]:
         """Keys that can only deny."""
-        return [key for subject in self.subjects for key in subject.looser]
+        return tuple([key for subject in self.subjects for key in subject.looser])
 
 
 class People:
@@ -66,26 +67,29 @@ class People:
 
     def name(self, identifiers: Sequence[object], country: str = "") -> Named:
         """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`."""
-        subjects: list[Subject] = []
+        subjects: dict[bytes, Subject] = {}
         ignored: list[tuple[int, str]] = []
         for index, item in enumerate(identifiers):
             read = self._read(item, country or self._country)
             if isinstance(read, Identifier):
-                subjects.append(self.subject(read))
+                subject = self.subject(read)
+                subjects[subject.keys[0]] = subject
             else:
-                word = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}[type(read)]
-                ignored.append((index, word))
+                ignored.append((index, WORDS[type(read)]))
+        found = tuple(subjects.values())
+        if not ignored:
+            return Named(found)
         words = {word for _, word in ignored}
         return Named(
-            tuple({subject.key: subject for subject in subjects}.values()),
-            limited="limited" in words or bool(identifiers and not subjects),
+            found,
+            limited="limited" in words or not found,
             undeclared="undeclared" in words,
             malformed="malformed" in words,
             ignored=tuple(ignored),
         )
 
     def _read(self, item: object, country: str) -> identity.Read:
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict | Mapping):  # a dict is known at once, which asking for the other takes long
             return Malformed("identifier", "type")
         kind, value = item.get("type"), item.get("value")
         if kind == "browser":

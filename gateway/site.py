@@ -80,6 +80,16 @@ def is_young(age: str | None, standings: Sequence[Standing]) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def outcome_of(
+    places: frozenset[str], said_no: bool, gpc: bool, standings: tuple[Standing, ...], age: str | None, office: Office
+) -> Outcome:
+    """What holds for the person whoever asks. Remembered by its arguments, as what it is made from is."""
+    allowed, _ = what_may(places, said_no, standings, age, office)
+    denied = frozenset(purpose for purpose, may in allowed.items() if not may)
+    return Outcome(denied, places, gpc, minor=is_young(age, standings))
+
+
+@lru_cache(maxsize=4096)
 def what_may(
     places: frozenset[str], said_no: bool, standings: tuple[Standing, ...], age: str | None, office: Office
 ) -> tuple[Mapping[Purpose, bool], bool]:

@@ -29,7 +29,7 @@ def test_a_raw_value_brings_the_keys_of_its_digests():
         assert digest.key in subject.keys
         assert len(digest.keys) == 1
     assert len(subject.keys) == 3
-    assert PEOPLE.name([named("email", email(1))]).keys == list(subject.keys)
+    assert PEOPLE.name([named("email", email(1))]).keys == subject.keys
 
 
 def test_a_national_number_is_read_in_the_country_that_was_said():

@@ -12,6 +12,7 @@ from gateway.signals.heard import Heard
 from gateway.terms import Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING = Heard()
+ALLOWED, DENIED = frozenset({Answer.ALLOW}), frozenset({Answer.DENY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,7 @@ class Grant:
     kind: GrantKind = GrantKind.OPTED_IN
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """`places`: all that are known, strictest wins; empty is unknown. `age`: a band, None when nothing is known.
     `limited`: an identifier list with nothing usable, or a zero id in it. `count`: of how many people aggregate or
     deidentified data tells; None is unknown. `collected`: the day the data was taken; None is unknown.
@@ -43,7 +43,7 @@ class Question:
     standings: tuple[Standing, ...] = ()
     grants: tuple[Grant, ...] = ()
     limited: bool = False
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # a tuple's method of that name is asked by nobody
     collected: date | None = None
     during_call: bool = False
     sensitive: bool = False
@@ -75,7 +75,7 @@ class Notices:
 ALL_TOLD = Notices()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one object a day: compared by identity
 class Office:
     """What holds for every question: the law, the day, the operator's age floor (0: none), what was announced, the
     fewest people that aggregate data may tell of, and whether the rules for CPNI are applied (off: none goes, R27).
@@ -90,17 +90,20 @@ class Office:
 
 
 class Ruling(NamedTuple):
-    """What one rule says of one (purpose, class) pair."""
+    """What one rule says of one (purpose, class) pair. `by`: which of the standings decided, `seq`: its entry, or that
+    of a grant.
+    """
 
     answer: Answer
     reason: Reason
     rule: str
     seq: int | None = None
+    by: int | None = None
 
 
 class Verdict(NamedTuple):
     """`allowed`: every class asked for may go as it stands. `partly`: some may, or changed (R3). `seq`: the entry that
-    decided.
+    decided; `by`: which of the question's standings, if it was one.
     """
 
     data: Mapping[str, Answer]
@@ -108,11 +111,13 @@ class Verdict(NamedTuple):
     rule: str
     place: str
     seq: int | None = None
+    by: int | None = None
 
     @property
     def allowed(self) -> bool:
-        return bool(self.data) and all(answer is Answer.ALLOW for answer in self.data.values())
+        return set(self.data.values()) == ALLOWED
 
     @property
     def partly(self) -> bool:
-        return not self.allowed and any(answer is not Answer.DENY for answer in self.data.values())
+        answers = set(self.data.values())
+        return answers != ALLOWED and not answers <= DENIED

@@ -5,9 +5,11 @@ Deny travels, allow does not (decision 2); so a travelled state is only ever not
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from gateway.terms import CHOOSABLE, Purpose
 
@@ -96,3 +98,18 @@ class Standing:
         if self.denies(purpose):
             return "opted_out"
         return "opted_in" if self.opted_in(purpose) else "none"
+
+
+def unnumbered(standing: Standing) -> Standing:
+    """The same without the number of its entry, as one object for all that are alike: by it answers are remembered, for
+    every person who opted out has an entry of their own.
+    """
+    return _alike(*COLUMNS(standing))
+
+
+COLUMNS = attrgetter(*(each.name for each in fields(Standing) if each.name != "seq"))
+
+
+@lru_cache(maxsize=8192)
+def _alike(own: int, travelled: int, age_band: str | None, *columns: Any) -> Standing:
+    return Standing(own, travelled, age_band, None, *columns)

@@ -4,7 +4,7 @@
 the first one with an opinion decides; over the pairs the strictest answer wins. Pure: standing, law and day come in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from gateway.choice.law import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Ruling, Verdict
 from gateway.choice.rules import consent, never, said
 from gateway.choice.rules.case import DENY, Case, Rule, deny
+from gateway.choice.standing import Standing
 from gateway.terms import Answer, DataClass, Purpose, Reason
 
 STRICTNESS = {Answer.ALLOW: 0, Answer.HASH: 1, Answer.COARSEN: 2, Answer.DENY: 3}
@@ -77,7 +78,14 @@ def decide(question: Question, office: Office) -> Verdict:
             chosen = ruling
     if chosen is None:
         return deny_all((), Reason.MALFORMED, "no data class asked for", place)
-    return Verdict(data, chosen.reason, chosen.rule, place, chosen.seq)
+    return Verdict(data, chosen.reason, chosen.rule, place, chosen.seq, chosen.by)
+
+
+def numbered(verdict: Verdict, standings: Sequence[Standing]) -> Verdict:
+    """The verdict of a question whose standings were `unnumbered`, with the number of the entry that decided.
+    `standings`: the same ones as they are on record.
+    """
+    return verdict if verdict.by is None else verdict._replace(seq=standings[verdict.by].seq)
 
 
 def explain(question: Question, office: Office) -> list[Step]:

@@ -12,11 +12,12 @@ import click
 import orjson
 
 from gateway import decision_log
-from gateway.check import Ask, Explained, Then
+from gateway.check import Ask
 from gateway.choice.law import AGES
 from gateway.choice.verdict import Step
 from gateway.cli import options
 from gateway.cli.ask import headline
+from gateway.known import Explained, Then
 from gateway.signals.hear import KNOWN
 
 

@@ -38,6 +38,10 @@ class Heard:
     cookies: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     vendors: frozenset[int] = frozenset()
 
+    def __hash__(self) -> int:
+        """Of the member that tells most apart: answers are looked up by it."""
+        return hash(self.said)
+
     @cached_property
     def denied(self) -> frozenset[Purpose]:
         return frozenset(purpose for said in self.said for purpose in said.purposes)

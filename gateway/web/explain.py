@@ -10,10 +10,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.check import Explained
 from gateway.choice.verdict import Step
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
+from gateway.known import Explained
 from gateway.web import asking, auth, wire
 from gateway.web.problem import Problem
 

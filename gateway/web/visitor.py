@@ -16,7 +16,7 @@ from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.seals import BrowserCookie
 from gateway.signals import cmp_cookies, cookies, hear
-from gateway.signals.hear import Hearing
+from gateway.signals.hear import SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.sieve import NOTHING, Sieve
 from gateway.site import Site
@@ -37,7 +37,6 @@ FromScope = Callable[[Scope], object]
 Headers = Sequence[tuple[bytes, bytes]]
 Fields = tuple[tuple[bytes, bytes], ...]
 Pairs = tuple[tuple[str, str], ...]
-SILENT = Heard()
 UNCLEAR = Malformed("account", "site")
 MOST_COMPLAINTS = 16
 LONGEST_ACCOUNT = 256  # characters

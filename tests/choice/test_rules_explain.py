@@ -32,7 +32,7 @@ def is_the_chain_that_decided(asking, asked_of):
     decided = decide(asking, asked_of)
     last = [steps[-1].ruling for _, steps in tried]
     strictest = max(last, key=lambda ruling: STRICTNESS[ruling.answer])  # the first among equals
-    assert (decided.reason, decided.rule, decided.seq) == strictest[1:]
+    assert (decided.reason, decided.rule, decided.seq, decided.by) == strictest[1:]
     for data_class, answer in decided.data.items():
         of_class = [steps[-1].ruling.answer for (named, _), steps in tried if named == data_class]
         assert STRICTNESS[answer] == max(STRICTNESS[each] for each in of_class)

@@ -60,7 +60,7 @@ def test_a_request_that_refuses_one_use_ends_the_others_at_a_third_party_whateve
         grants = (Grant("buyer", purpose, data_class, 1),)
         asking = Question(buyer(role), (purpose,), (data_class,), CALIFORNIA, heard=PARTLY[name])
         for before in ({}, {"standings": (Standing(own=IN_FOR_ALL),)}, {"grants": grants}):
-            refused = decide(replace(asking, **before), OFFICE)
+            refused = decide(asking._replace(**before), OFFICE)
             assert (set(refused.data.values()), refused.reason) == ({Answer.DENY}, Reason(name))
 
 
@@ -100,7 +100,7 @@ def test_a_refusal_of_ads_leaves_a_service_provider_what_it_does_for_the_busines
 def test_where_the_operator_has_no_floor_the_law_protects_the_young_by_any_record(place, age, standing, reason):
     asked = Question(buyer(), (Purpose.SALE,), (DataClass.AD_ID,), frozenset({place}), age, standings=(standing,))
     assert decide(asked, Office(LAW, TODAY)).reason is reason
-    recorded = replace(asked, age="adult", standings=(replace(standing, age_band=age),))  # the youngest known holds
+    recorded = asked._replace(age="adult", standings=(replace(standing, age_band=age),))  # the youngest known holds
     assert decide(recorded, Office(LAW, TODAY)).reason is reason
 
 

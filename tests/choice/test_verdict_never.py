@@ -58,7 +58,7 @@ def no_point_is_sold(place, on):
 def nobody_young_is_sold(place, age, on):
     for purpose, role, data_class, heard in itertools.product(SIGNAL_PURPOSES, THIRD, PERSONAL, HEARD):
         asking = consenting(place, purpose, data_class, role, heard, age)
-        for each in (asking, replace(asking, age=None, standings=(replace(EVERY_YES, age_band=age),))):
+        for each in (asking, asking._replace(age=None, standings=(replace(EVERY_YES, age_band=age),))):
             assert set(decide(each, Office(LAW, on)).data.values()) == {Answer.DENY}, each
 
 

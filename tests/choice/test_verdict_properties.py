@@ -51,7 +51,7 @@ def every_opt_out(sources):
         asking = Question(buyer(role), (purpose,), (data_class,), places, grants=grants)
         for name, source in sources.items():
             heard = {"heard": source} if name in SAID else {"standings": source}
-            yield name, replace(asking, **heard)
+            yield name, asking._replace(**heard)
 
 
 def opted_out_means_deny(sources):
@@ -91,8 +91,8 @@ def what_a_person_closed_stays_closed():
         said = out_bits([rng.choice(SIGNAL_PURPOSES)])
         more = (*asking.standings, Standing(own=said) if number % 2 else Standing(travelled=said))
         purpose = next(purpose for purpose in SIGNAL_PURPOSES if said & out_bits([purpose]))
-        closed = replace(asking, recipient=buyer(rng.choice(THIRD)), purposes=(purpose,), standings=more)
-        closed = replace(closed, heard=NOTHING, limited=False)  # only the record stands in the way
+        closed = asking._replace(recipient=buyer(rng.choice(THIRD)), purposes=(purpose,), standings=more)
+        closed = closed._replace(heard=NOTHING, limited=False)  # only the record stands in the way
         for name, answer in decide(closed, office).data.items():
             assert answer is Answer.DENY or name in NOT_PERSONAL, (number, closed)
 
@@ -116,7 +116,7 @@ def says_no_to_more(rng, asking, office):
     first, *others = asking.standings or (Standing(),)
     kept = [getattr(first, name) & ~_states(no) for name in ("own", "informed", "parental")]
     said = replace(first, own=kept[0] | no, informed=kept[1], parental=kept[2])
-    return replace(asking, standings=(said, *others)), office
+    return asking._replace(standings=(said, *others)), office
 
 
 def _states(no):
@@ -132,48 +132,48 @@ def is_named_beside_a_no(rng, asking, office):
         grown=rng.random() < 0.2,
         told=rng.choice([None, date.max]),  # never, or it is no matter what (a looser form)
     )
-    return replace(asking, standings=(*asking.standings, linked)), office
+    return asking._replace(standings=(*asking.standings, linked)), office
 
 
 def sends_a_signal(rng, asking, office):
     said = rng.choice([*SAID.values(), *PARTLY.values()])
-    return replace(asking, heard=asking.heard.beside(said)), office
+    return asking._replace(heard=asking.heard.beside(said)), office
 
 
 def is_younger(rng, asking, office):
     known = AGES.index(youngest(asking.age, asking.standings))
-    return replace(asking, age=AGES[rng.randint(0, known)]), office
+    return asking._replace(age=AGES[rng.randint(0, known)]), office
 
 
 def is_nobody_knows_where(rng, asking, office):
     places = rng.choice([frozenset(), frozenset({"unknown"}), frozenset({"ZZ"}), asking.places | {"unknown"}])
-    return replace(asking, places=places), office
+    return asking._replace(places=places), office
 
 
 def is_in_one_more_place(rng, asking, office):
     """R13: a VPN, the form or the caller can only add. No place at all is already the strictest regime."""
     more = {rng.choice(["US-CA", "US-MD", "US-WY", "DE", "GB", "CA", "BR", "US"])}
-    return replace(asking, places=asking.places | more if asking.places else asking.places), office
+    return asking._replace(places=asking.places | more if asking.places else asking.places), office
 
 
 def takes_a_yes_back(rng, asking, office):
     standings = [replace(each, own=each.own & OUT_BITS, informed=0, parental=0) for each in asking.standings]
     heard = replace(asking.heard, vendors=frozenset())
     taken = rng.choice([{"standings": tuple(standings)}, {"grants": ()}, {"heard": heard}])
-    return replace(asking, **taken), office
+    return asking._replace(**taken), office
 
 
 def was_told_less(rng, asking, office):
     standings = tuple(replace(each, told=None, cpni_told=None) for each in asking.standings)
-    return replace(asking, standings=standings), office
+    return asking._replace(standings=standings), office
 
 
 def withholds_an_identifier(rng, asking, office):
-    return replace(asking, limited=True), office
+    return asking._replace(limited=True), office
 
 
 def makes_a_call(rng, asking, office):
-    return replace(asking, during_call=True), office
+    return asking._replace(during_call=True), office
 
 
 def has_an_operator_without_the_module(rng, asking, office):
@@ -186,7 +186,7 @@ def met_no_notice(rng, asking, office):
 
 
 def is_counted_among_fewer(rng, asking, office):
-    return replace(asking, count=None), office
+    return asking._replace(count=None), office
 
 
 TIGHTER = {

@@ -30,7 +30,7 @@ NEUTRAL = {name: from_call({name: said}) for name, said in QUIET.items()} | {"al
 
 def no_signal_says_no_more_than_neutral_ones(name):
     for number, (asking, office) in enumerate(people()):
-        silent, quiet = replace(asking, heard=NOTHING), replace(asking, heard=NEUTRAL[name])
+        silent, quiet = asking._replace(heard=NOTHING), asking._replace(heard=NEUTRAL[name])
         assert not_looser(decide(silent, office), decide(quiet, office)), (number, silent)
 
 
@@ -53,14 +53,14 @@ def test_a_verdict_that_takes_a_missing_signal_for_a_yes_is_found(monkeypatch):
 def unasked(asking):
     """The same person, who said yes to nothing, by no door."""
     standings = tuple(replace(each, own=each.own & OUT_BITS, informed=0, parental=0) for each in asking.standings)
-    return replace(asking, standings=standings, grants=(), heard=replace(asking.heard, vendors=frozenset()))
+    return asking._replace(standings=standings, grants=(), heard=replace(asking.heard, vendors=frozenset()))
 
 
 def nobody_is_allowed_who_was_not_asked():
     """One purpose and one class at a time. Returns how many people the law wanted to be asked."""
     met = 0
     for number, (somebody, office) in enumerate(people()):
-        asking = replace(unasked(somebody), purposes=somebody.purposes[:1], data=somebody.data[:1])
+        asking = unasked(somebody)._replace(purposes=somebody.purposes[:1], data=somebody.data[:1])
         (purpose,), (data_class,) = asking.purposes, asking.data
         served = asking.recipient.role is Role.LEGAL or purpose in {*NOT_CHOOSABLE, Purpose.TRANSFER}
         if served or data_class in NOT_PERSONAL:

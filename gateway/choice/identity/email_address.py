@@ -18,6 +18,9 @@ BLANKS = re.compile(r"[\s\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # RFC 5322 3.2.3 and RFC 6531 3.3, but dots may stand anywhere: mail hosts have given out such addresses.
 ATOMS = re.compile(r'[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,"]+')
 QUOTED = re.compile(r'"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])+)"')  # RFC 5321 4.1.2
+# What most people have, and what is in normal form as it stands: then nothing more is looked at.
+PLAIN_LOCAL = re.compile(r"[a-z0-9_.+-]+")
+PLAIN_DOMAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 LABEL = re.compile(r"[a-z0-9_-]{1,63}")  # RFC 1035 2.3.4, and the underscore that hosts are found with
 DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # RFC 3490 3.1: these too separate labels
 PUNYCODE = "xn--"  # RFC 5890 2.3.2.1
@@ -49,11 +52,13 @@ def read(text: str) -> Read:
 
 
 def _lower(text: str) -> str:
-    return unicodedata.normalize("NFC", text.lower())
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.lower())
 
 
 def _local(text: str) -> str:
     """The local part in normal form, or nothing where it is none."""
+    if PLAIN_LOCAL.fullmatch(text) and text.strip(".+"):
+        return text
     quoted = QUOTED.fullmatch(text.strip())
     content = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else BLANKS.sub("", text)
     if not BLANKS.sub("", content).strip(".+"):
@@ -66,6 +71,8 @@ def _local(text: str) -> str:
 
 def _domain(text: str) -> str:
     """The domain with its labels in Unicode, or nothing where it is none. A root dot at its end is no label."""
+    if PLAIN_DOMAIN.fullmatch(text) and PUNYCODE not in text:
+        return text
     labels = _tidy(text).removesuffix(".").split(".")
     if not all(ATOMS.fullmatch(label) and LABEL.fullmatch(_ascii(label)) for label in labels):
         return ""
@@ -78,6 +85,8 @@ def _tidy(text: str) -> str:
 
 def _ascii(domain: str) -> str:
     """IDNA's A-labels (RFC 5890) without its table of letters, so that new letters are read and none are merged."""
+    if domain.isascii():
+        return domain
     return ".".join(
         label if label.isascii() else PUNYCODE + label.encode("punycode").decode() for label in domain.split(".")
     )

@@ -16,11 +16,15 @@ from gateway.terms import Malformed
 STARTS = re.compile(r"\W*(?:tel:)?\W*\d", re.IGNORECASE)  # a number, not a text with one somewhere in it
 INTERNATIONAL = "00"  # dialled before a country code where ITU-T E.164's recommendation is followed
 NORTH_AMERICA = 1  # the country code
+# In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
+NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 NANP = re.compile(r"[2-9]\d{2}[2-9]\d{6}")  # the North American Numbering Plan: NPA-NXX-XXXX, N from 2 to 9
 
 
 def read(text: str, country: str) -> Read:
     """A number as it was typed or sent. `country` is ISO 3166-1, in any case, for numbers without a country code."""
+    if NORMAL.fullmatch(text) and len(set(text[2:])) > 1:
+        return named("phone", text, map(_name, (text, text[1:])), (_name(text[2:]),))
     if sentinels.word(text):
         return Limited("phone")
     number = _parse(text, country.upper()) if STARTS.match(text) else None

@@ -34,8 +34,9 @@ def read(
         value = str(value)
     if not isinstance(kind, str) or not isinstance(value, str):
         return Malformed("identifier", "type")
-    text = unicodedata.normalize("NFC", value).strip()
-    if len(text) > MAX_VALUE or "\x00" in text or unwritable(text):
+    plain = value.isascii()
+    text = value.strip() if plain else unicodedata.normalize("NFC", value).strip()
+    if len(text) > MAX_VALUE or "\x00" in text or (not plain and unwritable(text)):
         return Malformed(_label(kind), "value")
     if kind in SOURCED:
         return _sourced(kind, text, source)

@@ -106,8 +106,8 @@ class Rule(NamedTuple):
     apply: OneRule
 
 
-def deny(reason: Reason, rule: str, seq: int | None = None) -> Ruling:
-    return Ruling(DENY, reason, rule, seq)
+def deny(reason: Reason, rule: str, seq: int | None = None, by: int | None = None) -> Ruling:
+    return Ruling(DENY, reason, rule, seq, by)
 
 
 def youngest(age: str | None, standings: Iterable[Standing]) -> str:

@@ -44,8 +44,9 @@ def opted_out(case: Case) -> Ruling | None:
         asked |= ALONE[CALL_LOCATION]
     if not case.out & asked:
         return None
-    said_no = next(item for item in case.question.standings if (item.own | item.travelled) & asked)
-    return deny(Reason.OPTED_OUT, "Cal. Civ. Code 1798.120(d)", said_no.seq)
+    standings = case.question.standings
+    by = next(index for index, item in enumerate(standings) if (item.own | item.travelled) & asked)
+    return deny(Reason.OPTED_OUT, "Cal. Civ. Code 1798.120(d)", standings[by].seq, by)
 
 
 def signalled(case: Case) -> Ruling | None:

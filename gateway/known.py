@@ -1,0 +1,43 @@
+"""What a check is answered from, and how it was: shapes that `gateway.check` fills. Owns no rule, looks nothing up."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from gateway.choice.question import Grant, Verdict
+from gateway.choice.standing import Standing
+from gateway.choice.verdict import Step
+from gateway.signals.heard import Heard
+from gateway.terms import Reason
+
+
+class Known(NamedTuple):
+    """What is the same for all the recipients of one check. `alike`: the standings without the numbers of their
+    entries, by which answers are remembered.
+    """
+
+    places: frozenset[str]
+    heard: Heard
+    standings: tuple[Standing, ...]
+    alike: tuple[Standing, ...]
+    grants: tuple[Grant, ...]
+    limited: bool
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What stood on record about the people of a check at some moment, and the day of it."""
+
+    on: date
+    position: int
+    standings: tuple[Standing, ...]
+    grants: tuple[Grant, ...] = ()
+
+
+class Explained(NamedTuple):
+    """One recipient's verdict with the rules that were tried; `refusal`: what the identifiers alone refused before."""
+
+    verdict: Verdict
+    steps: tuple[Step, ...]
+    refusal: Reason | None = None

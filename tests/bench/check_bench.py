@@ -1,0 +1,233 @@
+"""One whole check by the way it comes in, in microseconds of processor time: a replica in the ad server's own process,
+the client in the gateway's own process, and the HTTP door, called without a socket.
+
+Every call is about another person, so that nothing is faster here than it is among many. Ways take turns, and a figure
+is the tenth percentile of the runs: whatever else the machine does only adds.
+"""
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import orjson
+from signals_bench import BASELINE, table
+from support import inside
+from support.people import gaid, named
+
+from gateway import keys, settings
+from gateway.check import Ask
+from gateway.choice.standing import out_bits
+from gateway.client import Client
+from gateway.enrolment import Enrolment
+from gateway.ledger import schema
+from gateway.mirror import memory_map
+from gateway.mirror.memory_map import Head, MemoryMap
+from gateway.mirror.row import Row
+from gateway.people import People
+from gateway.replica import Replica
+from gateway.service import in_front_of
+from gateway.terms import SIGNAL_PURPOSES
+from gateway.web.checker import Checker
+
+PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
+NAMED = (1, 3, 6)  # identifiers of a call
+OUT = out_bits(SIGNAL_PURPOSES)
+HEADERS = [(b"host", b"127.0.0.1:8080"), (b"authorization", b"Bearer dev.dev"), (b"content-type", b"application/json")]
+
+
+def identifiers(person: int, many: int) -> list[dict[str, str]]:
+    """Of a made-up person, as an ad server has them: the phone's ids first."""
+    return [
+        named("gaid", gaid(person)), named("email", f"person{person}@example.com"), named("account", f"a{person}"),
+        named("idfv", gaid(person + 10**9)), named("phone", f"+1415555{100 + person % 100:04d}"),
+        {**named("eid", f"u{person}"), "source": "uid.example"},
+    ][:many]  # fmt: skip
+
+
+def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes, Row]]:
+    """The phone's ad id of each has a row, with an entry of its own."""
+    for number in numbers:
+        (subject,) = people.name(identifiers(number, 1)).subjects
+        yield subject.key, Row(own=OUT, seq=number)
+
+
+def configured(folder: Path) -> Path:
+    """Fifteen bidders beside the shipped recipients."""
+    bidder = (
+        'role = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
+        'contract = "bench"\nannounced = 2024-01-01\ntransfer_basis = "scc"\n'
+    )
+    path = folder / "config.toml"
+    path.write_text("".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
+    return path
+
+
+def copy(folder: Path, rows: Iterator[tuple[bytes, bytes]], *, size: int, entries: int, peppers: int) -> MemoryMap:
+    """A map as a follower leaves it, filled without a feed. `rows` in the order of their keys."""
+    made = memory_map.make(folder, size)
+    made.fill(rows)
+    made.write({}, Head(memory_map.boot_id(), b"", 0, 0, peppers, entries, 0, "bench"))
+    return made
+
+
+def replica(folder: Path, configured: settings.Settings, peppers: tuple[bytes, ...], made: MemoryMap) -> Replica:
+    """One that has this map and a lease that does not end."""
+    found = Replica("http://127.0.0.1:1", folder, Enrolment("bench", "none", peppers), configured, dev=True)
+    found.follower.map, found.follower._until = made, float("inf")
+    return found
+
+
+class Way(NamedTuple):
+    """`question` of a person, made before the clock runs; `ask` is what is measured."""
+
+    question: Callable[[int], Any]
+    ask: Callable[[Any], object]
+
+
+def in_turns(ways: dict[str, Way]) -> list[tuple[str, float]]:
+    """(name, microseconds of this thread)."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    people = itertools.count()
+    gc.disable()
+    for _ in range(RUNS):
+        for name, way in ways.items():
+            questions = [way.question(next(people) % PEOPLE) for _ in range(AT_ONCE)]
+            began = time.thread_time()
+            for question in questions:
+                way.ask(question)
+            found[name].append((time.thread_time() - began) / AT_ONCE * 1e6)
+        gc.collect(0)
+    gc.enable()
+    return [(name, statistics.quantiles(times, n=10)[0]) for name, times in found.items()]
+
+
+class Ways:
+    """A question in each way that it may come: by number of a person, with so many identifiers, to these recipients."""
+
+    def __init__(self, copied: Replica, client: Client, door: Any) -> None:
+        self._copied, self._client, self._door = copied, client, door
+
+    def replica(self, many: int, to: Sequence[str]) -> Way:
+        return Way(lambda person: Ask(tuple(to), identifiers(person, many), place="US-CA"), self._copied.check)
+
+    def client(self, many: int, to: Sequence[str]) -> Way:
+        (one,) = to
+        return Way(
+            lambda person: identifiers(person, many),
+            lambda named: self._client.check(recipient=one, identifiers=named, place="US-CA"),
+        )
+
+    def door(self, many: int, to: Sequence[str]) -> Way:
+        to_whom = {"recipient": to[0]} if len(to) == 1 else {"recipients": list(to)}
+        return Way(
+            lambda person: json.dumps({"identifiers": identifiers(person, many), "place": "US-CA", **to_whom}).encode(),
+            lambda body: called(self._door, body),
+        )
+
+
+def called(app: Any, body: bytes) -> bytes:
+    """One call of /v1/check, driven to its end as a server's loop does; what waits for real would fail here."""
+    answer: list[dict[str, Any]] = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/v1/check", "raw_path": b"/v1/check", "query_string": b"", "root_path": "",
+        "headers": [*HEADERS, (b"content-length", str(len(body)).encode())], "client": ("127.0.0.1", 5000),
+        "server": ("127.0.0.1", 8080), "state": {},
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        answer.append(message)
+
+    try:
+        app(scope, receive, send).send(None)
+    except StopIteration:
+        assert answer[0]["status"] == 200, answer
+        return bytes(answer[1]["body"])
+    raise AssertionError("a check waits for nobody")
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> Any:
+    """The three ways, over standings of the same people: even ones opted out, odd ones said nothing."""
+    configuration = configured(folder)
+    stated = inside.settings(configuration)
+    data, other = inside.install(folder / "data"), inside.install(folder / "other")
+    secrets = keys.load(data)
+    people = People(secrets, lambda: None)  # type: ignore[arg-type,return-value]  # no browser is named
+    rows = sorted((key, row) for key, row in people_who_opted_out(people, range(0, 2 * PEOPLE, 2)))
+    for each in (data, other):
+        with contextlib.closing(schema.open_to_write(each)) as db:
+            db.execute("BEGIN")
+            db.executemany(
+                "INSERT INTO standing (key, own, seq) VALUES (?, ?, ?)", [(k, r.own, r.seq) for k, r in rows]
+            )
+            db.commit()
+    packed = ((key, row.pack()) for key, row in rows)
+    made = copy(folder / "copy", packed, size=2**28, entries=2 * PEOPLE, peppers=len(secrets.peppers))
+    checker: list[Checker] = []
+
+    async def site(scope: Any, receive: Any, send: Any) -> None:
+        checker.append(scope["state"]["gateway_checker"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with (
+        inside.application(data, stated) as door,
+        inside.lifespan(front := in_front_of(site, other, config=configuration)),
+    ):
+        async with inside.client(front) as browser:
+            await browser.get("/")
+        yield Ways(replica(folder / "beside", stated, secrets.peppers, made), Client.over(checker[0]), door)
+
+
+def cases(ways: Ways) -> dict[str, Way]:
+    found: dict[str, Way] = {}
+    one, all_ = ["bidder0"], [f"bidder{number}" for number in range(BIDDERS)]
+    for word, odd in (("allowed", 1), ("denied", 0)):
+        for way, many in product(("replica", "client", "door"), NAMED):
+            question, ask = getattr(ways, way)(many, one)
+            found[f"{way}, {many} identifiers, {word}"] = Way(
+                lambda person, question=question, odd=odd: question(2 * person + odd), ask
+            )
+    for way, many in product(("replica", "door"), NAMED):
+        found[f"{way}, {many} identifiers, {BIDDERS} recipients"] = getattr(ways, way)(many, all_)
+    return found
+
+
+async def rows() -> list[tuple[str, float]]:
+    """(name, microseconds), the baseline first."""
+    text = orjson.dumps({"text": "x" * 560, "numbers": list(range(120))})
+    with tempfile.TemporaryDirectory() as name:
+        async with opened(Path(name)) as ways:
+            _are_answered(ways)
+            return in_turns({f"{BASELINE} ({len(text)} B)": Way(lambda _: text, orjson.loads), **cases(ways)})
+
+
+def _are_answered(ways: Ways) -> None:
+    """What is measured are answers, not refusals."""
+
+    def of(way: Way, person: int) -> Any:
+        return way.ask(way.question(person))
+
+    for many, (person, reason) in product(NAMED, ((0, "opted_out"), (1, "no_choice"))):
+        assert of(ways.replica(many, ["bidder0"]), person).verdicts["bidder0"].reason == reason
+        assert of(ways.client(many, ["bidder0"]), person).reason == reason
+        assert json.loads(of(ways.door(many, ["bidder0"]), person))["reason"] == reason
+
+
+if __name__ == "__main__":
+    print("\n".join(table(asyncio.run(rows()))))
