@@ -3,20 +3,25 @@
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import settings
-from support import inside
+from support import examples, inside
 
 from gateway.app import open_house
 from gateway.ledger import emergency
 
-# The same examples in every run of `make test`; `make soak` looks for new ones.
-settings.register_profile("test", derandomize=True, deadline=None)
-settings.register_profile("soak", deadline=None)
-settings.load_profile("soak" if os.environ.get("SOAK") else "test")
+examples.load_profile()
+pytest_plugins = ["support.runs"]
+
+# Where there is memory enough, temporary folders lie in it: a write there costs what it costs to compute. Tests of what
+# is durable ask for the disk (support/on_disk.py).
+MEMORY = Path("/dev/shm")
+if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2**32:
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None
 
 VECTORS = Path(__file__).parent.parent.parent / "shared" / "vectors"
 # Where the loop may touch a disk on purpose: a check reads rows by key in process (design decision 3), and start-up.
@@ -28,9 +33,11 @@ def anyio_backend():
     return "asyncio"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def never_blocked():
-    """Blocking calls in a running event loop fail the test, but for the look-up's own reads and opening files."""
+    """Blocking calls in a running event loop fail the test, but for the look-up's own reads and opening files. Once for
+    all tests: to change and restore every function around each test costs more than most tests do.
+    """
     with blockbuster_ctx("gateway") as buster:
         for function in buster.functions.values():
             function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
@@ -102,24 +109,6 @@ def missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"missing under CI: {what}")
     pytest.skip(f"not here: {what}")
-
-
-FIGURES: list[tuple[str, str]] = []
-
-
-@pytest.fixture
-def figure():
-    """Keeps what a test measured for the table at the end of the run."""
-    return lambda name, text: FIGURES.append((name, text))
-
-
-def pytest_terminal_summary(terminalreporter):
-    """One table of what the long tests measured."""
-    if FIGURES:
-        terminalreporter.section("figures")
-        width = max(len(name) for name, _ in FIGURES)
-        for name, text in FIGURES:
-            terminalreporter.write_line(f"{name:{width}}  {text}")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from schemathesis.specs.openapi.checks import response_schema_conformance
 from support import inside
 from support.people import GAID, named
-from support.service import free_port
+from support.ports import free_port
 
 from gateway import credentials, fake
 from gateway.cli.root import group

@@ -24,6 +24,7 @@ def test_the_same_settings_give_the_same_bytes_and_others_give_others():
     assert [a.kind for a, b in zip(first, other, strict=True) if a.sha256 != b.sha256] == ["settings"]
 
 
+@pytest.mark.slow
 def test_the_law_that_held_can_be_read_again_from_its_documents():
     tables = [tomllib.loads(item.body.decode()) for item in of_kind(in_force(inside.settings()), "law")]
     assert len(tables) == len(set(map(repr, tables))) > 3

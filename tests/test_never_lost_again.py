@@ -198,6 +198,7 @@ async def test_an_opt_out_that_names_nobody_is_not_confirmed(keyed):
     assert answer.json()["type"].endswith("nothing_usable")
 
 
+@pytest.mark.slow
 async def test_identifiers_past_the_limit_are_told_and_not_dropped(keyed):
     many = [named("gaid", gaid(n)) for n in range(1001)]
     answer = (await act(keyed, identifiers=many, choice="opt_out")).json()
@@ -408,6 +409,7 @@ def test_a_lock_that_another_process_holds_does_not_hold_us_for_ever(folder, mon
         pass
 
 
+@pytest.mark.slow
 def test_linking_a_household_of_hundreds_takes_no_square_of_its_size(desk):
     """Counted in statements: a household twice as large takes about twice as many."""
 

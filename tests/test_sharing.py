@@ -219,6 +219,7 @@ async def test_a_row_of_unknown_fate_does_not_go_again_once_its_person_opted_out
     assert (again.outcome, receiver.ids) == ("refused", ["r1"])
 
 
+@pytest.mark.slow
 async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_chunk_costs_only_itself(
     house, folder, sharing, teemo
 ):

@@ -1,5 +1,7 @@
 """The texts that people are shown, as documents with a hash: the page includes the very bytes that were logged."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -14,13 +16,15 @@ CONFIRM = "confirm"
 KINDS = (CHOICES, MARKETING, OPT_IN, CONFIRM)
 
 
+@cache
 def load(kind: str, language: str = ENGLISH) -> Document:
     """`kind` is the file's name in web/notices."""
     return Document(kind, VERSION, language, _path(kind, language).read_bytes())
 
 
-def in_languages(kind: str) -> dict[str, Document]:
-    """The text in each language that it is written in."""
+@cache
+def in_languages(kind: str) -> Mapping[str, Document]:
+    """The text in each language that it is written in; read once."""
     return {language: load(kind, language) for language in LANGUAGES if _path(kind, language).is_file()}
 
 

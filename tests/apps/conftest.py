@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from support import node
 from support.phones import AUDIENCE, Backend, standing
-from support.service import Service, free_port
+from support.ports import free_port
+from support.service import Service
 
 from gateway import credentials
 from gateway.app import migrate

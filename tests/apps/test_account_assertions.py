@@ -130,6 +130,7 @@ async def test_somebody_opts_in_by_two_acts_each_with_an_assertion_of_its_own(pl
     assert (done.status_code, done.json()["standing"]) == (201, {"sale": "opted_in"})
 
 
+@pytest.mark.slow
 async def test_an_account_proves_no_id_and_both_proofs_prove_both(place):
     phone_ = place.phone(OLD)
     await phone_.observes()

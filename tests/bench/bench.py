@@ -23,7 +23,8 @@ import share_bench as share
 import signals_bench as signals
 import verdict_bench as verdict
 from support.people import gaid, named
-from support.service import free_port, service
+from support.ports import free_port
+from support.service import service
 from support.wire import call
 
 SECONDS, RUNS, PEOPLE = 3, 3, 1_000_000

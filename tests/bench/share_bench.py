@@ -22,8 +22,9 @@ import orjson
 from signals_bench import BASELINE, micro, table
 from support import endless
 from support.people import gaid, named
+from support.ports import free_port
 from support.receiver import Receiver
-from support.service import free_port, service
+from support.service import service
 
 from gateway.choice import openrtb
 from gateway.choice.downstream import Outcome, strings

@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.choice import geo
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 STATUTORY_KM2 = 0.999
 STATUTORY_M = 563.9  # 1,850 ft
 DEGREE_M = 110_574  # the shortest there is: of a meridian, at the equator

@@ -5,12 +5,13 @@ from collections import Counter
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.choice import ip
 
-QUICKLY = settings(max_examples=200, deadline=1000)
+QUICKLY = examples(200)
 
 
 @pytest.mark.parametrize(("address", "network"), [

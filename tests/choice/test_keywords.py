@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.inside import settings as shipped
 from support.people import GAID, named
 
@@ -14,7 +15,7 @@ from gateway.choice.keywords import Vocabulary, Why
 from gateway.settings import SettingsRefused, load
 from gateway.sharing import Row
 
-QUICKLY = settings(max_examples=200, deadline=1000)
+QUICKLY = examples(200)
 LISTED = ("travel", "used cars", "home and garden", "Café", "straße")
 SENSITIVE = ("health", "bible", "green card", "visa")
 WORDS = keywords.vocabulary(LISTED, SENSITIVE)

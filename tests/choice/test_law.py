@@ -3,8 +3,9 @@
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.choice import law
 from gateway.choice.law import AGES, LawTable, Row, Rule
@@ -221,7 +222,7 @@ ROWS = st.builds(
 )  # fmt: skip
 TABLES = st.lists(ROWS, max_size=8).map(LawTable)
 AGE = st.sampled_from([*AGES, None])
-QUICKLY = settings(max_examples=60, deadline=None)
+QUICKLY = examples(60)
 
 
 @QUICKLY

@@ -3,15 +3,16 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import GAID, ZERO, email, phone
 
 from gateway.choice import keywords, rows
 from gateway.choice.keywords import Why
 from gateway.terms import Answer, DataClass
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FIELDS = {
     "lat": DataClass.PRECISE_GEO,
     "lon": DataClass.PRECISE_GEO,

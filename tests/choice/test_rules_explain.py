@@ -43,6 +43,7 @@ def test_whoever_is_on_file_is_shown_the_chain_that_decided():
         is_the_chain_that_decided(question(row["ask"]), office(row["ask"]))
 
 
+@pytest.mark.slow
 def test_anybody_is_shown_the_chain_that_decided():
     for asking, asked_of in people():
         is_the_chain_that_decided(asking, asked_of)

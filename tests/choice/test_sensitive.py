@@ -91,6 +91,7 @@ def polygons(draw):
     return Polygon((tuple(((x + 180) % 360 - 180, y) for x, y in corners),))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(circles() | polygons(), max_size=8), st.data())
 @example([CLINIC], None)
@@ -149,6 +150,7 @@ def test_what_cannot_be_looked_up_may_lie_in_one(spot, told):
     assert not SensitivePlaces().tells_of_one(spot)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_places_are_looked_up_fast(figure):
     draw = random.Random(1)
     shapes = [Circle(draw.uniform(25, 49), draw.uniform(-124, -67), draw.uniform(20, 300)) for _ in range(100_000)]

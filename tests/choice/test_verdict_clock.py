@@ -88,6 +88,7 @@ def changes(asking, notices):
     return [on for on, was, now in zip(DAYS, answers, answers[1:], strict=False) if was != now]
 
 
+@pytest.mark.slow
 def test_all_but_a_few_of_these_peoples_answers_do_change():
     """Else the clock would show nothing."""
     assert {name for name in PEOPLE if not changed(name)} == {"silent in Oregon", "opted out"}
@@ -100,6 +101,7 @@ def test_a_persons_answer_changes_on_no_other_day_than_the_laws_and_their_own(na
     assert {*own} <= changed(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

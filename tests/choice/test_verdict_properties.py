@@ -97,6 +97,7 @@ def what_a_person_closed_stays_closed():
             assert answer is Answer.DENY or name in NOT_PERSONAL, (number, closed)
 
 
+@pytest.mark.slow
 def test_no_place_age_consent_or_date_opens_what_a_person_has_closed():
     what_a_person_closed_stays_closed()
 
@@ -213,6 +214,7 @@ def opens_nothing(tighten):
         assert not_looser(decide(*tighter), decide(asking, office)), (number, tighter)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tighten", TIGHTER, ids=NAMES)
 def test_nothing_opens_for_a_person_who(tighten):
     opens_nothing(tighten)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from random import Random
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.signals import OPT_OUTS, OTHERS, mixes
 from support.verdicts import (
     OFFICE,
-    TIMES,
     buyer,
     decide,
     not_looser,
@@ -21,7 +22,7 @@ from gateway.choice.verdict import STRICTNESS, deny_all
 from gateway.signals.hear import from_call
 from gateway.terms import Answer, DataClass, GrantKind, Purpose, Reason, Role
 
-QUICKLY = settings(max_examples=150 * TIMES, deadline=1000)
+QUICKLY = examples(150)
 SOMEBODY = st.integers(0, 999).map(lambda number: people()[number])
 COMPANY = {*NOT_PERSONAL, DataClass.KEYWORDS}  # these mind what they stand beside (R20, R28)
 
@@ -46,6 +47,7 @@ def test_a_class_is_answered_the_same_alone_and_beside_others():
             assert decide(asking._replace(data=(data_class,)), office).data == {data_class: together[data_class]}
 
 
+@pytest.mark.slow
 def test_several_purposes_are_as_strict_as_the_strictest_of_them():
     for asking, office in people():
         alone = [decide(asking._replace(purposes=(purpose,)), office).data for purpose in asking.purposes]
@@ -70,6 +72,7 @@ def test_no_third_party_has_a_precise_point_without_an_opt_in_that_names_it():
     assert allowed
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(SOMEBODY, mixes(OTHERS), mixes(OPT_OUTS))
 def test_one_more_opt_out_among_any_signals_of_a_call_never_opens_anything(somebody, said, added):

@@ -147,6 +147,7 @@ def test_the_history_of_a_person_is_proved_and_shows_the_day_it_came(run):
     assert email(1) not in shown.output
 
 
+@pytest.mark.slow
 def test_the_history_as_json_holds_the_entry_and_its_details(run):
     run("choose", "opt_out", "--manner", "letter", "--received", "2026-11-02", "--place", "US-OR", "--phone", phone(1))
     shown = run("history", "--json", "--phone", "(415) 555-0101")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.cli.root import group
@@ -13,7 +14,7 @@ from gateway.cli.signal_words import meaning
 from gateway.signals import adchoices, gpp
 from gateway.terms import SIGNAL_PURPOSES
 
-QUICKLY = settings(max_examples=60, deadline=None)
+QUICKLY = examples(60)
 OUT, YES = (strings(Outcome(denied, frozenset({"US-CA"}))).gpp for denied in (frozenset(SIGNAL_PURPOSES), frozenset()))
 REFUSES = "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA"  # a TC string without any consent
 NOTHING, EVERYTHING = (dict.fromkeys(map(str, SIGNAL_PURPOSES), word) for word in ("unknown", "opted_out"))

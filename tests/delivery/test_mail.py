@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from support.mailbox import mailbox
 from support.people import email
-from support.service import free_port
+from support.ports import free_port
 
 from gateway.delivery import mail
 from gateway.delivery.letter import Letter

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 from support.listening import Quiet, listening
-from support.service import free_port
+from support.ports import free_port
 
 from gateway.delivery import post
 from gateway.delivery.guard import LOOPBACK

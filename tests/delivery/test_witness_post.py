@@ -6,7 +6,7 @@ import time
 
 import pytest
 from support.listening import Quiet, listening
-from support.service import free_port
+from support.ports import free_port
 
 from gateway.delivery import witness_post
 

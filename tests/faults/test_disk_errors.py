@@ -12,7 +12,8 @@ import time
 import pytest
 from support import disk_errors
 from support.people import gaid, named
-from support.service import free_port, service
+from support.ports import free_port
+from support.service import service
 from support.wire import call, reasons
 
 from gateway.ledger import tree

@@ -7,7 +7,8 @@ import time
 
 import pytest
 from support.people import gaid, named
-from support.service import Service, free_port, service
+from support.ports import free_port
+from support.service import Service, service
 from support.wire import call, check, denied
 
 pytestmark = pytest.mark.slow

@@ -264,6 +264,7 @@ async def test_the_controls_of_the_checks_are_allowed(keyed):
         assert await check(keyed, cookies=cookie) == (True, "no_choice"), cookie
 
 
+@pytest.mark.slow
 async def test_every_refusal_that_was_seen_in_the_field_denies_a_check_and_is_kept_for_a_browser(
     keyed, sealing, vectors
 ):

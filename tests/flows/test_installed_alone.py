@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.service import free_port
+from support.ports import free_port
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent

@@ -135,6 +135,7 @@ async def test_gpc_of_a_signed_in_person_is_passed_on_too(town):
     assert message["type"] == "opt_out"
 
 
+@pytest.mark.slow
 async def test_nobody_is_told_twice_unless_data_left_in_between(town):
     await town.link("jane", named("gaid", GAID))
     await town.share("teemo", named("gaid", GAID))

@@ -55,6 +55,7 @@ def rotates_and_prunes(folder):
         return db.execute("SELECT min(seq) FROM entry").fetchone()[0]
 
 
+@pytest.mark.slow
 async def test_who_was_erased_and_registers_again_after_two_peppers_and_a_prune_is_still_out(tmp_path):
     folder = tmp_path / "data"
     said, silence = await opts_out_and_is_erased(folder)

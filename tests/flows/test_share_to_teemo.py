@@ -6,8 +6,9 @@ import time
 
 import pytest
 from support.people import gaid, named
+from support.ports import free_port
 from support.receiver import Receiver
-from support.service import free_port, service
+from support.service import service
 from support.wire import call, opt_in
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,9 @@ import time
 
 import pytest
 from support import endless
+from support.ports import free_port
 from support.receiver import Receiver
-from support.service import free_port, service
+from support.service import service
 
 pytestmark = pytest.mark.slow
 SOAK = os.environ.get("SOAK") == "1"

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.ledger import leases as leases_of
 from gateway.ledger.leases import LATE, Leases, Renewal, Terms
@@ -70,7 +71,7 @@ def test_a_replica_whose_lease_is_over_gets_a_new_one_only_with_everything(ledge
     assert ledger.renew(revision).seconds == TERM
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(pauses=st.lists(st.floats(0.01, TERM * 1.2), max_size=12), before=st.floats(0, TERM))
 def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledger_of, pauses, before):
     """However it times its renewals: it may answer for at most the term and `LATE` after the first change it lacks."""

@@ -214,6 +214,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_reader_that_is_killed_in_a_transaction_is_cleared_away(house, folder):
     reader = subprocess.Popen([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert reader.stdout.readline() == "in\n"
@@ -229,6 +230,7 @@ def test_a_reader_that_is_killed_in_a_transaction_is_cleared_away(house, folder)
     assert used[-1] == used[20]  # pages are given back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grow_at", [mirrored.GROW_AT, 2.0], ids=["in time", "once it is full"])
 def test_a_map_that_fills_up_is_made_anew_and_no_opt_out_that_was_acknowledged_is_lost(
     folder, monkeypatch, figure, grow_at

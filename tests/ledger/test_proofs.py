@@ -108,6 +108,7 @@ def test_the_proof_that_the_log_of_five_grew_to_fifteen_is_the_published_one(pub
 # --- every proof of every small tree ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_proofs_are_those_of_the_definition():
     for size in range(1, 66):
         leaves = tree(ALL).leaves[:size]
@@ -130,6 +131,7 @@ def every_proof_holds(sizes):
     return count
 
 
+@pytest.mark.slow
 def test_every_leaf_and_every_growth_of_trees_up_to_130_is_proved():
     assert every_proof_holds(range(1, FAST + 1)) == FAST * (FAST + 1)
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support import any_life, inside
 from support.any_life import ACTS, LIFE
 from support.everybody import fill, story
+from support.examples import examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -77,7 +78,8 @@ def different(lives):
     return rows_check.differences(lives.db, reading)[0]
 
 
-@settings(max_examples=40)
+@pytest.mark.slow
+@examples(40)
 @given(LIFE, LIFE, st.integers(0, 40), st.integers(0, 40))
 @example([(0, 2, 0, 0), (2, 0, 1, 0)], [(2, 0, 1, 0)], 1, 2)
 def test_any_life_can_be_made_again_from_what_is_kept_and_goes_on_as_if_nothing_was_pruned(old, new, first, second):
@@ -162,6 +164,7 @@ def receipts(folder):
         return house.consent.log_reader.receipts(events)
 
 
+@pytest.mark.slow
 def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     before = answers(old)
     done = pruned(old)
@@ -171,6 +174,7 @@ def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     assert app.verify(old, inside.settings(), boxes=True)[0].different == []
 
 
+@pytest.mark.slow
 def test_a_second_prune_years_later_restates_what_still_holds_once_more(old):
     before = answers(old)
     pruned(old)
@@ -184,6 +188,7 @@ def test_a_second_prune_years_later_restates_what_still_holds_once_more(old):
     assert app.verify(old, inside.settings(), boxes=True)[0].different == []
 
 
+@pytest.mark.slow
 def test_a_prune_is_an_entry_that_names_the_policy_and_the_policy_is_logged(old):
     pruned(old)
     leaves = [json.loads(body) for (body,) in rows(old, "SELECT body FROM entry ORDER BY seq")]
@@ -194,6 +199,7 @@ def test_a_prune_is_an_entry_that_names_the_policy_and_the_policy_is_logged(old)
     assert {"e": "doc", "k": kind, "n": last["n"]}.items() <= leaves[-2].items()
 
 
+@pytest.mark.slow
 def test_old_receipts_still_verify_and_new_ones_prove_without_the_entry(old):
     before = receipts(old)
     pruned(old)
@@ -208,6 +214,7 @@ def test_old_receipts_still_verify_and_new_ones_prove_without_the_entry(old):
         assert receipt.verify(again, keys).size > 634, "whoever kept the entry proves it under any checkpoint"
 
 
+@pytest.mark.slow
 def test_bundles_of_what_was_pruned_are_not_there_and_their_hashes_are(old):
     pruned(old)
     with opened(old) as house:
@@ -217,6 +224,7 @@ def test_bundles_of_what_was_pruned_are_not_there_and_their_hashes_are(old):
         assert log.tile(tiles.ENTRIES, 2, 100) is not None
 
 
+@pytest.mark.slow
 def test_the_person_still_reads_what_holds_with_its_proof(old):
     """Details went, the opening stays."""
     pruned(old)
@@ -229,6 +237,7 @@ def test_the_person_still_reads_what_holds_with_its_proof(old):
     assert {event.details.get("at") for event in events} == {None}
 
 
+@pytest.mark.slow
 def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
     at = datetime(2028, 11, 24, 12, 0, tzinfo=UTC)
     assert pruned(old, at).plan.details == 0
@@ -238,6 +247,7 @@ def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
     assert app.verify(old, inside.settings(), boxes=True)[0].different == []
 
 
+@pytest.mark.slow
 def test_who_was_in_a_share_goes_after_two_years_and_that_there_was_one_stays(old):
     with open_house(old, inside.settings(), dev=True) as house:
         for row, year in (("old", 2026), ("young", 2028)):
@@ -260,6 +270,7 @@ def test_a_shorter_time_than_the_law_keeps_is_refused(months, tmp_path):
         inside.settings(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", range(5))
 def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, steps):
     before, jobs = answers(old), prune.jobs
@@ -283,6 +294,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
     assert app.verify(old, inside.settings(), boxes=True)[0].different == []
 
 
+@pytest.mark.slow
 def test_a_ledger_that_does_not_verify_is_not_pruned(old):
     tamper(old, "UPDATE standing SET own = 0")
     with pytest.raises(schema.LedgerRefused, match="gateway verify"):
@@ -290,6 +302,7 @@ def test_a_ledger_that_does_not_verify_is_not_pruned(old):
     assert rows(old, "SELECT min(seq) FROM entry") == [(0,)]
 
 
+@pytest.mark.slow
 def test_bodies_go_by_pruning_only(old):
     with contextlib.closing(sqlite3.connect(old / schema.FILE)) as db:
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -304,6 +317,7 @@ def test_bodies_go_by_pruning_only(old):
             db.execute("UPDATE head SET pruned = 0")
 
 
+@pytest.mark.slow
 def test_a_restated_entry_with_other_bytes_is_found(old):
     pruned(old)
     swap = "UPDATE restated SET seq = (SELECT max(seq) FROM restated WHERE of < 10) WHERE of = 3"
@@ -312,6 +326,7 @@ def test_a_restated_entry_with_other_bytes_is_found(old):
     assert any("entry 3 " in text and "restated" in text for text in report.different)
 
 
+@pytest.mark.slow
 def test_the_office_is_told_what_would_go_and_then_what_went(old, capsys, monkeypatch):
     monkeypatch.setattr(app.prune, "__kwdefaults__", {"clock": lambda: LATER})
     for more, verb in (["--dry-run"], "would go"), ([], "went"):

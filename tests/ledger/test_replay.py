@@ -5,8 +5,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from support.any_life import ACTS, KEYS, LIFE, lived
+from support.examples import examples
 from support.lives import BEGAN
 from support.people import phone
 
@@ -38,7 +39,8 @@ def check(life, *, keys=18, seed=0):
     lives.db.close()
 
 
-@settings(max_examples=40)
+@pytest.mark.slow
+@examples(40)
 @given(LIFE)
 @example([(0, 2, 0, 0), (1, 0, 1, 1), (2, 0, 1, 0), (17, 1, 0, 0)])
 def test_any_life_made_again_stands_as_it_stands_now(life):
@@ -125,6 +127,7 @@ class TestTheDesk:
             replay.standings_at(SqliteStore(folder), [b"k" * 16], self.AT)
         (folder / "away").rename(folder / schema.FILE)
 
+    @pytest.mark.slow
     def test_reads_a_family_of_thousands_of_devices(self, folder, do):
         """More keys than one statement takes at a time."""
         account = Subject("account", "a", (b"a" * 16,))

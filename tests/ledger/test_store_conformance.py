@@ -155,6 +155,7 @@ def test_a_batch_of_65537_has_the_tiles_of_three_levels(ledger):
         assert db.execute("SELECT level, count(*) FROM tile GROUP BY level").fetchall() == [(0, 256), (1, 1), (2, 1)]
 
 
+@pytest.mark.slow
 def test_the_head_is_the_reference_tree_at_every_size(ledger):
     done = 0
     for count in (1, 1, 2, 252, 1, 1, 100, 242):
@@ -166,6 +167,7 @@ def test_the_head_is_the_reference_tree_at_every_size(ledger):
     assert roots == list(references(BODIES[:done]))
 
 
+@pytest.mark.slow
 def test_every_entry_of_a_hundred_and_thirty_is_proved_in_every_tree(ledger):
     ledger.append(*BODIES[:130])
     leaves = [merkle.leaf_hash(body) for body in BODIES[:130]]

@@ -67,6 +67,7 @@ def test_a_stranger_checks_a_receipt_with_openssl_and_thirty_lines(tmp_path, mad
     assert f"about email {email(1)}" in told.stdout
 
 
+@pytest.mark.slow
 def test_the_stranger_refuses_what_was_altered(tmp_path, made, tool):
     tool("openssl")
     other = Ed25519Signer(LOG.name, b"x" * 32)

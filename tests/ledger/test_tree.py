@@ -36,6 +36,7 @@ def reading(folder):
 BODIES = [b"entry %d" % number for number in range(600)]
 
 
+@pytest.mark.slow
 def test_the_head_has_the_root_of_everything_after_each_batch_and_at_every_size(folder):
     with opened(folder) as house:
         done = 0
@@ -61,6 +62,7 @@ def test_every_entry_is_proved_in_every_later_tree_from_the_tiles(folder):
                 proofs.check_inclusion(index, size, merkle.leaf_hash(BODIES[index]), proof, root)
 
 
+@pytest.mark.slow
 def test_a_tree_of_seventy_thousand_entries_has_the_tiles_of_the_specification(folder):
     bodies = [b"%d" % number for number in range(70_000)]
     with opened(folder) as house:

@@ -10,10 +10,11 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from support import any_life as lives_of
 from support import inside
 from support.everybody import AT, fill, story
+from support.examples import examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -46,7 +47,7 @@ def examined(lives, *, boxes=True):
     return verify.examine(lives.db, lambda _: None, lives.tx.persons if boxes else None)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(lives_of.LIFE)
 def test_any_honest_life_passes(life):
     lives = lives_of.lived(life)
@@ -217,9 +218,11 @@ class TestALongLog:
             fill(house, 700)
         return folder
 
+    @pytest.mark.slow
     def test_passes(self, long):
         assert app.verify(long, inside.settings(), boxes=False)[0].different == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("change", "said"),
         [
@@ -264,6 +267,7 @@ class TestTheOffice:
         assert (code, told["passed"], len(told["different"])) == (1, False, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", Erasing)
 @pytest.mark.parametrize("whom", [("phone", phone(1)), ("email", email(1)), ("account", "ann"), ("gaid", GAID)])
 def test_what_was_erased_passes_and_so_does_what_is_said_and_pruned_after_it(house_of_many, mode, whom):

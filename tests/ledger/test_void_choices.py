@@ -199,6 +199,7 @@ class TestTheOffice:
             ]
             return [house.consent.checks.read_back([subject], [Purpose.SALE])["sale"] for subject in subjects]
 
+    @pytest.mark.slow
     def test_lists_reads_rehearses_and_voids(self, forged, runs, tmp_path):
         listed = runs("--list", "--source", "gpc", "--between", "2026-11-24", "2026-11-25")
         assert listed.startswith("0  2026-11-24T12:00Z  opt_out sale,sharing,targeted_ads  browser\n")

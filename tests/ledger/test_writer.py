@@ -235,6 +235,7 @@ watch.stop()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_folder_interleave_and_every_number_is_used_once(folder):
     started = [
         subprocess.Popen([sys.executable, "-c", OTHER, folder, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

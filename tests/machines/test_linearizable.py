@@ -15,7 +15,8 @@ import pytest
 from support import crowd
 from support.crowd import Plan
 from support.linearizable import NEVER, without_order
-from support.service import Service, free_port, service
+from support.ports import free_port
+from support.service import Service, service
 from support.wire import call
 
 pytestmark = pytest.mark.slow

@@ -85,6 +85,7 @@ def test_fifty_planted_violations_are_all_found(figure):
     assert missed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acts", list(VIOLATIONS.values())[:4], ids=list(VIOLATIONS)[:4])
 def test_acts_without_an_answer_do_not_explain_everything(acts):
     for seed in range(20):

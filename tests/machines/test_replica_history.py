@@ -25,8 +25,9 @@ from typing import NamedTuple
 import pytest
 from support.cuttable import Cuttable
 from support.people import gaid, named
+from support.ports import free_port
 from support.replica_process import RECORD, boot
-from support.service import HERE, Service, free_port
+from support.service import HERE, Service
 from support.sidecar import Sidecar
 from support.wire import call
 

@@ -10,8 +10,9 @@ import pytest
 from support import inside
 from support.crossing import crowd, leaks, visit
 from support.people import named
+from support.ports import free_port
 from support.proxies import NEW_YORK, nginx, program
-from support.service import HERE, free_port
+from support.service import HERE
 
 from gateway import credentials, keys
 

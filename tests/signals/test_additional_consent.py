@@ -3,8 +3,9 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import additional_consent
 from gateway.signals.additional_consent import read, write
@@ -17,7 +18,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 REFUSED = {
     purpose: Stated.OPTED_OUT if purpose in AD_CHOICE_PURPOSES else Stated.UNKNOWN for purpose in SIGNAL_PURPOSES
 }

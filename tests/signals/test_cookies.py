@@ -4,8 +4,9 @@ import time
 from http.cookies import SimpleCookie  # noqa: TID251 - as what others write with, never to read
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import cookies
 
@@ -15,7 +16,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 OPT_OUT = ("usprivacy", "1YYN")
 # Values that make other parsers drop the whole header.
 ODD = [

@@ -1,8 +1,9 @@
 """What a phone's or a browser's setting says: whether it denies now, is kept, or is lifted; it never consents."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals.device import FLAGS, Limit, limits
 from gateway.terms import Malformed
@@ -13,7 +14,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 ON, OFF = (1, "1", True, " 1 "), (0, "0", False)
 
 

@@ -4,8 +4,9 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals.form import MAX_BYTES, MAX_FIELDS, TEXT, Form, read
 from gateway.terms import Malformed
@@ -16,7 +17,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FIELDS = tuple(name for name in Form.__dataclass_fields__ if name != "purposes")
 
 

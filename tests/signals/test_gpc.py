@@ -1,8 +1,9 @@
 """Sec-GPC to the letter of the W3C text (L1 to L5), and the `gpc` member of a call (I25)."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import gpc
 from gateway.terms import Malformed
@@ -13,7 +14,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 NOT_THE_SIGNAL = [
     b"true",
     b"yes",

@@ -1,13 +1,14 @@
 """Anything at all that a request may say: it is answered, any opt-out wins, and nothing hides another."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.signals import BROKEN, INDUSTRY, OPT_OUTS, OTHERS, mixes, web
 
 from gateway.signals.hear import Hearing, from_call, from_script, from_web
 from gateway.terms import SIGNAL_PURPOSES
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FULL = frozenset(SIGNAL_PURPOSES)
 
 HEADERS = st.lists(

@@ -7,8 +7,9 @@ import base64
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.signals import TC_CONSENT, TC_SOME, brief, gpp_string
 
 from gateway.signals import gpp
@@ -16,7 +17,7 @@ from gateway.signals.hear import from_call
 from gateway.signals.heard import Kept, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Source
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
 
 

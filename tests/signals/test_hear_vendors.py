@@ -3,9 +3,10 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import strings
+from support.examples import examples
 from support.signals import (
     OPT_OUTS,
     TC_CONSENT,
@@ -22,7 +23,7 @@ from gateway.signals.hear import from_call
 from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FULL = frozenset(SIGNAL_PURPOSES)
 BOTH = frozenset({2, 5})  # whom TC_CONSENT names
 TOLD = {"SharingNotice": 1, "SaleOptOutNotice": 1, "TargetedAdvertisingOptOutNotice": 1}

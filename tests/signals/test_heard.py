@@ -1,13 +1,14 @@
 """What was heard, taken together: what is written, what is kept as a state, what two doors heard of one person."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
 SALE, PRECISE = frozenset({Purpose.SALE}), frozenset({Purpose.SENSITIVE})
 GPC = Said(Source.GPC, FULL)

@@ -4,8 +4,9 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import tcf
 from gateway.signals.bits import ALPHABET, MAX_CHARACTERS, fibonacci_range_bits, number_bits, text_of
@@ -19,7 +20,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=300, deadline=1000)
+QUICKLY = examples(300)
 OPTED_OUT = dict.fromkeys(SIGNAL_PURPOSES, Stated.OPTED_OUT)
 ALLOWED = dict.fromkeys(SIGNAL_PURPOSES, Stated.ALLOWED)
 READERS = [tcf.read_eu, tcf.read_ca, tcf.read_v1]
@@ -284,6 +285,7 @@ def test_a_string_with_bits_turned_over_never_allows_unless_it_is_valid_again(st
     answers(text)
 
 
+@pytest.mark.slow
 def test_no_string_that_is_cut_off_anywhere_raises_or_allows_without_being_valid(strings, figure):
     cuts = allowed = 0
     for text in strings[:25]:

@@ -1,8 +1,9 @@
 """What a TC string says of the person: consent, refusal, an unanswered banner, and consents that ended."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import tcf
 from gateway.terms import SIGNAL_PURPOSES, Stated
@@ -13,7 +14,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 OPTED_OUT = dict.fromkeys(SIGNAL_PURPOSES, Stated.OPTED_OUT)
 ALLOWED = dict.fromkeys(SIGNAL_PURPOSES, Stated.ALLOWED)
 NEEDED = (1, 3, 4)

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import tcf
 from gateway.signals.bits import bits_of, text_of
@@ -16,7 +17,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=2000)
+QUICKLY = examples(150)
 DATE = "2026-11-24T00:00:00.000Z"
 MAX_ID = 65_535
 

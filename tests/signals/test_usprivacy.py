@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals.reading import UNKNOWN, stated
 from gateway.signals.usprivacy import read, write
@@ -16,7 +17,7 @@ def brief(value):
     return repr(value)[:40]
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 OPTED_OUT, SALE_ALLOWED = stated(opted_out=SIGNAL_PURPOSES), stated(allowed=[Purpose.SALE])
 BY_LETTER = {"Y": OPTED_OUT, "N": SALE_ALLOWED, "-": UNKNOWN}
 VALID = ["1" + "".join(letters) for letters in itertools.product("YN-", repeat=3)]

@@ -20,7 +20,14 @@ DEV = {"Authorization": "Bearer dev.dev"}
 
 def settings(file: Path | None = None, **environment: str):
     """The shipped settings; keyword arguments are environment variables without their prefix."""
-    return settings_of.load(file, {f"GATEWAY_{name.upper()}": value for name, value in environment.items()})
+    said = {f"GATEWAY_{name.upper()}": value for name, value in environment.items()}
+    return settings_of.load(file, said) if file else _settings(tuple(said.items()))
+
+
+@cache
+def _settings(said: tuple[tuple[str, str], ...]):
+    """They cannot be changed, and to read them costs more than most tests do."""
+    return settings_of.load(None, dict(said))
 
 
 @cache

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from netaddr import IPSet
 from gateway.cli.recipe import filled
 from support import inside
 from support.listening import listening
+from support.ports import free_port
 
 START = 20.0
 NEW_YORK, CALIFORNIA, GERMANY = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # whom the test's own IP database knows
@@ -30,18 +30,6 @@ PLACES = {
     CALIFORNIA: {"country": {"iso_code": "US"}, "subdivisions": [{"iso_code": "CA"}]},
     GERMANY: {"country": {"iso_code": "DE"}},
 }
-
-
-def free_port() -> int:
-    """A port whose next one is free too, below those that visitors' connections take: a proxy that is started again, or
-    whose gateway is gone for a while, finds it free still.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000, 2)
-        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
-            first.bind(("0.0.0.0", port))
-            second.bind(("0.0.0.0", port + 1))
-            return port
 
 
 def _until(ready, process: subprocess.Popen, log: Path) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,20 +10,10 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.ports import free_port
+
 START = 20.0
 HERE = str(Path(__file__).parent.parent)
-
-
-def free_port() -> int:
-    """A port whose next one is free too: the metrics listen there."""
-    for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            with contextlib.suppress(OSError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
-    raise RuntimeError("no two neighbouring ports")
 
 
 @dataclass

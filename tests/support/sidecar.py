@@ -9,7 +9,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.service import HERE, free_port
+from support.ports import free_port
+from support.service import HERE
 from support.wire import call
 
 START = 300.0  # a copy of a million people takes some

@@ -13,7 +13,8 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.proofs import consistency
 from gateway.ledger.witness import Submission
-from support.service import HERE, free_port
+from support.ports import free_port
+from support.service import HERE
 from support.trees import Tree, root_of
 
 ORIGIN = "consent.example.com/log"

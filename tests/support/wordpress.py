@@ -16,8 +16,8 @@ from pathlib import Path
 
 from gateway import credentials, keys
 from gateway.cli.recipe import filled
+from support.ports import free_port
 from support.proxies import NEW_YORK, Answer, Gateway, Program, _until, ask, nginx
-from support.service import free_port
 from support.wire import call
 
 STAND_IN = Path(__file__).with_name("wordpress_stand_in.php")

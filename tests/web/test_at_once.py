@@ -56,6 +56,7 @@ async def test_a_memory_that_nothing_puts_out_of_date_would_break_that_promise(h
     assert door.site.consent == ALL_YES
 
 
+@pytest.mark.slow
 async def test_an_opt_out_that_another_process_wrote_holds_in_the_next_request_too(house, folder):
     door, browser = Door(house), bytes([9]) * 16
     cookie = await warmed(door, browser)

@@ -232,6 +232,7 @@ async def test_a_caller_reads_at_its_start_how_long_a_choice_may_take_to_be_effe
     assert (await keyed.get("/v1/self")).json()["leases"] == {"enabled": True, "term_ms": 2000}
 
 
+@pytest.mark.slow
 async def test_leases_are_for_replicas(client, tmp_path):
     answer = await client.post(
         "/v1/leases", json={"holder": "x", "applied": 0}, headers=await bearer(tmp_path / "data", "export")

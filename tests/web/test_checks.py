@@ -58,6 +58,7 @@ async def test_one_that_cannot_be_read_is_a_no_in_its_place(keyed, bad):
     assert end["count"] == 3
 
 
+@pytest.mark.slow
 async def test_ten_thousand_are_answered_and_not_one_more(keyed):
     line = json.dumps(about(1))
     answer = lines(await keyed.post("/v1/checks", content="\n".join([line] * 10_001), headers=NDJSON))
@@ -66,6 +67,7 @@ async def test_ten_thousand_are_answered_and_not_one_more(keyed):
     assert (await keyed.post("/v1/checks", json=[about(1)] * 10_001)).status_code == 413
 
 
+@pytest.mark.slow
 async def test_somebody_who_opts_out_while_a_batch_is_answered_is_denied_from_then_on(keyed, monkeypatch):
     """The batch lets others in: were it one long step, this opt-out would wait for its end."""
     import asyncio

@@ -56,12 +56,14 @@ async def flooded(client) -> tuple[int, list[int]]:
     return between, [alone.status_code, *await asyncio.gather(*flood)]
 
 
+@pytest.mark.slow
 async def test_one_persons_opt_out_waits_for_a_few_of_a_flood_and_nobody_is_refused(client):
     between, statuses = await flooded(client)
     assert between <= 3 * fair_queue.WRITING_EACH
     assert set(statuses) == {303}, "never a 429: an opt-out is not refused for coming often"
 
 
+@pytest.mark.slow
 async def test_without_the_queue_the_person_would_wait_for_most_of_the_flood(tmp_path, monkeypatch):
     """The control."""
     monkeypatch.setattr(fair_queue, "WRITING_EACH", MANY)
@@ -72,6 +74,7 @@ async def test_without_the_queue_the_person_would_wait_for_most_of_the_flood(tmp
     assert between > MANY / 2
 
 
+@pytest.mark.slow
 async def test_an_app_on_the_internet_is_not_kept_waiting_by_a_flood_of_forms(tmp_path):
     async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as keyed:
         flood = [asyncio.create_task(post(keyed, number, {})) for number in range(50)]
@@ -80,6 +83,7 @@ async def test_an_app_on_the_internet_is_not_kept_waiting_by_a_flood_of_forms(tm
         assert {answer.status_code for answer in await asyncio.gather(*flood)} == {303}
 
 
+@pytest.mark.slow
 async def test_whoever_floods_with_forms_is_opted_out_by_their_signal_in_the_same_moment(client):
     flood = [asyncio.create_task(post(client, number, FLOOD)) for number in range(200)]
     await asyncio.sleep(0)
@@ -89,6 +93,7 @@ async def test_whoever_floods_with_forms_is_opted_out_by_their_signal_in_the_sam
     await asyncio.gather(*flood)
 
 
+@pytest.mark.slow
 async def test_a_flood_of_made_up_people_is_kept_and_counted_and_a_real_one_passes(tmp_path, client, figure):
     ledger = tmp_path / "data" / "ledger.sqlite3"
     size = sum(file.stat().st_size for file in ledger.parent.glob("ledger.sqlite3*"))

@@ -85,6 +85,7 @@ async def test_an_auditor_rebuilds_the_root_from_the_entries_themselves(long_log
     assert not [body for body in entries if b"@example.com" in body]
 
 
+@pytest.mark.slow
 async def test_a_receipt_is_proved_under_the_checkpoint_and_named_by_its_event(long_log, client, tmp_path):
     made = (
         await long_log.post("/v1/choices", json={"identifiers": [named("email", email(1))], "choice": "opt_out"})
@@ -100,6 +101,7 @@ async def test_a_receipt_is_proved_under_the_checkpoint_and_named_by_its_event(l
     assert made["receipt"] == made["events"][0]["receipt"]
 
 
+@pytest.mark.slow
 async def test_the_tree_of_an_earlier_size_can_still_be_had_by_its_partial_tiles(long_log, client):
     length = await size(client)
     whole = await tile(client, tiles.path(0, 0))
@@ -111,6 +113,7 @@ async def test_the_tree_of_an_earlier_size_can_still_be_had_by_its_partial_tiles
     assert await tile(client, tiles.path(1, 0, 1)) == root_of([whole[i : i + 32] for i in range(0, 8192, 32)])
 
 
+@pytest.mark.slow
 async def test_a_log_that_has_grown_is_proved_to_have_grown_out_of_the_old_one(long_log, client):
     before = checkpoint.parse(note.text_of(await signed(client)))
     await long_log.post("/v1/choices", json={"identifiers": [named("email", email(7))], "choice": "opt_out"})
@@ -151,6 +154,7 @@ class TestTheEntries:
             assert "immutable" in answer.headers["cache-control"]
 
 
+@pytest.mark.slow
 async def test_a_tile_that_is_not_there_yet_is_not_found(long_log, client):
     length = await size(client)
     rest = length % tiles.WIDTH
@@ -197,6 +201,7 @@ async def test_a_log_that_cannot_be_read_says_so_and_nothing_else(keyed, monkeyp
     assert (made.status_code, made.json().get("receipt")) == (201, None)  # the choice itself is kept and answered for
 
 
+@pytest.mark.slow
 async def test_reading_the_log_writes_nothing(long_log, client):
     before = await signed(client)
     await bodies(long_log, await size(client))

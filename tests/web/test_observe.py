@@ -411,6 +411,7 @@ async def test_identifiers_that_are_observed_together_are_not_tied(keyed, tmp_pa
         assert db.execute("SELECT count(*) FROM link").fetchone() == (0,)
 
 
+@pytest.mark.slow
 async def test_a_thousand_observations_of_one_signal_leave_one_entry(keyed):
     before = await entries(keyed)
     for signals in ({"gpc": True}, {"lmt": 1}):

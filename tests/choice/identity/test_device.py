@@ -3,14 +3,15 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import GAID, IDFV
 
 from gateway.choice.identity import AD_IDS, UUIDS, read
 from gateway.terms import Malformed
 
-QUICKLY = settings(max_examples=80, deadline=1000)
+QUICKLY = examples(80)
 IMEI = "490154203237518"  # the example of the IMEI's check digit that everybody prints
 UDID = "00008020-008d4548007b4f26"
 
@@ -57,6 +58,7 @@ def test_another_serial_number_of_the_same_model_is_another_phone():
     assert read("imei", "490154203237526") != read("imei", IMEI)
 
 
+@pytest.mark.slow
 @QUICKLY
 @given(st.integers(10**13, 10**14 - 1))
 def test_a_computed_check_digit_is_luhns(number):

@@ -4,14 +4,15 @@ import base64
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import email
 
 from gateway.choice.identity import DIGESTS, Limited, read
 from gateway.terms import Malformed
 
-QUICKLY = settings(max_examples=80, deadline=1000)
+QUICKLY = examples(80)
 SHA256 = hashlib.sha256(email(1).encode()).hexdigest()
 
 

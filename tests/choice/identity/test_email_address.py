@@ -3,13 +3,14 @@
 import hashlib
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.choice.identity import DIGESTS, Identifier, read
 from gateway.terms import Malformed
 
-QUICKLY = settings(max_examples=80, deadline=1000)
+QUICKLY = examples(80)
 ALGORITHMS = ("sha256", "sha1", "md5")
 LOCALS = st.from_regex(r"[a-z0-9][a-z0-9.+_-]{0,12}", fullmatch=True)
 DOMAINS = st.sampled_from(["gmail.com", "googlemail.com", "example.com", "mail.example.org", "bücher.example"])

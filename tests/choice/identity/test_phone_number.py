@@ -3,14 +3,15 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import phone
 
 from gateway.choice.identity import Identifier, Limited, read
 from gateway.terms import Malformed
 
-QUICKLY = settings(max_examples=80, deadline=1000)
+QUICKLY = examples(80)
 ANA = "+14155550123"
 
 

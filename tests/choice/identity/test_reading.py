@@ -3,14 +3,15 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.people import GAID, IDFV, ZERO, email, gaid, phone
 
 from gateway.choice.identity import KINDS, PLAIN, SOURCED, Identifier, Limited, Undeclared, read
 from gateway.terms import Malformed
 
-QUICKLY = settings(max_examples=80, deadline=1000)
+QUICKLY = examples(80)
 GOOD = {"email": email(1), "phone": phone(1), "gaid": GAID, "idfv": IDFV, "imei": "490154203237518", "eid": "x1"}
 HALF_A_PAIR = "\ud83d"
 ANYTHING = st.one_of(

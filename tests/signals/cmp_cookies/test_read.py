@@ -8,8 +8,9 @@ import zlib
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import cmp_cookies, cookies
 from gateway.signals.cmp_cookies import NAMES, Shown, ToolState
@@ -22,7 +23,7 @@ def brief(value):
     return repr(value)[:50]
 
 
-QUICKLY = settings(max_examples=300, deadline=1000)
+QUICKLY = examples(300)
 HEARD_AS_REFUSED = {
     # GPC was on when the person clicked "accept all": the stricter of the two holds.
     ("OptanonConsent", False, "CONFLICT: GPC on, yet C0004:1 (iType=1 accept all)"),

@@ -4,8 +4,9 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from gateway.signals import cmp_cookies
 from gateway.signals.cmp_cookies import CATEGORIES, Shown
@@ -22,7 +23,7 @@ def uri(value):
     return quote(json.dumps(value, separators=(",", ":")))
 
 
-QUICKLY = settings(max_examples=150, deadline=1000)
+QUICKLY = examples(150)
 # Before any choice, after a refusal, after an acceptance; each as the tool writes it where it asks first.
 VISITS = {
     "onetrust": (

@@ -83,6 +83,7 @@ def valid(text, table):
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_section_is_valid_exactly_by_the_specification_and_allows_only_then(tables, section_rows, figure):
     good = 0
     for row in section_rows:
@@ -99,6 +100,7 @@ def test_a_damaged_section_is_valid_exactly_by_the_specification_and_allows_only
     assert (len(section_rows), good) == (2945, 324)
 
 
+@pytest.mark.slow
 def test_the_second_definition_takes_every_undamaged_string_of_the_reference(tables, vectors):
     """Control: it can say yes, and to all of them."""
     for name, table in tables.items():
@@ -141,6 +143,7 @@ def test_no_damage_makes_a_visitor_wait(section_rows, figure):
     assert longest < LIMIT_MS
 
 
+@pytest.mark.slow
 def test_reading_damaged_strings_keeps_nothing(section_rows):
     read_all(section_rows)  # whatever is made once, is made
     tracemalloc.start()

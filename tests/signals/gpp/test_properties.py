@@ -4,8 +4,9 @@ that one more section, or one applicable section fewer, would take back."""
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.strings import WRITABLE, damaged, eu_fields, fields, gpp_string, sections
 
 from gateway.signals import gpp, tcf
@@ -17,7 +18,7 @@ from gateway.terms import SIGNAL_PURPOSES, Stated
 
 pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
 
-QUIETLY = settings(max_examples=200)
+QUIETLY = examples(200)
 RANDOMS = st.randoms(use_true_random=False)
 SECTION_IDS = st.none() | st.lists(st.sampled_from([-1, 0, 6, 7, 8, 28, 300, 10**30]), max_size=3)
 

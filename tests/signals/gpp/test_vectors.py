@@ -42,6 +42,7 @@ def suite(vectors):
 # --- the differential set ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_us_string_of_the_differential_set_is_read_and_written_as_by_the_reference(generated, figure):
     total = 0
     for name, section in BY_NAME.items():
@@ -56,6 +57,7 @@ def test_every_us_string_of_the_differential_set_is_read_and_written_as_by_the_r
     figure("GPP, differential", f"{total} strings of {len(BY_NAME)} US sections read and written as {REFERENCE}")
 
 
+@pytest.mark.slow
 def test_every_us_string_is_read_alike_in_the_padding_of_the_specification_and_in_that_of_tc_strings(generated):
     for name, section in BY_NAME.items():
         for row in generated(name):

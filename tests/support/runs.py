@@ -1,0 +1,77 @@
+"""Which tests run in `make check`, and one table at the end of a run: what the tests measured; in `make soak` also how each
+file of tests fared, in `make check` which tests take too long for it. A report brings what its test measured, so that
+several workers make one table.
+"""
+
+import time
+from collections import Counter, defaultdict
+
+import pytest
+
+from support import examples
+
+TOO_LONG = 1.0  # seconds of processor time: such a test is marked slow
+
+FIGURES: list[tuple[str, str, str]] = []
+SECONDS: dict[str, float] = defaultdict(float)
+FOUND: dict[str, Counter[str]] = defaultdict(Counter)
+LONG: list[tuple[float, str]] = []
+
+
+def pytest_collection_modifyitems(config, items):
+    """`make check`: each test on the first row of its table. `make test` goes through all of them."""
+    if not examples.QUICK:
+        return
+    first = {}
+    for item in items:
+        first.setdefault(item.nodeid.partition("[")[0], item)
+    config.hook.pytest_deselected(items=[item for item in items if first[item.nodeid.partition("[")[0]] is not item])
+    items[:] = first.values()
+
+
+@pytest.fixture
+def figure(request):
+    """Keeps what a test measured for the table at the end of the run."""
+    return lambda name, text: request.node.user_properties.append(("figure", (name, text)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    before = time.process_time()
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("processor", time.process_time() - before))
+
+
+def pytest_runtest_logreport(report):
+    file = report.nodeid.partition("::")[0]
+    SECONDS[file] += report.duration
+    SECONDS[report.nodeid] += report.duration
+    if report.when == "call" or report.outcome != "passed":
+        FOUND[file][report.outcome] += 1
+    if report.when != "teardown":
+        return
+    for kind, value in report.user_properties:
+        if kind == "figure":
+            FIGURES.append((*value, report.nodeid))
+        elif kind == "processor" and value > TOO_LONG:
+            LONG.append((value, report.nodeid))
+
+
+def pytest_terminal_summary(terminalreporter):
+    write = terminalreporter.write_line
+    if FIGURES:
+        terminalreporter.section("figures")
+        width = max(len(name) for name, *_ in FIGURES)
+        for name, text, test in FIGURES:
+            write(f"{name:{width}}  {text}" + (f"  {SECONDS[test]:.0f} s" if examples.SOAK else ""))
+    if examples.SOAK:
+        terminalreporter.section("what was found")
+        for file, outcomes in FOUND.items():
+            found = outcomes["failed"] or "nothing"
+            write(f"{file:50} {outcomes['passed']:6} passed  found: {found}  {SECONDS[file]:.0f} s")
+    if examples.QUICK and LONG:
+        terminalreporter.section("too long for make check: mark them slow")
+        for seconds, test in sorted(LONG, reverse=True):
+            write(f"{seconds:.1f} s  {test}")
