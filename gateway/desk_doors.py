@@ -27,7 +27,7 @@ def routes(house: House, settings: Settings, folder: Path, credentials: Credenti
     notifying = Notifying(house.writer, consent.recipients, consent.secrets, consent.clock, everyone)
     told = ToldDoor(consent, credentials, notifying)
     return [
-        Route("/v1/links", Links(consent, credentials).post, methods=["POST"]),
+        Route("/v1/links", Links(consent, credentials, proofs).post, methods=["POST"]),
         Route("/v1/notices", told.post, methods=["POST"]),
         Route("/v1/notices/due", told.due, methods=["GET"]),
         Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),

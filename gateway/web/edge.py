@@ -35,7 +35,9 @@ SERVED: Mapping[str, frozenset[str]] = {
     "metrics": frozenset({METRICS}),
 }
 # Calls that apps (I31), and providers of text messages, make from the internet.
-FROM_APPS = frozenset({"/v1/choices", "/v1/codes", "/v1/observe", "/v1/texts"})
+FROM_APPS = frozenset(
+    f"/v1/{name}" for name in ("access", "choices", "codes", "erasures", "links", "observe", "standing", "texts")
+)
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
 

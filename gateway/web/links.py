@@ -1,4 +1,6 @@
-"""POST /v1/links: the backend tells which phones, e-mails and devices an account has (scope desk; R2, R5)."""
+"""POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
+shows it: the account and each identifier by a proof of its own (R12).
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,13 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent import Consent
-from gateway.credentials import Credentials
+from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.links import Span
-from gateway.ledger.records import milliseconds
-from gateway.web import desk_call, wire
+from gateway.ledger.records import Subject, milliseconds
+from gateway.people import Named
+from gateway.web import auth, desk_call, wire
 from gateway.web.problem import Problem
+from gateway.web.proof import Proofs
 
 KNOWN = frozenset({"account", "identifiers", "from", "until", "event", "place", "age"})
+PROVED = frozenset({"account", "identifiers", "place", "proof"})  # when, and how old, is the desk's to say
+USE = "link"
 RELEASED = "number_released"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
 
@@ -22,13 +28,34 @@ AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than tha
 class Links:
     """The door."""
 
-    def __init__(self, consent: Consent, credentials: Credentials) -> None:
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
         self._consent = consent
         self._credentials = credentials
+        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
-        """One object, or NDJSON with an answer a line."""
-        return await desk_call.answer(request, self._credentials, self._take, "linked")
+        """One object, or from the desk NDJSON with an answer a line."""
+        key = auth.anybody(request, self._credentials)
+        if key.may("desk"):
+            return await desk_call.answer(request, self._credentials, self._take, "linked")
+        auth.want(key, "choose")
+        wire.require_json(request)
+        return wire.answer(await self._take_proved(key, wire.parse(await wire.read_body(request))), 201)
+
+    async def _take_proved(self, key: ApiKey, stated: object) -> dict[str, Any]:
+        """From now on, of what is proved and of nothing else. Raises `Problem`, also where the account is not."""
+        body = desk_call.members(stated, PROVED, "a link with proof")
+        named, ignored = desk_call.named(self._consent, body)
+        account, others = self._account(body, released=False), _without_accounts(named)
+        shown = {each.key for each in await self._proofs.of(body.get("proof"), key, [account, *others], USE)}
+        if account.key not in shown:
+            raise Problem("proof_required", "the proof is not of the account", "/proof")
+        mine = [each for each in others if each.key in shown]
+        if len(mine) < len(others):
+            ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
+        span = Span(milliseconds(self._consent.clock()), None)
+        changed = await self._consent.link(account, mine, span) if mine else 0
+        return {"linked": len(mine), "changed": changed, "ignored": ignored}
 
     async def _take(self, stated: object) -> dict[str, Any]:
         body = desk_call.members(stated, KNOWN, "a link")
@@ -36,9 +63,7 @@ class Links:
         if body.get("event") is not None and not released:
             raise Problem("malformed", f"event is {RELEASED}", "/event")
         named, ignored = desk_call.named(self._consent, body)
-        others = [subject for subject in named.subjects if not subject.is_account]
-        if len(others) < len(named.subjects):
-            raise Problem("malformed", "an account is not linked to an account", "/identifiers")
+        others = _without_accounts(named)
         account, band = self._account(body, released), wire.band(body.get("age"))
         changed = await self._consent.link(account, others, self._span(body), released=released)
         if band and not released:
@@ -61,6 +86,14 @@ class Links:
         if start > now + AHEAD:
             raise Problem("malformed", "from lies in the future", "/from")
         return Span(milliseconds(min(start, now)), milliseconds(until) if until else None)
+
+
+def _without_accounts(named: Named) -> list[Subject]:
+    """Raises `Problem` where one of them is an account."""
+    others = [subject for subject in named.subjects if not subject.is_account]
+    if len(others) < len(named.subjects):
+        raise Problem("malformed", "an account is not linked to an account", "/identifiers")
+    return others
 
 
 def _moment(body: Mapping[str, Any], name: str) -> datetime | None:

@@ -62,6 +62,7 @@ LINK: dict[str, Any] = {
         "event": {"type": "string", "enum": ["number_released"]},
         "place": {"type": ["string", "null"], "description": "national phone numbers are read in its country"},
         "age": {"type": ["string", "integer", "null"], "description": "of the account's person: years or a band"},
+        "proof": _ref("Proofs"),
     },
 }
 ERASURE: dict[str, Any] = {

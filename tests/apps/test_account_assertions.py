@@ -76,6 +76,51 @@ async def test_only_the_phones_own_ids_are_tied_and_never_a_number_or_an_address
         assert await place.reason(other) == "no_choice", other
 
 
+async def test_an_app_links_what_it_proves_and_nothing_else(place):
+    """api.md: /v1/links takes a proof where the key is not the desk's."""
+    phone_ = place.phone(OLD)
+    await phone_.observes()
+    mine, token = phone_.ids[0], {"kind": "device", "token": phone_.token}
+    body = {
+        "account": "a1",
+        "identifiers": [mine, named("gaid", gaid(77)), named("phone", phone(1)), named("email", email(1))],
+    }
+    proof = [place.backend.proof(), token]
+    answer = await place.in_app.post("/v1/links", json=body | {"proof": proof})
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["linked"], answer.json()["changed"]) == (1, 1)
+    assert ignored(answer) == {"/identifiers": "not all of them are proved"}
+    assert links(place.folder) == 1
+    await web_opt_out(place)
+    assert await place.reason(mine) == "opted_out"
+    for stranger in (named("gaid", gaid(77)), named("phone", phone(1)), named("email", email(1))):
+        assert await place.reason(stranger) != "opted_out"
+
+
+@pytest.mark.parametrize("shown", ["nothing", "the phone", "another account", "a used assertion", "no proof at all"])
+async def test_without_the_accounts_own_proof_an_app_links_nothing(place, shown):
+    phone_ = place.phone(OLD)
+    await phone_.observes()
+    used = place.backend.proof()
+    await phone_.observes(proof=used)
+    before, token = links(place.folder), {"kind": "device", "token": phone_.token}
+    proofs = {"nothing": {}, "the phone": token, "another account": [place.backend.proof("a2"), token],
+              "a used assertion": [used, token], "no proof at all": None}  # fmt: skip
+    body = {"account": "a3" if shown == "the phone" else "a1", "identifiers": phone_.ids, "proof": proofs[shown]}
+    answer = await place.in_app.post("/v1/links", json=body)
+    assert (answer.status_code, kind(answer)) == (403, "proof_required")
+    assert links(place.folder) == before
+
+
+@pytest.mark.parametrize("member", [{"from": "2020-01-01T00:00:00Z"}, {"until": "2030-01-01T00:00:00Z"}, {"age": "adult"},
+                                    {"event": "number_released"}])  # fmt: skip
+async def test_since_when_and_how_old_is_the_desks_to_say(place, member):
+    body = {"account": "a1", "identifiers": [OLD], "proof": place.backend.proof()}
+    answer = await place.in_app.post("/v1/links", json=body | member)
+    assert (answer.status_code, kind(answer)) == (400, "unknown_member")
+    assert links(place.folder) == 0
+
+
 async def test_a_key_of_an_app_ties_nothing_without_an_assertion(place):
     await place.phone(OLD, ACCOUNT).observes()
     await place.phone(OLD, ACCOUNT).chooses()

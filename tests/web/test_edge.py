@@ -16,9 +16,16 @@ PATHS = {
     "/demo": {PUBLIC},
     "/v1/check": {INTERNAL},
     "/v1/self": {INTERNAL},
-    "/v1/links": {INTERNAL},
-    "/v1/choices": {INTERNAL, PUBLIC},  # apps on the internet
+    "/v1/choices": {INTERNAL, PUBLIC},  # apps on the internet (I31)
     "/v1/observe": {INTERNAL, PUBLIC},
+    "/v1/standing": {INTERNAL, PUBLIC},
+    "/v1/links": {INTERNAL, PUBLIC},
+    "/v1/codes": {INTERNAL, PUBLIC},
+    "/v1/access": {INTERNAL, PUBLIC},
+    "/v1/erasures": {INTERNAL, PUBLIC},
+    "/v1/explain": {INTERNAL},
+    "/v1/disclosures": {INTERNAL},
+    "/v1/notices": {INTERNAL},
     "/v1/texts": {INTERNAL, PUBLIC},  # providers of text messages
     "/v1/choices/": {INTERNAL},
     "/v1/observe/": {INTERNAL},
