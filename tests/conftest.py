@@ -7,14 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from blockbuster import blockbuster_ctx
 from support import examples, inside
 
 from gateway.app import open_house
 from gateway.ledger import emergency
 
 examples.load_profile()
-pytest_plugins = ["support.runs"]
+pytest_plugins = ["support.blocking", "support.runs"]
 
 # Where there is memory enough, temporary folders lie in it: a write there costs what it costs to compute. Tests of what
 # is durable ask for the disk (support/on_disk.py).
@@ -24,33 +23,11 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usa
     tempfile.tempdir = None
 
 VECTORS = Path(__file__).parent.parent.parent / "shared" / "vectors"
-# Where the loop may touch a disk on purpose: a check reads rows by key in process (design decision 3), and start-up.
-READS_BY_KEY = ("_read",)
 
 
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.fixture(autouse=True, scope="session")
-def never_blocked():
-    """Blocking calls in a running event loop fail the test, but for the look-up's own reads and opening files. Once for
-    all tests: to change and restore every function around each test costs more than most tests do.
-    """
-    with blockbuster_ctx("gateway") as buster:
-        for function in buster.functions.values():
-            function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
-            function.can_block_in("gateway/mirror/answers.py", READS_BY_KEY)
-            function.can_block_in("gateway/ledger/leases.py", {*READS_BY_KEY, "_reader", "revision"})
-            function.can_block_in("gateway/app.py", {"open_house", "migrate"})
-            function.can_block_in("support/inside.py", {"install"})
-            function.can_block_in("gateway/service.py", {"build", "keyed", "public", "_opened"})
-            function.can_block_in("gateway/credentials.py", {"_reload"})
-            function.can_block_in("gateway/assertions.py", {"_reload"})
-            function.can_block_in("gateway/settings.py", {"load"})
-            function.can_block_in("gateway/delivery/forward.py", {"__init__"})  # reads the certificates once
-        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from gateway.settings import Settings, shipped
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "gateway").rglob("*.py"))
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def lines(path: Path) -> int:
@@ -32,14 +38,14 @@ def test_a_file_is_one_idea():
 def test_a_function_is_read_at_a_glance():
     long = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 50:
                 long.append(f"{path.name}:{node.name}")
     assert long == []
 
 
 def test_every_module_says_what_it_owns():
-    assert [path.name for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
+    assert [path.name for path in MODULES if not ast.get_docstring(tree(path))] == []
 
 
 def test_every_section_and_option_of_the_settings_stands_in_the_shipped_file():

@@ -106,6 +106,7 @@ async def test_a_server_key_that_may_only_choose_ties(server_key, keyed):
     assert await denied(keyed, named("browser", browser))
 
 
+@pytest.mark.slow
 async def test_a_thousand_calls_alike_write_nothing_more(keyed, client):
     browser = await new_browser(keyed, ACCOUNT, signals=GPC)
     assert (await observe(keyed, ACCOUNT, named("browser", browser), signals=GPC)).status_code == 200

@@ -25,6 +25,7 @@ def raised_kinds() -> set[str]:
     return {kind for kind in found if isinstance(kind, str) and kind not in {"size", ""}}
 
 
+@pytest.mark.slow
 def test_a_caller_meets_no_kind_of_problem_that_is_not_in_the_closed_list():
     raised = raised_kinds()
     assert len(raised) > 12
