@@ -1,5 +1,6 @@
 """`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,6 +18,7 @@ from gateway.cli import options
 from gateway.exports import day as days
 from gateway.in_force import in_force
 from gateway.ledger import rehearsals, schema
+from gateway.rehearsal import live
 from gateway.rehearsing import Order
 
 
@@ -30,12 +32,19 @@ from gateway.rehearsing import Order
 @options.dev
 @click.option("--only", default="", help="The ways whose name has this in it; such a run is not put on record.")
 @click.option("--unrecorded", is_flag=True, help="Put nothing on record; no installation is needed.")
+@click.option(
+    "--live",
+    "address",
+    help="Rehearse nothing: ask the running service at its internal address, http://10.0.0.5:8081,"
+    " whether it runs on this configuration and heeds each signal. Dry runs, which leave nothing behind.",
+)
+@click.option("--key-file", type=click.Path(path_type=Path, exists=True), help="With --live: a key of scope check.")
 @click.option("--show", is_flag=True, help="Rehearse nothing: tell what is on record of a day.")
 @click.option("--on", "moment", type=options.DAY, help="With --show: the day (UTC); without it the last one on record.")
 @options.as_json
 def rehearse(
-    data: Path, file: Path | None, dev: bool, only: str, unrecorded: bool, show: bool, moment: datetime | None,
-    as_json: bool,
+    data: Path, file: Path | None, dev: bool, only: str, unrecorded: bool, address: str | None, key_file: Path | None,
+    show: bool, moment: datetime | None, as_json: bool,
 ) -> None:  # fmt: skip
     if show:
         found = list(_on_record(data, file, moment))
@@ -45,6 +54,12 @@ def rehearse(
             click.echo("no rehearsal is on record" + (f" for {moment.date()}" if moment else ""))
         sys.exit(0 if found and all(told["passed"] for told in found) else 1)
     settings = settings_of.load(file, os.environ)
+    if address:
+        if key_file is None:
+            raise click.UsageError("--live asks with a key: --key-file")
+        told = asyncio.run(live.ask(address, key_file.read_text().strip(), settings, dev=dev))
+        _tell({"from": datetime.now(UTC).isoformat(timespec="seconds"), **told}, as_json=as_json)
+        sys.exit(0 if told["passed"] else 1)
     made = rehearsing.rehearse(Order(settings, dev, only))
     told = dict(made.content)
     if not (only or unrecorded):
@@ -76,6 +91,8 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield "  failed: " + ", ".join(filter(None, (way, recipient, purpose, door, why)))
     if told["failures"] > len(told["failed"]):
         yield f"  and {told['failures'] - len(told['failed'])} more"
+    if "live" in told:
+        yield "  heeded by the running service: " + (", ".join(told["live"]) or "nothing could go before")
     if "ways" not in told:
         return
     yield f"  {len(told['ways'])} ways, the slowest no after {told['slowest_ms']} ms"

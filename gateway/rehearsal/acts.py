@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import httpx2
 import orjson
 
-from gateway.rehearsal.people import PLACE, Cast, NotTaken, Person, taken
+from gateway.rehearsal.people import PLACE, Cast, NotTaken, Person, patiently, taken
 from gateway.rehearsal.stage import Stage
 from gateway.web.browser_cookie import COOKIE
 
@@ -32,7 +32,7 @@ async def ask_page(
     cookies = "; ".join(filter(None, jar))
     sent = {**NAVIGATES, **headers} | ({"Cookie": cookies} if cookies else {}) | ({named: uri} if named else {})
     path = door if named else f"{door}{uri}"
-    return taken(await stage.internal.get(path, headers=sent), 200, 204)
+    return taken(await patiently(lambda: stage.internal.get(path, headers=sent)), 200, 204)
 
 
 def visits(headers: Mapping[str, str], proxy: str = "nginx") -> Act:
@@ -94,7 +94,7 @@ def fills_in(path: str, action: str, *fields: str, language: str = "en", **more:
             raise NotTaken(f"GET {path} shows no button that says {action}")
         typed = {name: getattr(person, name) for name in fields}
         posted = {"action": action, "token": found[1], **typed, **more}
-        answer = taken(await stage.public.post(path, data=posted, headers=FORM), 303)
+        answer = taken(await patiently(lambda: stage.public.post(path, data=posted, headers=FORM)), 303)
         _keep(person, answer)
         taken(await stage.public.get(answer.headers["location"], headers=_browsing(person)))
 

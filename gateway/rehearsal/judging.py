@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.rehearsal import stage as stages
-from gateway.rehearsal.asking import CHECKS, PAGE, Answers, Asked, Asker
+from gateway.rehearsal.asking import CHECKS, PAGE, UNSTEADY, Answers, Asked, Asker
 from gateway.rehearsal.people import Cast, NotTaken, Person
 from gateway.rehearsal.stage import Stage
 from gateway.rehearsal.ways import Way
@@ -139,8 +139,8 @@ class _Trial:
         for asked, got in after.items():
             stopped = self._stopped(asked)
             going = sorted(stopped.intersection(got.goes(stopped)))
-            if going:
-                why = f"{asked.whom}: {', '.join(going)} allowed, {got.reason}"
+            if going or (stopped and got.reason in UNSTEADY):
+                why = f"{asked.whom}: {', '.join(going) or 'nothing'} allowed, {got.reason}"
                 self._outcome.failed.append((asked.recipient, asked.purpose, asked.door, why))
             if stopped and asked in before:
                 went = bool(before[asked].goes(stopped))

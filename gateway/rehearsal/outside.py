@@ -14,6 +14,7 @@ import httpx2
 from gateway.delivery.forward import authorities
 
 SECONDS = 20.0
+CHOICES = "/privacy-choices"
 MARK = {"User-Agent": "gateway-rehearsal", "Accept": "text/html"}
 SIGNAL = {"Sec-GPC": "1"}
 LINK = re.compile(r"""<a\b[^>]*\bhref\s*=\s*["']?([^"'\s>]*/privacy-choices)(?=[?#"'\s>])""", re.IGNORECASE)
@@ -30,8 +31,10 @@ class Trouble:
     why: str
 
 
-async def look(pages: Sequence[str]) -> list[Trouble]:
-    """What is wrong with these pages and the choices page that each of them links; nothing where all is well."""
+async def look(pages: Sequence[str], *, linked: bool = True) -> list[Trouble]:
+    """What is wrong with these pages and the choices page that each of them links; nothing where all is well. Not
+    `linked`: the site is in the mode without a link (11 CCR 7025(g)), and its choices page is where it always is.
+    """
     found: list[Trouble] = []
     choices: dict[str, None] = {}
     async with httpx2.AsyncClient(
@@ -40,8 +43,8 @@ async def look(pages: Sequence[str]) -> list[Trouble]:
         for page in pages:
             answer = await _get(client, page, "a page of the site", found)
             link = LINK.search(answer.text) if answer else None
-            if link:
-                choices[urljoin(str(answer.url) if answer else page, link[1])] = None
+            if answer and (link or not linked):
+                choices[urljoin(str(answer.url), link[1] if link else CHOICES)] = None
             elif answer:
                 found.append(Trouble(page, "a page of the site", "has no link to /privacy-choices"))
         for page in choices:

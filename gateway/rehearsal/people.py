@@ -3,10 +3,11 @@
 Never a real person: example.com, +1 415 555 01xx and the same numbers under other area codes, random ids.
 """
 
+import asyncio
 import itertools
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.terms import DataClass, Purpose
 
 AREAS = (415, 212, 312, 512, 206, 305)  # in each of them 555-0100 to 555-0199 are for fiction
 SIGNED_IN = 3600  # seconds: longer than a rehearsal
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
 PLACE = "US-CA"
 HOST = "rehearsal.example.com"
 
@@ -64,6 +66,16 @@ def taken(answer: httpx2.Response, *expected: int) -> httpx2.Response:
     return answer
 
 
+async def patiently(send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """As callers do (api.md): whoever is told 503 asks again. A machine that is busy is not a gateway that fails."""
+    for pause in PAUSES:
+        answer = await send()
+        if answer.status_code != 503:  # noqa: PLR2004
+            return answer
+        await asyncio.sleep(pause)
+    return await send()
+
+
 def _door(answer: httpx2.Response) -> str:
     """The path, without what may be sealed in it."""
     return "/".join(part for part in answer.request.url.path.split("/") if len(part) < 40)  # noqa: PLR2004
@@ -104,12 +116,13 @@ class Cast:
 
     async def call(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """A call with a key: the desk's, or another one."""
-        return await self._stage.internal.post(path, json=body, headers=dict(headers or self._stage.desk))
+        sent = dict(headers or self._stage.desk)
+        return await patiently(lambda: self._stage.internal.post(path, json=body, headers=sent))
 
     async def lines(self, path: str, bodies: Sequence[bytes], headers: Mapping[str, str]) -> httpx2.Response:
         """NDJSON."""
         sent = {**self._stage.desk, "Content-Type": "application/x-ndjson", **headers}
-        return await self._stage.internal.post(path, content=b"\n".join(bodies), headers=sent)
+        return await patiently(lambda: self._stage.internal.post(path, content=b"\n".join(bodies), headers=sent))
 
     def signed_in(self, person: Person) -> dict[str, str]:
         """What a site's own server says of who is signed in; nothing where it may not say it by header."""

@@ -27,19 +27,19 @@ def rehearse(settings: Settings, folder: Path, *, only: str = "", dev: bool = Fa
     outcomes, seen = asyncio.run(
         _played(
             stages.build(folder), stages.quiet(settings, dev=dev), [way for way in wanted if way.name not in closed],
-            settings.rehearsal.pages,
+            settings,
         )
     )  # fmt: skip
     return Rehearsal(secrets.token_bytes(16), start, datetime.now(UTC), told(settings, outcomes, closed, seen))
 
 
 async def _played(
-    built: stages.Built, quiet: Settings, wanted: Sequence[Way], pages: Sequence[str]
+    built: stages.Built, quiet: Settings, wanted: Sequence[Way], settings: Settings
 ) -> tuple[dict[str, Outcome], list[outside.Trouble]]:
     async with stages.opened(built, quiet) as stage:
         cast = Cast(stage)
         outcomes = {way.name: await judge(way, stage, cast) for way in wanted}
-    return outcomes, await outside.look(pages)
+    return outcomes, await outside.look(settings.rehearsal.pages, linked=settings.site.mode != "no_link")
 
 
 def told(
@@ -49,7 +49,7 @@ def told(
     failure by name; which pairs could never be allowed, and why.
     """
     made_up = stages.made_up(settings).keys()
-    failed = [[name, *item] for name, outcome in outcomes.items() for item in dict.fromkeys(outcome.failed)]
+    failed = [[name, *map(str, item)] for name, outcome in outcomes.items() for item in dict.fromkeys(outcome.failed)]
     failed += [[one.what, "", "", one.page, one.why] for one in seen]
     proved = {pair for outcome in outcomes.values() for pair in outcome.proved}
     never = {
@@ -67,7 +67,7 @@ def told(
             for name, outcome in outcomes.items()
         },
         "proved": sorted(f"{name} {purpose}" for name, purpose in proved if name),
-        "not_allowed": sorted([name or "page", purpose, why] for (name, purpose), why in never.items()),
+        "not_allowed": sorted([name or "page", str(purpose), str(why)] for (name, purpose), why in never.items()),
         "closed": dict(closed),
         "pages": len({*settings.rehearsal.pages}),
         "slowest_ms": max((outcome.milliseconds for outcome in outcomes.values()), default=0),

@@ -90,6 +90,9 @@ CALLS: Mapping[str, tuple[Mapping[str, object], Source]] = {
     "att": ({"att": 2}, Source.DEVICE),
     "dnt": ({"dnt": "1"}, Source.DEVICE),
 }
+# No to ads and not to a sale (R25): Google's string; and an industry opt-out, which [ad_choices] purposes may widen.
+OF_GOOGLE = frozenset({"ac", "addtl_consent"})
+OF_ADS = frozenset({"adchoices", "adchoices_signal", "cookies"})
 MOMENTARY = frozenset({"dnt"})  # holds in the answer and is on no record
 STATES = frozenset({"tc", "ac"})  # a tool may have written them by itself: of this device alone
 DEVICES = frozenset({"lmt", "att"})  # the device's own, unless [signals] device_limit_travels

@@ -5,12 +5,12 @@ Whoever adds a source, a door, a signal, a consent tool or a language adds its w
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.rehearsal import acts, samples
 from gateway.rehearsal.acts import Act
 from gateway.settings import Settings
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Manner, Purpose, Source
+from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES, Manner, Purpose, Source
 from gateway.web import language
 from gateway.web.marketing import CHANNELS, CPNI
 from gateway.web.unsubscribe_link import CHANNELS as LINKED
@@ -46,38 +46,66 @@ class Way:
 def every(settings: Settings) -> list[Way]:
     """All ways, whether or not they are open."""
     return [
-        *_pages(), *_cookies(), *_forms(), *_apps(settings), *_beside(), *_desk(), *_marketing(settings),
-        *_participant(settings),
+        *_pages(settings), *_cookies(settings), *_forms(), *_apps(settings), *_beside(settings), *_desk(),
+        *_marketing(settings), *_participant(settings),
     ]  # fmt: skip
 
 
-def _pages() -> Iterator[Way]:
+def _pages(settings: Settings) -> Iterator[Way]:
     for proxy, (door, _) in acts.PROXIES.items():
-        path = door if proxy != "envoy" else f"{door}/{{path:path}}"
-        yield Way(f"Sec-GPC on a page ({proxy})", Source.GPC, path, acts.visits({"Sec-GPC": "1"}, proxy))
+        path, signal = door if proxy != "envoy" else f"{door}/{{path:path}}", {"Sec-GPC": "1"}
+        yield _visited(
+            settings, Way(f"Sec-GPC on a page ({proxy})", Source.GPC, path, acts.visits(signal, proxy)), signal
+        )
     for name, (headers, source) in samples.HEADERS.items():
         if name != "Sec-GPC":
-            yield Way(f"{name} on a page", source, "/authz/nginx", acts.visits(headers))
-    yield Way(
-        "Sec-GPC once, then the cookie alone", Source.BROWSER_COOKIE, "/authz/nginx", acts.comes_back, carries=False
-    )
-    yield Way("Sec-GPC to the page's status", Source.GPC, "/privacy-choices/status", acts.asks_status)
-    script = "/privacy-choices/observe"
-    yield Way("gpc by the page's script", Source.GPC, script, acts.tells_by_script({"gpc": True}))
+            way = Way(f"{name} on a page", source, "/authz/nginx", acts.visits(headers), settings.ad_choices.purposes)
+            yield _visited(settings, way, headers)
+    yield Way("Sec-GPC once, then the cookie alone", Source.BROWSER_COOKIE, "/authz/nginx", acts.comes_back,
+              carries=False, closed=_without_id)  # fmt: skip
+    status = "/privacy-choices/status"
+    yield _visited(settings, Way("Sec-GPC to the page's status", Source.GPC, status, acts.asks_status))
     gpp = {"gpp": samples.GPP, "gpp_sid": [8]}
-    yield Way("gpp by the page's script", Source.GPP, script, acts.tells_by_script(gpp))
+    for name, source, said in (("gpc", Source.GPC, {"gpc": True}), ("gpp", Source.GPP, gpp)):
+        act = acts.tells_by_script(said)
+        yield _visited(settings, Way(f"{name} by the page's script", source, "/privacy-choices/observe", act))
     for name, text in samples.ADDRESSES.items():
-        page = f"/page?{name}={text}"
-        yield Way(f"{name} in an address", samples.ADDRESSED[name], "/authz/nginx", page=({}, page), carries=False)
+        yield Way(f"{name} in an address", samples.ADDRESSED[name], "/authz/nginx", None, said_by(name, settings),
+                  carries=False, page=({}, f"/page?{name}={text}"))  # fmt: skip
     yield Way("DNT on a page", Source.DEVICE, "/authz/nginx", page=({"DNT": "1"}, "/page"), carries=False)
 
 
-def _cookies() -> Iterator[Way]:
+def _cookies(settings: Settings) -> Iterator[Way]:
     for tool, sample in samples.TOOLS.items():
-        yield Way(
-            f"cookie of {tool}", sample.source, "/authz/nginx", acts.visits({"Cookie": sample.cookie}),
-            carries=sample.act, closed=_named_by_the_site(tool),
-        )  # fmt: skip
+        headers = {"Cookie": sample.cookie}
+        way = Way(f"cookie of {tool}", sample.source, "/authz/nginx", acts.visits(headers), carries=sample.act,
+                  closed=_named_by_the_site(tool))  # fmt: skip
+        yield _visited(settings, way, headers)
+
+
+def _visited(settings: Settings, way: Way, headers: Mapping[str, str] | None = None) -> Way:
+    """A way of a browser, as far as this site knows one again: by an id of ours, else by who is signed in. Where it
+    knows neither, what a page's headers say holds for that page, and a script's word for its answer.
+    """
+    if settings.browser.remember_gpc == "id":
+        return way
+    if way.carries and settings.account.header:
+        return replace(way, of=("account",))
+    if headers is None:
+        return replace(way, closed=_without_id)
+    return replace(way, act=None, page=(headers, "/page"), carries=False)
+
+
+def _without_id(settings: Settings) -> str:
+    how = settings.browser.remember_gpc
+    return "" if how == "id" else f'browser.remember_gpc is "{how}": no browser is known again by an id'
+
+
+def said_by(name: str, settings: Settings) -> tuple[Purpose, ...]:
+    """What a signal of this kind says no to."""
+    if name in samples.OF_GOOGLE:
+        return AD_CHOICE_PURPOSES
+    return settings.ad_choices.purposes if name in samples.OF_ADS else SIGNAL_PURPOSES
 
 
 def _named_by_the_site(tool: str) -> Closed:
@@ -115,12 +143,15 @@ def _apps(settings: Settings) -> Iterator[Way]:
         if name not in {*samples.MOMENTARY, "cookies"}:
             alone = name in samples.STATES or (name in samples.DEVICES and not settings.signals.device_limit_travels)
             act = acts.observes(signals)
-            yield Way(f"{name} of a phone", source, "/v1/observe", act, of=PHONE, carries=not alone)
+            yield Way(
+                f"{name} of a phone", source, "/v1/observe", act, said_by(name, settings), PHONE, carries=not alone
+            )
 
 
-def _beside() -> Iterator[Way]:
+def _beside(settings: Settings) -> Iterator[Way]:
     for name, (signals, source) in samples.CALLS.items():
-        yield Way(f"{name} beside a question", source, "/v1/check", of=PHONE, beside=signals)
+        purposes = said_by(name, settings)
+        yield Way(f"{name} beside a question", source, "/v1/check", None, purposes, PHONE, beside=signals)
 
 
 def _desk() -> Iterator[Way]:

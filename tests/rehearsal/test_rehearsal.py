@@ -13,7 +13,8 @@ from gateway.choice import verdict
 from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
 from gateway.consent import Consent
-from gateway.rehearsal import running, stage
+from gateway.ledger.writer import StoreUnavailable
+from gateway.rehearsal import people, running, stage
 from gateway.sharing import Shared, Sharing
 from gateway.terms import Answer, Purpose, Reason
 from gateway.web import visit
@@ -241,6 +242,56 @@ def test_a_made_up_recipient_gives_way_to_one_of_the_operators_that_has_its_name
 def test_what_a_no_ends_is_written_from_the_rules(said, recipient, purpose, ended):
     known = stage.quiet(inside.settings()).registry()[recipient]
     assert bool(stage.ends(known, purpose, frozenset({said}))) == ended
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("remembers", ["flag", "off"])
+@pytest.mark.parametrize("header", ["true", "false"])
+@pytest.mark.parametrize("only", ["Sec-GPC on a page (nginx)", "cookie of tealium", "page's"])
+def test_a_site_that_knows_no_browser_again_is_held_to_what_it_can_keep(rehearsed, remembers, header, only):
+    """By who is signed in, or for the page at hand: no false alarm, and a way that shows nothing says why."""
+    configured = inside.settings(browser__remember_gpc=remembers, account__header=header)
+    found = rehearsed(only, configured)
+    assert found["failed"] == []
+    by_account = header == "true" and only != "cookie of tealium"
+    assert all(counts[0] for counts in found["ways"].values()) == (by_account or not found["ways"])
+    if only == "page's" and header == "false":
+        assert {why.partition(" is ")[0] for why in found["closed"].values()} == {"browser.remember_gpc"}
+
+
+def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):
+    """503 is what a gateway says that cannot keep something for a moment; callers ask again (api.md)."""
+    once, share = [True], Sharing.would_share
+
+    async def away(self, recipient, rows):
+        if once[0]:
+            once[0] = False
+            raise StoreUnavailable("for a moment")
+        return await share(self, recipient, rows)
+
+    monkeypatch.setattr(people, "PAUSES", (0.01,))
+    monkeypatch.setattr(Sharing, "would_share", away)
+    found = rehearsed(APP)
+    assert found["passed"]
+    assert not once[0]
+
+
+@pytest.mark.parametrize("reason", ["stale", "store_unavailable"])
+def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, monkeypatch, reason):
+    from gateway.rehearsal import asking
+
+    monkeypatch.setattr(people, "PAUSES", ())
+    monkeypatch.setattr(asking, "PAUSES", ())
+    honest = verdict.decide
+
+    def in_doubt(question, office):
+        mine = question.recipient.name == stage.OWN  # who gets no rows: a share in doubt is a 503 of its own
+        return verdict.deny_all(question.data, Reason(reason)) if mine else honest(question, office)
+
+    monkeypatch.setattr("gateway.check.decide", in_doubt)
+    found = rehearsed("text, STOP")
+    assert not found["passed"]
+    assert {item[4].rpartition(", ")[2] for item in found["failed"] if item[3] == "checks"} >= {reason}
 
 
 @pytest.mark.slow

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 from support import inside
+from support.rehearsed import EVERY_WAY_OPEN
 
 from gateway import rehearsing
 from gateway.exports import day as days
@@ -208,6 +210,33 @@ def test_an_alarm_is_logged_once(service):
             service.kept.alarms()
     told = [line["error"] for line in lines if line["event"] == "rehearsal"]
     assert told == ["the last rehearsal found 2 that failed: gateway rehearse --show"]
+
+
+def test_the_process_gets_every_setting_as_it_is(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        EVERY_WAY_OPEN + "[recipients.teemo]\ncontract_until = 2027-01-31\nannounced_later = { ad_id = 2026-12-01 }\n"
+        '[notice]\ngaps = [{ from = 2025-03-01, until = 2025-04-09, surface = "web" }]\n'
+        '[witnesses]\na = { url = "https://witness.example.org", key = "w" }\n'
+        '[places]\nboundaries = "/nowhere/ü.json"\n'
+    )
+    order = Order(inside.settings(file), dev=True, only="form")
+    assert msgspec.json.decode(msgspec.json.encode(order), type=Order, strict=False) == order
+
+
+@pytest.mark.slow
+async def test_a_service_rehearses_by_itself_beside_its_answers(folder, monkeypatch):
+    monkeypatch.setattr(rehearsing, "FIRST", 0.1)
+    monkeypatch.setattr(rehearsing, "Order", lambda settings: Order(settings, only="text, STOP"))
+    async with inside.application(folder, dev=False) as app, inside.client(app) as client:
+        for _ in range(600):
+            assert (await client.get("/livez")).status_code == 200
+            if await asyncio.to_thread(entries, folder):
+                break
+            await asyncio.sleep(0.1)
+        (entry,) = await asyncio.to_thread(entries, folder)
+        assert entry["told"]["passed"]
+        assert "gateway_rehearsal_passed 1.0" in (await client.get("/metrics")).text
 
 
 def run(*arguments):
