@@ -5,6 +5,8 @@ the record lies. An announced send is on record before it is answered, and is ch
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.check import Ask, Checked, Checks
 from gateway.decisions import NOBODY, Decision, Decisions, Stands, in_order
@@ -76,15 +78,30 @@ class Deciding(ABC):
         return {name: (self._decisions.make(decision), decision) for name, decision in found.items()}
 
     def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
-        data, recipient = checked.verdicts[name].data, self._checks.recipients.get(name)
-        going: frozenset[str] = frozenset(word for word, answer in data.items() if answer is not Answer.DENY)
-        if recipient is None or (blocked and blocked(name, checked)):
-            going = NOTHING
-        key = checked.own[0] if checked.own else NOBODY
-        personal = going - IMPERSONAL
-        if not personal or key == NOBODY:
-            stands = Stands.NOTHING
+        recipient = self._checks.recipients.get(name)
+        nothing = recipient is None or bool(blocked and blocked(name, checked))
         stated = (ask.purpose,) if ask.purpose else recipient.purposes if recipient else ()
-        purposes, classes = in_order(frozenset(stated), personal or going or frozenset(data))
+        going = _going(tuple(checked.verdicts[name].data.items()), stated, nothing)
+        key = checked.own[0] if checked.own else NOBODY
+        if not going.personal or key == NOBODY:
+            stands = Stands.NOTHING
         at, named = int(self._clock().timestamp()), name if recipient else ""
-        return Decision(key, named, purposes, classes, at, stands, denied=not going)
+        return Decision(key, named, going.purposes, going.classes, at, stands, going.denied)
+
+
+class Going(NamedTuple):
+    """What a verdict lets go. `personal`: something that is somebody's."""
+
+    purposes: tuple[str, ...]
+    classes: tuple[str, ...]
+    personal: bool
+    denied: bool
+
+
+@lru_cache(maxsize=4096)
+def _going(data: tuple[tuple[str, Answer], ...], purposes: tuple[str, ...], nothing: bool) -> Going:
+    """Few verdicts there are, again and again. `nothing`: nothing goes there whatever the verdict."""
+    going = NOTHING if nothing else frozenset(word for word, answer in data if answer is not Answer.DENY)
+    personal = going - IMPERSONAL
+    stated = in_order(frozenset(purposes), personal or going or frozenset(word for word, _ in data))
+    return Going(*stated, personal=bool(personal), denied=not going)

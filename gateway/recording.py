@@ -53,7 +53,8 @@ class Recording(Deciding):
     # --- answers ---
 
     def _note(self, made: Sequence[Made], checked: Checked) -> None:
-        if not self._kept([b'"%b"\n' % text.encode() for text, _ in made], checked.position):
+        lines = [b'"%b"\n' % text.encode() for text, _ in made]
+        if not self._spool.append(lines, lambda: self._place(checked.position)):
             for _, decision in made:
                 self._tell(decision.recipient, LOST, 1)
 
@@ -116,15 +117,13 @@ class Recording(Deciding):
     async def _durably(self, lines: Sequence[object], position: int | None) -> None:
         if not lines:
             return
-        if not self._kept([json.dumps(line).encode() + b"\n" for line in lines], position):
+        kept = [json.dumps(line).encode() + b"\n" for line in lines]
+        if not self._spool.append(kept, lambda: self._place(position), given=False):
             raise StoreUnavailable(NO_ROOM)
         try:
             await self._wait(self._spool.sync)
         except OSError as error:
             raise StoreUnavailable(NO_ROOM) from error
-
-    def _kept(self, lines: Sequence[bytes], position: int | None) -> bool:
-        return self._spool.append(lines, lambda: self._place(position))
 
     def _place(self, position: int | None) -> tuple[int, str]:
         """What is answered from; where that cannot be told now, what it was last."""

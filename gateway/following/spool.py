@@ -107,14 +107,16 @@ class Spool:
         if self._doubtful:
             self._begin(lambda: (0, ""))
 
-    def append(self, lines: Sequence[bytes], place: Place) -> bool:
-        """Whether they were kept: all of them, or none. Never raises; what is not kept is counted."""
+    def append(self, lines: Sequence[bytes], place: Place, *, given: bool = True) -> bool:
+        """Whether they were kept: all of them, or none. Never raises. What was `given` already, and is not kept, is
+        counted as lost; of anything else the caller says that it was not taken.
+        """
         content = b"".join(lines)
         with self._writing:
             segment = self._open or self._begin(place)
             room = self.waiting + len(content) <= self._size
             if segment is None or not room or not segment.put(content, len(lines)):
-                self._lose(len(lines))
+                self._lose(len(lines) if given else 0)
                 return False
             self.waiting += len(content)
             if segment.lines >= LINES or segment.end >= LARGEST:
@@ -205,6 +207,8 @@ class Spool:
         self._open = None
 
     def _lose(self, count: int) -> None:
+        if not count:
+            return
         self.lost += count
         if self._open is None:
             self._homeless += count

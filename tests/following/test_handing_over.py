@@ -1,0 +1,104 @@
+"""A batch is handed over until it is taken; an answer that is lost on its way makes it come twice, under one number."""
+
+import json
+
+import httpx2
+import pytest
+
+from gateway.following import handing_over
+from gateway.following.handing_over import HandingOver
+from gateway.following.spool import Spool
+
+
+class Gateway:
+    """Takes batches, and answers as it is told: a status, or nothing at all."""
+
+    def __init__(self, *answers):
+        self.answers, self.taken = list(answers), []
+
+    def __call__(self, request):
+        self.taken.append((json.loads(request.content.splitlines()[0]), request.headers["authorization"]))
+        answer = self.answers.pop(0) if self.answers else 200
+        if answer is None:
+            raise httpx2.ReadTimeout("no answer", request=request)
+        return httpx2.Response(answer, json={"again": False, "missing": 0, "unread": 0})
+
+    @property
+    def numbers(self):
+        return [head["number"] for head, _ in self.taken]
+
+
+@pytest.fixture
+def handing(tmp_path):
+    made = []
+
+    def make(gateway):
+        client = httpx2.Client(transport=httpx2.MockTransport(gateway), base_url="http://gateway.example.com")
+        spool, told = Spool(tmp_path, 2**20, b"b" * 16), []
+        spool.start()
+        made.append(HandingOver(spool, client, "replica.secret", told.append))
+        return made[-1], told
+
+    yield make
+    for each in made:
+        each.spool.end()
+        each.client.close()
+
+
+def put(to, line=b'"a"\n'):
+    to.spool.append([line], lambda: (1, "log"))
+
+
+def test_a_batch_whose_answer_was_lost_comes_again_under_its_number(handing):
+    gateway = Gateway(None, 503, 200)
+    over, told = handing(gateway)
+    put(over)
+    assert [over._once() for _ in range(3)] == [False, False, True]
+    put(over)
+    assert over._once()
+    assert gateway.numbers == [1, 1, 1, 2]
+    assert {key for _, key in gateway.taken} == {"Bearer replica.secret"}
+    assert told == ["disclosures are not handed over: ReadTimeout",
+                    "disclosures are not handed over: the gateway answers 503"]  # fmt: skip
+    assert over.why == ""
+
+
+def test_whoever_is_refused_for_good_keeps_what_it_has_and_tells_why_once(handing):
+    over, told = handing(Gateway(403, 403, 403))
+    put(over)
+    assert not any(over._once() for _ in range(3))
+    assert len(told) == 1
+    assert over.spool.waiting
+
+
+def test_nothing_is_asked_where_there_is_nothing(handing):
+    gateway = Gateway()
+    assert handing(gateway)[0]._once()
+    assert gateway.taken == []
+
+
+def test_a_disk_that_fails_is_told_and_tried_again(handing, monkeypatch):
+    over, told = handing(Gateway())
+    put(over)
+
+    def fails():
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(over.spool, "sync", fails)
+        assert not over._once()
+    assert told == ["the spool cannot be read or written: Input/output error"]
+    assert over._once()
+
+
+def test_a_stop_hands_over_what_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(handing_over, "PERIOD", 60.0)
+    gateway = Gateway()
+    client = httpx2.Client(transport=httpx2.MockTransport(gateway), base_url="http://gateway.example.com")
+    over = HandingOver(Spool(tmp_path, 2**20, b"b" * 16), client, "replica.secret", lambda _: None)
+    over.start()
+    put(over)
+    over.stop()
+    client.close()
+    assert gateway.numbers == [1]
+    assert list((tmp_path / "disclosures").iterdir()) == []

@@ -1,0 +1,155 @@
+"""A replica's own record: what it says to its callers of their reports, and what it keeps of whom."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.handed import enrolment_of
+from support.people import GAID, gaid, named
+
+from gateway.check import Ask
+from gateway.decisions import Decisions, Stands
+from gateway.following.spool import HEAD, Spool
+from gateway.ledger.writer import StoreUnavailable
+from gateway.recording import Recording
+from gateway.reporting import Report
+from gateway.web.checker import finished
+
+ASK = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY", data=("ad_id",))
+
+
+class Here:
+    """A replica's record beside the gateway's own checks, and the clock that it goes by."""
+
+    def __init__(self, house, folder, tmp_path, size=2**20):
+        self.now, self.told = datetime(2026, 11, 24, 12, tzinfo=UTC), []
+        self.spool = Spool(tmp_path / "beside", size, b"b" * 16)
+        (tmp_path / "beside").mkdir()
+        self.spool.start()
+        decisions = Decisions.of_replica(enrolment_of(folder), house.consent.recipients)
+        self.checks = house.consent.checks
+        self.recording = Recording(
+            self.checks, decisions, lambda: self.now, self.spool, tell=lambda *told: self.told.append(told)
+        )
+
+    def decide(self, stands=Stands.POSSIBLE, **more):
+        ask = Ask(ASK.recipients, ASK.identifiers, place=ASK.place, data=ASK.data, **more)
+        return self.recording.decide(ask, self.checks.check(ask), stands)["advertisers"]
+
+    def announce(self):
+        return finished(self.recording.announce(ASK, self.checks.check(ASK)))[1]["advertisers"]
+
+    def say(self, *reports):
+        return finished(self.recording.report([Report(*each) for each in reports]))
+
+    def lines(self):
+        batch = self.spool.oldest()
+        return [json.loads(line) for line in batch[1].splitlines()[1:]] if batch else []
+
+
+@pytest.fixture
+def here(house, folder, tmp_path):
+    made = Here(house, folder, tmp_path)
+    yield made
+    made.spool.end()
+
+
+def test_a_yes_leaves_its_id_and_a_no_leaves_nothing(here):
+    decision = here.decide()
+    denied = here.decide(signals={"gpc": "1"})
+    assert here.lines() == [decision]
+    assert denied != decision
+
+
+def test_nothing_in_the_spool_shows_who_it_was(here):
+    here.decide()
+    here.say((here.announce(), "sent"))
+    _, content = here.spool.oldest()
+    key = here.checks.check(ASK).own[0]
+    assert GAID.encode() not in content
+    assert key.hex().encode() not in content
+    assert key not in content
+
+
+@pytest.mark.parametrize("announced", [False, True])
+@pytest.mark.parametrize(
+    ("outcomes", "results"),
+    [
+        (["sent", "sent"], ["recorded", "repeated"]),
+        (["sent", "not_sent"], ["recorded", "repeated"]),
+        (["not_sent", "not_sent", "sent"], ["recorded", "repeated", "recorded"]),
+        (["unknown", "not_sent"], ["recorded", "recorded"]),
+    ],
+)
+@pytest.mark.parametrize("together", [False, True])
+def test_reports_are_answered_as_the_gateway_answers_them(here, announced, outcomes, results, together):
+    decision = here.announce() if announced else here.decide()
+    said = [(decision, outcome) for outcome in outcomes]
+    assert (here.say(*said) if together else [here.say(one)[0] for one in said]) == results
+    assert len(here.lines()) == 1 + results.count("recorded")
+
+
+def test_what_was_sent_despite_a_no_is_denied_and_counted(here):
+    decision = here.decide(signals={"gpc": "1"})
+    assert here.say((decision, "not_sent"), (decision, "sent"), (decision, "sent")) == [
+        "recorded",
+        "denied",
+        "repeated",
+    ]
+    assert ("advertisers", "despite_no", 1) in here.told
+
+
+def test_an_hour_later_it_stays_as_it_was_counted(here):
+    decision, announced = here.decide(), here.announce()
+    here.now += timedelta(hours=1, seconds=2)
+    assert here.say((decision, "sent"), (announced, "sent")) == ["expired", "recorded"]
+
+
+def test_what_only_the_gateway_can_read_is_passed_on_and_what_is_none_is_not(here):
+    assert here.say(("A" * 64, "sent"), ("other." + "A" * 64, "sent"), ("A" * 63, "sent"), ("é" * 64, "sent")) == [
+        "passed_on", "passed_on", "unknown", "unknown",
+    ]  # fmt: skip
+
+
+def test_a_spool_that_is_full_announces_nothing_and_takes_no_report_and_counts_what_it_could_not_keep(
+    house, folder, tmp_path
+):
+    here = Here(house, folder, tmp_path, size=HEAD + 150)
+    decision, other = here.decide(), here.decide()
+    with pytest.raises(StoreUnavailable):
+        here.announce()
+    with pytest.raises(StoreUnavailable):
+        here.say((decision, "sent"))
+    assert here.decide() != decision
+    assert here.told == [("advertisers", "lost", 1)]
+    assert here.spool.lost == 1, "whoever is told that it was not taken has lost nothing"
+    assert here.lines() == [decision, other]
+    here.spool.done(here.spool.oldest()[0])
+    assert here.say((decision, "sent")) == ["recorded"], "what was not taken may be said again"
+    here.spool.end()
+
+
+def test_a_disk_that_does_not_sync_announces_nothing(here, monkeypatch):
+    def fails():
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(here.spool, "sync", fails)
+    with pytest.raises(StoreUnavailable):
+        here.announce()
+
+
+def test_of_several_recipients_each_has_its_line(here):
+    ask = Ask(("advertisers", "teemo"), [named("gaid", gaid(3))], place="US-NY", data=("ad_id",))
+    made = here.recording.decide(ask, here.checks.check(ask), Stands.POSSIBLE)
+    assert sorted(here.lines()) == sorted(made.values())
+
+
+def test_where_nothing_can_be_told_now_a_batch_belongs_where_the_last_one_did(here, monkeypatch):
+    here.decide()
+    first = json.loads(here.spool.oldest()[1].splitlines()[0])
+    here.spool.done(here.spool.oldest()[0])
+    monkeypatch.setattr(type(here.checks), "position", lambda _: None)
+    monkeypatch.setattr(type(here.checks), "log", lambda _: None)
+    here.say(("A" * 64, "sent"))
+    later = json.loads(here.spool.oldest()[1].splitlines()[0])
+    assert (later["position"], later["log"]) == (first["position"], first["log"])
