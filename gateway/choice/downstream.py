@@ -97,6 +97,12 @@ class Strings:
 
 
 @lru_cache(maxsize=4096)
+def downstream(outcome: Outcome) -> Mapping[str, object]:
+    """The `downstream` member of a verdict, made once an outcome: not to be changed."""
+    return strings(outcome).for_recipient(outcome)
+
+
+@lru_cache(maxsize=4096)
 def strings(outcome: Outcome) -> Strings:
     """All strings of an outcome: a few hundred outcomes a day, asked for at each verdict (about 60 us when made)."""
     out = bool(outcome.denied)

@@ -13,6 +13,7 @@ from gateway.terms import Answer, Reason
 NO_ANSWER = "no_answer"
 LONGEST = 2.0  # seconds that an answer is believed at most, as the gateway's own setting allows
 KNOWN, REASONS = frozenset(Answer), frozenset(Reason)
+ALLOWED, DENIED_ALL = {Answer.ALLOW}, {Answer.DENY}
 
 
 class Unreadable(Exception):
@@ -65,14 +66,16 @@ def read(stated: object, asked: Collection[str] | None, began: float, ref: str) 
     if not isinstance(stated, dict) or stated.get("ref") != ref:
         raise Unreadable
     allowed, partly, data, reason = (stated.get(name) for name in ("allowed", "partly", "data", "reason"))
-    if not isinstance(allowed, bool) or not isinstance(partly, bool) or not isinstance(data, dict):
+    if not isinstance(allowed, bool) or not isinstance(partly, bool):
         raise Unreadable
-    if not all(isinstance(word, str) for word in (reason, *data.values())):
+    if not isinstance(data, dict) or not isinstance(reason, str):
         raise Unreadable
-    if reason not in REASONS or not KNOWN.issuperset(data.values()) or not set(asked or ()) <= set(data):
-        raise Unreadable
-    going = [answer for answer in data.values() if answer != Answer.DENY]
-    if (allowed and (not data or set(going) != {Answer.ALLOW} or len(going) < len(data))) or (partly and not going):
+    try:
+        answers = set(data.values())
+        known = reason in REASONS and answers <= KNOWN and data.keys() >= set(asked or ())
+    except TypeError:  # a list or an object where a word belongs
+        raise Unreadable from None
+    if not known or (allowed and answers != ALLOWED) or (partly and answers <= DENIED_ALL):
         raise Unreadable
     return Verdict(
         reason, _text(stated, "place"), _text(stated, "rule"), _text(stated, "decision"),

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from gateway.check import Ask, Checked, Checks
-from gateway.choice.downstream import strings
+from gateway.choice.downstream import downstream
 from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.said import SIGNAL_REASONS
@@ -78,17 +78,16 @@ def answer(
         shared["ref"] = body.ref
     if body.dry_run:
         shared["dry_run"] = True
-    verdicts = {
-        name: _told(name, checked, consent, key) | {"decision": decisions[name]} for name in checked.verdicts
-    }  # fmt: skip
+    verdicts = {name: _told(name, checked, consent, key, decisions[name]) for name in checked.verdicts}
     if body.recipients is not None:
         return {"verdicts": verdicts, **shared}
     return {**next(iter(verdicts.values())), **shared}
 
 
-def _told(name: str, checked: Checked, consent: Answers, key: ApiKey) -> dict[str, Any]:
-    outcome = checked.outcome_for(name)
-    return verdict(checked.verdicts[name], consent, key) | {"downstream": strings(outcome).for_recipient(outcome)}
+def _told(name: str, checked: Checked, consent: Answers, key: ApiKey, decision: str) -> dict[str, Any]:
+    told = verdict(checked.verdicts[name], consent, key)
+    told["downstream"], told["decision"] = downstream(checked.outcome_for(name)), decision
+    return told
 
 
 def misconfigured(checked: Checked) -> list[str]:

@@ -122,7 +122,7 @@ class Edge:
     def _told(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or scope.get("gateway_route", "other")
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self._metrics.duration.labels(method, route, str(status)).observe(seconds)
+        self._metrics.took(method, route, status, seconds)
         if not self._logged or (status < 400 and route in COUNTED_ONLY):  # noqa: PLR2004 - errors are always logged
             return
         log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)

@@ -1,6 +1,6 @@
 """Counters, in the format that Prometheus reads. Never a person, an address or an id in a label."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.samples import Sample
@@ -22,6 +22,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
         self._of_signal: dict[tuple[str, str], Counter] = {}
+        self._of_verdict: dict[tuple[str, bool, str, str], Counter] = {}
+        self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
         self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
         self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
@@ -45,7 +47,7 @@ class Metrics:
             "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry
         )
         self.turns = Gauge("gateway_turns_waiting", "Opt-outs that wait for their turn", registry=self.registry)
-        self.duration = Histogram(
+        self._duration = Histogram(
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
         )  # fmt: skip
@@ -134,11 +136,23 @@ class Metrics:
         for item in found:
             self._malformed.labels(item.channel, item.reason).inc()
 
-    def checked(self, checked: Checked, known: Iterable[str], *, dry_run: bool = False) -> None:
-        names, mode = set(known), DRY_RUN if dry_run else LIVE
+    def checked(self, checked: Checked, known: Collection[str], *, dry_run: bool = False) -> None:
+        mode = DRY_RUN if dry_run else LIVE
         for name, verdict in checked.verdicts.items():
-            recipient = name if name in names else "unknown"  # a label must not grow with what strangers send
-            self._verdicts.labels(recipient, str(verdict.allowed).lower(), verdict.reason, mode).inc()
+            recipient = name if name in known else "unknown"  # a label must not grow with what strangers send
+            cell = recipient, verdict.allowed, verdict.reason, mode
+            counter = self._of_verdict.get(cell)
+            if counter is None:
+                labels = recipient, str(verdict.allowed).lower(), verdict.reason, mode
+                counter = self._of_verdict[cell] = self._verdicts.labels(*labels)
+            counter.inc()
+
+    def took(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request. `route` is a pattern of ours or `other`, never a path."""
+        histogram = self._of_request.get((method, route, status))
+        if histogram is None:
+            histogram = self._of_request[method, route, status] = self._duration.labels(method, route, str(status))
+        histogram.observe(seconds)
 
     def counted(self) -> dict[str, dict[str, int]]:
         """What was counted since the start, by table and labels: what the day's evidence is made of."""

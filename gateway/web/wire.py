@@ -129,7 +129,8 @@ def band(age: object) -> str | None:
 
 def stamp(at: datetime) -> str:
     """RFC 3339 in UTC, to the millisecond."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(stated: object) -> datetime | None:

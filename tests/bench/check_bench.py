@@ -1,5 +1,5 @@
 """One whole check by the way it comes in, in microseconds of processor time: a replica in the ad server's own process,
-the client in the gateway's own process, and the HTTP door, called without a socket.
+the client in the gateway's own process with the mirror on, and the HTTP door, called without a socket.
 
 Every call is about another person, so that nothing is faster here than it is among many. Ways take turns, and a figure
 is the tenth percentile of the runs: whatever else the machine does only adds.
@@ -62,14 +62,15 @@ def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes
         yield subject.key, Row(own=OUT, seq=number)
 
 
-def configured(folder: Path) -> Path:
+def configured(folder: Path, more: str = "") -> Path:
     """Fifteen bidders beside the shipped recipients."""
     bidder = (
         'role = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
         'contract = "bench"\nannounced = 2024-01-01\ntransfer_basis = "scc"\n'
     )
+    folder.mkdir(exist_ok=True)
     path = folder / "config.toml"
-    path.write_text("".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
+    path.write_text(more + "".join(f"[recipients.bidder{number}]\n{bidder}" for number in range(BIDDERS)))
     return path
 
 
@@ -162,8 +163,11 @@ def called(app: Any, body: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> Any:
-    """The three ways, over standings of the same people: even ones opted out, odd ones said nothing."""
+    """The three ways, over standings of the same people: even ones opted out, odd ones said nothing. The client looks
+    them up in the mirror, the door in the table, as it does unless the operator turns the mirror on.
+    """
     configuration = configured(folder)
+    mirroring = configured(folder / "beside", "[mirror]\nenabled = true\n")
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
     secrets = keys.load(data)
@@ -187,7 +191,7 @@ async def opened(folder: Path) -> Any:
 
     async with (
         inside.application(data, stated) as door,
-        inside.lifespan(front := in_front_of(site, other, config=configuration)),
+        inside.lifespan(front := in_front_of(site, other, config=mirroring)),
     ):
         async with inside.client(front) as browser:
             await browser.get("/")

@@ -1,5 +1,6 @@
 """What a recipient is told along with the data: in every form the same answer, and never less than the verdict."""
 
+from dataclasses import replace
 from itertools import chain, combinations, product
 
 import pytest
@@ -201,6 +202,22 @@ def test_the_strings_of_an_outcome_are_made_once():
     assert one is not same
     assert strings(one) is strings(same)
     assert strings(one) is not strings(one.all_denied())
+
+
+def what_is_kept_is_what_would_be_made(told=downstream.downstream):
+    for places in (*IN_THE_US.values(), *ABROAD.values()):
+        for outcome in outcomes(places):
+            assert told(outcome) == strings.__wrapped__(outcome).for_recipient(outcome), outcome
+
+
+def test_what_a_recipient_is_told_is_kept_by_all_that_it_is_made_from():
+    for _ in range(2):
+        what_is_kept_is_what_would_be_made()
+
+
+def test_if_it_were_kept_without_the_signal_the_property_would_fail():
+    with pytest.raises(AssertionError):
+        what_is_kept_is_what_would_be_made(lambda outcome: downstream.downstream(replace(outcome, gpc=False)))
 
 
 @pytest.mark.parametrize(("broken", "value"), [("NOT_COVERED", 1), ("OPTED_OUT", 2), ("NO_CONSENT", 2)])
