@@ -15,7 +15,6 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Answer, DataClass
 
 ATTEMPTS = 3  # checks of one announced send
-NOTHING: frozenset[str] = frozenset()
 IMPERSONAL = frozenset({DataClass.AGGREGATE, DataClass.DEIDENTIFIED})
 COUNTED_AS = {Stands.POSSIBLE: POSSIBLE, Stands.SENT: SENT}
 
@@ -53,6 +52,14 @@ class Deciding(ABC):
             self._note(counted, checked)
         return {name: text for name, (text, _) in made.items()}
 
+    def record(self, ask: Ask, checked: Checked, stands: Stands) -> None:
+        """As `decide`, for a caller that is told no ids: of what cannot go none is made."""
+        going = [name for name, verdict in checked.verdicts.items() if verdict.allowed or verdict.partly]
+        found = [self._decision(name, ask, checked, stands, None) for name in going]
+        counted = [(self._decisions.make(each), each) for each in found if each.stands in COUNTED_AS]
+        if counted:
+            self._note(counted, checked)
+
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
     ) -> tuple[Checked, dict[str, str]]:
@@ -78,19 +85,18 @@ class Deciding(ABC):
         return {name: (self._decisions.make(decision), decision) for name, decision in found.items()}
 
     def _decision(self, name: str, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None) -> Decision:
-        recipient = self._checks.recipients.get(name)
-        nothing = recipient is None or bool(blocked and blocked(name, checked))
+        recipient, key = self._checks.recipients.get(name), checked.own[0] if checked.own else NOBODY
         stated = (ask.purpose,) if ask.purpose else recipient.purposes if recipient else ()
-        going = _going(tuple(checked.verdicts[name].data.items()), stated, nothing)
-        key = checked.own[0] if checked.own else NOBODY
-        if not going.personal or key == NOBODY:
+        sends = recipient is not None and not (blocked and blocked(name, checked))
+        told = _told(stated, tuple(checked.verdicts[name].data.items()), sends=sends)
+        if not told.personal or key == NOBODY:
             stands = Stands.NOTHING
         at, named = int(self._clock().timestamp()), name if recipient else ""
-        return Decision(key, named, going.purposes, going.classes, at, stands, going.denied)
+        return Decision(key, named, told.purposes, told.classes, at, stands, told.denied)
 
 
-class Going(NamedTuple):
-    """What a verdict lets go. `personal`: something that is somebody's."""
+class Told(NamedTuple):
+    """What an id says of a verdict. `personal`: something goes that tells of the person."""
 
     purposes: tuple[str, ...]
     classes: tuple[str, ...]
@@ -99,9 +105,11 @@ class Going(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _going(data: tuple[tuple[str, Answer], ...], purposes: tuple[str, ...], nothing: bool) -> Going:
-    """Few verdicts there are, again and again. `nothing`: nothing goes there whatever the verdict."""
-    going = NOTHING if nothing else frozenset(word for word, answer in data if answer is not Answer.DENY)
+def _told(stated: tuple[str, ...], data: tuple[tuple[str, Answer], ...], *, sends: bool) -> Told:
+    """Remembered: few purposes and classes are asked for, again and again. `sends`: False where nothing goes whatever
+    the verdict.
+    """
+    going: frozenset[str] = frozenset(word for word, answer in data if sends and answer is not Answer.DENY)
     personal = going - IMPERSONAL
-    stated = in_order(frozenset(purposes), personal or going or frozenset(word for word, _ in data))
-    return Going(*stated, personal=bool(personal), denied=not going)
+    purposes, classes = in_order(frozenset(stated), personal or going or frozenset(word for word, _ in data))
+    return Told(purposes, classes, bool(personal), not going)

@@ -172,7 +172,6 @@ def _bits(purposes: tuple[str, ...], classes: tuple[str, ...]) -> tuple[int, int
     return sum(PURPOSE_BIT.get(word, 0) for word in purposes), sum(CLASS_BIT.get(word, 0) for word in classes)
 
 
-@lru_cache(maxsize=4096)
 def in_order(purposes: frozenset[str], classes: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Purposes and classes as a row has them."""
     return tuple(word for word in PURPOSES if word in purposes), tuple(word for word in CLASSES if word in classes)

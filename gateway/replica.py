@@ -126,7 +126,7 @@ class Replica:
         go is on record as what may have been sent; to say what became of it, ask by `checker`.
         """
         checked = self.checks.check(ask)
-        self._recording.decide(ask, checked, Stands.POSSIBLE)
+        self._recording.record(ask, checked, Stands.POSSIBLE)
         return checked
 
     @functools.cached_property

@@ -83,9 +83,11 @@ def copy(folder: Path, rows: Iterator[tuple[bytes, bytes]], *, size: int, entrie
 
 
 def replica(folder: Path, configured: settings.Settings, peppers: tuple[bytes, ...], made: MemoryMap) -> Replica:
-    """One that has this map and a lease that does not end."""
-    found = Replica("http://127.0.0.1:1", folder, Enrolment("bench", "none", peppers), configured, dev=True)
+    """One that has this map and a lease that does not end; what it lets go stands in its spool."""
+    enrolled = Enrolment("bench", "bench.none", peppers, bytes(32))
+    found = Replica("http://127.0.0.1:1", folder, enrolled, configured, dev=True)
     found.follower.map, found.follower._until = made, float("inf")
+    found.spool.start()
     return found
 
 

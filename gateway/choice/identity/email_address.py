@@ -9,9 +9,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from gateway.choice.identity import sentinels
-from gateway.choice.identity.kinds import ALGORITHMS, Limited, Name, Read, digest, named, unwritable
+from gateway.choice.identity.kinds import ALGORITHMS, Limited, Name, Read, named, unwritable
 from gateway.terms import Malformed
 
+NAMES = tuple((f"email_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items())
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # octets; RFC 5321 4.5.3.1.1, and 4.5.3.1.3 less the angle brackets
 # What a paste brings along and nobody sees: zero-width spaces and marks of direction.
 BLANKS = re.compile(r"[\s\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -121,4 +122,6 @@ def _forms(local: str, domain: str) -> Iterator[str]:
 
 def _digests(addresses: Iterable[str]) -> Iterator[Name]:
     for address in addresses:
-        yield from ((f"email_{algorithm}", digest(algorithm, address)) for algorithm in ALGORITHMS)
+        raw = address.encode()
+        for name, hashed in NAMES:
+            yield name, hashed(raw).hexdigest()

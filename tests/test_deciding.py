@@ -1,0 +1,92 @@
+"""What an id says of a verdict is remembered as it would be made, and who wants no ids has the same on record."""
+
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+from gateway import deciding
+from gateway.check import Ask, Checked
+from gateway.choice.question import Verdict
+from gateway.deciding import Deciding, Told
+from gateway.decisions import Decisions, Stands
+from gateway.signals.heard import Heard
+from gateway.terms import Answer, DataClass, Purpose, Reason
+
+PURPOSES = ((), ("sale",), ("sharing", "sale"), ("made up",), tuple(Purpose))
+CLASSES = ("ad_id", "precise_geo", "aggregate", "made up")
+KEY = b"k" * 16
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def verdicts():
+    """Every answer for every class, in two orders."""
+    for answers in product(Answer, repeat=len(CLASSES)):
+        data = tuple(zip(CLASSES, answers, strict=True))
+        yield from (data, data[::-1], data[:1], ())
+
+
+def remembered_is_fresh(told=deciding._told):
+    for stated, data, sends in product(PURPOSES, verdicts(), (False, True)):
+        assert told(stated, data, sends=sends) == deciding._told.__wrapped__(stated, data, sends=sends), (stated, data)
+
+
+def test_what_an_id_says_is_remembered_as_it_would_be_made():
+    for _ in range(2):
+        remembered_is_fresh()
+
+
+@pytest.mark.parametrize(
+    "forgetful",
+    [
+        lambda stated, data, *, sends: deciding._told(stated, data, sends=True),
+        lambda stated, data, *, sends: deciding._told(("sale",), data, sends=sends),
+        lambda stated, data, *, sends: deciding._told(stated, data[:1], sends=sends),
+    ],
+    ids=["sends", "purposes", "classes"],
+)
+def test_if_it_were_remembered_by_less_the_property_would_fail(forgetful):
+    with pytest.raises(AssertionError):
+        remembered_is_fresh(forgetful)
+
+
+def test_an_id_names_purposes_and_classes_in_one_order_and_says_whether_anything_goes():
+    data = (("precise_geo", Answer.DENY), ("ad_id", Answer.ALLOW), ("aggregate", Answer.ALLOW))
+    assert deciding._told(("sharing", "sale"), data, sends=True) == Told(("sale", "sharing"), ("ad_id",), True, False)
+    assert deciding._told(("sale",), data, sends=False).denied
+    assert not deciding._told(("sale",), data[2:], sends=True).personal
+
+
+class Kept(Deciding):
+    """Keeps what it is told to count."""
+
+    def __init__(self, checks, decisions, clock):
+        super().__init__(checks, decisions, clock)
+        self.noted = []
+
+    def _note(self, made, checked):
+        self.noted += made
+
+    async def _intend(self, ask, checked, going):
+        raise AssertionError("nothing is announced")
+
+    async def _withdraw(self, going):
+        raise AssertionError("nothing was announced")
+
+
+def checked(answer):
+    found = Verdict({DataClass.AD_ID.value: answer}, Reason.NO_CHOICE, "a rule", "US-CA")
+    return Checked({"advertisers": found}, 7, Heard(), (KEY,), own=(KEY,))
+
+
+@pytest.mark.parametrize("answer", Answer)
+@pytest.mark.parametrize("stands", Stands)
+def test_who_wants_no_ids_has_the_same_on_record(house, answer, stands):
+    """Of what cannot go none is made, and that was never counted."""
+    decisions = Decisions(house.secrets, house.consent.recipients)
+    one, other = (Kept(house.consent.checks, decisions, lambda: NOON) for _ in range(2))
+    ask = Ask(("advertisers",))
+    one.decide(ask, checked(answer), stands)
+    other.record(ask, checked(answer), stands)
+    assert [decision for _, decision in one.noted] == [decision for _, decision in other.noted]
+    assert bool(one.noted) is (answer is not Answer.DENY and stands in deciding.COUNTED_AS)
