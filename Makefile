@@ -17,7 +17,7 @@ run: $(VENV)/.run
 test: $(VENV)/.test tools
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest tests -n 2 -m "$(QUICK)"
-	$(BIN)/pytest tests -m "slow or browser"
+	$(BIN)/pytest tests -n 2 --dist loadfile -m "slow or browser"
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
 # their examples. Under a minute on two cores; `make test` goes through all rows, all examples and the slow tests.
@@ -41,11 +41,12 @@ bench: $(VENV)/.test
 	@sh .ci/tools wrk
 	$(BIN)/python tests/bench/bench.py
 
-# Longer runs of what may find something new; FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes.
+# Longer runs of what may find something new: every test with a long form, each property with twenty times its examples,
+# other ones each time. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes. One table at the end.
 soak: $(VENV)/.test tools
-	SOAK=1 $(BIN)/pytest tests/machines tests/faults tests/flows/test_share_to_teemo.py tests/flows/test_share_without_end.py tests/flows/test_twenty_at_once.py tests/web/test_strangers.py \
-	  tests/fuzz tests/signals/gpp/test_properties.py tests/ledger/test_replay.py tests/ledger/test_verify.py tests/ledger/test_prune.py \
-	  tests/choice/test_verdict_properties.py tests/choice/test_verdict_grid.py tests/choice/test_verdict_silence.py
+	SOAK=1 $(BIN)/pytest tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
+	  tests/flows/test_twenty_at_once.py tests/test_replica.py \
+	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.
 tools:

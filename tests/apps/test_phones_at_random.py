@@ -7,6 +7,7 @@ import random
 
 import pytest
 from support import inside
+from support.examples import TIMES
 from support.people import gaid, named
 from support.phones import standing
 
@@ -19,7 +20,7 @@ ACCOUNT = named("account", "a1")
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 DEV = {"kind": "account", "assertion": "dev"}
 THREE = ("sale", "sharing", "targeted_ads")
-STEPS, WALKS = 14, 12
+STEPS, WALKS = 14, 12 * TIMES
 
 
 class Life:

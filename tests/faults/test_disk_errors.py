@@ -3,7 +3,6 @@ the service goes on once the disk does, or says why it does not.
 """
 
 import contextlib
-import os
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 
 import pytest
 from support import disk_errors
+from support.examples import SOAK
 from support.people import gaid, named
 from support.ports import free_port
 from support.service import service
@@ -19,7 +19,7 @@ from support.wire import call, reasons
 from gateway.ledger import tree
 
 pytestmark = pytest.mark.slow
-EVERY = range(1, 21) if os.environ.get("SOAK") else (1, 2, 3, 5, 8, 13, 20)
+EVERY = range(1, 21) if SOAK else (1, 2, 3, 5, 8, 13, 20)
 ACTS = 24  # each has two or three syncs: the twentieth comes
 KEPT, REFUSED = {201, 202}, {503}
 

@@ -1,16 +1,16 @@
 """Clients hang up at any point of a request or its answer: what they asked for is done whole or not at all, half a
-request is no request, and nobody after them waits. `make soak`: two thousand.
+request is no request, and nobody after them waits. `make soak`: twenty thousand.
 """
 
 import contextlib
 import json
-import os
 import random
 import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.examples import SOAK
 from support.hanging_up import call_of, hang_up
 from support.people import gaid, named
 from support.service import service
@@ -19,16 +19,17 @@ from support.wire import call, reasons
 from gateway.ledger import tree
 
 pytestmark = pytest.mark.slow
-CALLS = 2000 if os.environ.get("SOAK") else 200
+CALLS = 20_000 if SOAK else 2000
+FEW = 200  # for the control
 CLIENTS = 8
 ENTRIES = {"api": 3, "form": 2, "gpc": 3}  # a form is of the browser, too
 DENIED = {"opted_out", "gpc"}
 DONE = {200, 201, 303}
 
 
-def hung_up(running, seed):
+def hung_up(running, seed, count):
     """Calls that were broken off, eight at a time."""
-    calls = [call_of(person, random.Random(f"{seed} {person}")) for person in range(1, CALLS + 1)]
+    calls = [call_of(person, random.Random(f"{seed} {person}")) for person in range(1, count + 1)]
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(lambda each: hang_up(running.port, each, random.Random(f"{seed} {each.person} goes")), calls))
     return calls
@@ -59,7 +60,7 @@ def whole_entries(data) -> dict[str, Counter]:
 
 def test_whoever_hangs_up_has_said_all_or_nothing_and_holds_up_nobody(tmp_path, figure):
     with service(tmp_path) as running:
-        calls = hung_up(running, 1)
+        calls = hung_up(running, 1, CALLS)
         assert settled(running) == 201
         found = whole_entries(running.data)
         found["api"][1] -= 1  # the further one
@@ -85,6 +86,6 @@ def test_whoever_hangs_up_has_said_all_or_nothing_and_holds_up_nobody(tmp_path, 
 
 def test_the_control_a_request_that_is_done_by_halves_is_noticed(tmp_path):
     with service(tmp_path, module="support.faulty.works_by_halves") as running:
-        hung_up(running, 1)
+        hung_up(running, 1, FEW)
         assert settled(running) == 201
         assert 2 in whole_entries(running.data)["api"]

@@ -5,19 +5,19 @@ installation, and fifty thousand acknowledged opt-outs.
 import contextlib
 import http.client
 import json
-import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
+from support.examples import SOAK
 from support.people import gaid, named
 from support.service import service
 from support.wire import reasons
 
 pytestmark = pytest.mark.slow
-ROUNDS, EACH = (50, 1000) if os.environ.get("SOAK") else (3, 400)
+ROUNDS, EACH = (50, 1000) if SOAK else (3, 400)
 HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
 WRITERS = 20
 

@@ -5,15 +5,15 @@ The real service is recorded under load, over two lives; of each moment an image
 and the real start-up opens it. `make soak`: eight recordings and 800 images.
 """
 
-import os
 import time
 
 import pytest
 from support import power_cut, recording
+from support.examples import SOAK
 from support.workload import Promises, at_once, crowd
 
 pytestmark = pytest.mark.slow
-RECORDINGS = 8 if os.environ.get("SOAK") else 1
+RECORDINGS = 8 if SOAK else 1
 IMAGES = 100
 CONTROL_IMAGES = 30
 FAILS = 23  # every so-manieth sync

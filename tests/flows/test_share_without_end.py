@@ -2,18 +2,17 @@
 stopped goes on. SOAK=1: a million rows, and a thousand people opt out meanwhile.
 """
 
-import os
 import socket
 import time
 
 import pytest
 from support import endless
+from support.examples import SOAK
 from support.ports import free_port
 from support.receiver import Receiver
 from support.service import service
 
 pytestmark = pytest.mark.slow
-SOAK = os.environ.get("SOAK") == "1"
 ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from conftest import missing
+from support.examples import SOAK
 from support.fuzzing import TARGETS
 
 pytestmark = pytest.mark.slow
 HARNESS = Path(__file__).parent / "harness.py"
 SEEDS = HARNESS.parent / "seeds"
-SECONDS = int(os.environ.get("FUZZ_SECONDS") or (640 if os.environ.get("SOAK") else 16))
+SECONDS = int(os.environ.get("FUZZ_SECONDS") or (640 if SOAK else 16))
 FOUND = 77  # libFuzzer's exit code for an input that breaks the target
 
 
@@ -25,7 +26,7 @@ def fuzz(name, seconds, folder):
     if importlib.util.find_spec("atheris") is None:
         missing("atheris, which has no wheel for this Python or machine")
     command = [sys.executable, str(HARNESS), name, str(seconds), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + 120)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds + 600)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -4,6 +4,7 @@ import os
 import random
 
 import pytest
+from support.examples import TIMES
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, IDFV, email, named, phone
 
@@ -56,7 +57,7 @@ class Life:
         return {(table, key.hex()[:8]) for table, key in rows_check.of_keys(db, keys, of(db, keys))}
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(60 * TIMES))
 def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
     life = Life(seed)
     for _ in range(25):
@@ -64,7 +65,7 @@ def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
         assert life.differences() == set(), life.done
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(20 * TIMES))
 def test_an_erasure_opens_nothing_for_anybody_else(seed):
     """Whoever was denied is denied, but for the unlinked themselves."""
     life = Life(seed)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given
 from support.any_life import ACTS, KEYS, LIFE, lived
-from support.examples import examples
+from support.examples import TIMES, examples
 from support.lives import BEGAN
 from support.people import phone
 
@@ -48,7 +48,7 @@ def test_any_life_made_again_stands_as_it_stands_now(life):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30 * (20 if os.environ.get("SOAK") == "1" else 1)))
+@pytest.mark.parametrize("seed", range(30 * TIMES))
 def test_any_life_made_again_stands_at_every_moment_as_it_stood_then(seed):
     numbers = random.Random(seed)
     check([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(30)], keys=2, seed=seed)

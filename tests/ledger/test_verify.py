@@ -14,7 +14,7 @@ from hypothesis import given
 from support import any_life as lives_of
 from support import inside
 from support.everybody import AT, fill, story
-from support.examples import examples
+from support.examples import TIMES, examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
@@ -71,7 +71,7 @@ def by_the_short_way(lives):
     return reading, rows_check._wanted(reading.fold, [*reading.fold.firsts, *reading.fold.alone, *people.families])
 
 
-@pytest.mark.parametrize("seed", range(60 * (20 if os.environ.get("SOAK") == "1" else 1)))
+@pytest.mark.parametrize("seed", range(60 * TIMES))
 def test_the_short_way_gives_the_rows_that_the_real_rules_give(seed):
     lives = lives_of.lived(simple_life(seed, links=seed % 3 == 0))
     reading, wanted = by_the_short_way(lives)
@@ -283,7 +283,7 @@ def test_what_was_erased_passes_and_so_does_what_is_said_and_pruned_after_it(hou
     assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
 
 
-@pytest.mark.parametrize("seed", range(40 * (20 if os.environ.get("SOAK") == "1" else 1)))
+@pytest.mark.parametrize("seed", range(40 * TIMES))
 def test_any_life_in_which_details_are_erased_and_children_found_passes(seed):
     numbers = random.Random(seed)
     lives = lives_of.Lives()

@@ -13,6 +13,7 @@ import pytest
 from support import any_life, inside
 from support.any_life import ACTS, KEYS
 from support.everybody import AT, fill
+from support.examples import TIMES
 from support.people import email, named, phone
 from support.tampering import tamper
 
@@ -45,7 +46,7 @@ def bits(lives):
     return {key: row or (0, 0, "") for key, row in rows.items()}
 
 
-@pytest.mark.parametrize("seed", range(40 * (20 if os.environ.get("SOAK") == "1" else 1)))
+@pytest.mark.parametrize("seed", range(40 * TIMES))
 def test_after_a_void_everybody_stands_as_if_the_forged_choices_had_never_been_made(seed):
     numbers = random.Random(seed)
     acts = [(numbers.choice(PLAIN[:5]), *(numbers.randrange(200) for _ in range(3))) for _ in range(12)]
@@ -66,7 +67,7 @@ def test_after_a_void_everybody_stands_as_if_the_forged_choices_had_never_been_m
     without.db.close()
 
 
-@pytest.mark.parametrize("seed", range(25 * (20 if os.environ.get("SOAK") == "1" else 1)))
+@pytest.mark.parametrize("seed", range(25 * TIMES))
 def test_whatever_is_voided_the_live_rows_are_those_that_the_entries_give_and_stay_so(seed):
     numbers = random.Random(seed)
     lives = any_life.lived([tuple(numbers.randrange(200) for _ in range(4)) for _ in range(16)])

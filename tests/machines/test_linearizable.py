@@ -6,7 +6,6 @@ Several client processes call two services on one data folder; each service is k
 clients hang up, and some of those ask again with their Idempotency-Key. SOAK=1 runs it with other seeds as well.
 """
 
-import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import crowd
 from support.crowd import Plan
+from support.examples import SOAK
 from support.linearizable import NEVER, without_order
 from support.ports import free_port
 from support.service import Service, service
@@ -21,7 +21,7 @@ from support.wire import call
 
 pytestmark = pytest.mark.slow
 
-SEEDS = range(1, 6) if os.environ.get("SOAK") == "1" else [1]
+SEEDS = range(1, 6) if SOAK else [1]
 SUBJECTS, OPERATIONS, FEW = 400, 20_000, 12
 ENTRIES = 10  # about so many a subject
 

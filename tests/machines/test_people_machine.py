@@ -10,12 +10,11 @@ given back and given out again, against what each of them may expect:
 SOAK=1 runs twenty times as many lives.
 """
 
-import os
-
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import TIMES
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
@@ -24,7 +23,6 @@ from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
 
-TIMES = 20 if os.environ.get("SOAK") == "1" else 1
 PURPOSES = (Purpose.SALE, Purpose.SENSITIVE)
 PERSONS = ("ann", "bob", "cat")
 NUMBERS = ("phone1", "phone2", "mail")  # what passes to other people

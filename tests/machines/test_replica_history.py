@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import pytest
 from support.cuttable import Cuttable
+from support.examples import SOAK
 from support.people import gaid, named
 from support.ports import free_port
 from support.replica_process import RECORD, boot
@@ -34,7 +35,7 @@ from support.wire import call
 from gateway.cli import main
 
 pytestmark = pytest.mark.slow
-CHECKS = 200_000 if os.environ.get("SOAK") == "1" else 10_000
+CHECKS = 200_000 if SOAK else 10_000
 PEOPLE = 3000
 TERM = 2.0
 FEW = 12  # people of a control, so that each is asked about often

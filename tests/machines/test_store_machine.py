@@ -18,7 +18,6 @@ import contextlib
 import copy
 import itertools
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -40,6 +39,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.dying import ERASING, KEPT, POINTS, UNKEPT, Cut
+from support.examples import SOAK
 from support.installation import PEOPLE, Installation, with_a_full_tile
 from support.remembered import Remembered
 from support.second_process import SecondProcess
@@ -54,7 +54,7 @@ from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
 
-TIMES = 10 if os.environ.get("SOAK") == "1" else 1
+TIMES = 10 if SOAK else 1
 CONFIRM = timedelta(minutes=idempotency.CONFIRM_MINUTES)
 REMEMBERED = timedelta(days=idempotency.DAYS)
 MONTH = 24 * 31

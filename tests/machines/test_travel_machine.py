@@ -13,7 +13,6 @@ SOAK=1 runs twenty times as many lives.
 """
 
 import hashlib
-import os
 from collections import defaultdict
 from dataclasses import replace
 
@@ -21,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.examples import TIMES
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
@@ -29,7 +29,6 @@ from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
 
-TIMES = 20 if os.environ.get("SOAK") == "1" else 1
 TOGETHER = (Purpose.SALE, Purpose.TARGETED_ADS)
 PURPOSES = (*TOGETHER, Purpose.SENSITIVE)
 

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import tomllib
 from datetime import date
 from functools import lru_cache
@@ -18,6 +17,7 @@ from gateway.choice.standing import IN, OUT, Standing, out_bits, with_state
 from gateway.choice.verdict import STRICTNESS
 from gateway.signals.hear import from_call
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
+from support.examples import TIMES
 from support.signals import ADCHOICES_OUT, GPP_GPC, GPP_OUT, TC_CONSENT, TC_WITHOUT_ANY
 
 TODAY = date(2026, 11, 24)
@@ -185,7 +185,6 @@ USUAL = {
 }
 POSSIBLE = (*[DataClass.PRECISE_GEO] * 6, *[DataClass.CPNI] * 2, *PERSONAL)
 HEARD = (*[CONSENTS] * 6, *SAID.values(), *PARTLY.values())
-TIMES = 20 if os.environ.get("SOAK") == "1" else 1
 OUT_OR_IN = (OUT, IN, IN, IN)
 
 
