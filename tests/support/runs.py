@@ -3,6 +3,7 @@ file of tests fared, in `make check` which tests take too long for it. A report 
 several workers make one table.
 """
 
+import re
 import time
 from collections import Counter, defaultdict
 
@@ -10,6 +11,7 @@ import pytest
 
 from support import examples
 
+SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 TOO_LONG = 1.0  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
@@ -18,15 +20,25 @@ FOUND: dict[str, Counter[str]] = defaultdict(Counter)
 LONG: list[tuple[float, str]] = []
 
 
-def pytest_collection_modifyitems(config, items):
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc):
     """`make check`: each test on the first row of its table. `make test` goes through all of them."""
     if not examples.QUICK:
         return
-    first = {}
-    for item in items:
-        first.setdefault(item.nodeid.partition("[")[0], item)
-    config.hook.pytest_deselected(items=[item for item in items if first[item.nodeid.partition("[")[0]] is not item])
-    items[:] = first.values()
+    every = metafunc.parametrize
+
+    def first(argnames, argvalues, *more, ids=None, **others):
+        ids = ids if ids is None or callable(ids) else list(ids)[:1]
+        every(argnames, list(argvalues)[:1], *more, ids=ids, **others)
+
+    metafunc.parametrize = first
+
+
+def pytest_ignore_collect(collection_path):
+    """`make check`: a file that says of itself that it is slow is not even imported."""
+    if examples.QUICK and collection_path.suffix == ".py" and SLOW_FILE.search(collection_path.read_text()):
+        return True
+    return None
 
 
 @pytest.fixture
@@ -61,7 +73,7 @@ def pytest_runtest_logreport(report):
 
 def pytest_terminal_summary(terminalreporter):
     write = terminalreporter.write_line
-    if FIGURES:
+    if FIGURES and not examples.QUICK:
         terminalreporter.section("figures")
         width = max(len(name) for name, *_ in FIGURES)
         for name, text, test in FIGURES:

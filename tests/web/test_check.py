@@ -609,11 +609,11 @@ async def test_an_answer_says_how_long_its_verdict_took(keyed):
 async def test_the_position_tells_how_much_of_the_ledger_an_answer_knew(keyed):
     before = (await ask(keyed))["position"]
     await opt_out(keyed, ME)
-    assert (await ask(keyed))["position"] == before + 1
+    assert (await ask(keyed))["position"] > before  # a batch of answers may go on record meanwhile, too
 
 
 async def test_a_check_writes_nothing_and_repeats(keyed):
     first = await ask(keyed)
     again = (await keyed.post(PATH, json=ASK, headers={"Idempotency-Key": "k"})).json()
-    moving = {"valid_until", "decision"}
+    moving = {"valid_until", "decision", "position"}  # batches of answers go on record by themselves
     assert {k: v for k, v in first.items() if k not in moving} == {k: v for k, v in again.items() if k not in moving}
