@@ -69,12 +69,15 @@ class Row:
     def tightened(self, before: "Row | None") -> "Row":
         """What may be answered while nobody knows yet whether this row or the one before it will hold: the denies of
         both, and only such allows as both have. `changed` is the later, so that a second check asks again. Whoever was
-        out already is out by the entry of before: the new one can be named once it is there.
+        out of all that already is out by the entry of before; what is denied anew is denied by one that nobody can name
+        before it is there.
         """
         old = before or Row()
-        seq = old.seq if (old.own | old.travelled) & OUT_BITS else self.seq
+        own, travelled = _strictest(self.own, old.own), (self.travelled | old.travelled) & OUT_BITS
+        was = (old.own | old.travelled) & OUT_BITS
+        anew = (own | travelled) & OUT_BITS & ~was
         return replace(
-            self, seq=seq, own=_strictest(self.own, old.own), travelled=(self.travelled | old.travelled) & OUT_BITS,
+            self, seq=None if anew else old.seq if was else self.seq, own=own, travelled=travelled,
             age_band=_youngest(self.age_band, old.age_band), linked=min(self.linked, old.linked),
             changed=max(self.changed, old.changed), informed=self.informed & old.informed,
             parental=self.parental & old.parental, grown=self.grown or old.grown, told=old.told,

@@ -361,3 +361,17 @@ def test_the_bits_that_are_tightened_are_the_denies_of_both():
     assert both.allowed == ()
     assert after.tightened(None).own == 0
     assert unpack(both.pack()) == both
+
+
+def test_an_early_deny_is_named_by_the_entry_that_already_said_it_or_by_none():
+    """A number that is not committed may become another person's, and the last entry of a row may be a yes."""
+    out = sum(1 << 2 * n for n in range(len(SIGNAL_PURPOSES)))
+    from gateway.mirror.row import Row
+
+    no = Row(own=out, seq=7)
+    assert no.tightened(None).seq is None
+    assert no.tightened(Row(own=out, seq=3)).seq == 3
+    in_for_one = Row(own=(out & ~1) | 2, seq=5)
+    assert no.tightened(in_for_one).seq is None
+    assert Row(own=out << 1, seq=9).tightened(no).seq == 7
+    assert Row(own=2, seq=9).tightened(Row(own=2, seq=5)).seq == 9
