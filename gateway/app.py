@@ -91,11 +91,11 @@ class House:
 @contextlib.contextmanager
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
-    tell: Callable[[str], None] = watching.log,
+    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks,
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
-    open, for then everybody counts as opted out and opt-outs are kept beside it; `tell` is told why.
+    open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
@@ -120,7 +120,7 @@ def open_house(
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
         )
-        checks = Checks(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as)
+        checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,

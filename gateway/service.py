@@ -19,6 +19,7 @@ from starlette.routing import Route
 from gateway import ad_doors, app_doors, desk_doors
 from gateway import settings as settings_of
 from gateway.app import Clock, House, now, open_house
+from gateway.check import Checks
 from gateway.credentials import Credentials
 from gateway.decision_log import DecisionLog
 from gateway.evidence import Evidence
@@ -72,6 +73,7 @@ from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
 
 THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
+FAKE = "fake"  # the environment of a fake
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
 
 
@@ -185,7 +187,8 @@ class Doors:
         """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
         consent, metrics = self.house.consent, self.metrics
         credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
-        house, named = self.house, "dev" if self.dev else self.settings.environment.name
+        house, stated = self.house, self.settings.environment.name
+        named = "dev" if self.dev and stated != FAKE else stated
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(
             consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing
@@ -267,9 +270,10 @@ class Doors:
 async def _opened(
     folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
     account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
+    checks_as: type[Checks] = Checks,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
-    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell) as house:
+    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as) as house:
         logging_notices = await log_notices(house.consent)
         rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
         evidence = Evidence(
@@ -314,17 +318,20 @@ def _off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, C
 
 def build(
     folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
-    clock: Clock = now, tell: Callable[[str], None] = watch.log,
+    clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
 ) -> Any:  # fmt: skip
     """The service by itself. `tracker` is the demo's second origin (development only). `tell` is told why the ledger
     must not be used, whenever that changes: then the service runs, denies everything and keeps opt-outs beside it.
+    `faked`: who answers checks, on any address (`gateway.fake`).
     """
     metrics = Metrics()
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
         somewhere = (lambda _: DEMO_PLACE) if dev else None
-        opened = _opened(folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell)
+        opened = _opened(
+            folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell, checks_as=faked or Checks
+        )
         async with opened as doors:
             routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
             if dev:
@@ -335,7 +342,7 @@ def build(
 
     shield = _shield(settings, dev=dev)
     return Edge(
-        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev else None,
+        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev and not faked else None,
         shield=lambda scope: None if scope["path"].startswith(THE_SITES) else shield,
     )  # fmt: skip
 

@@ -31,8 +31,9 @@ def made(tmp_path):
 
 @pytest.fixture
 async def faked(made):
-    async with inside.client(made, **inside.DEV) as calling:
+    async with inside.lifespan(made), inside.client(made, **inside.DEV) as calling:
         yield calling
+    assert not made._folder.exists(), "nothing is kept"
 
 
 def account(name):
@@ -61,19 +62,67 @@ async def test_everybody_else_is_answered_by_the_real_rules(faked):
     assert (await faked.post("/v1/check", json=ASK | person | {"signalz": {}})).status_code == 400
 
 
+PROOF = {"kind": "account", "assertion": "dev"}
+ROW = {"id": "r1", "identifiers": [named("gaid", GAID)], "data": {"ad_id": GAID}, "place": "US-CA"}
+ME = {"identifiers": [named("gaid", GAID)]}
+
+
 async def test_its_answers_have_the_shapes_that_are_described(faked):
     bid = {"id": "1", "device": {"ifa": GAID, "os": "Android"}}
     calls = [("/v1/check", ASK | {"identifiers": account("test-deny")}), ("/v1/checks", [ASK | {"identifiers": []}]),
-             ("/v1/openrtb?recipient=teemo", bid), ("/v1/check", {})]  # fmt: skip
+             ("/v1/openrtb?recipient=teemo", bid), ("/v1/check", {}),
+             ("/v1/choices", ME | {"choice": "opt_out"}), ("/v1/choices", {}), ("/v1/observe", ME | {"signals": {"gpc": "1"}}),
+             ("/v1/standing", ME | {"proof": PROOF}), ("/v1/links", ME | {"account": "a1"}),
+             ("/v1/shares/{recipient}", ROW), ("/v1/access", ME), ("/v1/erasures", ME | {"mode": "erase_details"})]  # fmt: skip
     for path, body in calls:
-        answer = await faked.post(path, json=body)
+        answer = await faked.post(path.replace("{recipient}", "teemo"), json=body)
+        assert answer.status_code < 500
         operation = DESCRIBED[path.partition("?")[0]]["POST"]
-        case = operation.Case(body=body, media_type="application/json")
+        case = operation.Case(body=body, media_type="application/json", path_parameters={"recipient": "teemo"})
         case.validate_response(
             schemathesis.Response.from_httpx(answer, verify=False), checks=[response_schema_conformance]
         )
     assert (await faked.get("/v1/self")).json()["environment"] == "fake"
     assert (await faked.get("/openapi.json")).json() == openapi.document()
+
+
+async def test_a_choice_is_obeyed_by_every_door_until_the_fake_ends(faked):
+    person = {"identifiers": [named("gaid", GAID)]}
+    shown = (await faked.post("/v1/observe", json=person | {"device": None})).json()
+    assert shown["standing"]["sale"] == "none"
+    chosen = await faked.post("/v1/choices", json=person | {"choice": "opt_out"})
+    assert chosen.status_code == 201
+    assert chosen.json()["receipt"].startswith("c2sp.org/tlog-proof@v1")
+    assert (await faked.post("/v1/check", json=ASK | person)).json()["reason"] == "opted_out"
+    assert (await faked.post("/v1/standing", json=person | {"proof": PROOF})).json()["standing"]["sale"] == "opted_out"
+    assert "refused" in (await faked.post("/v1/shares/teemo", json=ROW)).text.splitlines()[0]
+
+
+async def test_of_the_three_accounts_every_door_says_what_a_check_says(faked):
+    async def told(name):
+        answer = await faked.post("/v1/observe", json={"identifiers": account(name), "place": "US-CA"})
+        return answer.json()["standing"]["sale"], answer.json()["store"]["gad_rdp"]
+
+    assert await told("test-deny") == ("opted_out", 1)
+    assert await told("test-allow") == ("none", None)
+    assert (
+        await faked.post("/v1/choices", json={"identifiers": account("test-allow"), "choice": "opt_out"})
+    ).status_code == 201
+    found = (await faked.post("/v1/check", json=ASK | {"identifiers": account("test-allow")})).json()
+    assert (found["allowed"], found["reason"]) == (False, "opted_out"), "an opt-out is obeyed in a fake, too"
+
+
+async def test_whatever_is_configured_nobody_is_reached(tmp_path):
+    (tmp_path / "c.toml").write_text(
+        '[environment]\nname = "staging"\n[recipients.teemo]\nendpoint = "http://127.0.0.1:9/real"\nmode = "forward"\n'
+        'sandbox_endpoint = "http://127.0.0.1:9/x"\ndeliveries = "http://127.0.0.1:9/people"\nupload = ["false"]\n'
+        '[recipients.teemo.fields]\nad_id = "ad_id"\n[erasure]\naccount_backend = "http://127.0.0.1:9/a"\n'
+    )
+    stripped = fake._harmless(inside.settings(tmp_path / "c.toml"))
+    assert stripped.deliveries() == {}
+    assert {(each.endpoint, each.upload) for each in stripped.registry(dev=True).values()} == {("", ())}
+    assert stripped.registry(dev=True)["teemo"].mode == "return"
+    assert (stripped.witnesses, stripped.mail.server, stripped.texts.endpoint) == ({}, "", "")
 
 
 async def test_a_report_is_answered_as_the_gateway_would(faked):
@@ -88,7 +137,15 @@ async def test_a_report_is_answered_as_the_gateway_would(faked):
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"), [("status=503", 503), ("status=401", 401), ("status=200", 200), ("x", 200)]
+    ("asked", "status"),
+    [
+        ("status=503", 503),
+        ("status=401", 401),
+        ("status=200", 200),
+        ("x", 200),
+        (f"status={'9' * 5000}", 200),
+        ("delay_ms=x", 200),
+    ],
 )
 async def test_it_refuses_as_it_is_asked_to(faked, asked, status):
     answer = await faked.post("/v1/check", json=ASK | {"identifiers": []}, headers={"Gateway-Fake": asked})

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import msgspec
@@ -53,8 +53,8 @@ def migrate(data: Path, file: Path | None, origin: str) -> None:
     "--fake",
     "faked",
     is_flag=True,
-    help="For callers' tests, on any address: no ledger, fixed answers for the accounts test-allow, test-deny and"
-    " test-minor (gateway help ask).",
+    help="For callers' tests, on any address: a ledger that begins empty and goes with it, fixed answers for the"
+    " accounts test-allow, test-deny and test-minor (gateway help ask).",
 )
 @click.option(
     "--port",
@@ -71,7 +71,7 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int, unix
         built = fake.application(settings, data, production=file is not None and settings.environment.is_production)
         sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
         logs.log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
-        run(built, sockets, settings, lifespan="off")
+        run(built, sockets, settings)
         return
     if dev:
         composition.migrate(data)
@@ -170,11 +170,9 @@ def _say(
             logs.log.warning("no contract: nothing goes there", recipient=name)
 
 
-def run(
-    app: Any, sockets: list[socket.socket], settings: Settings, lifespan: Literal["on", "off"] = "on"
-) -> None:  # fmt: skip
+def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
     config = uvicorn.Config(
-        app, http=Protocol, loop="asyncio", ws="none", lifespan=lifespan, log_config=None, access_log=False,
+        app, http=Protocol, loop="asyncio", ws="none", lifespan="on", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, timeout_keep_alive=settings.listen.keep_alive,
         timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip
