@@ -33,7 +33,8 @@ FIXED = {DENIED: (Answer.DENY, Reason.OPTED_OUT, None), MINOR: (Answer.DENY, Rea
 LONGEST_MS = 60_000
 DIGITS = 9  # of a number in the header
 BY_STATUS = {status: kind for kind, (status, _) in problem.KINDS.items()}
-Receive, Send = Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class Everywhere(Addresses):
