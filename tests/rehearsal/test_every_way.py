@@ -14,7 +14,8 @@ pytestmark = pytest.mark.anyio
 # Doors by which nobody says no of their own: what each is instead.
 NO_WAY = {
     "/v1/check": "asks", "/v1/checks": "asks", "/v1/openrtb": "asks", "/v1/explain": "asks", "/v1/standing": "asks",
-    "/v1/disclosures": "tells of sends", "/v1/disclosures/query": "asks", "/v1/shares/{recipient}": "shares",
+    "/v1/disclosures": "tells of sends", "/v1/disclosures/query": "asks",
+    "/v1/disclosures/batches": "tells of sends", "/v1/shares/{recipient}": "shares",
     "/v1/shares/{recipient}/jobs/{job}/seal": "shares", "/v1/links": "whose an id is; a released number",
     "/v1/notices": "who was told", "/v1/notices/due": "who is to be told", "/v1/access": "what is held",
     "/v1/erasures": "forgets; the desk's word that somebody is a child", "/v1/reports/{year}": "counts",

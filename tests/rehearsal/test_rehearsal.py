@@ -14,19 +14,20 @@ from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
 from gateway.consent import Consent
 from gateway.ledger.writer import StoreUnavailable
-from gateway.rehearsal import people, running, stage
+from gateway.rehearsal import judging, people, running, stage
 from gateway.sharing import Shared, Sharing
 from gateway.terms import Answer, Purpose, Reason
 from gateway.web import visit
-from gateway.web.openrtb import OpenRtb
+from gateway.web.openrtb import Bids
 from gateway.web.opting_out import OptingOut
 
 FORM, APP, PAGE = "form, phone (en)", "app, ad id", "Sec-GPC on a page (nginx)"
 
 
 @pytest.fixture(autouse=True)
-def forgets():
+def forgets(monkeypatch):
     """Verdicts are remembered by their arguments; a broken rule must not outlive its test."""
+    monkeypatch.setattr(judging, "LATE", 0.05)  # what fails in these tests fails for good
     verdict.decide.cache_clear()
     yield
     verdict.decide.cache_clear()
@@ -94,7 +95,7 @@ def test_a_way_whose_no_is_not_recorded_is_named_and_no_other(rehearsed, monkeyp
         return await choose(self, somebody, choice, **more)
 
     monkeypatch.setattr(Consent, "choose", forgetful)
-    found = rehearsed("phone")
+    found = rehearsed(", phone")
     assert {item[0] for item in found["failed"]} == {f"form, phone ({spoken})" for spoken in ("en", "es", "fr")}
     assert {"teemo", "advertisers", "rehearsal"} <= {name for name, _ in pairs(found, way=FORM)}
     assert found["ways"]["desk, phone"][3] == 0
@@ -118,7 +119,7 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
 
 
 def test_a_bid_door_that_lets_everything_through_fails(rehearsed, monkeypatch):
-    monkeypatch.setattr(OpenRtb, "_lawful", lambda self, name, bid, checked: ("allow", dict(bid)))
+    monkeypatch.setattr(Bids, "_lawful", lambda self, name, bid, checked: ("allow", dict(bid)))
     found = rehearsed(APP)
     assert {door for _, door in pairs(found)} == {"openrtb"}
     assert {"teemo", "advertisers"} <= {name for name, _ in pairs(found)}
@@ -174,6 +175,7 @@ def test_a_stage_on_which_nothing_goes_from_the_start_proves_nothing_and_fails(r
 
 
 def test_a_no_that_holds_only_later_fails_although_it_holds_in_the_end(rehearsed, monkeypatch):
+    monkeypatch.setattr(judging, "LATE", 2.0)
     choose, holds_from = Consent.choose, [0.0]
 
     async def slow(self, subjects, choice, **more):
@@ -219,7 +221,7 @@ def test_nothing_reaches_anybody_outside(tmp_path, monkeypatch):
 
 def test_nobody_made_up_is_named_in_what_is_told(rehearsed, monkeypatch):
     rules(monkeypatch, "opted_out", lambda _: lambda case: None)
-    told = json.dumps(rehearsed("phone"))
+    told = json.dumps(rehearsed(", phone"))
     assert not any(word in told for word in ("555", "@example.com", "rehearsal-0", "rehearsal-1"))
 
 
