@@ -17,7 +17,7 @@ from gateway.ledger.writer import Transaction
 KIND = evidence.REHEARSAL
 LAST = """
 SELECT v.seq, v.until, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
-WHERE v.kind = ? ORDER BY v.until DESC, v.seq DESC LIMIT 1
+WHERE v.kind = ? ORDER BY v.seq DESC LIMIT 1
 """
 FIRST = "SELECT min(start) FROM evidence WHERE kind != ?"
 

@@ -142,6 +142,26 @@ def test_what_cannot_be_written_is_rehearsed_again_and_missed_meanwhile(service,
     assert service.kept.alarms() == []
 
 
+def test_a_clock_that_was_wrong_once_silences_nothing_for_years(service):
+    service.now += timedelta(days=3650)
+    service.looks()
+    service.now = THIRD
+    assert service.kept.alarms() == ["no rehearsal is on record for more than 30 hours: gateway help rehearsal"]
+    service.kept._tried = None  # the next start
+    assert service.looks()
+    assert service.kept.alarms() == []
+
+
+@pytest.mark.parametrize("broken", ["executable", "folder"])
+def test_a_process_that_cannot_be_started_is_a_failure_and_the_schedule_goes_on(monkeypatch, tmp_path, broken):
+    if broken == "executable":
+        monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    else:
+        monkeypatch.setattr(rehearsing, "_where", lambda: str(tmp_path / "nowhere"))
+    found = rehearsing.rehearse(Order(inside.settings()))
+    assert found.content["failed"] == [["", "", "", "", "could not be started: FileNotFoundError"]]
+
+
 def test_of_several_processes_of_one_installation_one_rehearses(service, house, folder):
     other = Service(house, folder)
     service.content = lambda: other.kept.rehearse() or PASSED  # while the first is at it
