@@ -28,6 +28,7 @@ from gateway.reporting import INTENDED, LOST, REPORTED_WITHIN, Report, Reporting
 from gateway.terms import Purpose
 
 ARRIVED = frozenset({SENT, UNKNOWN, DESPITE_NO})
+UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,8 @@ class HandedOver:
         gone = handed.Gone(tx, position)
         announced = self._announced(tx, read, gone)
         moved = self._said(tx, batch.reports, at, read)
-        self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
+        untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
+        read.tells += [(each.recipient, UNTOLD) for each in untold]
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
         return Taken(again=False, missing=missing, unread=read.unread)
 
@@ -186,7 +188,8 @@ class HandedOver:
 
     def _count(
         self, tx: Transaction, ones: Sequence[Counted], announced: Sequence[Counted], gone: handed.Gone, at: datetime
-    ) -> None:
+    ) -> list[Counted]:
+        """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
         written, of_nobody = list[Counted](), [each for each in announced if gone.is_gone(each)]
         for each in ones:
             (of_nobody if gone.is_gone(each) else written).append(each)
@@ -194,5 +197,4 @@ class HandedOver:
             disclosed.count(tx, written, at, position=gone.position, of_nobody=of_nobody)
         late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced)
                 if each.count > 0 and each.outcome in ARRIVED}  # fmt: skip
-        for each in late.values():
-            handed.tell(tx, each, at, gone=gone.is_gone(each))
+        return [each for each in late.values() if handed.tell(tx, each, at, gone=gone.is_gone(each))]

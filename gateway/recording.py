@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from gateway.check import Ask, Checked, Checks
 from gateway.deciding import Deciding, Made
@@ -35,18 +36,27 @@ async def at_once(run: Callable[[], None]) -> None:
     run()
 
 
+class Known(Protocol):
+    """What a replica answers from. `place`: how many entries of which log it knows, 0 of none."""
+
+    @property
+    def checks(self) -> Checks: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+    def place(self) -> tuple[int, str]: ...
+
+
 class Recording(Deciding):
     """One replica's. `wait`: how its callers wait for the disk."""
 
     def __init__(
-        self, checks: Checks, decisions: Decisions, clock: Callable[[], datetime], spool: Spool, wait: Wait = at_once,
-        tell: Tell = lambda *_: None,
-    ) -> None:  # fmt: skip
-        super().__init__(checks, decisions, clock)
+        self, copy: Known, decisions: Decisions, spool: Spool, wait: Wait = at_once, tell: Tell = lambda *_: None
+    ) -> None:
+        super().__init__(copy.checks, decisions, copy.clock)
+        self._copy = copy
         self._spool = spool
         self._wait = wait
         self._tell = tell
-        self._known = (0, "")
         self._said: OrderedDict[bytes, str] = OrderedDict()
         self._saying = threading.Lock()
 
@@ -126,10 +136,8 @@ class Recording(Deciding):
             raise StoreUnavailable(NO_ROOM) from error
 
     def _place(self, position: int | None) -> tuple[int, str]:
-        """What is answered from; where that cannot be told now, what it was last."""
-        found, log = self._checks.position() if position is None else position, self._checks.log()
-        self._known = (self._known[0] if found is None else found, log or self._known[1])
-        return self._known
+        known, log = self._copy.place()
+        return known if position is None else min(position, known), log
 
 
 def _line(report: Report, now: datetime) -> dict[str, object]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+from prometheus_client import Gauge
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,14 +38,15 @@ from gateway.keys import Secrets
 from gateway.ledger.watch import boot_seconds, log
 from gateway.lifespan import Service
 from gateway.mirror.answers import MirrorLookup
-from gateway.mirror.memory_map import boot_id
+from gateway.mirror.memory_map import MapRefused, boot_id
 from gateway.people import People
 from gateway.recording import Recording, Wait, at_once
 from gateway.settings import Settings
-from gateway.web import edge, problem, problem_page, wire
+from gateway.web import auth, edge, problem, problem_page, wire
 from gateway.web.answering import Answering
 from gateway.web.checker import AnyThread
 from gateway.web.edge import INTERNAL, METRICS, Edge
+from gateway.web.itself import itself
 from gateway.web.metrics import Metrics
 
 EVERYWHERE = frozenset({INTERNAL, METRICS})
@@ -76,6 +78,13 @@ class Copy:
         """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
         return self.checks.check(ask)
 
+    def place(self) -> tuple[int, str]:
+        """How many entries of which log are known here, whether or not that may be answered from."""
+        with contextlib.suppress(MapRefused):
+            head = self.follower.current().head()
+            return head.size, head.log
+        return 0, ""
+
 
 class Replica:
     """One replica. `of`: the gateway's internal address; `folder`: where copy and spool lie, one a process. A context
@@ -87,6 +96,7 @@ class Replica:
         clock: Clock = now, boot_clock: Callable[[], float] = boot_seconds, tell: Callable[[str], None] = log,
     ) -> None:  # fmt: skip
         self._settings = settings
+        self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of)
         feed = Feed(self._client, enrolled.key)
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
@@ -135,21 +145,27 @@ class Replica:
         metrics = Metrics()
         recording = self.recording(metrics)
         answering = Answering(self.copy, recording, metrics, None)
-        return AnyThread(answering, ad_doors.bids(answering, self._settings), recording)
+        return AnyThread(answering, ad_doors.bids(answering, self._settings), self.environment, recording)
 
     def recording(self, metrics: Metrics, wait: Wait = at_once) -> Recording:
         """Who puts answers into the spool, counted there."""
-        return Recording(self.checks, self._decisions, self.copy.clock, self.spool, wait, metrics.disclosed)
+        return Recording(self.copy, self._decisions, self.spool, wait, metrics.disclosed)
 
 
 def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool = False) -> Any:
-    """The sidecar: /v1/check, /v1/checks, /v1/openrtb and /v1/disclosures with the gateway's own doors. Its callers'
-    API keys lie in the replica's folder (`gateway keys add --data`).
+    """The sidecar: /v1/check, /v1/checks, /v1/openrtb, /v1/disclosures and /v1/self as the gateway has them. Its
+    callers' API keys lie in the replica's folder (`gateway keys add --data`).
     """
     metrics = Metrics()
     credentials = Credentials(folder, dev=dev)
     recording = replica.recording(metrics, asyncio.to_thread)
     answering = Answering(replica.copy, recording, metrics, None)
+    waiting = Gauge(
+        "gateway_replica_spool_bytes", "What waits to be handed over to the gateway", registry=metrics.registry
+    )
+
+    async def of_itself(request: Request) -> Response:
+        return wire.answer(itself(replica.copy, auth.anybody(request, credentials), replica.environment))
 
     async def live(_: Request) -> Response:
         return wire.answer({"status": "up"})
@@ -164,11 +180,12 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
 
     async def counted(_: Request) -> Response:
         metrics.healthy.set(replica.checks.position() is not None)
+        waiting.set(replica.spool.waiting)
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
     routes = [
         *ad_doors.routes(answering, recording, settings, credentials),
-        Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
+        Route("/v1/self", of_itself), Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
     ]  # fmt: skip
     handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
     doors = Starlette(routes=routes, exception_handlers={**handlers, Exception: problem_page.handle})

@@ -371,7 +371,7 @@ def in_front_of(
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
             bids = ad_doors.bids(doors.answering, settings)
-            checker = Checker(doors.answering, bids, doors.house.disclosing)
+            checker = Checker(doors.answering, bids, settings.environment.name, doors.house.disclosing)
 
             async def serve(scope: Scope, receive: Any, send: Any) -> None:
                 mine = scope["type"] == "http" and _is_own(scope["path"], settings)

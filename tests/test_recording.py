@@ -28,9 +28,13 @@ class Here:
         self.spool.start()
         decisions = Decisions.of_replica(enrolment_of(folder), house.consent.recipients)
         self.checks = house.consent.checks
-        self.recording = Recording(
-            self.checks, decisions, lambda: self.now, self.spool, tell=lambda *told: self.told.append(told)
-        )
+        self.recording = Recording(self, decisions, self.spool, tell=lambda *told: self.told.append(told))
+
+    def clock(self):
+        return self.now
+
+    def place(self):
+        return 41, "log.example.com/1"
 
     def decide(self, stands=Stands.POSSIBLE, **more):
         ask = Ask(ASK.recipients, ASK.identifiers, place=ASK.place, data=ASK.data, **more)
@@ -144,12 +148,10 @@ def test_of_several_recipients_each_has_its_line(here):
     assert sorted(here.lines()) == sorted(made.values())
 
 
-def test_where_nothing_can_be_told_now_a_batch_belongs_where_the_last_one_did(here, monkeypatch):
-    here.decide()
-    first = json.loads(here.spool.oldest()[1].splitlines()[0])
-    here.spool.done(here.spool.oldest()[0])
-    monkeypatch.setattr(type(here.checks), "position", lambda _: None)
-    monkeypatch.setattr(type(here.checks), "log", lambda _: None)
-    here.say(("A" * 64, "sent"))
-    later = json.loads(here.spool.oldest()[1].splitlines()[0])
-    assert (later["position"], later["log"]) == (first["position"], first["log"])
+@pytest.mark.parametrize(("seen", "position"), [(7, 7), (50, 41)])
+def test_a_batch_belongs_behind_what_was_known_when_its_first_answer_was_given(here, seen, position):
+    """What came between the answer and its line is not among it."""
+    checked = here.checks.check(ASK)._replace(position=seen)
+    here.recording.decide(ASK, checked, Stands.POSSIBLE)
+    head = json.loads(here.spool.oldest()[1].splitlines()[0])
+    assert (head["position"], head["log"]) == (position, "log.example.com/1")

@@ -227,6 +227,9 @@ def test_the_sidecar_has_the_gateways_own_shapes(gateway, sidecar, path, body):
 def test_the_sidecar_wants_a_key_and_answers_on_its_socket(sidecar, tmp_path):
     body = {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"}
     assert call(f"{sidecar.url}/v1/check", body, key="")[0] == 401
+    assert call(f"{sidecar.url}/v1/self", key="")[0] == 401
+    assert "teemo" in call(f"{sidecar.url}/v1/self")[1]["recipients"]
+    assert "gateway_replica_spool_bytes 0.0" in call(f"{sidecar.url}/metrics")[1]
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(tmp_path / "socket"))

@@ -106,6 +106,7 @@ class Spool:
         sync_folder(self._folder)
         if self._doubtful:
             self._begin(lambda: (0, ""))
+            self._close()  # it is for the doubt alone
 
     def append(self, lines: Sequence[bytes], place: Place, *, given: bool = True) -> bool:
         """Whether they were kept: all of them, or none. Never raises. What was `given` already, and is not kept, is
@@ -152,8 +153,7 @@ class Spool:
 
     def _first(self) -> Path | None:
         with self._writing:
-            told = self._open and (self._open.lines or self._open.lost or "doubtful" in self._open.head)
-            if not self._closed and told:
+            if not self._closed and self._open and (self._open.lines or self._open.lost):
                 self._close()
             return self._closed[0].path if self._closed else None
 
@@ -171,8 +171,7 @@ class Spool:
         with contextlib.suppress(OSError):
             self.sync()
         with self._syncing, self._writing:
-            if self._open:
-                self._close()
+            self._close()
             for segment in self._closed:
                 segment.let_go()
         own = self._folder / self._name
@@ -202,9 +201,9 @@ class Spool:
         return made
 
     def _close(self) -> None:
-        assert self._open
-        self._closed.append(self._open)
-        self._open = None
+        if self._open:
+            self._closed.append(self._open)
+            self._open = None
 
     def _lose(self, count: int) -> None:
         if not count:

@@ -85,28 +85,34 @@ class Gone:
         return self.position if seq is None else min(self.position, int(seq))
 
 
-def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> None:
+def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool:
     """A recipient that got something of somebody who has said no, or was erased, since: nobody knew, so it was not told
-    with the others. Only by names that are kept; else at the person's next call.
+    with the others. Only by names that are kept. Returns whether there are none: then it is told at the person's next
+    call, which names them.
     """
-    found = _to_delete(tx, counted) if gone else _to_stop(tx, counted)
-    received.tell(tx, found, at)
+    word = Word.DELETE if gone else _stopped_by(tx, counted)
+    if word is None:
+        return False
+    found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
+    received.tell(tx, [(each, word) for each in found], at)
+    return not found
 
 
-def _to_stop(tx: Transaction, counted: Counted) -> Iterator[tuple[Identified, Word]]:
+def _stopped_by(tx: Transaction, counted: Counted) -> Word | None:
     row = tx.db.execute(STANDS, (counted.key,)).fetchone()
     said = frozenset(purpose for purpose, shift in SHIFT.items() if row and row[0] >> shift & 3 == OUT)
-    if not said:
-        return
+    return passing_on.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None
+
+
+def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     own = {counted.key: max(released(tx, counted.key), 0)}
     for each in received.identified(tx, received.names_of(tx, (), own), own):
-        word = passing_on.word_for(said, each.got.purposes, each.got.classes)
-        if word and each.got.recipient == counted.recipient:
-            yield each, word
+        if each.got.recipient == counted.recipient:
+            yield each
 
 
-def _to_delete(tx: Transaction, counted: Counted) -> Iterator[tuple[Identified, Word]]:
+def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
     listed = {kind: value for kind, value in suppression.read(tx, counted.key).items() if kind in kinds}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
-    yield Identified(got, listed, counted.key), Word.DELETE
+    yield Identified(got, listed, counted.key)

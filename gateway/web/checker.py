@@ -1,5 +1,5 @@
 """Answers for a service's own process, with the bodies and answers of the HTTP calls: what `Client.over` asks. Knows
-check, checks, openrtb and disclosures.
+check, checks, openrtb, disclosures and self.
 
 `Checker` is the gateway's in the process of a site: look-ups are made in the event loop's thread, and a call from
 another one is handed over to it; it announces nothing, for what is killed here is killed there. `AnyThread` is a
@@ -19,6 +19,7 @@ from gateway.credentials import ApiKey
 from gateway.ledger.writer import StoreUnavailable
 from gateway.web import reports_of, wire
 from gateway.web.answering import Answering, refused
+from gateway.web.itself import itself
 from gateway.web.openrtb import Asked, Bids
 from gateway.web.problem import KINDS, Problem, of
 
@@ -29,9 +30,11 @@ T = TypeVar("T")
 
 
 class Inside:
-    """The calls without HTTP. `announces`: whether a send can be announced here, and never waits for another thread."""
+    """The calls without HTTP. `environment`: what the installation calls itself. `announces`: whether a send can be
+    announced here, and never waits for another thread.
+    """
 
-    def __init__(self, answering: Answering, bids: Bids, *, announces: bool) -> None:
+    def __init__(self, answering: Answering, bids: Bids, environment: str, *, announces: bool) -> None:
         self._answering = answering
         self._bids = bids
         self._announces = announces
@@ -39,6 +42,7 @@ class Inside:
             "/v1/check": lambda _, body: _answer(self._one(wire.parse(body))),
             "/v1/checks": lambda _, body: _answer([self._one_of_many(one) for one in wire.parse(body)]),
             "/v1/openrtb": self._bid,
+            "/v1/self": lambda *_: _answer(itself(answering.consent, OWN, environment)),
         }
 
     def answer(self, path: str, body: bytes) -> Response:
@@ -72,8 +76,8 @@ class Inside:
 class Checker:
     """Made in the thread of the loop that the service runs on."""
 
-    def __init__(self, answering: Answering, bids: Bids, disclosing: reports_of.Taking) -> None:
-        self._inside = Inside(answering, bids, announces=False)
+    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: reports_of.Taking) -> None:
+        self._inside = Inside(answering, bids, environment, announces=False)
         self._disclosing = disclosing
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -96,8 +100,8 @@ class Checker:
 class AnyThread:
     """In whichever thread asks. What `disclosing` does never waits for an event loop."""
 
-    def __init__(self, answering: Answering, bids: Bids, disclosing: reports_of.Taking) -> None:
-        self._inside = Inside(answering, bids, announces=True)
+    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: reports_of.Taking) -> None:
+        self._inside = Inside(answering, bids, environment, announces=True)
         self._disclosing = disclosing
 
     def answer(self, path: str, body: bytes) -> Response:

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import __version__
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
@@ -17,13 +16,11 @@ from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.rehearsals import Last
 from gateway.ledger.schema import LedgerRefused, has_reset_bug
 from gateway.ledger.writer import StoreUnavailable
-from gateway.signals.cmp_cookies import NAMES
 from gateway.telling import Open, Telling
-from gateway.terms import Reason
 from gateway.web import auth, wire
+from gateway.web.itself import itself
 from gateway.web.metrics import Metrics
 
-API = "1.0"
 HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
 
 
@@ -130,22 +127,13 @@ class Health:
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
         key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
-        body: dict[str, Any] = {
-            "api": API, "version": __version__, "environment": self._environment,
-            "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},
-            "recipients": {
-                name: {"role": item.role, "purposes": list(item.purposes), "data": list(item.data), "mode": item.mode}
-                for name, item in self._consent.recipients.items()
-            },
-            "reasons": [reason.value for reason in Reason],
+        body = itself(self._consent, key, self._environment) | {
             "leases": {"enabled": terms.leases, "term_ms": int(terms.seconds * 1000)},
-            "cookie_names": sorted([*NAMES, *self._consent.checks.hearing.industry.patterns()]),
             "notices": [
                 {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}
                 for item in self._shown
             ],
-            "time": self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }  # fmt: skip
+        }
         return wire.answer(body)
 
 

@@ -15,7 +15,7 @@ from gateway.web import openapi_opting_in as opting_in
 from gateway.web import openapi_records as records
 from gateway.web import openapi_sharing as sharing
 from gateway.web import problem, wire
-from gateway.web.health import API
+from gateway.web.itself import API
 from gateway.web.openapi_calls import ALL, FORM_KIND, KEPT, REF
 from gateway.web.openapi_calls import answers as _answers
 from gateway.web.openapi_calls import call as _call

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.web import problem, wire
-from gateway.web.health import API
+from gateway.web.itself import API
 
 REF = "#/components/schemas/{name}"
 KEY: list[dict[str, list[str]]] = [{"key": []}]

@@ -186,6 +186,7 @@ def test_in_the_ad_servers_process_asking_and_sending_are_one_thing_and_are_on_r
         while not replica.follower.fresh():
             time.sleep(0.01)
         with Client.over(replica.checker) as client:
+            assert client.ready({"advertisers": {"data": ["ad_id"]}})["key"]["scopes"] == ["check"]
             question = {"recipient": "advertisers", "data": {"ad_id": gaid(1)}, "place": "US-NY"}
             with client.disclosure(identifiers=[ONE], **question) as one:
                 assert one.allowed

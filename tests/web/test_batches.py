@@ -103,9 +103,7 @@ async def test_what_found_no_room_and_what_nobody_can_tell_is_an_entry_an_alarm_
     await beside.hand_over(**head)
     [lost] = entries(tmp_path / "data", "disclosures_lost")
     assert (lost["batches"], lost.get("count")) == (0, count)
-    lines = (await keyed.get("/metrics")).text.splitlines()
-    [line] = [line for line in lines if line.startswith("gateway_disclosures_total") and 'outcome="lost"' in line]
-    assert float(line.rpartition(" ")[2]) == (count or 1)
+    assert await outcomes(keyed, "lost") == (count or 1)
 
 
 async def test_a_line_that_cannot_be_read_costs_the_others_nothing_and_is_not_lost_silently(keyed, beside, tmp_path):
@@ -192,6 +190,48 @@ async def test_a_replica_that_sent_long_after_the_opt_out_is_found_whatever_it_s
     await beside.hand_over(line, beside.said(line["decision"]))
     [broken] = await sent_after(keyed)
     assert (broken["recipient"], broken["outcome"]) == ("advertisers", "sent")
+
+
+def told(folder):
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return db.execute("SELECT recipient, word FROM outbox WHERE recipient <> 'account_backend'").fetchall()
+
+
+async def outcomes(keyed, word):
+    lines = (await keyed.get("/metrics")).text.splitlines()
+    found = [line for line in lines if line.startswith("gateway_disclosures_total") and f'outcome="{word}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_recipient_that_was_sent_something_before_a_no_and_is_known_of_after_it_is_told(
+    keyed, beside, announced
+):
+    """R18: at once by a name that is kept; else, counted until then, once the person names it again."""
+    line = beside.announced(ME) if announced else beside.answer(ME, stands=Stands.SENT)
+    await choose(keyed)
+    await beside.hand_over(line)
+    assert told(beside.folder) == ([("advertisers", "opt_out")] if announced else [])
+    assert await outcomes(keyed, "untold") == (0 if announced else 1)
+    await choose(keyed)
+    assert told(beside.folder) == [("advertisers", "opt_out")]
+
+
+async def test_what_may_have_been_sent_before_a_no_tells_nobody_anything(keyed, beside):
+    line = beside.answer(ME)
+    await choose(keyed)
+    await beside.hand_over(line)
+    assert (told(beside.folder), await outcomes(keyed, "untold")) == ([], 0)
+
+
+async def test_whoever_got_it_before_an_erasure_is_told_to_delete_it_by_the_digest_that_is_kept(keyed, beside):
+    await choose(keyed)
+    await choose(keyed, choice="withdraw")
+    await beside.look()
+    line = beside.answer(ME, stands=Stands.SENT)
+    await erase(keyed)
+    await beside.hand_over(line)
+    assert told(beside.folder) == [("advertisers", "delete")]
 
 
 @pytest.mark.parametrize("mode", ["erase_details", "unlink"])

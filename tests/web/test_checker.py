@@ -22,7 +22,8 @@ async def site(scope, receive, send):
     found = await asyncio.to_thread(client.check, **ASK) if scope["path"] == "/thread" else client.check(**ASK)
     many = client.checks([ASK, {**ASK, "signalz": {}}])
     bids = [client.openrtb({}, recipient=name, **more).verdict for name, more in BIDS]
-    told = [found.reason, [each.reason for each in many], bids]
+    environment = client.ready(["advertisers"])["environment"]
+    told = [found.reason, [each.reason for each in many], bids, environment]
     decision = client._json("/v1/check", ASK)["decision"]
     said = await asyncio.to_thread(client._report, json.dumps({"decision": decision, "outcome": "sent"}).encode())
     await asyncio.to_thread(client.close)  # its last reports are taken by this loop
@@ -37,4 +38,10 @@ async def test_a_site_asks_in_its_own_process(tmp_path, path):
     async with inside.lifespan(app), inside.client(app) as client:
         found = (await client.get(path)).json()
     # no contract: nothing is filled in here as in development
-    assert found == ["no_contract", ["no_contract", "no_answer"], ["block", "contextual", "no_answer"], True]
+    assert found == [
+        "no_contract",
+        ["no_contract", "no_answer"],
+        ["block", "contextual", "no_answer"],
+        "production",
+        True,
+    ]
