@@ -19,7 +19,7 @@ from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.known import Explained, Known, Then
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
-from gateway.people import Named, People
+from gateway.people import Named, People, Said
 from gateway.places import Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
@@ -62,7 +62,8 @@ class Ask:
 class Checked(NamedTuple):
     """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
     first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
-    youngest band that anything says. `grants`: what they allowed single recipients, newest first.
+    youngest band that anything says. `grants`: what they allowed single recipients, newest first. `said`: of a row, by
+    what it names them.
     """
 
     verdicts: dict[str, Verdict]
@@ -73,6 +74,7 @@ class Checked(NamedTuple):
     own: tuple[bytes, ...] = ()
     age: str | None = None
     grants: tuple[Grant, ...] = ()
+    said: Said | None = None
 
     def outcome_for(self, name: str) -> Outcome:
         """What one recipient is to be told: never less than its verdict."""
@@ -104,7 +106,7 @@ class Checks:
 
     def check(self, ask: Ask) -> Checked:
         """One verdict a recipient. Whatever cannot be answered is a deny."""
-        heard, named, beside = self._understand(ask)
+        heard, named, beside, said = self._understand(ask)
         keys = named.keys
         try:
             seen = self._lookup.seen(keys)
@@ -121,14 +123,14 @@ class Checks:
         verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
         return Checked(
             verdicts, seen.position, heard, (*keys, *beside), self._outcome(known, ask.age, office), keys,
-            youngest(ask.age, standings), grants,
+            youngest(ask.age, standings), grants, said,
         )  # fmt: skip
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
         """The verdict of each recipient with every rule that was tried. `then`: what stood on record on another day,
         and the law of that day; recipients are those of today. Raises `LookupRefused`.
         """
-        heard, named, beside = self._understand(ask)
+        heard, named, beside, _ = self._understand(ask)
         if then is None:
             seen = self._lookup.seen(named.keys)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
@@ -146,14 +148,18 @@ class Checks:
             limited, self.places.are_sensitive(ask.geo),
         )  # fmt: skip
 
-    def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...]]:
-        """What was heard, who is asked about, and the keys that can only deny."""
+    def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
+        """What was heard, who is asked about, the keys that can only deny, and of a row whom it names in which words."""
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
-        named = self._people.name(ask.identifiers, country).beside(ask.shown)
-        others = self._people.name(ask.beside, country) if ask.beside else NOBODY
-        return heard, named, (*named.looser, *others.keys, *others.looser)
+        said: Said | None = {} if ask.beside else None
+        named = self._people.name(ask.identifiers, country, said).beside(ask.shown)
+        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
+        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        for key in named.keys if looser else ():
+            looser.pop(key, None)  # it is asked about as it is, and says no more here
+        return heard, named, tuple(looser), said
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:
         """The people that a check is about."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gateway.choice.rows import KINDS_OF
 from gateway.ledger.held import Left
-from gateway.people import People
+from gateway.people import People, Said
 from gateway.terms import DataClass
 
 
@@ -26,18 +26,19 @@ def named(
 
 def left(
     people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], kinds: Sequence[object],
-    own: Sequence[bytes],
+    own: Sequence[bytes], said: Said | None = None,
 ) -> tuple[Left, ...]:  # fmt: skip
     """One for each field of `out` that names somebody. `kinds`: of the row's own identifiers, which tell one
-    platform's ad id from another's; `own`: their keys, under which it is found too.
+    platform's ad id from another's; `own`: their keys, under which it is found too; `said`: what the check named.
     """
     found = []
     for name, value in out.items():
         possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
         listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
-        subjects = people.name(listed).subjects
+        subjects = people.name(listed, said=said).subjects
         if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each
-            subjects += people.name([{"type": kind, "value": value} for kind in possible if kind not in kinds]).subjects
+            others = [{"type": kind, "value": value} for kind in possible if kind not in kinds]
+            subjects += people.name(others, said=said).subjects
         if subjects:
             keys = tuple(dict.fromkeys((*(subject.key for subject in subjects), *own)))
             found.append(Left(subjects[0].kind, str(value), subjects[0].key, keys))

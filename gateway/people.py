@@ -15,6 +15,8 @@ from gateway.keys import Secrets
 from gateway.ledger.records import Subject
 from gateway.terms import Malformed
 
+Said = dict[tuple[str, str], Subject]  # type and value as they came
+Ignored = Limited | Undeclared | Malformed
 WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
 
 
@@ -65,28 +67,41 @@ class People:
         self._declared = frozenset(declared)
         self._country = country
 
-    def name(self, identifiers: Sequence[object], country: str = "") -> Named:
-        """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`."""
+    def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
+        """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
+        call named before, which is not read again, and what it names here; it is let go with the call.
+        """
         subjects: dict[bytes, Subject] = {}
         ignored: list[tuple[int, str]] = []
         for index, item in enumerate(identifiers):
-            read = self._read(item, country or self._country)
-            if isinstance(read, Identifier):
-                subject = self.subject(read)
-                subjects[subject.keys[0]] = subject
+            found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
+            if isinstance(found, Subject):
+                subjects[found.keys[0]] = found
             else:
-                ignored.append((index, WORDS[type(read)]))
-        found = tuple(subjects.values())
+                ignored.append((index, WORDS[type(found)]))
+        named = tuple(subjects.values())
         if not ignored:
-            return Named(found)
+            return Named(named)
         words = {word for _, word in ignored}
         return Named(
-            found,
-            limited="limited" in words or not found,
+            named,
+            limited="limited" in words or not named,
             undeclared="undeclared" in words,
             malformed="malformed" in words,
             ignored=tuple(ignored),
         )
+
+    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
+        text = _text(item)
+        before = said.get(text) if text else None
+        found = before or self._named(item, country or self._country)
+        if text and isinstance(found, Subject):
+            said[text] = found
+        return found
+
+    def _named(self, item: object, country: str) -> Subject | Ignored:
+        read = self._read(item, country)
+        return self.subject(read) if isinstance(read, Identifier) else read
 
     def _read(self, item: object, country: str) -> identity.Read:
         if not isinstance(item, dict | Mapping):  # a dict is known at once, which asking for the other takes long
@@ -115,3 +130,13 @@ class People:
     def account(self, value: str) -> Subject:
         """A signed-in account whose assertion was verified."""
         return Subject("account", value, self._secrets.keys([("account", value)]))
+
+
+def _text(item: object) -> tuple[str, str] | None:
+    """By which an identifier of one call is known again. None for what has a source or is no text: a number and a truth
+    value may be equal.
+    """
+    if not isinstance(item, dict) or item.get("source") is not None:
+        return None
+    kind, value = item.get("type"), item.get("value")
+    return (kind, value) if isinstance(kind, str) and isinstance(value, str) else None

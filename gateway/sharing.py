@@ -209,7 +209,7 @@ class Sharing:
         if relied_on is None:
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
         kinds = [item.get("type") for item in row.identifiers]
-        names = left(self._people, out, recipient.fields, kinds, checked.own)
+        names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said)
         intended = Intended(row.id, checked.keys[0], leaving, names)
         return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
 
