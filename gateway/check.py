@@ -149,7 +149,7 @@ class Checks:
         )  # fmt: skip
 
     def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
-        """What was heard, who is asked about, the keys that can only deny, and of a row whom it names in which words."""
+        """What was heard, who is asked about, the keys that can only deny, and by which words a row names whom."""
         heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
         for signals in ask.also:
             heard = hear.from_call(signals, self.hearing).beside(heard)
