@@ -236,6 +236,7 @@ async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_ch
     assert receiver.ids == [item.id for item in many[CHUNK:]]
 
 
+@pytest.mark.slow
 async def test_a_duplicate_in_another_chunk_of_the_same_call_leaves_once(house, folder, sharing, teemo):
     many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK)]
     sharing._forwarder = receiver = Receiver()

@@ -110,6 +110,7 @@ async def test_a_recipient_that_is_away_for_a_day_gets_it_once_it_is_back_under_
     assert desk.at - began < timedelta(days=3)
 
 
+@pytest.mark.slow
 async def test_after_the_last_try_it_is_the_officers_who_may_try_again(desk):
     await desk.erase()
     with listener(500) as (url, arrived):

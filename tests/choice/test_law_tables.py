@@ -259,6 +259,7 @@ def spells():
     return [(first, after - ONE_DAY) for first, after in itertools.pairwise(edges)]
 
 
+@pytest.mark.slow
 def test_between_the_days_of_the_tables_nothing_changes_for_anybody():
     assert len(spells()) > 20
     for (first, last), place, subject in itertools.product(spells(), [*PLACES, "US-WY"], ASKED):
@@ -279,6 +280,7 @@ def test_day_by_day_the_law_changes_only_on_the_days_of_the_tables(figure):
     figure("law, day by day", f"2023-01-01 to 2028-12-31, {changes} changes, none on another day than the tables'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", AGES)
 def test_an_unknown_place_is_never_looser_than_any_place_of_the_tables(age):
     days = [each for each in SHIPPED.days() if each > day("2023-01-01")]

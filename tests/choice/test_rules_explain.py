@@ -38,6 +38,7 @@ def is_the_chain_that_decided(asking, asked_of):
         assert STRICTNESS[answer] == max(STRICTNESS[each] for each in of_class)
 
 
+@pytest.mark.slow
 def test_whoever_is_on_file_is_shown_the_chain_that_decided():
     for row in ROWS:
         is_the_chain_that_decided(question(row["ask"]), office(row["ask"]))

@@ -38,6 +38,7 @@ def test_every_question_has_one_answer_a_class_and_one_reason():
         assert decide(again, office) == decided
 
 
+@pytest.mark.slow
 def test_a_class_is_answered_the_same_alone_and_beside_others():
     for number, (asking, office) in enumerate(people()):
         beside = [data_class for data_class in DataClass if data_class not in COMPANY]

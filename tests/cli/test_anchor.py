@@ -97,6 +97,7 @@ def anchor(folder, authority, out, root=None):
     return CliRunner().invoke(group, [*map(str, arguments), "--root", str(root or authority.folder / "root.pem")])
 
 
+@pytest.mark.slow
 def test_an_auditor_checks_with_openssl_on_which_day_the_log_stood_so(signed, authority, tmp_path):
     done = anchor(signed, authority, tmp_path / "out")
     assert done.exit_code == 0, done.output
@@ -115,6 +116,7 @@ def test_a_token_that_does_not_hold_is_not_kept(signed, authority, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_authority_that_is_away_or_not_one_leaves_nothing_behind(signed, authority, tmp_path):
     gone = Authority.__new__(Authority)
     gone.url, gone.folder = "http://127.0.0.1:1/", authority.folder
@@ -123,6 +125,7 @@ def test_an_authority_that_is_away_or_not_one_leaves_nothing_behind(signed, auth
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_log_in_which_nothing_happened_is_not_dated(tmp_path, authority):
     folder = inside.install(tmp_path / "empty")
     refused = anchor(folder, authority, tmp_path / "out")

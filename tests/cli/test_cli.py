@@ -134,6 +134,7 @@ def test_the_desk_enters_an_email_with_the_day_it_came_and_the_person_is_denied(
         assert (found["allowed"], found["partly"], found["reason"], code) == (False, False, "opted_out", 1)
 
 
+@pytest.mark.slow
 def test_the_history_of_a_person_is_proved_and_shows_the_day_it_came(run):
     run("choose", "opt_out", "--manner", "email", "--received", "2026-11-02", "--email", email(1))
     run("choose", "limit", "--email", email(1))
@@ -263,6 +264,7 @@ def test_a_link_names_one_account(run, words):
     assert "name one --account" in refused.output
 
 
+@pytest.mark.slow
 def test_an_import_opts_everybody_out_and_twice_is_once(run, folder, tmp_path):
     table = tmp_path / "old.csv"
     table.write_text(
@@ -361,6 +363,7 @@ def test_two_live_keys_have_two_names(run):
     assert run("keys", "add", "--name", "ads", "--scope", "share").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_new_pepper_forgets_nobody(run, folder):
     run("link", "--account", "a1", "--gaid", GAID, "--idfv", IDFV)
     run("choose", "opt_out", "--account", "a1")

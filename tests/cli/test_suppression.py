@@ -89,6 +89,7 @@ def test_holds_who_opted_out_of_those_that_the_recipient_got_and_nobody_else(off
     assert office.file(tmp_path, "advertisers")[0] == []
 
 
+@pytest.mark.slow
 def test_a_later_file_holds_what_changed_since_and_none_is_missed(office, tmp_path):
     for number in range(4):
         office.share("teemo", "gaid", gaid(number))

@@ -85,6 +85,7 @@ async def comes_back(keyed, account, identifiers, known, silence):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_prune_that_says_nothing_again_would_lose_them_and_is_not_finished(tmp_path, monkeypatch):
     """Control: what the opt-out rests on is said again, or the ledger does not verify."""
     folder = tmp_path / "data"
@@ -94,6 +95,7 @@ async def test_a_prune_that_says_nothing_again_would_lose_them_and_is_not_finish
         await asyncio.to_thread(rotates_and_prunes, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["erase_details", "unlink"])
 async def test_only_what_an_erasure_keeps_is_found_again(tmp_path, kept):
     """Control: after an unlinking erasure the same questions have the other answer."""

@@ -57,6 +57,7 @@ class Life:
         return {(table, key.hex()[:8]) for table, key in rows_check.of_keys(db, keys, of(db, keys))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60 * TIMES))
 def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
     life = Life(seed)

@@ -60,6 +60,7 @@ STORY = [(ACTS.index(act), *more) for act, *more in [
 ]]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_story_stands_at_each_of_its_moments_as_it_stood_then():
     check(STORY, keys=4)
 

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -105,6 +106,7 @@ def test_a_leaf_with_a_member_twice_is_never_a_shape():
     assert known.of([twice], [at], [event]) == [None]
 
 
+@pytest.mark.slow
 def test_of_very_many_shapes_the_last_are_kept():
     known = Shapes(says)
     for number in range(shapes.MOST + 2):

@@ -118,6 +118,7 @@ def test_proofs_made_from_tiles_are_those_of_the_tree(size, data):
     assert consistency(index + 1, size, from_tiles) == consistency(index + 1, size, made.node)
 
 
+@pytest.mark.slow
 def test_a_tree_of_seventy_thousand_is_proved_from_three_levels_of_tiles():
     made, size = Tree(70_000), 70_000
     read = []

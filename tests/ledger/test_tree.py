@@ -51,6 +51,7 @@ def test_the_head_has_the_root_of_everything_after_each_batch_and_at_every_size(
         assert all(tree.root_at(db, size) == reference(BODIES[:size]).root() for size in range(601))
 
 
+@pytest.mark.slow
 def test_every_entry_is_proved_in_every_later_tree_from_the_tiles(folder):
     with opened(folder) as house:
         append(house, BODIES)

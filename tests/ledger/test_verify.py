@@ -47,6 +47,7 @@ def examined(lives, *, boxes=True):
     return verify.examine(lives.db, lambda _: None, lives.tx.persons if boxes else None)
 
 
+@pytest.mark.slow
 @examples(40)
 @given(lives_of.LIFE)
 def test_any_honest_life_passes(life):

@@ -78,6 +78,7 @@ def test_without_a_fault_nothing_is_found(ledger):
         assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", WHO)
 def test_a_row_with_another_value_in_any_column_is_found(ledger, who):
     tried = 0

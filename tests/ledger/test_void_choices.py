@@ -218,6 +218,7 @@ class TestTheOffice:
         assert told == f"0 choices were voided; 0 standings change\n{lines[0]}\n"
         assert app.verify(forged, inside.settings(), boxes=True)[0].different == []
 
+    @pytest.mark.slow
     def test_is_refused_without_names_belief_or_a_second_officer(self, forged, runs, tmp_path):
         (tmp_path / "seqs").write_text("300\n")
         (tmp_path / "odd").write_text("300-301\n")
@@ -229,17 +230,20 @@ class TestTheOffice:
         assert "not the number of an entry" in runs("--seqs", str(tmp_path / "odd"), *self.OFFICERS, code=2)
         assert self.sales(forged) == ["opted_out"] * 3
 
+    @pytest.mark.slow
     def test_voids_nothing_where_one_of_many_cannot_be_voided(self, forged, runs, tmp_path):
         """The first part is not written before the last one was checked."""
         (tmp_path / "seqs").write_text("\n".join(map(str, [*range(301), 9999])))
         assert "entry 9999 is no choice" in runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, code=2)
         assert self.sales(forged) == ["opted_out"] * 3
 
+    @pytest.mark.slow
     def test_cannot_void_what_was_pruned(self, forged, runs, tmp_path):
         app.prune(forged, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
         (tmp_path / "seqs").write_text("0\n")
         assert "is not kept any more" in runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, code=2)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "forgery",
         [

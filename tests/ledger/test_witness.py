@@ -224,6 +224,7 @@ def test_a_state_that_cannot_be_read_signs_nothing(tmp_path, content):
             watcher.add_checkpoint(LOG.submission(old, 20))
 
 
+@pytest.mark.slow
 def test_of_two_pasts_that_come_at_once_one_is_signed(tmp_path):
     """The specification's race: reading the last size and writing the next must be one step."""
     for round_ in range(20):

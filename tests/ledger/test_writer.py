@@ -203,6 +203,7 @@ def test_a_closed_writer_finishes_what_waits_and_takes_nothing_more(folder):
     assert len(bodies(folder)) == 50
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_folder_interleave_and_lose_nobody(folder):
     with writing(folder, 2) as both:
         futures = [both[number % 2].submit(appends(b"%d" % number)) for number in range(200)]

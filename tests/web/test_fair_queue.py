@@ -106,6 +106,7 @@ async def test_a_flood_of_made_up_people_is_kept_and_counted_and_a_real_one_pass
     assert "gateway_turns_waiting 0.0" in metrics
 
 
+@pytest.mark.slow
 async def test_no_address_of_a_sender_is_in_any_log_metric_or_file(tmp_path, client):
     with structlog.testing.capture_logs() as lines:
         await asyncio.gather(*(post(client, number, {"X-Forwarded-For": "203.0.113.77"}) for number in range(30)))
