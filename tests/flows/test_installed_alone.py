@@ -50,7 +50,7 @@ def test_the_wheel_serves_the_demo_and_the_form_by_itself(tmp_path):
         assert "A page of an ad-funded site" in fetch(port, "/demo")
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=60)
     shown = subprocess.run([python, "-m", "gateway", "config", "show"], capture_output=True, text=True, cwd=tmp_path)
     assert shown.stdout == (ROOT / "config.toml").read_text()
 

@@ -34,7 +34,7 @@ class SecondProcess:
 
     def end(self):
         self.pipe.send(None)
-        self.process.join(10)
+        self.process.join(120)
         self.process.close()
         self.pipe.close()
 

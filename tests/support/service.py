@@ -55,7 +55,7 @@ class Service:
     def stop(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=15)
+            self.process.wait(timeout=60)
 
     @property
     def tracker(self) -> str:

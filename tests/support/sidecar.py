@@ -57,4 +57,4 @@ class Sidecar:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-            self.process.wait(timeout=15)
+            self.process.wait(timeout=60)

@@ -64,7 +64,7 @@ def witness(state: Path, *vkeys: str, name: str = "witness.example.com/w1"):
         yield f"http://127.0.0.1:{port}", printed, process
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=60)
         process.stdout.close()
 
 
