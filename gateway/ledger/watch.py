@@ -66,6 +66,7 @@ class FileWatch:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._proving = threading.Lock()
+        self._saying, self._failures = threading.Lock(), 0
         self.fresh_until = 0.0
         self.generation = 0
         self.adopted = 0
@@ -99,9 +100,11 @@ class FileWatch:
         return until if self._clock() < until else None
 
     def failed(self) -> None:
-        """The writer could not commit: no answer is fresh until the next proof."""
-        self.fresh_until = 0.0
-        self.healthy = False
+        """The writer could not commit: no answer is fresh until the next proof, which begins later than this."""
+        with self._saying:
+            self._failures += 1
+            self.fresh_until = 0.0
+            self.healthy = False
 
     def prove_file(self) -> None:
         """Raises `FileMoved`, or OSError where the path leads nowhere or the disk does not read. The writer asks
@@ -134,7 +137,7 @@ class FileWatch:
             self._say(str(doubt) or type(doubt).__name__)
 
     def _prove(self) -> None:
-        began = self._clock()
+        began, failures = self._clock(), self._failures
         descriptor = self._opened()
         self._prove_header(descriptor)
         # A connection of its own: one that is open already may answer from pages that it has in memory.
@@ -143,11 +146,14 @@ class FileWatch:
             grown = self._judge(db)
         self._hold(descriptor, grown=grown)
         self.prove_file()
-        if not self.healthy:
-            self.generation += 1  # readers open the file anew after a spell without proof
-            self.healthy = True
         waits = self._waits()
-        self.fresh_until = 0.0 if waits else began + TERM
+        with self._saying:
+            if failures != self._failures:
+                return  # the writer found more meanwhile
+            if not self.healthy:
+                self.generation += 1  # readers open the file anew after a spell without proof
+                self.healthy = True
+            self.fresh_until = 0.0 if waits else began + TERM
         self._say(waits)
 
     def _opened(self) -> int:

@@ -53,6 +53,19 @@ def test_a_proof_is_good_for_its_term_and_not_longer(folder, clock):
     made.stop()
 
 
+def test_a_proof_that_was_under_way_when_the_writer_failed_proves_nothing(folder, clock):
+    """The file went away behind its last look: only the writer knows."""
+    made = FileWatch(folder, 1, clock, judge=lambda _: failing.pop()())
+    failing = [lambda: False, made.failed, lambda: False]
+    made.prove()
+    assert made.fresh()
+    made.prove()
+    assert (made.fresh(), made.healthy) == (False, False)
+    made.prove()
+    assert (made.fresh(), made.generation) == (True, 2)
+    made.stop()
+
+
 def test_the_term_counts_from_before_the_proof_not_from_its_end(folder, clock):
     def ticking():
         clock.now += 0.4
