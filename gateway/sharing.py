@@ -55,7 +55,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
-    held back, by why (`rows.Shaped`).
+    held back, by why (`rows.Shaped`). `until`: of one that was handed back, until when a send of it may start.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Shared:
     data: Mapping[str, Answer] = field(default_factory=dict)
     row: Mapping[str, object] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +275,11 @@ class Sharing:
         stopped: Chunk = {}
         outcome = "unknown"
         for _ in range(ATTEMPTS):
+            deadline = time.monotonic() + self.window.total_seconds()  # from before the check
             stopped |= self._check_again(recipient, ready, done)
             if not ready:
                 break
             rows = [{"id": item.row.id, **item.out} for item in ready.values()]
-            deadline = time.monotonic() + self.window.total_seconds()
             answer = await self._forwarder.send(recipient.endpoint, secrets.token_hex(16), rows, deadline)
             outcome = "sent" if answer.outcome is Outcome.SENT else "unknown"
             if answer.outcome is not Outcome.LATE:
@@ -292,11 +293,12 @@ class Sharing:
         self, recipient: Recipient, returned: Sequence[tuple[int, Chunk]], done: dict[int, Shared]
     ) -> None:
         """The last check of rows that are handed back, right before the answer: a call of many rows takes longer than
-        the window. It is repeated until nothing had to be taken out, for taking out waits for the ledger.
+        the window. It is repeated until nothing had to be taken out, for taking out waits for the ledger. The window
+        counts from before it: another process may acknowledge an opt-out while it goes on.
         """
-        moved = True
+        moved, until = True, self._clock()
         while moved:
-            moved = False
+            moved, until = False, self._clock() + self.window
             for batch, ready in returned:
                 stopped = self._check_again(recipient, ready, done)
                 moved = moved or bool(stopped)
@@ -304,7 +306,7 @@ class Sharing:
         for _, ready in returned:
             for index, item in ready.items():
                 done[index] = Shared(
-                    item.row.id, "returned", item.verdict.reason, item.verdict.data, item.out, item.dropped
+                    item.row.id, "returned", item.verdict.reason, item.verdict.data, item.out, item.dropped, until
                 )
 
     def _check_again(self, recipient: Recipient, ready: Chunk, done: dict[int, Shared]) -> Chunk:

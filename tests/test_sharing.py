@@ -101,6 +101,39 @@ async def test_an_intention_is_durable_before_the_bytes_leave(house, folder, sha
     assert seen == [{"r1": "intended"}]
 
 
+@pytest.fixture
+def slow_checks(sharing, monkeypatch):
+    """When each second check began; it takes a while, in which another process may acknowledge an opt-out."""
+    began, whole = [], sharing._check_again
+
+    def check(*arguments):
+        began.append((time.monotonic(), datetime.now(UTC)))
+        while time.monotonic() < began[-1][0] + 0.1:
+            pass
+        return whole(*arguments)
+
+    monkeypatch.setattr(type(sharing), "_check_again", lambda self, *arguments: check(*arguments))
+    return began
+
+
+async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(sharing, teemo, slow_checks):
+    """An opt-out that is acknowledged while the check goes on is effective one window after that."""
+    deadlines, receiver = [], Receiver()
+    whole = receiver.send
+
+    async def send(endpoint, key, rows, deadline):
+        deadlines.append(deadline)
+        return await whole(endpoint, key, rows, deadline)
+
+    sharing._forwarder, receiver.send = receiver, send
+    await sharing.share(teemo, [row(1)])
+    window = sharing.window
+    assert 0 < deadlines[0] - slow_checks[0][0] - window.total_seconds() + 0.001 < 0.09
+    slow_checks.clear()
+    [returned] = await sharing.share(replace(teemo, mode="return"), [row(2)])
+    assert timedelta(0) <= slow_checks[-1][1] + window - returned.until < timedelta(seconds=0.09)
+
+
 async def test_an_opted_out_person_is_in_no_batch(house, folder, sharing, teemo):
     await opt_out(house, 2)
     sharing._forwarder = receiver = Receiver()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -60,11 +60,11 @@ class ShareDoor:
             raise Problem("malformed", f"recipients.{recipient.name} takes files: name the job (Gateway-Job)")
         if minimal and lines:
             await self._without_end(recipient, request, tally, job)
-            return _minimally(self._summary(tally, job))
+            return _minimally(_summary(tally, job))
         body = await wire.read_body(request, self._max_bytes)
         rows = wire.lines_of(body, self._max_rows) if lines else [body.replace(b"\n", b" ")]
         shared = await self._share(recipient, rows, tally, job)
-        summary = self._summary(tally, job)
+        summary = _summary(tally, job, min((item.until for item in shared if item.until), default=None))
         mark = {DRY_RUN: True} if tally.dry_run else {}
         told = [_line(item) | mark for item in shared]
         return _minimally(summary) if minimal else wire.lines_answer([*told, *_last(summary)])
@@ -137,12 +137,6 @@ class ShareDoor:
         tally.add(shared)
         return shared
 
-    def _summary(self, tally: Tally, job: str) -> dict[str, Any]:
-        """Counts; and until when rows that were handed back may start to be sent."""
-        counts = tally.counts() | ({"job": job} if job else {})
-        until = self._consent.clock() + self._sharing.window
-        return {**counts, "valid_until": wire.stamp(until)} if counts["returned"] and not tally.dry_run else counts
-
     def _row(self, recipient: Recipient, line: bytes) -> Row:
         """One bad row is refused as malformed, never a 400 for the call; its id is kept where there is one."""
         value: Any = None
@@ -171,6 +165,12 @@ class ShareDoor:
         if max_age_days and at < self._consent.clock() - timedelta(days=max_age_days):
             raise Problem("malformed", f"at is more than {max_age_days} days ago")
         return at.date()
+
+
+def _summary(tally: Tally, job: str, until: datetime | None = None) -> dict[str, Any]:
+    """Counts; and until when rows that were handed back may start to be sent."""
+    counts = tally.counts() | ({"job": job} if job else {})
+    return counts | ({"valid_until": wire.stamp(until)} if until else {})
 
 
 def _line(item: Shared) -> dict[str, Any]:
