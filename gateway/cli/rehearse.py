@@ -58,15 +58,27 @@ def rehearse(
         if key_file is None:
             raise click.UsageError("--live asks with a key: --key-file")
         told = asyncio.run(live.ask(address, key_file.read_text().strip(), settings, dev=dev))
-        _tell({"from": datetime.now(UTC).isoformat(timespec="seconds"), **told}, as_json=as_json)
-        sys.exit(0 if told["passed"] else 1)
-    made = rehearsing.rehearse(Order(settings, dev, only))
-    told = dict(made.content)
-    if not (only or unrecorded):
-        with options.house(data, file, dev=dev) as house:
-            told["seq"] = rehearsing.enter(house.writer, made, in_force(settings, dev=dev), datetime.now(UTC))
-    _tell({"from": made.start.isoformat(timespec="seconds"), **told}, as_json=as_json)
+        told = {"from": datetime.now(UTC).isoformat(timespec="seconds"), **told}
+    else:
+        told = _now(Order(settings, dev, only), None if only or unrecorded else data, file)
+    _tell(told, as_json=as_json)
     sys.exit(0 if told["passed"] else 1)
+
+
+def _now(order: Order, data: Path | None, file: Path | None) -> dict[str, Any]:
+    """What one finds that is made now; on record in `data`, where there is one."""
+    if data:
+        schema.open_to_read(data).close()  # refuses now what could not be written to afterwards
+    click.echo("rehearsing; this takes a minute or two", err=True)
+    made = rehearsing.rehearse(order)
+    told = {"from": made.start.isoformat(timespec="seconds"), **made.content}
+    if order.only and not (told.get("ways") or told.get("closed") or told["failed"]):
+        raise click.UsageError(f"no way has {order.only!r} in its name")
+    if data:
+        with options.house(data, file, dev=order.dev) as house:
+            documents = in_force(order.settings, dev=order.dev)
+            told["seq"] = rehearsing.enter(house.writer, made, documents, datetime.now(UTC))
+    return told
 
 
 def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
 from gateway.consent import Consent
 from gateway.ledger.writer import StoreUnavailable
-from gateway.rehearsal import judging, people, running, stage
+from gateway.rehearsal import judging, people, running, stage, ways
 from gateway.sharing import Shared, Sharing
 from gateway.terms import Answer, Purpose, Reason
 from gateway.web import visit
@@ -294,6 +294,37 @@ def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, mo
     found = rehearsed("text, STOP")
     assert not found["passed"]
     assert {item[4].rpartition(", ")[2] for item in found["failed"] if item[3] == "checks"} >= {reason}
+
+
+@pytest.mark.slow
+def test_no_way_passes_where_what_it_says_is_not_written(rehearsed, tmp_path, monkeypatch):
+    """The control of all of them: none is empty."""
+    choose = Consent.choose
+
+    async def forgetful(self, subjects, choice, **more):
+        opens = choice.kind == "opt_in"
+        somebody = subjects if opens else [self.people.account(os.urandom(16).hex())]
+        return await choose(self, somebody, choice, **more if opens else {})
+
+    async def deaf(self, subjects, heard, **_):
+        return 0
+
+    monkeypatch.setattr(Consent, "choose", forgetful)
+    monkeypatch.setattr(Consent, "observe", deaf)
+    file = tmp_path / "config.toml"
+    file.write_text(EVERY_WAY_OPEN)
+    configured = inside.settings(file)
+    found = rehearsed("", configured)
+    empty = [way.name for way in ways.every(configured) if way.act and not found["ways"][way.name][3]]
+    assert empty == []
+    read = [way.name for way in ways.every(configured) if not way.act and found["ways"][way.name][3]]
+    assert read == []
+
+
+def test_no_signal_beside_a_question_passes_where_none_is_heeded(rehearsed, monkeypatch):
+    rules(monkeypatch, "signal", lambda _: lambda case: None)
+    found = rehearsed("beside a question")
+    assert [name for name, counts in found["ways"].items() if not counts[3]] == []
 
 
 @pytest.mark.slow
