@@ -26,14 +26,8 @@ from gateway.evidence import Evidence
 from gateway.filing import Filing
 from gateway.in_force import in_force
 from gateway.ledger import watch
-from gateway.ledger.evidence import (
-    CHECKS_FAILED,
-    DISCLOSURES_LOST,
-    ENFORCEMENT_OFF,
-    FORMS_FAILED,
-    REHEARSAL_ALARM,
-)
 from gateway.lifespan import Service
+from gateway.off import off
 from gateway.rehearsing import Rehearsing
 from gateway.settings import Settings
 from gateway.shown import log_notices
@@ -278,7 +272,7 @@ async def _opened(
         rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
-            off=_off(house, rehearsing, enforced=dev or settings.site.enforce),
+            off=off(house, rehearsing, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
         peers = Peers(settings.listen.trusted_proxies)
@@ -305,30 +299,20 @@ async def _opened(
             await asyncio.to_thread(evidence.stop)
 
 
-def _off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
-    """What the evidence tells the spells of."""
-    return {
-        CHECKS_FAILED: lambda: not house.fresh(),
-        FORMS_FAILED: lambda: not house.writer.keeps(),
-        ENFORCEMENT_OFF: lambda: not enforced,
-        DISCLOSURES_LOST: house.disclosing.losing,
-        REHEARSAL_ALARM: lambda: bool(rehearsing.alarms()),
-    }
-
-
 def build(
     folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
     clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
+    place: FromScope | None = None,
 ) -> Any:  # fmt: skip
     """The service by itself. `tracker` is the demo's second origin (development only). `tell` is told why the ledger
     must not be used, whenever that changes: then the service runs, denies everything and keeps opt-outs beside it.
-    `faked`: who answers checks, on any address (`gateway.fake`).
+    `faked`: who answers checks, on any address (`gateway.fake`). `place`: where visitors are, whatever their address.
     """
     metrics = Metrics()
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:
-        somewhere = (lambda _: DEMO_PLACE) if dev else None
+        somewhere = (lambda _: DEMO_PLACE) if dev else place
         opened = _opened(
             folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell, checks_as=faked or Checks
         )

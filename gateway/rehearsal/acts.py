@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import httpx2
 import orjson
 
-from gateway.rehearsal.people import PLACE, Cast, NotTaken, Person, patiently, taken
-from gateway.rehearsal.stage import Stage
+from gateway.rehearsal.people import Cast, NotTaken, Person, patiently, taken
+from gateway.rehearsal.stage import PLACE, Stage
 from gateway.web.browser_cookie import COOKIE
 
 Act = Callable[[Stage, Cast, Person], Awaitable[None]]

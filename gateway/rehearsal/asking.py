@@ -16,8 +16,8 @@ import orjson
 
 from gateway.choice.recipient import Recipient
 from gateway.rehearsal import acts
-from gateway.rehearsal.people import PAUSES, PLACE, Cast, Person, taken
-from gateway.rehearsal.stage import Stage
+from gateway.rehearsal.people import PAUSES, Cast, Person, taken
+from gateway.rehearsal.stage import PLACE, Stage
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
 CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share, dry run", "share", "page"

@@ -14,13 +14,12 @@ from typing import Any
 import httpx2
 
 from gateway import credentials
-from gateway.rehearsal.stage import Stage
+from gateway.rehearsal.stage import PLACE, Stage
 from gateway.terms import DataClass, Purpose
 
 AREAS = (415, 212, 312, 512, 206, 305)  # in each of them 555-0100 to 555-0199 are for fiction
 SIGNED_IN = 3600  # seconds: longer than a rehearsal
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
-PLACE = "US-CA"
 HOST = "rehearsal.example.com"
 
 

@@ -66,7 +66,7 @@ def told(
             ]
             for name, outcome in outcomes.items()
         },
-        "proved": sorted(f"{name} {purpose}" for name, purpose in proved if name),
+        "proved": sorted(f"{name or 'page'} {purpose}" for name, purpose in proved),
         "not_allowed": sorted([name or "page", str(purpose), str(why)] for (name, purpose), why in never.items()),
         "closed": dict(closed),
         "pages": len({*settings.rehearsal.pages}),

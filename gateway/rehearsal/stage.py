@@ -28,6 +28,7 @@ from gateway.web.edge import INTERNAL, PUBLIC, Addresses
 NOWHERE = "http://127.0.0.1:0"  # a port that nobody can listen on: a row that should have stopped reaches nobody
 HOST = "http://127.0.0.1:"
 PUBLIC_PORT, INTERNAL_PORT = 8080, 8081  # of no socket: the stage's two addresses are told apart by them
+PLACE = "US-CA"  # where everybody made up lives: a site that does not know where a visitor is may do nothing anyway
 LONG_AGO = date(2000, 1, 1)
 OUTSIDE, OWN = "rehearsal", "rehearsal_own"  # the made-up recipients
 FIELDS = {
@@ -123,7 +124,8 @@ async def opened(built: Built, settings: Settings) -> AsyncIterator[Stage]:
     are quiet ones.
     """
     addresses = Addresses({PUBLIC_PORT: frozenset({PUBLIC}), INTERNAL_PORT: frozenset({INTERNAL})})
-    app, secrets = service.build(built.folder, settings, addresses), await asyncio.to_thread(keys.load, built.folder)
+    app = service.build(built.folder, settings, addresses, place=lambda _: PLACE)
+    secrets = await asyncio.to_thread(keys.load, built.folder)
     async with _living(app), _client(app, PUBLIC_PORT) as public, _client(app, INTERNAL_PORT) as internal:
         desk, in_apps = _bearer(built.secret), _bearer(built.in_apps)
         yield Stage(settings, settings.registry(), public, internal, desk, in_apps, secrets)
