@@ -102,7 +102,9 @@ class Replica:
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
         self.follower, self.checks = self.copy.follower, self.copy.checks
         self.spool = Spool(folder, settings.replicas.spool_mib * 2**20, boot_id())
-        self.handing_over = HandingOver(self.spool, self._client, enrolled.key, tell)
+        self.handing_over = HandingOver(
+            self.spool, self._client, enrolled.key, tell, settings.replicas.hand_over_seconds
+        )
         self._decisions = Decisions.of_replica(enrolled, self.copy.recipients)
         self._recording = self.recording(Metrics())
 

@@ -11,7 +11,6 @@ import httpx2
 from gateway.following.spool import Spool
 
 DOOR = "/v1/disclosures/batches"
-PERIOD = 1.0  # seconds between two batches of a quiet replica
 LONGEST_PAUSE = 30.0  # seconds between two tries
 ANSWER = 10.0  # seconds that the gateway may take: a commit's time
 ENDING = 5.0  # seconds that a stop waits
@@ -25,6 +24,7 @@ class HandingOver:
     client: httpx2.Client
     key: str = field(repr=False)
     tell: Callable[[str], None]
+    period: float = 1.0  # seconds between two times
     why: str = ""
     _ends: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -42,9 +42,9 @@ class HandingOver:
         self.spool.end()
 
     def _run(self) -> None:
-        pause = PERIOD
+        pause = self.period
         while not self._ends.wait(pause):
-            pause = PERIOD if self._once() else min(2 * pause, LONGEST_PAUSE)
+            pause = self.period if self._once() else min(2 * pause, LONGEST_PAUSE)
         self._once()
 
     def _once(self) -> bool:

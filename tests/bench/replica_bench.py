@@ -64,12 +64,14 @@ def in_process(made: Replica) -> list[Measured]:
     known = list(made.checks._people.name(ask.identifiers).keys)
     return [
         ("replica in process, a look-up", _microseconds(lambda: lookup.seen(known)), "us"),
-        ("replica in process, a whole check", _microseconds(lambda: made.check(ask)), "us"),
+        ("replica in process, a whole check", _microseconds(lambda: made.checks.check(ask)), "us"),
+        ("replica in process, a whole check on record", _microseconds(lambda: made.check(ask)), "us"),
     ]
 
 
 def _microseconds(run: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    """Of this thread's own processor time: a busy machine is not in it."""
+    began = time.thread_time()
     for _ in range(NUMBER):
         run()
-    return (time.perf_counter() - began) / NUMBER * 1e6
+    return (time.thread_time() - began) / NUMBER * 1e6

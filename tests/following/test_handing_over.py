@@ -5,7 +5,6 @@ import json
 import httpx2
 import pytest
 
-from gateway.following import handing_over
 from gateway.following.handing_over import HandingOver
 from gateway.following.spool import Spool
 
@@ -91,11 +90,10 @@ def test_a_disk_that_fails_is_told_and_tried_again(handing, monkeypatch):
     assert over._once()
 
 
-def test_a_stop_hands_over_what_is_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(handing_over, "PERIOD", 60.0)
+def test_a_stop_hands_over_what_is_left(tmp_path):
     gateway = Gateway()
     client = httpx2.Client(transport=httpx2.MockTransport(gateway), base_url="http://gateway.example.com")
-    over = HandingOver(Spool(tmp_path, 2**20, b"b" * 16), client, "replica.secret", lambda _: None)
+    over = HandingOver(Spool(tmp_path, 2**20, b"b" * 16), client, "replica.secret", lambda _: None, period=60.0)
     over.start()
     put(over)
     over.stop()
