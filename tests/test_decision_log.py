@@ -146,3 +146,11 @@ def found_again(folder, plain, trace):
     }  # fmt: skip
     assert "2 of 3" in run("report", "denies", "--since", date.today().isoformat()).output
     assert run("report", "denies", "--since", "2099-01-01").output == "no answer was no\n"
+
+
+def test_a_place_that_was_seen_before_is_written_as_the_first_time():
+    """With more made-up ones between than are kept."""
+    stated = ["unknown", "US-CA", "DE,US-CA", "us-ca", "US-CA ", "made up", *(f"X{number}" for number in range(3000))]
+    for each in (*stated, *stated):
+        assert decision_log._place(each) == decision_log._place.__wrapped__(each)
+    assert len({decision_log._place(each) for each in stated[:6]}) == 4

@@ -4,6 +4,7 @@ Requests a second through uvicorn on loopback, driven by wrk with 16 connections
 other. A figure is the median of three runs. Ratios are what counts: absolute figures are this machine's.
 """
 
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -17,46 +18,55 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import check_bench as check
 import middleware_bench as middleware
 import replica_bench as replica
 import share_bench as share
 import signals_bench as signals
 import verdict_bench as verdict
+from processor import spent
+from share_bench import Figure
 from support.people import gaid, named
 from support.ports import free_port
-from support.service import service
+from support.service import Service, service
 from support.wire import call
 
 SECONDS, RUNS, PEOPLE = 3, 3, 1_000_000
-BASELINE = "bare ASGI app"
+BASELINE, PAGE = "bare ASGI app", "demo page behind middleware"
 HERE = Path(__file__).parent
 
 
-def wrk(url: str, body: dict | None = None, headers: dict[str, str] | None = None) -> float:
-    """Requests a second; any answer but a 2xx or 3xx ends the bench."""
+def wrk(
+    pid: int, url: str, body: dict | None = None, headers: dict[str, str] | None = None
+) -> tuple[float, str, float]:
+    """Requests a second, and microseconds of the server's processor for each; any answer but a 2xx or 3xx ends the
+    bench.
+    """
     lines = [f'wrk.headers["{name}"] = {json.dumps(value)}' for name, value in (headers or {}).items()]
     if body is not None:
         lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(json.dumps(body))}"]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write("\n".join(lines))
         script.flush()
-        results = []
+        results, took = [], []
         for _ in range(RUNS):
             command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{SECONDS}s", "-s", script.name, url]
+            before = spent(pid)
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             assert "Non-2xx" not in out, out
             results.append(float(out.split("Requests/sec:")[1].split()[0]))
-    return statistics.median(results)
+            took.append((spent(pid) - before) / int(out.split(" requests in")[0].split()[-1]) * 1e6)
+    return statistics.median(results), "req/s", statistics.median(took)
 
 
-def baselines(stack: ExitStack) -> int:
-    """A process with a bare ASGI app at /bare and a Starlette route at /route."""
+def baselines(stack: ExitStack) -> tuple[int, int]:
+    """Port and number of a process with a bare ASGI app at /bare and a Starlette route at /route."""
     port = free_port()
     command = ["taskset", "-c", "0", sys.executable, str(HERE / "baseline.py"), str(port)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     stack.callback(lambda: (process.terminate(), process.wait()))
     time.sleep(1.5)
-    return port
+    return port, process.pid
 
 
 def fill(data: Path) -> None:
@@ -104,45 +114,59 @@ def in_the_writer(data: Path) -> float:
         return len(subjects) / (time.perf_counter() - began)
 
 
-def main() -> None:
-    for tool in ("wrk", "taskset"):
-        if shutil.which(tool) is None:
-            sys.exit(f"{tool} is needed: apt-get install wrk util-linux")
+def of_the_doors() -> list[Figure]:
+    """What callers get through uvicorn, and how fast opt-outs become durable."""
     key = {"Content-Type": "application/json", "Authorization": "Bearer dev.dev"}
-    table: list[tuple[str, float, str]] = []
+    found: list[Figure] = []
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        port = baselines(stack)
-        table.append((BASELINE, wrk(f"http://127.0.0.1:{port}/bare"), "req/s"))
-        table.append(("Starlette route", wrk(f"http://127.0.0.1:{port}/route"), "req/s"))
+        port, bare = baselines(stack)
+        found.append((BASELINE, *wrk(bare, f"http://127.0.0.1:{port}/bare")))
+        found.append(("Starlette route", *wrk(bare, f"http://127.0.0.1:{port}/route")))
         with service(Path(folder), prefix=("taskset", "-c", "0")) as running:
             call(f"{running.url}/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
             running.stop()
             fill(running.data)
             running.start()
-            one = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-CA"}
-            table.append(("/v1/check, denied", wrk(f"{running.url}/v1/check", one, key), "req/s"))
-            one["identifiers"] = [named("gaid", gaid(2))]
-            table.append(("/v1/check, allowed", wrk(f"{running.url}/v1/check", one, key), "req/s"))
-            many = {**one, "recipients": ["advertisers", "teemo", "matching"] * 5}
-            del many["recipient"]
-            table.append(("/v1/check, 15 recipients", wrk(f"{running.url}/v1/check", many, key), "req/s"))
-            table.append(("demo page behind middleware", wrk(f"{running.url}/demo"), "req/s"))
-            table.append(("the same with GPC", wrk(f"{running.url}/demo", None, {"Sec-GPC": "1"}), "req/s"))
-            table.append(("durable opt-outs, 1 caller", opt_outs(running.url, 1, 300), "opt-outs/s"))
-            table.append(("durable opt-outs, 16 callers", opt_outs(running.url, 16, 2000), "opt-outs/s"))
-            table += replica.rows(running, wrk, one, key)
-            table.append(("durable opt-outs, writer alone", in_the_writer(running.data), "opt-outs/s"))
-    base = table[0][1]
-    print(f"\n{'':34}{'':>12}  {'':10}  of {BASELINE}")
-    for name, value, unit in table:
-        ratio = f"{value / base:.2f}" if unit == "req/s" else ""
-        print(f"{name:34}{value:>12,.0f}  {unit:10}  {ratio}")
-    bare, middle = base, next(value for name, value, _ in table if name.startswith("demo page"))
+            found += of_a_service(running, key)
+            one = {"identifiers": [named("gaid", gaid(2))], "recipient": "advertisers", "place": "US-CA"}
+            found += replica.rows(running, wrk, one, key)
+            found.append(("durable opt-outs, writer alone", in_the_writer(running.data), "opt-outs/s", 0))
+    return found
+
+
+def of_a_service(running: Service, key: dict[str, str]) -> list[Figure]:
+    url, pid = running.url, running.process.pid
+    one = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-CA"}
+    two = {**one, "identifiers": [named("gaid", gaid(2))]}
+    many = {name: value for name, value in two.items() if name != "recipient"}
+    many["recipients"] = ["advertisers", "teemo", "matching"] * 5
+    return [
+        ("/v1/check, denied", *wrk(pid, f"{url}/v1/check", one, key)),
+        ("/v1/check, allowed", *wrk(pid, f"{url}/v1/check", two, key)),
+        ("/v1/check, 15 recipients", *wrk(pid, f"{url}/v1/check", many, key)),
+        (PAGE, *wrk(pid, f"{url}/demo")),
+        ("the same with GPC", *wrk(pid, f"{url}/demo", None, {"Sec-GPC": "1"})),
+        ("durable opt-outs, 1 caller", opt_outs(url, 1, 300), "opt-outs/s", 0),
+        ("durable opt-outs, 16 callers", opt_outs(url, 16, 2000), "opt-outs/s", 0),
+    ]
+
+
+def main() -> None:
+    for tool in ("wrk", "taskset"):
+        if shutil.which(tool) is None:
+            sys.exit(f"{tool} is needed: apt-get install wrk util-linux")
+    doors = of_the_doors()
+    inside = [(name, 1e6 / took, "a second", took) for name, took in [*asyncio.run(check.rows()), *check.among()]]
+    bids = [(name, 1e6 / took, "a second", took) for name, took in share.rows()[1:]]
+    base = doors[0][1]
+    print(f"\n{'':44}{'':>12}  {'':12}{'processor':>13}   of {BASELINE}")
+    for figure in [*doors, *inside, *bids, *share.figures()]:
+        print(share.line(figure) + (f"{figure[1] / base:.2f}" if figure[2] == "req/s" else ""))
     print("\n" + "\n".join(middleware.table(middleware.rows())))
     print("\n" + "\n".join(signals.table(signals.rows())))
     print("\n" + "\n".join(signals.table(verdict.rows())))
-    print("\n" + "\n".join(share.printed()))
-    print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / bare:.0f} us a request over the bare app")
+    middle = next(value for name, value, *_ in doors if name == PAGE)
+    print(f"\nmiddleware, page and edge together: {1e6 / middle - 1e6 / base:.0f} us a request over the bare app")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ is the tenth percentile of the runs: whatever else the machine does only adds.
 import asyncio
 import contextlib
 import gc
+import heapq
 import itertools
 import json
 import statistics
@@ -15,19 +16,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import many as many_of
 import orjson
+from many import FEW, MANY, OUT
 from signals_bench import BASELINE, table
 from support import inside
 from support.people import gaid, named
 
 from gateway import keys, settings
 from gateway.check import Ask
-from gateway.choice.standing import out_bits
 from gateway.client import Client
 from gateway.enrolment import Enrolment
 from gateway.ledger import schema
@@ -37,12 +41,10 @@ from gateway.mirror.row import Row
 from gateway.people import People
 from gateway.replica import Replica
 from gateway.service import in_front_of
-from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.checker import Checker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
 NAMED = (1, 3, 6)  # identifiers of a call
-OUT = out_bits(SIGNAL_PURPOSES)
 HEADERS = [(b"host", b"127.0.0.1:8080"), (b"authorization", b"Bearer dev.dev"), (b"content-type", b"application/json")]
 
 
@@ -53,6 +55,10 @@ def identifiers(person: int, many: int) -> list[dict[str, str]]:
         named("idfv", gaid(person + 10**9)), named("phone", f"+1415555{100 + person % 100:04d}"),
         {**named("eid", f"u{person}"), "source": "uid.example"},
     ][:many]  # fmt: skip
+
+
+def people_of(secrets: keys.Secrets) -> People:
+    return People(secrets, lambda: datetime.now(UTC))
 
 
 def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes, Row]]:
@@ -118,7 +124,7 @@ def in_turns(ways: dict[str, Way]) -> list[tuple[str, float]]:
 class Ways:
     """A question in each way that it may come: by number of a person, with so many identifiers, to these recipients."""
 
-    def __init__(self, copied: Replica, client: Client, door: Any) -> None:
+    def __init__(self, copied: Replica, client: Client | None, door: Any) -> None:
         self._copied, self._client, self._door = copied, client, door
 
     def replica(self, many: int, to: Sequence[str]) -> Way:
@@ -173,8 +179,7 @@ async def opened(folder: Path) -> Any:
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
     secrets = keys.load(data)
-    people = People(secrets, lambda: None)  # type: ignore[arg-type,return-value]  # no browser is named
-    rows = sorted((key, row) for key, row in people_who_opted_out(people, range(0, 2 * PEOPLE, 2)))
+    rows = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)), key=itemgetter(0))
     for each in (data, other):
         with contextlib.closing(schema.open_to_write(each)) as db:
             db.execute("BEGIN")
@@ -212,6 +217,23 @@ def cases(ways: Ways) -> dict[str, Way]:
     for way, many in product(("replica", "door"), NAMED):
         found[f"{way}, {many} identifiers, {BIDDERS} recipients"] = getattr(ways, way)(many, all_)
     return found
+
+
+def among() -> list[tuple[str, float]]:
+    """A replica's check of three identifiers among few people and among many, half of whom opted out."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, secrets = Path(name), keys.load(inside.install(Path(name) / "data"))
+        stated = inside.settings(configured(folder))
+        ours = sorted(
+            (key, row.pack()) for key, row in people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2))
+        )
+        ways = {}
+        for number in (FEW, MANY):
+            merged = heapq.merge(many_of.rows(number), ours)
+            made = copy(folder / f"copy {number}", merged, size=2**33, entries=number, peppers=len(secrets.peppers))
+            one = Ways(replica(folder / f"beside {number}", stated, secrets.peppers, made), None, None)
+            ways[f"replica, 3 identifiers, among {number:,}"] = one.replica(3, ["bidder0"])
+        return in_turns(ways)
 
 
 async def rows() -> list[tuple[str, float]]:

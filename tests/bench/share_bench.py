@@ -9,16 +9,17 @@ beside one `orjson.loads` of 1 kB of the same run.
 import contextlib
 import http.client
 import json
-import os
-import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+import many
 import orjson
+from many import FEW, MANY
+from processor import spent
 from signals_bench import BASELINE, micro, table
 from support import endless
 from support.people import gaid, named
@@ -31,8 +32,9 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.choice.openrtb import Leave
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
 
-FEW, MANY = 10_000, int(os.environ.get("IDENTIFIERS", "1000000"))
 BIDDERS, CHECKS, ROWS, PEOPLE, CALLS = 15, 1000, 10_000, 500, 400
+# name, how many, of what, and microseconds of the service's processor for each (0: not measured)
+Figure = tuple[str, float, str, float]
 CALIFORNIA = frozenset({"US-CA"})
 HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"}
 
@@ -83,27 +85,22 @@ def calling(port: int) -> Iterator:
         yield post
 
 
-def a_second(job, number: int = CALLS) -> float:
+def measured(
+    name: str, unit: str, pid: int, job: Callable[[], object], number: int = CALLS, of_each: int = 1
+) -> Figure:
+    """So many calls of the job, each of which does so many of the unit."""
     job()
-    began = time.perf_counter()
+    began, before = time.perf_counter(), spent(pid)
     for _ in range(number):
         job()
-    return number / (time.perf_counter() - began)
+    seconds, processor = time.perf_counter() - began, spent(pid) - before
+    many_done = number * of_each
+    return name, many_done / seconds, unit, processor / many_done * 1e6
 
 
-def fill(data: Path, size: int) -> None:
-    """Standings that are not asked about."""
-    with contextlib.closing(sqlite3.connect(data / "ledger.sqlite3")) as db, db:
-        db.execute(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-            " INSERT INTO standing (key, own, seq) SELECT randomblob(16), 682, 0 FROM n",
-            (size,),
-        )
-
-
-def figures() -> list[tuple[str, float, str]]:
-    """(name, value, unit) of a real service."""
-    found: list[tuple[str, float, str]] = []
+def figures() -> list[Figure]:
+    """Of a real service."""
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         receiver = Receiver(free_port(), Path(folder) / "rows.ndjson").start()
         config = Path(folder) / "config.toml"
@@ -117,15 +114,17 @@ def figures() -> list[tuple[str, float, str]]:
             running = stack.enter_context(service(Path(folder), "--config", str(config)))
             endless.link_all(running.url, PEOPLE)
             with calling(running.port) as post:
-                found += _calls(post)
+                found += _calls(post, running.process.pid)
+            before = spent(running.process.pid)
             summary, seconds = endless.post(running.port, range(ROWS), PEOPLE)
             assert summary["sent"] == ROWS
-            found.append(("NDJSON rows forwarded and recorded", ROWS / seconds, "rows/s"))
+            took = (spent(running.process.pid) - before) / ROWS * 1e6
+            found.append(("NDJSON rows forwarded and recorded", ROWS / seconds, "rows/s", took))
             found += _among(running)
     return found
 
 
-def _calls(post) -> list[tuple[str, float, str]]:
+def _calls(post, pid: int) -> list[Figure]:
     names = [f"bidder{n}" for n in range(BIDDERS)]
     check = {"identifiers": [named("gaid", gaid(2))], "place": "US-CA"}
     path = "/v1/openrtb?" + "&".join(f"recipient={name}" for name in names)
@@ -133,35 +132,40 @@ def _calls(post) -> list[tuple[str, float, str]]:
         json.dumps({**check, "recipient": "advertisers", "identifiers": [named("gaid", gaid(n % PEOPLE))]}).encode()
         for n in range(CHECKS)
     )
-    batch = a_second(lambda: post("/v1/checks", lines, **{"Content-Type": "application/x-ndjson"}), 5)
+    kind = {"Content-Type": "application/x-ndjson"}
+    one, all_, request = check | {"recipient": "bidder1"}, check | {"recipients": names}, bid()
     return [
-        ("/v1/check, one recipient", a_second(lambda: post("/v1/check", check | {"recipient": "bidder1"})), "calls/s"),
-        (
-            f"/v1/check, {BIDDERS} recipients",
-            a_second(lambda: post("/v1/check", check | {"recipients": names})),
-            "calls/s",
+        measured("/v1/check, one recipient", "calls/s", pid, lambda: post("/v1/check", one)),
+        measured(f"/v1/check, {BIDDERS} recipients", "calls/s", pid, lambda: post("/v1/check", all_)),
+        measured("/v1/openrtb, one bidder", "calls/s", pid, lambda: post("/v1/openrtb?recipient=bidder1", request)),
+        measured(f"/v1/openrtb, {BIDDERS} bidders", "calls/s", pid, lambda: post(path, request)),
+        measured(
+            f"/v1/checks, {CHECKS} a call", "decisions/s", pid, lambda: post("/v1/checks", lines, **kind), 5, CHECKS
         ),
-        ("/v1/openrtb, one bidder", a_second(lambda: post("/v1/openrtb?recipient=bidder1", bid())), "calls/s"),
-        (f"/v1/openrtb, {BIDDERS} bidders", a_second(lambda: post(path, bid())), "calls/s"),
-        (f"/v1/checks, {CHECKS} a call", batch * CHECKS, "decisions/s"),
     ]
 
 
-def _among(running) -> list[tuple[str, float, str]]:
+def _among(running) -> list[Figure]:
     """The same check among few people and among many."""
     found = []
     check = {"identifiers": [named("gaid", gaid(2))], "place": "US-CA", "recipient": "advertisers"}
-    for size, more in ((FEW, FEW - PEOPLE), (MANY, MANY - FEW)):
+    for size in (FEW, MANY):
         running.stop()
-        fill(running.data, more)
+        many.fill(running.data, size)
         running.start()
         with calling(running.port) as post:
-            found.append((f"/v1/check among {size:,}", a_second(lambda: post("/v1/check", check), 1000), "calls/s"))
+            name, pid = f"/v1/check among {size:,}", running.process.pid
+            found.append(measured(name, "calls/s", pid, lambda: post("/v1/check", check), 1000))
     return found
 
 
+def line(figure: Figure) -> str:
+    name, value, unit, took = figure
+    return f"{name:44}{value:>12,.0f}  {unit:12}{f'{took:>10,.1f} us' if took else '':14}"
+
+
 def printed() -> list[str]:
-    return [*table(rows()), "", *(f"{name:44}{value:>12,.0f}  {unit}" for name, value, unit in figures())]
+    return [*table(rows()), "", *map(line, figures())]
 
 
 if __name__ == "__main__":
