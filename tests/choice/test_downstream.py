@@ -210,6 +210,7 @@ def what_is_kept_is_what_would_be_made(told=downstream.downstream):
             assert told(outcome) == strings.__wrapped__(outcome).for_recipient(outcome), outcome
 
 
+@pytest.mark.slow
 def test_what_a_recipient_is_told_is_kept_by_all_that_it_is_made_from():
     for _ in range(2):
         what_is_kept_is_what_would_be_made()

@@ -21,6 +21,7 @@ from gateway.web import visit
 from gateway.web.openrtb import Bids
 from gateway.web.opting_out import OptingOut
 
+pytestmark = pytest.mark.slow
 FORM, APP, PAGE = "form, phone (en)", "app, ad id", "Sec-GPC on a page (nginx)"
 
 

@@ -61,6 +61,7 @@ async def addresses(app, keyed, confirmation):
 # --- V4: looking changes nothing ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 async def test_whoever_follows_every_link_there_is_changes_nothing(tmp_path, app, client, keyed, method):
     cookie, confirmation = await opted_out(client)
