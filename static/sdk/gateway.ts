@@ -74,6 +74,7 @@ export class Gateway {
   private turn: Promise<void> = Promise.resolve(); // SDKs are started and stopped one after the other
   private saving: Promise<void> = Promise.resolve();
   private writing: Promise<void> = Promise.resolve(); // of preferences
+  private ids: Identifier[] = []; // as they were last told
   private acts = 0; // how often somebody chose since the start: an older answer says nothing any more
   private draining = false;
   private lost = 0; // observations that were not answered, one after the other
@@ -100,9 +101,9 @@ export class Gateway {
   async observe(): Promise<void> {
     await this.ready;
     const acts = this.acts;
-    const assertion = await quietly(() => this.options.assertion?.(), null);
+    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
     const proof = assertion ? { proof: { kind: "account", assertion } } : {};
-    const body = { ...await this.shown(), signals: await quietly(() => this.options.signals?.(), {}) ?? {}, ...proof };
+    const body = { ...await this.shown(), signals: await this.soon(() => this.options.signals?.(), {}) ?? {}, ...proof };
     const response = await this.post("/v1/observe", JSON.stringify(body), {}, OBSERVE);
     if (response && TAKEN.includes(response.status)) {
       this.lost = 0;
@@ -130,7 +131,7 @@ export class Gateway {
   /** From when each purpose may be asked about: null at once, else a day. Null as a whole: nobody knows, do not ask. */
   async mayAskFrom(): Promise<Record<string, string | null> | null> {
     await this.ready;
-    const assertion = await quietly(() => this.options.assertion?.(), null);
+    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
     const proof = assertion ? { proof: { kind: "account", assertion } } : {};
     const response = await this.post("/v1/standing", JSON.stringify({ ...await this.shown(), ...proof }), {}, OBSERVE);
     if (response?.status !== 200) return null;
@@ -162,8 +163,14 @@ export class Gateway {
   // --- what is sent ---
 
   private async shown(): Promise<Json> {
-    const identifiers = await quietly(this.options.identifiers, []);
+    const identifiers = this.ids = await this.soon(this.options.identifiers, this.ids);
     return { identifiers, place: this.options.place?.() ?? null, device: this.state.device, source: "sdk" };
+  }
+
+  /** What the app answers, in time; a platform's call that hangs or fails holds no choice up. */
+  private soon<T>(ask: () => Promise<T> | T | undefined, otherwise: T): Promise<T> {
+    const late = new Promise<T>((over) => this.clock.wait(OBSERVE, () => over(otherwise)));
+    return Promise.race([quietly(ask, otherwise), late]);
   }
 
   private async choose(choice: string, purposes: string[]): Promise<void> {
@@ -183,7 +190,7 @@ export class Gateway {
   private async open(body: Json): Promise<Answer> {
     await this.ready;
     if (this.state.queue.length) throw new Refused("superseded");
-    const assertion = await quietly(() => this.options.assertion?.(), null);
+    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
     const phone = { kind: "device", token: this.state.device };
     const proof = assertion ? [{ kind: "account", assertion }, phone] : phone;
     const sent = { place: this.options.place?.() ?? null, device: this.state.device, proof, ...body };

@@ -171,6 +171,17 @@ def test_an_app_that_is_killed_in_the_lift_sends_it_at_its_next_start(site):
     assert third.told("start") == []
 
 
+@pytest.mark.parametrize("ids_are", ["late", "refused"])
+def test_an_opt_out_waits_for_no_platform_that_does_not_tell_the_ids(site, ids_are):
+    """What the phone was called at its start is opted out."""
+    app = started(site)
+    app.world(ids_are=ids_are)
+    app.does("optOut")
+    app.until("answer", path="/v1/choices", status=201)
+    assert site.count() == 2  # both of its ids
+    assert stopped_for_good(site, app)
+
+
 def test_an_answer_that_was_lost_does_not_make_it_two(site):
     app = started(site)
     app.world(loses=2)

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 const [client, url, key, folder, tracker] = process.argv.slice(2);
 const { Gateway, backoff } = await import(client);
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
-const world = { ids: [], signals: {}, assertions: [], loses: 0, offline: false, slow: 0 };
+const world = { ids: [], signals: {}, assertions: [], loses: 0, offline: false, slow: 0, ids_are: "told" };
 
 const stub = (name) => {
   let running;
@@ -46,15 +46,20 @@ const gateway = new Gateway({
     write("preferences", JSON.stringify(preferences));
   },
   sdks: { teemo: stub("teemo"), flurry: stub("flurry"), unnamed: stub("unnamed") },
-  identifiers: async () => world.ids,
+  identifiers: async () => {
+    if (world.ids_are === "late") await new Promise(() => {});
+    if (world.ids_are === "refused") throw new Error("the platform says no");
+    return world.ids;
+  },
   signals: async () => world.signals,
   assertion: async () => world.assertions.shift() ?? null,
   place: () => "US-CA",
   alarm: (what, status) => say("alarm", { what, status }),
   fetch: async (...call) => {
     if (world.offline) throw new Error("no network");
+    const { slow } = world; // as it is when the call goes out, however long that takes
     const response = await globalThis.fetch(...call);
-    if (world.slow) await new Promise((then) => setTimeout(then, world.slow));
+    if (slow) await new Promise((then) => setTimeout(then, slow));
     if (world.loses-- > 0) throw new Error("the answer was lost");
     say("answer", { path: call[0].slice(url.length), status: response.status });
     return response;
