@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from support import inside
 from support.erases import STEPS
 from support.people import email, named
 
-from gateway import seals
+from gateway import restoring, seals
 from gateway.app import open_house
 from gateway.check import Ask
+from gateway.ledger import receipt
+from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.erasure import Order
 from gateway.ledger.records import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
@@ -24,6 +27,7 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent.parent
 MODES = ("erase_details", "unlink", "child_found")
+HORIZON = 7  # days that copies of the keys are kept
 
 
 def named_people(house, *numbers):
@@ -49,9 +53,12 @@ def boxes(folder, query):
 def found(folder, marks):
     """How many of the marks another process finds in the four files. `cat` has none of this process's locks to drop."""
     files = [folder / name for name in ("ledger.sqlite3", "ledger.sqlite3-wal", "vault.sqlite3", "vault.sqlite3-wal")]
-    content = subprocess.run(
-        ["cat", *(name for name in files if name.exists())], capture_output=True, check=True
-    ).stdout
+    return found_in(files, marks)
+
+
+def found_in(files, marks):
+    there = [name for name in files if name.exists()]
+    content = subprocess.run(["cat", *there], capture_output=True, check=True).stdout if there else b""
     return sum(mark in content for mark in marks)
 
 
@@ -82,21 +89,29 @@ def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, when,
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_of_fifty_people_thirty_one_are_erased_and_no_file_holds_anything_of_them(folder, mode, figure):
+def test_of_fifty_people_thirty_one_are_erased_and_no_file_holds_anything_of_them(folder, mode, figure, tmp_path):
     with open_house(folder, inside.settings(), dev=True) as house:
         chosen = opted_out(house, *range(50))
         details, openings = boxes(folder, "WHERE seq < 31")
         marks = details + (openings if mode == "unlink" else [])
         kept = [box for group in boxes(folder, "WHERE seq >= 31") for box in group]
         assert found(folder, marks) == len(marks), "the control: they are there before"
+        events = [seals.unb64(one.events[0]["event"]) for one in chosen]
+        older = [each.text() for each in house.consent.log_reader.receipts(events)]
+        copied = restoring.back_up_keys(folder, tmp_path / "keys", house.consent.clock)
         for one in named_people(house, *range(31)):
             asyncio.run(house.consent.erase(Order(Erasing(mode), [one], house.consent.clock())))
         left = found(folder, marks)
         figure(f"erased 31 of 50, {mode}", f"{left} of {len(marks)} boxes left; {len(kept)} of the others' kept")
         assert left == 0
         assert found(folder, kept) == len(kept)
-        events = [seals.unb64(one.events[0]["event"]) for one in chosen]
-        assert all(house.consent.log_reader.receipts(events))
+        signs = Ed25519Signer(house.consent.checks.log(), house.secrets.signing[-1])
+        newer = [each.text() for each in house.consent.log_reader.receipts(events)]
+        for text in (*older, *newer):
+            receipt.verify(receipt.parse(text), [Ed25519Verifier(signs.name, signs.public)])
+        assert found_in([copied], marks), "the control: a copy of the keys from before still has theirs"
+        restoring.prune(tmp_path / "keys", HORIZON, lambda: house.consent.clock() + timedelta(days=HORIZON + 1))
+        assert found_in([*(tmp_path / "keys").iterdir()], marks) == 0
         if mode != "unlink":
             assert all(denied(house, number) for number in range(50))
 

@@ -59,7 +59,7 @@ def stranger(folder, made, opening=None, key=LOG.vkey):
 def test_a_stranger_checks_a_receipt_with_openssl_and_thirty_lines(tmp_path, made, tool):
     tool("openssl")
     assert "gateway" not in STRANGER.read_text()
-    assert len([line for line in STRANGER.read_text().splitlines() if line.strip()]) <= 45
+    assert len([line for line in STRANGER.read_text().splitlines() if line.strip()]) <= 35
     alone = stranger(tmp_path, made)
     assert (alone.returncode, "about" in alone.stdout) == (0, False), alone.stderr
     told = stranger(tmp_path, made, Opening("email", email(1), RS))
