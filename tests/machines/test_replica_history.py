@@ -1,6 +1,7 @@
 """Once an opt-out was acknowledged no check that starts after that allows, wherever it is asked: at the gateway (from the
-mirror), at a sidecar, in an ad server's own process; while replicas are stopped, cut off and suspended, the gateway is
-killed and started on a machine with another wall clock. Times are CLOCK_BOOTTIME, the same for all processes.
+mirror), by the client, at a sidecar, in an ad server's own process; while replicas are stopped, cut off and suspended,
+the gateway is killed and started on a machine with another wall clock. Times are CLOCK_BOOTTIME, the same for all
+processes.
 
 SOAK=1 goes on until 200,000 checks.
 """
@@ -33,6 +34,7 @@ from support.sidecar import Sidecar
 from support.wire import call
 
 from gateway.cli import main
+from gateway.client import NO_ANSWER, Client
 
 pytestmark = pytest.mark.slow
 CHECKS = 200_000 if SOAK else 10_000
@@ -73,6 +75,10 @@ class World:
         self.sidecar.start()
         self.start_server(stack)
         self.ask_all(stack, ("gateway", self.gateway.port), ("sidecar", self.sidecar.port))
+        asking = threading.Thread(target=self.ask_by_client)
+        asking.start()
+        stack.callback(asking.join)
+        stack.callback(self.over.set)
 
     def start_gateway(self, stack):
         os.environ["GATEWAY_MIRROR__ENABLED"] = "true"
@@ -131,6 +137,17 @@ class World:
                 time.sleep(0.05)
             time.sleep(0.002)
         connection.close()
+
+    def ask_by_client(self):
+        """As ad code does that has the client in its process: what it obeys counts, not what was answered."""
+        with Client(self.gateway.url, key="dev.dev", timeout_ms=1000) as client:
+            while not self.over.is_set():
+                number, start = random.randrange(PEOPLE), boot()
+                who = [named("gaid", gaid(number))]
+                found = client.check(identifiers=who, recipient="teemo", data=["ad_id"], place="US-NY")
+                if found.reason != NO_ANSWER:
+                    self.checks.append(Check("client", start, number, found.allowed, found.reason == "stale"))
+                time.sleep(0.002)
 
     def opts_out(self, number):
         """One person, asked for with one Idempotency-Key until it is acknowledged."""
@@ -247,7 +264,7 @@ def test_after_an_acknowledged_opt_out_no_check_that_starts_allows_wherever_it_i
     )
     figure("replicas, effective_at - accepted_at", shown(world.took))
     assert len(history) >= CHECKS
-    assert all(by_place[where, True] > 100 for where in ("gateway", "sidecar", "server"))
+    assert all(by_place[where, True] > 100 for where in ("gateway", "client", "sidecar", "server"))
     assert stale
     assert found == []
     assert max(world.took) <= TERM + 1
