@@ -24,7 +24,7 @@ from gateway.choice.question import Grant, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.delivery.forward import Forwarder, Outcome
 from gateway.leaving import left
-from gateway.ledger import consent_proof, disclosures, grants
+from gateway.ledger import consent_proof, disclosures, grants, received
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
@@ -333,10 +333,13 @@ class Sharing:
         """What became of rows; of the acts that they went on, too."""
         if not items:
             return
-        now, directed = milliseconds(self._clock()), recipient.role is Role.CONSUMER_DIRECTED
+        at, directed = self._clock(), recipient.role is Role.CONSUMER_DIRECTED
+        now = milliseconds(at)
 
         def job(tx: Transaction) -> None:
-            disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
+            gone = disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
+            if outcome != "not_sent":
+                received.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
                     grants.use(tx, item.own, recipient.name, now)

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 import sqlite3
 import time
 from dataclasses import replace
@@ -12,13 +13,14 @@ from support.people import gaid, named
 
 from gateway.app import migrate, open_house
 from gateway.delivery.forward import Answer, Outcome
-from gateway.ledger import disclosures
+from gateway.ledger import disclosures, erasure, outbox
 from gateway.ledger.disclosures import CHUNK
+from gateway.ledger.erasure import Order
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row
-from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose, Role, Source
+from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 
 pytestmark = pytest.mark.anyio
 ENDPOINT = "https://teemo.example/rows"
@@ -132,6 +134,34 @@ async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(s
     slow_checks.clear()
     [returned] = await sharing.share(replace(teemo, mode="return"), [row(2)])
     assert timedelta(0) <= slow_checks[-1][1] + window - returned.until < timedelta(seconds=0.09)
+
+
+async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient_told_again(
+    house, folder, sharing, teemo
+):
+    """It was told to delete before it had the row."""
+    people = house.consent.people
+    [me, _] = subjects = people.name([named("gaid", gaid(1)), named("account", "a1")]).subjects
+    assert me.kind == "gaid"
+
+    def erase():
+        order = Order(Erasing.DETAILS, subjects, datetime.now(UTC))
+        house.writer.submit(lambda tx: erasure.erase(tx, order, b"r" * 16)).result(5)
+        queued.append(told())
+
+    def told():
+        with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+            return db.execute("SELECT recipient, word FROM outbox").fetchall()
+
+    queued: list[list] = []
+    sharing._forwarder = Receiver(at_send=erase)
+    shared = await sharing.share(teemo, [row(1), row(2)])
+    assert [item.outcome for item in shared] == ["sent", "sent"]
+    assert queued == [[("teemo", "delete")]]
+    assert told() == [("teemo", "delete")] * 2
+    [first, second] = await house.writer.commit(lambda tx: outbox.read(tx, "teemo"))
+    assert json.loads(second.body)["identifiers"] == json.loads(first.body)["identifiers"] == [named("gaid", gaid(1))]
+    assert marks(folder) == {"r2": "sent"}
 
 
 async def test_an_opted_out_person_is_in_no_batch(house, folder, sharing, teemo):

@@ -89,15 +89,23 @@ def intend(
     return seq
 
 
-def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> None:
-    """`sent` or `unknown`, once the recipient answered or did not; `not_sent` for what the second check took out."""
+def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> list[Intended]:
+    """`sent` or `unknown`, once the recipient answered or did not; `not_sent` for what the second check took out.
+    Returns those of which nothing is on record any more: their people were erased meanwhile.
+    """
     rows = list(rows)
     for row in rows if outcome == "not_sent" else ():
         held.not_sent(tx, recipient, row.left, batch)
-    tx.db.executemany(
+    marked = tx.db.executemany(
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
         [(outcome, recipient, row.row, batch) for row in rows],
     )
+    return [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
+
+
+def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> bool:
+    sql = "SELECT 1 FROM disclosure WHERE recipient = ? AND row = ? AND batch = ?"
+    return tx.db.execute(sql, (recipient, row.row, batch)).fetchone() is not None
 
 
 def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], outcome: str) -> None:

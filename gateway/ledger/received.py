@@ -16,6 +16,7 @@ from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import DEVICES
 from gateway.ledger import held, outbox, suppression
 from gateway.ledger.belongings import Own
+from gateway.ledger.disclosures import Intended
 from gateway.ledger.records import Subject, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass
@@ -137,6 +138,13 @@ def message(word: Word, identifiers: Iterable[tuple[str, str]], at: datetime) ->
     listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
     asked = Word.OPT_OUT if word is Word.LIMIT else word
     return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
+
+
+def take_back(tx: Transaction, recipient: str, rows: Iterable[Intended], at: datetime) -> None:
+    """What left while its people were erased: the recipient was told before it had it, and is told again."""
+    identifiers = {(left.kind, left.value) for row in rows for left in row.left}
+    if identifiers:
+        outbox.queue(tx, recipient, message(Word.DELETE, identifiers, at), milliseconds(at))
 
 
 def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> None:
