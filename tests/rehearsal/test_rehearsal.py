@@ -7,7 +7,7 @@ import time
 import msgspec
 import pytest
 from support import inside
-from support.rehearsed import EVERY_WAY_OPEN
+from support.rehearsed import EVERY_ROLE, EVERY_WAY_OPEN
 
 from gateway.choice import verdict
 from gateway.choice.rules.case import Rule, deny
@@ -294,6 +294,18 @@ def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, mo
     found = rehearsed("text, STOP")
     assert not found["passed"]
     assert {item[4].rpartition(", ")[2] for item in found["failed"] if item[3] == "checks"} >= {reason}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("only", ["form", "app", "beside a question"])
+def test_recipients_of_every_role_and_mode_cause_no_false_alarm(rehearsed, tmp_path, only):
+    file = tmp_path / "config.toml"
+    file.write_text(EVERY_ROLE)
+    found = rehearsed(only, inside.settings(file))
+    assert found["failed"] == []
+    assert found["not_allowed"] == [["late", "sale", "not_notified"]]  # announced after the last notice to everybody
+    assert {"filesdesk sale", "kin sale", "heir sale", "programme targeted_ads"} <= set(found["proved"])
+    assert not any(name.startswith(("wish ", "payments ")) for name in found["proved"])  # nothing to choose about
 
 
 @pytest.mark.slow
