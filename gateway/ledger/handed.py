@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gateway.choice.standing import OUT, SHIFT
-from gateway.ledger import entry, passing_on, received, suppression
+from gateway.ledger import entry, passing_on, received
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.reach import released
 from gateway.ledger.received import NAMED_BY, Got, Identified, Word
@@ -113,6 +113,7 @@ def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
-    listed = {kind: value for kind, value in suppression.read(tx, counted.key).items() if kind in kinds}
+    known = received.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
+    listed = {kind: value for kind, value in known.items() if kind in kinds}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
     yield Identified(got, listed, counted.key)
