@@ -6,7 +6,7 @@ and then nothing may be sent.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.check import Ask, Checked
 from gateway.choice import openrtb
-from gateway.choice.downstream import strings
+from gateway.choice.downstream import Outcome, strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
 from gateway.credentials import ApiKey, Credentials
@@ -56,6 +56,9 @@ class Asked(NamedTuple):
     announces: bool = True
 
 
+Cut = dict[Hashable, openrtb.Difference]
+
+
 class Bids:
     """What is answered to bid requests, however they are asked."""
 
@@ -84,8 +87,9 @@ class Bids:
         if dry_run:
             headers["Gateway-Dry-Run"] = "1"
         if len(names) > 1 or asked.patches:
+            cut: Cut = {}
             patches = {
-                name: self._patch(name, bid, checked) | {"decision": decisions[name]} for name in checked.verdicts
+                name: self._patch(name, bid, checked, cut) | {"decision": decisions[name]} for name in checked.verdicts
             }
             return wire.answer(patches, headers=headers)
         return self._whole(names[0], bid, checked, headers | self._answered(decisions[names[0]]))
@@ -107,30 +111,34 @@ class Bids:
             also=said.signals[1:],
         )  # fmt: skip
 
-    def _lawful(self, name: str, bid: Mapping[str, Any], checked: Checked) -> tuple[str, dict[str, Any]]:
-        """(allow, contextual or block; what may be sent)."""
-        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
+    def _leave(self, name: str, checked: Checked) -> openrtb.Leave | None:
+        """What may be sent; None: nothing at all."""
         if _is_blocked(name, checked):
-            return "block", {}
-        leave = openrtb.Leave(
+            return None
+        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
+        return openrtb.Leave(
             verdict.data, strings(outcome), outcome.gpc, self._options.words,
             self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE,
         )  # fmt: skip
-        return "allow" if verdict.allowed else "contextual", openrtb.lawful(bid, leave)
 
-    def _patch(self, name: str, bid: Mapping[str, Any], checked: Checked) -> dict[str, Any]:
-        word, out = self._lawful(name, bid, checked)
-        told: dict[str, Any] = {"verdict": word, "reason": checked.verdicts[name].reason}
-        if word == "block":
+    def _patch(self, name: str, bid: Mapping[str, Any], checked: Checked, cut: Cut) -> dict[str, Any]:
+        """`cut`: what was taken out for others of this call; bidders who may have the same get the same."""
+        leave = self._leave(name, checked)
+        told: dict[str, Any] = {"verdict": _word(name, checked, leave), "reason": checked.verdicts[name].reason}
+        if leave is None:
             return told
-        found = openrtb.difference(bid, out)
+        same = _alike(leave, checked.outcome_for(name))
+        found = cut.get(same)
+        if found is None:
+            found = cut[same] = openrtb.difference(bid, openrtb.lawful(bid, leave))
         return told | {"remove": found.remove, "replace": found.replace}
 
     def _whole(self, name: str, bid: Mapping[str, Any], checked: Checked, headers: dict[str, str]) -> Response:
-        word, out = self._lawful(name, bid, checked)
-        removed = openrtb.difference(bid, out).remove if word != "block" else []
+        leave = self._leave(name, checked)
+        out = openrtb.lawful(bid, leave) if leave else {}
+        removed = openrtb.difference(bid, out).remove if leave else []
         told = {
-            "Gateway-Verdict": word,
+            "Gateway-Verdict": _word(name, checked, leave),
             "Gateway-Reason": checked.verdicts[name].reason,
             "Gateway-Removed": _told(removed),
         }
@@ -149,6 +157,17 @@ class OpenRtb:
         wire.require_json(request)
         asked = Asked(key, auth.request_id(request), patches=PATCH in request.headers.get("accept", ""))
         return await self._bids.answer(request.query_params, await wire.read_body(request), asked)
+
+
+def _word(name: str, checked: Checked, leave: openrtb.Leave | None) -> str:
+    if leave is None:
+        return "block"
+    return "allow" if checked.verdicts[name].allowed else "contextual"
+
+
+def _alike(leave: openrtb.Leave, outcome: Outcome) -> Hashable:
+    """All that tells what two recipients of one call may have apart; the words are one operator's."""
+    return frozenset(leave.answers.items()), outcome, leave.extensions, leave.young
 
 
 def _is_blocked(name: str, checked: Checked) -> bool:

@@ -1,6 +1,7 @@
 """Reading signals, in microseconds and as a multiple of one `orjson.loads` of 1 kB in the same run."""
 
 import statistics
+import time
 import timeit
 from collections.abc import Callable
 
@@ -54,7 +55,7 @@ def _padded(tools: str) -> str:
 
 def micro(job: Callable[[], object], runs: int = 7, number: int = 0) -> float:
     """The median of some runs; without a number of calls as many as give a steady figure."""
-    timer = timeit.Timer(job)
+    timer = timeit.Timer(job, timer=time.thread_time)
     calls = number or max(1, timer.autorange()[0] // 4)
     return statistics.median(timer.repeat(runs, calls)) / calls * 1e6
 

@@ -5,6 +5,8 @@ import json
 import pytest
 from support.people import gaid
 
+from gateway.web import openrtb
+
 pytestmark = pytest.mark.anyio
 MARK = "marker-of-a-person"
 
@@ -230,3 +232,45 @@ async def test_an_age_that_is_none_is_the_callers_fault_and_no_fault_of_ours(key
     answer = await ask(keyed, bid(), f"recipient=advertisers&age={age}")
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+BIDDERS = ("advertisers", "flurry", "teemo", "matching", "payments", "legal", "nobody")
+
+
+async def patched_as_if_alone(keyed):
+    """Of a bid request with a point, an address and keywords, by people who said something and who did not."""
+    body = bid(user={"keywords": "news", "geo": {"lat": 40.7128, "lon": -74.006}})
+    for more in ({}, {"regs": {"us_privacy": "1YYN"}}, {"user": {"yob": 2024}}):
+        for data in ("", "&age=13_15", "&purpose=sale"):
+            together = (await ask(keyed, body | more, "&".join(f"recipient={name}" for name in BIDDERS) + data)).json()
+            for name in BIDDERS:
+                patch = {"Accept": "application/json-patch+json"}
+                alone = (await ask(keyed, body | more, f"recipient={name}{data}", **patch)).json()
+                strip = [
+                    {word: told for word, told in each[name].items() if word != "decision"}
+                    for each in (together, alone)
+                ]
+                assert strip[0] == strip[1], (name, more, data)
+
+
+async def test_each_of_many_bidders_gets_what_it_would_get_alone(keyed):
+    await patched_as_if_alone(keyed)
+
+
+@pytest.mark.parametrize(
+    "blind", [lambda *_: (), lambda leave, _: leave.extensions], ids=["all alike", "by extensions"]
+)
+async def test_if_bidders_who_may_have_different_things_counted_as_alike_it_would_be_seen(keyed, monkeypatch, blind):
+    monkeypatch.setattr(openrtb, "_alike", blind)
+    with pytest.raises(AssertionError):
+        await patched_as_if_alone(keyed)
+
+
+async def test_what_is_the_same_for_many_bidders_is_cut_out_once(keyed, monkeypatch):
+    cut = []
+    real = openrtb.openrtb.lawful
+    monkeypatch.setattr(openrtb.openrtb, "lawful", lambda *said: cut.append(said) or real(*said))
+    names = [f"recipient={name}" for name in BIDDERS]
+    found = (await ask(keyed, bid(regs={"us_privacy": "1YYN"}), "&".join(names))).json()
+    assert len(found) == len(BIDDERS)
+    assert 0 < len(cut) < sum(told["verdict"] != "block" for told in found.values())
