@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -54,21 +54,21 @@ def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
     raise Opening(label.hex())
 
 
-def opener(keys: Sequence[bytes]) -> Callable[[bytes, bytes], bytes]:
-    """The same for many boxes under the same keys: label and box in, content out. It holds the keys as long as it is
-    there.
-    """
-    ciphers = [AESGCM(key) for key in reversed(keys)]
+def open_many(key: bytes, boxes: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The contents of many, each label and box, under one key. Raises `Opening` where one does not open."""
+    opens = AESGCM(key).decrypt
+    try:
+        return [opens(box[:NONCE], box[NONCE:], label) for label, box in boxes]
+    except (InvalidTag, ValueError):
+        raise Opening("one of many") from None
 
-    def open_(label: bytes, box: bytes) -> bytes:
-        for cipher in ciphers:
-            try:
-                return cipher.decrypt(box[:NONCE], box[NONCE:], label)
-            except (InvalidTag, ValueError):
-                continue
-        raise Opening(label.hex())
 
-    return open_
+def open_each(boxes: Iterable[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+    """The same with a key of its own for each, which comes first; no cipher is kept."""
+    try:
+        return [AESGCM(key).decrypt(box[:NONCE], box[NONCE:], label) for key, label, box in boxes]
+    except (InvalidTag, ValueError):
+        raise Opening("one of many") from None
 
 
 @dataclass(frozen=True, slots=True)

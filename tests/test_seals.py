@@ -50,6 +50,24 @@ def test_what_was_never_a_seal_is_refused(box):
         seals.open_seal([NEW], b"confirm/1", box)
 
 
+@given(st.lists(st.binary(max_size=80), max_size=5))
+def test_many_boxes_open_to_what_each_opens_to(contents):
+    boxes = [(bytes([place]), seals.seal(NEW, bytes([place]), content)) for place, content in enumerate(contents)]
+    assert seals.open_many(NEW, boxes) == contents
+    assert seals.open_each((NEW, *box) for box in boxes) == contents
+
+
+@pytest.mark.parametrize(
+    "wrong", [b"", b"x" * 12, b"x" * 60, seals.seal(OLD, b"a", b"content"), seals.seal(NEW, b"b", b"")]
+)
+def test_of_many_boxes_one_that_is_not_ours_refuses_all(wrong):
+    boxes = [(b"a", seals.seal(NEW, b"a", b"content")), (b"a", wrong)]
+    with pytest.raises(Opening):
+        seals.open_many(NEW, boxes)
+    with pytest.raises(Opening):
+        seals.open_each((NEW, *box) for box in boxes)
+
+
 def test_an_older_key_still_opens_and_a_strangers_never_does():
     box = seals.seal(OLD, b"confirm/1", b"content")
     assert seals.open_seal([OLD, NEW], b"confirm/1", box) == b"content"

@@ -8,6 +8,7 @@ import binascii
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import compress
 from typing import Protocol
 
 import orjson
@@ -62,35 +63,22 @@ class BoxesCheck:
         """Most entries have both boxes, and their details are a time. Returns those that have not, or all where one of
         these does not hold what its entry commits to, for `_open`, which tells which.
         """
-        left: list[Entry] = []
-        made, said = list[bytes](), list[bytes]()
-        known = self._vault.both_keys_of(row[5] for row in rows)
+        keys, given = self._vault.both_keys_of(row[5] for row in rows), self._given
+        whole, left = list[Entry](), list[Entry]()
         for row in rows:
-            seq, body, _, at, event, person, sealed, opening = row
-            keys = known.get(person)
-            commits = self._commits(seq, at, event, keys, sealed, opening) if keys and sealed and opening else None
-            if commits is None or not body.startswith(OPENS):
-                left.append(row)
-            else:
-                made.append(commits)
-                said.append(body[D])
-        if not _same(said, made):
-            return rows
-        self.opened += 2 * len(made)
-        return left
-
-    def _commits(
-        self, seq: int, at: int, event: bytes, keys: tuple[bytes, bytes], sealed: bytes, opening: bytes
-    ) -> bytes | None:  # fmt: skip
-        """What two boxes that open commit to, if the details are but a time."""
+            both = row[6] and row[7] and row[5] in keys and row[0] not in given and row[1].startswith(OPENS)
+            (whole if both else left).append(row)
         try:
-            rs, content = openings.both(*keys, event, sealed, opening)
+            openings_, details = openings.both([(keys[row[5]], row[4], row[6], row[7]) for row in whole])
         except seals.Opening:
-            return None
-        details = content[SALT:]
-        if len(rs) != SALT or details != _only_a_time(at) or seq in self._given:
-            return None
-        return entry.details_commitment(content[:SALT], details)
+            return rows
+        if {*map(len, openings_)} - {SALT}:
+            return rows
+        only = [said[SALT:] == _only_a_time(row[3]) for row, said in zip(whole, details, strict=True)]
+        if not _same([row[1][D] for row in compress(whole, only)], entry.details_commitments(compress(details, only))):
+            return rows
+        self.opened += 2 * sum(only)
+        return left + [row for row, plain in zip(whole, only, strict=True) if not plain]
 
     def finish(self) -> None:
         """Who decided on voids: a box without an opening."""

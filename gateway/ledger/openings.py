@@ -4,6 +4,7 @@
 of details (ledger.md 2.4): whoever erases the details keeps the proof that somebody opted out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway import seals
@@ -30,9 +31,14 @@ def seal(person: PersonKeys, event: bytes, rs: bytes, rd: bytes, details: bytes)
     return seals.seal(person.details, event, rd + details), seals.seal(person.openings, OPENING + event, rs)
 
 
-def both(details: bytes, openings: bytes, event: bytes, sealed: bytes, opening: bytes) -> tuple[bytes, bytes]:
-    """rs; and rd with the details behind it, by a person's two keys. Raises `seals.Opening` where one does not open."""
-    return seals.open_seal((openings,), OPENING + event, opening), seals.open_seal((details,), event, sealed)
+def both(boxes: Sequence[tuple[tuple[bytes, bytes], bytes, bytes, bytes]]) -> tuple[list[bytes], list[bytes]]:
+    """Each rs, and each rd with the details behind it, of a person's two keys (details, openings), event and both boxes
+    (details, opening). Raises `seals.Opening` where one does not open.
+    """
+    return (
+        seals.open_each((openings, OPENING + event, opening) for (_, openings), event, _, opening in boxes),
+        seals.open_each((details, event, sealed) for (details, _), event, sealed, _ in boxes),
+    )
 
 
 def open_(person: PersonKeys, event: bytes, sealed: bytes | None, opening: bytes | None) -> Opened:

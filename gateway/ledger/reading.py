@@ -19,6 +19,7 @@ from gateway.terms import ChoiceKind
 # seq, body, then of its side row: key, at, event; and person, sealed, opening where they were asked for
 Entry = tuple[Any, ...]
 EVERY = 2**62
+TILES = 4  # of entries read at once: few enough to stay in a processor's cache, many of each shape
 BOXES = ", d.person, d.sealed, d.opening"
 PRUNED = """
 SELECT x.of, r.body, d.key, d.at, d.event{} FROM restated x
@@ -32,10 +33,10 @@ LEFT JOIN detail d ON d.seq = e.seq WHERE e.seq >= (SELECT pruned FROM head) AND
 
 
 def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -> Iterator[list[Entry]]:
-    """What is restated of the pruned entries, then the entries, a tile's worth at a time."""
+    """What is restated of the pruned entries, then the entries, some tiles' worth at a time."""
     for sql in (PRUNED, KEPT):
         cursor = db.execute(sql.format(BOXES if boxes else ""), (below,))
-        while rows := cursor.fetchmany(WIDTH):
+        while rows := cursor.fetchmany(TILES * WIDTH):
             yield rows
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from gateway.ledger.records import moment
 OPENS, CLOSES = b'{"d":"', b'","v":1}'
 COMMITMENT, EVENT, TIME = 43, 22, 17  # letters: base64url of 32 and of 16 bytes, a time to the minute
 D, T = slice(len(OPENS), len(OPENS) + COMMITMENT), slice(-len(CLOSES) - TIME, -len(CLOSES))
-REST = D.stop, T.start  # all that varies but `i` and `s` stands before and after
+PARTS = "{0}s{1}s{5}s{2}s{6}s{1}s{7}s{3}s{4}s"  # opens, `d`, constant, `i`, constant, `s`, constant, `t`, closes
 EVENT_BYTES = 16
 LETTERS = (string.ascii_letters + string.digits + "-_").encode()
 URL = bytes.maketrans(b"+/", b"-_")
@@ -28,6 +29,7 @@ VARYING = "dist"
 MOST = 4096  # shapes: kinds, purposes, sources and places of one operator are some hundreds
 
 Leaf = dict[str, Any]
+Constant = tuple[bytes, bytes, bytes]
 Columns = tuple[Sequence[bytes], Sequence[int], Sequence[Any]]  # bodies, times, events
 
 
@@ -39,31 +41,47 @@ class Shape:
     own: int | None
 
 
-@dataclass(slots=True)
 class Layout:
     """Where `i` and `s` begin in leaves of one length; and the shapes that have them there, by what is constant."""
 
-    i: int
-    s: int
-    shapes: dict[bytes, Shape]
+    def __init__(self, length: int, i: int, s: int) -> None:
+        self.i, self.s = i, s
+        self.shapes: dict[Constant, Shape] = {}
+        between = i - D.stop, s - i - EVENT, length + T.start - s - COMMITMENT
+        self._parts = Struct(PARTS.format(len(OPENS), COMMITMENT, EVENT, TIME, len(CLOSES), *between))
 
-    def constants(self, bodies: Sequence[bytes]) -> list[bytes]:
-        """Each leaf without what varies and without its two ends."""
-        i, i_end, s, s_end, (start, stop) = self.i, self.i + EVENT, self.s, self.s + COMMITMENT, REST
-        return [body[start:i] + body[i_end:s] + body[s_end:stop] for body in bodies]
+    def constant(self, body: bytes) -> Constant:
+        """What a leaf has between what varies."""
+        _, _, d_i, _, i_s, _, s_t, _, _ = self._parts.unpack(body)
+        return d_i, i_s, s_t
 
     def find(self, places: Sequence[int], columns: Columns, found: list[Shape | None]) -> Sequence[int]:
         """Puts the shapes of the leaves in some places into `found`. Returns the places of others."""
-        shapes = [*map(self.shapes.get, self.constants([*map(columns[0].__getitem__, places)]))]
-        others: list[int] = []
+        bodies, ats, events = ([*map(column.__getitem__, places)] for column in columns)
+        opens, ds, d_i, ids, i_s, subjects, s_t, times, closes = zip(
+            *self._parts.iter_unpack(b"".join(bodies)), strict=True
+        )
+        shapes = self._shapes(d_i, i_s, s_t)
         if None in shapes:
-            others = [place for place, shape in zip(places, shapes, strict=True) if shape is None]
-            places = [place for place, shape in zip(places, shapes, strict=True) if shape]
-            shapes = [shape for shape in shapes if shape]
-        if shapes and _bound(self, *([*map(column.__getitem__, places)] for column in columns)):
+            known = [place for place, shape in zip(places, shapes, strict=True) if shape]
+            left = self.find(known, columns, found) if known else ()
+            return [*left, *(place for place, shape in zip(places, shapes, strict=True) if shape is None)]
+        count = len(places)
+        if (
+            opens.count(OPENS) == count == closes.count(CLOSES)
+            and not b"".join(ds + subjects).translate(None, LETTERS)
+            and _are(ids, events)
+            and _were(times, ats)
+        ):
             for place, shape in zip(places, shapes, strict=True):
                 found[place] = shape
-        return others
+        return ()
+
+    def _shapes(self, *constants: tuple[bytes, ...]) -> list[Shape | None]:
+        count = len(constants[0])
+        if all(each.count(each[0]) == count for each in constants):  # of a browser's signal most are of one
+            return [self.shapes.get((constants[0][0], constants[1][0], constants[2][0]))] * count
+        return [*map(self.shapes.get, zip(*constants, strict=True))]
 
 
 class Shapes:
@@ -89,7 +107,7 @@ class Shapes:
                 places if None not in events else [place for place in places if events[place] is not None]
             )
             for layout in self._layouts.get(length, ()):
-                left = layout.find(left, (bodies, ats, events), found)
+                left = layout.find(left, (bodies, ats, events), found) if left else left
         return found
 
     def meet(self, body: bytes, leaf: Leaf) -> None:
@@ -105,26 +123,18 @@ class Shapes:
         layouts = self._layouts.setdefault(len(body), [])
         layout = next((each for each in layouts if (each.i, each.s) == (i, s)), None)
         if layout is None:
-            layouts.append(layout := Layout(i, s, {}))
+            layouts.append(layout := Layout(len(body), i, s))
         kept = {name: value for name, value in leaf.items() if name not in VARYING}
-        layout.shapes[layout.constants([body])[0]] = Shape(kept, self._says(kept))
+        layout.shapes[layout.constant(body)] = Shape(kept, self._says(kept))
         self._met += 1
 
 
-def _bound(layout: Layout, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes]) -> bool:
-    """Whether all of them begin and end as leaves do, vary in letters alone, and have those events and times. If one is
-    otherwise they are read one by one, which tells the one.
-    """
-    i, s = layout.i, layout.s
-    letters = b"".join([body[D] + body[s : s + COMMITMENT] for body in bodies])
-    if letters.translate(None, LETTERS) or not _same([body[i : i + EVENT] for body in bodies], events):
-        return False
-    if {body[: len(OPENS)] for body in bodies} != {OPENS}:
-        return False
-    ends, minutes = [body[REST[1] :] for body in bodies], {at // 60_000 for at in ats}
-    if len(minutes) == 1:
-        return {*ends} == {minute(*minutes) + CLOSES}
-    return ends == [minute(at // 60_000) + CLOSES for at in ats]
+def _were(times: Sequence[bytes], ats: Sequence[int]) -> bool:
+    """Whether each is the minute of the other."""
+    first = min(ats) // 60_000
+    if first == max(ats) // 60_000:
+        return times.count(minute(first)) == len(ats)
+    return [*times] == [minute(at // 60_000) for at in ats]
 
 
 def _is_flat(leaf: Leaf) -> bool:
@@ -134,9 +144,9 @@ def _is_flat(leaf: Leaf) -> bool:
     )
 
 
-def _same(ids: Sequence[bytes], events: Sequence[bytes]) -> bool:
+def _are(ids: Sequence[bytes], events: Sequence[bytes]) -> bool:
     """Whether each is base64url of the other: all at once. Two zero bytes make 16 into 18, which are 24 letters."""
-    if not ids or len(ids) != len(events) or {*map(len, events)} != {EVENT_BYTES}:
+    if {*map(len, events)} != {EVENT_BYTES}:
         return False
     joined = binascii.b2a_base64(b"\x00\x00".join(events) + b"\x00\x00", newline=False)
     return joined.translate(URL) == b"AA".join(ids) + b"AA"

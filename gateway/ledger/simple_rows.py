@@ -154,7 +154,9 @@ def _unequal(db: sqlite3.Connection, sql: str, expected: Mapping[bytes, object])
     cursor = db.execute(sql)
     while rows := cursor.fetchmany(ROWS):
         seen += len(rows)
-        odd += [row[0] for row in rows if wanted(row[0]) != row[1:]]
+        keys, *columns = zip(*rows, strict=True)
+        if [*map(wanted, keys)] != [*zip(*columns, strict=True)]:
+            odd += [row[0] for row in rows if wanted(row[0]) != row[1:]]
     return seen, odd
 
 

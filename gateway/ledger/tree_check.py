@@ -8,18 +8,19 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from struct import Struct
 
 from gateway.ledger import tree
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.merkle import HASH, Frontier
 from gateway.ledger.tiles import WIDTH
 
-PAIR = 2 * HASH  # bytes
+PAIRS = Struct(f"{2 * HASH}s")
 
 
 @dataclass(slots=True)
 class TreeCheck:
-    """Takes the bodies in order, `WIDTH` at a time, and says in `found` what is not as it should be."""
+    """Takes the bodies in order, some times `WIDTH` at once, and says in `found` what is not as it should be."""
 
     db: sqlite3.Connection
     found: list[str] = field(default_factory=list)
@@ -39,16 +40,18 @@ class TreeCheck:
         self.size = pruned
 
     def add(self, bodies: Sequence[bytes]) -> None:
-        """The next bodies: a full tile's, or the last ones."""
+        """The next bodies: those of some full tiles, or up to the last ones."""
         hashes = [sha256(b"\x00" + body).digest() for body in bodies]
         self.size += len(hashes)
-        if len(hashes) < WIDTH:
-            self._tail = hashes
-            return
-        n = len(self._roots)
-        if self._tile(0, n) != b"".join(hashes):
-            self.found.append(self._where(n, hashes))
-        self._roots.append(root_of(hashes))
+        for start in range(0, len(hashes), WIDTH):
+            tile = hashes[start : start + WIDTH]
+            if len(tile) < WIDTH:
+                self._tail = tile
+                return
+            n = len(self._roots)
+            if self._tile(0, n) != b"".join(tile):
+                self.found.append(self._where(n, tile))
+            self._roots.append(root_of(tile))
 
     def _where(self, n: int, hashes: Sequence[bytes]) -> str:
         stored = self._tile(0, n)
@@ -118,5 +121,5 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     """The root over as many hashes as a power of two."""
     level = b"".join(hashes)
     while len(level) > HASH:
-        level = b"".join([sha256(b"\x01" + level[at : at + PAIR]).digest() for at in range(0, len(level), PAIR)])
+        level = b"".join([sha256(b"\x01" + pair).digest() for (pair,) in PAIRS.iter_unpack(level)])
     return level

@@ -9,7 +9,7 @@ by the writer's thread alone.
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FILE = "vault.sqlite3"
 LABEL = b"person/1"
 OPENINGS = b"openings/1"
 TOGETHER = 500  # persons of one statement
-PAGES = 256 * 1024  # KiB of pages that are kept at hand while many are asked for
+PAGES = 16 * 1024  # KiB of pages that are kept at hand while many are asked for: those above the rows
 FORM = """
 CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID;
 """
@@ -100,16 +100,25 @@ class Vault:
     def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """Many persons' keys of details and of openings, of whoever has both and both are opened."""
         self._db.execute(f"PRAGMA cache_size = -{PAGES:d}")  # ids are random: without it each is a read of its own
-        opens, found = seals.opener(self._wraps), dict[bytes, tuple[bytes, bytes]]()
-        left = iter({*persons})
+        found, left = dict[bytes, tuple[bytes, bytes]](), iter({*persons})
         while some := list(islice(left, TOGETHER)):
             sql = f"SELECT id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))})"  # noqa: S608
-            for person, wrapped, openings in self._db.execute(sql, some):
-                try:
-                    found[person] = opens(LABEL + person, wrapped or b""), opens(OPENINGS + person, openings or b"")
-                except seals.Opening:  # destroyed, or another installation's
-                    continue
+            whole = [row for row in self._db.execute(sql, some) if row[1] and row[2]]  # else something was destroyed
+            try:
+                details = seals.open_many(self._wraps[-1], ((LABEL + person, box) for person, box, _ in whole))
+                keys = seals.open_many(self._wraps[-1], ((OPENINGS + person, box) for person, _, box in whole))
+                found.update(zip((row[0] for row in whole), zip(details, keys, strict=True), strict=True))
+            except seals.Opening:  # some are under an older wrapping key, or another installation's
+                found.update(self._each_of(whole))
         return found
+
+    def _each_of(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+        for person, *boxes in rows:
+            details, keys = (
+                self._unwrap(label, person, box) for label, box in zip((LABEL, OPENINGS), boxes, strict=True)
+            )
+            if details and keys:
+                yield person, (details, keys)
 
     def rewrap(self) -> int:
         """Wraps every person's keys with the newest wrapping key, durably. Returns how many persons there are. What

@@ -1,0 +1,86 @@
+"""What `gateway verify` sees of many at once is seen by nothing else: with that look blind, its fault passes."""
+
+import contextlib
+import shutil
+import sqlite3
+
+import pytest
+from support import inside
+from support.everybody import fill
+from support.tampering import tamper
+
+from gateway import app, keys, seals
+from gateway.ledger import boxes_check, openings, schema, shapes
+from gateway.vault.persons import Vault
+
+MANY, ONE = 1300, 1150  # more than are read at once; one among the last
+MINUTE = 60_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many")
+    app.migrate(folder)
+    with app.open_house(folder, inside.settings(), dev=True) as house:
+        fill(house, MANY)
+    return folder
+
+
+@pytest.fixture
+def many(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "copy")
+
+
+def found(folder):
+    return app.verify(folder, inside.settings(), boxes=True)[0].different
+
+
+def sealed_anew(folder, column, content):
+    """With the right key. `content`: of what the boxes held."""
+    with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:
+        [person, event, sealed, opening] = db.execute(
+            "SELECT person, event, sealed, opening FROM detail WHERE seq = ?", (ONE,)
+        ).fetchone()
+    with contextlib.closing(Vault(folder, keys.load(folder).wraps)) as vault:
+        both = vault.keys(person)
+    opened = openings.open_(both, event, sealed, opening)
+    label, key = (openings.OPENING + event, both.openings) if column == "opening" else (event, both.details)
+    tamper(folder, (f"UPDATE detail SET {column} = ? WHERE seq = ?", (seals.seal(key, label, content(opened)), ONE)))
+
+
+FAULTS = {
+    (shapes, "_are"): lambda folder: tamper(
+        folder,
+        f"UPDATE detail SET event = randomblob(16), sealed = NULL, opening = NULL WHERE seq = {ONE}",
+    ),
+    (shapes, "_were"): lambda folder: tamper(
+        folder,
+        f"UPDATE detail SET at = at + {MINUTE}, sealed = NULL WHERE seq = {ONE}",
+        f"UPDATE own_choice SET out_at = out_at + {MINUTE} WHERE seq = {ONE}",
+    ),
+    (boxes_check, "_same"): lambda folder: sealed_anew(folder, "sealed", lambda was: b"r" * 32 + was.details),
+}
+
+
+@pytest.mark.parametrize("look", FAULTS, ids=lambda look: look[1])
+def test_a_fault_that_only_a_look_at_many_can_see_is_found_and_passes_where_that_is_blind(monkeypatch, many, look):
+    assert found(many) == []
+    FAULTS[look](many)
+    [said] = found(many)
+    assert f"entry {ONE} " in said
+    monkeypatch.setattr(*look, lambda *_: True)
+    assert found(many) == []
+
+
+OTHERWISE = {
+    "an opening that is too short": ("opening", lambda was: was.rs[:16]),
+    "another year": ("sealed", lambda was: was.rd + was.details.replace(b"2026", b"2025")),
+    "half a secret and no details": ("sealed", lambda was: was.rd[:31]),
+    "nothing": ("sealed", lambda _: b""),
+}
+
+
+@pytest.mark.parametrize("what", OTHERWISE)
+def test_a_box_that_opens_to_something_else_is_found_among_many(many, what):
+    sealed_anew(many, *OTHERWISE[what])
+    assert found(many) == [f"the boxes of entry {ONE} do not open to what it commits to"]
