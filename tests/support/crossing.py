@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from support.proxies import NEW_YORK
 
 NO, YES = "sale=?0, sharing=?0, targeted_ads=?0, status=honored", "sale=?1, sharing=?1, targeted_ads=?1, status=none"
+DOUBT = "sale=?0, sharing=?0, targeted_ads=?0, status=unknown"  # not answered in time: nobody's answer, allows nothing
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 PAGES, WORKERS = 5, 16
 
@@ -41,7 +42,11 @@ class Answer:
     @property
     def wrong(self) -> bool:
         """Whether this is a page for whom something else holds."""
-        return self.page.partition("|")[0] != self.visitor.consent
+        return not self.doubt and self.page.partition("|")[0] != self.visitor.consent
+
+    @property
+    def doubt(self) -> bool:
+        return self.page.partition("|")[0] == DOUBT
 
     @property
     def foreign(self) -> bool:

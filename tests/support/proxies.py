@@ -42,7 +42,7 @@ def _until(ready, process: subprocess.Popen, log: Path) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        urllib.request.urlopen(url, timeout=1).close()
+        urllib.request.urlopen(url, timeout=10).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

@@ -41,7 +41,7 @@ class Service:
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/{self.sign}", timeout=1).close()
+                urllib.request.urlopen(f"{self.url}/{self.sign}", timeout=10).close()
                 return self
             assert self.process.poll() is None, self.log.read_text()[-2000:]
             time.sleep(0.05)

@@ -72,7 +72,7 @@ def _wait(url, process):
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(url, timeout=1).close()
+            urllib.request.urlopen(url, timeout=10).close()
         except urllib.error.HTTPError as answered:
             answered.close()
             return
