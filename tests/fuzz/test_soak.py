@@ -40,7 +40,7 @@ def test_no_input_that_reaches_new_branches_breaks_the_rule(name, figure):
 
 def test_a_planted_fault_is_found_and_its_input_kept(tmp_path):
     """Control: a reader that allows on error."""
-    done = fuzz("allows_on_error", 60, tmp_path)
+    done = fuzz("allows_on_error", 300, tmp_path)
     assert done.returncode == FOUND, done.stderr[-3000:]
     assert "allowed with an error" in done.stdout
     (kept,) = tmp_path.iterdir()
