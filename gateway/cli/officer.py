@@ -95,9 +95,10 @@ def _lines(found: list[days.Told], on: date) -> Iterator[str]:
 
 
 @click.command(
+    context_settings=options.TAKES_EVENT,
     help="One choice as a record in a standard's form: ISO/IEC TS 27560:2023 (DPV JSON-LD) or a Kantara consent receipt"
     " 1.1. The person is named by the entry's commitment. Mandatory fields that nobody told are listed in `missing`;"
-    " exit code 1 where there are any."
+    " exit code 1 where there are any.",
 )
 @click.argument("event")
 @options.data
@@ -161,7 +162,10 @@ def report(data: Path, year: int) -> None:
     click.echo(json.dumps(yearly(year, requests.year(data, year)), indent=1))
 
 
-@click.command(help="Record that somebody appealed against the answer to a request, and later what came of it.")
+@click.command(
+    context_settings=options.TAKES_EVENT,
+    help="Record that somebody appealed against the answer to a request, and later what came of it.",
+)
 @click.argument("event")
 @options.data
 @options.config

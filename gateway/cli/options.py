@@ -26,6 +26,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DAY = click.DateTime(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 dev = click.option("--dev", is_flag=True, help="As in development: what an operator vouches for is filled in.")
+# Of commands that take an event: one id in 64 begins with a hyphen (base64url), and is no option.
+TAKES_EVENT = {"ignore_unknown_options": True}
 PLAIN = ("account", "email", "phone", *UUIDS)
 
 

@@ -107,8 +107,9 @@ def _entry(shown: Receipt) -> str:
 
 
 @receipt.command(
+    context_settings=options.TAKES_EVENT,
     help="Print the receipt of an event. With the identifier of somebody who proved that it is theirs: receipt and"
-    " opening, as the download has them."
+    " opening, as the download has them.",
 )
 @click.argument("event")
 @options.data

@@ -90,6 +90,18 @@ def test_a_kantara_receipt_of_a_refusal_is_refused_and_so_is_an_event_of_nobody(
     assert run("record", "not an event!", "--format", "27560").exit_code == 2
 
 
+@pytest.mark.parametrize("event", ["-AAAAAAAAAAAAAAAAAAAAA", "--AAAAAAAAAAAAAAAAAAAA"])
+@pytest.mark.parametrize(
+    "words", [("appeal", "--outcome", "made"), ("record", "--format", "27560"), ("receipt", "show")], ids=" ".join
+)
+def test_an_event_that_begins_with_a_hyphen_is_an_event(run, words, event):
+    """One in 64 does; nobody has these."""
+    done = run(*words, event)
+    assert done.exit_code != 0
+    assert "No such option" not in done.output
+    assert "event" in done.output
+
+
 def test_an_appeal_is_recorded_by_command(run):
     event = chosen(run)["event"]
     assert run("appeal", event, "--outcome", "made").exit_code == 0
