@@ -130,7 +130,8 @@ class Edge:
 
 # Asked all the time; metrics count them.
 COUNTED_ONLY = frozenset({
-    "/v1/check", "/authz/nginx", "/authz/forward", "/authz/envoy/{path:path}", "/livez", "/readyz", "/metrics",
+    "/v1/check", "/v1/openrtb", "/authz/nginx", "/authz/forward", "/authz/envoy/{path:path}", "/livez", "/readyz",
+    "/metrics",
 })  # fmt: skip
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

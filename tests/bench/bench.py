@@ -122,7 +122,8 @@ def of_the_doors() -> list[Figure]:
         port, bare = baselines(stack)
         found.append((BASELINE, *wrk(bare, f"http://127.0.0.1:{port}/bare")))
         found.append(("Starlette route", *wrk(bare, f"http://127.0.0.1:{port}/route")))
-        with service(Path(folder), prefix=("taskset", "-c", "0")) as running:
+        configuration = check.configured(Path(folder))
+        with service(Path(folder), "--config", str(configuration), prefix=("taskset", "-c", "0")) as running:
             call(f"{running.url}/v1/choices", {"identifiers": [named("gaid", gaid(1))], "choice": "opt_out"})
             running.stop()
             fill(running.data)
@@ -139,7 +140,7 @@ def of_a_service(running: Service, key: dict[str, str]) -> list[Figure]:
     one = {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-CA"}
     two = {**one, "identifiers": [named("gaid", gaid(2))]}
     many = {name: value for name, value in two.items() if name != "recipient"}
-    many["recipients"] = ["advertisers", "teemo", "matching"] * 5
+    many["recipients"] = [f"bidder{number}" for number in range(check.BIDDERS)]
     return [
         ("/v1/check, denied", *wrk(pid, f"{url}/v1/check", one, key)),
         ("/v1/check, allowed", *wrk(pid, f"{url}/v1/check", two, key)),

@@ -1,5 +1,6 @@
 """One whole check by the way it comes in, in microseconds of processor time: a replica in the ad server's own process,
-the client in the gateway's own process with the mirror on, and the HTTP door, called without a socket.
+the client over it (beside), the client in the gateway's own process with the mirror on, and the HTTP door, called
+without a socket.
 
 Every call is about another person, so that nothing is faster here than it is among many. Ways take turns, and a figure
 is the tenth percentile of the runs: whatever else the machine does only adds.
@@ -130,11 +131,20 @@ class Ways:
     def replica(self, many: int, to: Sequence[str]) -> Way:
         return Way(lambda person: Ask(tuple(to), identifiers(person, many), place="US-CA"), self._copied.check)
 
+    def beside(self, many: int, to: Sequence[str]) -> Way:
+        """The client over the replica."""
+        return self._asking(Client.over(self._copied.checker), many, to)
+
     def client(self, many: int, to: Sequence[str]) -> Way:
+        assert self._client
+        return self._asking(self._client, many, to)
+
+    @staticmethod
+    def _asking(client: Client, many: int, to: Sequence[str]) -> Way:
         (one,) = to
         return Way(
             lambda person: identifiers(person, many),
-            lambda named: self._client.check(recipient=one, identifiers=named, place="US-CA"),
+            lambda named: client.check(recipient=one, identifiers=named, place="US-CA"),
         )
 
     def door(self, many: int, to: Sequence[str]) -> Way:
@@ -209,7 +219,7 @@ def cases(ways: Ways) -> dict[str, Way]:
     found: dict[str, Way] = {}
     one, all_ = ["bidder0"], [f"bidder{number}" for number in range(BIDDERS)]
     for word, odd in (("allowed", 1), ("denied", 0)):
-        for way, many in product(("replica", "client", "door"), NAMED):
+        for way, many in product(("replica", "beside", "client", "door"), NAMED):
             question, ask = getattr(ways, way)(many, one)
             found[f"{way}, {many} identifiers, {word}"] = Way(
                 lambda person, question=question, odd=odd: question(2 * person + odd), ask
