@@ -62,20 +62,22 @@ class Deciding(ABC):
 
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str]]:
+    ) -> tuple[Checked, dict[str, str], datetime]:
         """As `decide`, for a caller that will send at once: what may go is on record as intended before this returns,
-        and is checked again after that. Raises `StoreUnavailable`; then nothing may be sent.
+        and is checked again after that; from when its answer is good. Raises `StoreUnavailable`; then nothing may be
+        sent.
         """
         for _ in range(ATTEMPTS):
             made = self._make(ask, checked, Stands.INTENDED, blocked)
             going = [each for each in made.values() if each[1].stands is Stands.INTENDED]
             texts = {name: text for name, (text, _) in made.items()}
             await self._intend(ask, checked, going)
+            at = self._clock()
             if not going or not self._checks.moved(checked.keys, checked.position):
-                return checked, texts
+                return checked, texts, at
             again = self._checks.check(ask)
             if all(again.verdicts[name].data == verdict.data for name, verdict in checked.verdicts.items()):
-                return again, texts
+                return again, texts, at
             await self._withdraw(going)
             checked = again
         raise StoreUnavailable("the person's choices change faster than this can be answered")

@@ -3,6 +3,7 @@ asked for, and shape it (api.md). A dry run is the real answer, marked, and leav
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.check import Ask, Checked
@@ -25,7 +26,7 @@ class Records(Protocol):
     ) -> dict[str, str]: ...  # fmt: skip
     async def announce(
         self, ask: Ask, checked: Checked, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str]]: ...  # fmt: skip
+    ) -> tuple[Checked, dict[str, str], datetime]: ...  # fmt: skip
 
 
 class Answering:
@@ -48,16 +49,17 @@ class Answering:
 
     def at_once(self, body: wire.Check, key: ApiKey, request: str) -> tuple[dict[str, Any], list[str]]:
         """The same for a check that announces nothing. Raises `Problem`."""
-        decided = self.decide("check", asking.to_ask(body), request, Stands.POSSIBLE, dry_run=body.dry_run)
-        return self._shaped(body, key, *decided)
+        ask, at = asking.to_ask(body), self.consent.clock()
+        decided = self.decide("check", ask, request, Stands.POSSIBLE, dry_run=body.dry_run)
+        return self._shaped(body, key, *decided, at)
 
     def _shaped(
-        self, body: wire.Check, key: ApiKey, checked: Checked, decisions: Mapping[str, str]
+        self, body: wire.Check, key: ApiKey, checked: Checked, decisions: Mapping[str, str], at: datetime
     ) -> tuple[dict[str, Any], list[str]]:
         warnings = asking.misconfigured(checked)
         if warnings:
             self.metrics.misconfigured.labels(key.name).inc()
-        return asking.answer(body, checked, decisions, self.consent, key), warnings
+        return asking.answer(body, checked, decisions, self.consent, key, at), warnings
 
     def decide(
         self, door: str, ask: Ask, request: str, stands: Stands, *, dry_run: bool, blocked: Blocked | None = None
@@ -72,11 +74,13 @@ class Answering:
 
     async def announce(
         self, door: str, ask: Ask, request: str, blocked: Blocked | None = None
-    ) -> tuple[Checked, dict[str, str]]:
-        """The same, with what may go on record before this returns. Raises `StoreUnavailable`."""
-        checked, decisions = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
+    ) -> tuple[Checked, dict[str, str], datetime]:
+        """The same, with what may go on record before this returns, and from when it is good. Raises
+        `StoreUnavailable`.
+        """
+        checked, decisions, at = await self._disclosing.announce(ask, self.consent.check(ask), blocked)
         self._count(door, request, checked, dry_run=False)
-        return checked, decisions
+        return checked, decisions, at
 
     def _count(self, door: str, request: str, checked: Checked, *, dry_run: bool) -> None:
         if self._log:  # a sidecar keeps none: its host is not the office (its metrics count)

@@ -65,13 +65,15 @@ def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
 
 
 def answer(
-    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Answers, key: ApiKey
+    body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Answers, key: ApiKey, at: datetime
 ) -> dict[str, Any]:
-    """The answer to a check of one recipient or of several (api.md)."""
+    """The answer to a check of one recipient or of several (api.md). `at`: from before the check. The window counts
+    from then: an answer that took long, or a process that was stopped on the way, is good for so much less.
+    """
     window = consent.send_window
     shared: dict[str, Any] = {
         "position": checked.position,
-        "valid_until": wire.stamp(consent.clock() + window),
+        "valid_until": wire.stamp(at + window),
         "valid_for_ms": int(window.total_seconds() * 1000),
     }
     if body.ref is not None:

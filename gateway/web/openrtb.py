@@ -75,7 +75,7 @@ class Bids:
         bid = _bid(body)
         ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
         if flags["will_send"] and asked.announces and not dry_run:
-            checked, decisions = await self._answering.announce("openrtb", ask, asked.request, _is_blocked)
+            checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, _is_blocked)
         else:
             checked, decisions = self._answering.decide(
                 "openrtb", ask, asked.request, Stands.SENT, dry_run=dry_run, blocked=_is_blocked

@@ -10,6 +10,7 @@ from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway import credentials
+from gateway.check import Checks
 from gateway.choice.downstream import Outcome, strings
 from gateway.signals import adchoices, gpp
 from gateway.signals.gpp import layouts as gpp_layouts
@@ -591,6 +592,31 @@ async def test_an_answer_is_good_for_one_send_window(tmp_path):
         found = await ask(client)
     assert found["valid_for_ms"] == 100
     assert datetime.fromisoformat(found["valid_until"]) == at + timedelta(milliseconds=100)
+
+
+@pytest.mark.parametrize("announced", [False, True])
+async def test_the_window_counts_from_before_the_check_however_long_it_takes(tmp_path, monkeypatch, announced):
+    """A process that is stopped while it answers: another one may acknowledge an opt-out meanwhile."""
+    now = [datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)]
+    began = now[0]
+
+    def slow(self, keys, position):
+        now[0] += timedelta(seconds=9)
+        return moved(self, keys, position)
+
+    def slowly(self, asked):
+        now[0] += timedelta(seconds=0 if announced else 9)
+        return checked(self, asked)
+
+    moved, checked = Checks.moved, Checks.check
+    monkeypatch.setattr(Checks, "moved", slow)
+    monkeypatch.setattr(Checks, "check", slowly)
+    built = inside.application(tmp_path / "data", clock=lambda: now[0])
+    async with built as app, inside.client(app, **inside.DEV) as client:
+        found = await ask(client, will_send=announced, recipient="advertisers", data=["ad_id"], place="US-NY")
+    assert found["allowed"]
+    assert now[0] >= began + timedelta(seconds=9)
+    assert datetime.fromisoformat(found["valid_until"]) == began + timedelta(milliseconds=found["valid_for_ms"])
 
 
 async def test_a_caller_gets_its_own_reference_back_and_its_dry_run_marked(keyed):
