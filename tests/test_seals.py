@@ -58,7 +58,9 @@ def test_many_boxes_open_to_what_each_opens_to(contents):
 
 
 @pytest.mark.parametrize(
-    "wrong", [b"", b"x" * 12, b"x" * 60, seals.seal(OLD, b"a", b"content"), seals.seal(NEW, b"b", b"")]
+    "wrong",
+    [b"", b"x" * 12, b"x" * 60, seals.seal(OLD, b"a", b"content"), seals.seal(NEW, b"b", b"")],
+    ids=["nothing", "too short", "nobody's", "an older key's", "another place's"],
 )
 def test_of_many_boxes_one_that_is_not_ours_refuses_all(wrong):
     boxes = [(b"a", seals.seal(NEW, b"a", b"content")), (b"a", wrong)]
