@@ -23,12 +23,11 @@ def difference(before: object, after: object) -> Difference:
 
 def _compare(before: object, after: object, pointer: str, found: Difference) -> None:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in before:
-            where = f"{pointer}/{_escaped(str(name))}"
-            if name in after:
-                _compare(before[name], after[name], where, found)
-            else:
-                found.remove.append(where)
+        for name, value in before.items():
+            if name not in after:
+                found.remove.append(f"{pointer}/{_escaped(str(name))}")
+            elif value is not after[name]:  # most of a request goes as the very object that came
+                _compare(value, after[name], f"{pointer}/{_escaped(str(name))}", found)
         found.replace |= {f"{pointer}/{_escaped(str(n))}": value for n, value in after.items() if n not in before}
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (one, other) in enumerate(zip(before, after, strict=True)):
