@@ -5,6 +5,7 @@ import time
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
 from support.phones import AUDIENCE, KINDS, Backend
 
@@ -12,6 +13,13 @@ from gateway import assertions
 from gateway.assertions import LIFE, SKEW, Assertions, KeysUnreadable
 
 NOW = int(time.time())
+
+
+@pytest.fixture(autouse=True)
+def clock():
+    """A long run of all tests is not a late assertion."""
+    with time_machine.travel(NOW, tick=False):
+        yield
 
 
 @pytest.fixture
