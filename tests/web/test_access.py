@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -88,7 +89,7 @@ async def test_a_number_shows_nothing_of_its_account_and_an_account_nothing_of_a
     await lived(keyed, client)
     number = await report(keyed, named("phone", phone(1)))
     assert number["linked"] == number["disclosures"] == []
-    assert "a1" not in json.dumps(number)
+    assert re.search(r"(?<![\w-])a1(?![\w-])", json.dumps(number)) is None  # ids of events are random letters
     other = await report(keyed, named("account", "a2"))
     assert other["entries"] == other["linked"] == other["disclosures"] == []
 
