@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway import device_token, installations
 from gateway.check import Ask
+from gateway.choice.identity import kinds
 from gateway.choice.question import Verdict
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
@@ -25,6 +26,7 @@ from gateway.web.metrics import Metrics
 from gateway.web.proof import Proofs, listed
 
 START, LIMITED, STOP = "start", "limited", "stop"  # R8
+TYPED = frozenset({"account", "email", "phone", *kinds.DIGESTS} - {"ad_id_sha256"})  # what anybody may know of somebody
 FORGED = Malformed("device_token", "seal")
 
 
@@ -32,6 +34,9 @@ FORGED = Malformed("device_token", "seal")
 class App:
     """`named`: whom the call names and shows: the account that was proved, and the phone where no id of it can be used.
     `token` None: the caller is no app; `known`: it brought the token. `dev`: a development proof, of everybody.
+    `unproved`: a key that is in everybody's app names an account, an address or a number that nothing shows to be the
+    caller's. What is written is written, and the answer is the one for who said no, so that it tells no stranger
+    whether anybody did (R6), and starts no SDK for somebody who did.
     """
 
     named: Named
@@ -39,6 +44,7 @@ class App:
     account: Subject | None = None
     dev: bool = False
     known: bool = False
+    unproved: bool = False
 
     @property
     def seen(self) -> tuple[Subject, ...]:
@@ -69,14 +75,23 @@ class Apps:
         token, known = self._token(body, key)
         account, dev = await self._account(body, key, named, act)
         of_phone = installations.ids(named.subjects)
+        unproved = key.publishable and not dev and not self._is_proved(account, named)
         if account:
             named = named.beside([account])
         if token is None:
-            return App(named, account=account, dev=dev)
+            return App(named, account=account, dev=dev, unproved=unproved)
         token = self._installations.told(token, of_phone)
         if not of_phone and (known or named.ignored):
             named = named.beside([self._installations.subject(token)])
-        return App(named, token, account, dev, known)
+        return App(named, token, account, dev, known, unproved)
+
+    def _is_proved(self, account: Subject | None, named: Named) -> bool:
+        """Whether whatever of a person is named is the proved account's own. Raises nothing."""
+        typed = [each for each in named.subjects if each.kind in TYPED]
+        return all(
+            account is not None and (each.key == account.key or self._consent.checks.tied(account, each))
+            for each in typed
+        )
 
     def opening(self, body: Body, key: ApiKey, named: Named) -> App:
         """The same for what opens, whose proof is not read here: of whom it is is what was named."""
@@ -127,7 +142,8 @@ class Apps:
             signals=signals if isinstance(signals, Mapping) else {},
         )  # fmt: skip
         verdicts = self._consent.checks.check(ask).verdicts
-        told: dict[str, Any] = {"sdks": {name: _word(verdict) for name, verdict in verdicts.items()}}
+        words = {name: STOP if app.unproved else _word(verdict) for name, verdict in verdicts.items()}
+        told: dict[str, Any] = {"sdks": words}
         return told | ({"device": self._installations.text(app.token)} if app.token else {})
 
 

@@ -100,10 +100,11 @@ class Observe:
         """Read back from enforcement."""
         checks, named = self._consent.checks, app.named
         outcome = checks.site(app.seen, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
-        denied = frozenset(SIGNAL_PURPOSES) if named.limited else heard.denied
+        limited = named.limited or app.unproved
+        denied = frozenset(SIGNAL_PURPOSES) if limited else heard.denied
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
         standing = checks.read_back(app.seen, SIGNAL_PURPOSES) | out
-        strings = stores(outcome.all_denied() if named.limited else outcome)
+        strings = stores(outcome.all_denied() if limited else outcome)
         return {"standing": standing, **strings, **self._apps.told(app, body), "ignored": body.ignored}
 
 
