@@ -20,7 +20,7 @@ test: $(VENV)/.test tools
 	$(BIN)/pytest tests -n 2 --dist loadfile -m "slow or browser"
 
 # The loop of whoever writes: every test that is not slow, once, on the first row of its table, properties with a tenth of
-# their examples. Under a minute on two cores; `make test` goes through all rows, all examples and the slow tests.
+# their examples. About a minute on two free cores; `make test` goes through all rows, all examples and the slow tests.
 check: $(VENV)/.test
 	$(MAKE) --no-print-directory lint
 	QUICK=1 $(BIN)/pytest tests -n 2 -m "$(QUICK)" -p no:schemathesis
