@@ -48,10 +48,13 @@ class Polygon:
     rings: tuple[Ring, ...]
 
     def touches(self, latitude: float, longitude: float, margin_m: float) -> bool:
-        inside = False
+        inside, shrink = False, math.cos(math.radians(latitude))
         for ring in self.rings:
-            # Straight in degrees (RFC 7946, 3.1.1), and so straight on a plane of one latitude.
-            around = [_offset(latitude, longitude, y, x, latitude) for x, y in ring]
+            # Straight in degrees (RFC 7946, 3.1.1), and so straight on a plane of one latitude. Whole: counted from its
+            # own first corner, or the far side of the earth would cut it in two.
+            first = ring[0][0]
+            east = _turned(first - longitude)
+            around = [((east + _turned(x - first)) * shrink * DEGREE_M, (y - latitude) * DEGREE_M) for x, y in ring]
             for start, end in zip(around, [*around[1:], around[0]], strict=True):
                 if _to_line(start, end) <= margin_m:
                     return True

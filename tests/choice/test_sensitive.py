@@ -109,6 +109,14 @@ def test_the_index_finds_what_a_search_of_every_place_finds(shapes, data):
         assert places.near(latitude, longitude, accuracy) is naive, (latitude, longitude, accuracy)
 
 
+def test_a_polygon_on_the_far_side_of_the_earth_is_not_here():
+    """Its corners lie a half turn away, some to the east and some to the west."""
+    far = Polygon((((-180.0, 0.0), (-179.9, 0.1), (-179.875, 0.0)),))
+    assert not far.touches(0.0, 0.05, 50.0)
+    assert far.touches(0.01, -179.9, 50.0)
+    assert far.touches(0.0, 180.0, 50.0)
+
+
 def test_an_index_that_looks_into_one_cell_alone_is_found_out(monkeypatch):
     """The control: a clinic on the other side of a cell's edge is missed."""
     around = sensitive._around

@@ -17,8 +17,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.rehearsal import judging, people, running, stage, ways
 from gateway.sharing import Shared, Sharing
 from gateway.terms import Answer, Purpose, Reason
-from gateway.web import visit
-from gateway.web.openrtb import Bids
+from gateway.web import openrtb, visit
 from gateway.web.opting_out import OptingOut
 
 pytestmark = pytest.mark.slow
@@ -120,7 +119,8 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
 
 
 def test_a_bid_door_that_lets_everything_through_fails(rehearsed, monkeypatch):
-    monkeypatch.setattr(Bids, "_lawful", lambda self, name, bid, checked: ("allow", dict(bid)))
+    monkeypatch.setattr(openrtb.openrtb, "lawful", lambda bid, leave: dict(bid))
+    monkeypatch.setattr(openrtb, "_word", lambda *_: "allow")
     found = rehearsed(APP)
     assert {door for _, door in pairs(found)} == {"openrtb"}
     assert {"teemo", "advertisers"} <= {name for name, _ in pairs(found)}
