@@ -101,6 +101,6 @@ def test_the_control_a_look_up_that_answers_from_an_old_copy_is_found(tmp_path, 
     with service(tmp_path, module="support.answers_from_a_copy") as lagging:
         history = crowd.run(plan(1, FEW, lagging))
     found = without_order(history)
-    told = f"{counted(history)}; {FEW} subjects, copies up to 30 ms old: {len(found)} without an order"
+    told = f"{counted(history)}; {FEW} subjects, copies up to 100 ms old: {len(found)} without an order"
     figure("linearizability, control", told)
-    assert found  # how many depends on how the machine lets reads and writes meet: 2 to 12 of them
+    assert len(found) > FEW / 4

@@ -9,7 +9,7 @@ import time
 from gateway.cli import main
 from gateway.ledger.table import StandingTable
 
-AGE = 0.03  # seconds
+AGE = 0.1  # seconds; of 30 ms a slow machine, whose operations are further apart, showed one or two subjects in twelve
 
 honest = StandingTable.seen
 copies = {}
