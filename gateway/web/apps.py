@@ -86,7 +86,7 @@ class Apps:
         return App(named, token, account, dev, known, unproved)
 
     def _is_proved(self, account: Subject | None, named: Named) -> bool:
-        """Whether whatever of a person is named is the proved account's own. Raises nothing."""
+        """Whether whatever of a person is named is the proved account's own."""
         typed = [each for each in named.subjects if each.kind in TYPED]
         return all(
             account is not None and (each.key == account.key or self._consent.checks.tied(account, each))
@@ -135,6 +135,10 @@ class Apps:
 
     def told(self, app: App, body: Body) -> dict[str, Any]:
         """The members `sdks` and, for apps, `device`."""
+        told: dict[str, Any] = {"sdks": dict.fromkeys(self._sdks, STOP) if app.unproved else self._words(app, body)}
+        return told | ({"device": self._installations.text(app.token)} if app.token else {})
+
+    def _words(self, app: App, body: Body) -> dict[str, str]:
         items, signals = body.members.get("identifiers"), body.members.get("signals")
         ask = Ask(
             self._sdks, items[: wire.MAX_IDENTIFIERS] if isinstance(items, list) else (), shown=app.seen,
@@ -142,9 +146,7 @@ class Apps:
             signals=signals if isinstance(signals, Mapping) else {},
         )  # fmt: skip
         verdicts = self._consent.checks.check(ask).verdicts
-        words = {name: STOP if app.unproved else _word(verdict) for name, verdict in verdicts.items()}
-        told: dict[str, Any] = {"sdks": words}
-        return told | ({"device": self._installations.text(app.token)} if app.token else {})
+        return {name: _word(verdict) for name, verdict in verdicts.items()}
 
 
 def _word(verdict: Verdict) -> str:
