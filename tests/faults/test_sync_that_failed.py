@@ -16,7 +16,7 @@ from support.promises import Image, promises
 from support.workload import Client, Promise, Promises
 
 pytestmark = pytest.mark.slow
-SETTLES = 1.6  # seconds: the database's own checkpoint comes once a second
+DATABASE = "ledger.sqlite3"  # its own checkpoint comes once a second
 
 
 @contextlib.contextmanager
@@ -83,18 +83,37 @@ def killed_in_a_failed_commit(recorder, world, module="gateway"):
     return promised
 
 
+@contextlib.contextmanager
+def reading(running):
+    """Somebody who keeps the database from bringing over what comes after now."""
+    with contextlib.closing(sqlite3.connect(f"file:{running.data}/{DATABASE}?mode=ro", uri=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT size FROM head").fetchone()
+        yield
+
+
+@contextlib.contextmanager
+def more(world, op, seconds=20.0):
+    """Ends once the database was written, synced or failed to be, as `op` says."""
+    before, end = recording.happened(world, op, DATABASE), time.monotonic() + seconds
+    yield
+    while recording.happened(world, op, DATABASE) == before and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def failed_in_a_checkpoint(recorder, world, module="gateway"):
     """What was brought over before, while a reader stood in the way, was to be synced with the rest."""
     with lived(recorder, world, module) as (running, client, promised):
-        assert many(client, 700)
-        with contextlib.closing(sqlite3.connect(f"file:{running.data}/ledger.sqlite3?mode=ro", uri=True)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT size FROM head").fetchone()
+        with reading(running):  # so that none of it is brought over before the second reader stands in the way
+            assert many(client, 700)
+            second = contextlib.ExitStack()
+            second.enter_context(reading(running))
+        with second, more(world, "W"):
             assert opt_outs(client, 1) == 1
-            time.sleep(SETTLES)
-        with recording.every_sync_fails(world, "ledger.sqlite3"):
-            time.sleep(SETTLES)
-        time.sleep(SETTLES)
+        with recording.every_sync_fails(world, DATABASE), more(world, "F"):
+            pass
+        with more(world, "S", seconds=1.6 if module == "gateway" else 20.0):  # the gateway itself syncs it no more
+            pass
         assert opt_outs(client, 2) == 2
         running.stop()  # a clean stop brings nothing over either
         client.hang_up()

@@ -73,6 +73,17 @@ def events(world: Path) -> list[Event]:
     return found
 
 
+def happened(world: Path, op: str, name: str) -> int:
+    """How often so far, also while it goes on, to files whose names end so."""
+    names, found = dict[int, str](), 0
+    for event in events(world):
+        if event.op == "O":
+            names[event.handle] = event.path
+        elif event.op == op:
+            found += names.get(event.handle, "").endswith(name)
+    return found
+
+
 def missed(world: Path, log: list[Event]) -> list[str]:
     """The files that are not byte for byte what the log makes of them: what the recorder did not see."""
     disk = Disk()
