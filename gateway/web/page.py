@@ -46,11 +46,29 @@ def link(request: Request, path: str, **query: str | Sequence[str]) -> str:
     return f"{path}?{text}" if text else path
 
 
+class _Compiled(jinja2.BytecodeCache):
+    """Templates are the same code in every language: compiled once, which is a fifth of a second of each start."""
+
+    def __init__(self) -> None:
+        self._code = dict[str, bytes]()
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled = _Compiled()
+
+
 @cache
 def _templates(chosen: str) -> dict[str, jinja2.Template]:
     made = jinja2.Environment(
-        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, extensions=["jinja2.ext.i18n"]
-    )
+        loader=jinja2.PackageLoader("gateway.web"), autoescape=True, auto_reload=False, bytecode_cache=_compiled,
+        extensions=["jinja2.ext.i18n"],
+    )  # fmt: skip
     made.policies["ext.i18n.trimmed"] = True  # a text's line breaks in the template are not part of it
     said = language.words(chosen)
     made.install_gettext_callables(said.gettext, said.ngettext, newstyle=True)  # type: ignore[attr-defined]
