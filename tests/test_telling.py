@@ -69,6 +69,11 @@ class Desk:
 
 
 @pytest.fixture
+def looks_often(monkeypatch):
+    monkeypatch.setattr("gateway.telling.PERIOD", 0.1)
+
+
+@pytest.fixture
 def desk(house):
     return Desk(house)
 
@@ -398,6 +403,7 @@ class Breaks:
         pass
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_told(desk):
     """While it runs beside the service, too: one way that fails ends no other, now or later."""
     await desk.erase()
@@ -414,6 +420,7 @@ async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_t
                     await anyio.sleep(0.02)
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_told(desk, monkeypatch):
     await desk.queue("teemo")
     await desk.queue("matching")

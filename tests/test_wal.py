@@ -96,7 +96,7 @@ def test_after_a_sync_that_failed_nothing_is_brought_over_and_the_log_never_star
     before = log(file).read_bytes()
     assert wal.bring_over(db) == (False, 0)
     assert wal.bring_over(db, empty=True) == (False, 0)
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as another:
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=0.1)) as another:
         another.execute("PRAGMA wal_checkpoint(RESTART)")
         another.execute("INSERT INTO kept VALUES (2)")
     db.execute("INSERT INTO kept VALUES (3)")

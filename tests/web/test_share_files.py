@@ -21,6 +21,11 @@ PATH, SEAL = "/v1/shares/teemo", "/v1/shares/teemo/jobs/night-1/seal"
 NDJSON = {"Content-Type": "application/x-ndjson", "Gateway-Job": "night-1"}
 
 
+@pytest.fixture
+def swept_often(monkeypatch):
+    monkeypatch.setattr("gateway.filing.SWEEPING", 0.1)
+
+
 class Clock:
     def __init__(self):
         self.ahead = timedelta(0)
@@ -122,6 +127,7 @@ async def test_what_waits_is_sealed_and_nobody_else_on_the_machine_reads_a_file(
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
+@pytest.mark.usefixtures("swept_often")
 async def test_a_file_is_good_for_a_while_and_then_gone_and_the_job_is_sealed_again(tmp_path):
     clock = Clock()
     async with gateway(tmp_path, clock) as client:
@@ -260,6 +266,7 @@ async def test_an_act_of_a_person_is_not_put_off_into_a_file(tmp_path):
         pass
 
 
+@pytest.mark.usefixtures("swept_often")
 async def test_a_job_that_nobody_seals_is_forgotten_after_a_week(tmp_path):
     clock = Clock()
     async with gateway(tmp_path, clock) as client:
