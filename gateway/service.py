@@ -100,7 +100,7 @@ class Doors:
         steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
         acts = Acts(steps, self.metrics, own)
         pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
-        confirmation = Confirmation(self.house.consent, self.folder)
+        confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,

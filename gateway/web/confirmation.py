@@ -1,7 +1,8 @@
 """The confirmation of a form: what holds now for what was in that one submission, read back from enforcement.
 
 Shows nothing that was typed, and no state of anybody else. Its first showing, in the browser that posted, has the
-ticket of the download (R16); later ones have none (R35).
+ticket of the download (R16); later ones have none (R35). A browser that brings our cookie back remembers what it said;
+to any other the page says that nothing holds for it, whoever keeps no cookies or was sent the address.
 """
 
 import asyncio
@@ -22,8 +23,8 @@ from gateway.web import page, proof_cookie
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
-from gateway.web.uses import COVERS, OTHER, named
-from gateway.web.visitor import jar_of
+from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
+from gateway.web.visitor import Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
@@ -32,8 +33,9 @@ OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a lin
 class Confirmation:
     """The page that a form leads to. Holds no state of anybody."""
 
-    def __init__(self, consent: Consent, folder: Path) -> None:
+    def __init__(self, consent: Consent, visitors: Visitors, folder: Path) -> None:
         self._consent = consent
+        self._visitors = visitors
         self._folder = folder
 
     async def show(self, request: Request) -> Response:
@@ -42,14 +44,17 @@ class Confirmation:
         """
         said = await self._said(request.path_params["event"])
         effective = await self._until_effective(said[0][2])
-        lines = [self._line(kind, key, purposes) for kind, key, _, purposes in said]
+        here = self._here(request, said[0][3])
+        lines = [self._line(kind, key, purposes, here) for kind, key, _, purposes in said]
+        forgets = any(line["covers"] == ELSEWHERE for line in lines)
         shown = self._first_showing(request)
         response = page.show(
             request,
             "done.html",
             ticket=shown.ticket if shown else "",
             lines=[line for line, (kind, *_) in zip(lines, said, strict=True) if not kind.startswith(OF_THE_BROWSER)],
-            honored=effective and all(line["out"] and line["read"] for line in lines),
+            honored=effective and not forgets and all(line["out"] and line["read"] for line in lines),
+            forgets=forgets,
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
             unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
@@ -75,14 +80,23 @@ class Confirmation:
             await asyncio.sleep(left.total_seconds())
         return left <= MOST_WAITING and await self._consent.leases.settles(MOST_WAITING.total_seconds())
 
-    def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose]) -> dict[str, Any]:
+    def _here(self, request: Request, purposes: Sequence[Purpose]) -> bytes | None:
+        """The key of the browser that asks, by the cookie that it brought back. None where it needs none: its signal
+        says the same each time, or marketing was stopped, which no cookie carries.
+        """
+        visitor = self._visitors.read(request.scope)
+        if set(purposes) <= visitor.heard.denied or set(purposes).isdisjoint(ALL_PURPOSES):
+            return None
+        return next((each.key for each in self._visitors.subjects(visitor) if each.kind == "browser"), b"")
+
+    def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose], here: bytes | None) -> dict[str, Any]:
         states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
         some = () if tuple(purposes) == ALL_PURPOSES else purposes
         return {
             "read": "unknown" not in states.values(),
             "out": set(states.values()) <= {"opted_out", "unknown"},
             "uses": named(some),
-            "covers": COVERS.get(kind, OTHER),
+            "covers": ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER),
         }
 
     def _first_showing(self, request: Request) -> Kept | None:

@@ -34,6 +34,7 @@ COVERS: Mapping[str, str] = {
     "email": mark("the e-mail address that you gave, wherever it is used here, and its account, app and devices"),
     "account": mark("your account, with its phone numbers, e-mail addresses, app and devices"),
 }
+ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
 OTHER = mark("an identifier")
 COUNTRIES = (
     ("", ""),

@@ -82,3 +82,9 @@ def client(app, **headers: str) -> httpx2.AsyncClient:
     """Calls the application as a loopback caller on port 8080 would. It keeps no cookies by itself."""
     transport = httpx2.ASGITransport(app=app)
     return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080", headers=headers)
+
+
+def kept(answer: httpx2.Response) -> dict[str, str]:
+    """The header that a browser brings back next time, of the cookies in an answer."""
+    pairs = [line.partition(";")[0] for line in answer.headers.get_list("set-cookie")]
+    return {"Cookie": "; ".join(pairs)} if pairs else {}

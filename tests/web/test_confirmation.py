@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from support import inside
+from support.people import phone
 
 from gateway.choice.law import STATES
 from gateway.web import confirmation
@@ -19,7 +20,7 @@ async def test_a_person_reads_honored_only_once_it_is_effective(client, monkeypa
     monkeypatch.setattr(confirmation, "MOST_WAITING", timedelta(seconds=waits))
     with time_machine.travel(1_790_000_000, tick=False):  # the send window of a quarter of a second does not pass
         answer = await client.post(PATH, data={"action": "opt_out"})
-        shown = await client.get(answer.headers["location"])
+        shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert f"<h1>{title}</h1>" in shown.text
     assert "<strong>Opted out</strong>" in shown.text  # it denies from the first moment on
 
@@ -29,7 +30,7 @@ async def test_a_confirmation_that_is_opened_later_waits_for_nothing(client, mon
     with time_machine.travel(1_790_000_000, tick=False) as clock:
         answer = await client.post(PATH, data={"action": "opt_out"})
         clock.shift(1)
-        shown = await client.get(answer.headers["location"])
+        shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "<h1>Opt-Out Request Honored</h1>" in shown.text
 
 
@@ -37,7 +38,7 @@ async def test_what_cannot_be_read_back_denies_and_is_not_called_honored(client,
     answer = await client.post(PATH, data={"action": "opt_out"})
     unread = lambda _, subjects, purposes: dict.fromkeys(purposes, "unknown")  # noqa: E731
     monkeypatch.setattr("gateway.check.Checks.read_back", unread)
-    shown = await client.get(answer.headers["location"])
+    shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "<h1>Your request was received</h1>" in shown.text
     assert "<strong>Opted out</strong>" in shown.text
 
@@ -46,8 +47,61 @@ async def test_the_longest_send_window_that_may_be_set_keeps_nobody_waiting_two_
     configured = inside.settings(share__send_window_ms="2000")
     async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
         answer = await client.post(PATH, data={"action": "opt_out"})
-        shown = await client.get(answer.headers["location"])
+        shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "<h1>Your request was received</h1>" in shown.text
+
+
+FORGETS = "This browser will not be remembered"
+
+
+async def status_of(client, headers):
+    return (await client.get(f"{PATH}/status", headers=headers)).json()["status"]
+
+
+async def test_a_browser_that_keeps_no_cookies_is_told_that_nothing_holds_for_it(client):
+    answer = await client.post(PATH, data={"action": "opt_out"})
+    shown = await client.get(answer.headers["location"])
+    assert "<h1>Your request was received</h1>" in shown.text
+    assert "Honored" not in shown.text
+    assert FORGETS in shown.text
+    assert "this browser, until its cookies are cleared" not in shown.text
+    assert await status_of(client, {}) == "not_opted_out", "the control: what the page would have promised"
+
+
+async def test_a_browser_that_keeps_its_cookie_is_told_that_it_holds(client):
+    answer = await client.post(PATH, data={"action": "opt_out"})
+    shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
+    assert FORGETS not in shown.text
+    assert "this browser, until its cookies are cleared" in shown.text
+    assert await status_of(client, inside.kept(answer)) == "opted_out"
+
+
+async def test_what_was_typed_holds_though_the_browser_keeps_no_cookies(client):
+    answer = await client.post(PATH, data={"action": "opt_out", "phone": phone(1)})
+    shown = await client.get(answer.headers["location"])
+    assert "<strong>Opted out</strong> – the phone number that you gave" in shown.text
+    assert FORGETS in shown.text
+
+
+async def test_whoever_is_sent_the_address_of_a_confirmation_is_not_told_that_it_is_about_their_browser(client):
+    mine = await client.post(PATH, data={"action": "opt_out"})
+    theirs = await client.post(PATH, data={"action": "opt_out"})
+    shown = await client.get(mine.headers["location"], headers=inside.kept(theirs))
+    assert FORGETS in shown.text
+    assert "the browser that sent the form" in shown.text
+
+
+async def test_a_limit_without_cookies_is_not_called_done_by_a_signal_that_says_less(client):
+    answer = await client.post(PATH, data={"action": "limit"}, headers={"Sec-GPC": "1"})
+    assert FORGETS in (await client.get(answer.headers["location"], headers={"Sec-GPC": "1"})).text
+
+
+async def test_a_browser_whose_signal_says_the_same_each_time_needs_no_cookie(client):
+    sale = {"action": "ticked", "purpose": "sale"}
+    answer = await client.post(PATH, data=sale, headers={"Sec-GPC": "1"})
+    shown = await client.get(answer.headers["location"], headers={"Sec-GPC": "1"})
+    assert FORGETS not in shown.text
+    assert "Opt-Out Request Honored" in shown.text
 
 
 def test_every_state_has_its_name():
