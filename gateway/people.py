@@ -91,6 +91,12 @@ class People:
             ignored=tuple(ignored),
         )
 
+    def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
+        """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""
+        found, whole = identity.typed(kind, text, country or self._country)
+        named = self.name([{"type": each, "value": value} for each, value in found], country)
+        return list(named.subjects), whole and bool(named.subjects)
+
     def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
         text = _text(item)
         before = said.get(text) if text else None

@@ -86,7 +86,7 @@ class OptingOut:
         return document.notice if document and b64(document.sha256) == shown.get("n") else None
 
     def typed(self, said: Form) -> Named:
-        """Subjects of what was typed, and the names of the fields that could not be read."""
+        """Subjects of what was typed, and the names of the fields of which something could not be read."""
         subjects: list[Subject] = []
         unread: list[str] = []
         stated = said.country.upper()
@@ -94,9 +94,10 @@ class OptingOut:
         for kind in TYPED:
             value = getattr(said, kind)
             if value:
-                named = self._consent.people.name([{"type": kind, "value": value}], country)
-                subjects += named.subjects
-                unread += [] if named.subjects else [kind]
+                found, whole = self._consent.people.typed(kind, value, country)
+                subjects += found
+                unread += [] if whole else [kind]
+        subjects = list({each.key: each for each in subjects}.values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
         return subjects, unread

@@ -190,6 +190,9 @@ TYPED = [
     ({"phone": phone(1), "email": email(1)}, [named("phone", phone(1)), named("email", email(1))]),
     ({"phone": phone(1), "email": "not an address"}, [named("phone", phone(1))]),
     ({"phone": "call me", "email": email(1)}, [named("email", email(1))]),
+    ({"phone": f"{phone(1)} (mobile), {phone(2)}"}, [named("phone", phone(1)), named("phone", phone(2))]),
+    ({"email": f"Jane Doe <{email(1)}>"}, [named("email", email(1))]),
+    ({"phone": email(1), "email": f"mailto:{email(1)}"}, [named("email", email(1))]),
 ]
 
 

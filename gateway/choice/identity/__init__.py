@@ -20,6 +20,7 @@ from gateway.choice.identity.kinds import (
     Undeclared,
 )
 from gateway.choice.identity.reading import read
+from gateway.choice.identity.typed import typed
 
 __all__ = [
     "AD_IDS",
@@ -34,4 +35,5 @@ __all__ = [
     "Read",
     "Undeclared",
     "read",
+    "typed",
 ]

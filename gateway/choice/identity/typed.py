@@ -1,0 +1,65 @@
+"""What a person wrote into a field of a form: an address or a number, or a text that has some in it.
+
+`read` takes a value; people write "415-555-0123 (mobile)", two numbers, or the address with its name as a mail program
+copies it. For an opt-out whatever can be found counts. Never used where a value could allow anything.
+"""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+import phonenumbers
+from phonenumbers import Leniency, PhoneNumberMatcher
+
+from gateway.choice.identity.kinds import Identifier
+from gateway.choice.identity.reading import read
+
+DOUBLE = "\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"  # quotation marks of all languages, which no address holds
+SINGLE = "\u2018\u2019'"  # and those that one may: O'Brien
+QUOTES = re.compile(rf"""["{SINGLE}{DOUBLE}]\s*(.*?)\s*["{SINGLE}{DOUBLE}]""", re.DOTALL)
+BREAKS = rf"""\s<>()\[\]{{}},;:@{DOUBLE}"|/\\"""  # what stands around an address in a text
+ADDRESS = re.compile(rf"(?<!@)(?<![^{BREAKS}])[^{BREAKS}]++@[^{BREAKS}]++(?!@)")
+BLANK = re.compile(r"\s")
+AFTER = ".!?" + SINGLE  # what ends the sentence or the quotation, and no address
+REST = re.compile(r"\d[^\d@]*\d[^\d@]*\d|@")  # three digits: perhaps a part of a number
+MOST = 8  # identifiers out of one field of 320 characters; a longer list is the desk's
+
+
+class Typed(NamedTuple):
+    """`found`: kind and value of each, readable by `read`. `whole`: nothing that looks like one was passed over."""
+
+    found: tuple[tuple[str, str], ...]
+    whole: bool
+
+
+def typed(kind: str, text: str, country: str) -> Typed:
+    """`kind` is the field's: email or phone. An address in the field for numbers is an address all the same."""
+    quoted = QUOTES.fullmatch(text)
+    text = (quoted[1] if quoted else text).strip()
+    own = [(kind, text)] if _readable(kind, text, country) else []
+    if own and not (kind == "email" and BLANK.search(text)):  # "Jane jane@example.com" is readable without its blank
+        return Typed(tuple(own), whole=True)
+    found, rest = _found(unicodedata.normalize("NFKC", text), country)
+    every = tuple(dict.fromkeys([*own, *found]))
+    return Typed(every[:MOST], bool(own) or (0 < len(every) <= MOST and not REST.search(rest)))
+
+
+def _found(text: str, country: str) -> tuple[list[tuple[str, str]], str]:
+    """Addresses and numbers in a text, and what is left of it."""
+    found: list[tuple[str, str]] = []
+    rest = text
+    for address in ADDRESS.findall(text):
+        value = address.lstrip(SINGLE).rstrip(AFTER)
+        if "." in value.rpartition("@")[2] and _readable("email", value, country):
+            found.append(("email", value))
+            rest = rest.replace(address, " ", 1)
+    for number in PhoneNumberMatcher(rest, country.upper(), leniency=Leniency.POSSIBLE, max_tries=MOST):
+        value = phonenumbers.format_number(number.number, phonenumbers.PhoneNumberFormat.E164)
+        if _readable("phone", value, country):
+            found.append(("phone", value))
+            rest = rest.replace(number.raw_string, " ", 1)
+    return found, rest
+
+
+def _readable(kind: str, value: str, country: str) -> bool:
+    return isinstance(read(kind, value, country=country), Identifier)
