@@ -131,7 +131,9 @@ def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
 
 
 def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> None:
-    """A small private file: written beside, synced, renamed. `exclusive`: FileExistsError where there is one."""
+    """A small private file: written beside, synced, renamed. `exclusive`: FileExistsError where there is one. What root
+    writes belongs to the folder's owner: the service runs as somebody else, and must go on reading its own files.
+    """
     if exclusive and path.exists():
         raise FileExistsError(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -147,6 +149,9 @@ def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> Non
 def _write(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        owner = path.parent.stat()
+        if os.geteuid() == 0 != owner.st_uid:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         if os.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # half a file must not take its place
         os.fsync(descriptor)

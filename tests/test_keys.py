@@ -1,13 +1,14 @@
 import hashlib
 import hmac
 import json
+import os
 import stat
 from dataclasses import replace
 
 import pytest
 from support.people import email, phone
 
-from gateway import keys
+from gateway import credentials, keys
 
 NAME = ("phone", phone(1))
 
@@ -96,6 +97,18 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         keys.write_durably(file, b"new")
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == [file.name], "a disk that stays full is not filled up"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+@pytest.mark.parametrize("owner", [65534, 0])
+def test_what_root_writes_is_the_services_own_so_that_it_is_not_locked_out(tmp_path, owner):
+    """`sudo gateway keys add`, `gateway choose`: else every key would be refused, and the checkpoint unreadable."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, owner, owner)
+    credentials.add(folder, "wordpress", ["choose"], publishable=False)
+    written = (folder / credentials.FILE).stat()
+    assert (written.st_uid, written.st_gid, written.st_mode & 0o777) == (owner, owner, 0o600)
 
 
 def test_half_a_file_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch):

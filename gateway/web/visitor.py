@@ -4,7 +4,8 @@ Headers are looked at once. Whoever sends nothing but ordinary names costs no mo
 the same bytes said before is not read again.
 """
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -229,9 +230,10 @@ class Visitors:
             return None
         now = int(self._consent.clock().timestamp())
         for text in said:
-            account = credentials.read_account(self._consent.secrets.accounts, text, now)
-            if account:
-                return account
+            for form in _as_written(text):
+                account = credentials.read_account(self._consent.secrets.accounts, form, now)
+                if account:
+                    return account
             malformed.append(Malformed("account", "unsigned"))
         return None
 
@@ -241,6 +243,17 @@ class Visitors:
             for name, value in jar if name in self._site_ids
         ]  # fmt: skip
         return self._consent.people.name(listed).subjects if listed else ()
+
+
+def _as_written(text: str) -> Iterator[str]:
+    """What an assertion may have been before a server wrote it into a cookie: as it stands; without the quotes or the
+    percent-encoding that frameworks put around an "@"; with the letters of its UTF-8, which come one a byte.
+    """
+    for form in dict.fromkeys((text, cookies.unwrap(text))):
+        yield form
+        if not form.isascii():
+            with contextlib.suppress(UnicodeError):
+                yield form.encode("latin-1").decode()
 
 
 def _nobody(place: object, is_ordinary: bool) -> Visitor:

@@ -2,6 +2,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,20 @@ def test_the_gateway_has_the_commands_that_a_recipe_starts(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["nginx", "wordpress"])
+def test_nginx_starts_on_a_machine_where_nothing_was_prepared(name):
+    """It makes the folder of a cache, and none above it; Debian's package has no /var/cache/nginx."""
+    folders = re.findall(r"_cache_path (\S+)", text(name))
+    assert folders
+    assert {Path(folder).parent for folder in folders} == {Path("/var/cache")}
+
+
+def test_the_unit_allows_as_many_open_files_as_the_manual_asks_for():
+    manual = (resources.files("gateway") / "manual" / "public.md").read_text()
+    asked = re.search(r"`LimitNOFILE` in the unit\): give it ([\d,]+)", manual)[1]
+    assert f"LimitNOFILE={asked.replace(',', '')}\n" in text("systemd")
+
+
 def test_systemd_reads_the_unit(tmp_path, tool):
     unit = tmp_path / "gateway.service"
     program = str(Path(sys.executable).parent / "gateway")

@@ -21,7 +21,7 @@ TIMES, SEED = 1000, 32
 SAME = "sale=?0, sharing=?0, targeted_ads=?0, status=unknown"
 NEW = {**named("browser", "new"), "host": "www.example.com"}
 CDN = f"""
-proxy_cache_path /var/cache/nginx/pages keys_zone=pages:10m;
+proxy_cache_path /var/cache/nginx-pages keys_zone=pages:10m;
 server {{{{
   listen 80;
   location = /up.txt {{{{ return 200; }}}}

@@ -22,7 +22,7 @@ TIMES, SEED = 2000, 33
 NEW = {**named("browser", "new"), "host": "www.example.com"}
 # A cache as sites have it: the site's own life of a page counts, and a cookie in an answer does not stop it (I32).
 CACHE = f"""
-proxy_cache_path /var/cache/nginx/pages keys_zone=pages:10m;
+proxy_cache_path /var/cache/nginx-pages keys_zone=pages:10m;
 server {{{{
   listen 80;
   location = /up.txt {{{{ return 200; }}}}

@@ -290,7 +290,7 @@ def nginx(path: str, folder: Path, text: str):
     """nginx with a recipe, on a port of its own; its address."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    recipe = text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/var/cache/nginx", str(folder))
+    recipe = text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/var/cache/", f"{folder}/")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     user = "user root;" if os.geteuid() == 0 else ""

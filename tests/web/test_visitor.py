@@ -1,4 +1,9 @@
+import json
+import subprocess
 import time
+from http.cookies import SimpleCookie  # noqa: TID251 - writes here, and reads nothing
+from importlib import resources
+from urllib.parse import quote
 
 import pytest
 from support import inside
@@ -95,6 +100,43 @@ def test_a_signed_cookie_is_read_beside_an_unsigned_header(house, signed):
         scope((b"gateway-account", "v1.a1.1.00"), (b"cookie", f"gateway-account={signed}"))
     )
     assert visitor.account == "a.1"
+
+
+def by_http_cookies(value):
+    """As Django and others write it."""
+    jar = SimpleCookie({"gateway-account": value})
+    return jar["gateway-account"].coded_value
+
+
+WRITES = [quote, lambda value: quote(value, safe="@"), by_http_cookies, lambda value: value]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=["quote", "some", "http_cookies", "raw"])
+@pytest.mark.parametrize("account", ["jane@example.com", "jane doe", "josé", "a%40b", "a/b=c:d"])
+def test_a_signed_in_person_is_known_however_the_sites_framework_writes_a_cookie(house, write, account):
+    word = credentials.assert_account(house.secrets.accounts[-1], account, int(time.time()) + HOUR)
+    value = f"gateway-account={write(word)}".encode()
+    asked = {"type": "http", "headers": [(b"cookie", value)], "state": {}}
+    assert Visitors(house.consent).read(asked).account == account
+
+
+SNIPPET = """<?php
+namespace snippet;
+function setrawcookie($name, $value, $how) { echo json_encode([$name, $value, $how]); }
+[$account, $key] = [$argv[1], $argv[2]];
+"""
+
+
+@pytest.mark.parametrize("account", ["a1", "jane@example.com"])
+def test_what_the_manual_has_a_php_site_say_is_believed(house, tmp_path, tool, account):
+    manual = (resources.files("gateway") / "manual" / "accounts.md").read_text()
+    begin = manual.index("        $body =")
+    script = tmp_path / "snippet.php"
+    script.write_text(SNIPPET + manual[begin : manual.index("\n\n", begin)])
+    command = [tool("php"), str(script), account, house.secrets.accounts[-1].hex()]
+    name, value, how = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert Visitors(house.consent).read(scope((b"cookie", f"{name}={value}"))).account == account
+    assert how == {"path": "/", "secure": True, "httponly": True, "samesite": "Lax"}
 
 
 def test_an_operator_who_does_not_use_the_header_switches_it_off(house, signed):
