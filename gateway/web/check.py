@@ -21,6 +21,7 @@ class CheckDoor:
         began = time.perf_counter()
         key = auth.caller(request, self._credentials, "check")
         wire.require_json(request)
+        wire.no_parameters(request)
         body = wire.convert(wire.parse(await wire.read_body(request)), wire.Check)
         answer, warnings = await self._answering.answer(body, key, auth.request_id(request))
         headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}

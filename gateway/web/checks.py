@@ -32,6 +32,7 @@ class ChecksDoor:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "check")
         lines = wire.require_json(request, lines=True)
+        wire.no_parameters(request)
         body = await wire.read_body(request)
         if lines:
             said = [line for line in body.split(b"\n") if line.strip()]

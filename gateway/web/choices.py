@@ -64,7 +64,7 @@ class Choices:
         repeat = request.headers.get("idempotency-key", "")[:256]
         if lines:
             return await self._lines(key, body, repeat)
-        said = self._said(wire.parse(body), key, act=f"{repeat}\x00".encode() + body if repeat else b"")
+        said = self._said(wire.parse(body, lenient=True), key, act=f"{repeat}\x00".encode() + body if repeat else b"")
         status, answer = await self._take(said, f"{key.id}:{repeat}" if repeat else "", body)
         await self._add_receipts(answer)
         return wire.answer(answer, status)
@@ -89,7 +89,7 @@ class Choices:
         answers: list[object] = []
         for number, line in enumerate(wire.lines_of(body)):
             try:
-                said = self._said(wire.parse(line), key, ONLY_OUT)
+                said = self._said(wire.parse(line, lenient=True), key, ONLY_OUT)
                 name = f"{key.id}:{repeat}:{number}" if repeat else ""
                 answers.append((await self._take(said, name, line))[1])
             except problem.HANDLED as error:

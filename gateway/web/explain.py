@@ -28,6 +28,7 @@ class Explain:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "check")
         wire.require_json(request)
+        wire.no_parameters(request)
         body = wire.convert(wire.parse(await wire.read_body(request)), wire.Explain)
         ask = asking.to_ask(body)
         explained, then = await self._consent.explain(ask, self._moment(body.at, key))

@@ -44,7 +44,7 @@ class Observe:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "choose", revoked=True)
         wire.require_json(request)
-        members = wire.parse(await wire.read_body(request))
+        members = wire.parse(await wire.read_body(request), lenient=True)
         if not isinstance(members, dict):
             raise Problem("malformed", "an observation is a JSON object")
         body = Body(members, "observe", self._consent, self._metrics)

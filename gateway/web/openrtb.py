@@ -101,11 +101,11 @@ class Bids:
     def _ask(self, query: QueryParams, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
         said = openrtb.said(bid)
         years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
-        stated = query.get("age")
-        ages = [wire.band(int(stated) if YEARS.fullmatch(stated) else stated) if stated else None, said.age]
+        ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
+        ages += [said.age]
         ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
         return Ask(
-            recipients=names, identifiers=said.identifiers, purpose=query.get("purpose"),
+            recipients=names, identifiers=said.identifiers, purpose=_purpose(query),
             data=tuple(one.value for one in openrtb.classes_in(bid)), place=query.getlist("place") or None,
             geo=said.geo, ip=said.ip, age=_youngest(ages), signals=said.signals[0] if said.signals else {},
             also=said.signals[1:],
@@ -180,6 +180,14 @@ def _recipients(query: QueryParams) -> tuple[str, ...]:
     if not 0 < len(names) <= wire.MAX_RECIPIENTS:
         raise Problem("malformed", f"?recipient= names one to {wire.MAX_RECIPIENTS} recipients")
     return names
+
+
+def _purpose(query: QueryParams) -> str | None:
+    """Raises `Problem` for two: the verdict would be about one of them."""
+    named = query.getlist("purpose")
+    if len(named) > 1:
+        raise Problem("malformed", "one purpose, or none for all that the recipient has")
+    return named[0] if named else None
 
 
 def _bid(body: bytes) -> Mapping[str, Any]:

@@ -70,7 +70,7 @@ class Status:
         wire.require_json(request)
         if not cross_site.is_own(request.headers, self._origins):
             raise Problem("cross_site", "only this site's own pages tell what their script sees")
-        members = wire.parse(await wire.read_body(request, MAX_BODY))
+        members = wire.parse(await wire.read_body(request, MAX_BODY), lenient=True)
         if not isinstance(members, dict):
             raise Problem("malformed", "an observation is a JSON object")
         said = hear.from_script({n: v for n, v in members.items() if n in FROM_SCRIPT}, self._consent.checks.hearing)

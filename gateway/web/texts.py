@@ -132,7 +132,7 @@ async def _members(request: Request) -> dict[str, Any]:
             raise Problem("malformed", "too many fields") from None
     else:
         wire.require_json(request)
-        stated = wire.parse(body)
+        stated = wire.parse(body, lenient=True)
     if not isinstance(stated, dict):
         raise Problem("malformed", "a text is a JSON object")
     return {ours: next((stated[name] for name in names if name in stated), None) for ours, names in NAMES.items()}

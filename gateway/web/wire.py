@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from gateway.choice.law import AGES
 from gateway.signals.hear import KNOWN
+from gateway.web import names_once
 from gateway.web.problem import Problem
 
 T = TypeVar("T")
@@ -94,12 +95,18 @@ class Row(Strict, frozen=True):
     place: str | list[str] | None = None
 
 
-def parse(body: bytes) -> Any:
-    """JSON of any shape. Raises `Problem`."""
+def parse(body: bytes, *, lenient: bool = False) -> Any:
+    """JSON of any shape. A name that stands twice in one object is refused, or `lenient`, where a choice or a signal
+    may be lost with it, everything that was said under it is kept. Raises `Problem`.
+    """
     try:
-        return orjson.loads(body)
+        return names_once.joined(body) if lenient else names_once.strict(body)
     except orjson.JSONDecodeError as error:
         raise Problem("malformed", f"not JSON: {error.msg} at {error.pos}") from None
+    except names_once.Twice as error:
+        raise Problem("malformed", f"`{error.name}` stands twice in one object: say it once") from None
+    except names_once.TooDeep as error:
+        raise Problem("malformed", f"not JSON: {error}") from None
 
 
 def convert(value: object, shape: type[T]) -> T:
@@ -257,9 +264,16 @@ def flags_of(query: QueryParams, *names: str, others: frozenset[str] = frozenset
     if unknown:
         raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
     for name in names:
-        if query.get(name, "0") not in {"0", "1"}:
+        said = set(query.getlist(name))
+        if len(said) > 1 or not said <= {"0", "1"}:
             raise Problem("malformed", f"{name} is 1 or 0")
     return {name: query.get(name) == "1" for name in names}
+
+
+def no_parameters(request: Request) -> None:
+    """Of a call that says all in its body: `?age=12` that nobody reads must not allow. Raises `Problem`."""
+    if request.scope["query_string"]:
+        raise Problem("unknown_member", "this call has no parameters: say it in the body")
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,0 +1,155 @@
+"""What is said twice in one call: nobody can tell which of the two counts, so it neither allows nor loses an opt-out."""
+
+import json
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.people import gaid
+
+from gateway.web import names_once
+
+pytestmark = pytest.mark.anyio
+JSON, NDJSON = {"Content-Type": "application/json"}, {"Content-Type": "application/x-ndjson"}
+ME = json.dumps([{"type": "gaid", "value": gaid(1)}])
+YOU = json.dumps([{"type": "gaid", "value": gaid(2)}])
+ASK = f'"identifiers": {ME}, "recipient": "advertisers", "place": "US-NY", "data": ["ad_id"]'
+TWICE = [
+    f'{{{ASK}, "signals": {{"gpc": "1"}}, "signals": {{}}}}',
+    f'{{{ASK}, "signals": {{"gpc": "1", "gpc": "0"}}}}',
+    f'{{{ASK}, "signals": {{"gpc": "1", "g\\u0070c": "0"}}}}',
+    f'{{{ASK}, "signals": {{"gpc"\n: "1", "gpc" : "0"}}, "ref": "\\u0022\\u0022"}}',
+    f'{{{ASK}, "age": 12, "age": 34}}',
+    f'{{"identifiers": {YOU}, {ASK}}}',
+]
+
+
+async def allowed(keyed, number: int) -> bool:
+    body = {"identifiers": [{"type": "gaid", "value": gaid(number)}], "recipient": "advertisers", "place": "US-NY"}
+    return (await keyed.post("/v1/check", json=body)).json()["allowed"]
+
+
+async def test_the_same_said_once_is_a_yes(keyed):
+    assert (await keyed.post("/v1/check", content=f"{{{ASK}}}", headers=JSON)).json()["allowed"] is True
+
+
+@pytest.mark.parametrize("body", TWICE)
+async def test_a_check_that_says_something_twice_is_refused_and_told_what(keyed, body):
+    answer = await keyed.post("/v1/check", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert "stands twice" in answer.json()["detail"]
+    assert gaid(1) not in answer.text
+    line = await keyed.post("/v1/checks", content=body.replace("\n", " "), headers=NDJSON)
+    assert json.loads(line.text.splitlines()[0])["allowed"] is False
+
+
+async def test_a_bid_request_or_a_row_that_says_something_twice_does_not_go(keyed):
+    bid = '{"id": "1", "imp": [{"id": "1"}], "regs": {"gpp": "x", "ext": {"gpc": 1}, "ext": {}}}'
+    answer = await keyed.post("/v1/openrtb?recipient=advertisers", content=bid, headers=JSON)
+    assert answer.status_code == 400
+    row = (
+        f'{{"id": "r1", "identifiers": {YOU}, "identifiers": {ME}, "place": "US-NY", "data": {{"ad_id": "{gaid(1)}"}}}}'
+    )
+    answer = await keyed.post("/v1/shares/matching", content=row, headers=NDJSON)
+    shared = [json.loads(line) for line in answer.text.splitlines()]
+    assert (shared[0]["outcome"], shared[0]["reason"]) == ("refused", "malformed")
+
+
+async def test_an_opt_out_that_names_its_people_twice_is_of_all_of_them(keyed):
+    body = f'{{"identifiers": {ME}, "choice": "opt_out", "identifiers": {YOU}, "source": "api", "source": "sdk"}}'
+    answer = await keyed.post("/v1/choices", content=body, headers=JSON)
+    assert answer.status_code == 201
+    assert len(answer.json()["events"]) == 2
+    assert not await allowed(keyed, 1)
+    assert not await allowed(keyed, 2)
+    line = f'{{"identifiers": [], "choice": "limit", "identifiers": {YOU}}}'
+    answer = await keyed.post("/v1/choices", content=line, headers=NDJSON)
+    assert json.loads(answer.text.splitlines()[0])["event"]
+
+
+async def test_a_choice_that_is_two_choices_is_none(keyed):
+    body = f'{{"identifiers": {ME}, "choice": "opt_out", "choice": "opt_in", "purposes": ["sale"]}}'
+    answer = await keyed.post("/v1/choices", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/choice")
+
+
+@pytest.mark.parametrize(
+    "signals", ['{"gpc": "1"}, "signals": {}', '{"gpc": "1", "gpc": "0"}', '{"gpc": "0", "gpc": "1"}']
+)
+async def test_a_signal_that_is_said_twice_is_heard_as_a_no(keyed, signals):
+    body = f'{{"identifiers": {ME}, "place": "US-CA", "signals": {signals}}}'
+    answer = await keyed.post("/v1/observe", content=body, headers=JSON)
+    assert answer.status_code in {200, 201}
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("age=34", 200), ("age=34&purpose=sharing&purpose=targeted_ads", 400), ("dry_run=1&dry_run=0", 400)],
+)
+async def test_parameters_of_a_bid_request_that_stand_twice_are_refused(keyed, query, status):
+    bid = {"id": "1", "imp": [{"id": "1"}]}
+    assert (await keyed.post(f"/v1/openrtb?recipient=advertisers&{query}", json=bid)).status_code == status
+
+
+@pytest.mark.parametrize("query", ["age=12&age=34", "age=34&age=12", "age=&age=12"])
+async def test_of_two_ages_the_younger_one_holds(keyed, query):
+    answer = await keyed.post(f"/v1/openrtb?recipient=advertisers&place=US-NY&{query}", json={"id": "1", "imp": []})
+    assert answer.headers["gateway-verdict"] == "block"
+
+
+@pytest.mark.parametrize("path", ["/v1/check", "/v1/checks", "/v1/explain"])
+async def test_a_parameter_that_nobody_reads_is_refused(keyed, path):
+    ask = json.loads(f"{{{ASK}}}")
+    body = [ask] if path.endswith("s") else ask
+    assert (await keyed.post(path, json=body)).status_code == 200
+    answer = await keyed.post(f"{path}?age=12", json=body)
+    assert answer.status_code == 400
+    assert "in the body" in answer.json()["detail"]
+
+
+async def test_what_is_nested_too_deeply_to_tell_is_refused(keyed):
+    for depth in (300, 1000):
+        body = f'{{{ASK}, "geo": {"[" * depth}{"]" * depth}}}'
+        assert (await keyed.post("/v1/check", content=body, headers=JSON)).status_code == 400
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(VALUES, st.booleans())
+def test_what_is_said_once_reads_as_orjson_reads_it(value, ascii_only):
+    body = json.dumps(value, ensure_ascii=ascii_only).encode()
+    try:
+        expected = orjson.loads(body)
+    except orjson.JSONDecodeError:  # half a surrogate pair
+        return
+    assert names_once.strict(body) == expected
+    assert names_once.joined(body) == expected
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUES, min_size=1, max_size=4), st.data(), st.booleans())
+def test_a_name_that_stands_twice_anywhere_is_found(members, data, ascii_only):
+    name = data.draw(st.sampled_from(sorted(members)))
+    inner = json.dumps(members, ensure_ascii=ascii_only)
+    again = json.dumps({name: data.draw(VALUES)}, ensure_ascii=data.draw(st.booleans()))
+    body = f'{{"outer": [{inner[:-1]}, {again[1:]}]}}'.encode(errors="surrogatepass")
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return
+    with pytest.raises(names_once.Twice):
+        names_once.strict(body)
+
+
+async def test_read_by_the_library_alone_the_signal_is_lost(keyed, monkeypatch):
+    """The control."""
+    monkeypatch.setattr(names_once, "strict", orjson.loads)
+    assert [(await keyed.post("/v1/check", content=body, headers=JSON)).json()["allowed"] for body in TWICE] == [
+        True
+    ] * 6
