@@ -24,7 +24,7 @@ from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
-from gateway.web import auth, problem, wire
+from gateway.web import auth, desk_call, problem, wire
 from gateway.web.apps import App, Apps
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
@@ -86,14 +86,16 @@ class Choices:
         """NDJSON, scope desk, opt_out and limit only: an import or a day's letters. A bad line costs only itself."""
         if not key.may("desk"):
             raise Problem("forbidden", "NDJSON wants scope desk")
-        answers: list[object] = []
-        for number, line in enumerate(wire.lines_of(body)):
+
+        async def one(number: int, line: bytes) -> object:
             try:
                 said = self._said(wire.parse(line, lenient=True), key, ONLY_OUT)
                 name = f"{key.id}:{repeat}:{number}" if repeat else ""
-                answers.append((await self._take(said, name, line))[1])
+                return (await self._take(said, name, line))[1]
             except problem.HANDLED as error:
-                answers.append(problem.line(error))
+                return problem.line(error)
+
+        answers = await desk_call.each(wire.lines_of(body), one)
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
 
     def _said(
