@@ -71,10 +71,11 @@ def test_a_revocation_holds_within_half_a_second(tmp_path, add, monkeypatch):
     held, made = Credentials(tmp_path), add()
     assert held.find(made).may("check")
     credentials.revoke(tmp_path, "ads")
-    began = time.monotonic()
+    began = asked = time.monotonic()
     while held.find(made).may("check"):
-        assert time.monotonic() - began < 0.7
+        assert asked < began + 0.5
         time.sleep(0.01)
+        asked = time.monotonic()
 
 
 def test_revoking_nobody_says_so(tmp_path, add):

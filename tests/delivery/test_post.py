@@ -128,7 +128,7 @@ async def test_a_slow_receiver_has_a_bounded_time(monkeypatch):
             self.send_header("Content-Length", "1000")
             self.end_headers()
             with contextlib.suppress(OSError):
-                for _ in range(40):
+                for _ in range(600):
                     self.wfile.write(b".")
                     self.wfile.flush()
                     time.sleep(0.05)
@@ -138,7 +138,7 @@ async def test_a_slow_receiver_has_a_bounded_time(monkeypatch):
         tried = await send(url)
         took = time.monotonic() - began
     assert (tried.outcome, tried.answer) == (post.Outcome.FAILED, "too slow")
-    assert took < 1.5
+    assert took < 15, "of thirty seconds"
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(monkeypatch):

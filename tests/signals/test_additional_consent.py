@@ -1,11 +1,10 @@
 """Google's Additional Consent string: which providers a person said yes to, and what none of them means."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
+from support.times import within
 
 from gateway.signals import additional_consent
 from gateway.signals.additional_consent import read, write
@@ -159,6 +158,4 @@ def test_any_text_is_answered_and_none_allows(text):
     "text", ["~" * 16_000, "1~" + "1." * 8_000 + "1", "2~" + "." * 16_000, "1" * 16_000], ids=brief
 )
 def test_a_hostile_string_does_not_hold_the_next_person_up(text):
-    start = time.perf_counter()
-    read(text)
-    assert time.perf_counter() - start < 0.1
+    within(0.1, lambda: read(text))

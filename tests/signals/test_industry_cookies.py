@@ -1,13 +1,13 @@
 """Opt-out cookies of ad networks: heard on a network's own domain, and a site's own cookies left alone (R25)."""
 
 import json
-import time
 import tomllib
 from importlib import resources
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.times import within
 
 from gateway.signals import cookies, industry_cookies
 from gateway.signals.industry_cookies import OptOut, Table, read
@@ -201,9 +201,7 @@ def test_a_hostile_header_does_not_hold_the_next_visitor_up():
     jar, _ = cookies.parse(
         [b"optout=" + b"%25" * 5400, b"; ".join([b"x_optout=0"] * 2000), b"o" * 16_000 + b"optout=1"]
     )
-    start = time.perf_counter()
-    read([*jar, ("o" * 1_000_000 + "optout", "1"), ("optout", "1" * 1_000_000)], TABLE)
-    assert time.perf_counter() - start < 1
+    within(1.0, lambda: read([*jar, ("o" * 1_000_000 + "optout", "1"), ("optout", "1" * 1_000_000)], TABLE))
 
 
 # --- the file ------------------------------------------------------------------------------------------------------

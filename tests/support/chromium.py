@@ -1,7 +1,10 @@
 """How a test starts the Chromium that the system packages, and how it looks at a page."""
 
+import contextlib
 import os
 import time
+
+from playwright import sync_api as playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -17,6 +20,26 @@ def visit(page, url: str) -> None:
     page.goto(url)
     page.wait_for_load_state("networkidle")
     time.sleep(0.3)  # a beacon is sent after load and nobody waits for it
+
+
+def comes_to(found, expected, seconds: float = 20.0):
+    """What `found()` is, once it is what is expected or the time is over: a beacon of a busy machine comes later."""
+    ends = time.monotonic() + seconds
+    while (now := found()) != expected and time.monotonic() < ends:
+        time.sleep(0.05)
+    return now
+
+
+def within_a_second(opens, script: str):
+    """A page that `opens()`, of which something holds within a second: of five the first, for the rest of the machine may
+    hold up another one.
+    """
+    for _ in range(5):
+        page = opens()
+        with contextlib.suppress(playwright.TimeoutError):
+            page.wait_for_function(script, timeout=1000)
+            return page
+    raise AssertionError("five pages took longer")
 
 
 def look(page, url: str) -> None:

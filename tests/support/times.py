@@ -1,0 +1,45 @@
+"""How long something takes, told so that neither what else the machine does nor how fast it is decides about a test."""
+
+import time
+from functools import cache
+
+TRIES = 3  # Python may tidy up in the middle of one
+WRITTEN_ON = 0.008  # seconds that `_work` takes on the machine that the limits were written on
+
+
+def quickest(act, tries=TRIES) -> float:
+    """Seconds of this thread's own processor time that `act()` takes on the machine that the limits were written on, as
+    far as a fixed piece of work tells; of the quickest of some tries.
+    """
+    return min(_timed(act)[0] for _ in range(tries)) / _slower()
+
+
+def within(seconds: float, act):
+    """What `act()` answers; fails if no try of three stays within `seconds`, which are counted as by `quickest`."""
+    took = []
+    for _ in range(TRIES):
+        spent, answer = _timed(act)
+        took.append(spent / _slower())
+        if took[-1] < seconds:
+            return answer
+    raise AssertionError(f"{seconds} s are not enough: {took}")
+
+
+def _timed(act):
+    began = time.thread_time()
+    answer = act()
+    return time.thread_time() - began, answer
+
+
+@cache
+def _slower() -> float:
+    """How many times slower this machine is; 1 for a faster one."""
+    return max(1.0, min(_timed(_work)[0] for _ in range(20)) / WRITTEN_ON)
+
+
+def _work() -> int:
+    """Of what readers do: numbers, pieces of text, a dictionary."""
+    seen: dict[str, int] = {}
+    for number in range(20_000):
+        seen[f"{number % 500:x}"] = number * 31 & 0xFFFF
+    return len(seen)
