@@ -46,7 +46,7 @@ class Tally:
 
 
 def heals(running):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while call(f"{running.url}/readyz", key="")[0] != 200:
         assert time.monotonic() < deadline, call(f"{running.url}/readyz", key="")
         time.sleep(0.05)
@@ -207,6 +207,6 @@ def test_the_control_a_writer_that_shrugs_at_errors_loses_what_a_full_disk_did_n
 def started(data):
     """What a start says that must end by itself."""
     command = [sys.executable, "-m", "gateway", "serve", "--dev", "--port", str(free_port()), "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3, done.stderr
     return done.stdout + done.stderr

@@ -7,14 +7,27 @@ import time
 
 import pytest
 from support.service import service
+from support.wire import call
 
 pytestmark = pytest.mark.slow
+LOOKS = 1.2  # seconds: two looks of whoever writes it down
 
 
 def evidence(folder):
     with contextlib.closing(sqlite3.connect(f"file:{folder}/ledger.sqlite3?mode=ro", uri=True)) as db:
         leaves = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry ORDER BY seq")]
     return [leaf for leaf in leaves if leaf["e"] == "evidence"]
+
+
+def ready(running):
+    return call(f"{running.url}/readyz", key="")[0] == 200
+
+
+def until(true, seconds=30):
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_a_killed_run_is_told_as_cut_off_and_one_that_stopped_is_not(tmp_path):
@@ -34,8 +47,10 @@ def test_a_service_whose_ledger_is_away_tells_the_spell_once_it_is_back(tmp_path
         ledger = running.data / "ledger.sqlite3"
         away = ledger.with_suffix(".away")
         ledger.rename(away)
-        time.sleep(3)
+        until(lambda: not ready(running))
+        time.sleep(LOOKS)
         away.rename(ledger)
-        time.sleep(1)
+        until(lambda: ready(running))
+        time.sleep(LOOKS)
     spells = evidence(running.data)[-1]["spells"]
     assert {what for what, start, end in spells if start < end} == {"checks_failed_closed", "forms_failed"}

@@ -37,7 +37,7 @@ def until_it_is_killed(doing, running) -> bool:
     try:
         status, answer = doing(running)
     except OSError:
-        running.process.wait(timeout=10)
+        running.process.wait(timeout=60)
         return True
     assert status == 200, answer
     return False

@@ -33,7 +33,7 @@ def put(folder, source) -> None:
     shutil.copytree(source, folder)
 
 
-def until_ready(url: str, seconds: float = 10) -> None:
+def until_ready(url: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while call(f"{url}/readyz", key="")[0] != 200:
         assert time.monotonic() < deadline, call(f"{url}/readyz", key="")

@@ -4,13 +4,12 @@ cache shows it all the same until the power goes. What is acknowledged afterward
 
 import contextlib
 import random
-import shutil
 import sqlite3
 import time
 
 import pytest
 from support import power_cut, recording
-from support.disk import STYLES, Disk, written
+from support.disk import STYLES, Disk
 from support.people import gaid, named
 from support.promises import Image, promises
 from support.workload import Client, Promise, Promises
@@ -29,7 +28,7 @@ def lived(recorder, world, module):
         client.hang_up()
 
 
-def broken(world, promised, scratch, moments) -> tuple[int, dict[int, list[str]]]:
+def broken(world, promised, moments) -> tuple[int, dict[int, list[str]]]:
     """(images, what is broken by moment): each image loses other sectors of what the failed syncs had to write, and of
     what was not synced.
     """
@@ -39,9 +38,8 @@ def broken(world, promised, scratch, moments) -> tuple[int, dict[int, list[str]]
         disk, chance = Disk(seed), random.Random(seed)
         for event in recorded.log[:moment]:
             disk.apply(event)
-        image = written(disk.image(chance.choice(STYLES), chance.choice(STYLES), chance), scratch / "image")
-        said = promises(Image(image, [told for told in recorded.told if told.at <= moment]))
-        shutil.rmtree(image)
+        with power_cut.image_of(disk.image(chance.choice(STYLES), chance.choice(STYLES), chance)) as image:
+            said = promises(Image(image, [told for told in recorded.told if told.at <= moment]))
         if said:
             found[moment] = said
     return len(cut_at), found
@@ -142,7 +140,7 @@ WAYS = {
 def test_what_is_acknowledged_after_a_sync_that_failed_outlives_a_power_cut(tmp_path, recorder, way, figure):
     live, moments = WAYS[way]
     promised = live(recorder, tmp_path / "world")
-    images, lost = broken(tmp_path / "world", promised, tmp_path, moments)
+    images, lost = broken(tmp_path / "world", promised, moments)
     figure(f"failed sync of {way}", f"{images} images, {len(lost)} with a loss")
     assert lost == {}
 
@@ -154,7 +152,7 @@ def test_the_control_a_gateway_that_trusts_the_second_sync_loses_what_it_acknowl
         folder = tmp_path / str(life)
         folder.mkdir()
         promised = live(recorder, folder / "world", "support.faulty.trusts_a_second_sync")
-        images, lost = broken(folder / "world", promised, folder, moments)
+        images, lost = broken(folder / "world", promised, moments)
         if lost:
             break
     figure(f"failed sync of {way}, control", f"{images} images, {len(lost)} moments with a loss")

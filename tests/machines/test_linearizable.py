@@ -43,9 +43,9 @@ def counted(history):
 
 
 def kill_each_once(services, entries, over):
-    """One after the other, at a third and at two thirds of the way."""
+    """One after the other, early on: on a busy machine a start takes long, and the second kill must fall between too."""
     for number, (doomed, other) in enumerate([services, services[::-1]], 1):
-        while (call(f"{other.url}/readyz")[1]["ledger"]["entries"] or 0) < entries * number / 3:
+        while (call(f"{other.url}/readyz")[1]["ledger"]["entries"] or 0) < entries * number / 8:
             assert not over.wait(0.05), "the kill must fall between"
         doomed.kill()
         doomed.start()
@@ -101,6 +101,6 @@ def test_the_control_a_look_up_that_answers_from_an_old_copy_is_found(tmp_path, 
     with service(tmp_path, module="support.answers_from_a_copy") as lagging:
         history = crowd.run(plan(1, FEW, lagging))
     found = without_order(history)
-    told = f"{counted(history)}; {FEW} subjects, copies up to 100 ms old: {len(found)} without an order"
+    told = f"{counted(history)}; {FEW} subjects, copies that are looked at five times: {len(found)} without an order"
     figure("linearizability, control", told)
     assert len(found) > FEW / 4

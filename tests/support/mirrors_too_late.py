@@ -1,5 +1,5 @@
 """The gateway with one fault: the order turned round, a person is answered first and the mirror learns of it after that,
-with the first batch a fifth of a second later.
+with the first batch a second later.
 
 python -m support.mirrors_too_late serve --dev …
 """
@@ -9,7 +9,7 @@ import time
 from gateway.cli import main
 from gateway.ledger.mirrored import Mirrored
 
-LATE = 0.2  # seconds
+LATE = 1.0  # seconds
 honest = Mirrored._catch_up
 behind = {}
 

@@ -2,10 +2,11 @@
 of its promises is broken.
 """
 
+import contextlib
 import random
-import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,15 +71,21 @@ def cuts(recorded: Recording, count: int, chance: random.Random) -> list[int]:
     )
 
 
-def cut(recorded: Recording, count: int, seed: int, scratch: Path) -> Found:
+@contextlib.contextmanager
+def image_of(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder with what the disk has kept; in memory where there is some, for whether it lasts is no question here."""
+    with tempfile.TemporaryDirectory(prefix="image-") as folder:
+        yield written(files, Path(folder) / "image")
+
+
+def cut(recorded: Recording, count: int, seed: int) -> Found:
     """`count` images, each opened and asked for its promises. The same seed gives the same images."""
     chance, found = random.Random(seed), Found()
     for at, disk in _played(recorded, cuts(recorded, count, chance), seed):
         style, names = chance.choice(STYLES), chance.choice(STYLES)
-        world = written(disk.image(style, names, chance), scratch / "image")
         told = [each for each in recorded.told if each.at <= at]
-        said = promises(Image(world, told))
-        shutil.rmtree(world)
+        with image_of(disk.image(style, names, chance)) as world:
+            said = promises(Image(world, told))
         found.images += 1
         if said:
             found.broken[f"cut {at}, bytes {style}, names {names}"] = said

@@ -6,7 +6,8 @@ The folder is a world of its own: `data` and `data.checkpoints` in it are record
 import contextlib
 import struct
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from support.service import Service, service
 
 SOURCE = Path(__file__).parent.parent / "faults" / "recorder.c"
 HEAD = struct.Struct("<cQQII")
+QUIET, OPENED = 12, 1000  # tenths of a second; bytes: it looks after its files twice a second, which opens them
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,16 @@ def happened(world: Path, op: str, name: str) -> int:
         elif event.op == op:
             found += names.get(event.handle, "").endswith(name)
     return found
+
+
+def until_quiet(world: Path, settled: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Until it is settled and the service has written nothing for longer than between two checkpoints of its database."""
+    ends, still, size = time.monotonic() + seconds, 0, 0
+    while still < QUIET or not settled():
+        assert time.monotonic() < ends, "it goes on and on"
+        time.sleep(0.1)
+        before, size = size, log_of(world).stat().st_size
+        still = still + 1 if size - before < OPENED else 0
 
 
 def missed(world: Path, log: list[Event]) -> list[str]:

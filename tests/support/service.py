@@ -47,6 +47,13 @@ class Service:
             time.sleep(0.05)
         raise AssertionError(f"no answer: {self.log.read_text()[-2000:]}")
 
+    def checkpointed(self) -> bool:
+        """Whether all of the database's log was brought over: its index says so (mxFrame and nBackfill, each twice in
+        https://sqlite.org/walformat.html).
+        """
+        index = (self.data / "ledger.sqlite3-shm").read_bytes()
+        return index[16:20] == index[96:100]
+
     def kill(self) -> None:
         """SIGKILL: nothing is flushed."""
         self.process.send_signal(signal.SIGKILL)
