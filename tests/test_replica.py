@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 PLACE = "US-NY"
 
 
-def until(holds, seconds=8.0):
+def until(holds, seconds=40.0):
     ends = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < ends, "it did not come"

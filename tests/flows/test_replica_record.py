@@ -43,7 +43,7 @@ def received(gateway, person):
     return {(each["recipient"], each["outcome"]): each["count"] for each in answer["disclosures"]}
 
 
-def comes_to(gateway, person, expected, seconds=10.0):
+def comes_to(gateway, person, expected, seconds=40.0):
     """What is on record of somebody, once it is what is expected or the time is over."""
     ends = time.monotonic() + seconds
     while (found := received(gateway, person)) != expected and time.monotonic() < ends:
@@ -142,7 +142,7 @@ def test_a_sidecar_that_is_killed_between_the_send_and_the_hand_over_loses_nothi
     before = received(gateway, ONE)  # a part may have been handed over already
     between(sidecar.folder)
     sidecar.start()
-    assert (comes_to(gateway, ONE, everything, 10.0 if kept else 3.0) == everything) is kept or before == everything
+    assert (comes_to(gateway, ONE, everything, 40.0 if kept else 3.0) == everything) is kept or before == everything
 
 
 def test_a_batch_that_somebody_takes_away_is_known_to_be_missing(gateway, sidecar):

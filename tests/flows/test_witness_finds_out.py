@@ -103,7 +103,7 @@ def test_a_log_that_only_grew_is_signed_through_restarts_of_both(folder, tmp_pat
     assert len(sizes) == 3
 
 
-def until(true, seconds=20.0):
+def until(true, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not true() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -112,7 +112,7 @@ def until(true, seconds=20.0):
 
 def ready(url):
     try:
-        urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+        urllib.request.urlopen(f"{url}/readyz", timeout=60).close()
     except urllib.error.HTTPError as answered:
         answered.close()
         return False
@@ -120,7 +120,7 @@ def ready(url):
 
 
 def receipt_of(url, event):
-    with urllib.request.urlopen(f"{url}/privacy-choices/receipt/{event}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/privacy-choices/receipt/{event}", timeout=60) as answer:
         return receipt.parse(answer.read().decode())
 
 

@@ -136,7 +136,7 @@ def test_whoever_waits_goes_on_when_the_replica_has_it_or_its_lease_is_over(ledg
         await asyncio.sleep(0.05)
         assert not waiting.done()
         await asyncio.to_thread(happens)
-        return await asyncio.wait_for(waiting, 1)
+        return await asyncio.wait_for(waiting, 30)
 
     asyncio.run(waits(lambda: setattr(ledger, "at", ledger.at + TERM)))
     ledger.renew(revision)

@@ -1,13 +1,13 @@
 """A person who is signed in on a site behind a proxy says GPC in one browser (R10)."""
 
 import hashlib
-import time
 
 import pytest
 from support import proxies
 from support.people import email, gaid, named, phone
 from support.promises_of_proxies import ALL_NO, ALL_YES, GPC, signed_in
 from support.wire import call
+from support.wordpress import until_key_answers
 
 from gateway import credentials
 
@@ -25,7 +25,7 @@ def gateway(tmp_path_factory):
 @pytest.fixture(scope="module")
 def key(gateway):
     made = credentials.add(gateway.folder / "data", "tests", ["check", "desk", "choose"], publishable=False)
-    time.sleep(0.6)  # the file of keys is read again after half a second
+    until_key_answers(f"http://{gateway.internal}", made, 200)
     return made
 
 

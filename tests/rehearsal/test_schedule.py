@@ -218,7 +218,7 @@ async def test_from_when_until_when_it_rang_is_in_the_days_evidence(folder):
     clock = [THIRD]
     async with inside.application(folder, clock=lambda: clock[0], dev=False):
         clock[0] += timedelta(hours=31)
-        await asyncio.sleep(1.2)  # two looks of the evidence's own
+        await asyncio.sleep(2.5)  # several looks of the evidence's own
     assert "rehearsal_alarm" in await asyncio.to_thread(spells, folder)
 
 

@@ -5,6 +5,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,12 +37,15 @@ def blocks(rows: range, people: int):
         yield b"".join(row(number, people) for number in range(start, min(start + BLOCK, rows.stop)))
 
 
-def post(port: int, rows: range, people: int, **headers: str) -> tuple[dict, float]:
-    """Writes all of it before it reads a byte. (the summary, seconds)"""
+def post(port: int, rows: range, people: int, beside: "OptingOut | None" = None, **headers: str) -> tuple[dict, float]:
+    """Writes all of it before it reads a byte; `beside` people who opt out, as fast as the half of them does. (the summary,
+    seconds)
+    """
+    written = blocks(rows, people) if beside is None else beside.paced(blocks(rows, people), -(-len(rows) // BLOCK))
     began = time.monotonic()
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=3600)) as connection:
         connection.request(
-            "POST", "/v1/shares/teemo", blocks(rows, people), HEADERS | headers, encode_chunked=True
+            "POST", "/v1/shares/teemo", written, HEADERS | headers, encode_chunked=True
         )  # fmt: skip
         answer = connection.getresponse()
         body = answer.read()
@@ -78,6 +82,13 @@ class OptingOut:
                 time.sleep(0.2)
             self.effective[person] = datetime.fromisoformat(done[1]["effective_at"]).timestamp()
             time.sleep(self.pause)
+
+    def paced(self, blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+        """Each block once its share of half of the people have opted out, for a slow disk holds them up the most."""
+        for number, block in enumerate(blocks):
+            while len(self.effective) < len(self.people) * number / count / 2 and self.thread.is_alive():
+                time.sleep(0.01)
+            yield block
 
     def stop(self) -> None:
         self.stopped = True

@@ -22,7 +22,9 @@ from threading import Lock
 
 def serve(port: int, path: Path, ignore_ids: bool, slow: float, timed: bool) -> None:
     lock = Lock()
-    have = {json.loads(line)["id"] for line in path.read_text().splitlines()} if path.exists() else set()
+    text = path.read_text() if path.exists() else ""
+    path.write_text(text := text[: text.rfind("\n") + 1])  # one that was killed in a line had not answered for it
+    have = {json.loads(line)["id"] for line in text.splitlines()}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -68,9 +70,9 @@ class Receiver:
         arguments = [str(self.port), str(self.path), str(int(self.ignore_ids)), str(self.slow), str(int(self.timed))]
         here = Path(__file__).parent.parent
         self.process = subprocess.Popen([sys.executable, "-m", "support.receiver", *arguments], cwd=here)
-        for _ in range(200):
+        for _ in range(1200):
             with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=1).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=10).close()
                 return self
             time.sleep(0.05)
         raise AssertionError("the receiver does not answer")
@@ -81,7 +83,9 @@ class Receiver:
             self.process.wait()
 
     def rows(self) -> list[dict]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        """Those that are whole: it may be writing."""
+        text = self.path.read_text() if self.path.exists() else ""
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ async def test_a_deletion_is_asked_for_with_the_key_that_the_site_shows(tmp_path
             await keyed.post("/v1/shares/teemo", json=row)
             body = {"identifiers": [named("gaid", GAID)], "mode": "erase_details"}
             assert (await keyed.post("/v1/erasures", json=body)).status_code == 200
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not recipient.requests:
                     await anyio.sleep(0.05)
     [(request, _)] = recipient.requests

@@ -770,7 +770,7 @@ async def test_the_sites_own_start_and_stop_pass_through(house):
 async def test_while_the_store_is_away_every_visitor_counts_as_opted_out_and_the_site_answers(house, folder):
     door = Door(house, enforce=True)
     with store_away(folder):
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 30
         while door.entries is not None and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for way in ({}, GPC, {"cookie": door.sealed(denied=frozenset())}, {**GPC, "cookie": door.sealed()}):
@@ -790,7 +790,7 @@ async def test_a_signal_that_could_not_be_kept_is_kept_at_the_next_request(house
     with store_away(folder):
         await door.get(cookie=cookie, **GPC)
         assert (await door.get(cookie=cookie, **GPC)).status_code == 200
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 30
     while door.entries is None and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     await door.get(cookie=cookie, **GPC)
