@@ -65,6 +65,7 @@ from gateway.web.texts import Texts
 from gateway.web.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
+from gateway.web.without_slash import WithoutSlash
 
 THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
 FAKE = "fake"  # the environment of a fake
@@ -243,9 +244,12 @@ class Doors:
         handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
-        return Starlette(
-            routes=routes, middleware=[queued], exception_handlers={**handlers, Exception: problem_page.handle}
-        )
+        app = Starlette(
+            routes=routes, middleware=[Middleware(WithoutSlash), queued],
+            exception_handlers={**handlers, Exception: problem_page.handle},
+        )  # fmt: skip
+        app.router.redirect_slashes = False
+        return app
 
     def before(self, site: Any, options: Options) -> ConsentMiddleware:
         return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))

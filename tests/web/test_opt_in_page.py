@@ -316,6 +316,12 @@ async def test_nobody_is_asked_and_whoever_comes_by_themselves_may_always(site):
     assert "It is allowed" in (await browser.opts_in(**ADS)).text
 
 
+async def test_whoever_takes_a_yes_back_reads_that_the_address_must_be_given_again(site):
+    words = "give it again here, or this browser alone is opted out"
+    assert words in (await site.browser().opts_in(**ADS, **MAIL)).text
+    assert words not in (await site.browser().opts_in(**ADS)).text
+
+
 async def test_opting_out_is_fewer_steps_than_opting_in(site):
     out, back = site.browser(), site.browser()
     await out.get("/privacy-choices")

@@ -202,3 +202,21 @@ async def test_a_typed_number_is_not_kept_beside_the_account_that_is_signed_in(c
     )
     assert report.status_code == 200
     assert "phone" not in {each["type"] for each in report.json()["linked"]}
+
+
+async def test_a_person_finds_every_page_of_ours_by_following_links(client):
+    """Whoever opted out by mistake, too, finds the way back (11 CCR 7004(a)(2): it may be longer, and is not hidden)."""
+    seen, ahead = set(), {PATH}
+    while ahead:
+        path = ahead.pop()
+        seen.add(path)
+        found = re.findall(rf'href="({PATH}(?:/[a-z-]+)*)"', (await client.get(path)).text)
+        ahead |= set(found) - seen
+    assert {f"{PATH}/{name}" for name in ("marketing", "data", "erase", "opt-in")} <= seen
+
+
+async def test_a_parent_and_an_agent_read_that_they_may_and_that_nobody_asks_for_their_authority(client):
+    """11 CCR 7026(j), L32."""
+    text = (await client.get(PATH)).text
+    assert "your child, or a person who asked you to do it for them" in text
+    assert "We ask for no proof." in text
