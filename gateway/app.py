@@ -318,12 +318,14 @@ def emergency_of(folder: Path, settings: Settings, secrets: Secrets) -> Emergenc
 def law_table() -> LawTable:
     """The dated tables beside the room that reads them: part of the program, so read once."""
     folder = resources.files("gateway.choice") / "tables"
-    return law.parse(tomllib.loads(item.read_text()) for item in folder.iterdir() if item.name.endswith(".toml"))
+    return law.parse(
+        tomllib.loads(item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
+    )
 
 
 @cache
 def _industry() -> industry_cookies.Table:
-    text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text()
+    text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text(encoding="utf-8")
     return industry_cookies.table(tomllib.loads(text))
 
 
@@ -362,7 +364,7 @@ def places_of(settings: Settings) -> Places:
         raise SettingsRefused(f"places: {error}") from error
     try:
         geojson = not sensitive.lower().endswith(".csv")
-        shapes = sensitive_file.read(Path(sensitive).read_text(), geojson=geojson) if sensitive else []
+        shapes = sensitive_file.read(Path(sensitive).read_text(encoding="utf-8"), geojson=geojson) if sensitive else []
     except (OSError, ValueError) as error:
         raise SettingsRefused(f"places.sensitive: {sensitive}: {error}") from error
     return Places(book, outlines, SensitivePlaces(shapes, settings.places.sensitive_margin_m))

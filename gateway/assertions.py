@@ -89,7 +89,7 @@ class Assertions:
 def keys_of(file: Path) -> list[jwt.PyJWK]:
     """The signing keys of a JWKS file. Raises `KeysUnreadable`."""
     try:
-        stated = json.loads(file.read_text())
+        stated = json.loads(file.read_text(encoding="utf-8"))
         keys = [jwt.PyJWK(each) for each in stated["keys"] if each.get("use", "sig") == "sig"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
         raise KeysUnreadable(f"{file}: not a JWKS (RFC 7517): {type(error).__name__}") from None

@@ -81,7 +81,7 @@ class Credentials:
 
 def read(folder: Path) -> list[ApiKey]:
     try:
-        stored = json.loads((folder / FILE).read_text())
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     return [ApiKey(**{**item, "scopes": tuple(item["scopes"])}) for item in stored]

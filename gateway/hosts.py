@@ -130,7 +130,7 @@ def _bounded(table: Iterable[Seen], fresh: Collection[str]) -> list[Seen]:
 def read(folder: Path) -> list[Seen]:
     """The table by name; empty where nothing was seen, or where the file is none of ours."""
     try:
-        stored = json.loads((folder / FILE).read_text())
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return [Seen(host, *map(date.fromisoformat, days)) for host, days in sorted(stored.items())]
     except (OSError, ValueError, TypeError, AttributeError):
         return []

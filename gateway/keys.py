@@ -81,12 +81,15 @@ FIELDS = tuple(Secrets.__dataclass_fields__)
 def load(folder: Path) -> Secrets:
     """Raises `SecretsMissing` where there are none."""
     try:
-        stored = json.loads((folder / SECRETS).read_text())
+        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         msg = f"{folder} has no {SECRETS}. Make a new installation with: gateway migrate --data {folder}"
         raise SecretsMissing(msg) from None
-    except (ValueError, OSError) as error:
-        raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error}). Put back its last backup.") from error
+    except OSError as error:  # no reason to put an older one in its place
+        helps = "Run this as the user that the service runs as, and look at the disk."
+        raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error.strerror}). {helps}") from error
+    except ValueError as error:
+        raise SecretsMissing(f"{folder / SECRETS} is damaged ({error}). Put back its last backup.") from error
     if isinstance(stored, dict) and "signing" not in stored:
         raise SecretsMissing(f"{folder / SECRETS} is of an earlier version. Run: gateway migrate --data {folder}")
     try:
@@ -102,7 +105,7 @@ def _read(stored: Mapping[str, list[str]]) -> Secrets:
 def complete(folder: Path) -> None:
     """Adds what secrets of an earlier version do not have: the log had no signing key."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        stored = json.loads((folder / SECRETS).read_text())
+        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
         if "signing" not in stored:
             store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}))
 

@@ -115,7 +115,7 @@ class Replica:
         """By the file and the secret of `gateway replica enrol`; `config`: the gateway's own configuration. Raises
         `EnrolmentRefused`, `SettingsRefused`.
         """
-        enrolled = enrolment.open_(Path(enrolment_file).read_text(), secret)
+        enrolled = enrolment.open_(Path(enrolment_file).read_text(encoding="utf-8"), secret)
         return cls(of, Path(folder), enrolled, settings_of.load(Path(config) if config else None, os.environ))
 
     def __enter__(self) -> Self:

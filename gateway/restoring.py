@@ -47,9 +47,13 @@ def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
 
 def back_up_secrets(folder: Path, into: Path) -> Path:
     """The secrets, without which nobody is found: to a place that holds neither ledger nor keys."""
+    try:
+        content = (folder / keys.SECRETS).read_bytes()
+    except FileNotFoundError as error:
+        raise LedgerRefused(f"{folder / keys.SECRETS} is not there") from error
     into.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = into / keys.SECRETS
-    _write_new(made, (folder / keys.SECRETS).read_bytes())
+    _write_new(made, content)
     return made
 
 

@@ -241,8 +241,8 @@ def shipped() -> str:
     """The text of the shipped config.toml: inside the wheel, or beside the package in a checkout."""
     inside = resources.files("gateway") / "config.toml"
     if inside.is_file():
-        return inside.read_text()
-    return (Path(__file__).parent.parent / "config.toml").read_text()
+        return inside.read_text(encoding="utf-8")
+    return (Path(__file__).parent.parent / "config.toml").read_text(encoding="utf-8")
 
 
 def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -250,7 +250,7 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
     merged: dict[str, Any] = tomllib.loads(shipped())
     if file is not None:
         try:
-            _merge(merged, tomllib.loads(file.read_text()))
+            _merge(merged, tomllib.loads(file.read_text(encoding="utf-8")))
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise SettingsRefused(f"{file}: {error}") from error
     _from_environment(merged, environment)

@@ -150,16 +150,16 @@ def test_what_the_table_says_of_a_host_is_what_the_policy_of_delivery_does(tmp_p
         assert (host in allowed) is ("blocked" not in registered(host, RECIPIENTS)), host
 
 
-def test_the_operator_reads_the_table(tmp_path, clock):
+def test_the_operator_reads_the_table(folder, tmp_path, clock):
     config = tmp_path / "config.toml"
     config.write_text('[recipients.payments]\nhosts = ["pay.example"]\n[site]\ninventory = true\n')
-    run = lambda *more: CliRunner().invoke(group, ["hosts", "--data", str(tmp_path), "--config", str(config), *more])  # noqa: E731
+    run = lambda *more: CliRunner().invoke(group, ["hosts", "--data", str(folder), "--config", str(config), *more])  # noqa: E731
     assert "none was seen" in run().output
-    inventory = Inventory(tmp_path, clock)
+    inventory = Inventory(folder, clock)
     inventory.note(["pay.example", "tracker.example"])
     inventory.save()
     lines = run().output.splitlines()
     assert lines[1].split(maxsplit=3) == ["pay.example", "2026-03-01", "2026-03-01", "payments: service_provider"]
     assert lines[2].split(maxsplit=3)[3] == hosts.UNREGISTERED
     assert json.loads(run("--json").output)[1]["registered"] == hosts.UNREGISTERED
-    assert hosts.read(tmp_path)[0] == Seen("pay.example", date(2026, 3, 1), date(2026, 3, 1))
+    assert hosts.read(folder)[0] == Seen("pay.example", date(2026, 3, 1), date(2026, 3, 1))

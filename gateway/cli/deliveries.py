@@ -17,6 +17,7 @@ from gateway.telling import Open, name_of
 
 SHOWN = 1_000  # messages of one list
 OVERDUE = "overdue"
+MESSAGE = "msg_"  # what the name of a message begins with
 
 
 @click.command(
@@ -38,7 +39,10 @@ def deliveries(
     data: Path, file: Path | None, state: str | None, *, as_json: bool, retry: str | None, recipient: str | None,
     signs_for: str | None, renewed: str | None,
 ) -> None:  # fmt: skip
+    if sum(map(bool, (state, retry, recipient, signs_for, renewed))) > 1:
+        raise click.UsageError("one of --state, --retry, --take, --secret and --new-secret at a time")
     with options.house(data, file) as house:
+        _refuse_unknown(house, retry or recipient or signs_for or renewed or "")
         if signs_for or renewed:
             click.echo(asyncio.run(house.telling.secret(renewed or signs_for or "", renew=bool(renewed))))
         elif recipient:
@@ -53,6 +57,18 @@ def deliveries(
                 click.echo(json.dumps(_open_members(found)) if as_json else _open_line(found))
 
 
+def _refuse_unknown(house: House, name: str) -> None:
+    """A misspelt name has no messages and must not get a secret. One that was taken out of the configuration may have
+    messages still.
+    """
+    if not name or name.startswith(MESSAGE):
+        return
+    waiting = [found.recipient for found in asyncio.run(house.telling.open())]
+    known = sorted({*house.consent.recipients, *waiting})
+    if name not in known:
+        raise click.UsageError(f"no recipient {name!r} is configured; there are {', '.join(known)}")
+
+
 def _hand(message: Message) -> None:
     """Written out before it is marked: rather twice than never."""
     click.echo(f"{name_of(message.id)} {(message.body or b'(its key is gone)').decode()}")
@@ -60,10 +76,10 @@ def _hand(message: Message) -> None:
 
 
 def _again(house: House, what: str) -> int:
-    if not what.startswith("msg_"):
+    if not what.startswith(MESSAGE):
         return asyncio.run(house.telling.again(recipient=what))
     try:
-        return asyncio.run(house.telling.again(name=seals.unb64(what.removeprefix("msg_"))))
+        return asyncio.run(house.telling.again(name=seals.unb64(what.removeprefix(MESSAGE))))
     except seals.Opening:
         raise click.UsageError(f"{what} is no message's name") from None
 

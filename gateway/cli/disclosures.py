@@ -13,6 +13,7 @@ from gateway.app import House
 from gateway.cli import options
 from gateway.exports import disclosures as sums
 from gateway.ledger.access import Received
+from gateway.terms import DataClass
 
 QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
 YEAR = timedelta(days=365)
@@ -28,7 +29,10 @@ YEAR = timedelta(days=365)
 @options.data
 @options.config
 @options.identifiers
-@click.option("--class", "classes", multiple=True, help="Of received: only these data classes.")
+@click.option(
+    "--class", "classes", multiple=True, type=click.Choice([name.value for name in DataClass]), metavar="CLASS",
+    help="Of received: only these data classes.",
+)  # fmt: skip
 @click.option("--year", type=click.IntRange(2018, 9997), help="Of direct_marketing; without it last year.")
 @click.option("--from", "since", type=options.DAY, help="Of network_information; without it a year ago.")
 @options.as_json

@@ -63,7 +63,7 @@ def explain(
 
 def _show(data: Path, request: str, as_json: bool) -> int:
     """Prints what the decision log has of a request; the exit code."""
-    found = list(decision_log.find(data, request))
+    found = list(decision_log.find(options.answered_from(data), request))
     for told in found:
         line = "{at}  {door}  {recipient}: {verdict}, {reason}; rule: {rule}; place: {place}; {mode}"
         click.echo(json.dumps(told) if as_json else line.format(**told))

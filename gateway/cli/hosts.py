@@ -7,6 +7,7 @@ import click
 import orjson
 
 from gateway import hosts as seen
+from gateway import keys
 from gateway import settings as settings_of
 from gateway.cli import options
 
@@ -20,6 +21,7 @@ from gateway.cli import options
 @options.as_json
 def hosts(data: Path, file: Path | None, as_json: bool) -> None:
     settings = settings_of.load(file, os.environ)
+    keys.load(data)  # refuses a folder that is none of a gateway's: "none was seen" would not be true of it
     recipients = {name: (str(item.role), item.hosts) for name, item in settings.recipients.items()}
     rows = [(each.host, each.first, each.last, seen.registered(each.host, recipients)) for each in seen.read(data)]
     if as_json:

@@ -29,6 +29,7 @@ def keys() -> None:
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*credentials.SCOPES]))
 @click.option("--publishable", is_flag=True, help="For apps: may opt out and limit, and proves nothing.")
 def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
+    secrets_of.load(data)  # refuses a folder that is none of a gateway's: nobody would know the key
     mark = "" if settings_of.load(file, os.environ).environment.is_production else credentials.TEST
     try:
         click.echo(credentials.add(data, name, scopes, publishable=publishable, mark=mark))
@@ -39,6 +40,7 @@ def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publi
 @keys.command("list", help="Names and scopes; never secrets.")
 @options.data
 def list_(data: Path) -> None:
+    secrets_of.load(data)  # refuses a folder that is none of a gateway's: an empty list would not be true of it
     for key in credentials.read(data):
         state = "revoked" if key.revoked else "publishable" if key.publishable else "secret"
         click.echo(f"{key.id}  {key.name}  {state}  {' '.join(key.scopes)}")
@@ -48,6 +50,7 @@ def list_(data: Path) -> None:
 @options.data
 @click.argument("name")
 def revoke(data: Path, name: str) -> None:
+    secrets_of.load(data)
     if not credentials.revoke(data, name):
         raise click.UsageError(f"no live key is called {name}")
 

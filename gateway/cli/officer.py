@@ -26,6 +26,13 @@ from gateway.ledger import appeals, rehearsals
 from gateway.vault.persons import Vault
 
 
+def _days(start: datetime, end: datetime) -> tuple[date, date]:
+    """The first day, and the day after the last one. A span the wrong way round holds nothing, which nobody means."""
+    if end < start:
+        raise click.UsageError("--to lies before --from")
+    return start.date(), date.fromordinal(end.date().toordinal() + 1)
+
+
 @contextlib.contextmanager
 def _vault(house: House) -> Iterator[Vault]:
     vault = house.vault()
@@ -68,7 +75,7 @@ def evidence(data: Path, file: Path | None, moment: datetime, receipts: Path | N
 def _write_receipt(folder: Path | None, item: days.Told) -> None:
     if folder and item.receipt:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{item.seq}.receipt").write_text(item.receipt)
+        (folder / f"{item.seq}.receipt").write_text(item.receipt, encoding="utf-8")
 
 
 def _lines(found: list[days.Told], on: date) -> Iterator[str]:
@@ -135,9 +142,9 @@ def export() -> None:
 @click.option("--to", "end", type=options.DAY, required=True)
 @click.option("--details", is_flag=True, help="Open the sealed details, for the desk.")
 def requests_(data: Path, file: Path | None, start: datetime, end: datetime, details: bool) -> None:
+    first, after = _days(start, end)
     with options.house(data, file) as house, _vault(house) as vault:
-        after = date.fromordinal(end.date().toordinal() + 1)
-        for request in requests.between(data, start.date(), after, vault.keys if details else None):
+        for request in requests.between(data, first, after, vault.keys if details else None):
             click.echo(json.dumps(request.to_json()))
 
 
@@ -151,8 +158,7 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
 @click.option("--from", "start", type=options.DAY, required=True)
 @click.option("--to", "end", type=options.DAY, required=True)
 def network(data: Path, start: datetime, end: datetime) -> None:
-    after = date.fromordinal(end.date().toordinal() + 1)
-    click.echo(json.dumps(network_information.told(data, start.date(), after), indent=1))
+    click.echo(json.dumps(network_information.told(data, *_days(start, end)), indent=1))
 
 
 @export.command("report", help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them.")

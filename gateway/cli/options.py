@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from gateway import decision_log
 from gateway import settings as settings_of
 from gateway.app import House, open_house
 from gateway.choice.identity import UUIDS
@@ -56,6 +57,14 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
         kind, _, value = text.partition("=")
         found.append({"type": kind, "value": value})
     return found
+
+
+def answered_from(folder: Path) -> Path:
+    """The folder, where a gateway has answered from it. Of any other one "nothing" would be said, and not be true."""
+    if not (folder / decision_log.FOLDER).is_dir():
+        msg = f"{folder / decision_log.FOLDER} is not there: no gateway answered from this folder; name its --data"
+        raise click.UsageError(msg)
+    return folder
 
 
 @contextlib.contextmanager

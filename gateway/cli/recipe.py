@@ -40,7 +40,7 @@ def _folder() -> Traversable:
 
 def _text(name: str) -> str:
     file = FILES[name]
-    return static(IN_STATIC[file]).decode() if file in IN_STATIC else (_folder() / file).read_text()
+    return static(IN_STATIC[file]).decode() if file in IN_STATIC else (_folder() / file).read_text(encoding="utf-8")
 
 
 def offered() -> list[str]:

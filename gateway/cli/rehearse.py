@@ -57,7 +57,7 @@ def rehearse(
     if address:
         if key_file is None:
             raise click.UsageError("--live asks with a key: --key-file")
-        told = asyncio.run(live.ask(address, key_file.read_text().strip(), settings, dev=dev))
+        told = asyncio.run(live.ask(address, key_file.read_text(encoding="utf-8").strip(), settings, dev=dev))
         told = {"from": datetime.now(UTC).isoformat(timespec="seconds"), **told}
     else:
         told = _now(Order(settings, dev, only), None if only or unrecorded else data, file)

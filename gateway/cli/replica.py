@@ -38,7 +38,7 @@ def replica(
         raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
     logs.configure()
     settings = settings_of.load(file, os.environ)
-    enrolled = enrolment.open_(file_of.read_text(), secret_file.read_text())
+    enrolled = enrolment.open_(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
     made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: logs.log.warning("stale", why=why))
     sockets: list[socket.socket] = [bind_unix(unix)] if unix else []
     sockets += [bind_one(f"127.0.0.1:{port}")] if port is not None else []

@@ -24,7 +24,7 @@ def report() -> None:
 @click.option("--since", "moment", type=options.DAY, required=True, help="From this day on (UTC).")
 @options.as_json
 def denies(data: Path, moment: datetime, as_json: bool) -> None:
-    counted = decision_log.counted(data, moment.date())
+    counted = decision_log.counted(options.answered_from(data), moment.date())
     answers: Counter[tuple[str, str]] = Counter()
     for cell, count in counted.items():
         answers[cell.recipient, cell.mode] += count

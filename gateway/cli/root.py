@@ -1,5 +1,7 @@
 """The group, the options that every command has, and the errors that carry their own cure."""
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -52,7 +54,7 @@ def manual(name: str | None) -> None:
     if name is None:
         click.echo("\n".join(names))
     elif name in names:
-        click.echo((folder / f"{name}.md").read_text())
+        click.echo((folder / f"{name}.md").read_text(encoding="utf-8"))
     else:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
@@ -107,8 +109,33 @@ for command in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; an error that carries its cure is printed as it is."""
+    _speak()
     try:
         group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
     except UNUSABLE as refused:
         click.echo(f"gateway: {refused}", err=True)
         sys.exit(EXIT_UNUSABLE)
+    except OSError as error:  # a full disk, a folder that is not there or may not be written to
+        if error.errno is None:
+            raise  # none of the system's: a fault of ours
+        click.echo(f"gateway: {_cure(error)}", err=True)
+        sys.exit(EXIT_UNUSABLE)
+
+
+def _speak() -> None:
+    """What is written into a file or a pipe is UTF-8, whatever the locale, for receipts are compared to the byte; a
+    terminal that has no such letter gets another one instead of half an answer.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
+def _cure(error: OSError) -> str:
+    """What the system refused, of which file, and what helps. Not what it was to be: that is the caller's."""
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    what = error.strerror or type(error).__name__
+    return f"{where}{what}. Make room, or put right what is named; then do the same again"

@@ -37,9 +37,14 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
         found = house.writer.submit(
             lambda tx: suppressed.of(tx, recipient, algorithm, purposes, since)
         ).result()  # fmt: skip
+        if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
+            raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
         end = int(house.consent.clock().timestamp())
     content = suppression_file.as_csv(found.listed) if form == "csv" else suppression_file.as_uid2(found.listed, 0, end)
     keys.write_durably(out, content)
-    click.echo(f"{len(found.listed)} digests; the next file: --since {found.position}")
+    written = len(found.listed) if form == "csv" else suppression_file.of_uid2(found.listed)
+    click.echo(f"{written} digests; the next file: --since {found.position}")
+    if written < len(found.listed):
+        click.echo(f"{len(found.listed) - written} more are of kinds that {form} has no place for", err=True)
     if found.unnamed:
         click.echo(f"{found.unnamed} more have no {algorithm} digest that {recipient} could know", err=True)

@@ -16,7 +16,7 @@ from gateway.ledger.entry import minute
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.records import milliseconds, moment
 from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
-from gateway.terms import CALLERS_CHOICES
+from gateway.terms import CALLERS_CHOICES, Source
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 CANDIDATES = f"""
@@ -39,7 +39,8 @@ AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq) ORDER BY d.se
 @click.option("--who", type=FILE, help='Identifiers, a line each, {"type", "value"}: prints whose choices were voided.')
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
 @click.option("--list", "listing", is_flag=True, help="Print candidates; voids nothing.")
-@click.option("--source", help="With --list: of this source.")
+@click.option("--source", type=click.Choice([name.value for name in Source]), metavar="SOURCE",
+              help="With --list: of this source.")  # fmt: skip
 @click.option(
     "--between", nargs=2, type=options.MOMENT, help="With --list: accepted from then until before then (UTC)."
 )
@@ -50,6 +51,8 @@ def void(
     if listing:
         if not source or not between:
             raise click.UsageError("--list needs --source and --between")
+        if between[1] <= between[0]:
+            raise click.UsageError("--between: the second moment is not after the first")
         click.echo("\n".join(_candidates(data, source, between)))
         return
     if not seqs or not belief:
@@ -77,14 +80,15 @@ def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) 
 
 
 def _numbers(file: Path) -> list[int]:
-    words = [line.split()[0] for line in file.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    words = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
     if strange := [word for word in words if not word.isdecimal()]:
         raise click.UsageError(f"{file}: {strange[0]!r} is not the number of an entry")
     return [int(word) for word in words]
 
 
 def _affected(house: House, file: Path | None, keys: set[bytes]) -> Iterator[str]:
-    for line in file.read_text().splitlines() if file else ():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file else ():
         with contextlib.suppress(ValueError):
             named = house.consent.people.name([json.loads(line)])
             if keys.intersection(named.keys):

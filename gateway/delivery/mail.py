@@ -127,7 +127,7 @@ async def _tried(write: Callable[[], None]) -> bool:
 
 
 def _password(server: MailServer) -> str:
-    return server.password_file.read_text().strip() if server.password_file else ""
+    return server.password_file.read_text(encoding="utf-8").strip() if server.password_file else ""
 
 
 def written(from_address: str, to: str, letter: Letter) -> EmailMessage:

@@ -118,7 +118,7 @@ class Job:
         """What was sealed last, if its files are there, or it is known to have arrived."""
         folder = self._folder / "sealed"
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         until = datetime.fromisoformat(manifest["valid_until"])

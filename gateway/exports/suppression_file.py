@@ -32,10 +32,19 @@ def as_uid2(listed: Sequence[Suppressed], start: int, end: int) -> bytes:
     """`start` and `end`: of the time that it is about, Unix seconds. Others than addresses and numbers are left out."""
     records = [_record(FIRST, start, 0)]
     for each in listed:
-        if each.kind in TYPES and len(each.digest) == 2 * HASH:
+        if _has_place(each):
             at = each.at // 1000 if each.at is not None else end
             records.append(_record(bytes.fromhex(each.digest) + bytes(HASH), at, TYPES[each.kind]))
     return b"".join([*records, _record(LAST, end, 0)])
+
+
+def of_uid2(listed: Sequence[Suppressed]) -> int:
+    """How many of them stand in a `uid2` file."""
+    return sum(map(_has_place, listed))
+
+
+def _has_place(each: Suppressed) -> bool:
+    return each.kind in TYPES and len(each.digest) == 2 * HASH
 
 
 def _record(hashes: bytes, at: int, metadata: int) -> bytes:

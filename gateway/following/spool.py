@@ -94,7 +94,7 @@ class Spool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in sorted(path for path in self._folder.iterdir() if path.is_dir()):
             boot = left / BOOT
-            same = boot.exists() and boot.read_text() == self._boot
+            same = boot.exists() and boot.read_text(encoding="utf-8") == self._boot
             self._doubtful |= not same and not (left / ENDED).exists()
             self._older += sorted(_batches(left))
             if not any(_batches(left)):

@@ -38,7 +38,7 @@ class CheckpointStore:
     def last(self) -> Checkpoint | None:
         """None where none was ever signed. Raises `StoreBroken`."""
         try:
-            return checkpoint.parse(self.path.read_text())
+            return checkpoint.parse(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -49,7 +49,7 @@ class CheckpointStore:
     def cosigned(self) -> str | None:
         """The last checkpoint that witnesses signed too, as a note; None where there is none that can be read."""
         try:
-            return self._cosigned.read_text()
+            return self._cosigned.read_text(encoding="utf-8")
         except (OSError, ValueError):
             return None
 

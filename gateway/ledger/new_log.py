@@ -102,4 +102,4 @@ def _evidence_of(store: CheckpointStore, last: Checkpoint) -> Path:
 def _ended(store: CheckpointStore) -> list[str]:
     """The names of this ledger's logs that have ended."""
     files = store.path.parent.glob(f"{store.path.stem}.*{ENDED}")
-    return [checkpoint.parse(path.read_text()).origin for path in files]
+    return [checkpoint.parse(path.read_text(encoding="utf-8")).origin for path in files]

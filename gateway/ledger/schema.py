@@ -28,6 +28,11 @@ SETTINGS = {
 }  # fmt: skip
 
 
+# Errors of what is around the file: its rights, its lock, the disk. None of them says that its content is wrong.
+OUTSIDE = frozenset({
+    sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN,
+})  # fmt: skip
 # In one statement, which is one moment: between two of them another process may commit.
 ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
 
@@ -73,7 +78,7 @@ def migrations() -> tuple[tuple[int, str], ...]:
     """
     folder = resources.files("gateway.ledger") / "sql"
     files = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
-    return tuple((int(name.split("_")[0]), (folder / name).read_text()) for name in files)
+    return tuple((int(name.split("_")[0]), (folder / name).read_text(encoding="utf-8")) for name in files)
 
 
 def version_wanted() -> int:
@@ -242,7 +247,14 @@ def _newer(path: Path, found: int) -> str:
 
 
 def damaged(path: Path, error: object) -> str:
-    """What is told of a file that is broken."""
+    """What is told of a file that is broken; and of one that could not be read or locked just now, which is no reason
+    to put an older one in its place.
+    """
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in OUTSIDE:
+        return (
+            f"{path} cannot be used now ({error}); by itself that is no damage. It is left as it is. Look whether the"
+            " disk is full, read-only or failing, or another process holds the file; then do the same again"
+        )
     return (
         f"{path} is damaged ({error}). It is left as it is. Look with `sqlite3 {path} 'PRAGMA integrity_check'`, and"
         f" put back the last backup: gateway restore BACKUP --data {path.parent}"

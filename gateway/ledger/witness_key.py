@@ -40,7 +40,7 @@ def _line(cosigner: Cosigner) -> str:
 
 def _read(path: Path, name: str, clock: Seconds) -> Cosigner:
     try:
-        stored, _, rest = path.read_text().removesuffix("\n").removeprefix(PREFIX).partition("+")
+        stored, _, rest = path.read_text(encoding="utf-8").removesuffix("\n").removeprefix(PREFIX).partition("+")
         stated, _, coded = rest.partition("+")
         raw = note.unbase64(coded)
     except (OSError, ValueError):

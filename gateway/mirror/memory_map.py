@@ -67,7 +67,7 @@ NOBODY = Head(b"", b"", 0, 0, 0, 0, 0, "", retired=True)
 
 def boot_id() -> bytes:
     """The kernel's; another one after each boot."""
-    return bytes.fromhex(BOOT.read_text().strip().replace("-", ""))
+    return bytes.fromhex(BOOT.read_text(encoding="utf-8").strip().replace("-", ""))
 
 
 class MemoryMap:
