@@ -9,7 +9,7 @@ import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -18,7 +18,8 @@ from gateway.ledger import documents
 from gateway.ledger.documents import Document
 from gateway.settings import Settings, SettingsRefused
 
-MACHINE = ("listen", "mirror", "recipients", "controller")  # of this machine, or in a document of their own
+MACHINE = ("listen", "mirror", "recipients", "controller", "mail")  # of this machine, or in a document of their own
+PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
 FOR_EVER = "nothing is removed because of its age"
 
 
@@ -59,7 +60,24 @@ def _deciding(effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
         told["places"]["sensitive"] = _sha256(places["sensitive"])
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
     told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
-    return {**told, "development": dev}
+    told["apps"] = {**effective["apps"], "assertion_keys": bool(effective["apps"]["assertion_keys"])}
+    told["delivery"] = {**effective["delivery"], "networks": len(effective["delivery"]["networks"])}
+    told["mail"] = {"codes": bool(effective["mail"]["server"])}
+    return {**{name: _bare(section, path=name in PAGES) for name, section in told.items()}, "development": dev}
+
+
+def _bare(value: Any, *, path: bool) -> Any:
+    """The same without what an address may hold of a secret: who signs in, what is asked, and where there is no `path`
+    whatever comes after the host.
+    """
+    if isinstance(value, dict):
+        return {name: _bare(item, path=path) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item, path=path) for item in value]
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    parts = urlsplit(value)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
 
 
 def _sha256(file: str) -> str:

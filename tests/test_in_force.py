@@ -12,6 +12,8 @@ from gateway.choice import law
 from gateway.in_force import in_force
 from gateway.settings import SettingsRefused
 
+WITNESS = "witness.example.org+b8a2cf20+BFLN3y"
+
 
 def of_kind(found, kind):
     return [item for item in found if item.kind == kind]
@@ -43,9 +45,19 @@ def test_a_password_in_an_address_and_a_path_of_the_machine_are_not_logged(tmp_p
     file.write_text(
         f'[recipients.teemo]\nendpoint = "https://me:{secret}@feed.example.com/?key={secret}"\n'
         f'[ledger]\ncheckpoint_store = "/srv/{secret}"\n[places]\ndatabase = "/srv/{secret}.mmdb"\n'
+        f'[texts]\nendpoint = "https://me:{secret}@texts.example.com/{secret}?key={secret}"\n'
+        f'[erasure]\naccount_backend = "https://accounts.example.com/{secret}"\n'
+        f'[witnesses]\nw = {{ url = "https://me:{secret}@w.example.com/", key = "{WITNESS}" }}\n'
+        f'[mail]\nserver = "{secret}.internal"\nusername = "{secret}"\npassword_file = "/srv/{secret}"\n'
+        f'from_address = "privacy@example.com"\n[delivery]\nnetworks = ["10.1.0.0/16"]\n'
+        f'[rehearsal]\npages = ["https://me:{secret}@www.example.com/page?key={secret}"]\n'
     )
     found = in_force(inside.settings(file))
-    assert not [item.kind for item in found if secret.encode() in item.body]
+    assert not [item.kind for item in found if secret.encode() in item.body or b"10.1.0.0" in item.body]
+    told = json.loads(of_kind(found, "settings")[0].body)
+    assert told["texts"]["endpoint"] == "https://texts.example.com"  # that there is one, and whose
+    assert told["rehearsal"]["pages"] == ["https://www.example.com/page"]
+    assert told["mail"] == {"codes": True}
     assert json.loads(of_kind(found, "recipients")[0].body)["teemo"]["endpoint"] == "feed.example.com"
 
 

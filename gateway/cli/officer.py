@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -50,26 +50,32 @@ def _event(text: str) -> bytes:
 
 
 @click.command(
-    help="What was counted on a day (UTC), what failed from when until when, and the documents in force. Each entry has"
-    " its receipt: with --receipts FOLDER they are written there, to be checked by `gateway receipt verify`."
+    help="What was counted on a day (UTC), what failed from when until when, and the documents in force, with each"
+    " change in the day. Each entry has its receipt: with --receipts FOLDER they are written there, to be checked by"
+    " `gateway receipt verify`; with --documents FOLDER the documents themselves, to be checked by `sha256sum -c`. Exit"
+    " code 1: nothing tells of that day, or a document is not there."
 )
 @options.data
 @options.config
 @click.option("--on", "moment", type=options.DAY, required=True, help="The day.")
 @click.option("--receipts", type=click.Path(path_type=Path, file_okay=False), help="A folder for the receipts.")
+@click.option("--documents", type=click.Path(path_type=Path, file_okay=False), help="A folder for the documents.")
 @options.as_json
-def evidence(data: Path, file: Path | None, moment: datetime, receipts: Path | None, as_json: bool) -> None:
+def evidence(
+    data: Path, file: Path | None, moment: datetime, receipts: Path | None, documents: Path | None, as_json: bool
+) -> None:
     on = moment.date()
     with options.house(data, file) as house:
         found = days.told(data, house.consent.log_reader, on)
     for item in found if receipts else ():
         _write_receipt(receipts, item)
+    whole = _write_documents(documents, days.texts(data, found)) if documents else True
     if as_json:
         entries = [{"seq": item.seq, **item.content, "receipt": item.receipt} for item in found]
         click.echo(json.dumps({"day": on.isoformat(), "entries": entries}))
     else:
         click.echo("\n".join(_lines(found, on)) or f"nothing is on record for {on}")
-    sys.exit(0 if any(item.of(on) for item in found) else 1)
+    sys.exit(0 if whole and any(item.of(on) for item in found) else 1)
 
 
 def _write_receipt(folder: Path | None, item: days.Told) -> None:
@@ -78,8 +84,23 @@ def _write_receipt(folder: Path | None, item: days.Told) -> None:
         (folder / f"{item.seq}.receipt").write_text(item.receipt, encoding="utf-8")
 
 
+def _write_documents(folder: Path, texts: Mapping[days.Named, bytes | None]) -> bool:
+    """Each by its kind and hash, and SHA256SUMS beside them; whether all of them were there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sums = []
+    for named, body in texts.items():
+        if body is None:
+            click.echo(f"not in the ledger, or not what its hash says: {' '.join(named)}", err=True)
+            continue
+        name = f"{named.kind}-{named.sha256}"
+        (folder / name).write_bytes(body)
+        sums.append(f"{named.sha256}  {name}\n")
+    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    return len(sums) == len(texts)
+
+
 def _lines(found: list[days.Told], on: date) -> Iterator[str]:
-    """The entries of the day, then what the last of them names as in force."""
+    """The entries of the day, then what they name as in force, and what changed in it."""
     for item in (each for each in found if each.of(on)):
         content = item.content
         if content["k"] == rehearsals.KIND:
@@ -95,10 +116,30 @@ def _lines(found: list[days.Told], on: date) -> Iterator[str]:
             yield f"  no stop is on record: it ran until {content['until']} or up to a minute longer"
         yield from (f"  changed: {kind}" for kind in content.get("changed", []))
         yield f"  receipt: {'yes' if item.receipt else 'not now'}, event {content['i']}"
-    if found:
-        yield "in force"
-        yield from (f"  {sha256}  {kind} {version} {language}".rstrip() for kind, version, language, sha256 in
-                    found[-1].content.get("docs", []))  # fmt: skip
+    if found and not any(item.of(on) for item in found):
+        yield f"nothing tells of {on}; the last entry before it was {found[-1].content['k']}, and named"
+    yield from _in_force(found)
+
+
+def _in_force(found: list[days.Told]) -> Iterator[str]:
+    """What the first entry names (it may be the last one before the day), then what is another in each later one."""
+    before: tuple[days.Named, ...] | None = None
+    for item in found:
+        now = item.in_force
+        if now is None or now == before:
+            continue
+        if before is None:
+            yield f"in force, as entry {item.seq} of {item.content['until']} names them (SHA-256)"
+            yield from (f"  {_document(each)}" for each in now)
+        else:
+            yield f"then, by entry {item.seq}, from {item.content['from']} to {item.content['until']}"
+            yield from (f"- {_document(each)}" for each in before if each not in now)
+            yield from (f"+ {_document(each)}" for each in now if each not in before)
+        before = now
+
+
+def _document(named: days.Named) -> str:
+    return f"{named.sha256}  {named.kind} {named.version} {named.language}".rstrip()
 
 
 @click.command(

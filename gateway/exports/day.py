@@ -2,12 +2,16 @@
 
 import contextlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.ledger import schema
+from gateway import seals
+from gateway.ledger import entry, schema
+from gateway.ledger.documents import EVIDENCE
+from gateway.ledger.evidence import REHEARSAL
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.records import milliseconds
 
@@ -17,6 +21,18 @@ SELECT v.seq, v.event, e.body, d.body FROM evidence v JOIN entry e USING (seq) L
 WHERE (v.until >= :start AND v.start < :end)
 OR v.seq = (SELECT max(seq) FROM evidence WHERE until < :start AND kind != 'rehearsal') ORDER BY v.seq
 """
+
+
+TEXT = "SELECT body FROM document WHERE sha256 = ?"
+
+
+class Named(NamedTuple):
+    """A document as entries name it. `sha256`: hexadecimal, as sha256sum prints it."""
+
+    kind: str
+    version: str
+    language: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,33 @@ class Told:
     def of(self, day: date) -> bool:
         """Whether it tells of the day itself."""
         return bool(self.content["from"][:10] <= day.isoformat() <= self.content["until"][:10])
+
+    @property
+    def in_force(self) -> tuple[Named, ...] | None:
+        """The documents that it names as in force; None of a rehearsal, whose documents need not have been."""
+        if self.content["k"] == REHEARSAL:
+            return None
+        return tuple(_named(*words) for words in self.content.get("docs", []))
+
+
+def _named(kind: str, version: str, language: str, sha256: str) -> Named:
+    return Named(kind, version, language, seals.unb64(sha256).hex())
+
+
+def texts(folder: Path, found: Sequence[Told]) -> dict[Named, bytes | None]:
+    """Every document that these entries name, in order, with its bytes; None for one that is not there, or is another
+    one than its hash says. Raises `LedgerRefused`, sqlite3.Error.
+    """
+    named = dict.fromkeys(each for item in found for each in (*(item.in_force or ()), *_counts(item)))
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        rows = {each: db.execute(TEXT, (bytes.fromhex(each.sha256),)).fetchone() for each in named}
+    return {each: row[0] if row and entry.sha256(row[0]).hex() == each.sha256 else None for each, row in rows.items()}
+
+
+def _counts(item: Told) -> Iterator[Named]:
+    """The document in which very many counts of an entry stand."""
+    if item.content.get("n"):
+        yield _named(EVIDENCE, str(item.content["k"]), "", item.content["n"])
 
 
 def told(folder: Path, log: LogReader, day: date) -> list[Told]:

@@ -1,6 +1,11 @@
 """An officer's commands: a day's evidence that can be checked, a record, the requests of a time, an appeal."""
 
+import asyncio
+import contextlib
+import hashlib
 import json
+import sqlite3
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +19,9 @@ from gateway.cli.root import group
 from gateway.evidence import Evidence
 from gateway.in_force import in_force
 from gateway.ledger import receipt
+from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.schema import FILE
 
 TODAY = datetime.now(UTC).strftime("%Y-%m-%d")
 
@@ -63,6 +70,64 @@ def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(ru
     first = next((tmp_path / "receipts").iterdir())
     checked = CliRunner().invoke(group, ["receipt", "verify", str(first), "--key", signer.vkey])
     assert checked.exit_code == 0, checked.output
+
+
+@pytest.fixture
+def changed(folder, tmp_path):
+    """A day on which the service was started three times: with other recipients, then with another floor of age; and a
+    notice was logged while it ran the second time.
+    """
+    config = tmp_path / "config.toml"
+    config.write_text('[recipients.teemo]\ncontract = "T-2"\n')
+    runs = [(inside.settings(), []), (inside.settings(config), [Document("notice", "spring", "en", b"What we do")]),
+            (inside.settings(config, age__floor="13"), [])]  # fmt: skip
+    for settings, shown in runs:
+        with open_house(folder, settings) as house:
+            kept = Evidence(folder, house.writer, in_force(settings), lambda: datetime.now(UTC), counted=dict, off={})
+            kept.start()
+            if shown:
+                asyncio.run(house.consent.log(shown))
+            kept.stop()
+    return [in_force(settings) for settings, _ in runs]
+
+
+def of(documents, kind):
+    return next(hashlib.sha256(item.body).hexdigest() for item in documents if item.kind == kind)
+
+
+def test_an_auditor_reads_which_tables_held_at_which_hour_of_a_day_and_gets_their_texts(run, changed, tmp_path):
+    done = run("evidence", "--on", TODAY, "--documents", str(tmp_path / "texts"))
+    assert done.exit_code == 0, done.output
+    first, second, third = changed
+    _, _, told = done.output.partition("in force, as entry")
+    named, *turns = told.split("\nthen, by entry ")
+    assert f"{of(first, 'recipients')}  recipients" in named
+    assert f"- {of(first, 'recipients')}" in turns[0]
+    assert f"+ {of(second, 'recipients')}" in turns[0]
+    assert f"+ {hashlib.sha256(b'What we do').hexdigest()}  notice spring en" in turns[1]
+    assert f"- {of(first, 'settings')}" in turns[2]
+    assert f"+ {of(third, 'settings')}" in turns[2]
+    assert "law" not in "".join(turns)
+    checked = subprocess.run(["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=tmp_path / "texts", capture_output=True)
+    assert checked.returncode == 0, checked.stdout
+    there = {path.name for path in (tmp_path / "texts").iterdir()}
+    for documents in changed:
+        assert {f"{item.kind}-{hashlib.sha256(item.body).hexdigest()}" for item in documents} <= there
+
+
+def test_a_document_that_is_another_one_than_its_hash_is_not_handed_out(run, changed, folder, tmp_path):
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as db, db:
+        db.execute("UPDATE document SET body = CAST('forged' AS BLOB) WHERE version = 'spring'")
+    done = run("evidence", "--on", TODAY, "--documents", str(tmp_path / "texts"))
+    assert done.exit_code == 1
+    assert "not what its hash says: notice spring en" in done.output
+    assert not [path for path in (tmp_path / "texts").iterdir() if path.read_bytes() == b"forged"]
+
+
+def test_a_day_on_which_the_service_was_off_is_not_said_to_have_had_documents_in_force(run, changed):
+    done = run("evidence", "--on", "2999-01-01")
+    assert done.exit_code == 1
+    assert done.output.startswith("nothing tells of 2999-01-01; the last entry before it was stop")
 
 
 def test_a_day_of_which_nothing_is_on_record_says_so(run):
