@@ -134,7 +134,8 @@ class Evidence:
         """Writes what waits, oldest first. Raises `StoreUnavailable`; whatever was tried keeps its event."""
         while self._waiting:
             period = self._waiting[0]
-            self._done(partial(evidence.note, period=period, in_force=self._in_force, at=self._clock()))
+            in_force = self._in_force if period.run == self._running.run else None
+            self._done(partial(evidence.note, period=period, in_force=in_force, at=self._clock()))
             self._waiting.pop(0)
 
     def _done(self, job: Job[T]) -> T:

@@ -135,6 +135,26 @@ def test_a_run_that_was_cut_off_is_told_by_the_next_one_until_the_last_minute_th
     assert len(leaves(folder, "cut_off")) == 1
 
 
+def test_a_run_that_was_cut_off_had_its_own_configuration_and_not_that_of_the_run_that_tells_of_it(day, house, folder):
+    day.evidence.start()
+    day.evidence._keep()
+    day.evidence._running.let_go()
+    Day(house, folder, [Document("settings", "1", "", b'{"age":{"floor":13}}')]).evidence.start()
+    before, after = leaves(folder, "start")
+    (cut,) = leaves(folder, "cut_off")
+    assert cut["docs"] == before["docs"] != after["docs"]
+    assert (cut.get("changed", []), after["changed"]) == ([], ["settings"])
+
+
+def test_a_run_of_which_nothing_was_ever_written_names_no_document(day, house, folder):
+    day.evidence._open(day.now)
+    day.evidence._keep()
+    day.evidence._running.let_go()
+    Day(house, folder).evidence.start()
+    (cut,) = leaves(folder, "cut_off")
+    assert cut.get("docs", []) == []
+
+
 def test_a_run_that_is_alive_is_not_told_as_cut_off(day, house, folder):
     day.evidence.start()
     Day(house, folder).evidence.start()

@@ -26,6 +26,11 @@ FEWER, MERGED = "fewer than 10", "merged"
 INLINE = 16_384  # bytes of content in a leaf; an entry bundle has 256 leaves, and a leaf may have 64 kB
 SHOWN = 200  # of the operator's own notices and screens, the newest that are named
 OWN = f"kind IN ('{NOTICE}', '{DESPITE_SIGNAL}', '{SCREEN}')"
+# Of runs, the newest first; far more than there are between a crash and the start after it.
+NEWEST = (
+    "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq"
+    " WHERE v.kind != ? ORDER BY v.seq DESC LIMIT 1000"
+)
 OPERATORS = f"SELECT kind, version, language, body FROM document WHERE {OWN} ORDER BY seq DESC LIMIT {SHOWN}"  # noqa: S608
 
 
@@ -66,14 +71,18 @@ def merged(counts: Counts) -> dict[str, dict[str, object]]:
     return told
 
 
-def note(tx: Transaction, period: Period, in_force: Sequence[Document], at: datetime) -> int | None:
-    """The documents, each once, and the entry. None where this very entry was written before."""
+def note(tx: Transaction, period: Period, in_force: Sequence[Document] | None, at: datetime) -> int | None:
+    """The documents, each once, and the entry. None where this very entry was written before. `in_force` None: of a run
+    before this one, which had what its own entries name, and perhaps not what is in force now.
+    """
     if tx.db.execute("SELECT 1 FROM evidence WHERE event = ?", (period.event,)).fetchone():
         return None
-    for document in in_force:
+    for document in in_force or ():
         documents.log(tx, document, at)
-    shown = [*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))]
-    named = _named(shown)
+    if in_force is None:
+        named = _named_by(tx, period.run)
+    else:
+        named = _named([*in_force, *(Document(*row) for row in tx.db.execute(OPERATORS))])
     content = {
         "docs": [list(item) for item in named],
         "changed": _changed(tx, {(kind, sha256) for kind, _, _, sha256 in named}),
@@ -97,6 +106,15 @@ def rehearsed(
 
 def _named(shown: Sequence[Document]) -> list[tuple[str, str, str, str]]:
     return sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
+
+
+def _named_by(tx: Transaction, run: str) -> list[tuple[str, str, str, str]]:
+    """What the last entry of that run names; nothing where none of it was ever written."""
+    for body, more in tx.db.execute(NEWEST, (REHEARSAL,)):
+        if json.loads(body)["run"] == run:
+            return [(kind, version, language, sha256) for kind, version, language, sha256 in
+                    json.loads(more or body).get("docs", [])]  # fmt: skip
+    return []
 
 
 def last_shown(tx: Transaction) -> int:
