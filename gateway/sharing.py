@@ -30,6 +30,7 @@ from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
 from gateway.people import People
 from gateway.terms import Answer, DataClass, Reason, Role
+from gateway.turns import Turn
 
 DENY = Answer.DENY
 ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third the pool holds one
@@ -129,7 +130,8 @@ class Sharing:
         done: dict[int, Shared] = {}
         returned: list[tuple[int, Chunk]] = []
         for start in range(0, len(rows), disclosures.CHUNK):
-            ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
+            some = dict(enumerate(rows[start : start + disclosures.CHUNK], start))
+            ready = await self._decide_all(recipient, some, done)
             batch, gone, without = await self._intend(recipient, list(ready.values()))
             self._take_out(ready, done, gone, without)
             if recipient.mode == "forward":
@@ -158,7 +160,8 @@ class Sharing:
         done: dict[int, Shared] = {}
         word, now = "sent" if recipient.mode == "forward" else "returned", milliseconds(self._clock())
         for start in range(0, len(rows), disclosures.CHUNK):
-            ready = self._decide_all(recipient, dict(enumerate(rows[start : start + disclosures.CHUNK], start)), done)
+            some = dict(enumerate(rows[start : start + disclosures.CHUNK], start))
+            ready = await self._decide_all(recipient, some, done)
             wanted = [item.intended for item in ready.values()]
 
             def job(tx: Transaction, wanted: Sequence[Intended] = wanted) -> set[str]:
@@ -173,11 +176,15 @@ class Sharing:
                 )  # fmt: skip
         return [done[index] for index in range(len(rows))]
 
-    def _decide_all(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> Chunk:
-        """The first check of a chunk. A second row of one id is a duplicate, if the first may go."""
+    async def _decide_all(self, recipient: Recipient, rows: Mapping[int, Row], done: dict[int, Shared]) -> Chunk:
+        """The first check of a chunk. A second row of one id is a duplicate, if the first may go. Others have their
+        turn meanwhile: the check right before the bytes leave is another one.
+        """
         ready: Chunk = {}
         seen: set[str] = set()
+        turn = Turn()
         for index, row in rows.items():
+            await turn.offered()
             if row.id in seen and not row.problem:
                 done[index] = Shared(row.id, "duplicate", "duplicate")
                 continue
@@ -217,7 +224,7 @@ class Sharing:
     async def try_out(self, recipient: Recipient, rows: Sequence[Row]) -> list[Shared]:
         """The first check alone: which rows may wait to become files (`spooled`). Nothing is written."""
         done: dict[int, Shared] = {}
-        ready = self._decide_all(recipient, dict(enumerate(rows)), done)
+        ready = await self._decide_all(recipient, dict(enumerate(rows)), done)
         for index, item in ready.items():
             done[index] = Shared(item.row.id, "spooled", item.verdict.reason, item.verdict.data, dropped=item.dropped)
         return [done[index] for index in range(len(rows))]
@@ -227,7 +234,7 @@ class Sharing:
         that an entry from `since` on intends already is a duplicate.
         """
         done: dict[int, Shared] = {}
-        ready = self._decide_all(recipient, dict(enumerate(rows)), done)
+        ready = await self._decide_all(recipient, dict(enumerate(rows)), done)
         batch, gone, without = await self._intend(recipient, list(ready.values()), since)
         self._take_out(ready, done, gone, without)
         stopped = self._check_again(recipient, ready, done)

@@ -16,7 +16,7 @@ from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
-CHUNK = 250  # rows of one entry, 1,000 at most (decision 12); two checks of 250 rows hold the loop for about 15 ms
+CHUNK = 250  # rows of one entry, 1,000 at most (decision 12); the second check holds the loop for so many at once
 DAYS = 35  # a row id that left is a duplicate for so long
 DAY = 86_400_000
 

@@ -21,6 +21,7 @@ from gateway.filing import Filing, JobOver, NoSuchJob
 from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Row, Shared, Sharing
+from gateway.turns import Turn
 from gateway.web import auth, wire
 from gateway.web.metrics import DRY_RUN, LIVE, Metrics
 from gateway.web.problem import Problem
@@ -122,7 +123,10 @@ class ShareDoor:
         await self._share(recipient, lines, tally, job)
 
     async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> list[Shared]:
-        rows = [self._row(recipient, line) for line in lines]
+        rows, turn = list[Row](), Turn()
+        for line in lines:
+            await turn.offered()
+            rows.append(self._row(recipient, line))
         if tally.dry_run:
             shared = await self._sharing.would_share(recipient, rows)
         elif recipient.mode == "files":
