@@ -33,9 +33,15 @@ def show(request: Request, template: str, status: int = 200, **values: Any) -> R
         return link(request, path, **query)
 
     text = _templates(chosen)[template].render(
-        language=chosen, languages=language.LANGUAGES, path=request.url.path, to=to, **values
+        language=chosen, languages=language.LANGUAGES, path=request.url.path, kept=_kept(request), to=to, **values
     )
     return Response(text, status, {**HEADERS, "Content-Language": chosen}, "text/html")
+
+
+def _kept(request: Request) -> str:
+    """What a link to another language takes along, before its own parameter: which fields could not be read."""
+    unread = [("unread", field) for field in request.query_params.getlist("unread")[:2]]  # the form has two to read
+    return f"{urlencode(unread)}&" if unread else ""
 
 
 def link(request: Request, path: str, **query: str | Sequence[str]) -> str:

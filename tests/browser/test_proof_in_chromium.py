@@ -94,5 +94,8 @@ def test_a_browser_that_refuses_cookies_says_that_the_opening_cannot_be_given(ru
     page = opted_out(context, running, 13)
     assert context.cookies() == []
     page.get_by_text("The opening cannot be given here").wait_for()
-    assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
+    assert page.get_by_role("heading", name="This browser will not be remembered").is_visible()
+    assert page.get_by_role("heading", name="Opt-Out Request Honored").count() == 0
+    page.goto(f"{running.url}/privacy-choices")
+    assert page.get_by_text("No opt-out is recorded for this browser.").is_visible(), "the control"
     context.close()

@@ -1,6 +1,7 @@
 """What every form that opts out does: who it reaches, which text was shown, in which language."""
 
 import contextlib
+import html
 import json
 import re
 import sqlite3
@@ -144,6 +145,8 @@ async def test_the_page_form_and_confirmation_are_in_one_language(client, langua
     confirmation = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert say(language, "Opt-Out Request Honored") in confirmation.text
     assert f'href="{PATH}?lang={language}"' in confirmation.text
+    other = html.unescape(re.search(r'href="([^"]+)" hreflang="en"', confirmation.text)[1])
+    assert "We could not read the phone number" in (await client.get(other)).text, "what is not covered is said in each"
     assert confirmation.headers["content-language"] == language
 
 
