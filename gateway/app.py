@@ -106,10 +106,10 @@ def open_house(
         stop = _opened(stack, folder, patient=patient)
         watch = FileWatch(
             folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
-            waits=lambda: intake.waits(emergency), tell=tell,
+            waits=lambda: intake.waits(emergency), tell=tell, mark=secrets.mark,
         )  # fmt: skip
         stack.callback(watch.stop)
-        unfinished = _start(watch, folder, patient=patient)
+        unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
@@ -157,12 +157,16 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
         return Stop(doubtful=True)
 
 
-def _start(watch: FileWatch, folder: Path, *, patient: bool) -> bool:
+def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
     """Whether an erasure of before waits, or may wait, to be finished."""
     waits = True
-    if not patient:
+    try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-            waits = pending.waits(db)  # and whatever is wrong, in its own words
+            schema.claim(db, folder / schema.FILE, secrets.mark)
+            waits = pending.waits(db) or patient  # and whatever is wrong, in its own words
+    except (schema.LedgerRefused, sqlite3.Error):
+        if not patient:
+            raise
     try:
         watch.start(patient=patient)
     except FileMoved as moved:
@@ -236,7 +240,9 @@ def _migrated(folder: Path, origin: str) -> int:
             raise
         secrets = keys.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
-        return schema.migrate(folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)})
+        return schema.migrate(
+            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)}, mark=secrets.mark
+        )
 
 
 def witnesses_of(settings: Settings) -> dict[str, Witness]:
@@ -264,6 +270,7 @@ def verify(folder: Path, settings: Settings, *, boxes: bool) -> tuple[Report, tu
     with contextlib.ExitStack() as stack:
         db = stack.enter_context(contextlib.closing(schema.open_to_read(folder)))
         vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
+        schema.prove_mark(db, folder / schema.FILE, secrets.mark)
         origin: str = db.execute("SELECT origin FROM head").fetchone()[0]
         report = verify_of.verify(db, lambda ledger: CheckpointStore(store, ledger).last(), vault)
     return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)

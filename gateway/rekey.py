@@ -72,7 +72,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
 @contextlib.contextmanager
 def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -> Iterator[Writer]:
     """A writer whose keys are those of the rows, before they are rewritten."""
-    watch = FileWatch(folder, applied)
+    watch = FileWatch(folder, applied, mark=secrets.mark)
     watch.start()
     writer = Writer(
         SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets),

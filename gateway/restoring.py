@@ -14,6 +14,7 @@ from pathlib import Path
 from gateway import keys
 from gateway.app import Clock, now, publisher_of, store_of
 from gateway.credentials import FILE as API_KEYS
+from gateway.keys import Secrets
 from gateway.ledger import backup, clean_stop, new_log, schema
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.new_log import Begun
@@ -71,11 +72,14 @@ def prune(into: Path, days: int, clock: Clock = now) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """`aside`: where the ledger is that was there. `why`: what keeps it from being answered from, or nothing."""
+    """`aside`: where the ledger is that was there. `why`: what keeps it from being answered from, or nothing. `keys`:
+    whether those of the persons are there.
+    """
 
     checkpoint: Checkpoint
     aside: Path | None
     why: str
+    keys: bool
 
 
 def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None) -> PutBack:
@@ -84,9 +88,7 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder):
-        if secrets and not (folder / keys.SECRETS).exists():
-            _write_new(folder / keys.SECRETS, (secrets / keys.SECRETS).read_bytes())
-        loaded = keys.load(folder)
+        loaded = _secrets_of(folder, ledger, secrets)
         if vault and not (folder / VAULT).exists():
             backup.copy(vault, folder / VAULT)
         if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
@@ -97,8 +99,27 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
             try:
                 publisher_of(folder, settings, loaded).prove(db)
             except LedgerRefused as refused:
-                return PutBack(found, aside, str(refused))
-    return PutBack(found, aside, "")
+                return PutBack(found, aside, str(refused), (folder / VAULT).exists())
+    return PutBack(found, aside, "", (folder / VAULT).exists())
+
+
+def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:
+    """Those of the folder, or the kept ones put there, once it is shown that a backup's ledger was written with them.
+    Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    own = (folder / keys.SECRETS).exists()
+    if not own and kept is None:
+        raise keys.SecretsMissing(
+            f"{folder} has no {keys.SECRETS}, and none but this ledger's own finds anybody in it. Name the folder with"
+            f" its copy: gateway restore {ledger} --data {folder} --secrets FOLDER --keys FILE"
+        )
+    source = folder if own or kept is None else kept
+    secrets = keys.load(source)
+    with contextlib.closing(schema.open_to_read(ledger)) as db:
+        schema.prove_mark(db, ledger / schema.FILE, secrets.mark)
+    if source is not folder:
+        _write_new(folder / keys.SECRETS, (source / keys.SECRETS).read_bytes())
+    return secrets
 
 
 def go_on(folder: Path, settings: Settings, clock: Clock = now) -> Begun:
@@ -107,6 +128,7 @@ def go_on(folder: Path, settings: Settings, clock: Clock = now) -> Begun:
     """
     loaded = keys.load(folder)
     with _alone(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        schema.prove_mark(db, folder / schema.FILE, loaded.mark)
         try:
             publisher_of(folder, settings, loaded).prove(db)
         except LedgerRefused:

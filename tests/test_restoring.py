@@ -10,8 +10,8 @@ import pytest
 from support import inside
 from support.people import email, named
 
-from gateway import keys, restoring
-from gateway.app import open_house, publisher_of
+from gateway import keys, rekey, restoring
+from gateway.app import migrate, open_house, publisher_of, verify
 from gateway.ledger import checkpoint, new_log, note, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.publisher import RolledBack
@@ -279,3 +279,74 @@ def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
                 asks(db)
         publisher.refuse("")
         assert publisher.prove(db)
+
+
+def test_a_ledger_is_never_put_back_to_other_secrets_for_they_find_nobody_in_it(lived_in, tmp_path):
+    """Whom nobody finds may be sold: this is what `gateway migrate` and then `gateway restore` came to."""
+    restoring.back_up_secrets(lived_in, tmp_path / "own")
+    restoring.back_up(lived_in, tmp_path / "copy")
+    other = tmp_path / "other"
+    migrate(other)
+    before = (other / schema.FILE).read_bytes()
+    with pytest.raises(LedgerRefused, match="other secrets"):
+        restoring.put_back(other, SETTINGS, tmp_path / "copy", None, None)
+    assert (other / schema.FILE).read_bytes() == before
+    new = tmp_path / "new"
+    with pytest.raises(LedgerRefused, match="other secrets"):
+        restoring.put_back(new, SETTINGS, tmp_path / "copy", None, other)
+    assert not (new / keys.SECRETS).exists(), "the right ones could not be put there any more"
+    done = restoring.put_back(new, SETTINGS, tmp_path / "copy", None, tmp_path / "own")
+    assert not done.keys
+    restoring.go_on(new, SETTINGS)
+    with opened(new) as house:
+        assert [says(house, person) for person in (1, 2, 3)] == ["opted_out"] * 3
+
+
+def test_a_restore_without_secrets_does_not_say_to_make_new_ones(lived_in, tmp_path):
+    with pytest.raises(keys.SecretsMissing) as refused:
+        restoring.put_back(tmp_path / "new", SETTINGS, tmp_path / "backup", None, None)
+    assert "--secrets FOLDER" in str(refused.value)
+    assert "migrate" not in str(refused.value)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_service_with_other_secrets_answers_nobody_from_a_ledger_that_is_marked(lived_in, tmp_path, marked):
+    """Control: a ledger of an earlier gateway has no mark, and there whoever said no is not found."""
+    other = tmp_path / "other"
+    migrate(other)
+    for name in (keys.SECRETS, VAULT):
+        shutil.copyfile(other / name, lived_in / name)
+    if not marked:
+        with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
+            db.execute("PRAGMA application_id = 0")
+    if marked:
+        with pytest.raises(LedgerRefused, match="other secrets"), opened(lived_in):
+            pass
+        with open_house(lived_in, SETTINGS, dev=True, patient=True) as house:
+            assert not house.fresh()
+        with pytest.raises(LedgerRefused, match="other secrets"):
+            verify(lived_in, SETTINGS, boxes=False)
+    else:
+        with opened(lived_in) as house:
+            assert says(house, 1) == "none"
+
+
+def test_a_new_pepper_leaves_the_mark_and_a_ledger_without_one_gets_it(lived_in):
+    with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
+        mark = db.execute("PRAGMA application_id").fetchone()[0]
+        assert mark == keys.load(lived_in).mark
+        db.execute("PRAGMA application_id = 0")
+    with opened(lived_in):
+        pass
+    rekey.pepper(lived_in, SETTINGS)
+    with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (mark,)
+    with opened(lived_in) as house:
+        assert says(house, 1) == "opted_out"
+
+
+def test_a_ledger_whose_store_was_lost_does_not_pass_as_one_that_was_never_signed(lived_in):
+    shutil.rmtree(lived_in.with_name(lived_in.name + ".checkpoints"))
+    report, _ = verify(lived_in, SETTINGS, boxes=False)
+    assert not report.passed
+    assert any("gone from its store" in text for text in report.different)

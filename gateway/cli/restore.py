@@ -11,7 +11,7 @@ from gateway.cli import options
 from gateway.ledger.checkpoint import Checkpoint
 
 PLACE = click.Path(path_type=Path)
-THERE = click.Path(path_type=Path, exists=True)
+THERE = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command(
@@ -50,7 +50,10 @@ def backup(
 @click.argument("backup", type=THERE, required=False)
 @options.data
 @options.config
-@click.option("--keys", "vault", type=THERE, help="A copy of the persons' keys, for a folder that has none.")
+@click.option(
+    "--keys", "vault", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A copy of the persons' keys (vault-DATE.sqlite3), for a folder that has none.",
+)  # fmt: skip
 @click.option("--secrets", type=THERE, help="Folder with secrets.json, for a folder that has none.")
 @click.option("--new-log", is_flag=True)
 def restore(
@@ -64,6 +67,8 @@ def restore(
         click.echo(f"{data}: put back\n{_told(done.checkpoint)}")
         if done.aside:
             click.echo(f"{done.aside}: what was there before")
+        if not done.keys:
+            click.echo("the persons' keys are not there: no detail can be opened (--keys); opt-outs hold", err=True)
         if done.why and not new_log:
             click.echo(f"nothing is signed on it yet: {done.why}", err=True)
             return

@@ -42,7 +42,7 @@ def _words(report: Report, keys: tuple[str, ...]) -> list[str]:
     last = report.checkpoint
     pruned = f", the first {report.pruned} of them by their hashes" if report.pruned else ""
     lines = [f"{report.entries} entries{pruned}"]
-    lines.append(f"last checkpoint: {last.size} entries of {last.origin}" if last else "nothing was signed yet")
+    lines.append(f"last checkpoint: {last.size} entries of {last.origin}" if last else "there is no last checkpoint")
     lines += [f"signed by: {key}" for key in keys]
     lines.append(f"standings made again: {report.short} the short way, {report.lived} by the real rules")
     if report.opened is not None:

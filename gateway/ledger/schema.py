@@ -88,9 +88,9 @@ def version_wanted() -> int:
 Step = Callable[[sqlite3.Connection], None]
 
 
-def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxyType({})) -> int:
+def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxyType({}), *, mark: int = 0) -> int:
     """Makes the file or brings it up to date, each version in a transaction of its own. `steps`: what a version does
-    beside its SQL. Returns the version.
+    beside its SQL. `mark`: of the secrets that its keys are made with, as in `claim`. Returns the version.
     """
     path = folder / FILE
     db = _connect(path, "rwc")
@@ -102,6 +102,7 @@ def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxy
         for number, sql in migrations():
             if number > found:
                 _apply(db, number, sql, peppers, steps.get(number))
+        claim(db, path, mark)
         return version(db, path)
     finally:
         db.close()
@@ -237,6 +238,30 @@ def _gate(db: sqlite3.Connection, path: Path, folder: Path) -> None:
         raise LedgerRefused(damaged(path, error)) from error
     if head != last:
         raise LedgerRefused(damaged(path, f"head says {head}, entries end at {last}"))
+
+
+def claim(db: sqlite3.Connection, path: Path, mark: int) -> None:
+    """Writes down whose secrets the ledger's keys are made with, once; under the writers' lock. `mark` 0: nobody's.
+    Raises `LedgerRefused` where they are others'.
+    """
+    prove_mark(db, path, mark)
+    if mark and not marked(db):
+        db.execute(f"PRAGMA application_id = {mark:d}")
+
+
+def marked(db: sqlite3.Connection) -> int:
+    """The mark in the file's header, which copies keep; 0 in one that an earlier gateway made."""
+    return int(db.execute("PRAGMA application_id").fetchone()[0])
+
+
+def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
+    """Keys of other secrets find nobody, and nobody found is a yes. Raises `LedgerRefused`."""
+    if mark and marked(db) not in {0, mark}:
+        raise LedgerRefused(
+            f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
+            " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
+            " --data NEW --secrets FOLDER --keys FILE"
+        )
 
 
 def _newer(path: Path, found: int) -> str:

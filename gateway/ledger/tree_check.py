@@ -74,11 +74,13 @@ class TreeCheck:
             level += 1
         if self.db.execute("SELECT count(*) FROM tile").fetchone()[0] != tiles:
             self.found.append("there are more tiles than the entries fill")
-        size, packed, origin = self.db.execute("SELECT size, frontier, origin FROM head").fetchone()
+        size, packed, origin, signed = self.db.execute("SELECT size, frontier, origin, signed FROM head").fetchone()
         if (size, packed) != (self.size, self._frontier()):
             self.found.append(f"the head's frontier at {size} is not that of the {self.size} entries")
         elif last is not None:
             self._checkpoint(last, size, origin)
+        elif signed:
+            self.found.append("it was signed, and its last checkpoint is gone from its store: it may be an older copy")
 
     def _level(self, level: int, hashes: Sequence[bytes]) -> list[bytes]:
         above: list[bytes] = []

@@ -54,10 +54,10 @@ class FileWatch:
 
     def __init__(
         self, folder: Path, peppers: int, clock: Callable[[], float] = boot_seconds, *, judge: Judge = _nobody,
-        waits: Callable[[], str] = str, tell: Callable[[str], None] = log,
+        waits: Callable[[], str] = str, tell: Callable[[str], None] = log, mark: int = 0,
     ) -> None:  # fmt: skip
         self._folder = folder
-        self.peppers = peppers
+        self.peppers, self._mark = peppers, mark
         self._path = folder / schema.FILE
         self._clock = clock
         self._judge, self._waits, self._tell = judge, waits, tell
@@ -123,6 +123,7 @@ class FileWatch:
 
     def prove_peppers(self, db: sqlite3.Connection) -> None:
         """Keys made under other peppers than the rows find nothing, and nothing found would be an allow."""
+        schema.prove_mark(db, self._path, self._mark)
         found = db.execute("SELECT peppers FROM head").fetchone()[0]
         if found != self.peppers:
             raise FileMoved(f"the keys are wrapped by {found} peppers, this process has {self.peppers}: restart it")
