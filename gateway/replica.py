@@ -27,6 +27,7 @@ from gateway import settings as settings_of
 from gateway.app import Clock, hearing, law_table, now, office_of, places_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
+from gateway.client.forked import begins_again
 from gateway.credentials import Credentials
 from gateway.decisions import Decisions, Stands
 from gateway.enrolment import Enrolment
@@ -107,6 +108,14 @@ class Replica:
         )
         self._decisions = Decisions.of_replica(enrolled, self.copy.recipients)
         self._recording = self.recording(Metrics())
+        self._child = False
+        begins_again(self)
+
+    def forked(self) -> None:
+        """The child of a fork is told `stale`, and leaves alone what is the parent's."""
+        self._child = True
+        self.follower.forked()
+        self.spool.forked()
 
     @classmethod
     def open(
@@ -124,6 +133,8 @@ class Replica:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._child:
+            return
         self.follower.stop()  # nobody is answered from here on
         self.handing_over.stop()
         self._client.close()

@@ -14,6 +14,7 @@ import orjson
 from gateway.client import verdict as reading
 from gateway.client.connection import Connections, NoAnswer, Response
 from gateway.client.disclosure import Disclosure
+from gateway.client.forked import begins_again
 from gateway.client.reporting import Reporting
 from gateway.client.verdict import DENIED, NO_ANSWER, Unreadable, Verdict
 
@@ -53,8 +54,9 @@ class BidAnswer:
 
 
 class Client:
-    """`url` or `unix` of the gateway, `key` with scope check, `timeout_ms` for a whole answer. Safe for threads; close
-    it, or use it in a `with`, so that the last reports are said. `failures` counts answers that did not come, by why.
+    """`url` or `unix` of the gateway, `key` with scope check, `timeout_ms` for a whole answer. Safe for threads, and
+    for a fork after it was made; close it, or use it in a `with`, so that the last reports are said. `failures` counts
+    answers that did not come, by why.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Client:
         self._reporting = Reporting(self._report, self._look_up)
         self._looked, self._name, self._numbers = 0, secrets.token_hex(4), itertools.count()
         self.failures: Counter[str] = Counter()
+        begins_again(self)
 
     @classmethod
     def over(cls, checker: Checker) -> "Client":
@@ -88,6 +91,13 @@ class Client:
         self._reporting.close()
         if self._connections:
             self._connections.close()
+
+    def forked(self) -> None:
+        """In the child of a fork: connections, marks and reports of its own."""
+        self._name = secrets.token_hex(4)
+        self._reporting.forked()
+        if self._connections:
+            self._connections.forked()
 
     @property
     def unreported(self) -> int:

@@ -22,6 +22,10 @@ class Reporting:
     def __init__(self, post: Callable[[bytes], bool], beside: Callable[[], None]) -> None:
         self._post = post
         self._beside = beside
+        self.forked()
+
+    def forked(self) -> None:
+        """As at the beginning: the child of a fork has no thread, and what waited is the parent's to say."""
         self._waiting: deque[bytes] = deque()
         self._wake, self._idle = threading.Event(), threading.Event()
         self._stopping = False

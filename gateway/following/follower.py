@@ -51,6 +51,7 @@ class Follower:
         self._term = TERM
         self._stopping, self._news, self._anew = threading.Event(), threading.Event(), threading.Event()
         self._lock: int | None = None
+        self._child = False
         self.why = "it has not begun"
         self._threads = [
             threading.Thread(target=run, name=f"replica-{name}", daemon=True)
@@ -70,8 +71,17 @@ class Follower:
         for thread in self._threads:
             thread.start()
 
+    def forked(self) -> None:
+        """In the child of a fork there are no threads: what is here is followed no more, and the lease is the parent's,
+        who alone may give it up.
+        """
+        self._until, self._changing, self._child = 0.0, threading.Lock(), True
+        self.why = "the process was forked: a replica is one process's, open it in each worker"
+
     def stop(self) -> None:
         """Answers nobody from here on, and says so, so that nobody waits for it."""
+        if self._child:
+            return
         with self._changing:
             self._turn, self._until = self._turn + 1, 0.0
         self._stopping.set()

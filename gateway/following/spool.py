@@ -86,6 +86,7 @@ class Spool:
         self._number = 0
         self._homeless = 0  # lost while not even a head could be written
         self._doubtful = False
+        self._child = False
         self.waiting = 0  # bytes
         self.lost = 0  # answers, since the start
 
@@ -108,11 +109,18 @@ class Spool:
             self._begin(lambda: (0, ""))
             self._close()  # it is for the doubt alone
 
+    def forked(self) -> None:
+        """In the child of a fork: the files are the parent's, who goes on writing where it is."""
+        self._writing, self._syncing, self._child = threading.Lock(), threading.Lock(), True
+
     def append(self, lines: Sequence[bytes], place: Place, *, given: bool = True) -> bool:
         """Whether they were kept: all of them, or none. Never raises. What was `given` already, and is not kept, is
         counted as lost; of anything else the caller says that it was not taken.
         """
         content = b"".join(lines)
+        if self._child:
+            self.lost += len(lines) if given else 0
+            return False
         with self._writing:
             segment = self._open or self._begin(place)
             room = self.waiting + len(content) <= self._size
@@ -126,6 +134,8 @@ class Spool:
 
     def sync(self) -> None:
         """Everything that was appended before is on the disk. Raises OSError."""
+        if self._child:
+            raise OSError("the files are another process's")
         with self._syncing:
             with self._writing:
                 dirty = [*self._closed, *([self._open] if self._open else [])]

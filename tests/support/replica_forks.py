@@ -1,0 +1,45 @@
+"""An ad server that opens its replica and then makes a worker, which asks and ends in order.
+
+python -m support.replica_forks URL FOLDER ENROLMENT SECRET [control]
+Prints what the worker was told, whether it gave the parent's lease up, and what the parent still has.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from gateway import enrolment
+from gateway.following.feed import Feed
+from gateway.replica import Replica
+from support import inside
+from support.replica_process import ask
+
+
+def worker(made, tell):
+    Feed.leave = lambda *_: os.write(tell, b"left ")
+    os.write(tell, f"{made.check(ask(1)).verdicts['teemo'].reason} ".encode())
+
+
+def main(url, folder, file, secret, *control):
+    if control:
+        Replica.forked = lambda self: None
+    opened = enrolment.open_(Path(file).read_text(), Path(secret).read_text())
+    heard, tell = os.pipe()
+    with Replica(url, Path(folder), opened, inside.settings(), dev=True) as made:
+        while not made.follower.fresh():
+            time.sleep(0.01)
+        child = os.fork()
+        if not child:
+            worker(made, tell)
+        else:
+            os.waitpid(child, 0)
+            made.check(ask(2))
+            spools = len(list((Path(folder) / "disclosures").iterdir()))
+            said = os.read(heard, 1000).decode().split()
+            print(json.dumps({"worker": said, "spools": spools, "lost": made.spool.lost, "why": made.follower.why}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
