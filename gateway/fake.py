@@ -30,9 +30,17 @@ DENIED, MINOR, ALLOWED = "test-deny", "test-minor", "test-allow"
 BAND = "13_15"
 FIXED = {DENIED: (Answer.DENY, Reason.OPTED_OUT, None), MINOR: (Answer.DENY, Reason.AGE, BAND),
          ALLOWED: (Answer.ALLOW, Reason.NO_CHOICE, None)}  # fmt: skip
+# What the person behind `test-allow` has settled, by an opt-in or in another way. Nothing else is: a signal, an age, a
+# withheld id or a class that is not registered is a no, or a test that forgot to send one would pass.
+SETTLED = frozenset({
+    Reason.NO_CHOICE, Reason.OPT_IN_REQUIRED, Reason.PLACE_UNKNOWN, Reason.UNLINKED, Reason.NO_IDENTIFIER,
+    Reason.NOT_NOTIFIED, Reason.NO_NOTICE_AT_COLLECTION, Reason.NOTICE_NOT_RIPE, Reason.NO_TRANSFER_BASIS,
+    Reason.COARSENED, Reason.HASHED,
+})  # fmt: skip
 LONGEST_MS = 60_000
 DIGITS = 9  # of a number in the header
 BY_STATUS = {status: kind for kind, (status, _) in problem.KINDS.items()}
+MANNERS = f"delay_ms=N, reset, or status=N with one of {', '.join(map(str, sorted(BY_STATUS)))}"
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -45,7 +53,7 @@ class Everywhere(Addresses):
 
 
 class FakeChecks(Checks):
-    """The real rules, but for the three accounts; of several the strictest. Whoever opts `test-allow` out is obeyed."""
+    """The real rules, but for the three accounts; of several the strictest. What opts `test-allow` out is obeyed."""
 
     def check(self, ask: Ask) -> Checked:
         checked = super().check(ask)
@@ -57,7 +65,7 @@ class FakeChecks(Checks):
         answer, reason, age = fixed
         verdicts = {
             name: verdict if name not in self.recipients or verdict.reason is Reason.UNKNOWN_PURPOSE
-            or (answer is Answer.ALLOW and verdict.reason is Reason.OPTED_OUT)
+            or (answer is Answer.ALLOW and verdict.reason not in SETTLED)
             else Verdict(dict.fromkeys(verdict.data, answer), reason, "fake", verdict.place)
             for name, verdict in checked.verdicts.items()
         }  # fmt: skip
@@ -80,6 +88,9 @@ class Misbehaving:
             return
         asked = b",".join(value for name, value in scope.get("headers", ()) if name == b"gateway-fake")
         wanted = dict(part.strip().partition("=")[::2] for part in asked.decode("latin-1").split(",") if part.strip())
+        if not all(_is_known(*each) for each in wanted.items()):
+            await problem.response(Problem("malformed", f"Gateway-Fake: {MANNERS}"))(scope, receive, send)
+            return
         await asyncio.sleep(min(_number(wanted.get("delay_ms", "")), LONGEST_MS) / 1000)
         if "reset" in wanted:  # an answer that is cut off: the connection ends under it
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
@@ -89,6 +100,15 @@ class Misbehaving:
             await problem.response(Problem(kind, "as Gateway-Fake asked"))(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _is_known(name: str, value: str) -> bool:
+    """A misspelt wish would be a test of nothing."""
+    if name == "reset":
+        return not value
+    if name == "status":
+        return value == "200" or _number(value) in BY_STATUS
+    return name == "delay_ms" and value.isascii() and value.isdecimal() and len(value) <= DIGITS
 
 
 def _number(stated: str) -> int:

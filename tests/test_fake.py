@@ -52,6 +52,33 @@ async def test_three_accounts_have_the_answer_that_they_are_named_for_whatever_t
         assert (found["allowed"], found["reason"]) == (allowed, reason)
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"signals": {"gpc": "1"}}, "gpc"),
+        ({"signals": {"us_privacy": "1YYN"}}, "us_privacy"),
+        ({"signals": {"gpp": "x"}}, "malformed_signal"),
+        ({"signals": {"lmt": 1}}, "device"),
+        ({"age": 12}, "age"),
+        ({"data": ["content"]}, "content_never_shared"),
+        ({"purpose": "sharing"}, "purpose_not_registered"),
+        ({"data": ["precise_geo"], "place": "US-MD"}, "banned"),
+        (
+            {"identifiers": [*([{"type": "account", "value": "test-allow"}]), named("id:x", "1")]},
+            "undeclared_identifier",
+        ),
+    ],
+)
+async def test_who_may_go_may_not_where_a_signal_or_a_rule_says_no(faked, more, reason):
+    found = (await faked.post("/v1/check", json=ASK | {"identifiers": account("test-allow")} | more)).json()
+    assert (found["allowed"], found["reason"]) == (False, reason)
+
+
+async def test_who_may_go_may_go_with_a_precise_point_too(faked):
+    asked = ASK | {"identifiers": account("test-allow"), "data": ["precise_geo", "ad_id"], "place": "US-NY"}
+    assert (await faked.post("/v1/check", json=asked)).json()["allowed"]
+
+
 async def test_everybody_else_is_answered_by_the_real_rules(faked):
     person = {"identifiers": [named("gaid", GAID)]}
     assert (await faked.post("/v1/check", json=ASK | person)).json()["allowed"]
@@ -142,9 +169,12 @@ async def test_a_report_is_answered_as_the_gateway_would(faked):
         ("status=503", 503),
         ("status=401", 401),
         ("status=200", 200),
-        ("x", 200),
-        (f"status={'9' * 5000}", 200),
-        ("delay_ms=x", 200),
+        ("x", 400),
+        (f"status={'9' * 5000}", 400),
+        ("status=418", 400),
+        ("Status=503", 400),
+        ("delay_ms=x", 400),
+        ("delay_ms=0, status=503", 503),
     ],
 )
 async def test_it_refuses_as_it_is_asked_to(faked, asked, status):
