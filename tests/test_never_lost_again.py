@@ -40,7 +40,7 @@ class Desk:
         return self.house.consent.people.name([named(kind, value)]).subjects[0]
 
     def do(self, job):
-        return self.house.writer.submit(job).result(5)
+        return self.house.writer.submit(job).result(60)
 
     def choose(self, kind, subject, purposes=ALL_PURPOSES, **more):
         self.request += 1

@@ -205,7 +205,7 @@ def test_a_store_that_is_lost_is_noticed_and_its_new_log_takes_no_name_that_may_
 
 def test_a_log_that_is_well_needs_no_new_one(folder):
     with opened(folder) as house:
-        house.writer.submit(lambda tx: tx.append(b"one")).result(5)
+        house.writer.submit(lambda tx: tx.append(b"one")).result(60)
     with pytest.raises(LedgerRefused, match="needs no new one"):
         restoring.go_on(folder, SETTINGS, lambda: AT)
 
@@ -271,7 +271,7 @@ def test_the_next_name_has_the_next_number(known, after):
 def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
     publisher = publisher_of(folder, SETTINGS, keys.load(folder))
     with opened(folder) as house:
-        house.writer.submit(lambda tx: tx.append(b"one")).result(5)
+        house.writer.submit(lambda tx: tx.append(b"one")).result(60)
     with contextlib.closing(schema.open_to_read(folder)) as db:
         publisher.refuse("witness.example saw another log: gateway help restore")
         for asks in (publisher.prove, publisher.publish, publisher.latest):

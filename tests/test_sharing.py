@@ -146,7 +146,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
 
     def erase():
         order = Order(Erasing.DETAILS, subjects, datetime.now(UTC))
-        house.writer.submit(lambda tx: erasure.erase(tx, order, b"r" * 16)).result(5)
+        house.writer.submit(lambda tx: erasure.erase(tx, order, b"r" * 16)).result(60)
         queued.append(told())
 
     def told():
@@ -221,7 +221,7 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
     loop = asyncio.get_running_loop()
 
     def meanwhile():
-        asyncio.run_coroutine_threadsafe(opt_out(house, 1), loop).result(5)
+        asyncio.run_coroutine_threadsafe(opt_out(house, 1), loop).result(60)
 
     class Slow(Receiver):
         async def send(self, endpoint, key, rows, deadline):

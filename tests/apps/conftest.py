@@ -28,7 +28,7 @@ STRICT = [
     "--lib", "es2022",
 ]  # fmt: skip
 DRIVER = ROOT / "tests" / "support" / "app_on_phone.mjs"
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

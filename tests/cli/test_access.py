@@ -24,7 +24,7 @@ def shown(folder):
         key = house.consent.people.name([named("gaid", gaid(1))]).subjects[0].key
         rows = [Counted(key, "advertisers", ("sharing",), ("ad_id",), outcome, milliseconds(AT))
                 for outcome in ("sent", "sent", "possible")]  # fmt: skip
-        house.writer.submit(lambda tx: disclosed.count(tx, rows, AT)).result(5)
+        house.writer.submit(lambda tx: disclosed.count(tx, rows, AT)).result(60)
     return folder
 
 

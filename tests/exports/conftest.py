@@ -29,7 +29,7 @@ def in_force(house):
 
     def put(at):
         period = Period(os.urandom(16), "run", "start", at, at)
-        house.writer.submit(lambda tx: note(tx, period, [Document("recipients", "1", "", REGISTRY)], at)).result(5)
+        house.writer.submit(lambda tx: note(tx, period, [Document("recipients", "1", "", REGISTRY)], at)).result(60)
 
     return put
 
@@ -41,7 +41,9 @@ def says(house):
     def say(subjects, kind="opt_out", *purposes, at, **more):
         choice = Choice(ChoiceKind(kind), purposes or (Purpose.SALE,), more.pop("source", "api"), at, **more)
         request = os.urandom(16)
-        return house.writer.submit(lambda tx: [records.write(tx, each, choice, request) for each in subjects]).result(5)
+        return house.writer.submit(lambda tx: [records.write(tx, each, choice, request) for each in subjects]).result(
+            60
+        )
 
     return say
 
@@ -50,7 +52,7 @@ def says(house):
 def notice(house):
     """A notice that was logged before."""
     document = Document(NOTICE, "7", "en", b"You may say no.")
-    house.writer.submit(lambda tx: documents.log(tx, document, house.consent.clock())).result(5)
+    house.writer.submit(lambda tx: documents.log(tx, document, house.consent.clock())).result(60)
     return document.notice
 
 

@@ -36,7 +36,7 @@ def a_year(house, folder, says, who, notice):
     def tell(subject, outcome, kind=NoticeKind.CPNI):
         house.writer.submit(
             lambda tx: told.tell(tx, subject, kind, AT.date(), outcome, AT, os.urandom(16))
-        ).result(5)  # fmt: skip
+        ).result(60)  # fmt: skip
 
     for number, outcome in ((1, Told.SENT), (2, Told.BOUNCED)):
         (subject,) = who(("email", email(number)))
@@ -57,7 +57,7 @@ def a_year(house, folder, says, who, notice):
     goes_on = (Spell(FORMS_FAILED, AT + 2 * HOUR, AT + 30 * HOUR),)
     for start, found in ((AT, spells), (AT + 24 * HOUR, goes_on)):
         period = Period(os.urandom(16), "run", "daily", start, start + 24 * HOUR, spells=found)
-        house.writer.submit(lambda tx, each=period: note(tx, each, [], each.until)).result(5)
+        house.writer.submit(lambda tx, each=period: note(tx, each, [], each.until)).result(60)
 
 
 def test_a_year_tells_notices_approvals_campaigns_texts_and_outages(folder, a_year):

@@ -147,7 +147,7 @@ def test_a_kantara_receipt_lists_what_the_operator_did_not_tell(known, consented
 
 def test_a_record_tells_the_recipients_of_its_own_day(known, house, says, me, in_force, consented):
     other = Document("recipients", "1", "", b'{"newcomer":{"role":"third_party","purposes":["sale"],"data":["ip"]}}')
-    house.writer.submit(lambda tx: note(tx, Period(b"e" * 16, "run", "start", AT, AT), [other], AT)).result(5)
+    house.writer.submit(lambda tx: note(tx, Period(b"e" * 16, "run", "start", AT, AT), [other], AT)).result(60)
     later = says(me[:1], at=AT)[0].event
     assert [list(known(event).meant()) for event in (consented, later)] == [["teemo"], ["newcomer"]]
 

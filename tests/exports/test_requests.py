@@ -49,9 +49,9 @@ def test_nobody_is_named_in_what_a_successor_gets(folder, says, who):
 def test_an_appeal_and_what_came_of_it_stand_with_the_request(house, folder, says, who):
     (written,) = says(who(("phone", phone(7))), at=AT)
     for outcome in (appeals.MADE, appeals.GRANTED):
-        assert house.writer.submit(lambda tx, word=outcome: appeals.note(tx, written.event, word, AT)).result(5)
+        assert house.writer.submit(lambda tx, word=outcome: appeals.note(tx, written.event, word, AT)).result(60)
     assert listed(folder)[0]["appeal"] == {"made": True, "outcome": "granted"}
-    assert house.writer.submit(lambda tx: appeals.note(tx, b"0" * 16, appeals.MADE, AT)).result(5) is None
+    assert house.writer.submit(lambda tx: appeals.note(tx, b"0" * 16, appeals.MADE, AT)).result(60) is None
 
 
 def test_details_are_opened_only_where_they_are_asked_for(house, folder, says, who):

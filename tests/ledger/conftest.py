@@ -18,7 +18,7 @@ AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 @pytest.fixture
 def do(house):
     """Runs a job in the writer and gives its result."""
-    return lambda job: house.writer.submit(job).result(5)
+    return lambda job: house.writer.submit(job).result(60)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_th
     waiting(1, key="k1")
     with opened(folder) as house:
         name = idempotency.named("k1", b"{}")
-        answer, replayed = house.writer.submit(lambda tx: idempotency.once(tx, name, 0, lambda: b"new")).result(5)
+        answer, replayed = house.writer.submit(lambda tx: idempotency.once(tx, name, 0, lambda: b"new")).result(60)
         assert replayed
         assert len(json.loads(answer)) == 1
     assert len(opt_outs(folder)) == 1
@@ -98,7 +98,9 @@ def test_the_same_idempotency_key_sent_twice_is_one_entry_and_answers_a_third_th
 def test_a_key_that_was_used_for_something_else_costs_nobody_their_opt_out(folder, waiting):
     with opened(folder) as house:
         other = idempotency.named("k1", b"another body")
-        house.writer.submit(lambda tx: idempotency.once(tx, other, int(AT.timestamp() * 1000), lambda: b"[]")).result(5)
+        house.writer.submit(lambda tx: idempotency.once(tx, other, int(AT.timestamp() * 1000), lambda: b"[]")).result(
+            60
+        )
     waiting(1, key="k1")
     with opened(folder):
         assert len(opt_outs(folder)) == 1

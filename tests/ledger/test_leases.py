@@ -24,7 +24,7 @@ class Ledger:
         return Leases(self.house.writer.store, Terms(TERM), lambda: self.at, boot or self.boot)
 
     def do(self, job):
-        return self.house.writer.submit(job).result(5)
+        return self.house.writer.submit(job).result(60)
 
     def change(self):
         self.do(lambda tx: tx.db.execute("UPDATE feed SET revision = revision + 1"))

@@ -96,13 +96,13 @@ def same(house, folder):
 
 
 def test_all_that_people_do_reads_from_the_mirror_as_from_the_table(house, folder):
-    says(house, 1).result(5)
-    says(house, 1, ChoiceKind.OPT_IN).result(5)
-    says(house, 2, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO).result(5)
+    says(house, 1).result(60)
+    says(house, 1, ChoiceKind.OPT_IN).result(60)
+    says(house, 2, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO).result(60)
     account, now = house.consent.people.account("a1"), milliseconds(house.consent.clock())
     span = links.Span(now - 10, None)
-    house.writer.submit(lambda tx: links.link(tx, account, [person(house, 2), person(house, 3)], span, now)).result(5)
-    hears(house, 3).result(5)
+    house.writer.submit(lambda tx: links.link(tx, account, [person(house, 2), person(house, 3)], span, now)).result(60)
+    hears(house, 3).result(60)
     assert same(house, folder)
     rest = lookup(house)._beside
     for number in (1, 2, 3, 4):
@@ -121,19 +121,19 @@ def test_an_opt_out_that_fails_after_its_commit_is_acknowledged_only_once_checks
     with monkeypatch.context() as broken:
         broken.setattr(Publisher, "publish", fails)
         with pytest.raises(NothingKept):
-            says(house, 1).result(5)
+            says(house, 1).result(60)
         assert unpack(table(folder)[person(house, 1).key]).own  # it was committed
         assert denies(house, 1)
-    hears(house, 1).result(5)  # "already out": nothing is written, and yet
+    hears(house, 1).result(60)  # "already out": nothing is written, and yet
     assert denies(house, 1)
     until(lambda: same(house, folder))
 
 
 def test_nobody_is_told_that_they_are_out_already_while_the_mirror_would_allow(house):
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     mirror(house).map.write({person(house, 1).key: None})  # whatever made it lose the row
     assert not denies(house, 1)
-    assert hears(house, 1).result(5) is None
+    assert hears(house, 1).result(60) is None
     assert denies(house, 1)
 
 
@@ -141,15 +141,15 @@ def test_without_its_first_step_a_batch_is_not_kept(house, folder, monkeypatch):
     honest = memory_map.MemoryMap.write
     monkeypatch.setattr(memory_map.MemoryMap, "write", lambda *a, **k: (_ for _ in ()).throw(MapRefused("it fails")))
     with pytest.raises(NothingKept):
-        says(house, 1).result(5)
+        says(house, 1).result(60)
     assert person(house, 1).key not in table(folder)
     monkeypatch.setattr(memory_map.MemoryMap, "write", honest)
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     assert denies(house, 1)
 
 
 def test_a_commit_that_fails_leaves_the_person_as_the_table_has_them(house, folder, monkeypatch):
-    says(house, 1, ChoiceKind.OPT_IN).result(5)
+    says(house, 1, ChoiceKind.OPT_IN).result(60)
     before = table(folder)
     seen = []
 
@@ -160,7 +160,7 @@ def test_a_commit_that_fails_leaves_the_person_as_the_table_has_them(house, fold
     with monkeypatch.context() as broken:
         broken.setattr("gateway.vault.persons.Vault.commit", fails)
         with pytest.raises(NothingKept):
-            says(house, 1).result(5)
+            says(house, 1).result(60)
     assert seen[0]  # denied before anybody knew whether it would be kept
     until(lambda: same(house, folder))
     assert table(folder) == before
@@ -171,7 +171,7 @@ def at_the_commit(house, monkeypatch):
     """What a check says once the table has the no, before anybody was told."""
     seen, honest = [], Publisher.publish
     monkeypatch.setattr(Publisher, "publish", lambda *a: (seen.append(denies(house, 1)), honest(*a)))
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     return seen[0]
 
 
@@ -185,16 +185,16 @@ def test_the_control_the_order_turned_round_is_found(house, monkeypatch):
 
 
 def test_what_opens_reaches_the_mirror_after_it_is_signed(house, monkeypatch):
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     seen, honest = [], Publisher.publish
     monkeypatch.setattr(Publisher, "publish", lambda *a: (seen.append(denies(house, 1)), honest(*a)))
-    says(house, 1, ChoiceKind.OPT_IN).result(5)
+    says(house, 1, ChoiceKind.OPT_IN).result(60)
     assert seen == [True]
     until(lambda: not denies(house, 1))
 
 
 def test_a_process_that_died_in_a_batch_leaves_nobody_stricter_for_ever(house, folder):
-    says(house, 1, ChoiceKind.OPT_IN).result(5)
+    says(house, 1, ChoiceKind.OPT_IN).result(60)
     key = person(house, 1).key
     strict = unpack(mirror(house).map.rows([key])[key])
     denied = strict.tightened(None).pack()
@@ -225,7 +225,7 @@ def test_a_reader_that_is_killed_in_a_transaction_is_cleared_away(house, folder)
     until(lambda: mirror(house).map.env.info()["num_readers"] == 0 or mirror(house).map.check_readers() == 0)
     used = []
     for number in range(60):
-        says(house, 1 + number % 3).result(5)
+        says(house, 1 + number % 3).result(60)
         used.append(mirror(house).map.used())
     assert used[-1] == used[20]  # pages are given back
 
@@ -253,7 +253,7 @@ def test_a_map_that_fills_up_is_made_anew_and_no_opt_out_that_was_acknowledged_i
         assert mirror(house).map.size > first
         assert all(denies(house, number) for number in kept)
         assert len(kept) > 1000
-        says(house, 5000).result(5)
+        says(house, 5000).result(60)
         until(lambda: same(house, folder))
         figure(
             "mirror", f"{len(kept)} kept, {failed} refused while it grew, map {first} -> {mirror(house).map.size} bytes"
@@ -262,7 +262,7 @@ def test_a_map_that_fills_up_is_made_anew_and_no_opt_out_that_was_acknowledged_i
 
 def test_a_map_that_is_cut_short_is_not_opened_and_made_anew(folder):
     with opened(folder) as house:
-        says(house, 1).result(5)
+        says(house, 1).result(60)
         path = mirror(house).map.folder
     os.truncate(path / memory_map.FILE, 3 * 4096)
     with pytest.raises(MapRefused, match="cut short"):
@@ -274,7 +274,7 @@ def test_a_map_that_is_cut_short_is_not_opened_and_made_anew(folder):
 
 def test_after_a_boot_the_map_is_made_anew(folder, tmp_path, monkeypatch):
     with opened(folder) as house:
-        says(house, 1).result(5)
+        says(house, 1).result(60)
         mirror(house).map.write({person(house, 1).key: None})  # what a power cut may have left of it
         path = mirror(house).map.folder
     with opened(folder) as house:
@@ -288,10 +288,10 @@ def test_after_a_boot_the_map_is_made_anew(folder, tmp_path, monkeypatch):
 
 
 def test_a_map_that_is_taken_from_under_us_is_answered_with_no_until_it_is_made_anew(house, folder):
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     shutil.rmtree(folder / memory_map.FOLDER)
     until(lambda: lookup_refused(house), 3)
-    says(house, 2).result(5)
+    says(house, 2).result(60)
     until(lambda: not lookup_refused(house))
     assert denies(house, 1)
     assert denies(house, 2)
@@ -308,10 +308,10 @@ def lookup_refused(house):
 
 def test_a_writer_without_a_mirror_takes_away_the_one_that_others_read(house, folder):
     """`gateway rekey`, or a process that was started with other settings."""
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     old = mirror(house).map
     with open_house(folder, inside.settings(), dev=True) as other:
-        other.writer.submit(lambda tx: records.write(tx, person(house, 2), choice(house), os.urandom(16))).result(5)
+        other.writer.submit(lambda tx: records.write(tx, person(house, 2), choice(house), os.urandom(16))).result(60)
     with pytest.raises(MapRefused, match="replaced"):
         old.read([])
     assert denies(house, 2)  # it gives no answer, or the new one
@@ -321,16 +321,16 @@ def test_a_writer_without_a_mirror_takes_away_the_one_that_others_read(house, fo
 
 def test_two_processes_read_what_either_writes(house, folder):
     with opened(folder) as other:
-        says(other, 1).result(5)
+        says(other, 1).result(60)
         assert denies(house, 1)
-        says(house, 2).result(5)
+        says(house, 2).result(60)
         assert denies(other, 2)
 
 
 def test_a_row_that_goes_from_the_table_goes_from_the_mirror(house, folder):
-    says(house, 1).result(5)
+    says(house, 1).result(60)
     key = person(house, 1).key
-    house.writer.submit(lambda tx: tx.db.execute("DELETE FROM standing WHERE key = ?", (key,))).result(5)
+    house.writer.submit(lambda tx: tx.db.execute("DELETE FROM standing WHERE key = ?", (key,))).result(60)
     assert mirror(house).map.rows([key]) == {}
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert changes.floor(db) == changes.revision(db)
@@ -340,12 +340,12 @@ def test_a_row_that_goes_from_the_table_goes_from_the_mirror(house, folder):
 def test_a_mirror_that_stays_behind_the_table_is_not_answered_from(house, folder, monkeypatch):
     monkeypatch.setattr(mirrored, "CATCHES_UP", 0.05)
     monkeypatch.setattr(Mirrored, "wants", lambda _: False)
-    says(house, 1, ChoiceKind.OPT_IN).result(5)
+    says(house, 1, ChoiceKind.OPT_IN).result(60)
     with contextlib.closing(sqlite3.connect(folder / schema.FILE)) as db:  # a hand that knows nothing of mirrors
         db.execute("UPDATE standing SET own = 1")
         db.commit()
     until(lambda: lookup_refused(house), 3)
-    says(house, 2).result(5)  # the next batch brings it up to date
+    says(house, 2).result(60)  # the next batch brings it up to date
     until(lambda: not lookup_refused(house))
     assert denies(house, 1)
 

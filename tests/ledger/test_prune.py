@@ -255,7 +255,7 @@ def test_who_was_in_a_share_goes_after_two_years_and_that_there_was_one_stays(ol
             at = datetime(year, 11, 24, tzinfo=UTC)
             house.writer.submit(
                 lambda tx, one=one, at=at: disclosures.intend(tx, "teemo", [Purpose.SALE], [one], at)
-            ).result(5)
+            ).result(60)
     pruned(old, datetime(2029, 1, 1, tzinfo=UTC))
     assert rows(old, "SELECT at FROM disclosure") == [(milliseconds(datetime(2028, 11, 24, tzinfo=UTC)),)]
     assert rows(old, 'SELECT count(*) FROM entry WHERE CAST(body AS TEXT) LIKE \'%"e":"disclosure"%\'') == [(2,)]

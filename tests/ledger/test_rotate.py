@@ -36,12 +36,12 @@ def who(house, kind, value):
 
 def says(house, subject, kind=ChoiceKind.OPT_OUT, **more):
     choice = Choice(kind, (Purpose.SALE,), "api", AT, **more)
-    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(5)
+    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
 
 
 def limits(house, subject, act=states.begin, kind=ChoiceKind.STATE_BEGAN):
     choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, AT)
-    return house.writer.submit(lambda tx: act(tx, subject, choice, os.urandom(16))).result(5)
+    return house.writer.submit(lambda tx: act(tx, subject, choice, os.urandom(16))).result(60)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def peopled(folder):
     with opened(folder) as house:
         account, number, mail, device, other, old, _, limited = (who(house, *name) for name in PEOPLE)
         for each in (number, mail, device, old):
-            house.writer.submit(lambda tx, each=each: links.link(tx, account, [each], links.Span(0), NOW)).result(5)
-        house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(5)
+            house.writer.submit(lambda tx, each=each: links.link(tx, account, [each], links.Span(0), NOW)).result(60)
+        house.writer.submit(lambda tx: links.release(tx, old, NOW)).result(60)
         says(house, number)
         says(house, other, ChoiceKind.OPT_IN, recipient="teemo", data_class=DataClass.PRECISE_GEO)
         limits(house, limited)
@@ -91,7 +91,7 @@ def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled)
         assert read([account], [Purpose.SALE]) == {"sale": "opted_out"}
         house.writer.submit(
             lambda tx: links.link(tx, who(house, "account", "b"), [number], links.Span(0), NOW + 1)
-        ).result(5)
+        ).result(60)
         assert read([who(house, "account", "b")], [Purpose.SALE]) == {"sale": "none"}
 
 
@@ -112,7 +112,7 @@ def test_history_is_found_and_proved_under_the_new_pepper(peopled):
     with opened(peopled) as house:
         subject = who(house, "phone", phone(1))
         sql = "SELECT person FROM detail"
-        people = house.writer.submit(lambda tx: {p: tx.persons.keys(p) for (p,) in tx.db.execute(sql)}).result(5)
+        people = house.writer.submit(lambda tx: {p: tx.persons.keys(p) for (p,) in tx.db.execute(sql)}).result(60)
         events = asyncio.run(history.events(peopled, subject.key, people.__getitem__, ("phone", phone(1))))
     assert [(event.body["e"], event.proved) for event in events] == [("linked", True), ("opt_out", True)]
 

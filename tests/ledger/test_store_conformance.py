@@ -216,16 +216,18 @@ def test_a_job_that_is_refused_leaves_nothing_and_its_neighbours_everything(ledg
         raise LookupError
 
     futures = [ledger.writer.submit(job) for job in (lambda tx: tx.append(b"a"), refused, lambda tx: tx.append(b"b"))]
-    assert [futures[0].result(5), futures[2].result(5)] == [0, 1]
+    assert [futures[0].result(60), futures[2].result(60)] == [0, 1]
     with pytest.raises(LookupError):
-        futures[1].result(5)
+        futures[1].result(60)
     assert ledger.bodies() == [b"a", b"b"]
     assert ledger.size().root == reference([b"a", b"b"]).root()
 
 
 def test_a_broken_statement_takes_the_whole_batch_and_the_next_one_is_fine(ledger):
     with pytest.raises(StoreUnavailable):
-        ledger.writer.submit(lambda tx: (tx.append(b"lost"), tx.db.execute("INSERT INTO nowhere VALUES (1)"))).result(5)
+        ledger.writer.submit(lambda tx: (tx.append(b"lost"), tx.db.execute("INSERT INTO nowhere VALUES (1)"))).result(
+            60
+        )
     assert ledger.append(b"kept") == [0]
     assert ledger.bodies() == [b"kept"]
 
@@ -236,7 +238,7 @@ def test_the_same_request_twice_is_one_entry(ledger):
     def job(tx):
         return idempotency.once(tx, repeat, 0, lambda: b"%d" % tx.append(b"once"))
 
-    first, second = (ledger.writer.submit(job).result(5) for _ in range(2))
+    first, second = (ledger.writer.submit(job).result(60) for _ in range(2))
     assert (first, second) == ((b"0", False), (b"0", True))
     assert ledger.bodies() == [b"once"]
 
@@ -246,9 +248,9 @@ def test_the_same_key_with_another_body_is_refused_and_writes_nothing(ledger):
         repeat = idempotency.named("key", body)
         return lambda tx: idempotency.once(tx, repeat, 0, lambda: b"%d" % tx.append(body))
 
-    ledger.writer.submit(job(b"one")).result(5)
+    ledger.writer.submit(job(b"one")).result(60)
     with pytest.raises(idempotency.Mismatch):
-        ledger.writer.submit(job(b"two")).result(5)
+        ledger.writer.submit(job(b"two")).result(60)
     assert ledger.bodies() == [b"one"]
 
 
@@ -256,7 +258,7 @@ def test_two_equal_requests_at_once_are_one_entry(ledger):
     repeat = idempotency.named("key", b"body")
     job = lambda tx: idempotency.once(tx, repeat, 0, lambda: b"%d" % tx.append(b"once"))  # noqa: E731
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: ledger.writer.submit(job).result(5), range(16)))
+        answers = list(pool.map(lambda _: ledger.writer.submit(job).result(60), range(16)))
     assert {answer for answer, _ in answers} == {b"0"}
     assert sum(not replayed for _, replayed in answers) == 1
 
@@ -295,7 +297,7 @@ def test_entries_are_neither_changed_nor_taken_away(ledger):
     ledger.append(*BODIES[:3])
     for harm in ("UPDATE entry SET body = x'00'", "DELETE FROM entry WHERE seq = 1"):
         with pytest.raises(StoreUnavailable):
-            ledger.writer.submit(lambda tx, harm=harm: tx.db.execute(harm)).result(5)
+            ledger.writer.submit(lambda tx, harm=harm: tx.db.execute(harm)).result(60)
     assert ledger.bodies() == BODIES[:3]
 
 
@@ -354,7 +356,7 @@ def test_time_that_goes_back_loses_nothing(ledger):
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", at)
         ledger.writer.submit(
             lambda tx, choice=choice: records.write(tx, ledger.subject(1), choice, os.urandom(16))
-        ).result(5)
+        ).result(60)
     assert (ledger.denies(1), len(ledger.bodies())) == (True, 3)
 
 

@@ -20,7 +20,7 @@ def lookup(house):
 
 def write(house, subject, *, kind=ChoiceKind.OPT_OUT, purpose=Purpose.SALE, **more):
     choice = Choice(kind, (purpose,), "api", AT, **more)
-    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(5)
+    return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
 
 
 def test_a_stranger_has_no_row(lookup):
@@ -57,7 +57,7 @@ def test_a_linked_phone_is_known_as_linked_until_the_link_ends(house, lookup, wh
 
     def link(until):
         span = links.Span(now - 10, until)
-        return house.writer.submit(lambda tx: links.link(tx, account, [number], span, now)).result(5)
+        return house.writer.submit(lambda tx: links.link(tx, account, [number], span, now)).result(60)
 
     link(None)
     assert [standing.linked for standing in lookup.seen([number.key, account.key]).standings] == [True, True]
@@ -74,7 +74,7 @@ def test_the_position_counts_every_entry(house, lookup, who):
 
 def test_an_entry_is_found_by_its_number_and_only_if_it_is_about_somebody(house, lookup, who):
     written = write(house, who("phone", phone(1)))
-    house.writer.submit(lambda tx: tx.append(b"{}")).result(5)
+    house.writer.submit(lambda tx: tx.append(b"{}")).result(60)
     assert lookup.event(0) == entry.b64(written.event)
     assert lookup.event(1) is None
     assert lookup.event(99) is None

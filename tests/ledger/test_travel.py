@@ -29,7 +29,7 @@ class Desk:
         return self.house.consent.people.name([named(kind, value)]).subjects[0]
 
     def do(self, job):
-        return self.house.writer.submit(job).result(5)
+        return self.house.writer.submit(job).result(60)
 
     def says(self, kind, subject, purposes=(Purpose.SALE,), **more):
         choice = Choice(kind, tuple(purposes), "api", AT, **more)

@@ -84,7 +84,7 @@ def test_what_a_refused_job_had_appended_is_in_no_tree(folder):
     with opened(folder) as house:
         append(house, BODIES[:5])
         with pytest.raises(LookupError):
-            house.writer.submit(refused).result(5)
+            house.writer.submit(refused).result(60)
         append(house, BODIES[5:9])
     with reading(folder) as db:
         assert db.execute("SELECT frontier FROM head").fetchone() == (reference(BODIES[:9]).pack(),)

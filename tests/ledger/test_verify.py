@@ -91,7 +91,7 @@ def test_the_short_way_is_taken_by_most_and_the_real_rules_by_a_family_that_opte
     with app.open_house(house_of_many, inside.settings(), dev=True) as house:
         subject = house.consent.people.name([named("phone", phone(1))]).subjects[0]
         choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", AT)
-        house.writer.submit(lambda tx: records.write(tx, subject, choice, b"r" * 16)).result(5)
+        house.writer.submit(lambda tx: records.write(tx, subject, choice, b"r" * 16)).result(60)
     report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
     assert (report.passed, report.short, report.lived) == (True, 11, 7)
 

@@ -175,7 +175,7 @@ class TestTheOffice:
     def says(self, house, kind, value):
         choice = records.Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
         subject = house.consent.people.name([named(kind, value)]).subjects[0]
-        return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(5)
+        return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
 
     @pytest.fixture
     def runs(self, capsys, forged, tmp_path):

@@ -68,7 +68,7 @@ def in_one_batch(writer, *jobs):
     assert held.wait(5)
     futures = [writer.submit(job) for job in jobs]
     go.set()
-    first.result(5)
+    first.result(60)
     return futures
 
 
@@ -78,15 +78,15 @@ def fails(tx):
 
 
 def test_an_entry_is_on_disk_before_its_number_is_told(folder, writer):
-    assert writer.submit(appends(b"one")).result(5) == 0
+    assert writer.submit(appends(b"one")).result(60) == 0
     assert bodies(folder) == [b"one"]
 
 
 def test_a_job_that_raises_is_refused_alone_and_the_others_are_kept(folder, writer):
     one, bad, two = in_one_batch(writer, appends(b"one"), fails, appends(b"two"))
-    assert (one.result(5), two.result(5)) == (0, 1)
+    assert (one.result(60), two.result(60)) == (0, 1)
     with pytest.raises(LookupError, match="this one alone"):
-        bad.result(5)
+        bad.result(60)
     assert bodies(folder) == [b"one", b"two"]
 
 
@@ -97,9 +97,9 @@ def test_an_error_of_the_database_refuses_the_whole_batch_and_keeps_none_of_it(f
     futures = in_one_batch(writer, appends(b"one"), breaks, appends(b"two"))
     for future in futures:
         with pytest.raises(StoreUnavailable, match="nothing was kept: OperationalError"):
-            future.result(5)
+            future.result(60)
     assert bodies(folder) == []
-    assert writer.submit(appends(b"later")).result(5) == 0
+    assert writer.submit(appends(b"later")).result(60) == 0
 
 
 def test_nobody_is_answered_before_the_commit(folder, writer):
@@ -111,7 +111,7 @@ def test_nobody_is_answered_before_the_commit(folder, writer):
 
     future = writer.submit(job)
     future.add_done_callback(lambda _: seen.append(bodies(folder)))
-    future.result(5)
+    future.result(60)
     for _ in range(100):
         if len(seen) == 2:
             break
@@ -121,7 +121,7 @@ def test_nobody_is_answered_before_the_commit(folder, writer):
 
 def test_what_one_job_wrote_the_next_of_its_batch_reads(writer):
     one, two = in_one_batch(writer, appends(b"one"), lambda tx: (tx.size, tx.append(b"two")))
-    assert (one.result(5), two.result(5)) == (0, (1, 1))
+    assert (one.result(60), two.result(60)) == (0, (1, 1))
 
 
 @pytest.mark.anyio
@@ -153,23 +153,23 @@ async def test_whoever_waits_too_long_is_told_to_ask_again(writer):
 
 def test_nothing_is_acknowledged_into_a_file_that_was_renamed_and_all_is_well_when_it_is_back(folder, writer):
     file, away = folder / schema.FILE, folder / "away"
-    assert writer.submit(appends(b"one")).result(5) == 0
+    assert writer.submit(appends(b"one")).result(60) == 0
     file.rename(away)
     with pytest.raises(StoreUnavailable):
-        writer.submit(appends(b"lost")).result(5)
+        writer.submit(appends(b"lost")).result(60)
     away.rename(file)
-    assert writer.submit(appends(b"two")).result(5) == 1
+    assert writer.submit(appends(b"two")).result(60) == 1
     assert bodies(folder) == [b"one", b"two"]
 
 
 def test_another_file_under_the_same_name_takes_no_entry(folder, writer):
-    writer.submit(appends(b"one")).result(5)
+    writer.submit(appends(b"one")).result(60)
     (folder / schema.FILE).rename(folder / "away")
     for more in ("-wal", "-shm"):
         (folder / f"{schema.FILE}{more}").rename(folder / f"away{more}")
     schema.migrate(folder, 1)
     with pytest.raises(StoreUnavailable, match="FileMoved"):
-        writer.submit(appends(b"lost")).result(5)
+        writer.submit(appends(b"lost")).result(60)
     assert bodies(folder) == []
 
 
@@ -181,15 +181,15 @@ def test_a_file_that_moves_while_a_batch_is_written_is_not_acknowledged(folder, 
         return tx.append(b"one")
 
     with pytest.raises(StoreUnavailable):
-        writer.submit(moves).result(5)
+        writer.submit(moves).result(60)
     away.rename(file)
-    assert writer.submit(lambda tx: tx.size).result(5) in {0, 1}
+    assert writer.submit(lambda tx: tx.size).result(60) in {0, 1}
 
 
 def test_a_writer_with_other_peppers_than_the_rows_keeps_nothing(folder, writer):
-    writer.submit(lambda tx: tx.db.execute("UPDATE head SET peppers = 2")).result(5)
+    writer.submit(lambda tx: tx.db.execute("UPDATE head SET peppers = 2")).result(60)
     with pytest.raises(StoreUnavailable, match="nothing was kept"):
-        writer.submit(appends(b"one")).result(5)
+        writer.submit(appends(b"one")).result(60)
     assert bodies(folder) == []
 
 
@@ -257,7 +257,7 @@ def test_two_processes_on_one_folder_interleave_and_every_number_is_used_once(fo
 
 def test_the_checkpoint_empties_the_log_file_into_the_ledger(folder):
     with writing(folder) as [writer]:
-        writer.submit(appends(b"one")).result(5)
+        writer.submit(appends(b"one")).result(60)
     wal = folder / f"{schema.FILE}-wal"
     assert not wal.exists() or wal.stat().st_size == 0
     with contextlib.closing(sqlite3.connect(f"{(folder / schema.FILE).as_uri()}?immutable=1", uri=True)) as db:

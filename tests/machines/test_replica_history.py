@@ -31,6 +31,7 @@ from support.ports import free_port
 from support.replica_process import RECORD, boot
 from support.service import HERE, Service
 from support.sidecar import Sidecar
+from support.times import Lateness
 from support.wire import call
 
 from gateway.cli import main
@@ -259,7 +260,7 @@ def shown(took):
 
 def test_after_an_acknowledged_opt_out_no_check_that_starts_allows_wherever_it_is_asked(tmp_path, figure):
     world = World(tmp_path)
-    with contextlib.ExitStack() as stack:
+    with Lateness() as late, contextlib.ExitStack() as stack:
         world.start(stack)
         while world.next == 0 or world.done() < CHECKS:
             for fault in FAULTS:
@@ -277,7 +278,7 @@ def test_after_an_acknowledged_opt_out_no_check_that_starts_allows_wherever_it_i
     assert all(by_place[where, True] > 100 for where in ("gateway", "client", "sidecar", "server"))
     assert stale
     assert found == []
-    assert max(world.took) <= TERM + 1
+    assert max(world.took) <= TERM + 1 + late.longest, f"this machine stood still for {late.longest:.2f} s"
 
 
 def test_the_control_without_waiting_for_replicas_a_check_allows_too_late(tmp_path, figure, monkeypatch):

@@ -118,7 +118,7 @@ def test_one_that_never_was_is_missed_from_the_first_start_on_however_often_it_i
     with contextlib.closing(schema.open_to_read(folder)) as db:
         assert rehearsals.owed_since(db) is None
     start = (1, b"1", "start", int(THIRD.timestamp() * 1000), int(THIRD.timestamp() * 1000))
-    house.writer.submit(lambda tx: tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", start)).result(5)
+    house.writer.submit(lambda tx: tx.db.execute("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", start)).result(60)
     again = Service(house, folder)
     again.now = THIRD + timedelta(hours=31)
     assert any("no rehearsal" in text for text in again.kept.alarms())
@@ -185,7 +185,7 @@ def test_a_rehearsal_leaves_what_was_in_force_before_and_after_it_unchanged(serv
     def start(event, settings):
         documents = in_force(settings)
         period = Period(event, "run", "start", service.now, service.now)
-        return house.writer.submit(lambda tx: evidence.note(tx, period, documents, service.now)).result(5)
+        return house.writer.submit(lambda tx: evidence.note(tx, period, documents, service.now)).result(60)
 
     start(b"1", inside.settings())
     tried = Service(house, folder, inside.settings(age__floor="13"))  # another configuration, tried by command

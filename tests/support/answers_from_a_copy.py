@@ -7,7 +7,7 @@ python -m support.answers_from_a_copy serve --dev …
 from gateway.cli import main
 from gateway.ledger.table import StandingTable
 
-LOOKS = 5  # at one copy; not a time, for the operations of a slow machine are further apart
+LOOKS = 15  # at one copy; not a time, for the operations of a slow machine are further apart
 
 honest = StandingTable.seen
 copies = {}

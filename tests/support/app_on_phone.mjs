@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 const [client, url, key, folder, tracker] = process.argv.slice(2);
 const { Gateway, backoff } = await import(client);
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
-const world = { ids: [], signals: {}, assertions: [], loses: 0, offline: false, slow: 0, ids_are: "told" };
+let release;
+const world = { ids: [], signals: {}, assertions: [], loses: 0, offline: false, holds: false, ids_are: "told" };
 
 const stub = (name) => {
   let running;
@@ -57,9 +58,12 @@ const gateway = new Gateway({
   alarm: (what, status) => say("alarm", { what, status }),
   fetch: async (...call) => {
     if (world.offline) throw new Error("no network");
-    const { slow } = world; // as it is when the call goes out, however long that takes
+    const { holds } = world; // as it is when the call goes out, however long that takes
     const response = await globalThis.fetch(...call);
-    if (slow) await new Promise((then) => setTimeout(then, slow));
+    if (holds) {
+      say("held");
+      await new Promise((then) => (release = then));
+    }
     if (world.loses-- > 0) throw new Error("the answer was lost");
     say("answer", { path: call[0].slice(url.length), status: response.status });
     return response;
@@ -85,6 +89,7 @@ const DO = {
     return order;
   },
   backoff: () => [0, 1, 2, 11, 12, 40].map(backoff),
+  release: () => release(),
   world: ({ to }) => void Object.assign(world, to),
 };
 

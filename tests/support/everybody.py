@@ -16,7 +16,7 @@ def story(house):
     people = house.consent.people
 
     def do(job):
-        return house.writer.submit(job).result(5)
+        return house.writer.submit(job).result(60)
 
     def who(kind, value):
         return people.name([named(kind, value)]).subjects[0]

@@ -140,7 +140,7 @@ class Installation:
 
     def settle(self):
         """Waits until the writer has done whatever it does by itself after a start."""
-        self.house.writer.submit(lambda tx: None).result(5)
+        self.house.writer.submit(lambda tx: None).result(60)
 
     def sealed(self, name, mode):
         """What an erasure of somebody has to remove from the files: boxes of the ledger (details; by an unlink what

@@ -1,7 +1,9 @@
 """How long something takes, told so that neither what else the machine does nor how fast it is decides about a test."""
 
+import threading
 import time
 from functools import cache
+from typing import Self
 
 TRIES = 3  # Python may tidy up in the middle of one
 WRITTEN_ON = 0.008  # seconds that `_work` takes on the machine that the limits were written on
@@ -43,3 +45,27 @@ def _work() -> int:
     for number in range(20_000):
         seen[f"{number % 500:x}"] = number * 31 & 0xFFFF
     return len(seen)
+
+
+class Lateness:
+    """How much too late a thread that sleeps was woken at most, while this goes on: so long the machine did something
+    else, and nobody can keep a time on it. `longest` in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.longest, self._over = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            self._over.wait(0.01)
+            self.longest = max(self.longest, time.monotonic() - began - 0.01)

@@ -26,7 +26,7 @@ def older_copy(folder):
     """The folder of an hour ago is put back, the store of checkpoints is not."""
     shutil.copytree(folder, folder.with_name("an hour ago"))
     with open_house(folder, inside.settings()) as house:
-        house.writer.submit(lambda tx: tx.append(b'{"e":"x"}')).result(5)
+        house.writer.submit(lambda tx: tx.append(b'{"e":"x"}')).result(60)
     folder.rename(folder.with_name("newer"))
     shutil.copytree(folder.with_name("an hour ago"), folder)
 
@@ -62,7 +62,7 @@ WAYS = {
 @pytest.fixture
 def lived_in(folder):
     with open_house(folder, inside.settings()) as house:
-        house.writer.submit(lambda tx: tx.append(b'{"e":"x"}')).result(5)
+        house.writer.submit(lambda tx: tx.append(b'{"e":"x"}')).result(60)
     return folder
 
 
