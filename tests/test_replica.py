@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import io
 import json
 import socket
 import time
@@ -186,13 +187,20 @@ def test_a_replica_whose_key_was_revoked_stops(gateway, opened, tmp_path):
         assert "403" in made.follower.why or "401" in made.follower.why
 
 
-@pytest.fixture
-def sidecar(gateway, enrolled, tmp_path):
-    made = Sidecar(gateway.url, tmp_path / "beside", enrolled, ("--unix", str(tmp_path / "socket")))
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory):
+    """A gateway with a sidecar that no test hurts."""
+    folder = tmp_path_factory.mktemp("beside")
+    with service(folder) as there:
+        file, secret = folder / "bidder.enrolment", io.StringIO()
+        with contextlib.redirect_stdout(secret), contextlib.suppress(SystemExit):
+            main(["replica", "enrol", "bidder", "--data", str(there.data), "--out", str(file)])
+        enrolled = file, secret.getvalue().strip()
+        made = Sidecar(there.url, folder / "beside", enrolled, ("--unix", str(folder / "socket")))
+        try:
+            yield there, made.start()
+        finally:
+            made.stop()
 
 
 BODIES = [
@@ -217,22 +225,24 @@ def plain(answer):
 
 
 @pytest.mark.parametrize(("path", "body"), BODIES, ids=range(len(BODIES)))
-def test_the_sidecar_has_the_gateways_own_shapes(gateway, sidecar, path, body):
+def test_the_sidecar_has_the_gateways_own_shapes(beside, path, body):
+    gateway, sidecar = beside
     opts_out(gateway.url, 1)
     there, here = call(f"{gateway.url}{path}", body), call(f"{sidecar.url}{path}", body)
     assert here[0] == there[0]
     assert plain(here[1]) == plain(there[1])
 
 
-def test_the_sidecar_wants_a_key_and_answers_on_its_socket(sidecar, tmp_path):
+def test_the_sidecar_wants_a_key_and_answers_on_its_socket(beside):
+    _, sidecar = beside
     body = {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"}
     assert call(f"{sidecar.url}/v1/check", body, key="")[0] == 401
     assert call(f"{sidecar.url}/v1/self", key="")[0] == 401
     assert "teemo" in call(f"{sidecar.url}/v1/self")[1]["recipients"]
-    assert "gateway_replica_spool_bytes 0.0" in call(f"{sidecar.url}/metrics")[1]
+    until(lambda: "gateway_replica_spool_bytes 0.0" in call(f"{sidecar.url}/metrics")[1])  # it is handed over
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(tmp_path / "socket"))
+    connection.sock.connect(str(sidecar.folder.parent / "socket"))
     connection.request("GET", "/livez", headers={"Host": "localhost"})
     assert json.loads(connection.getresponse().read()) == {"status": "up"}
     connection.close()

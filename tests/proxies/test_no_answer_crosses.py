@@ -11,7 +11,7 @@ from support import inside
 from support.crossing import crowd, leaks, visit
 from support.people import named
 from support.ports import free_port
-from support.proxies import NEW_YORK, Site, gateway, nginx, nginx_text, program, site
+from support.proxies import NEW_YORK, Site, gateway, nginx, nginx_text, patient, program, site
 from support.service import HERE
 from support.wordpress import wordpress
 
@@ -141,7 +141,7 @@ def recipe(folder, tool, tmp_path, visitors, through):
     def run(*lines: str, before: bool = False):
         def chain(stack, cache):
             running, behind = stack.enter_context(gateway(tmp_path)), stack.enter_context(site(Cacheable))
-            text = cut(nginx_text(running, behind), *lines)
+            text = patient(cut(nginx_text(running, behind), *lines))
             text = (
                 cut(text, "proxy_cache") if before else text.replace("proxy_cache pages;", TELLS + "proxy_cache pages;")
             )

@@ -348,7 +348,7 @@ def test_with_the_gateway_gone_the_page_stays_up_and_nothing_may_be_done(site, r
 
 
 def test_a_gateway_that_takes_a_second_is_not_waited_for(site, running):
-    with site() as wp:
+    with site(waits=False) as wp:
         browser = Browser(wp.url)
         browser.sign_in(7)
         running.stop()

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -269,6 +270,11 @@ def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def patient(text: str) -> str:
+    """A recipe that waits long for the gateway: one on a busy machine is not the slow one that the recipe gives up on."""
+    return re.sub(r"\b(100ms|200ms|0\.1s|0\.2s)\b", "5s", text)
 
 
 # --- nginx ---

@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway import credentials, keys
 from gateway.cli.recipe import filled
 from support.ports import free_port
-from support.proxies import NEW_YORK, Answer, Gateway, Program, _until, ask, nginx
+from support.proxies import NEW_YORK, Answer, Gateway, Program, _until, ask, nginx, patient
 from support.wire import call
 
 STAND_IN = Path(__file__).with_name("wordpress_stand_in.php")
@@ -82,9 +82,9 @@ def until_key_answers(address: str, key: str, status: int) -> None:
 
 
 def write_site(
-    running: Gateway, root: Path, *, ssl: bool = True, plugin: bool = True, account_key: bool = True
+    running: Gateway, root: Path, *, ssl: bool = True, plugin: bool = True, account_key: bool = True, waits: bool = True
 ) -> None:
-    """The files of the site: stand-in, configuration, plugin, one style sheet."""
+    """The files of the site: stand-in, configuration, plugin, one style sheet. `waits`: as in `wordpress`."""
     (root / "transients").mkdir(parents=True)
     (root / "wp-content" / "mu-plugins").mkdir(parents=True)
     shutil.copy(STAND_IN, root / "stand-in.php")
@@ -101,6 +101,9 @@ def write_site(
     (root / "wp-config.php").write_text("\n".join(["<?php", *lines]))
     if plugin:
         text = filled("wordpress-plugin", running.settings, host="", site="")
+        if waits:
+            assert "'timeout' => 0.3," in text
+            text = text.replace("'timeout' => 0.3,", "'timeout' => 5,")
         (root / "wp-content" / "mu-plugins" / "consent-gateway.php").write_text(text)
 
 
@@ -131,12 +134,15 @@ def recipe(running: Gateway, root: Path, address: str) -> str:
 
 
 @contextlib.contextmanager
-def wordpress(tool, running: Gateway, folder: Path, *, change=lambda text: text, **site):
-    """The running site. `change` alters nginx's part before it starts; the rest is `write_site`'s."""
+def wordpress(tool, running: Gateway, folder: Path, *, change=lambda text: text, waits: bool = True, **site):
+    """The running site. `change` alters nginx's part before it starts; `waits`: as long as it takes a gateway on a busy
+    machine, and not as printed; the rest is `write_site`'s.
+    """
     root = folder / "site"
-    write_site(running, root, **site)
+    write_site(running, root, waits=waits, **site)
     with php(tool("php-fpm8.4"), folder) as address:
         text = change(recipe(running, root, address))
+        text = patient(text) if waits else text
         with nginx(tool("nginx"), folder / "nginx", text) as url:
             yield WordPress(running, root, address, text, url)
 
