@@ -59,12 +59,13 @@ def migrate(data: Path, file: Path | None, origin: str) -> None:
 @click.option(
     "--port",
     type=int,
-    default=8080,
-    show_default=True,
-    help="With --dev: the port; metrics on the next. With --fake: the port, on every address.",
+    help="With --dev: the port; metrics on the next. With --fake: the port, on every address. 8080 if none is said.",
 )
 @click.option("--unix", type=click.Path(path_type=Path), help="Also serve /v1 on this socket.")
-def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int, unix: Path | None) -> None:
+def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | None, unix: Path | None) -> None:
+    if port is not None and not (dev or faked):
+        raise click.UsageError("--port is for --dev and --fake; else [listen] says where (GATEWAY_LISTEN__PUBLIC, …)")
+    port = 8080 if port is None else port
     logs.configure()
     settings = settings_of.load(file, os.environ)
     if faked:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway import seals
-from gateway.choice.law import STATES, UNREADABLE_PLACE
+from gateway.choice.law import STATES
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.records import Choice, Subject
@@ -90,7 +90,9 @@ class OptingOut:
         subjects: list[Subject] = []
         unread: list[str] = []
         stated = said.country.upper()
-        country = stated if COUNTRY.fullmatch(stated) and stated != UNREADABLE_PLACE else ""
+        country = (
+            stated if COUNTRY.fullmatch(stated) else ""
+        )  # "another country": none that a national number is read in
         for kind in TYPED:
             value = getattr(said, kind)
             if value:

@@ -243,6 +243,16 @@ def test_without_dev_a_recipient_without_a_contract_gets_nothing(run):
     assert run("check", "nobody", "--gaid", GAID).exit_code == 1
 
 
+# --- where it listens ----------------------------------------------------------------------------------------------
+
+
+def test_a_port_that_would_be_passed_over_is_refused(run):
+    """An operator would look for the service where it is not."""
+    refused = run("serve", "--port", "9999")
+    assert refused.exit_code == 2
+    assert "[listen] says where" in refused.output
+
+
 # --- links and imports ---------------------------------------------------------------------------------------------
 
 

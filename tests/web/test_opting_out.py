@@ -223,3 +223,15 @@ async def test_a_parent_and_an_agent_read_that_they_may_and_that_nobody_asks_for
     text = (await client.get(PATH)).text
     assert "your child, or a person who asked you to do it for them" in text
     assert "We ask for no proof." in text
+
+
+async def test_a_number_of_another_country_is_never_read_as_one_of_this_country(client, keyed):
+    """Ten digits of Mexico's would be somebody in New Jersey, and the person would read that theirs is covered."""
+    theirs, stranger = "55 1234 5678", "+15512345678"
+    for country, unread in (("ZZ", True), ("US", False)):  # the second is the control
+        _, confirmation = await done(client, OUT | {"phone": theirs, "country": country})
+        assert ("We could not read the phone number" in confirmation.text) is unread
+        check = {"identifiers": [{"type": "phone", "value": stranger}], "recipient": "advertisers", "place": "US-NJ"}
+        assert (await keyed.post("/v1/check", json=check)).json()["allowed"] is unread
+    _, confirmation = await done(client, OUT | {"phone": f"+52 {theirs}", "country": "ZZ"})
+    assert "could not read" not in confirmation.text
