@@ -14,6 +14,7 @@ from gateway import settings as settings_of
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import group
 from gateway.signals import adchoices, gpc
+from gateway.web.edge import FROM_APPS
 
 HEARD = {gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"sec-fetch-mode", b"accept", b"x-forwarded-for"}
 
@@ -129,6 +130,15 @@ def test_nginx_starts_on_a_machine_where_nothing_was_prepared(name):
     folders = re.findall(r"_cache_path (\S+)", text(name))
     assert folders
     assert {Path(folder).parent for folder in folders} == {Path("/var/cache")}
+
+
+@pytest.mark.parametrize("name", ["nginx", "wordpress", "caddy", "envoy", "traefik"])
+def test_whatever_is_called_from_the_internet_is_handed_on(name):
+    """A STOP that the provider of text messages posts, too (gateway help marketing): the site would answer 404."""
+    lines = [line for line in text(name).splitlines() if "/observe" in line or "|observe|" in line]
+    assert len(lines) == 1
+    for path in FROM_APPS:
+        assert re.search(rf"\b{path.rpartition('/')[2]}\b", lines[0]), path
 
 
 def test_the_unit_allows_as_many_open_files_as_the_manual_asks_for():

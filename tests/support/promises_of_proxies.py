@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from gateway import credentials, keys
+from gateway.web.edge import FROM_APPS
 from support.proxies import (
     CALIFORNIA,
     GERMANY,
@@ -190,9 +191,9 @@ def the_gateways_own_pages_are_on_the_sites_own_host(at: Proxied) -> None:
     for inside in ("/v1/check", "/authz/nginx", "/metrics", "/v1/self"):
         answer = at.ask(inside)
         assert answer.told["uri"] == inside, "the site's own page of that name, and not the gateway"
-    for of_apps in ("access", "choices", "codes", "erasures", "links", "observe", "standing"):
+    for of_apps in sorted(FROM_APPS):
         kind = ("Content-Type", "application/json")
-        answer = at.ask(f"/v1/{of_apps}", kind, method="POST", body=b"{}")
+        answer = at.ask(of_apps, kind, method="POST", body=b"{}")
         assert (answer.status, b"unauthorized" in answer.body) == (401, True), of_apps
 
 
