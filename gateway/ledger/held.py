@@ -158,6 +158,15 @@ def forget(tx: Transaction, own: Mapping[bytes, int]) -> set[bytes]:
     return persons
 
 
+def going(tx: Transaction, before: int, first: int, end: int) -> list[tuple[str, bytes, bytes, bytes]]:
+    """(recipient, named, person, sealed) of what `prune` takes away, of the numbers from `first` to before `end`."""
+    return tx.db.execute(
+        "SELECT recipient, named, person, sealed FROM held WHERE id >= ? AND id < ?"
+        " AND NOT EXISTS (SELECT 1 FROM held_key WHERE held = held.id AND at >= ?) ORDER BY id",
+        (first, end, before),
+    ).fetchall()
+
+
 def prune(tx: Transaction, before: int) -> int:
     """What last left before a moment in Unix milliseconds goes. Returns how many identifiers."""
     tx.db.execute("DELETE FROM held_key WHERE at < ?", (before,))

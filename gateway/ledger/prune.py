@@ -15,6 +15,7 @@ from functools import partial
 from gateway.ledger import acknowledged, documents, entry, held, restate
 from gateway.ledger.documents import Document
 from gateway.ledger.records import milliseconds
+from gateway.ledger.suppressed import keep_digests
 from gateway.ledger.tiles import WIDTH
 from gateway.ledger.writer import Job, Transaction
 
@@ -29,7 +30,8 @@ class Changed(Exception):
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`below`: bodies of entries before it go. `needed`: those among them that are restated. `forget_before`: details
-    of choices that were accepted before it go, Unix milliseconds. `voids`: how many choices were voided then.
+    of choices that were accepted before it go, Unix milliseconds. `voids`: how many choices were voided then. `held`:
+    the last number of what recipients hold.
     """
 
     below: int
@@ -38,6 +40,7 @@ class Plan:
     bodies: int
     details: int
     voids: int
+    held: int = 0
 
 
 def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: datetime) -> Plan:
@@ -50,7 +53,8 @@ def plan(db: sqlite3.Connection, bodies_before: datetime, details_before: dateti
     [details] = db.execute("SELECT count(*) FROM detail WHERE at < ? AND sealed IS NOT NULL", (forget,)).fetchone()
     [bodies] = db.execute("SELECT count(*) FROM entry WHERE seq < ?", (below,)).fetchone()
     needed = sorted(restate.needed(db, below)) if below > pruned else []
-    return Plan(below, tuple(needed), forget, bodies, details, _voids(db))
+    [last_held] = db.execute("SELECT coalesce(max(id), 0) FROM held").fetchone()
+    return Plan(below, tuple(needed), forget, bodies, details, _voids(db), last_held)
 
 
 def _voids(db: sqlite3.Connection) -> int:
@@ -64,6 +68,8 @@ def jobs(planned: Plan, policy: Document, at: datetime) -> Iterator[Job[int]]:
     yield partial(_mark, planned=planned, policy=policy, at=at)
     for start in range(0, planned.below, STEP):
         yield partial(_delete, end=min(start + STEP, planned.below))
+    for start in range(0, planned.held + 1, STEP):
+        yield partial(keep_digests, before=planned.forget_before, first=start, end=start + STEP)
     yield partial(_forget, before=planned.forget_before)
     yield partial(_forget_disclosures, before=planned.forget_before)
 

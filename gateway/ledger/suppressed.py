@@ -13,8 +13,9 @@ from gateway.choice.identity.kinds import digest
 from gateway.choice.standing import out_bits
 from gateway.ledger import held, suppression
 from gateway.ledger.reach import group
+from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
-from gateway.terms import Purpose
+from gateway.terms import CHOOSABLE, Purpose
 
 STANDS = "SELECT own | travelled, changed FROM standing WHERE key = ?"
 TOLD = "SELECT named, max(size), min(at) FROM informed WHERE recipient = ? GROUP BY named ORDER BY named"
@@ -56,6 +57,19 @@ def of(tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpo
             _add(found, suppression.read(tx, named), algorithm, at)
     found.listed.sort(key=lambda each: (each.kind, each.digest))
     return found
+
+
+def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
+    """Of what `held.prune` is about to take away, the digests of whoever said no to anything: no opt-out leaves the
+    suppression files by getting old (R19). Returns of how many.
+    """
+    kept = 0
+    for recipient, named, person, sealed in held.going(tx, before, first, end):
+        if _denied_since(tx, named, out_bits(CHOOSABLE), 0, 0):
+            for kind, value in held.open_(tx, recipient, person, sealed).items():
+                suppression.keep(tx, Subject(kind, value, (named,)))
+                kept += 1
+    return kept
 
 
 def _denied_since(tx: Transaction, named: bytes, bits: int, since: int, size: int) -> bool:

@@ -26,13 +26,14 @@ def digests(subject: Subject) -> dict[str, str]:
 
 
 def keep(tx: Transaction, subject: Subject) -> None:
-    """Written with the erasure, once; an older record has the same content."""
-    known = digests(subject)
-    if not known or tx.db.execute("SELECT 1 FROM suppression WHERE key = ?", (subject.key,)).fetchone():
+    """Written with the erasure, or with a prune of what recipients hold; an older record gets what it has not yet."""
+    before, known = read(tx, subject.key), digests(subject)
+    if known.keys() <= before.keys():
         return
+    drop(tx, subject.key)
     person = tx.persons.new_person()
     assert person.details
-    sealed = seals.seal(person.details, LABEL, json.dumps(known).encode())
+    sealed = seals.seal(person.details, LABEL, json.dumps(before | known).encode())
     tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
 
 

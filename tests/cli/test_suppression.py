@@ -1,9 +1,12 @@
 """The file of people whom a recipient must not sell any more: of its own people only (R18, L40)."""
 
 import asyncio
+import contextlib
 import csv
 import json
 import os
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256
 
 import pytest
@@ -11,6 +14,7 @@ from click.testing import CliRunner
 from support import inside
 from support.people import email, gaid, named
 
+from gateway import app
 from gateway.app import open_house
 from gateway.choice import identity
 from gateway.cli.root import group
@@ -20,8 +24,11 @@ from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
 from gateway.ledger.held import Left
 from gateway.ledger.records import Choice
+from gateway.ledger.schema import FILE
 from gateway.ledger.suppressed import Suppressed
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +123,39 @@ def test_somebody_who_was_erased_is_still_on_it_and_an_unlinked_one_is_not(offic
     assert office.file(tmp_path, "teemo")[0] == []
     office.run("erase", "unlink", "--email", email(1))
     assert office.file(tmp_path, "matching")[0] == []
+
+
+def suppressions(folder):
+    with contextlib.closing(sqlite3.connect(folder / FILE)) as db:
+        return db.execute("SELECT count(*) FROM suppression").fetchone()[0]
+
+
+def test_nobody_leaves_the_file_because_the_share_that_led_to_them_was_long_ago(office, tmp_path):
+    office.share("matching", "email", email(1), ("email_sha256", sha256(email(1).encode()).hexdigest()))
+    office.share("teemo", "gaid", gaid(2))
+    office.share("teemo", "gaid", gaid(3))  # who said nothing: of them nothing is kept
+    office.run("choose", "opt_out", "--email", email(1), "--gaid", gaid(2))
+    before = [office.file(tmp_path, name)[0] for name in ("matching", "teemo")]
+    assert list(map(len, before)) == [1, 1]
+    done = app.prune(office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY)
+    assert done.done
+    with contextlib.closing(sqlite3.connect(office.folder / FILE)) as db:
+        assert db.execute("SELECT count(*) FROM held").fetchone() == (0,), "control: nothing else leads to them"
+    assert [office.file(tmp_path, name)[0] for name in ("matching", "teemo")] == before
+    assert suppressions(office.folder) == 2
+    office.run("erase", "unlink", "--email", email(1))
+    assert office.file(tmp_path, "matching")[0] == []
+
+
+def test_an_erasure_after_it_adds_the_other_digests_of_an_address(office, tmp_path):
+    office.share("matching", "email", email(1), ("email_sha256", sha256(email(1).encode()).hexdigest()))
+    office.run("choose", "opt_out", "--email", email(1))
+    app.prune(office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY)
+    office.erase("email", email(1))
+    config = tmp_path / "config.toml"
+    config.write_text('[recipients.matching]\ndigest = "md5"\n')
+    assert suppressions(office.folder) == 1
+    assert len(office.file(tmp_path, "matching", config=config)[0]) == 1
 
 
 def test_is_in_the_recipients_own_digest_and_what_it_could_not_know_is_counted(office, tmp_path):
