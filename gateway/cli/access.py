@@ -45,6 +45,8 @@ def _part(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _entry(each: Mapping[str, Any]) -> str:
+    if each["what"] is None:
+        return f"{each['at'][:16]}  {each['type']}: an entry whose body went by retention"
     return f"{each['at'][:16]}  {each['type']}: {each['what']} {', '.join(each['purposes'])} ({each['source'] or '-'})"
 
 

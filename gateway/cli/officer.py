@@ -33,6 +33,13 @@ def _days(start: datetime, end: datetime) -> tuple[date, date]:
     return start.date(), date.fromordinal(end.date().toordinal() + 1)
 
 
+def _tell_gone(gone: int) -> None:
+    """Ends with 1 where not everything is there: who reads too small a number for the whole would be misled."""
+    if gone:
+        click.echo(f"{gone} entries of that time have no body any more, by retention: not in it, if requests", err=True)
+        sys.exit(1)
+
+
 @contextlib.contextmanager
 def _vault(house: House) -> Iterator[Vault]:
     vault = house.vault()
@@ -75,7 +82,8 @@ def evidence(
         click.echo(json.dumps({"day": on.isoformat(), "entries": entries}))
     else:
         click.echo("\n".join(_lines(found, on)) or f"nothing is on record for {on}")
-    sys.exit(0 if whole and any(item.of(on) for item in found) else 1)
+    told = [item for item in found if item.of(on)]
+    sys.exit(0 if whole and told and not any(item.content.get("gone") for item in told) else 1)
 
 
 def _write_receipt(folder: Path | None, item: days.Told) -> None:
@@ -103,6 +111,10 @@ def _lines(found: list[days.Told], on: date) -> Iterator[str]:
     """The entries of the day, then what they name as in force, and what changed in it."""
     for item in (each for each in found if each.of(on)):
         content = item.content
+        if content.get("gone"):
+            span = f"{content['from']} to {content['until']}"
+            yield f"entry {item.seq}  {content['k']}  {span}  its body went by retention"
+            continue
         if content["k"] == rehearsals.KIND:
             yield from lines_of_rehearsal({"from": content["from"], "seq": item.seq, **content["told"]})
             continue
@@ -156,7 +168,10 @@ def record(event: str, data: Path, file: Path | None, form: str) -> None:
     settings = settings_of.load(file, os.environ)
     controller: dict[str, Any] = msgspec.to_builtins(settings.controller)
     with options.house(data, file) as house, _vault(house) as vault:
-        known = material.read(data, _event(event), vault.keys, controller, settings.site.policy_url)
+        try:
+            known = material.read(data, _event(event), vault.keys, controller, settings.site.policy_url)
+        except material.NoBody as gone:
+            raise click.ClickException(str(gone)) from None
     if known is None or known.kind not in material.CHOICES:
         raise click.UsageError("no choice of a person has this event")
     try:
@@ -187,6 +202,7 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
     with options.house(data, file) as house, _vault(house) as vault:
         for request in requests.between(data, first, after, vault.keys if details else None):
             click.echo(json.dumps(request.to_json()))
+    _tell_gone(requests.gone(data, first, after))
 
 
 @export.command(
@@ -206,7 +222,9 @@ def network(data: Path, start: datetime, end: datetime) -> None:
 @options.data
 @click.argument("year", type=click.IntRange(2018, 9998))
 def report(data: Path, year: int) -> None:
-    click.echo(json.dumps(yearly(year, requests.year(data, year)), indent=1))
+    gone = requests.gone_of(data, year)
+    click.echo(json.dumps(yearly(year, requests.year(data, year), gone), indent=1))
+    _tell_gone(gone)
 
 
 @click.command(

@@ -87,7 +87,7 @@ def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterat
             last = rehearsals.last(db)
         on = moment.date() if moment else last.until.date() if last else None
         for item in days.told(data, house.consent.log_reader, on) if on else ():
-            if item.content["k"] == rehearsals.KIND and (moment or (last and item.seq == last.seq)):
+            if "told" in item.content and (moment or (last and item.seq == last.seq)):
                 yield {"from": item.content["from"], "seq": item.seq, **item.content["told"]}
 
 

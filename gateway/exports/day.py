@@ -13,11 +13,12 @@ from gateway.ledger import entry, schema
 from gateway.ledger.documents import EVIDENCE
 from gateway.ledger.evidence import REHEARSAL
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.records import milliseconds
+from gateway.ledger.records import milliseconds, moment
 
 # Those that tell of the day, and the one before: what it names was in force when the day began.
 TELLING = """
-SELECT v.seq, v.event, e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+SELECT v.seq, v.event, v.kind, v.start, v.until, e.body, d.body
+FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
 WHERE (v.until >= :start AND v.start < :end)
 OR v.seq = (SELECT max(seq) FROM evidence WHERE until < :start AND kind != 'rehearsal') ORDER BY v.seq
 """
@@ -49,8 +50,10 @@ class Told:
 
     @property
     def in_force(self) -> tuple[Named, ...] | None:
-        """The documents that it names as in force; None of a rehearsal, whose documents need not have been."""
-        if self.content["k"] == REHEARSAL:
+        """The documents that it names as in force; None of a rehearsal, whose documents need not have been, and of one
+        whose body is gone.
+        """
+        if self.content["k"] == REHEARSAL or self.content.get("gone"):
             return None
         return tuple(_named(*words) for words in self.content.get("docs", []))
 
@@ -81,8 +84,16 @@ def told(folder: Path, log: LogReader, day: date) -> list[Told]:
     span = {"start": milliseconds(start), "end": milliseconds(start + timedelta(days=1))}
     with contextlib.closing(schema.open_to_read(folder)) as db:
         rows = db.execute(TELLING, span).fetchall()
-    receipts = log.receipts([event for _, event, _, _ in rows])
+    receipts = log.receipts([row[1] for row in rows])
     return [
-        Told(seq, {**json.loads(body), **json.loads(more or b"{}")}, receipt.text() if receipt else None)
-        for (seq, _, body, more), receipt in zip(rows, receipts, strict=True)
+        Told(row[0], _content(*row[1:]), receipt.text() if receipt else None)
+        for row, receipt in zip(rows, receipts, strict=True)
     ]
+
+
+def _content(event: bytes, kind: str, start: int, until: int, body: bytes | None, more: bytes | None) -> dict[str, Any]:
+    """What the entry says; of one whose body went by retention, `gone`, what kind it was and of which time."""
+    if body is not None:
+        return {**json.loads(body), **json.loads(more or b"{}")}
+    times = {"from": entry.second(moment(start)), "until": entry.second(moment(until))}
+    return {"i": entry.b64(event), "k": kind, "run": "", **times, "gone": True}

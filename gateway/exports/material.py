@@ -14,6 +14,7 @@ from gateway import seals
 from gateway.keys import PersonKeys
 from gateway.ledger import openings, schema
 from gateway.ledger.documents import RECIPIENTS, Document
+from gateway.ledger.leaves import BODY, JOINED
 from gateway.terms import ChoiceKind
 
 PersonOf = Callable[[bytes], PersonKeys]
@@ -22,12 +23,16 @@ REFUSED = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.STATE_BEGA
 CHOICES = GIVEN | REFUSED | {ChoiceKind.WITHDRAW}
 SENSITIVE = frozenset({"precise_geo", "cpni", "content"})  # Cal. Civ. Code 1798.140(ae); 47 USC 222
 
-ENTRY = "SELECT d.seq, e.body, d.person, d.sealed FROM detail d JOIN entry e USING (seq) WHERE d.event = ?"
+ENTRY = f"SELECT d.seq, {BODY}, d.person, d.sealed FROM detail d{JOINED} WHERE d.event = ?"  # noqa: S608 - ours
 IN_FORCE = """
 SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
 WHERE v.seq < ? AND v.kind != 'rehearsal' ORDER BY v.seq DESC LIMIT 1
 """
 TEXT = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
+
+
+class NoBody(Exception):
+    """Nothing but the hash of an entry is kept. The text says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,14 @@ class Material:
 def read(
     folder: Path, event: bytes, keys_of: PersonOf, controller: Mapping[str, Any], policy_url: str = ""
 ) -> Material | None:
-    """None where no entry about a person has this event id. Raises `LedgerRefused`, `sqlite3.Error`."""
+    """None where no entry about a person has this event id. Raises `NoBody`, `LedgerRefused`, `sqlite3.Error`."""
     with contextlib.closing(schema.open_to_read(folder)) as db:
         row = db.execute(ENTRY, (event,)).fetchone()
         if row is None:
             return None
         seq, body, person, sealed = row
+        if body is None:
+            raise NoBody("the body of this entry went by retention; its receipt is good all the same")
         leaf = json.loads(body)
         opened = openings.open_(keys_of(person), event, sealed, None)
         details = json.loads(opened.details) if opened.details else {}

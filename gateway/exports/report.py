@@ -35,13 +35,15 @@ class _Heading:
                 "median_days": median}  # fmt: skip
 
 
-def report(number: int, requests: Iterable[Request]) -> dict[str, Any]:
+def report(number: int, requests: Iterable[Request], gone: int = 0) -> dict[str, Any]:
     """A heading each. A signal is written where it changes something, so `opt_out_signals` counts browsers and devices
-    that newly said no, not page loads.
+    that newly said no, not page loads. `gone`: entries of the year without a body, told where there are any, for then
+    the numbers are too small.
     """
     headings = {name: _Heading() for name in (*HEADINGS, SIGNALS)}
     for request in requests:
         for name, natures in HEADINGS.items():
             if request.nature in natures:
                 headings[SIGNALS if name == OPT_OUT and request.is_signal else name].add(request)
-    return {"year": number, **{name: heading.told() for name, heading in headings.items()}}
+    short = {"bodies_gone": gone} if gone else {}
+    return {"year": number, **short, **{name: heading.told() for name, heading in headings.items()}}

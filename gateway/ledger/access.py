@@ -16,6 +16,7 @@ from gateway import seals
 from gateway.keys import PersonKeys
 from gateway.ledger import disclosed, openings, owned, schema
 from gateway.ledger.documents import Document
+from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.owned import Window
 from gateway.ledger.records import Subject, milliseconds, moment
 from gateway.ledger.store import Store
@@ -24,11 +25,11 @@ from gateway.terms import ChoiceKind
 
 # Which account has what is not shown by the identifier, but by the account's own list of what it has.
 NOT_SHOWN = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED, ChoiceKind.NUMBER_RELEASED})
-ENTRIES = (
-    "SELECT d.seq, d.at, d.event, d.kind, d.person, d.sealed, d.received, e.body"
-    " FROM detail d LEFT JOIN entry e ON e.seq = d.seq WHERE d.key = ? AND d.seq >= ?"
-    " AND (e.body IS NOT NULL OR NOT EXISTS (SELECT 1 FROM link_event l WHERE l.seq = d.seq)) ORDER BY d.seq"
-)
+ENTRIES = f"""
+SELECT d.seq, d.at, d.event, d.kind, d.person, d.sealed, d.received, {BODY}
+FROM detail d{JOINED} WHERE d.key = ? AND d.seq >= ?
+AND ({BODY} IS NOT NULL OR NOT EXISTS (SELECT 1 FROM link_event l WHERE l.seq = d.seq)) ORDER BY d.seq
+"""  # noqa: S608 - the pieces are ours
 DISCLOSED = (
     "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"
     " WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'"

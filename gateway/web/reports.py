@@ -39,6 +39,6 @@ class Reports:
 
     def _report(self, year: int) -> dict[str, Any]:
         try:
-            return report(year, requests.year(self._folder, year))
+            return report(year, requests.year(self._folder, year), requests.gone_of(self._folder, year))
         except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
