@@ -34,6 +34,11 @@ DISCLOSED = (
     "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"
     " WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'"
 )
+# An identifier that left with a row which is kept under another name of that row (held.py); the last time of it.
+LEFT_BESIDE = (
+    "SELECT h.recipient, k.batch, k.purposes, k.classes, k.at FROM held_key k JOIN held h ON h.id = k.held"
+    " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
+)
 TEXTS = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
 
 
@@ -162,8 +167,10 @@ def _received(db: sqlite3.Connection, windows: Sequence[Window]) -> tuple[Receiv
     return tuple(found[cell] for cell in sorted(found))
 
 
-def _one_by_one(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:
-    """Rows of shares and announced sends, each once however many of its names were proved."""
+def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[Received]:
+    """Rows of shares and announced sends, each once however many of its names were proved. A row is kept under the
+    first name that it had: of the others it is known that they left with it, and nothing of what became of it.
+    """
     rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for window in windows:
         for row in db.execute(DISCLOSED, (window.key, window.since)):
@@ -172,6 +179,13 @@ def _one_by_one(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[R
     for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
         known = outcome if outcome == disclosed.SENT else disclosed.UNKNOWN  # intended and never marked likewise
         yield Received(recipient, _list(purpose), _list(classes), known, moment(at), moment(at), 1)
+    told = {(recipient, batch) for recipient, _, batch in rows}
+    for window in windows:
+        for recipient, batch, purposes, classes, at in db.execute(LEFT_BESIDE, (window.key, window.since)).fetchall():
+            if (recipient, batch) not in told and window.shows(batch, at):
+                told.add((recipient, batch))
+                when = moment(at)
+                yield Received(recipient, _list(purposes), _list(classes), disclosed.UNKNOWN, when, when, 1)
 
 
 def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:

@@ -10,6 +10,7 @@ from gateway.keys import PersonKeys
 from gateway.ledger import access, ages, disclosures, documents, links, owned, told
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
+from gateway.ledger.held import Left
 from gateway.ledger.records import milliseconds
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.writer import StoreUnavailable
@@ -41,8 +42,9 @@ def send(story):
     """Rows about a key leave for a recipient, with an outcome."""
     counter = iter(range(1000))
 
-    def go(subject, outcome="sent", to="teemo", count=1, key=None):
-        rows = [Intended(f"row-{next(counter)}", key or subject.key, ("ad_id", "coarse_geo")) for _ in range(count)]
+    def go(subject, outcome="sent", to="teemo", count=1, key=None, left=()):
+        classes = ("ad_id", "coarse_geo")
+        rows = [Intended(f"row-{next(counter)}", key or subject.key, classes, left) for _ in range(count)]
 
         def job(tx):
             batch = disclosures.intend(tx, to, [Purpose.SALE], rows, story.at)
@@ -393,6 +395,22 @@ class TestWhoReceivedWhat:
         mine = who("gaid", GAID)
         send(mine, outcome)
         assert [each.outcome for each in report(mine).received] == shown
+
+    @pytest.mark.parametrize(("outcome", "shown"), [("sent", ["unknown"]), ("not_sent", [])])
+    def test_an_address_that_left_beside_an_ad_id_is_told_to_whoever_proves_the_address(
+        self, story, who, send, report, outcome, shown
+    ):
+        """The row is kept under the ad id; that the address went with it is known too, and not what became of it."""
+        phone_of, mine = who("gaid", GAID), who("email", email(1))
+        own = (phone_of.key, mine.key)
+        left = (Left("email_sha256", "0" * 64, mine.key, own), Left("gaid", GAID, phone_of.key, own))
+        send(phone_of, outcome, left=left)
+        assert [(each.recipient, each.outcome) for each in report(mine).received] == [("teemo", word) for word in shown]
+        assert len(report(mine, phone_of).received) == len(shown), "one row is one, whoever of it is proved"
+        story.says(mine)
+        only_named = (Left("gaid", GAID, phone_of.key, (phone_of.key, who("email", email(2)).key)),)
+        send(phone_of, left=only_named)
+        assert report(who("email", email(2))).received == (), "it was named in the row, and did not leave"
 
     def test_rows_of_somebody_else_are_not_counted(self, who, send, report):
         send(who("gaid", gaid(1)))
