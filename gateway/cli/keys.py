@@ -11,6 +11,7 @@ from gateway import keys as secrets_of
 from gateway import rekey as rekeying
 from gateway import settings as settings_of
 from gateway.cli import options
+from gateway.following.follower import LOCK
 from gateway.rekey import Kind
 
 
@@ -29,7 +30,7 @@ def keys() -> None:
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*credentials.SCOPES]))
 @click.option("--publishable", is_flag=True, help="For apps: may opt out and limit, and proves nothing.")
 def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
-    secrets_of.load(data)  # refuses a folder that is none of a gateway's: nobody would know the key
+    _is_ours(data)  # nobody would know the key
     mark = "" if settings_of.load(file, os.environ).environment.is_production else credentials.TEST
     try:
         click.echo(credentials.add(data, name, scopes, publishable=publishable, mark=mark))
@@ -40,7 +41,7 @@ def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publi
 @keys.command("list", help="Names and scopes; never secrets.")
 @options.data
 def list_(data: Path) -> None:
-    secrets_of.load(data)  # refuses a folder that is none of a gateway's: an empty list would not be true of it
+    _is_ours(data)  # an empty list would not be true of it
     for key in credentials.read(data):
         state = "revoked" if key.revoked else "publishable" if key.publishable else "secret"
         click.echo(f"{key.id}  {key.name}  {state}  {' '.join(key.scopes)}")
@@ -50,9 +51,15 @@ def list_(data: Path) -> None:
 @options.data
 @click.argument("name")
 def revoke(data: Path, name: str) -> None:
-    secrets_of.load(data)
+    _is_ours(data)
     if not credentials.revoke(data, name):
         raise click.UsageError(f"no live key is called {name}")
+
+
+def _is_ours(data: Path) -> None:
+    """Refuses a folder that is neither a gateway's nor a replica's, which has keys of its callers and no secrets."""
+    if not (data / LOCK).exists():
+        secrets_of.load(data)
 
 
 @keys.command("account", help="Print a Gateway-Account assertion, for trying out the site's side.")

@@ -137,10 +137,33 @@ def bind_one(address: str) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
+    """Takes the place of a socket that a process of before left. Raises `SettingsRefused` for one that somebody listens
+    on, whose callers would be cut off without a word, and for a file that is none.
+    """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    bound.bind(str(path))
+    try:
+        taken = _taken(path)
+        if not taken:
+            path.unlink(missing_ok=True)
+            bound.bind(str(path))
+    except OSError as error:
+        taken = f"{path} cannot be listened on: {error.strerror or error}"
+    if taken:
+        bound.close()
+        raise SettingsRefused(taken)
     return bound
+
+
+def _taken(path: Path) -> str:
+    """Why a path may not become our socket; empty where it may. Raises OSError."""
+    if path.exists() and not path.is_socket():
+        return f"{path} is no socket: name a path where nothing is"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return ""
+    return f"{path} is another process's: stop that one, or name another path"
 
 
 def _tell_refused(why: str) -> None:

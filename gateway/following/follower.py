@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.following.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
+from gateway.keys import SECRETS
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
 
@@ -21,6 +22,7 @@ TERM = 2.0  # seconds, until the gateway says another
 A_TERM = 3  # renewals
 RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they run
 PAUSE = 0.2  # seconds before a stream that was cut is opened again
+LOCK = "replica.lock"  # in a replica's folder, and in no other
 NOBODYS = bytes(16)  # a replica's map is of no ledger's file
 
 
@@ -60,8 +62,12 @@ class Follower:
 
     def start(self) -> None:
         """Goes on from the map that it left, if that is of this boot and these peppers. Raises `ReplicaRefused`."""
+        if (self._folder / SECRETS).exists():
+            raise ReplicaRefused(
+                f"{self._folder} is the gateway's: a replica has a folder of its own, name it (--data)"
+            )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self._folder / "replica.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
