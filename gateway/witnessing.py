@@ -66,12 +66,12 @@ class Witnessing:
                 signed, witness, lambda old: self._reader.consistency(old, size), self._post, self._known.get(name, 0)
             )
         except WitnessUnavailable as away:
-            log.warning("witness", name=name, why=str(away))
+            log.warning("witness", witness=name, why=str(away))
             return None
         except WitnessDisagrees as disagrees:
             newest = self._reader.to_be_witnessed()
             if newest is None or _size(newest) == size:  # else another process of ours has shown it a newer one since
-                log.warning("witness disagrees", name=name, why=str(disagrees))
+                log.warning("witness disagrees", witness=name, why=str(disagrees))
                 self._disagrees[name] = self._text(name, disagrees)
             return None
         self._known[name] = size

@@ -1,9 +1,13 @@
+import ast
+from pathlib import Path
+
 import pytest
 import structlog
 from starlette.requests import Request
 from support import inside
 from support.people import GAID, email, named, phone
 
+import gateway
 from gateway.cli.logs import KEPT, redact
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
 
@@ -166,6 +170,23 @@ def test_a_log_field_that_nobody_named_is_dropped():
     line = redact(None, "info", {"event": "request", "status": 200, "phone": phone(1), "headers": {}})
     assert line == {"event": "request", "status": 200}
     assert not KEPT & {"path", "query", "client", "ip", "headers", "cookie", "body"}
+
+
+def logged_fields():
+    """(file, field) of each field that is written to the log in the source."""
+    for path in Path(gateway.__file__).parent.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            match call:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log") | ast.Attribute(attr="log"), attr=level)):
+                    if level in {"info", "warning", "error"}:
+                        yield from ((path.name, each.arg) for each in call.keywords)
+
+
+def test_every_field_that_is_written_to_the_log_arrives_there():
+    """A sidecar's log said `stale`, and not why."""
+    fields = set(logged_fields())
+    assert ("replica.py", "why") in fields
+    assert {field for field in fields if field[1] not in KEPT} == set()
 
 
 async def test_a_fault_of_ours_is_a_problem_document_with_the_request_id(app, monkeypatch):
