@@ -147,6 +147,17 @@ def test_enter_in_a_field_opts_out_of_everything(running, opened):
     assert page.get_by_text("of these uses only").count() == 0
 
 
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/marketing"])
+def test_no_browser_stops_an_opt_out_for_how_an_address_is_written(running, opened, path):
+    """It would by itself, with a message of its own and nothing sent; here the gateway finds the address."""
+    page = opened(running.url + path)
+    page.get_by_label("Your email").fill(f"Jane Doe <{email(24)}>")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/privacy-choices/done/*")
+    assert page.get_by_text("the e-mail address that you gave").is_visible()
+    assert page.get_by_text("could not read").count() == 0
+
+
 def test_whoever_forgot_something_lands_on_the_list_of_what_is_missing_without_script(running, opened, looked_at):
     page = opened(f"{running.url}{PATH}/marketing", java_script_enabled=False, viewport={"width": 320, "height": 640})
     button(page, "en", "Stop what is ticked").click()
