@@ -110,7 +110,9 @@ def test_traefiks_recipe_holds_together():
 def test_the_container_is_given_options_that_the_gateway_knows():
     lines = re.findall(r"^ENV (GATEWAY_\w+)=(.*)$", text("container"), re.MULTILINE)
     assert len(lines) == 4
+    lines += re.findall(r"-e (GATEWAY_\w+)=(\S+)", text("container"))
     settings = settings_of.load(None, dict(lines))
+    assert settings.listen.trusted_proxies == ("10.89.0.2",), "else nobody believes the proxy in the next container"
     assert (settings.listen.public, settings.ledger.checkpoint_store) == ("0.0.0.0:8080", "/checkpoints")
 
 
@@ -123,7 +125,6 @@ def test_the_gateway_has_the_commands_that_a_recipe_starts(name):
         assert set(re.findall(r"--[a-z]+", words)) <= known
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nginx", "wordpress"])
 def test_nginx_starts_on_a_machine_where_nothing_was_prepared(name):
     """It makes the folder of a cache, and none above it; Debian's package has no /var/cache/nginx."""
@@ -147,6 +148,7 @@ def test_the_unit_allows_as_many_open_files_as_the_manual_asks_for():
     assert f"LimitNOFILE={asked.replace(',', '')}\n" in text("systemd")
 
 
+@pytest.mark.slow
 def test_systemd_reads_the_unit(tmp_path, tool):
     unit = tmp_path / "gateway.service"
     program = str(Path(sys.executable).parent / "gateway")
