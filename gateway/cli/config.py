@@ -9,6 +9,12 @@ from gateway import settings as settings_of
 from gateway.app import law_table
 
 
+NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
+    "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
+    " for them on pages until they allow it"
+)
+
+
 @click.group(help="The configuration.")
 def config() -> None:
     pass
@@ -23,6 +29,8 @@ def check(file: Path | None) -> None:
     for name, recipient in settings.registry().items():
         what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
         click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
+    if not settings.places.database:
+        click.echo(NO_PLACE)
 
 
 @config.command(help="Print the shipped configuration, every option with its default.")
