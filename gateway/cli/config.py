@@ -8,7 +8,6 @@ import click
 from gateway import settings as settings_of
 from gateway.app import law_table
 
-
 NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
     "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
     " for them on pages until they allow it"
