@@ -86,6 +86,7 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
     """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none: they are not to
     be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
     """
+    _prove(ledger)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder):
         loaded = _secrets_of(folder, ledger, secrets)
@@ -101,6 +102,22 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
             except LedgerRefused as refused:
                 return PutBack(found, aside, str(refused), (folder / VAULT).exists())
     return PutBack(found, aside, "", (folder / VAULT).exists())
+
+
+def _prove(ledger: Path) -> None:
+    """That a backup can be put back. What helps a ledger in use (another backup, `gateway migrate`) would be wrong
+    advice for a backup. Raises `LedgerRefused`.
+    """
+    try:
+        with contextlib.closing(schema.open_to_read(ledger)):
+            pass
+        schema.quick_check(ledger)
+    except LedgerRefused as refused:
+        what, _, _ = str(refused).partition(". ")
+        raise LedgerRefused(
+            f"{what}: this backup is not put back, and nothing was changed. Take another one; one that another version"
+            " wrote is put back by that version, and then brought up to date: gateway migrate"
+        ) from refused
 
 
 def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:

@@ -350,3 +350,25 @@ def test_a_ledger_whose_store_was_lost_does_not_pass_as_one_that_was_never_signe
     report, _ = verify(lived_in, SETTINGS, boxes=False)
     assert not report.passed
     assert any("gone from its store" in text for text in report.different)
+
+
+@pytest.mark.parametrize("spoilt", ["cut off", "empty", "not there", "of another version"])
+def test_a_backup_that_cannot_be_put_back_is_said_to_be_that_and_nobody_is_told_to_change_it(
+    lived_in, tmp_path, spoilt
+):
+    ledger = tmp_path / "backup" / schema.FILE
+    if spoilt == "cut off":  # a backup that was killed, or a disk that filled up
+        ledger.write_bytes(ledger.read_bytes()[:100_000])
+    elif spoilt == "empty":
+        ledger.write_bytes(b"")
+    elif spoilt == "not there":
+        ledger.unlink()
+    else:
+        with contextlib.closing(sqlite3.connect(ledger)) as db:
+            db.execute(f"PRAGMA user_version = {schema.version_wanted() - 1:d}")
+    before = (lived_in / schema.FILE).read_bytes()
+    with pytest.raises(LedgerRefused, match="this backup is not put back") as refused:
+        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    assert (lived_in / schema.FILE).read_bytes() == before
+    assert f"--data {tmp_path / 'backup'}" not in str(refused.value)
+    assert not list(lived_in.glob("before-restore-*"))

@@ -12,6 +12,7 @@ from gateway import rekey as rekeying
 from gateway import settings as settings_of
 from gateway.cli import options
 from gateway.following.follower import LOCK
+from gateway.ledger import clean_stop
 from gateway.rekey import Kind
 
 
@@ -82,9 +83,14 @@ def account_(data: Path, account: str, seconds: int) -> None:
 @click.option("--early", is_flag=True, help="With --retire: before its time, for a key that got out.")
 def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool) -> None:
     settings, which = settings_of.load(file, os.environ), Kind(kind)
+    if retire and which is Kind.PEPPER:  # a new one would be made, and that cannot be taken back
+        raise click.UsageError("a pepper is never retired: every later one wraps it")
+    if early and not retire:
+        raise click.UsageError("--early is of --retire")
     try:
         if which is Kind.PEPPER:
-            standings, peppers = rekeying.pepper(data, settings)
+            with clean_stop.nobody_else(data):  # a service that knows the older ones denies everything from here on
+                standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
         elif retire:
             wrapped = rekeying.retire(data, settings, which, early=early)

@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from support import inside
 from support.people import email, gaid
 
+from gateway.app import open_house
 from gateway.cli import main
 from gateway.ledger import schema
 
@@ -147,6 +149,8 @@ def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):
         (["disclosures", "received", "--gaid", gaid(1), "--class", "precise_geoo"], "--class"),
         (["void", "--list", "--source", "fom", "--between", "2026-01-01", "2026-01-02"], "--source"),
         (["void", "--list", "--source", "form", "--between", "2026-01-02", "2026-01-01"], "--between"),
+        (["rekey", "pepper", "--retire"], "never retired"),
+        (["rekey", "cookie", "--early"], "--early is of --retire"),
         (["suppression", "teemo", "--out", "never", "--since", "99"], "without --since"),
     ],
 )
@@ -154,3 +158,12 @@ def test_a_slip_of_the_officer_is_refused_and_not_answered_with_nothing(folder, 
     code, out, err = outer(*words, "--data", folder)
     assert (code, out) == (2, "")
     assert why in err
+
+
+def test_a_new_pepper_is_not_made_under_a_running_service_for_it_would_deny_everything(folder, outer):
+    with open_house(folder, inside.settings()):
+        held = subprocess.run([*COMMAND, "rekey", "pepper", "--data", str(folder)], capture_output=True, text=True)
+    assert held.returncode == 3
+    assert "stop the service first" in held.stderr
+    code, out, _ = outer("rekey", "pepper", "--data", folder)
+    assert (code, "wrapped by 2 peppers" in out) == (0, True)
