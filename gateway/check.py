@@ -3,6 +3,7 @@
 Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
 """
 
+import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -127,9 +128,13 @@ class Checks:
         )  # fmt: skip
 
     def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
-        """The verdict of each recipient with every rule that was tried. `then`: what stood on record on another day,
-        and the law of that day; recipients are those of today. Raises `LookupRefused`.
+        """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
+        with what was in force then, else under the law of that day. Raises `LookupRefused`.
         """
+        if then and then.held and then.held.recipients is not self.recipients:
+            earlier = copy.copy(self)
+            earlier.recipients = then.held.recipients
+            return earlier.explain(ask, then)
         heard, named, beside, _ = self._understand(ask)
         if then is None:
             seen = self._lookup.seen(named.keys)
@@ -137,7 +142,7 @@ class Checks:
             then = replace(then, standings=(*then.standings, *self._tightening(beside)))
         known = self._known(ask, heard, then.standings, then.grants, limited=named.limited)
         refusal = self._identifiers_refuse(ask, named, then.standings)
-        office = replace(self._office(), on=then.on)
+        office = then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, refusal, office) for name in ask.recipients}
 
     def _known(

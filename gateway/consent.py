@@ -27,6 +27,7 @@ from gateway import seals
 from gateway import silence as silence_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
+from gateway.exports import held_then
 from gateway.keys import Secrets
 from gateway.known import Explained, Then
 from gateway.ledger import (
@@ -357,13 +358,12 @@ class Consent:
         return await self._writer.commit(lambda tx: voiding.void(tx, ui, reason_sha256, at))
 
     async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
-        """One explanation a recipient; and what stood on record at the moment, where another one than now was asked
-        for. Raises `StoreUnavailable`.
-        """
+        """An explanation a recipient; what stood on record at a moment that is named. Raises `StoreUnavailable`."""
         then = None
         if moment is not None:
             found = await self.standings_at(self.checks.name(ask), moment)
-            then = Then(moment.date(), found.position, found.standings, found.grants)
+            held = await asyncio.to_thread(held_then.read, self._writer.store, moment)
+            then = Then(moment.date(), found.position, found.standings, found.grants, held)
         try:
             return self.checks.explain(ask, then), then
         except LookupRefused:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gateway.choice.question import Grant, Verdict
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
+from gateway.exports.held_then import HeldThen
 from gateway.signals.heard import Heard
 from gateway.terms import Reason
 
@@ -27,12 +28,15 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """What stood on record about the people of a check at some moment, and the day of it."""
+    """What stood on record about the people of a check at some moment, and the day of it. `held`: what was in force
+    then, where it is on record; without it what is in force now is asked, under the law of that day.
+    """
 
     on: date
     position: int
     standings: tuple[Standing, ...]
     grants: tuple[Grant, ...] = ()
+    held: HeldThen | None = None
 
 
 class Explained(NamedTuple):

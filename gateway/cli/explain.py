@@ -23,7 +23,8 @@ from gateway.signals.hear import KNOWN
 
 @click.command(
     help="Show every rule that was tried for a verdict, and which one decided. --at DATE: what stood on record then,"
-    " rebuilt from the ledger's entries, under the law of that day. Exit codes as `gateway check`."
+    " rebuilt from the ledger's entries, with the recipients, settings and law tables that were in force then, from the"
+    " ledger too. Exit codes as `gateway check`."
 )
 @click.argument("recipient", required=False)
 @options.data
@@ -85,12 +86,18 @@ def _told(explained: Explained, then: Then | None) -> list[str]:
     if verdict.seq is not None:
         lines.append(f"  decided by entry {verdict.seq}")
     if then is not None:
-        lines.append(f"  as of {then.on}, after {then.position} entries; recipients as they are configured now")
+        lines.append(f"  as of {then.on}, after {then.position} entries; {_in_force(then)}")
     if explained.refusal:
         lines.append(f"  before any rule: {explained.refusal}")
     for (purpose, data_class), steps in groupby(explained.steps, key=lambda step: (step.purpose, step.data_class)):
         lines += ["", f"{purpose}, {data_class}", *(_line(number, step) for number, step in enumerate(steps, 1))]
     return lines
+
+
+def _in_force(then: Then) -> str:
+    if then.held:
+        return f"recipients, settings and law tables as entry {then.held.by} names them"
+    return "recipients and settings as they are configured now: those of then are not on record"
 
 
 def _line(number: int, step: Step) -> str:

@@ -1,0 +1,87 @@
+"""What a verdict of an earlier moment rested on, from the ledger alone: the recipients, the settings that decide and
+the law tables that the last evidence before it names (R31). Reads only; the rules themselves are this program's.
+"""
+
+import contextlib
+import json
+import sqlite3
+import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway import seals
+from gateway.choice import law
+from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.recipient import Recipient
+from gateway.ledger import documents, schema
+from gateway.ledger.records import milliseconds
+from gateway.ledger.store import Store
+from gateway.ledger.writer import StoreUnavailable
+
+LAST = """
+SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
+WHERE v.start <= ? AND v.kind != 'rehearsal' ORDER BY v.start DESC, v.seq DESC LIMIT 1
+"""
+TEXT = "SELECT body FROM document WHERE sha256 = ?"
+
+
+class HeldThen(NamedTuple):
+    """`by`: the entry that names them."""
+
+    by: int
+    office: Office
+    recipients: Mapping[str, Recipient]
+
+
+def read(store: Store, moment: datetime) -> HeldThen | None:
+    """None where no entry tells, or its documents are not kept, or say what this program cannot read. Raises
+    `StoreUnavailable`.
+    """
+    try:
+        with contextlib.closing(store.open_to_read()) as db:
+            row = db.execute(LAST, (milliseconds(moment),)).fetchone()
+            if row is None or row[1] is None:
+                return None
+            named = json.loads(row[2] or row[1]).get("docs", [])
+            texts = _texts(db, named)
+    except (sqlite3.Error, schema.LedgerRefused) as error:
+        raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+    try:
+        [registry], [settings] = texts[documents.RECIPIENTS], texts[documents.SETTINGS]
+        laws = law.parse(tomllib.loads(text.decode()) for text in texts[documents.LAW])
+        office = _office(json.loads(settings), laws, moment.date())
+        return HeldThen(row[0], office, _recipients(json.loads(registry)))
+    except (KeyError, TypeError, ValueError):  # msgspec's and TOML's errors are ValueErrors
+        return None
+
+
+def _texts(db: sqlite3.Connection, named: list[list[str]]) -> dict[str, list[bytes]]:
+    """The documents by kind; without those that are not there, whose absence then shows."""
+    found: dict[str, list[bytes]] = {}
+    for kind, _, _, sha256 in named:
+        row = db.execute(TEXT, (seals.unb64(sha256),)).fetchone()
+        if row is None:
+            found[kind] = []
+            break
+        found.setdefault(kind, []).append(row[0])
+    return found
+
+
+def _office(settings: Mapping[str, Any], laws: law.LawTable, on: date) -> Office:
+    notice = settings["notice"]
+    gaps = tuple(
+        Gap(date.fromisoformat(gap["from"]), date.fromisoformat(gap["until"]), gap["surface"]) for gap in notice["gaps"]
+    )
+    notices = Notices(date.fromisoformat(notice["told_everyone"]), gaps, notice["wait_days"])
+    return Office(
+        laws, on, settings["age"]["floor"], notices, settings["aggregate"]["least"], settings["cpni"]["module"]
+    )
+
+
+def _recipients(registry: Mapping[str, Mapping[str, Any]]) -> dict[str, Recipient]:
+    """As configured then; of an upload it is only known that there was one."""
+    plain = {name: {**item, "upload": []} for name, item in registry.items()}
+    return msgspec.convert(plain, dict[str, Recipient])
