@@ -31,6 +31,14 @@ SIGNALS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     "dnt": ((("device",), "dnt"),),
     "att": ((("device", "ext"), "atts"),),
 }
+# What holds them, where it is no object: a list or a text may hold an opt-out that nobody reads, and one member of it,
+# of which reading, counts as one that cannot be read. An empty list is how PHP writes an empty object.
+HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
+    (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
+)  # fmt: skip
+NOTHING: tuple[object, ...] = (None, "", [], {})
+NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
 
 class TooDeep(ValueError):
@@ -64,7 +72,7 @@ def said(request: Json) -> Said:
     """Reads a request."""
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
-    coppa = any(holder.get("coppa") in (1, True, "1") for holder in (regs, part(regs, "ext")))
+    coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
     return Said(
         identifiers=(*_of_device(device), *_of_user(user)),
         signals=_signals(request),
@@ -147,6 +155,7 @@ def _signals(request: Json) -> tuple[Json, ...]:
                 holder = part(holder, step)
             if holder.get(member) is not None:
                 reading[name] = holder[member]
+    _add_unreadable(request, found)
     providers = part(part(part(request, "user"), "ext"), "ConsentedProvidersSettings").get("consented_providers")
     if isinstance(providers, str):
         found[1]["ac"] = providers
@@ -157,6 +166,16 @@ def _signals(request: Json) -> tuple[Json, ...]:
     return tuple(
         {name: _flag(name, value) for name, value in each.items() if value is not None} for each in found if each
     )
+
+
+def _add_unreadable(request: Json, found: Sequence[dict[str, object]]) -> None:
+    for path, version, member in HOLDERS:
+        holder = request
+        for step in path[:-1]:
+            holder = part(holder, step)
+        stated = holder.get(path[-1])
+        if stated not in NOTHING and not isinstance(stated, Mapping):
+            found[version][member] = {}
 
 
 def _flag(name: str, value: object) -> object:
