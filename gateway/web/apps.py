@@ -23,7 +23,7 @@ from gateway.terms import Malformed
 from gateway.web import wire
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
-from gateway.web.proof import Proofs, listed
+from gateway.web.proof import KINDS, Proofs, listed
 
 START, LIMITED, STOP = "start", "limited", "stop"  # R8
 TYPED = frozenset({"account", "email", "phone", *kinds.DIGESTS} - {"ad_id_sha256"})  # what anybody may know of somebody
@@ -120,7 +120,8 @@ class Apps:
             accounts = [subject for subject in named.subjects if subject.is_account]
             return (accounts[0] if len(accounts) == 1 else None), True
         account = await self._proofs.signed_in(stated, act)
-        if account is None and any(each.get("kind") == "account" for each in listed(stated)):
+        kinds = {str(each.get("kind")) for each in listed(stated)}
+        if account is None and ("account" in kinds or not kinds or kinds - KINDS):
             body.ignore("/proof", "not verified")
         return account, False
 

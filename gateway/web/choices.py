@@ -108,6 +108,7 @@ class Choices:
             raise Problem("unauthorized", "this key was revoked")
         said = Said(Body(body, "choices", self._consent, self._metrics), kind, key, act)
         said.call.ignore_unknown(KNOWN, body)
+        said.call.tell_of_place()
         for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
             said.ignore(f"/{name}", "wants scope desk")
         if body.get("signals") and kind in OPENS:
@@ -140,7 +141,8 @@ class Choices:
         if not named.subjects:
             if named.only_limited:
                 return 200, self._limited(purposes, said, app)
-            raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
+            why = said.ignored
+            raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard, band = said.call.heard(said.key), said.call.band()

@@ -63,6 +63,11 @@ class Body:
         code = first.strip().upper() if isinstance(first, str) else ""
         return code if PLACE.fullmatch(code) else ""
 
+    def tell_of_place(self) -> None:
+        """Lists a place that cannot be read."""
+        if self.members.get("place") and not self.place():
+            self.ignore("/place", "neither ISO 3166-1 nor 3166-2")
+
     def band(self) -> str | None:
         """The age that a call tells of, as a band."""
         found = self.quiet_band()

@@ -49,6 +49,7 @@ class Observe:
             raise Problem("malformed", "an observation is a JSON object")
         body = Body(members, "observe", self._consent, self._metrics)
         body.ignore_unknown(KNOWN, members)
+        body.tell_of_place()
         heard, band = body.heard(key), body.band()
         body, cookie = new_browser.make(body, key, heard, self._remember)
         app = await self._apps.read(body, key, body.named(members.get("place")))

@@ -111,6 +111,8 @@ class OptingIn:
         stated = said.body.get("notice")
         text = stated.get("sha256") if isinstance(stated, Mapping) else None
         if not isinstance(text, str):
+            if stated is not None:
+                said.ignore("/notice", "has no sha256")
             return None
         try:
             digest = bytes.fromhex(text) if len(text) == SHA256_HEX else seals.unb64(text)

@@ -1,6 +1,6 @@
 """Errors become RFC 9457 problem documents here, and only here do they get status codes. A "no" is not an error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -53,12 +53,15 @@ BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415:
 
 @dataclass
 class Problem(Exception):
-    """Raised by a door; `pointer` is a JSON pointer to what is wrong in the body."""
+    """Raised by a door; `pointer` is a JSON pointer to what is wrong in the body, `because` what else is, as members
+    `pointer` and `reason`.
+    """
 
     kind: str
     detail: str
     pointer: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    because: Sequence[Mapping[str, str]] = ()
 
 
 def line(error: Exception) -> dict[str, str]:
@@ -73,7 +76,8 @@ def response(problem: Problem, request_id: str = "") -> Response:
         "type": PREFIX + problem.kind, "title": title, "status": status, "detail": problem.detail,
     }  # fmt: skip
     if problem.pointer:
-        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail}]
+        more = [{"pointer": each["pointer"], "detail": each["reason"]} for each in problem.because]
+        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail}, *more]
     if request_id:
         body["instance"] = request_id
     headers = {"Cache-Control": "no-store", **problem.headers}

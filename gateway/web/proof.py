@@ -21,6 +21,7 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import Purpose
 from gateway.web.problem import Problem
 
+KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent"})
 DEV = ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"})
 ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 MAX_CODED = 8  # identifiers of a call that a code is tried with

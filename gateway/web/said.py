@@ -39,6 +39,8 @@ class Said:
         default = (Purpose.SENSITIVE,) if self.kind is ChoiceKind.LIMIT else ALL_PURPOSES
         named = self.body.get("purposes")
         items = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+        if not isinstance(named, str | list | None):
+            self.ignore("/purposes", "not a list")
         opting_in = self.kind is ChoiceKind.OPT_IN
         found: list[Purpose] = []
         for index, item in enumerate(items):

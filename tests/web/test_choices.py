@@ -117,7 +117,7 @@ async def test_an_opt_out_holds_from_one_send_window_after_it_was_accepted_and_i
         ("all", {*ALL_PURPOSES}, []),
         (None, {*ALL_PURPOSES}, []),
         ([], {*ALL_PURPOSES}, []),
-        (7, {*ALL_PURPOSES}, []),
+        (7, {*ALL_PURPOSES}, ["/purposes"]),
         (["sale"], {"sale"}, []),
         ("sale", {"sale"}, []),
         (["sale", "sale", "sharing"], {"sale", "sharing"}, []),
@@ -707,3 +707,35 @@ async def test_a_choice_that_cannot_be_kept_anywhere_is_refused_and_asked_for_ag
     assert (answer.status_code, kind(answer), answer.headers["retry-after"]) == (503, "store_unavailable", "1")
     again = await keyed.post(PATH, json=opt_out(), headers=headers)
     assert again.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"place": "Narnia"}, "/place"),
+        ({"place": {"country": "US"}}, "/place"),
+        ({"notice": "settings-3"}, "/notice"),
+        ({"notice": {"language": "en"}}, "/notice"),
+        ({"purposes": 5}, "/purposes"),
+        ({"proof": "eyJ"}, "/proof"),
+        ({"proof": {"kind": "acount", "assertion": "eyJ"}}, "/proof"),
+    ],
+)
+async def test_an_opt_out_is_taken_and_tells_of_each_member_that_could_not_be_read(keyed, more, pointer):
+    body = {"identifiers": [named("gaid", GAID)], "choice": "opt_out"} | more
+    answer = await keyed.post("/v1/choices", json=body)
+    assert answer.status_code == 201
+    assert [each["pointer"] for each in answer.json()["ignored"]] == [pointer]
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+
+
+async def test_a_choice_of_nobody_tells_what_is_wrong_with_each_identifier(keyed):
+    listed = [{"type": "GAID", "value": GAID}, {"type": "email", "value": "nobody"}, 5]
+    answer = await keyed.post("/v1/choices", json={"identifiers": listed, "choice": "opt_out"})
+    assert answer.status_code == 422
+    first, *others = answer.json()["errors"]
+    assert first["pointer"] == "/identifiers"
+    assert [(each["pointer"], each["detail"]) for each in others] == [
+        ("/identifiers/0", "undeclared"), ("/identifiers/1", "malformed"), ("/identifiers/2", "malformed"),
+    ]  # fmt: skip
+    assert "nobody" not in answer.text
