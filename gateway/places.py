@@ -105,10 +105,12 @@ class Places:
 
     def _geo(self, geo: object) -> set[str]:
         if not isinstance(geo, Mapping):
-            return set()
+            return set() if geo is None else {FOREIGN}
         country, region = geo.get("country"), geo.get("region")
-        if not isinstance(country, str) or not country.strip():
+        if country is None or (isinstance(country, str) and not country.strip()):
             return set()
+        if not isinstance(country, str):
+            return {FOREIGN}
         code = country.strip().upper()
         code = ALPHA_3.get(code, code if len(code) == len(FOREIGN) else FOREIGN)
         if isinstance(region, str) and 0 < len(region.strip()) <= SUBDIVISION:

@@ -212,7 +212,9 @@ class Sharing:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
         out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words)
         if not out:
-            return Shared(row.id, "refused", verdict.reason, verdict.data, dropped=dropped)
+            unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
+            reason = Reason.MALFORMED if unread else verdict.reason
+            return Shared(row.id, "refused", reason, verdict.data, dropped=dropped)
         relied_on = proof.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
         if relied_on is None:
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))

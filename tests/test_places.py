@@ -55,7 +55,8 @@ def test_a_place_that_cannot_be_read_counts_as_foreign(said):
     ({"country": "USA", "region": "OR"}, {"US-OR"}), ({"country": "us", "region": " or "}, {"US-OR"}),
     ({"country": "USA"}, {"US"}), ({"country": "USA", "region": 5}, {"US"}), ({"country": "USA", "region": "Oregon"}, {"US"}),
     ({"country": "DEU"}, {"DE"}), ({"country": "JPN"}, {FOREIGN}), ({"country": "??"}, {FOREIGN}),
-    ({"country": ""}, set()), ({"country": 5}, set()), ({}, set()), (None, set()), ("US-OR", set()),
+    ({"country": ""}, set()), ({"country": 5}, {FOREIGN}), ({"country": ["DE"]}, {FOREIGN}), ({"country": " "}, set()),
+    ({}, set()), (None, set()), ("US-OR", {FOREIGN}),
 ])  # fmt: skip
 def test_geo_is_read_in_openrtbs_spelling(geo, places):
     assert Places().of(geo=geo) == places

@@ -40,7 +40,8 @@ def to_ask(body: wire.Check) -> Ask:
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
     return Ask(
         recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
-        data=tuple(body.data) if body.data is not None else None, place=body.place, geo=body.geo, ip=body.ip,
+        data=tuple(body.data) if body.data is not None else None,
+        place=body.place, geo=wire.known_geo(body.geo), ip=body.ip,
         age=wire.band(body.age), count=body.count, collected=wire.day(body.collected, "/collected"),
         during_call=body.during_call, signals=wire.known_signals(body.signals),
     )  # fmt: skip

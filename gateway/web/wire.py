@@ -28,6 +28,11 @@ MAX_LINES = 10_000
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_RECIPIENTS = 64
+# Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
+GEO = frozenset({
+    "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
+    "zip", "utcoffset", "ext", "geohash", "h3",
+})  # fmt: skip
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 
 
@@ -173,6 +178,14 @@ def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
     if unknown:
         raise Problem("unknown_member", "unknown signal", f"/signals/{min(unknown)[:64]}")
     return signals or {}
+
+
+def known_geo(geo: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """A misspelt `country` must not allow, either."""
+    unknown = set(geo or ()) - GEO
+    if unknown:
+        raise Problem("unknown_member", "geo has no such member in OpenRTB", f"/geo/{min(unknown)[:64]}")
+    return geo
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
