@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gateway.choice.downstream import Outcome
 from gateway.choice.law import AGES, country_of
+from gateway.choice.place import may_be_european
 from gateway.choice.question import DENIED, Grant, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
@@ -21,7 +22,7 @@ from gateway.known import Explained, Known, Then
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import Named, People, Said
-from gateway.places import Places
+from gateway.places import FOREIGN, Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
@@ -148,8 +149,11 @@ class Checks:
     def _known(
         self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], *, limited: bool
     ) -> Known:
+        places = self.places.of(ask.place, ask.geo, ask.ip)
+        if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
+            places |= {FOREIGN}
         return Known(
-            self.places.of(ask.place, ask.geo, ask.ip), heard, standings, tuple(map(unnumbered, standings)), grants,
+            places, heard, standings, tuple(map(unnumbered, standings)), grants,
             limited, self.places.are_sensitive(ask.geo),
         )  # fmt: skip
 
@@ -384,3 +388,11 @@ class Checks:
             return self._lookup.log()
         except LookupRefused:
             return None
+
+
+def _is_european(ask: Ask, heard: Heard) -> bool:
+    """Whether the request says that the GDPR applies and brings no consent along: then it names a place, too (R13)."""
+    stored = [each.get("stored") for each in (ask.signals, *ask.also)]
+    said = [each.get("gdpr") for each in (ask.signals, *ask.also)]
+    said += [each.get("IABTCF_gdprApplies") for each in stored if isinstance(each, Mapping)]
+    return not heard.vendors and any(str(each).strip() in {"1", "1.0"} for each in said)

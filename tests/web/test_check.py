@@ -522,6 +522,12 @@ async def test_a_kind_that_the_operator_declared_is_used(tmp_path):
         ({"place": None, "ip": "192.0.2.1"}, "unknown", "place_unknown"),
         ({"place": None, "ip": "rubbish"}, "unknown", "place_unknown"),
         ({"place": "DE", "geo": {"country": "USA", "region": "CA"}}, "DE,US-CA", "opt_in_required"),
+        ({"place": "US-CA", "signals": {"gdpr": 1}}, "US-CA,ZZ", "place_unknown"),
+        ({"place": "US-CA", "signals": {"gdpr": " 1"}}, "US-CA,ZZ", "place_unknown"),
+        ({"place": "US-CA", "signals": {"stored": {"IABTCF_gdprApplies": 1}}}, "US-CA,ZZ", "place_unknown"),
+        ({"place": "DE", "signals": {"gdpr": 1}}, "DE", "opt_in_required"),
+        ({"place": "US-CA", "signals": {"gdpr": 0}}, "US-CA", "no_choice"),
+        ({"place": "US-CA", "signals": {"gdpr": ""}}, "US-CA", "no_choice"),
     ],
 )
 async def test_the_strictest_of_the_known_places_holds_and_an_unknown_one_is_strict(quiet, where, place, reason):
