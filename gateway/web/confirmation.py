@@ -82,10 +82,10 @@ class Confirmation:
 
     def _here(self, request: Request, purposes: Sequence[Purpose]) -> bytes | None:
         """The key of the browser that asks, by the cookie that it brought back. None where it needs none: its signal
-        says the same each time, or marketing was stopped, which no cookie carries.
+        or its own cookie says the same each time, or marketing was stopped, which no cookie carries.
         """
         visitor = self._visitors.read(request.scope)
-        if set(purposes) <= visitor.heard.denied or set(purposes).isdisjoint(ALL_PURPOSES):
+        if set(purposes) <= visitor.heard.denied | visitor.denied or set(purposes).isdisjoint(ALL_PURPOSES):
             return None
         return next((each.key for each in self._visitors.subjects(visitor) if each.kind == "browser"), b"")
 

@@ -85,10 +85,18 @@ async def test_what_was_typed_holds_though_the_browser_keeps_no_cookies(client):
 
 async def test_whoever_is_sent_the_address_of_a_confirmation_is_not_told_that_it_is_about_their_browser(client):
     mine = await client.post(PATH, data={"action": "opt_out"})
-    theirs = await client.post(PATH, data={"action": "opt_out"})
+    theirs = await client.post(PATH, data={"action": "limit"})
     shown = await client.get(mine.headers["location"], headers=inside.kept(theirs))
     assert FORGETS in shown.text
     assert "the browser that sent the form" in shown.text
+
+
+async def test_whoever_presses_in_two_windows_at_once_is_not_told_that_one_was_forgotten(client):
+    """Each is a browser of its own until a cookie is there; the last cookie stays, and says the same."""
+    first, last = [await client.post(PATH, data={"action": "opt_out"}) for _ in range(2)]
+    shown = await client.get(first.headers["location"], headers=inside.kept(last))
+    assert FORGETS not in shown.text
+    assert await status_of(client, inside.kept(last)) == "opted_out"
 
 
 async def test_a_limit_without_cookies_is_not_called_done_by_a_signal_that_says_less(client):
