@@ -27,6 +27,11 @@ def gained(running, before: dict[str, int]) -> set[str]:
     return {name for name in after if after[name] > before.get(name, 0)}
 
 
+def status(context, running) -> str:
+    """What this browser is told of itself."""
+    return context.request.get(f"{running.url}/privacy-choices/status").json()["status"]
+
+
 def gateway_cookie(context) -> str:
     return next(cookie["value"] for cookie in context.cookies() if cookie["name"] == "__Host-gateway")
 
@@ -132,9 +137,10 @@ def test_a_browser_that_says_it_to_scripts_alone_is_heard_by_the_pages_script(ru
     context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     page = context.new_page()
     look(page, f"{running.url}/demo")
+    assert comes_to(lambda: status(context, running), "opted_out") == "opted_out"
     before = tracked(running)
     look(page, f"{running.url}/demo/second")
-    assert page.get_by_text("Opt-Out Request Honored").is_visible()
+    page.get_by_text("Opt-Out Request Honored").wait_for()
     assert gained(running, before) == set()
     context.close()
 
@@ -156,6 +162,8 @@ def test_what_a_consent_tool_answers_to_script_is_heard(running, chromium, scrip
     context.add_init_script(script)
     page = context.new_page()
     look(page, f"{running.url}/demo")
+    expected = "opted_out" if heard else "not_opted_out"
+    assert comes_to(lambda: status(context, running), expected) == expected
     look(page, f"{running.url}/demo/second")
     assert page.get_by_text("Opt-Out Request Honored").is_visible() is heard
     context.close()

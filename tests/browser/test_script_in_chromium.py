@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from support.chromium import within_a_second
+from support.chromium import comes_to, within_a_second
 from support.pages_with_script import (
     GOOGLE,
     JOURNAL,
@@ -187,12 +187,16 @@ def test_with_the_script_away_too_the_stub_says_no_by_itself(cached, running, ur
 
 
 def test_an_answer_that_comes_late_is_told_all_the_same(cached):
-    page = cached(PAGE, gateway=slow)
-    page.wait_for_function("() => journal.at(-1)[1] === 'ready' && journal.at(-1)[3] !== journal[0][3]")
-    assert told(page) == [
+    expected = [
         ["listenerRegistered", True], ["cmpStatus", "loaded"], ["signalStatus", "ready"],
         ["signalStatus", "not ready"], ["sectionChange", "usca"], ["signalStatus", "ready"],
     ]  # fmt: skip
+    for _ in range(5):  # on a busy machine the script itself may come after the stub's deadline
+        page = cached(PAGE, gateway=slow)
+        page.wait_for_function("() => journal.at(-1)[1] === 'ready' && journal.at(-1)[3] !== journal[0][3]")
+        if told(page)[1] == ["cmpStatus", "loaded"]:
+            break
+    assert told(page) == expected
     journal = page.evaluate("journal")
     assert (journal[2][3], journal[-1][3]) == (opted_out().gpp, FREE.gpp)
 
@@ -222,21 +226,30 @@ FRAME = """<script>
 </script>"""
 
 
-def framed(cached, head, query="", **more):
+def framed(cached, head, query="", until="", **more):
     """What a frame of another origin heard, in a sandbox as ads are put into."""
     body = f'<p id="below"></p><iframe sandbox="allow-scripts" src="http://ads.example.com/frame{query}"></iframe>'
     page = cached(html(head, body), **more)
     page.context.route("http://ads.example.com/**", lambda route: route.fulfill(body=FRAME, content_type="text/html"))
     page.reload()
+    heard = "() => [self.origin, heard]"
+    assert comes_to(lambda: any(said(page, heard)[1:]), expected=True), "the frame is not there"
+    if until:  # at the end, and on a busy machine later
+        comes_to(lambda: until in json.dumps(said(page, heard)), expected=True)
     page.wait_for_timeout(1200)
-    frame = next(each for each in page.frames if "ads.example.com" in each.url)
-    return frame.evaluate("() => [self.origin, heard]")
+    return said(page, heard)
+
+
+def said(page, script):
+    """What the frame says; nothing while it is not there."""
+    frames = [each for each in page.frames if "ads.example.com" in each.url]
+    return frames[0].evaluate(f"() => self.heard ? ({script})() : []") if frames else []
 
 
 @pytest.mark.parametrize("query", ["", "?text"], ids=["objects", "text"])
 @pytest.mark.parametrize("head", [STUB + SCRIPT, SCRIPT.replace(" async", "")], ids=["stub", "script alone"])
 def test_an_ad_in_a_frame_of_another_origin_reads_what_the_page_says(cached, head, query):
-    origin, heard = framed(cached, head, query, **GPC)
+    origin, heard = framed(cached, head, query, until=HEARD.gpp, **GPC)
     assert (origin, heard[0]) == ("null", {"locators": [True, True]})
     answers = [said["__gppReturn"] for said in heard if "__gppReturn" in said]
     assert sum(said["callId"] == 0 for said in answers) == 1
@@ -248,7 +261,7 @@ def test_an_ad_in_a_frame_of_another_origin_reads_what_the_page_says(cached, hea
 
 
 def test_with_the_gateway_stopped_a_frame_is_told_no(cached):
-    _, heard = framed(cached, STUB, gateway=stopped)
+    _, heard = framed(cached, STUB, until="signalStatus", gateway=stopped)
     ready = [said["__gppReturn"]["returnValue"] for said in heard if said.get("__gppReturn", {}).get("callId") == 1]
     assert [event["eventName"] for event in ready] == ["listenerRegistered", "signalStatus"]
     assert ready[-1]["pingData"]["gppString"] == opted_out().gpp

@@ -81,8 +81,7 @@ def test_without_its_height_the_place_of_the_status_moves_the_page(cached):
     """Control."""
     page = cached(PAGE.replace('href="/site.css"', ""), init=SHIFTS, **GPC)
     page.get_by_text(HONORED).wait_for()
-    page.wait_for_timeout(300)
-    assert page.evaluate("moved") > 0
+    page.wait_for_function("() => moved > 0")
 
 
 def test_with_the_signal_a_page_is_what_it_is_without_it_but_for_the_status(cached):

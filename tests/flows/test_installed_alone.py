@@ -56,9 +56,9 @@ def test_the_wheel_serves_the_demo_and_the_form_by_itself(tmp_path):
 
 
 def fetch(port: int, path: str) -> str:
-    for _ in range(200):
+    for _ in range(1200):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
                 return response.read().decode()
         except OSError:
             time.sleep(0.05)

@@ -78,7 +78,7 @@ def denies(house, number):
     return any(standing.denies(Purpose.SALE) for standing in standings)
 
 
-def until(holds, seconds=6.0):
+def until(holds, seconds=60.0):
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends
@@ -246,7 +246,7 @@ def test_a_map_that_fills_up_is_made_anew_and_no_opt_out_that_was_acknowledged_i
             futures = {number: says(house, number) for number in range(start, start + 100)}
             for number, future in futures.items():
                 try:
-                    future.result(10)
+                    future.result(60)
                     kept.append(number)
                 except NothingKept:
                     failed += 1

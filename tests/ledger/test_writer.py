@@ -112,7 +112,7 @@ def test_nobody_is_answered_before_the_commit(folder, writer):
     future = writer.submit(job)
     future.add_done_callback(lambda _: seen.append(bodies(folder)))
     future.result(60)
-    for _ in range(100):
+    for _ in range(3000):
         if len(seen) == 2:
             break
         time.sleep(0.01)

@@ -139,7 +139,7 @@ async def test_a_file_is_good_for_a_while_and_then_gone_and_the_job_is_sealed_ag
         await opt_out(client, 3)
         assert await sealed(client) == first | {"refused": {}}  # it holds until then: effective_at says so
         clock.ahead = timedelta(minutes=16)
-        for _ in range(100):
+        for _ in range(600):
             if not (folder(tmp_path) / "sealed" / first["parts"][0]["name"]).exists():
                 break
             await asyncio.sleep(0.1)
@@ -272,7 +272,7 @@ async def test_a_job_that_nobody_seals_is_forgotten_after_a_week(tmp_path):
     async with gateway(tmp_path, clock) as client:
         await post(client, row(1))
         clock.ahead = timedelta(days=8)
-        for _ in range(100):
+        for _ in range(600):
             if not folder(tmp_path).exists():
                 return
             await asyncio.sleep(0.1)
