@@ -40,9 +40,11 @@ def disclosures(
     question: str, data: Path, file: Path | None, classes: tuple[str, ...], year: int | None, since: datetime | None,
     as_json: bool, **values: Any,
 ) -> None:  # fmt: skip
-    today = datetime.now(UTC).date()
+    identifiers, today = options.listed(values), datetime.now(UTC).date()
+    if question != "received" and (identifiers or classes):
+        raise click.UsageError(f"{question} is of everybody: only `received` is of a person or of data classes")
     with options.house(data, file) as house:
-        found = _found(house, data, question, options.listed(values), classes, year or today.year - 1,
+        found = _found(house, data, question, identifiers, classes, year or today.year - 1,
                        since.date() if since else today - YEAR, today)  # fmt: skip
     if as_json:
         click.echo(orjson.dumps(found))

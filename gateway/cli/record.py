@@ -4,6 +4,7 @@ screens there are, and which screens were no fair question.
 
 import asyncio
 import hashlib
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ def void_consents(reason: Path, data: Path, file: Path | None, ui: str) -> None:
     with options.house(data, file) as house:
         voided = asyncio.run(house.consent.void_consents(ui, hashlib.sha256(reason.read_bytes()).digest()))
     click.echo(f"{voided} opt-ins voided")
+    if not voided:
+        click.echo(f"no opt-in that holds was asked for on a screen of the name {ui!r}", err=True)
+        sys.exit(1)
 
 
 def _subjects(subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:

@@ -1,6 +1,7 @@
 """`gateway backup` and `gateway restore`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ def backup(
         raise click.UsageError("name DEST, --keys or --secrets")
     if prune and not keys_dest:
         raise click.UsageError("--prune is of the copies in --keys")
+    _refuse_together(data, [each for each in (dest, keys_dest, secrets_dest) if each])
     if keys_dest:  # first: a key without an entry is harmless, an entry without its key cannot be opened
         click.echo(f"{restoring.back_up_keys(data, keys_dest)}: the persons' keys, wrapped")
     if secrets_dest:
@@ -81,6 +83,15 @@ def restore(
     else:
         missing = max(0, begun.last.size - begun.size)
         click.echo(f"the old log was signed at {begun.last.size} entries; {missing} are lost", err=True)
+
+
+def _refuse_together(data: Path, places: Sequence[Path]) -> None:
+    """Whoever reads two of the three reads what one keeps closed; and what lies in the folder is lost with it."""
+    whole = [place.resolve() for place in places]
+    if len(set(whole)) < len(whole):
+        raise click.UsageError("the ledger, the persons' keys and the secrets go to places of their own")
+    if any(data.resolve() in (place, *place.parents) for place in whole):
+        raise click.UsageError(f"a copy in {data} is lost with it; name another place")
 
 
 def _told(checkpoint: Checkpoint) -> str:

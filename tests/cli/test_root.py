@@ -149,6 +149,9 @@ def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):
         (["disclosures", "received", "--gaid", gaid(1), "--class", "precise_geoo"], "--class"),
         (["void", "--list", "--source", "fom", "--between", "2026-01-01", "2026-01-02"], "--source"),
         (["void", "--list", "--source", "form", "--between", "2026-01-02", "2026-01-01"], "--between"),
+        (["disclosures", "sent_after_opt_out", "--gaid", gaid(1)], "is of everybody"),
+        (["disclosures", "network_information", "--class", "cpni"], "is of everybody"),
+        (["backup", "--keys", "one place", "--secrets", "one place"], "places of their own"),
         (["rekey", "pepper", "--retire"], "never retired"),
         (["rekey", "cookie", "--early"], "--early is of --retire"),
         (["suppression", "teemo", "--out", "never", "--since", "99"], "without --since"),
@@ -167,3 +170,17 @@ def test_a_new_pepper_is_not_made_under_a_running_service_for_it_would_deny_ever
     assert "stop the service first" in held.stderr
     code, out, _ = outer("rekey", "pepper", "--data", folder)
     assert (code, "wrapped by 2 peppers" in out) == (0, True)
+
+
+def test_a_backup_does_not_go_into_the_folder_that_it_is_of(folder, outer):
+    code, _, err = outer("backup", folder / "backups" / "monday", "--data", folder)
+    assert (code, "lost with it" in err) == (2, True)
+    assert not (folder / "backups").exists()
+
+
+def test_taking_back_the_consents_of_a_screen_that_is_misspelt_is_not_said_to_be_done(folder, tmp_path, outer):
+    reason = tmp_path / "reason.txt"
+    reason.write_text("The refusal was hidden.")
+    code, out, err = outer("void-consents", reason, "--ui", "settngs", "--data", folder)
+    assert (code, out) == (1, "0 opt-ins voided\n")
+    assert "'settngs'" in err
