@@ -98,7 +98,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             return "mode: what one act directs is sent at once, not in a file"
         for option, endpoint in (("endpoint", self.endpoint), ("sandbox_endpoint", self.sandbox_endpoint)):
             if endpoint and not may_send_to(endpoint):
-                return f"{option}: {endpoint} is neither https nor http on loopback"
+                return f"{option}: the address is neither https nor http on loopback"
         if self.ddrf and not (DOMAIN.fullmatch(self.ddrf) or is_loopback_origin(self.ddrf)):
             return f"ddrf: {self.ddrf} is no domain"
         return self._wrong_fields()

@@ -342,7 +342,7 @@ def _check_endpoints(settings: Settings) -> None:
     endpoints |= {"texts.endpoint": settings.texts.endpoint} if settings.texts.endpoint else {}
     for what, endpoint in endpoints.items():
         if not may_send_to(endpoint):
-            raise SettingsRefused(f"{what}: {endpoint} is neither https nor http on loopback")
+            raise SettingsRefused(f"{what}: the address is neither https nor http on loopback")
 
 
 def _check_notices(notices: Mapping[str, str]) -> None:

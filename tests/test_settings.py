@@ -282,3 +282,17 @@ def test_a_field_of_a_class_that_the_recipient_may_not_have_is_refused(file):
                                             ("", False), ("10.0.0.1", False), ("localhost.example.com", False)])  # fmt: skip
 def test_this_machine_is_told_from_others(host, here):
     assert is_loopback(host) is here
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[texts]\nendpoint = 'http://me:{0}@texts.example.com/{0}?key={0}'",
+     "[recipients.teemo]\nendpoint = 'http://me:{0}@t.example.com/{0}'",
+     "[recipients.teemo]\ndeliveries = 'http://t.example.com/?key={0}'"],
+)  # fmt: skip
+def test_a_refusal_does_not_repeat_an_address_that_may_hold_a_key(tmp_path, text):
+    file = tmp_path / "config.toml"
+    file.write_text(text.format("hunter2"))
+    with pytest.raises(SettingsRefused, match="neither https") as refused:
+        settings(file)
+    assert "hunter2" not in str(refused.value)
