@@ -83,6 +83,8 @@ def tracker():
 class App:
     """One process of the app; killed by its own pid."""
 
+    patience = PATIENCE
+
     def __init__(self, client, url, key, folder, tracker):
         folder.mkdir(exist_ok=True)
         self.folder, self.events, self.numbers = folder, [], iter(range(10_000))
@@ -99,7 +101,7 @@ class App:
 
     def until(self, event, **more):
         """The next such event, which may have come already."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         looked = 0
         while True:
             for found in self.events[looked:]:
@@ -145,7 +147,11 @@ class App:
 
 
 class Site:
-    """A gateway in a process of its own, with an app's publishable key, and its operator's backend."""
+    """A gateway in a process of its own, with an app's publishable key, and its operator's backend. `patience`: seconds that
+    a test waits for an event; a control, for which it never comes, waits less.
+    """
+
+    patience = PATIENCE
 
     def __init__(self, folder, client, tracker):
         self.backend, self.folder, self.client, self.tracker, self.apps = Backend(), folder, client, tracker, []
@@ -156,6 +162,7 @@ class Site:
 
     def app(self, *ids, phone="phone", client=None, key=None):
         made = App(client or self.client, self.service.url, key or self.key, self.folder / phone, self.tracker)
+        made.patience = self.patience
         self.apps.append(made)
         made.world(ids=list(ids))
         return made

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow]
 GAID, IDFV, ACCOUNT = named("gaid", gaid(1)), named("idfv", idfv(1)), named("account", "a1")
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 UNTIL = {name: value for name, value in opted_out().for_store().items() if value is not None}
+FOR_NOTHING = 10.0  # seconds that a control waits for what never comes
 QUIET = 0.4  # seconds without an event, at one each 20 ms: it does not run
 
 
@@ -303,6 +304,7 @@ def test_a_client_that_believes_an_older_answer_is_caught(site, compiled, tmp_pa
         compiled, tmp_path / "broken", "if (acts !== this.acts || this.state.queue.length)", "if (false)"
     )
     site.client.write_text(site.client.read_text().replace("if (acts === this.acts)", "if (true)"))
+    site.patience = FOR_NOTHING
     with pytest.raises(AssertionError):
         test_an_observation_that_was_under_way_starts_nothing_after_an_opt_out(site)
 
@@ -311,12 +313,14 @@ def test_a_client_that_keeps_its_queue_in_memory_is_caught(site, compiled, tmp_p
     site.client = broken(
         compiled, tmp_path / "broken", "JSON.stringify(this.state)", "JSON.stringify({ ...this.state, queue: [] })"
     )
+    site.patience = FOR_NOTHING
     with pytest.raises(AssertionError):
         test_an_app_that_is_killed_in_the_lift_sends_it_at_its_next_start(site)
 
 
 def test_a_client_that_makes_a_new_key_for_each_try_is_caught(site, compiled, tmp_path):
     site.client = broken(compiled, tmp_path / "broken", '"Idempotency-Key": act.id', '"Idempotency-Key": this.id()')
+    site.patience = FOR_NOTHING
     with pytest.raises(AssertionError):
         test_an_answer_that_was_lost_does_not_make_it_two(site)
 
