@@ -10,7 +10,7 @@ from support.everybody import fill
 from support.tampering import tamper
 
 from gateway import app, keys, seals
-from gateway.ledger import boxes_check, openings, schema, shapes
+from gateway.ledger import boxes_check, checkpoint_store, openings, schema, shapes
 from gateway.vault.persons import Vault
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
@@ -28,6 +28,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def many(made, tmp_path):
+    shutil.copytree(checkpoint_store.beside(made), checkpoint_store.beside(tmp_path / "copy"))
     return shutil.copytree(made, tmp_path / "copy")
 
 
