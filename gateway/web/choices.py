@@ -255,6 +255,9 @@ def _one_of(said: Said, named: Named) -> Subject:
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
+    """Of several that are stated (names_once.py) an opt-out is taken: in doubt it is a no. Raises `Problem`."""
+    if isinstance(stated, list) and ChoiceKind.OPT_OUT in stated:
+        return ChoiceKind.OPT_OUT
     if not isinstance(stated, str) or stated not in kinds:
         raise Problem("malformed", f"choice is one of {', '.join(kinds)}", "/choice")
     return ChoiceKind(stated)

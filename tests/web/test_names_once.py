@@ -68,8 +68,15 @@ async def test_an_opt_out_that_names_its_people_twice_is_of_all_of_them(keyed):
     assert json.loads(answer.text.splitlines()[0])["event"]
 
 
-async def test_a_choice_that_is_two_choices_is_none(keyed):
-    body = f'{{"identifiers": {ME}, "choice": "opt_out", "choice": "opt_in", "purposes": ["sale"]}}'
+@pytest.mark.parametrize("two", ['"opt_out", "choice": "opt_in"', '"opt_in", "choice": "opt_out"'])
+async def test_a_choice_that_is_two_choices_is_the_opt_out(keyed, two):
+    body = f'{{"identifiers": {ME}, "choice": {two}, "purposes": ["sale"]}}'
+    answer = await keyed.post("/v1/choices", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["standing"]["sale"]) == (201, "opted_out")
+
+
+async def test_a_choice_that_is_two_others_is_none(keyed):
+    body = f'{{"identifiers": {ME}, "choice": "opt_in", "choice": "confirm", "purposes": ["sale"]}}'
     answer = await keyed.post("/v1/choices", content=body, headers=JSON)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/choice")
 

@@ -318,12 +318,3 @@ async def test_a_form_whose_sender_is_named_twice_is_not_ours(tmp_path, client, 
     before = head(tmp_path / "data")
     answer = await client.post("/privacy-choices", data={"action": "opt_out"}, headers=[(name, good), (name, good)])
     assert (answer.status_code, head(tmp_path / "data")) == (403, before)
-
-
-async def test_of_two_members_of_one_name_in_json_the_last_is_read_and_the_other_decides_nothing(keyed):
-    twice = b'{"identifiers": [], "choice": "opt_in", "choice": "opt_out", "identifiers": [{"type": "gaid", "value": "%s"}]}'
-    answer = await keyed.post(
-        "/v1/choices", content=twice % GAID.encode(), headers={"Content-Type": "application/json"}
-    )
-    assert answer.status_code == 201
-    assert set(answer.json()["standing"].values()) == {"opted_out"}
