@@ -157,12 +157,24 @@ def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop
         return Stop(doubtful=True)
 
 
+def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
+    """A ledger without a mark is theirs whose secrets open its persons' keys: a mark that is wrong could not be taken
+    back. Raises `LedgerRefused` where they open nobody's.
+    """
+    schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+    ours = persons.opened_by(folder, secrets.wraps)
+    if ours is False:
+        raise schema.LedgerRefused(schema.anothers(folder / schema.FILE))
+    if ours:
+        schema.claim(db, folder / schema.FILE, secrets.mark)
+
+
 def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
     """Whether an erasure of before waits, or may wait, to be finished."""
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-            schema.claim(db, folder / schema.FILE, secrets.mark)
+            _claim(db, folder, secrets)
             waits = pending.waits(db) or patient  # and whatever is wrong, in its own words
     except (schema.LedgerRefused, sqlite3.Error):
         if not patient:
@@ -241,8 +253,9 @@ def _migrated(folder: Path, origin: str) -> int:
         secrets = keys.create(folder)
     with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
         return schema.migrate(
-            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)}, mark=secrets.mark
-        )
+            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)},
+            mark=secrets.mark if persons.opened_by(folder, secrets.wraps) else 0,
+        )  # fmt: skip
 
 
 def witnesses_of(settings: Settings) -> dict[str, Witness]:

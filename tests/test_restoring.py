@@ -331,6 +331,25 @@ def test_a_service_with_other_secrets_answers_nobody_from_a_ledger_that_is_marke
             assert says(house, 1) == "none"
 
 
+def test_a_ledger_without_a_mark_is_refused_to_secrets_that_open_none_of_its_persons_and_keeps_none_of_them(
+    lived_in, tmp_path
+):
+    """One start with the wrong file must not make it the right one for ever."""
+    other, own = tmp_path / "other", (lived_in / keys.SECRETS).read_bytes()
+    migrate(other)
+    with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
+        db.execute("PRAGMA application_id = 0")
+    shutil.copyfile(other / keys.SECRETS, lived_in / keys.SECRETS)
+    with pytest.raises(LedgerRefused, match="other secrets"), opened(lived_in):
+        pass
+    migrate(lived_in)
+    with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (0,)
+    (lived_in / keys.SECRETS).write_bytes(own)
+    with opened(lived_in) as house:
+        assert says(house, 1) == "opted_out"
+
+
 def test_a_new_pepper_leaves_the_mark_and_a_ledger_without_one_gets_it(lived_in):
     with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
         mark = db.execute("PRAGMA application_id").fetchone()[0]

@@ -159,6 +159,7 @@ def _taken(path: Path) -> str:
     if path.exists() and not path.is_socket():
         return f"{path} is no socket: name a path where nothing is"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(1.0)  # of one that hangs nobody can tell: an OSError, told as such
         try:
             asking.connect(str(path))
         except (ConnectionRefusedError, FileNotFoundError):

@@ -2,6 +2,7 @@
 connections that are the parent's too, threads that are not there, names that were to be unique.
 """
 
+import contextlib
 import os
 from typing import Protocol
 from weakref import WeakSet
@@ -22,7 +23,8 @@ def begins_again(one: Forked) -> None:
 
 def _in_child() -> None:
     for one in list(_living):
-        one.forked()
+        with contextlib.suppress(Exception):  # what one of them cannot do must not leave the others as the parent's
+            one.forked()
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -82,6 +82,9 @@ class Follower:
         who alone may give it up.
         """
         self._until, self._changing, self._child = 0.0, threading.Lock(), True
+        if self._lock is not None:  # a copy of the parent's, which would hold the folder after the parent's end
+            os.close(self._lock)
+            self._lock = None
         self.why = "the process was forked: a replica is one process's, open it in each worker"
 
     def stop(self) -> None:

@@ -257,11 +257,15 @@ def marked(db: sqlite3.Connection) -> int:
 def prove_mark(db: sqlite3.Connection, path: Path, mark: int) -> None:
     """Keys of other secrets find nobody, and nobody found is a yes. Raises `LedgerRefused`."""
     if mark and marked(db) not in {0, mark}:
-        raise LedgerRefused(
-            f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
-            " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
-            " --data NEW --secrets FOLDER --keys FILE"
-        )
+        raise LedgerRefused(anothers(path))
+
+
+def anothers(path: Path) -> str:
+    return (
+        f"{path} was written with other secrets than this secrets.json: nobody in it would be found, and every"
+        " opt-out would be lost to sight. Put its own secrets.json back; into a new folder: gateway restore BACKUP"
+        " --data NEW --secrets FOLDER --keys FILE"
+    )
 
 
 def _newer(path: Path, found: int) -> str:

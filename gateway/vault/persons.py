@@ -47,6 +47,25 @@ def anybody(folder: Path) -> bool:
         return True
 
 
+def opened_by(folder: Path, wraps: tuple[bytes, ...]) -> bool | None:
+    """Whether these keys open somebody's of the folder, or nobody's are there; None where that cannot be told."""
+    path = folder / FILE
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute("SELECT id, wrapped FROM person WHERE wrapped IS NOT NULL LIMIT 100").fetchall()
+    except sqlite3.Error:
+        return None
+    return not rows or any(_opens(wraps, LABEL + person, box) for person, box in rows)
+
+
+def _opens(wraps: tuple[bytes, ...], label: bytes, box: bytes) -> bool:
+    with contextlib.suppress(seals.Opening):
+        return bool(seals.open_seal(wraps, label, box))
+    return False
+
+
 class Vault:
     """Opened by whoever writes; closed with the writer."""
 

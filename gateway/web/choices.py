@@ -255,9 +255,9 @@ def _one_of(said: Said, named: Named) -> Subject:
 
 
 def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
-    """Of several that are stated (names_once.py) an opt-out is taken: in doubt it is a no. Raises `Problem`."""
-    if isinstance(stated, list) and ChoiceKind.OPT_OUT in stated:
-        return ChoiceKind.OPT_OUT
+    """Of several that are stated (names_once.py) a no is taken: it is one in doubt. Raises `Problem`."""
+    if isinstance(stated, list):
+        stated = next((kind for kind in (ChoiceKind.OPT_OUT, ChoiceKind.LIMIT) if kind in stated), None)
     if not isinstance(stated, str) or stated not in kinds:
         raise Problem("malformed", f"choice is one of {', '.join(kinds)}", "/choice")
     return ChoiceKind(stated)

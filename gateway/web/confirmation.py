@@ -18,13 +18,13 @@ from gateway import seals
 from gateway.consent import Consent
 from gateway.ledger import history
 from gateway.ledger.records import Subject
-from gateway.terms import ALL_PURPOSES, Purpose
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web import page, proof_cookie
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
 from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
-from gateway.web.visitor import Visitors, jar_of
+from gateway.web.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
@@ -44,7 +44,8 @@ class Confirmation:
         """
         said = await self._said(request.path_params["event"])
         effective = await self._until_effective(said[0][2])
-        here = self._here(request, said[0][3])
+        visitor = self._visitors.read(request.scope)
+        here = self._here(visitor, said[0][3])
         lines = [self._line(kind, key, purposes, here) for kind, key, _, purposes in said]
         forgets = any(line["covers"] == ELSEWHERE for line in lines)
         shown = self._first_showing(request)
@@ -55,6 +56,7 @@ class Confirmation:
             lines=[line for line, (kind, *_) in zip(lines, said, strict=True) if not kind.startswith(OF_THE_BROWSER)],
             honored=effective and not forgets and all(line["out"] and line["read"] for line in lines),
             forgets=forgets,
+            signal=visitor.heard.denied.issuperset(SIGNAL_PURPOSES),
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
             unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
@@ -80,11 +82,10 @@ class Confirmation:
             await asyncio.sleep(left.total_seconds())
         return left <= MOST_WAITING and await self._consent.leases.settles(MOST_WAITING.total_seconds())
 
-    def _here(self, request: Request, purposes: Sequence[Purpose]) -> bytes | None:
+    def _here(self, visitor: Visitor, purposes: Sequence[Purpose]) -> bytes | None:
         """The key of the browser that asks, by the cookie that it brought back. None where it needs none: its signal
         or its own cookie says the same each time, or marketing was stopped, which no cookie carries.
         """
-        visitor = self._visitors.read(request.scope)
         if set(purposes) <= visitor.heard.denied | visitor.denied or set(purposes).isdisjoint(ALL_PURPOSES):
             return None
         return next((each.key for each in self._visitors.subjects(visitor) if each.kind == "browser"), b"")

@@ -46,7 +46,7 @@ async def each(rows: Sequence[bytes], one: Callable[[int, bytes], Awaitable[obje
     is handed in order, so a number that is released and given on in one call goes the right way. Ages are said in a
     second step of their line: such a body goes line by line.
     """
-    together = 1 if any(b'"age"' in row for row in rows) else TOGETHER
+    together = 1 if any(b'"age"' in row or b"\\u" in row for row in rows) else TOGETHER
     answers: list[object] = []
     for start in range(0, len(rows), together):
         part = enumerate(rows[start : start + together], start)

@@ -43,19 +43,17 @@ def _read(body: bytes, hook: Callable[[Members], dict[str, object]]) -> Any:
     it in Python.
     """
     found = orjson.loads(body)
-    if ESCAPED_QUOTE not in body and body.count(b'"') == _quotes(found):
+    quotes = _quotes(found)
+    if ESCAPED_QUOTE not in body and body.count(b'"') == quotes:
         return found
-    try:
-        return json.loads(body, object_pairs_hook=hook, parse_int=orjson.loads)
-    except RecursionError:
-        raise TooDeep("nested too deeply") from None
+    return json.loads(body, object_pairs_hook=hook, parse_int=orjson.loads)
 
 
 def _quotes(found: object) -> int:
     try:
         return orjson.dumps(found).count(b'"')
-    except orjson.JSONEncodeError:  # deeper than it writes, though not than it reads
-        return -1
+    except orjson.JSONEncodeError:  # deeper than it writes, 254: what is nested so would end a reader's own stack
+        raise TooDeep("nested too deeply") from None
 
 
 def _refuse(members: Members) -> dict[str, object]:
@@ -68,15 +66,18 @@ def _refuse(members: Members) -> dict[str, object]:
 
 
 def _join(members: Members) -> dict[str, object]:
-    found: dict[str, object] = {}
+    said: dict[str, list[object]] = {}
     for name, value in members:
-        found[name] = _both(found[name], value) if name in found else value
-    return found
+        said.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else _all(values) for name, values in said.items()}
 
 
-def _both(one: object, other: object) -> object:
-    if isinstance(one, list) and isinstance(other, list):
-        return one + other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return _join([*one.items(), *other.items()])
-    return one if one == other and type(one) is type(other) else [one, other]
+def _all(values: list[object]) -> object:
+    """What was said under one name, where null says nothing. Each value is looked at once, however many there are."""
+    values = [value for value in values if value is not None] or [None]
+    if all(isinstance(value, dict) for value in values):
+        return _join([item for value in values if isinstance(value, dict) for item in value.items()])
+    if any(isinstance(value, list) for value in values):
+        return [each for value in values for each in (value if isinstance(value, list) else [value])]
+    first = values[0]
+    return first if all(type(value) is type(first) and value == first for value in values) else values

@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.choice import geo
 from gateway.choice.law import AGES
 from gateway.signals.hear import KNOWN
 from gateway.web import names_once
@@ -31,7 +32,7 @@ MAX_RECIPIENTS = 64
 # Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
 GEO = frozenset({
     "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
-    "zip", "utcoffset", "ext", "geohash", "h3",
+    "zip", "utcoffset", "ext", *geo.KINDS,
 })  # fmt: skip
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 

@@ -219,7 +219,7 @@ async def test_a_national_number_is_read_in_the_country_of_the_place(keyed):
 @pytest.mark.parametrize(
     ("body", "status"),
     [(b"", 400), (b"{", 400), (b"[]", 400), (b"7", 400), (b'"opt_out"', 400), (b"{}", 400), (b'{"choice":"leave"}', 400),
-     (b'{"choice":["opt_out"]}', 400), (b"\xff", 400), (b'{"choice":"opt_out"}' + b" " * 9 * 2**20, 413)],
+     (b'{"choice":["opt_in"]}', 400), (b"\xff", 400), (b'{"choice":"opt_out"}' + b" " * 9 * 2**20, 413)],
 )  # fmt: skip
 async def test_a_body_that_is_no_choice_is_refused(quiet, body, status):
     answer = await quiet.post(PATH, content=body, headers={"Content-Type": "application/json"})

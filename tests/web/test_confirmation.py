@@ -104,6 +104,14 @@ async def test_a_limit_without_cookies_is_not_called_done_by_a_signal_that_says_
     assert FORGETS in (await client.get(answer.headers["location"], headers={"Sec-GPC": "1"})).text
 
 
+async def test_a_browser_without_cookies_reads_what_its_signal_says_each_time_and_what_it_does_not(client):
+    answer = await client.post(PATH, data={"action": "opt_out"}, headers={"Sec-GPC": "1"})
+    with_signal = await client.get(answer.headers["location"], headers={"Sec-GPC": "1"})
+    assert FORGETS in with_signal.text
+    assert "Its privacy signal says no to sale" in with_signal.text
+    assert "Its privacy signal" not in (await client.get(answer.headers["location"])).text
+
+
 async def test_a_browser_whose_signal_says_the_same_each_time_needs_no_cookie(client):
     sale = {"action": "ticked", "purpose": "sale"}
     answer = await client.post(PATH, data=sale, headers={"Sec-GPC": "1"})

@@ -1,6 +1,8 @@
 """What is said twice in one call: nobody can tell which of the two counts, so it neither allows nor loses an opt-out."""
 
+import gc
 import json
+import time
 
 import orjson
 import pytest
@@ -73,6 +75,41 @@ async def test_a_choice_that_is_two_choices_is_the_opt_out(keyed, two):
     body = f'{{"identifiers": {ME}, "choice": {two}, "purposes": ["sale"]}}'
     answer = await keyed.post("/v1/choices", content=body, headers=JSON)
     assert (answer.status_code, answer.json()["standing"]["sale"]) == (201, "opted_out")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [f'"identifiers": {ME}, "identifiers": null, "choice": "opt_out"', f'"choice": "limit", "choice": "opt_in", "identifiers": {ME}',
+     f'"choice": "opt_out", "choice": "opt_in", "choice": "opt_in", "identifiers": {ME}'],
+    ids=["null beside it", "limit", "three times"],
+)  # fmt: skip
+async def test_an_opt_out_is_taken_whatever_else_is_said_under_its_names(keyed, said):
+    answer = await keyed.post("/v1/choices", content=f"{{{said}}}", headers=JSON)
+    assert answer.status_code == 201, answer.text
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+
+
+async def test_a_signal_beside_which_nothing_is_said_under_its_name_is_heard(keyed):
+    body = f'{{"identifiers": {ME}, "place": "US-CA", "signals": {{"gpc": "1"}}, "signals": null}}'
+    answer = await keyed.post("/v1/observe", content=body, headers=JSON)
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+
+
+@pytest.mark.parametrize("value", ["[1]", '{"k%d": 1}', "%d"])
+def test_a_name_that_stands_thousands_of_times_is_read_in_proportion_and_nests_nothing(value, request):
+    gc.disable()  # a collection goes through all that other tests left
+    request.addfinalizer(gc.enable)
+
+    def spent(many):
+        body = "{" + ", ".join(f'"a": {value % n if "%" in value else value}' for n in range(many)) + "}"
+        before = time.thread_time()
+        found = names_once.joined(body.encode())["a"]
+        assert len(found) == many
+        return time.thread_time() - before
+
+    assert min(spent(20_000) for _ in range(3)) < 40 * min(
+        spent(2_000) for _ in range(3)
+    )  # ten times as many; by squares a hundred
 
 
 async def test_a_choice_that_is_two_others_is_none(keyed):

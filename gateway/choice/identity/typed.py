@@ -16,7 +16,7 @@ from gateway.choice.identity.reading import read
 
 DOUBLE = "\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a"  # quotation marks of all languages, which no address holds
 SINGLE = "\u2018\u2019'"  # and those that one may: O'Brien
-QUOTES = re.compile(rf"""["{SINGLE}{DOUBLE}]\s*(.*?)\s*["{SINGLE}{DOUBLE}]""", re.DOTALL)
+QUOTES = re.compile(rf"""["{SINGLE}{DOUBLE}](.*)["{SINGLE}{DOUBLE}]""", re.DOTALL)
 BREAKS = rf"""\s<>()\[\]{{}},;:@{DOUBLE}"|/\\"""  # what stands around an address in a text
 ADDRESS = re.compile(rf"(?<!@)(?<![^{BREAKS}])[^{BREAKS}]++@[^{BREAKS}]++(?!@)")
 BLANK = re.compile(r"\s")
