@@ -12,15 +12,9 @@ from click.testing import CliRunner
 from support.people import GAID, IDFV, ZERO, email, gaid, phone
 
 from gateway import credentials, keys
-from gateway.cli import main
 from gateway.cli.root import group
 from gateway.ledger import schema
 from gateway.ledger.schema import FILE
-
-
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
 
 
 @pytest.fixture
@@ -30,19 +24,6 @@ def run(folder):
     def command(*words, data=folder):
         place = () if data is None else ("--data", str(data))
         return CliRunner().invoke(group, [*words, *place], catch_exceptions=False)
-
-    return command
-
-
-@pytest.fixture
-def outer(capsys):
-    """Runs the whole command line, with the errors that carry their cure."""
-
-    def command(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
 
     return command
 

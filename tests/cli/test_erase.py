@@ -11,11 +11,6 @@ from gateway.app import open_house
 from gateway.cli.root import group
 
 
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
-
-
 @pytest.fixture
 def command(folder):
     """Runs one command on the installation."""

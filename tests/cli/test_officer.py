@@ -26,11 +26,6 @@ from gateway.ledger.schema import FILE
 TODAY = datetime.now(UTC).strftime("%Y-%m-%d")
 
 
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
-
-
 @pytest.fixture
 def run(folder):
     return lambda *words: CliRunner().invoke(group, [*words, "--data", str(folder)])

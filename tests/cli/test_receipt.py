@@ -23,11 +23,6 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
 AT = datetime(2026, 11, 24, 12, 34, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
-
-
 class Person:
     """Somebody who opted an e-mail address and a number out, and kept what they were given."""
 

@@ -19,11 +19,6 @@ from gateway.terms import ChoiceKind, Purpose
 ME = ("--gaid", GAID)
 
 
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
-
-
 @pytest.fixture
 def run(folder, tmp_path):
     """Runs a command on a fresh installation; answers its exit code and what it printed."""

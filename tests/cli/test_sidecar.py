@@ -7,7 +7,6 @@ import pytest
 from support import inside
 
 from gateway import credentials
-from gateway.cli import main
 from gateway.cli.serve import bind_unix
 from gateway.following.follower import Follower, ReplicaRefused
 from gateway.settings import SettingsRefused
@@ -22,17 +21,6 @@ class NoFeed:
 
 
 @pytest.fixture
-def command(capsys):
-    def told(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out.strip(), printed.err
-
-    return told
-
-
-@pytest.fixture
 def follower(tmp_path):
     made = Follower(tmp_path / "copy", NoFeed(), 1, lambda: 0.0, size=2**20)
     made.start()
@@ -41,16 +29,16 @@ def follower(tmp_path):
 
 
 @pytest.mark.usefixtures("follower")
-def test_its_callers_get_keys_in_its_own_folder_as_the_manual_says(tmp_path, command):
-    code, key, _ = command("keys", "add", "--data", tmp_path / "copy", "--scope", "check", "--name", "ads")
+def test_its_callers_get_keys_in_its_own_folder_as_the_manual_says(tmp_path, outer):
+    code, key, _ = outer("keys", "add", "--data", tmp_path / "copy", "--scope", "check", "--name", "ads")
     assert code == 0
-    assert credentials.Credentials(tmp_path / "copy").find(key).may("check")
-    assert "ads" in command("keys", "list", "--data", tmp_path / "copy")[1]
-    assert command("keys", "revoke", "--data", tmp_path / "copy", "ads")[0] == 0
+    assert credentials.Credentials(tmp_path / "copy").find(key.strip()).may("check")
+    assert "ads" in outer("keys", "list", "--data", tmp_path / "copy")[1]
+    assert outer("keys", "revoke", "--data", tmp_path / "copy", "ads")[0] == 0
 
 
-def test_a_folder_that_is_nobodys_gets_no_keys(tmp_path, command):
-    code, out, error = command("keys", "add", "--data", tmp_path, "--scope", "check", "--name", "ads")
+def test_a_folder_that_is_nobodys_gets_no_keys(tmp_path, outer):
+    code, out, error = outer("keys", "add", "--data", tmp_path, "--scope", "check", "--name", "ads")
     assert (code != 0, out) == (True, "")
     assert "secrets.json" in error
 

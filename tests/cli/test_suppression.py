@@ -31,11 +31,6 @@ from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(autouse=True)
-def never_blocked():
-    """A command serves nobody else: its own loop may wait for the disk."""
-
-
 class Office:
     def __init__(self, folder):
         self.folder, self.runner = folder, CliRunner()
