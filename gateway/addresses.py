@@ -10,7 +10,11 @@ ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(:[0-9]
 
 def may_send_to(endpoint: str) -> bool:
     """https, or http on this machine."""
-    parts = urlsplit(endpoint)
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port
+    except ValueError:  # a bracket that is not closed, a port that is none
+        return False
     if parts.scheme == "https" and parts.hostname:
         return True
     return parts.scheme == "http" and is_loopback(parts.hostname or "")

@@ -76,7 +76,10 @@ def _bare(value: Any, *, path: bool) -> Any:
         return [_bare(item, path=path) for item in value]
     if not isinstance(value, str) or "://" not in value:
         return value
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # nobody can tell what of it is a secret
+        return f"{value.partition('://')[0]}://"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
 
 
