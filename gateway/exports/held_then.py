@@ -26,6 +26,7 @@ SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT 
 WHERE v.start <= ? AND v.kind != 'rehearsal' ORDER BY v.start DESC, v.seq DESC LIMIT 1
 """
 TEXT = "SELECT body FROM document WHERE sha256 = ?"
+DECIDING = frozenset({documents.RECIPIENTS, documents.SETTINGS, documents.LAW})
 
 
 class HeldThen(NamedTuple):
@@ -59,13 +60,14 @@ def read(store: Store, moment: datetime) -> HeldThen | None:
 
 
 def _texts(db: sqlite3.Connection, named: list[list[str]]) -> dict[str, list[bytes]]:
-    """The documents by kind; without those that are not there, whose absence then shows."""
+    """The documents that decide, by kind; none at all where one of them is not there: half the laws are other laws."""
     found: dict[str, list[bytes]] = {}
     for kind, _, _, sha256 in named:
+        if kind not in DECIDING:
+            continue
         row = db.execute(TEXT, (seals.unb64(sha256),)).fetchone()
         if row is None:
-            found[kind] = []
-            break
+            return {}
         found.setdefault(kind, []).append(row[0])
     return found
 

@@ -87,11 +87,14 @@ def test_of_a_recipient_everything_that_decides_comes_back_as_it_was(lived_in, t
                 assert getattr(then[name], member) == getattr(recipient, member), (name, member)
 
 
-def test_before_the_first_run_and_without_a_document_nothing_is_made_up(lived_in):
+@pytest.mark.parametrize(
+    "gone", ["kind = 'law' AND version = 'us'", "version = 'new'", "kind = 'recipients'", "kind = 'settings'"]
+)
+def test_before_the_first_run_and_without_a_document_nothing_is_made_up(lived_in, gone):
     assert at(lived_in, -1, hours=0) is None
     with contextlib.closing(sqlite3.connect(lived_in / FILE)) as db, db:
-        db.execute("DELETE FROM document WHERE kind = 'law' AND version = 'us'")
-    assert at(lived_in, 1) is None
+        assert db.execute(f"DELETE FROM document WHERE {gone}").rowcount
+    assert at(lived_in, 2) is None
 
 
 def test_an_auditor_reads_why_it_was_a_yes_on_one_day_and_a_no_on_another(lived_in, tmp_path):
