@@ -34,15 +34,6 @@ async def test_a_person_without_a_choice_is_sent_with_their_ad_id_and_the_string
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_country_and_region_stand_beside_an_id_where_both_may_go_and_not_for_a_bidder_without_them(keyed):
-    answer = await ask(keyed, bid())
-    assert answer.json()["device"]["geo"] == {"country": "USA", "region": "NY"}
-    assert "geo" not in answer.headers["gateway-removed"]
-    other = await ask(keyed, bid(), "recipient=teemo")
-    assert other.json()["device"]["ifa"] == gaid(1)
-    assert not other.json()["device"]["geo"], "it has no region registered"
-
-
 async def test_an_opted_out_person_leaves_a_contextual_request_that_says_so(keyed):
     body = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "opt_out"}
     assert (await keyed.post("/v1/choices", json=body)).status_code == 201

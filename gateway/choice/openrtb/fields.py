@@ -91,8 +91,6 @@ def _classes(request: Json) -> Iterator[DataClass]:
         (part(user, "geo"), GEO),
     ):
         yield from (table[name] for name, value in holder.items() if name in table and value not in (None, "", [], {}))
-    if any(part(holder, "geo").get(name) not in (None, "") for holder in (device, user) for name in GEO_PLAIN):
-        yield DataClass.COARSE_GEO
     if any(not TRANSACTION.isdisjoint(holder) for holder in (source, part(source, "ext"), *_imp_extensions(request))):
         yield DataClass.AD_ID
 
