@@ -81,7 +81,7 @@ CALLS: Mapping[str, tuple[Mapping[str, object], Source]] = {
     "gpc": ({"gpc": "1"}, Source.GPC),
     "gpp": ({"gpp": GPP, "gpp_sid": [8]}, Source.GPP),
     "us_privacy": ({"us_privacy": US_PRIVACY}, Source.US_PRIVACY),
-    "tc": ({"tc": TC, "gdpr": 1}, Source.TCF),
+    "tc": ({"tc": TC}, Source.TCF),  # without `gdpr`, which names a place that is denied, too
     "ac": ({"ac": AC}, Source.ADDITIONAL_CONSENT),
     "adchoices": ({"adchoices": ADCHOICES}, Source.AD_CHOICES),
     "cookies": ({"cookies": "optout=1"}, Source.AD_CHOICES),
