@@ -112,7 +112,8 @@ def announced(case: Case) -> Ruling | None:
     named, everyone = case.recipient.announced_on(case.purpose, case.data_class), case.office.notices.told_everyone
     if named is not None and named <= everyone and named <= case.office.on:
         return None  # nobody was told less
-    days = [max(standing.told or everyone, everyone) for standing in case.question.standings]
+    asked = [standing.told for standing in case.question.standings if standing.told != NOT_ASKED]  # of the person's own
+    days = [max(told or everyone, everyone) for told in asked]
     if named is None or named > min([*days, case.office.on]) or not days or _may_come_back(days, case):
         return deny(Reason.NOT_NOTIFIED, "policy 3: you will be notified (R15)")
     return None
