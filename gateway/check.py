@@ -26,6 +26,7 @@ from gateway.places import FOREIGN, Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
+from gateway.signals.stored_keys import GDPR_APPLIES
 from gateway.site import Site, outcome_of, what_may
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
@@ -394,5 +395,5 @@ def _is_european(ask: Ask, heard: Heard) -> bool:
     """Whether the request says that the GDPR applies and brings no consent along: then it names a place, too (R13)."""
     stored = [each.get("stored") for each in (ask.signals, *ask.also)]
     said = [each.get("gdpr") for each in (ask.signals, *ask.also)]
-    said += [each.get("IABTCF_gdprApplies") for each in stored if isinstance(each, Mapping)]
+    said += [each.get(GDPR_APPLIES) for each in stored if isinstance(each, Mapping)]
     return not heard.vendors and any(str(each).strip() in {"1", "1.0"} for each in said)

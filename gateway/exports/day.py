@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway import seals
-from gateway.ledger import entry, schema
+from gateway.ledger import documents, entry, schema
 from gateway.ledger.documents import EVIDENCE
 from gateway.ledger.evidence import REHEARSAL
 from gateway.ledger.log_reader import LogReader
@@ -22,9 +22,6 @@ FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.
 WHERE (v.until >= :start AND v.start < :end)
 OR v.seq = (SELECT max(seq) FROM evidence WHERE until < :start AND kind != 'rehearsal') ORDER BY v.seq
 """
-
-
-TEXT = "SELECT body FROM document WHERE sha256 = ?"
 
 
 class Named(NamedTuple):
@@ -68,8 +65,8 @@ def texts(folder: Path, found: Sequence[Told]) -> dict[Named, bytes | None]:
     """
     named = dict.fromkeys(each for item in found for each in (*(item.in_force or ()), *_counts(item)))
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        rows = {each: db.execute(TEXT, (bytes.fromhex(each.sha256),)).fetchone() for each in named}
-    return {each: row[0] if row and entry.sha256(row[0]).hex() == each.sha256 else None for each, row in rows.items()}
+        kept = {each: documents.read(db, bytes.fromhex(each.sha256)) for each in named}
+    return {each: one.body if one and one.sha256.hex() == each.sha256 else None for each, one in kept.items()}
 
 
 def _counts(item: Told) -> Iterator[Named]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from gateway import seals
 from gateway.choice import law
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
-from gateway.ledger import documents, schema
+from gateway.ledger import documents, evidence, schema
 from gateway.ledger.records import milliseconds
 from gateway.ledger.store import Store
 from gateway.ledger.writer import StoreUnavailable
@@ -25,7 +25,6 @@ LAST = """
 SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
 WHERE v.start <= ? AND v.kind != 'rehearsal' ORDER BY v.start DESC, v.seq DESC LIMIT 1
 """
-TEXT = "SELECT body FROM document WHERE sha256 = ?"
 DECIDING = frozenset({documents.RECIPIENTS, documents.SETTINGS, documents.LAW})
 
 
@@ -46,8 +45,7 @@ def read(store: Store, moment: datetime) -> HeldThen | None:
             row = db.execute(LAST, (milliseconds(moment),)).fetchone()
             if row is None or row[1] is None:
                 return None
-            named = json.loads(row[2] or row[1]).get("docs", [])
-            texts = _texts(db, named)
+            texts = _texts(db, evidence.named_in(row[1], row[2]))
     except (sqlite3.Error, schema.LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
     try:
@@ -59,16 +57,16 @@ def read(store: Store, moment: datetime) -> HeldThen | None:
         return None
 
 
-def _texts(db: sqlite3.Connection, named: list[list[str]]) -> dict[str, list[bytes]]:
+def _texts(db: sqlite3.Connection, named: Iterable[tuple[str, str, str, str]]) -> dict[str, list[bytes]]:
     """The documents that decide, by kind; none at all where one of them is not there: half the laws are other laws."""
     found: dict[str, list[bytes]] = {}
     for kind, _, _, sha256 in named:
         if kind not in DECIDING:
             continue
-        row = db.execute(TEXT, (seals.unb64(sha256),)).fetchone()
-        if row is None:
+        document = documents.read(db, seals.unb64(sha256))
+        if document is None:
             return {}
-        found.setdefault(kind, []).append(row[0])
+        found.setdefault(kind, []).append(document.body)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway import seals
 from gateway.keys import PersonKeys
-from gateway.ledger import openings, schema
+from gateway.ledger import documents, evidence, openings, schema
 from gateway.ledger.documents import RECIPIENTS, Document
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.terms import ChoiceKind
@@ -28,7 +28,6 @@ IN_FORCE = """
 SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
 WHERE v.seq < ? AND v.kind != 'rehearsal' ORDER BY v.seq DESC LIMIT 1
 """
-TEXT = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
 
 
 class NoBody(Exception):
@@ -102,14 +101,13 @@ def read(
 
 
 def _document(db: sqlite3.Connection, named: str | None) -> Document | None:
-    row = db.execute(TEXT, (seals.unb64(named),)).fetchone() if named else None
-    return Document(*row) if row else None
+    return documents.read(db, seals.unb64(named)) if named else None
 
 
 def _recipients(db: sqlite3.Connection, seq: int) -> dict[str, Any]:
     """The registry that the last evidence before an entry names."""
     row = db.execute(IN_FORCE, (seq,)).fetchone()
-    named = json.loads(row[1] or row[0]).get("docs", []) if row else []
+    named = evidence.named_in(*row) if row else []
     hashes = [sha256 for kind, _, _, sha256 in named if kind == RECIPIENTS]
     found = _document(db, hashes[0]) if hashes else None
     registry: dict[str, Any] = json.loads(found.body) if found else {}

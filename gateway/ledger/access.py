@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway import seals
 from gateway.keys import PersonKeys
-from gateway.ledger import disclosed, openings, owned, schema
+from gateway.ledger import disclosed, documents, openings, owned, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.owned import Window
@@ -39,7 +39,6 @@ LEFT_BESIDE = (
     "SELECT h.recipient, k.batch, k.purposes, k.classes, k.at FROM held_key k JOIN held h ON h.id = k.held"
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
-TEXTS = "SELECT kind, version, language, body FROM document WHERE sha256 = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +151,8 @@ def _entry(row: tuple[Any, ...], person: PersonKeys) -> Entry:
 
 
 def _texts(db: sqlite3.Connection, hashes: set[str | None]) -> dict[str, Document]:
-    found = {name: db.execute(TEXTS, (seals.unb64(name),)).fetchone() for name in sorted(filter(None, hashes))}
-    return {name: Document(*row) for name, row in found.items() if row}
+    found = {name: documents.read(db, seals.unb64(name)) for name in sorted(filter(None, hashes))}
+    return {name: document for name, document in found.items() if document}
 
 
 def _received(db: sqlite3.Connection, windows: Sequence[Window]) -> tuple[Received, ...]:

@@ -3,6 +3,7 @@ that nobody's label decides (R24), and what decided verdicts, so that they can b
 """
 
 import os
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +52,12 @@ def keep(tx: Transaction, document: Document, seq: int) -> None:
         "INSERT INTO document VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (document.sha256, document.kind, document.version, document.language, document.body, seq),
     )
+
+
+def read(db: sqlite3.Connection, sha256: bytes) -> Document | None:
+    """The document of a hash. Raises `sqlite3.Error`."""
+    row = db.execute("SELECT kind, version, language, body FROM document WHERE sha256 = ?", (sha256,)).fetchone()
+    return Document(*row) if row else None
 
 
 def find(tx: Transaction, sha256: bytes) -> entry.Notice | None:

@@ -108,12 +108,19 @@ def _named(shown: Sequence[Document]) -> list[tuple[str, str, str, str]]:
     return sorted({(item.kind, item.version, item.language, entry.b64(item.sha256)) for item in shown})
 
 
+def named_in(body: bytes, more: bytes | None) -> list[tuple[str, str, str, str]]:
+    """The documents that an entry names as in force: kind, version, language and hash as a leaf has it. `more`: the
+    document in which very many counts stand, which has the names too.
+    """
+    named = json.loads(more or body).get("docs", [])
+    return [(kind, version, language, sha256) for kind, version, language, sha256 in named]
+
+
 def _named_by(tx: Transaction, run: str) -> list[tuple[str, str, str, str]]:
     """What the last entry of that run names; nothing where none of it was ever written."""
     for body, more in tx.db.execute(NEWEST, (REHEARSAL,)):
         if json.loads(body)["run"] == run:
-            return [(kind, version, language, sha256) for kind, version, language, sha256 in
-                    json.loads(more or body).get("docs", [])]  # fmt: skip
+            return named_in(body, more)
     return []
 
 
@@ -146,5 +153,5 @@ def _changed(tx: Transaction, named: set[tuple[str, str]]) -> list[str]:
     ).fetchone()
     if row is None:
         return []
-    before = {(kind, sha256) for kind, _, _, sha256 in json.loads(row[1] or row[0]).get("docs", [])}
+    before = {(kind, sha256) for kind, _, _, sha256 in named_in(*row)}
     return sorted({kind for kind, _ in before ^ named})

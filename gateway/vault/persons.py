@@ -57,13 +57,14 @@ def opened_by(folder: Path, wraps: tuple[bytes, ...]) -> bool | None:
             rows = db.execute("SELECT id, wrapped FROM person WHERE wrapped IS NOT NULL LIMIT 100").fetchall()
     except sqlite3.Error:
         return None
-    return not rows or any(_opens(wraps, LABEL + person, box) for person, box in rows)
+    return not rows or any(_unwrapped(wraps, LABEL + person, box) for person, box in rows)
 
 
-def _opens(wraps: tuple[bytes, ...], label: bytes, box: bytes) -> bool:
-    with contextlib.suppress(seals.Opening):
-        return bool(seals.open_seal(wraps, label, box))
-    return False
+def _unwrapped(wraps: tuple[bytes, ...], label: bytes, box: bytes | None) -> bytes | None:
+    try:
+        return seals.open_seal(wraps, label, box) if box else None
+    except seals.Opening:
+        return None
 
 
 class Vault:
@@ -177,10 +178,7 @@ class Vault:
         return seals.seal(self._wraps[-1], label + person, key)
 
     def _unwrap(self, label: bytes, person: bytes, box: bytes | None) -> bytes | None:
-        try:
-            return seals.open_seal(self._wraps, label + person, box) if box else None
-        except seals.Opening:
-            return None
+        return _unwrapped(self._wraps, label + person, box)
 
     def commit(self) -> None:
         if self._db.in_transaction:
