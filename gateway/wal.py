@@ -47,16 +47,15 @@ def _keep_whole(file: str) -> None:
         _in_doubt[file] = reader
 
 
-def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> None:
-    """Brings over what it can without waiting for anybody, and empties a log of so many pages; None: not now. Raises
-    sqlite3.Error.
+def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> bool:
+    """Brings over what it can without waiting for anybody, and empties a log of so many pages; None: not now. Whether
+    it was emptied. Raises sqlite3.Error.
     """
     (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
     db.execute("PRAGMA busy_timeout = 0")
     try:
         done, pages = bring_over(db)
-        if done and empty_from is not None and pages >= empty_from:
-            bring_over(db, empty=True)
+        return done and empty_from is not None and pages >= empty_from and bring_over(db, empty=True)[0]
     finally:
         db.execute(f"PRAGMA busy_timeout = {patience:d}")
 

@@ -5,7 +5,7 @@ only then it is acknowledged. Each step may be repeated. Runs in the writer's th
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from gateway import wal
@@ -17,7 +17,7 @@ PAUSE = 0.02  # seconds; a reader's snapshot is over in milliseconds
 class Keys(Protocol):
     """What the vault offers to an erasure."""
 
-    def destroy(self, persons: Iterable[bytes], whole: Iterable[bytes]) -> None: ...
+    def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None: ...
     def cut(self) -> bool: ...
 
 
