@@ -31,7 +31,7 @@ from gateway.delivery.mail import Mail, MailFolder, MailServer
 from gateway.delivery.texts import Texts
 from gateway.disclosing import Disclosing
 from gateway.keys import Secrets
-from gateway.ledger import checkpoint_store, clean_stop, cosignature, intake, pending, schema, upgrade
+from gateway.ledger import checkpoint_store, clean_stop, cosignature, intake, pending, schema, unallocated, upgrade
 from gateway.ledger import prune as prune_of
 from gateway.ledger import verify as verify_of
 from gateway.ledger import watch as watching
@@ -304,6 +304,7 @@ def prune(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now
     with open_house(folder, settings, clock=clock) as house:
         for job in prune_of.jobs(planned, policy, at):
             house.writer.submit(job).result()
+    unallocated.zero_whole(folder)
     _prove(folder, settings)
     return Pruned(planned, done=True)
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import examples, inside
+from support import examples, inside, moved_rows
 
 from gateway.app import open_house
 from gateway.ledger import emergency
@@ -71,6 +71,12 @@ def no_emergency(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(emergency, "_write", full)
+
+
+@pytest.fixture(scope="session")
+def copies(tmp_path_factory):
+    """(bytes of a file, what was deleted in it and is still there), see support/moved_rows.py."""
+    return moved_rows.with_copies(tmp_path_factory.mktemp("lives"))
 
 
 @pytest.fixture(scope="session")

@@ -44,3 +44,8 @@ class Store(Protocol):
 
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """Between two batches, under the lock: what the engine wants done. `idle`: nobody waits."""
+
+    def zero(self, db: Connection, at: int) -> int | None:
+        """Between two batches, under the lock: takes away a part of what deleted rows left in the files. `at` 0: from
+        the beginning. Returns where to go on; None where nothing is left.
+        """

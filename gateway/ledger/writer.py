@@ -124,6 +124,7 @@ class Writer:
         self._checkpointed = 0.0
         self._closed = False
         self._unfinished = unfinished
+        self._zero_at: int | None = 0  # a walk that a kill cut off is begun again
         self._failing = False
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -174,6 +175,7 @@ class Writer:
             if batch or self._failing or self._mirrored.wants():
                 self._write(batch)
             self._finish_erasures()
+            self._zero_some()
             self._checkpoint()
         self._let_go()
 
@@ -222,7 +224,13 @@ class Writer:
         except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on
             self._let_go()
         else:
-            self._unfinished = False
+            self._unfinished, self._zero_at = False, 0
+
+    def _zero_some(self) -> None:
+        """No answer waits for more than one part of it: what an erasure may not leave went with the keys."""
+        if self._zero_at is not None and self._db is not None:
+            with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), self.store.held():
+                self._zero_at = self.store.zero(self._db, self._zero_at)
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()

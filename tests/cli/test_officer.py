@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 from support import inside
+from support.days import today
 from support.people import phone
 
 from gateway import keys
@@ -22,8 +23,6 @@ from gateway.ledger import receipt
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.schema import FILE
-
-TODAY = datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def ran(folder):
 
 
 def test_a_day_is_printed_with_its_counts_its_spells_and_what_was_in_force(run, ran):
-    done = run("evidence", "--on", TODAY)
+    done = run("evidence", "--on", str(today()))
     assert done.exit_code == 0
     assert "          40  web gpc" in done.output
     assert "fewer than 10  merged" in done.output
@@ -53,7 +52,7 @@ def test_a_day_is_printed_with_its_counts_its_spells_and_what_was_in_force(run, 
 
 
 def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(run, ran, folder, tmp_path):
-    done = run("evidence", "--on", TODAY, "--json", "--receipts", str(tmp_path / "receipts"))
+    done = run("evidence", "--on", str(today()), "--json", "--receipts", str(tmp_path / "receipts"))
     entries = json.loads(done.output)["entries"]
     assert [entry["k"] for entry in entries] == ["start", "stop"]
     origin = receipt.parse(entries[0]["receipt"]).note.partition("\n")[0]
@@ -91,7 +90,7 @@ def of(documents, kind):
 
 
 def test_an_auditor_reads_which_tables_held_at_which_hour_of_a_day_and_gets_their_texts(run, changed, tmp_path):
-    done = run("evidence", "--on", TODAY, "--documents", str(tmp_path / "texts"))
+    done = run("evidence", "--on", str(today()), "--documents", str(tmp_path / "texts"))
     assert done.exit_code == 0, done.output
     first, second, third = changed
     _, _, told = done.output.partition("in force, as entry")
@@ -113,7 +112,7 @@ def test_an_auditor_reads_which_tables_held_at_which_hour_of_a_day_and_gets_thei
 def test_a_document_that_is_another_one_than_its_hash_is_not_handed_out(run, changed, folder, tmp_path):
     with contextlib.closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute("UPDATE document SET body = CAST('forged' AS BLOB) WHERE version = 'spring'")
-    done = run("evidence", "--on", TODAY, "--documents", str(tmp_path / "texts"))
+    done = run("evidence", "--on", str(today()), "--documents", str(tmp_path / "texts"))
     assert done.exit_code == 1
     assert "not what its hash says: notice spring en" in done.output
     assert not [path for path in (tmp_path / "texts").iterdir() if path.read_bytes() == b"forged"]
@@ -132,7 +131,7 @@ def test_a_day_of_which_nothing_is_on_record_says_so(run):
 
 def chosen(run):
     assert run("choose", "opt_out", "--phone", phone(7)).exit_code == 0
-    done = run("export", "requests", "--from", TODAY, "--to", TODAY)
+    done = run("export", "requests", "--from", str(today()), "--to", str(today()))
     return json.loads(done.output.splitlines()[0])
 
 
@@ -165,13 +164,13 @@ def test_an_event_that_begins_with_a_hyphen_is_an_event(run, words, event):
 def test_an_appeal_is_recorded_by_command(run):
     event = chosen(run)["event"]
     assert run("appeal", event, "--outcome", "made").exit_code == 0
-    done = run("export", "requests", "--from", TODAY, "--to", TODAY, "--details")
+    done = run("export", "requests", "--from", str(today()), "--to", str(today()), "--details")
     (row,) = map(json.loads, done.output.splitlines())
     assert row["appeal"] == {"made": True, "outcome": "made"}
-    assert row["details"][0]["at"].startswith(TODAY)
+    assert row["details"][0]["at"].startswith(str(today()))
     assert run("appeal", "AAAAAAAAAAAAAAAAAAAAAA", "--outcome", "made").exit_code == 2
 
 
 def test_the_years_numbers_are_printed(run):
     chosen(run)
-    assert json.loads(run("export", "report", TODAY[:4]).output)["opt_out"]["received"] == 1
+    assert json.loads(run("export", "report", str(today().year)).output)["opt_out"]["received"] == 1

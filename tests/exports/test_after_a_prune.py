@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 from support import inside
+from support.days import today
 from support.people import gaid, named, phone
 
 from gateway import app
@@ -17,8 +18,6 @@ from gateway.in_force import in_force
 from gateway.ledger.records import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
-TODAY = datetime.now(UTC).strftime("%Y-%m-%d")
-YEAR = TODAY[:4]
 PEOPLE = 260  # more than a tile of 256, of which only whole ones are pruned
 
 
@@ -55,27 +54,27 @@ def lived_in(folder):
 @pytest.fixture
 def pruned(lived_in, run):
     """(event of the first letter, its receipt's text) of before; bodies are gone after it."""
-    first = json.loads(run("export", "requests", "--from", TODAY, "--to", TODAY).output.splitlines()[0])
+    first = json.loads(run("export", "requests", "--from", str(today()), "--to", str(today())).output.splitlines()[0])
     later = datetime.now(UTC) + timedelta(days=1200)
     assert app.prune(lived_in, inside.settings(), dry_run=False, clock=lambda: later).plan.bodies == 256
     return first["event"]
 
 
 def test_a_years_numbers_stay_and_what_is_missing_is_told_beside_them(pruned, run):
-    done = run("export", "report", YEAR)
+    done = run("export", "report", str(today().year))
     told = json.loads(done.stdout)
     assert told["opt_out"]["received"] == PEOPLE + 1, (
         "of who said it twice the first letter is gone, and not said again"
     )
     assert told["bodies_gone"] == 1
     assert done.exit_code == 1
-    listed = run("export", "requests", "--from", TODAY, "--to", TODAY)
+    listed = run("export", "requests", "--from", str(today()), "--to", str(today()))
     assert (len(listed.stdout.splitlines()), listed.exit_code) == (PEOPLE + 1, 1)
     assert "1 entries of that time have no body" in listed.stderr
 
 
 def test_before_a_prune_nothing_is_missing(lived_in, run):
-    done = run("export", "report", YEAR)
+    done = run("export", "report", str(today().year))
     assert done.exit_code == 0
     assert json.loads(done.stdout)["opt_out"]["received"] == PEOPLE + 2
     assert "bodies_gone" not in json.loads(done.stdout)
@@ -85,19 +84,19 @@ def test_a_record_of_a_choice_that_still_holds_is_written_and_of_one_that_is_gon
     gone = run("record", pruned, "--format", "27560")
     assert gone.exit_code == 1
     assert "went by retention" in gone.stderr
-    listed = run("export", "requests", "--from", TODAY, "--to", TODAY).stdout.splitlines()
+    listed = run("export", "requests", "--from", str(today()), "--to", str(today())).stdout.splitlines()
     kept = run("record", json.loads(listed[0])["event"], "--format", "27560")
     assert json.loads(kept.stdout)["dct:identifier"] == json.loads(listed[0])["event"]
 
 
 def test_a_day_whose_entry_is_gone_is_named_with_its_receipt_and_is_not_the_whole_of_it(pruned, run, tmp_path):
-    done = run("evidence", "--on", TODAY, "--receipts", str(tmp_path))
+    done = run("evidence", "--on", str(today()), "--receipts", str(tmp_path))
     assert done.exit_code == 1
     first, *_ = done.output.splitlines()
     assert first.split()[2] == "start"
     assert first.endswith("its body went by retention")
     assert len(list(tmp_path.iterdir())) >= 2
-    assert run("rehearse", "--show", "--on", TODAY).exit_code == 1
+    assert run("rehearse", "--show", "--on", str(today())).exit_code == 1
 
 
 def test_the_person_reads_what_was_said_also_where_its_entry_was_restated(pruned, run):

@@ -65,6 +65,9 @@ class MemoryStore:
     def tidy(self, db, *, idle):
         pass
 
+    def zero(self, db, at):
+        return None
+
     def close(self):
         self._kept.close()
 

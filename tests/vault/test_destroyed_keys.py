@@ -1,71 +1,20 @@
-"""A destroyed key is in the vault's file no more, wherever SQLite moved its row before. What lies in a file is looked for
-in pieces: a row that was moved leaves copies that later ones overwrite in part.
-"""
+"""A destroyed key is in the vault's file no more, wherever SQLite moved its row before."""
 
 import contextlib
 import random
 import sqlite3
 
 import pytest
+from support.moved_rows import box_of, left_of
 
 from gateway.keys import PersonKeys
 from gateway.vault.persons import BOX, FILE, FORM_VERSION, ONE_LEAF, Vault
 
 WRAP = b"w" * 32
-PIECE = 12  # bytes: none is in a file by chance
 
 
-def left_of(boxes, content):
-    """Those of which a piece is there."""
-    return [box for box in boxes if any(box[at : at + PIECE] in content for at in range(0, BOX, PIECE))]
-
-
-def box_of(db, column, person):
-    return db.execute(f"SELECT {column} FROM person WHERE id = ?", (person,)).fetchone()[0]
-
-
-def deleted_rows(path, luck, steps=400):
-    """A life of the vault as it once was: keys were set to NULL, and rows deleted. Returns the boxes of destroyed keys."""
-    gone, people = [], {}
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA journal_mode=MEMORY")
-        db.execute("PRAGMA secure_delete=ON")
-        db.execute("CREATE TABLE person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID")
-        for _ in range(steps):
-            if luck.random() < 0.6 or not people:
-                for _ in range(luck.choice((1, 1, 1, 3, 20))):
-                    person, people[person] = (luck.randbytes(16),) * 2
-                    db.execute(
-                        "INSERT INTO person VALUES (?, ?, ?)", (person, luck.randbytes(BOX), luck.randbytes(BOX))
-                    )
-            for person in [luck.choice([*people]) for _ in range(luck.choice((0, 0, 1, 5, 20))) if people]:
-                if not (box := people.get(person) and box_of(db, "wrapped", person)):
-                    continue
-                gone.append(box)
-                if luck.random() < 0.6:
-                    db.execute("UPDATE person SET wrapped = NULL WHERE id = ?", (person,))
-                else:
-                    gone.append(box_of(db, "openings", person))
-                    db.execute("DELETE FROM person WHERE id = ?", (person,))
-                    del people[person]
-    return gone
-
-
-@pytest.fixture(scope="module")
-def leaves_keys(tmp_path_factory):
-    """(file's bytes, boxes left in it) of the first such life that leaves any."""
-    folder = tmp_path_factory.mktemp("lives")
-    for seed in range(200):
-        gone = deleted_rows(folder / str(seed), random.Random(seed))
-        content = (folder / str(seed)).read_bytes()
-        if found := left_of(gone, content):
-            return content, found
-    pytest.skip("this SQLite leaves no copies of rows that it moved")
-    return None
-
-
-def test_control_keys_that_are_deleted_as_rows_are_can_be_found_in_the_file(leaves_keys):
-    assert leaves_keys[1]
+def test_control_keys_that_are_deleted_as_rows_are_can_be_found_in_the_file(copies):
+    assert copies[1]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,8 +49,8 @@ def test_a_destroyed_key_is_overwritten_and_its_row_stays_of_the_same_length(tmp
         assert vault.rewrap() == 1, "of the second there is nothing to wrap"
 
 
-def test_a_file_in_which_rows_were_deleted_is_rewritten_once_at_its_opening(tmp_path, leaves_keys):
-    content, left = leaves_keys
+def test_a_file_in_which_rows_were_deleted_is_rewritten_once_at_its_opening(tmp_path, copies):
+    content, left = copies
     (tmp_path / FILE).write_bytes(content)
     with contextlib.closing(Vault(tmp_path, (WRAP,))) as vault:
         assert vault._db.execute("PRAGMA user_version").fetchone() == (FORM_VERSION,)
@@ -109,8 +58,8 @@ def test_a_file_in_which_rows_were_deleted_is_rewritten_once_at_its_opening(tmp_
     assert left_of(left, (tmp_path / FILE).read_bytes()) == []
 
 
-def test_a_file_that_somebody_reads_is_rewritten_by_a_later_opening(tmp_path, leaves_keys):
-    content, left = leaves_keys
+def test_a_file_that_somebody_reads_is_rewritten_by_a_later_opening(tmp_path, copies):
+    content, left = copies
     (tmp_path / FILE).write_bytes(content)
     with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as reader:
         reader.execute("PRAGMA journal_mode=WAL")

@@ -1,15 +1,15 @@
 """POST /v1/notices: who was shown or sent a notice, and what may go since."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from support import inside
+from support.days import today
 from support.people import GAID, email, named
 
 pytestmark = pytest.mark.anyio
 ME = named("gaid", GAID)
-TODAY = datetime.now(UTC).date()
 NEWCOMER = """
 [notice]
 wait_days = 0
@@ -84,12 +84,12 @@ async def test_telling_an_account_tells_all_that_it_has_then_and_nothing_that_it
 )
 async def test_silence_approves_thirty_days_after_a_cpni_notice_and_for_two_years(keyed, days, expected):
     assert await reason(keyed, "mailing", ME, data=["cpni"]) == "opt_in_required"
-    await report(keyed, ME, notice="cpni", on=(TODAY - timedelta(days=days)).isoformat())
+    await report(keyed, ME, notice="cpni", on=(today() - timedelta(days=days)).isoformat())
     assert await reason(keyed, "mailing", ME, data=["cpni"]) == expected
 
 
 async def test_an_objection_ends_what_silence_approved(keyed):
-    await report(keyed, ME, notice="cpni", on=(TODAY - timedelta(days=60)).isoformat())
+    await report(keyed, ME, notice="cpni", on=(today() - timedelta(days=60)).isoformat())
     out = {"identifiers": [ME], "choice": "opt_out", "purposes": ["cpni_marketing"]}
     assert (await keyed.post("/v1/choices", json=out)).status_code == 201
     assert await reason(keyed, "mailing", ME, data=["cpni"]) == "opted_out"
