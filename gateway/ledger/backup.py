@@ -3,7 +3,8 @@
 A copy is made through SQLite's backup API on a read-only connection whose one read transaction lasts from the first
 page to the last: other processes go on writing, and the copy is of one moment. (In the writing process it would hold up
 the writer's thread; with a snapshot a step, every commit of another connection would start it anew.) The WAL grows
-meanwhile.
+meanwhile. Pages are copied as they are, so what SQLite left in them of rows that were deleted is zeroed in the copy: it
+keeps no more where it is made before a walk over the ledger (unallocated.py) is over.
 Never copies a file by its path, and never overwrites one.
 """
 
@@ -13,7 +14,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from gateway.ledger import schema, tree
+from gateway.ledger import schema, tree, unallocated
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.schema import FILE, LedgerRefused
@@ -27,11 +28,13 @@ def copy(source: Path, destination: Path) -> None:
     if destination.exists():
         raise LedgerRefused(f"{destination} is there already, and nothing is overwritten; name another place")
     try:
-        with _reading(source) as reading, contextlib.closing(sqlite3.connect(destination)) as writing:
+        with _reading(source) as reading, _writing(destination) as writing:
             reading.execute("BEGIN")
             reading.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # the snapshot begins with the first read
             reading.backup(writing, pages=PAGES)
             writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole, without a log beside it
+            writing.execute("PRAGMA journal_mode = OFF")  # nor beside what is done now: where it fails, the copy goes
+            unallocated.zero_copy(writing)
     except sqlite3.Error as error:
         destination.unlink(missing_ok=True)
         raise LedgerRefused(f"{source} cannot be copied: {error}") from error
@@ -45,6 +48,10 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
         raise LedgerRefused(f"{path} is not there")
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     return contextlib.closing(db)
+
+
+def _writing(path: Path) -> contextlib.closing[sqlite3.Connection]:
+    return contextlib.closing(sqlite3.connect(path, isolation_level=None))
 
 
 def examined(folder: Path) -> Checkpoint:

@@ -56,6 +56,7 @@ class Mirrored:
         self._swapping = threading.Lock()
         self._looked = 0.0
         self._full = False
+        self._begun = False  # this process has looked whether the map is to be made anew
 
     def current(self) -> MemoryMap:
         """The map in force, opened anew where another process has replaced it. Raises `MapRefused`."""
@@ -72,15 +73,18 @@ class Mirrored:
         try:
             found = self.current()
             with contextlib.closing(schema.open_to_read(self._folder)) as db:
-                return self._full or found.head() != self._head(db) or found.used() > GROW_AT or bool(found.pending())
-        except (MapRefused, LedgerRefused, sqlite3.Error, OSError):
+                behind = found.head() != self._head(db) or bool(found.pending())
+                return behind or self._full or found.used() > GROW_AT or self._keeps(found)
+        except (MapRefused, LedgerRefused, sqlite3.Error, lmdb.Error, OSError):
             return True
 
     def prepare(self) -> None:
         """Before the lock is taken: a map that has to be made anew is filled with what is committed by now. Raises what
         reading the ledger and filling may raise.
         """
-        if self.enabled and self._doubtful():
+        doubtful = self.enabled and self._doubtful()
+        self._begun = True
+        if doubtful:
             with contextlib.closing(schema.open_to_read(self._folder)) as db:
                 db.execute("BEGIN")  # one moment
                 made = self._hold(memory_map.make(self._folder, self._size))
@@ -198,9 +202,15 @@ class Mirrored:
                 self._size = max(self._size, 2 * found.size)
                 return True
             with contextlib.closing(schema.open_to_read(self._folder)) as db:
-                return not self._follows(found.head(), db)
+                return self._keeps(found) or not self._follows(found.head(), db)
         except (MapRefused, sqlite3.Error, LedgerRefused, OSError):
             return True
+
+    def _keeps(self, found: MemoryMap) -> bool:
+        """Whether a process that begins is to make it anew, for digests of people who were unlinked lie in it still.
+        Not in between: nothing is written meanwhile, for 2.6 s at a million rows (measured).
+        """
+        return not self._begun and found.left()
 
     def _follows(self, there: Head, db: sqlite3.Connection) -> bool:
         """Whether what came after is all that it takes."""

@@ -14,6 +14,7 @@ import contextlib
 import sqlite3
 import struct
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -45,16 +46,7 @@ def zero(db: sqlite3.Connection, first: int = FIRST, count: int = PART) -> int |
     if not _walks(db, last):
         return None
     numbers = range(first, min(first + count, last + 1))
-    if found := [number for number in numbers if is_left_on(_page(db, number), number)]:
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            for number in found:
-                content = zeroed(_page(db, number), number)
-                db.execute("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (content, number))
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
+    _zero(db, numbers)
     if numbers.stop <= last:
         return numbers.stop
     return None if wal.tidy(db, empty_from=0) else first  # somebody reads what was there before: asked again
@@ -72,6 +64,30 @@ def zero_whole(folder: Path) -> None:
         if at == before:  # somebody reads the log; if it cannot be emptied now, the service's writer does
             tries += 1
             time.sleep(PAUSE)
+
+
+def zero_copy(db: sqlite3.Connection) -> None:
+    """The whole of a file that nobody else knows yet and that has no log. Raises sqlite3.Error."""
+    [last] = db.execute("PRAGMA page_count").fetchone()
+    if _walks(db, last):
+        for first in range(FIRST, last + 1, PART):
+            _zero(db, range(first, min(first + PART, last + 1)))
+
+
+def _zero(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    found = [number for number in numbers if is_left_on(_page(db, number), number)]
+    if not found:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for number in found:
+            content = zeroed(_page(db, number), number)
+            db.execute("UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", (content, number))
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a disk that fails at COMMIT has rolled it back already
+            db.execute("ROLLBACK")
+        raise
 
 
 def _walks(db: sqlite3.Connection, pages: int) -> bool:

@@ -228,9 +228,13 @@ class Writer:
 
     def _zero_some(self) -> None:
         """No answer waits for more than one part of it: what an erasure may not leave went with the keys."""
-        if self._zero_at is not None and self._db is not None:
-            with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), self.store.held():
+        if self._zero_at is None or self._db is None:
+            return
+        try:
+            with contextlib.suppress(schema.LedgerRefused), self.store.held():
                 self._zero_at = self.store.zero(self._db, self._zero_at)
+        except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
+            self._let_go()
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[tuple[Future[Any], Any, BaseException | None]]:
         db, vault = self._connection()

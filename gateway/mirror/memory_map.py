@@ -19,7 +19,7 @@ import lmdb
 
 FOLDER, CURRENT, FILE = "mirror", "current", "data.mdb"
 MAX_READERS = 1024
-HEAD, PENDING = b"head", b"pending"  # no key of a row: those have 16 bytes
+HEAD, PENDING, LEFT = b"head", b"pending", b"left"  # no key of a row: those have 16 bytes
 KEY_BYTES = 16
 # format, retired, boot, ledger, device, inode, peppers, size, revision; then the log's name
 HEAD_FORM = struct.Struct(">B?16s16sQQIQQ")
@@ -109,6 +109,11 @@ class MemoryMap:
             listed = txn.get(PENDING) or b""
         return [listed[at : at + KEY_BYTES] for at in range(0, len(listed), KEY_BYTES)]
 
+    def left(self) -> bool:
+        """Whether a row went since it was made: LMDB leaves what it held in pages that are used again or never."""
+        with self.env.begin() as txn:
+            return txn.get(LEFT) is not None
+
     def write(
         self, rows: Mapping[bytes, bytes | None], head: Head | None = None, pending: Sequence[bytes] = ()
     ) -> None:
@@ -119,7 +124,8 @@ class MemoryMap:
             with self.env.begin(write=True) as txn:
                 for key, row in rows.items():
                     if row is None:
-                        txn.delete(key)
+                        if txn.delete(key):
+                            txn.put(LEFT, b"")
                     else:
                         txn.put(key, row)
                 txn.put(PENDING, b"".join(pending))

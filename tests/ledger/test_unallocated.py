@@ -14,7 +14,7 @@ from support.people import email, named, phone
 
 from gateway import app
 from gateway.app import open_house
-from gateway.ledger import schema, unallocated
+from gateway.ledger import backup, schema, unallocated
 from gateway.ledger.erasure import Order
 from gateway.ledger.records import Choice
 from gateway.ledger.unallocated import FIRST
@@ -173,6 +173,8 @@ def gone(folder, seconds=10.0):
 def test_an_erasure_is_followed_by_a_walk(folder, monkeypatch, walks):
     with open_house(folder, inside.settings(), dev=True) as house:
         opt_out(house)
+        while house.writer._zero_at is not None:  # the walk of its start
+            time.sleep(0.02)
         house.writer.submit(lambda tx: plant(tx.db)).result(10)
         time.sleep(1.5)
         assert marks(folder) > 10, "no other walk is due"
@@ -204,6 +206,41 @@ def test_a_prune_leaves_nothing_behind_with_and_without_pages_that_can_be_writte
     later = datetime.now(UTC) + timedelta(days=900)
     assert app.prune(folder, inside.settings(), dry_run=False, clock=lambda: later).done
     assert not marks(folder)
+
+
+@pytest.mark.parametrize("walks", [True, False])
+def test_a_backup_keeps_nothing_that_the_walk_has_not_come_to_yet(folder, tmp_path, monkeypatch, walks):
+    with open_house(folder, inside.settings(), dev=True) as house:
+        subjects = opt_out(house)
+    planted(folder)
+    monkeypatch.setattr(unallocated, "is_built_in", lambda: walks)
+    (tmp_path / "copy").mkdir()
+    backup.copy(folder / schema.FILE, tmp_path / "copy" / schema.FILE)
+    assert [each.name for each in (tmp_path / "copy").iterdir()] == [schema.FILE]
+    assert bool(marks(tmp_path / "copy")) is not walks
+    assert marks(folder) > 10, "it reads the ledger and writes nothing to it"
+    backup.examined(tmp_path / "copy")
+    assert {subject.key for subject in subjects} <= blobs(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk I/O error"), RuntimeError("none that is expected")])
+def test_a_walk_that_fails_is_gone_on_with_over_a_new_connection_and_opt_outs_are_written(folder, monkeypatch, error):
+    zero, failed, connections = unallocated.zero, [], []
+
+    def fails(db, at):
+        connections.append(db)
+        if len(failed) < 3:
+            failed.append(at)
+            raise error
+        return zero(db, at)
+
+    monkeypatch.setattr(unallocated, "zero", fails)
+    with open_house(folder, inside.settings(), dev=True) as house:
+        for _ in range(5):
+            opt_out(house)
+        assert house.writer._zero_at is None or gone(folder)
+    assert len(failed) == 3
+    assert len({*map(id, connections[:4])}) > 1 or connections[0] is not connections[3]
 
 
 def blobs(folder):
