@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from gateway.ledger.receipt import Opening
 from gateway.ledger.records import Subject
-
-SILENCE = timedelta(days=365)  # no asking again for twelve months (11 CCR 7026(k), L47)
 
 
 class Refused(Exception):
@@ -39,7 +37,14 @@ class Chosen:
 
 
 def silent_until(out_at: int | None) -> str | None:
-    """From when the person may be asked again; None: they never opted out."""
+    """From when the person may be asked again: "at least 12 months from the date" (11 CCR 7026(k), L47), which are 366
+    days where a 29 February lies between. None: they never opted out.
+    """
     if out_at is None:
         return None
-    return (datetime.fromtimestamp(out_at / 1000, UTC) + SILENCE).isoformat(timespec="seconds").replace("+00:00", "Z")
+    at = datetime.fromtimestamp(out_at / 1000, UTC)
+    try:
+        again = at.replace(year=at.year + 1)
+    except ValueError:  # said on 29 February: no day early
+        again = at.replace(year=at.year + 1, month=3, day=1)
+    return again.isoformat(timespec="seconds").replace("+00:00", "Z")

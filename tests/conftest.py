@@ -4,10 +4,13 @@ import errno
 import os
 import shutil
 import tempfile
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
+import time_machine
 from support import examples, inside, moved_rows
+from support.days import today
 
 from gateway.app import open_house
 from gateway.ledger import emergency
@@ -61,6 +64,15 @@ async def keyed(app):
     """Calls with the development key."""
     async with inside.client(app, **inside.DEV) as calling:
         yield calling
+
+
+@pytest.fixture
+def noon():
+    """For a test that asks on one day what it did on it: no midnight comes between. The clock goes on from today's noon
+    (UTC); a process that the test starts has its own.
+    """
+    with time_machine.travel(datetime.combine(today(), time(12), UTC), tick=True):
+        yield
 
 
 @pytest.fixture

@@ -108,6 +108,22 @@ class TestARequest:
         chosen = await consent.choose([mail], said())
         assert chosen.may_ask_from == {"sale": "2027-11-24T12:00:00Z"}
 
+    @pytest.mark.parametrize(
+        ("said_on", "asked_from"),
+        [
+            ("2027-02-28", "2028-02-28"),
+            ("2027-03-01", "2028-03-01"),
+            ("2028-02-29", "2029-03-01"),
+            ("2028-12-31", "2029-12-31"),
+        ],
+    )
+    async def test_is_not_followed_by_one_a_day_early_where_a_leap_day_lies_between(
+        self, consent, clock, mail, said, said_on, asked_from
+    ):
+        clock.now = datetime.fromisoformat(f"{said_on}T12:00:00Z")
+        chosen = await consent.choose([mail], said())
+        assert chosen.may_ask_from == {"sale": f"{asked_from}T12:00:00Z"}
+
     async def test_links_nothing_that_was_only_named_together(self, consent, who, mail, said):
         number = who("phone", phone(1))
         await consent.choose([mail, number], said())

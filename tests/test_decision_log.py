@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 from support import inside
+from support.days import today
 from support.people import GAID, email, named, phone
 
 from gateway import decision_log
@@ -104,6 +105,7 @@ def test_what_is_old_goes(log, tmp_path):
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("noon")
 async def test_a_person_who_was_denied_is_in_the_log_by_request_alone(tmp_path):
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     async with inside.application(tmp_path / "data") as app, inside.client(app, **inside.DEV) as keyed:
@@ -136,7 +138,7 @@ def found_again(folder, plain, trace):
     assert (told.exit_code, "advertisers: denied, gpc" in told.output, "dry_run" in told.output) == (0, True, True)
     assert run("explain", "--request", "f" * 32).exit_code == 1
     assert run("explain").exit_code == 2
-    report = run("report", "denies", "--since", date.today().isoformat(), "--json")
+    report = run("report", "denies", "--since", str(today()), "--json")
     rows = {
         (row["recipient"], row["reason"], row["mode"]): (row["count"], row["of"]) for row in json.loads(report.output)
     }
@@ -144,7 +146,7 @@ def found_again(folder, plain, trace):
         ("advertisers", "gpc", "live"): (2, 3), ("advertisers", "gpc", "dry_run"): (1, 1),
         ("unknown", "unknown_recipient", "live"): (1, 1),
     }  # fmt: skip
-    assert "2 of 3" in run("report", "denies", "--since", date.today().isoformat()).output
+    assert "2 of 3" in run("report", "denies", "--since", str(today())).output
     assert run("report", "denies", "--since", "2099-01-01").output == "no answer was no\n"
 
 

@@ -34,7 +34,8 @@ class Row:
 
     `subject` is a purpose or a data class. `until` is the last day. `ages`: the bands it is for, none for everybody.
     `in_band`: a consent that this very request carries (a TC string) may allow. `confidence` is law.md's mark.
-    `notice_days`, `notice_years`: silence approves so many days after a notice and until so many years after it.
+    `notice_days`, `notice_years`: silence approves once so many whole days after a notice are over, and until so many
+    years after it.
     """
 
     place: str

@@ -16,7 +16,7 @@ from gateway.ledger.access import Received
 from gateway.terms import DataClass
 
 QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
-YEAR = timedelta(days=365)
+YEAR = timedelta(days=366)  # the longest
 
 
 @click.command(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,17 @@ from gateway.choice.identity import UUIDS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class Day(click.DateTime):
+    """A day that has another one after it: the calendar's last day has no end that could be asked about."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if found.date() == date.max:
+            self.fail(f"no day comes after {date.max}", param, ctx)
+        return found
+
+
 data = click.option(
     "--data", type=click.Path(path_type=Path), envvar="GATEWAY_DATA", default=Path("data"), show_default=True,
     help="The installation's folder.",
@@ -24,7 +36,7 @@ config = click.option(
     help="The operator's config.toml, over the shipped one.",
 )  # fmt: skip
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-DAY = click.DateTime(["%Y-%m-%d"])
+DAY = Day(["%Y-%m-%d"])
 MOMENT = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 dev = click.option("--dev", is_flag=True, help="As in development: what an operator vouches for is filled in.")
 # Of commands that take an event: one id in 64 begins with a hyphen (base64url), and is no option.

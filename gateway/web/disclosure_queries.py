@@ -24,7 +24,7 @@ from gateway.web.proof import Proofs
 
 QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
 KNOWN = frozenset({"question", "identifiers", "proof", "place", "data", "year", "from", "until"})
-YEAR = timedelta(days=365)  # of network information records are kept one year at least (47 CFR 64.2009(c))
+YEAR = timedelta(days=366)  # the longest: of network information records are kept one year at least (47 CFR 64.2009(c))
 FIRST, LAST = 2018, 9997
 
 

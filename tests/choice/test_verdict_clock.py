@@ -61,12 +61,12 @@ PEOPLE = {  # (question, what the operator announced, the days that follow from 
     "silent about network information": (
         person("US-WY", Purpose.CPNI_MARKETING, (CPNI, CONTACT), buyer(Role.SERVICE_PROVIDER),
                (Standing(cpni_told=date(2024, 2, 29)),)),
-        Notices(), [date(2024, 3, 30), date(2026, 3, 1)],
+        Notices(), [date(2024, 3, 31), date(2026, 3, 1)],
     ),
     "with two records of network information": (
         person("US-CA", Purpose.CPNI_MARKETING, (CONTACT,), buyer(Role.SERVICE_PROVIDER),
                (Standing(cpni_told=date(2025, 1, 31)), Standing(cpni_told=date(2026, 6, 30)))),
-        Notices(), [date(2026, 7, 30), date(2027, 2, 1)],
+        Notices(), [date(2026, 7, 31), date(2027, 2, 1)],
     ),
     "who sends data somewhere": (
         person("US-CA", Purpose.SERVICE, (CONTACT,), buyer(Role.CONSUMER_DIRECTED, contract_until=date(2027, 12, 31)),

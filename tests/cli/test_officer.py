@@ -24,6 +24,8 @@ from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.schema import FILE
 
+pytestmark = pytest.mark.usefixtures("noon")
+
 
 @pytest.fixture
 def run(folder):

@@ -18,6 +18,7 @@ from gateway.in_force import in_force
 from gateway.ledger.records import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
+pytestmark = pytest.mark.usefixtures("noon")
 PEOPLE = 260  # more than a tile of 256, of which only whole ones are pruned
 
 

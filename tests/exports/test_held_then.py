@@ -19,7 +19,7 @@ from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE
 from gateway.ledger.sqlite_store import SqliteStore
 
-FIRST = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
+FIRST = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 FIELDS = 'fields = {ad_id = "ad_id"}'
 TEEMO = '[recipients.teemo]\ncontract = "{}"\nannounced = 2024-06-25\n'
 NEW = f'[recipients.newcomer]\nrole = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id"]\n{FIELDS}\n'

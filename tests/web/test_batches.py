@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import inside
+from support.days import today
 from support.handed import LINES, Beside
 from support.people import GAID, gaid, named, phone
 
@@ -167,10 +168,11 @@ async def test_what_was_said_in_time_counts_however_late_it_is_handed_over(keyed
     assert found["first"][:16] == found["last"][:16] == then.isoformat()[:16]
 
 
+@pytest.mark.usefixtures("noon")
 async def test_an_answer_from_a_time_to_come_is_of_now(keyed, beside):
     await beside.hand_over(beside.answer(ME, at=datetime(2099, 1, 1, tzinfo=UTC)))
     [found] = (await keyed.post("/v1/access", json={"identifiers": [ME]})).json()["disclosures"]
-    assert found["day"] == datetime.now(UTC).date().isoformat()
+    assert found["day"] == str(today())
 
 
 async def test_who_opted_out_meanwhile_has_what_was_sent_before_on_record_and_no_promise_was_broken(keyed, beside):

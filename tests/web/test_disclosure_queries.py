@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 from support import inside
+from support.days import today
 from support.people import gaid, named
 
 from gateway import app, credentials
 from gateway.cli.root import group
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("noon")]
 PATH = "/v1/disclosures/query"
-YEAR = datetime.now(UTC).year
 
 
 async def ask(client, question: str, **more) -> list[dict]:
@@ -154,7 +154,7 @@ async def test_a_years_direct_marketing_is_told_by_recipient_and_of_those_outsid
     await share(shared, 1, "r3", "matching", ad_id=gaid(1))
     plant(tmp_path / "data", recipient="payments", purpose="service")
     plant(tmp_path / "data", recipient="gone", purpose="sharing", classes="ad_id,email_hash")
-    found = await ask(shared, "direct_marketing", year=YEAR)
+    found = await ask(shared, "direct_marketing", year=today().year)
     assert {(each.pop("company"), each.pop("address")) for each in found} == {(None, None)}
     assert found == [
         {"recipient": "gone", "data": ["ad_id", "email_hash"], "purposes": ["sharing"], "count": 1},
@@ -170,7 +170,7 @@ async def test_who_asks_reads_whose_legal_name_it_is_and_where_letters_go(tmp_pa
     async with house as served, inside.client(served, **inside.DEV) as client:
         await link(client, 1)
         await share(client, 1, "r1")
-        (year,) = await ask(client, "direct_marketing", year=YEAR)
+        (year,) = await ask(client, "direct_marketing", year=today().year)
         access = await client.post("/v1/access", json={"identifiers": [named("gaid", gaid(1))]})
     assert (year["company"], year["address"]) == ("Example Places, Inc.", "1 Example Way")
     assert [each["company"] for each in access.json()["disclosures"]] == ["Example Places, Inc."]
@@ -248,7 +248,7 @@ def test_the_operator_asks_on_the_command_line(tmp_path):
     assert run("sent_after_opt_out") == (0, "none")
     assert "recipient teemo" in run("received", "--gaid", gaid(1), "--class", "coarse_geo")[1]
     assert run("received", "--gaid", gaid(2)) == (0, "none")
-    assert json.loads(run("direct_marketing", "--year", str(YEAR), "--json")[1])[0]["recipient"] == "teemo"
+    assert json.loads(run("direct_marketing", "--year", str(today().year), "--json")[1])[0]["recipient"] == "teemo"
     assert run("network_information") == (0, "none")
     plant(folder)
     code, told = run("sent_after_opt_out")

@@ -204,12 +204,14 @@ async def test_a_visitor_who_said_nothing_gets_no_cookie(door):
     assert "set-cookie" not in (await door.get(**NAVIGATE)).headers
 
 
+@pytest.mark.usefixtures("noon")
 async def test_a_remembered_visitor_gets_no_new_cookie_at_each_navigation(door):
     cookie = door.sealed(days_ago=29)
     for _ in range(3):
         assert "set-cookie" not in (await door.get(cookie=cookie, **GPC, **NAVIGATE)).headers
 
 
+@pytest.mark.usefixtures("noon")
 @pytest.mark.parametrize("signal", [GPC, {}])
 async def test_after_thirty_days_the_cookie_is_renewed_for_the_same_browser_with_a_new_nonce(door, signal):
     browser = bytes(range(16))

@@ -8,7 +8,7 @@ from support import inside
 from support.days import today
 from support.people import GAID, email, named
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("noon")]
 ME = named("gaid", GAID)
 NEWCOMER = """
 [notice]
@@ -80,7 +80,7 @@ async def test_telling_an_account_tells_all_that_it_has_then_and_nothing_that_it
 
 @pytest.mark.parametrize(
     ("days", "expected"),
-    [(0, "notice_not_ripe"), (29, "notice_not_ripe"), (30, "approved_by_silence"), (800, "notice_not_ripe")],
+    [(0, "notice_not_ripe"), (30, "notice_not_ripe"), (31, "approved_by_silence"), (800, "notice_not_ripe")],
 )
 async def test_silence_approves_thirty_days_after_a_cpni_notice_and_for_two_years(keyed, days, expected):
     assert await reason(keyed, "mailing", ME, data=["cpni"]) == "opt_in_required"

@@ -144,7 +144,7 @@ def _by_silence(case: Case, row: Row) -> Ruling:
     if not told or len(told) < len(days):
         return deny(Reason.OPT_IN_REQUIRED, row.text)
     ripe, ends = max(told) + timedelta(days=row.notice_days), _years_after(min(told), row.notice_years)
-    if ripe <= case.office.on <= ends:
+    if ripe < case.office.on <= ends:  # told in the last hour of a day: on the thirtieth day they are not over yet
         return Ruling(ALLOW, Reason.APPROVED_BY_SILENCE, row.text)
     return deny(Reason.NOTICE_NOT_RIPE, row.text)
 
