@@ -186,8 +186,9 @@ class Doors:
         named = "dev" if self.dev and stated != FAKE else stated
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(
-            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing
-        )
+            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
+            house.witnessing,
+        )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)

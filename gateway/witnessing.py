@@ -18,6 +18,7 @@ from gateway.ledger.log_reader import LogReader
 from gateway.ledger.writer import StoreUnavailable
 
 log = structlog.get_logger("gateway")
+MISSED = 10  # looks in a row: with the default a quarter of an hour, longer than a witness takes to start again
 
 
 class Witnessing:
@@ -33,6 +34,7 @@ class Witnessing:
         self._every = every
         self._known: dict[str, int] = {}
         self._disagrees: dict[str, str] = {}
+        self._missed: dict[str, tuple[int, str]] = {}
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Asks until it is left."""
@@ -43,6 +45,13 @@ class Witnessing:
             with contextlib.suppress(StoreUnavailable):
                 await asyncio.to_thread(self.ask)
             await asyncio.sleep(self._every)
+
+    def alarms(self) -> list[str]:
+        """Witnesses that give no signature any more, with what they said last: without one nobody outside finds out
+        that the whole of it was put back.
+        """
+        missed = {name: why for name, (times, why) in list(self._missed.items()) if times >= MISSED}
+        return [f"the witness {name!r} does not sign ({why}): gateway help proofs" for name, why in missed.items()]
 
     def ask(self) -> None:
         """Asks every witness once. Raises `StoreUnavailable`. Blocks."""
@@ -67,6 +76,7 @@ class Witnessing:
             )
         except WitnessUnavailable as away:
             log.warning("witness", witness=name, why=str(away))
+            self._missed[name] = self._missed.get(name, (0, ""))[0] + 1, str(away)
             return None
         except WitnessDisagrees as disagrees:
             newest = self._reader.to_be_witnessed()
@@ -76,6 +86,7 @@ class Witnessing:
             return None
         self._known[name] = size
         self._disagrees.pop(name, None)
+        self._missed.pop(name, None)
         return given
 
     def _text(self, name: str, disagrees: WitnessDisagrees) -> str:

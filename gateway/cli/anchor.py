@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 import httpx2
+from cryptography import x509
 
+from gateway.addresses import may_send_to
 from gateway.cli import options
 from gateway.keys import write_durably
 
@@ -29,29 +31,38 @@ MISSING = "rfc3161-client is not installed: pip install 'gateway[anchor]'"
               help="The authority's root certificate (PEM): a token that it did not issue is refused.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the two files.")
 def anchor(data: Path, file: Path | None, tsa: str, root: Path, out: Path) -> None:
+    if not may_send_to(tsa):
+        raise click.BadParameter("https, or http on this machine, is asked for", param_hint="--tsa")
+    trusted = _certificate(root)
     with options.house(data, file) as house:
         signed = house.consent.log_reader.checkpoint()
     if signed is None:
         raise click.UsageError("nothing was signed yet")
     size = signed.split("\n")[1]
-    token = _dated(signed.encode(), tsa, root.read_bytes())
+    token = _dated(signed.encode(), tsa, trusted)
     out.mkdir(parents=True, exist_ok=True)
     write_durably(out / f"{size}.checkpoint", signed.encode())
     write_durably(out / f"{size}.tsr", token)
     click.echo(f"{out / size}.tsr dates the log at {size} entries")
 
 
-def _dated(signed: bytes, tsa: str, root: bytes) -> bytes:
+def _certificate(root: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(root.read_bytes())
+    except ValueError:
+        raise click.BadParameter(f"{root} holds no certificate in PEM", param_hint="--root") from None
+
+
+def _dated(signed: bytes, tsa: str, root: x509.Certificate) -> bytes:
     """The authority's answer, checked against its root. Raises click.ClickException."""
     try:
         import rfc3161_client as rfc3161  # noqa: PLC0415 - optional
-        from cryptography import x509  # noqa: PLC0415
     except ImportError:
         raise click.ClickException(MISSING) from None
     asked = rfc3161.TimestampRequestBuilder().data(signed).build()
     body = _post(tsa, asked.as_bytes())
     verifier: Any = rfc3161.VerifierBuilder.from_request(asked)
-    verifier = verifier.add_root_certificate(x509.load_pem_x509_certificate(root)).build()
+    verifier = verifier.add_root_certificate(root).build()
     try:
         verifier.verify_message(rfc3161.decode_timestamp_response(body), signed)
     except (rfc3161.VerificationError, ValueError) as error:
@@ -64,8 +75,9 @@ def _post(tsa: str, body: bytes) -> bytes:
         answer = httpx2.post(
             tsa, content=body, headers={"Content-Type": QUERY}, timeout=SECONDS, follow_redirects=False, trust_env=False
         )
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise click.ClickException(f"the authority did not answer: {type(error).__name__}") from None
-    if not answer.is_success or answer.headers.get("content-type") != REPLY:
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not answer.is_success or media_type != REPLY:
         raise click.ClickException(f"the authority answered {answer.status_code}, and no time-stamp")
     return answer.content

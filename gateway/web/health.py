@@ -31,6 +31,12 @@ class Rehearsed(Protocol):
     def last(self) -> Last | None: ...
 
 
+class Witnessed(Protocol):
+    """What is known of witnesses."""
+
+    def alarms(self) -> list[str]: ...
+
+
 class Health:
     """Small doors that tell how things stand. `environment` is what this installation calls itself."""
 
@@ -44,6 +50,7 @@ class Health:
         environment: str,
         mirrored: Mirrored,
         rehearsed: Rehearsed,
+        witnessed: Witnessed,
     ) -> None:
         self._consent = consent
         self._telling = telling
@@ -53,6 +60,7 @@ class Health:
         self._environment = environment
         self._mirrored = mirrored
         self._rehearsed = rehearsed
+        self._witnessed = witnessed
 
     async def live(self, _: Request) -> Response:
         """Up; depends on nothing."""
@@ -87,7 +95,12 @@ class Health:
             "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
         }  # fmt: skip
         dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
-        return [*(text for text, holds in alarms.items() if holds), *dropped, *self._rehearsed.alarms()]
+        return [
+            *(text for text, holds in alarms.items() if holds),
+            *dropped,
+            *self._rehearsed.alarms(),
+            *self._witnessed.alarms(),
+        ]
 
     def _dropped(self) -> list[str]:
         try:
@@ -111,6 +124,7 @@ class Health:
         waiting, unread = await asyncio.to_thread(self._lines)
         self._metrics.waiting.set(waiting)
         self._metrics.unread.set(unread)
+        self._metrics.witnesses_away.set(len(self._witnessed.alarms()))
         self._metrics.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
         if position is not None:
             self._metrics.entries.set(position)

@@ -42,6 +42,9 @@ class Metrics:
         self.dropped = Gauge(
             "gateway_replicas_dropped", "Replicas that have missed three terms of their lease", registry=self.registry
         )
+        self.witnesses_away = Gauge(
+            "gateway_witnesses_away", "Witnesses that do not sign any more", registry=self.registry
+        )
         self.waiting = Gauge("gateway_emergency_waiting", "1 while opt-outs wait to be entered", registry=self.registry)
         self.unread = Gauge(
             "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry

@@ -130,3 +130,26 @@ def test_a_log_in_which_nothing_happened_is_not_dated(tmp_path, authority):
     folder = inside.install(tmp_path / "empty")
     refused = anchor(folder, authority, tmp_path / "out")
     assert (refused.exit_code, "nothing was signed yet" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://example.com/tsa", "https, or http on this machine"),  # the nonce and the token in the clear
+        ("http://[::1", "https, or http on this machine"),
+        ("https://example..com:x/", "https, or http on this machine"),
+        ("https://a\x7fb.example.com/", "did not answer"),
+    ],
+)
+def test_an_address_that_is_none_is_told_in_words(signed, authority, tmp_path, url, says):
+    authority.url = url
+    refused = anchor(signed, authority, tmp_path / "out")
+    assert says in refused.output
+    assert isinstance(refused.exception, SystemExit), "no traceback"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_root_that_is_no_certificate_is_told_before_the_authority_is_asked(signed, authority, tmp_path):
+    refused = anchor(signed, authority, tmp_path / "out", root=authority.folder / "conf")
+    assert (refused.exit_code, "holds no certificate in PEM" in refused.output) == (2, True)
+    assert not (authority.folder / "query").exists()

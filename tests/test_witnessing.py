@@ -1,0 +1,72 @@
+"""Whoever watches the service learns that a witness does not sign any more, and by nothing else would."""
+
+import asyncio
+
+import pytest
+from support import inside
+from support.log import verifiers
+from support.people import email, named
+
+from gateway import witnessing
+from gateway.consent import Choice
+from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
+from gateway.ledger.cosigning import Witness
+from gateway.ledger.witness import Witness as Signing
+from gateway.terms import ChoiceKind, Purpose
+from gateway.witnessing import MISSED, Witnessing
+
+OWN = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
+ADDRESS = Witness("https://witness.example.com/w1", CosignatureVerifier(OWN.name, OWN.public))
+
+
+@pytest.fixture
+def signing(house, folder, tmp_path):
+    """A log in which something happened, and a witness that can be taken away."""
+    subjects = house.consent.people.name([named("email", email(1))]).subjects
+    choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", house.consent.clock())
+    asyncio.run(house.consent.choose(subjects, choice))
+    own = Signing(tmp_path, [OWN], verifiers(folder))
+
+    def post(_, body):
+        if post.away:
+            raise OSError("ConnectError")
+        return 200, "text/plain", own.add_checkpoint(body).encode()
+
+    post.away = False
+    return Witnessing(folder, house.consent.log_reader, {"auditor": ADDRESS}, post, 1), post
+
+
+def test_a_witness_that_stays_away_is_an_alarm_until_it_signs_again(signing):
+    looks, post = signing
+    looks.ask()
+    post.away = True
+    for _ in range(MISSED - 1):
+        looks.ask()
+    assert looks.alarms() == [], "it may be starting again"
+    looks.ask()
+    [alarm] = looks.alarms()
+    assert "the witness 'auditor' does not sign (https://witness.example.com/w1 was not reached: ConnectError)" in alarm
+    post.away = False
+    looks.ask()
+    assert looks.alarms() == []
+
+
+@pytest.mark.anyio
+async def test_an_operator_is_told_where_other_alarms_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(witnessing, "MISSED", 1)
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'[witnesses]\nauditor = {{ url = "http://127.0.0.1:1", key = "{OWN.vkey}" }}\n')
+    async with (
+        inside.application(tmp_path / "data", inside.settings(config)) as app,
+        inside.client(app) as calling,
+    ):
+        body = {"identifiers": [named("email", email(1))], "choice": "opt_out"}
+        for _ in range(100):  # the first look is at the start, and may find an empty log
+            await calling.post("/v1/choices", json=body, headers=inside.DEV)
+            ready = await calling.get("/readyz?strict")
+            if any("auditor" in alarm for alarm in ready.json()["alarms"]):
+                break
+            await asyncio.sleep(0.1)
+        assert ready.status_code == 200, "checks go on"
+        assert any("the witness 'auditor' does not sign" in alarm for alarm in ready.json()["alarms"])
+        assert "gateway_witnesses_away 1.0" in (await calling.get("/metrics")).text
