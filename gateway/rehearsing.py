@@ -147,7 +147,7 @@ class Rehearsing:
     def is_due(self) -> bool:
         """Whether the last one is old enough, or has failed and an hour has passed since."""
         now, last = self._clock(), self.last()
-        if self._tried and now - self._tried < min(AGAIN, self._every):
+        if self._tried and timedelta(0) <= now - self._tried < min(AGAIN, self._every):  # unless the clock was put back
             return False
         if last is None or last.until > now + AHEAD:
             return True

@@ -13,6 +13,7 @@ from functools import cache
 OPT_OUT_BUSINESS_DAYS = 15
 DELETION_DAYS = 45
 WEEKEND = 5  # Monday is 0
+LAST_ZONE = timedelta(hours=12)  # behind UTC: where a day ends last
 DELETES = frozenset({"delete", "child_found"})
 
 
@@ -36,8 +37,11 @@ class Calendar:
         return day
 
     def deadline(self, word: str, received: datetime) -> datetime:
-        """The last moment (UTC) at which telling a recipient is still in time. `word`: of the message."""
-        day = received.astimezone(UTC).date()
+        """The last moment (UTC) at which telling a recipient is still in time. `word`: of the message. What comes on an
+        evening in California comes on the next day in UTC, and is not to be a day late there: it counts from the day
+        that it was in the last zone.
+        """
+        day = (received.astimezone(UTC) - LAST_ZONE).date()
         last = day + timedelta(days=DELETION_DAYS) if word in DELETES else self.after(day, OPT_OUT_BUSINESS_DAYS)
         return datetime.combine(last, time.max, UTC)
 

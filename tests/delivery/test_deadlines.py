@@ -1,6 +1,6 @@
 """By when a recipient has to be told."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 
@@ -40,6 +40,19 @@ def test_fifteen_business_days_from_thanksgiving_week():
     more = Calendar(more=frozenset({date(2026, 12, 1)}))
     assert more.deadline("opt_out", received).date() == date(2026, 12, 17)
     assert FEDERAL.deadline("delete", received).date() == date(2027, 1, 8)
+
+
+@pytest.mark.parametrize("hours", [0, -4, -8, -10], ids=["UTC", "New York", "California", "Hawaii"])
+@pytest.mark.parametrize("word", ["opt_out", "delete"])
+def test_whatever_hour_it_came_at_it_is_not_a_day_late_where_the_business_is(hours, word):
+    """A form of Tuesday evening in California came on Wednesday in UTC. Each hour through a year with a leap day."""
+    there = timezone(timedelta(hours=hours))
+    for hour in range(0, 24 * 366, 5):
+        received = datetime(2027, 11, 1, tzinfo=UTC) + timedelta(hours=hour)
+        day = received.astimezone(there).date()
+        last = day + timedelta(days=45) if word == "delete" else FEDERAL.after(day, 15)
+        midnight = datetime.combine(last + timedelta(days=1), time(), there)
+        assert midnight - timedelta(days=6) < FEDERAL.deadline(word, received) < midnight
 
 
 def test_no_fifteen_business_days_are_shorter_than_three_weeks_or_longer_than_four():
