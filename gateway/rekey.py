@@ -16,7 +16,7 @@ from pathlib import Path
 from gateway import keys, wal
 from gateway.app import Clock, now, open_house, publisher_of
 from gateway.keys import Secrets
-from gateway.ledger import rotate, schema
+from gateway.ledger import clean_stop, rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.records import moment
@@ -98,7 +98,8 @@ def replace_key(folder: Path, settings: Settings, kind: Kind, clock: Clock = now
 
 def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, early: bool = False) -> int:
     """Ends the older keys. Returns how many persons' keys were wrapped anew. Raises `RekeyRefused` where there is only
-    one, or the overlap is not over; `early`: over or not, for a key that got out.
+    one, or the overlap is not over, `LedgerRefused` for the persons' keys while another process has the folder open;
+    `early`: over or not, for a key that got out.
     """
     secrets = keys.load(folder)
     *older, newest = getattr(secrets, FIELD[kind])
@@ -109,8 +110,10 @@ def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, 
         raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; one that got out: --early")
     wrapped = 0
     if kind is Kind.KEY_ENCRYPTION:
-        with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
-            wrapped = vault.rewrap()
+        # Who started before the newer key would take what it cannot open for destroyed, and wrap new people's by the older
+        with clean_stop.nobody_else(folder), schema.held(folder):
+            with contextlib.closing(Vault(folder, secrets.wraps)) as vault:
+                wrapped = vault.rewrap()
     _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
     keys.store(folder, replace(secrets, **{FIELD[kind]: (newest,)}))
     return wrapped

@@ -133,6 +133,22 @@ def test_every_persons_keys_are_wrapped_anew_before_the_older_wrapping_key_goes(
     assert not [box for box in boxes if box in raw]
 
 
+def test_who_opts_out_at_a_service_that_knows_the_older_wrapping_key_alone_keeps_what_opens_their_receipt(folder):
+    opts_out(folder)
+    with opened(folder) as serving:
+        rekey.replace_key(folder, inside.settings(), Kind.KEY_ENCRYPTION)
+        with pytest.raises(schema.LedgerRefused, match="stop the service first"):
+            rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION)
+        subjects = serving.consent.people.name([named("gaid", GAID)]).subjects
+        choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)
+        asyncio.run(serving.consent.choose(subjects, choice))
+    assert rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION) == 2
+    with opened(folder) as house, contextlib.closing(house.vault()) as vault:
+        known = [vault.keys(row[0]) for row in vault._db.execute("SELECT id FROM person")]
+    assert len([each for each in known if each.details and each.openings]) == 2
+    assert [step for _, step, _ in leaves(folder)] == ["replaced", "retired"], "a refusal leaves no entry"
+
+
 def test_no_key_of_the_older_pepper_is_left_in_the_raw_files(folder):
     opts_out(folder)
     opts_out(folder, named("gaid", GAID))

@@ -74,7 +74,8 @@ def account_(data: Path, account: str, seconds: int) -> None:
 
 @click.command(
     help="Replace a key of the installation, as an entry of the log. A pepper wraps every stored key at once: stop the"
-    " service first. The others overlap: restart the service with the newer key, and end the older one with --retire."
+    " service first. The others overlap: restart the service with the newer key, and end the older one with --retire, that"
+    " of persons' keys (key_encryption) with the service stopped."
 )
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @options.data
@@ -97,6 +98,7 @@ def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool) -
             click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
         else:
             count = rekeying.replace_key(data, settings, which)
-            click.echo(f"{count} {kind} keys hold, the newest makes; restart the service, later: --retire")
+            then = "stop the service, then" if which is Kind.KEY_ENCRYPTION else "restart the service, later"
+            click.echo(f"{count} {kind} keys hold, the newest makes; {then}: --retire")
     except rekeying.RekeyRefused as refused:
         raise click.UsageError(str(refused)) from None
