@@ -110,10 +110,12 @@ def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, 
         raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; one that got out: --early")
     wrapped = 0
     if kind is Kind.KEY_ENCRYPTION:
-        # Who started before the newer key would take what it cannot open for destroyed, and wrap new people's by the older
-        with clean_stop.nobody_else(folder), schema.held(folder):
-            with contextlib.closing(Vault(folder, secrets.wraps)) as vault:
-                wrapped = vault.rewrap()
+        # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.
+        with (
+            clean_stop.nobody_else(folder), schema.held(folder),
+            contextlib.closing(Vault(folder, secrets.wraps)) as vault,
+        ):  # fmt: skip
+            wrapped = vault.rewrap()
     _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
     keys.store(folder, replace(secrets, **{FIELD[kind]: (newest,)}))
     return wrapped

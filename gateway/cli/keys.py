@@ -74,8 +74,8 @@ def account_(data: Path, account: str, seconds: int) -> None:
 
 @click.command(
     help="Replace a key of the installation, as an entry of the log. A pepper wraps every stored key at once: stop the"
-    " service first. The others overlap: restart the service with the newer key, and end the older one with --retire, that"
-    " of persons' keys (key_encryption) with the service stopped."
+    " service first. The others overlap: restart the service with the newer key, and end the older one with --retire,"
+    " that of persons' keys (key_encryption) with the service stopped."
 )
 @click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
 @options.data
