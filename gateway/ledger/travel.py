@@ -6,12 +6,12 @@ account through a device to another. Each travelled row remembers its origin (wh
 account, or the origin itself for other names), so that a lifted choice takes back what it sent and nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from gateway.choice.standing import IN, OUT
+from gateway.choice.standing import IN, OUT, out_bits
 from gateway.ledger import grants
 from gateway.ledger.reach import Reach, accounts_of, group, reach, released, targets_of, with_looser
-from gateway.ledger.standing_rows import recompute
+from gateway.ledger.standing_rows import Came, recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
@@ -47,9 +47,10 @@ def opt_out(
 def send(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, reached: Reach, now: int) -> None:
     """An identifier's own deny, to everybody in `reached`."""
     denies = [(key, purpose, seq) for purpose in purposes]
+    came: dict[bytes, Came] = {}
     for via, keys in reached.items():
-        carry(tx, keys, denies, via)
-    recompute(tx, {key}.union(*reached.values()), now)
+        carry(tx, keys, denies, via, came)
+    recompute(tx, {key}.union(*reached.values()), now, came)
 
 
 def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool) -> None:
@@ -102,9 +103,11 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
     return names
 
 
-def carry(tx: Transaction, keys: Iterable[bytes], denies: Iterable[Deny], via: bytes) -> None:
+def carry(
+    tx: Transaction, keys: Iterable[bytes], denies: Iterable[Deny], via: bytes, came: dict[bytes, Came] | None = None
+) -> None:
     """Travelled rows for every key and every deny. A deny never travels to its own origin. It ends the grants of
-    its purpose, so that lifting it later does not revive them.
+    its purpose, so that lifting it later does not revive them. `came` learns of it.
     """
     keys, denies = list(keys), list(denies)
     tx.db.executemany(
@@ -112,6 +115,16 @@ def carry(tx: Transaction, keys: Iterable[bytes], denies: Iterable[Deny], via: b
         [(key, purpose, origin, via, seq) for key in keys for origin, purpose, seq in denies if key != origin],
     )
     grants.drop(tx, keys, {purpose for _, purpose, _ in denies})
+    if came is not None:
+        for key in keys:
+            _note(came, key, [deny for deny in denies if deny[0] != key])
+
+
+def _note(came: dict[bytes, Came], key: bytes, denies: Sequence[Deny]) -> None:
+    if denies:
+        mine = came.setdefault(key, Came())
+        mine.bits |= out_bits(purpose for _, purpose, _ in denies)
+        mine.seq = max(mine.seq, *(seq for _, _, seq in denies))
 
 
 def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: int) -> None:
@@ -120,14 +133,15 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     """
     targets = targets_of(tx, account, now)
     said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining}
+    came: dict[bytes, Came] = {}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
-        carry(tx, with_looser(tx, targets - group(tx, key)) if denies else (), denies, account)
+        carry(tx, with_looser(tx, targets - group(tx, key)) if denies else (), denies, account, came)
     rows = tx.db.execute(
         "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
     ).fetchall()
     holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
-    carry(tx, with_looser(tx, joining), holds, account)
-    recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now)
+    carry(tx, with_looser(tx, joining), holds, account, came)
+    recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now, came)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
