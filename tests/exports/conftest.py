@@ -1,6 +1,7 @@
 """Fixtures of the exports' tests: people who chose, and what is known of one choice."""
 
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -21,6 +22,7 @@ REGISTRY = (
     b'{"teemo":{"role":"third_party","purposes":["sale"],"data":["ad_id","precise_geo"]},'
     b'"payments":{"role":"service_provider","purposes":["service"],"data":["contact"]}}'
 )
+LOGGED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -50,9 +52,9 @@ def says(house):
 
 @pytest.fixture
 def notice(house):
-    """A notice that was logged before."""
+    """A notice that was logged before what these tests tell of, whatever day it is today."""
     document = Document(NOTICE, "7", "en", b"You may say no.")
-    house.writer.submit(lambda tx: documents.log(tx, document, house.consent.clock())).result(60)
+    house.writer.submit(lambda tx: documents.log(tx, document, LOGGED)).result(60)
     return document.notice
 
 
