@@ -70,8 +70,11 @@ class Standing:
     cpni_told: date | None = None
 
     def __hash__(self) -> int:
-        """Of the few members that tell most standings apart: it is looked up by at every request."""
-        return hash((self.own, self.travelled, self.seq))
+        """Of the few members that tell most standings apart: it is looked up by at every request. The days are among
+        them: most people chose nothing and were told on any of a thousand days, and among that many alike of one hash
+        remembering an answer took 0.7 ms, against 2 us.
+        """
+        return hash((self.own, self.travelled, self.seq, self.told, self.cpni_told, self.age_band))
 
     def denies(self, purpose: Purpose) -> bool:
         """Its own opt-out or one that travelled. False for a purpose that nobody can choose about."""

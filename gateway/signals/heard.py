@@ -39,8 +39,10 @@ class Heard:
     vendors: frozenset[int] = frozenset()
 
     def __hash__(self) -> int:
-        """Of the member that tells most apart: answers are looked up by it."""
-        return hash(self.said)
+        """Of the members that tell apart what answers are looked up by: whom a TC string names is another set for
+        nearly every European. Cookies are not among them: no answer is worked out from those.
+        """
+        return hash((self.said, self.malformed, self.ended, self.vendors))
 
     @cached_property
     def denied(self) -> frozenset[Purpose]:
