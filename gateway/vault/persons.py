@@ -90,9 +90,8 @@ class Vault:
         self._db.execute("PRAGMA secure_delete=ON")  # what is overwritten in a page, and pages that become free
         self._db.execute(FORM)
         self._upgrade()
-        with contextlib.suppress(
-            sqlite3.OperationalError
-        ):  # somebody reads, or may not write: the next opening does it
+        # Somebody reads, the disk is full, a page is damaged: no opt-out waits for it, and the next opening does it.
+        with contextlib.suppress(sqlite3.Error):
             self._rewrite()
 
     def _upgrade(self) -> None:

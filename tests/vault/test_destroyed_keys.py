@@ -78,3 +78,20 @@ def test_a_new_file_needs_no_rewriting(tmp_path):
     with contextlib.closing(Vault(tmp_path, (WRAP,))) as vault:
         assert vault._db.execute("PRAGMA page_count").fetchone()[0] <= ONE_LEAF
         assert vault._db.execute("PRAGMA user_version").fetchone() == (FORM_VERSION,)
+
+
+def test_a_page_that_is_damaged_stops_nobody_whose_keys_lie_elsewhere(tmp_path):
+    with contextlib.closing(Vault(tmp_path, (WRAP,))) as vault:
+        people = sorted(vault.new_person().person for _ in range(200))
+        vault.commit()
+        vault._db.execute("PRAGMA user_version = 0")
+        assert vault.cut()
+    content = bytearray((tmp_path / FILE).read_bytes())
+    at = content.index(people[-1]) // 4096 * 4096
+    content[at : at + 4096] = b"\xff" * 4096
+    (tmp_path / FILE).write_bytes(content)
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as db, pytest.raises(sqlite3.DatabaseError):
+        db.execute("VACUUM")  # control
+    with contextlib.closing(Vault(tmp_path, (WRAP,))) as vault:
+        assert vault.keys(people[0]).details
+        assert vault._db.execute("PRAGMA user_version").fetchone() == (0,)
