@@ -109,14 +109,15 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
     free = {form for form in forms if not _is_others(tx, form, own)}
     rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
     rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
+    for sql in LOSE:
+        tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
+    kept: set[tuple[bytes, str, bytes, bytes]] = set()
     for key, purpose, origin, via in rows:
-        for sql in LOSE:
-            tx.db.execute(sql, (key, purpose, origin, via))
-        if key in own or key in free:
-            continue
-        ends = [stranger[end] if end in own else end for end in (origin, via)]
-        tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (key, purpose, *ends, seq))
-        tx.db.execute("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", (seq, now, key, purpose, *ends))
+        if key not in own and key not in free:  # through one that is no more all are one: nobody can lift any of them
+            ends = (stranger[via],) * 2 if via in own else (stranger[origin] if origin in own else origin, via)
+            kept.add((key, purpose, *ends))
+    tx.db.executemany("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", [(*row, seq) for row in kept])
+    tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
     return {row[0] for row in rows}
 
 
