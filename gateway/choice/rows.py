@@ -22,6 +22,7 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+HASHED = frozenset({DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.CONTACT})
 SPOTS = 16  # places of one row that are looked at
 UNMAPPED = "unmapped"  # a field that the recipient's map does not name
 DENIED = "denied"  # the verdict's answer
@@ -121,7 +122,10 @@ def _change(value: object, data_class: DataClass, answer: Answer, words: Vocabul
     """The form in which one value may leave."""
     if data_class is DataClass.KEYWORDS:  # a hash of a text, or a coarse one, is a text that nobody has listed
         return keywords.sift(value, words) if answer is Answer.ALLOW else Sifted(None, {DENIED: 1})
-    kept = _hash(value) if answer is Answer.HASH else CHANGED.get(data_class, _plain)(value)
+    if answer is Answer.HASH:  # of anything else a hash is soon guessed: there are four billion addresses
+        kept = _hash(value) if data_class in HASHED else None
+    else:
+        kept = CHANGED.get(data_class, _plain)(value)
     return Sifted(kept, {UNREADABLE: 1} if kept is None else {})
 
 

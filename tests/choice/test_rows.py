@@ -223,6 +223,12 @@ def test_a_row_of_more_places_than_are_looked_at_has_one_that_cannot_be_read():
     assert spots[-1]["lon"] == rows.UNREADABLE
 
 
+@pytest.mark.parametrize("value", ["14.155.50.100", email(1), GAID, 4155550100])
+def test_the_hash_of_what_is_no_contact_data_does_not_leave_either(value):
+    assert shape({"ip": value}, {DataClass.IP: Answer.HASH}) == NOTHING
+    assert shape({"ad_id": value}, {DataClass.AD_ID: Answer.HASH}) == NOTHING
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.floats(), st.text(max_size=12), st.just(email(2)), st.just(GAID),
     st.lists(st.sampled_from(["travel", "health", "hi"]), max_size=3), st.ip_addresses().map(str), st.floats(-90, 90),
