@@ -89,12 +89,14 @@ def growth(fewer=30, more=120):
     return taken[1] / taken[0]
 
 
+@pytest.mark.slow
 def test_one_more_browser_takes_as_much_more_as_there_are_more_of_them(figure):
     times = growth()
     figure("one more browser of an account", f"{times:.1f} times the work where there are four times as many")
     assert times < 5
 
 
+@pytest.mark.slow
 def test_control_when_all_that_ever_travelled_is_read_again_it_takes_more_than_that(monkeypatch):
     monkeypatch.setattr(travel, "recompute", lambda tx, keys, now, came=None: standing_rows.recompute(tx, keys, now))
     assert growth() > 6
