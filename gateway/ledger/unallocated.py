@@ -22,7 +22,7 @@ from gateway import wal
 from gateway.ledger import schema
 from gateway.ledger.pending import PAUSE, TRIES
 
-PART = 500  # pages of one step, 2 MB: 2 ms
+PART = 500  # pages of one step, 2 MB: 3 to 4 ms
 FIRST = 1  # the number of a file's first page
 HEADER = 100  # bytes of the file's header, before the first page's
 HEAD = {2: 12, 5: 12, 10: 8, 13: 8}  # by type of a b-tree's page: bytes before the pointers to its cells
