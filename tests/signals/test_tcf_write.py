@@ -188,9 +188,13 @@ def test_what_a_person_in_canada_chose_is_read_as_it_was_written(fields):
 @QUICKLY
 @given(canadians())
 @example(CANADIAN | {"PubRestrictions": [{"key": 1, "type": 0, "ids": [1, 3, 9, 19, 4425]}]})  # such a one
+@example(
+    CANADIAN
+    | {"PubRestrictions": [{"key": 1, "type": 0, "ids": [1, 5, 9, 19, 2195]}], "DisclosedVendors": [1, 2, 4, 5, 9]}
+)
 def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
     """Encoders before cmpapi 3.2.0 wrote fixed ranges. Told apart as cmpapi does: by who would have written it. A few
-    strings both would have written, of other fields each; such a one is today's.
+    cores both would have written, of other restrictions each; such a one is today's.
     """
     earlier = segments.Form(
         "tcfcav1",
@@ -203,7 +207,11 @@ def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
     )
     text = segments.encode(fields, earlier)
     read = shown(tcf.read_ca(text), "tcfcav1")
-    assert {name: read[name] for name in fields} == fields or tcf.write_ca(read) == text
+    others = {name for name in fields if read[name] != fields[name]}
+    assert others <= {"PubRestrictions"}
+    assert (
+        not others or tcf.write_ca(read).partition(".")[0] == text.partition(".")[0]
+    )  # of the core, where those stand
 
 
 @QUICKLY
