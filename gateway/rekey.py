@@ -64,8 +64,7 @@ def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, i
     with _writing(folder, settings, secrets, applied) as writer:
         done = writer.submit(job).result()
     with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-        db.execute("VACUUM")  # pages that only held keys of the older wrapping
-        wal.bring_over(db, empty=True)
+        wal.vacuum(db)  # pages that only held keys of the older wrapping
     return done, total
 
 

@@ -60,6 +60,12 @@ def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> bool:
         db.execute(f"PRAGMA busy_timeout = {patience:d}")
 
 
+def vacuum(db: sqlite3.Connection) -> None:
+    """Writes the whole file anew, and leaves no page of before in it or its log. Raises sqlite3.Error."""
+    db.execute("VACUUM")
+    bring_over(db, empty=True)
+
+
 def is_long(file: Path) -> bool:
     """Whether the log of a main file is worth emptying."""
     with contextlib.suppress(OSError):

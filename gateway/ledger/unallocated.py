@@ -42,7 +42,7 @@ def zero(db: sqlite3.Connection, first: int = FIRST, count: int = PART) -> int |
     """Looks at so many pages. Returns where to go on; None once the end was reached and no older page is left in the
     log, or where there is no walk. Under the writers' lock. Raises sqlite3.Error.
     """
-    [last] = db.execute("PRAGMA page_count").fetchone()
+    last = _last(db)
     if not _walks(db, last):
         return None
     numbers = range(first, min(first + count, last + 1))
@@ -58,8 +58,8 @@ def zero_whole(folder: Path) -> None:
     tries = 0
     while at and tries < TRIES:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
-            if not _walks(db, FIRST):
-                db.execute("VACUUM")
+            if not _walks(db, _last(db)):
+                wal.vacuum(db)
             before, at = at, zero(db, at, 40 * PART)
         if at == before:  # somebody reads the log; if it cannot be emptied now, the service's writer does
             tries += 1
@@ -68,7 +68,7 @@ def zero_whole(folder: Path) -> None:
 
 def zero_copy(db: sqlite3.Connection) -> None:
     """The whole of a file that nobody else knows yet and that has no log. Raises sqlite3.Error."""
-    [last] = db.execute("PRAGMA page_count").fetchone()
+    last = _last(db)
     if _walks(db, last):
         for first in range(FIRST, last + 1, PART):
             _zero(db, range(first, min(first + PART, last + 1)))
@@ -93,6 +93,10 @@ def _zero(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
 def _walks(db: sqlite3.Connection, pages: int) -> bool:
     """Whether every page whose first byte is a b-tree's is one."""
     return is_built_in() and pages < LARGEST and db.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+
+
+def _last(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA page_count").fetchone()[0])
 
 
 def _page(db: sqlite3.Connection, number: int) -> bytes:
