@@ -12,10 +12,10 @@ from typing import NamedTuple
 from gateway.choice.downstream import Outcome
 from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
-from gateway.choice.question import DENIED, Grant, Office, Question, Verdict
+from gateway.choice.question import DENIED, Grant, Naming, Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
-from gateway.choice.rules.never import LOWEST
+from gateway.choice.rules.never import below_floor
 from gateway.choice.standing import Standing, unnumbered
 from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.known import Explained, Known, Then
@@ -120,10 +120,9 @@ class Checks:
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
             return Checked(refused_all, None, heard, age=ask.age)
         standings = (*seen.standings, *tightening)
-        known = self._known(ask, heard, standings, grants, limited=named.limited)
-        refusal = self._identifiers_refuse(ask, named, seen.standings)
+        known = self._known(ask, heard, standings, grants, named)
         office = self._office()
-        verdicts = {name: self._verdict(name, ask, known, refusal, office) for name in ask.recipients}
+        verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
         return Checked(
             verdicts, seen.position, heard, (*keys, *beside), self._outcome(known, ask.age, office), keys,
             youngest(ask.age, standings), grants, said,
@@ -142,20 +141,20 @@ class Checks:
             seen = self._lookup.seen(named.keys)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside)))
-        known = self._known(ask, heard, then.standings, then.grants, limited=named.limited)
-        refusal = self._identifiers_refuse(ask, named, then.standings)
+        known = self._known(ask, heard, then.standings, then.grants, named)
         office = then.held.office if then.held else replace(self._office(), on=then.on)
-        return {name: self._explained(name, ask, known, refusal, office) for name in ask.recipients}
+        return {name: self._explained(name, ask, known, office) for name in ask.recipients}
 
     def _known(
-        self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], *, limited: bool
+        self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], named: Named
     ) -> Known:
         places = self.places.of(ask.place, ask.geo, ask.ip)
         if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
             places |= {FOREIGN}
         return Known(
             places, heard, standings, tuple(map(unnumbered, standings)), grants,
-            limited, self.places.are_sensitive(ask.geo),
+            named.limited, self.places.are_sensitive(ask.geo),
+            Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed)),
         )  # fmt: skip
 
     def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
@@ -225,52 +224,23 @@ class Checks:
         """
         return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
 
-    def _identifiers_refuse(
-        self, ask: Ask, named: Named, standings: Sequence[Standing]
-    ) -> Callable[[Recipient], Reason | None]:
-        """What the identifiers alone refuse, before any rule is asked."""
-        linked = any(standing.linked for standing in standings)
-
-        def refuse(recipient: Recipient) -> Reason | None:
-            if named.undeclared:
-                return Reason.UNDECLARED_IDENTIFIER
-            if named.malformed:
-                return Reason.MALFORMED
-            if ask.row and not named.subjects:
-                return Reason.LIMITED if named.limited else Reason.NO_IDENTIFIER
-            if ask.row and recipient.unlinked == "deny" and not linked:
-                return Reason.UNLINKED
-            return None
-
-        return refuse
-
-    def _verdict(
-        self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None], office: Office
-    ) -> Verdict:
+    def _verdict(self, name: str, ask: Ask, known: Known, office: Office) -> Verdict:
         question = self._question(name, ask, known, office)
         if isinstance(question, Reason):
             return self._refuse(name, ask, question)
         verdict = numbered(decide(question, office), known.standings)
-        reason = refusal(question.recipient)
-        if reason is not None:
-            told = verdict.reason is Reason.OPTED_OUT and not verdict.allowed and not verdict.partly
-            return verdict if told else self._refuse(name, ask, reason, verdict.place)
         data = ask.data if ask.data is not None else question.recipient.data
         if len(question.data) == len(data):
             return verdict
         refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
         return refused._replace(data={**refused.data, **verdict.data})
 
-    def _explained(
-        self, name: str, ask: Ask, known: Known, refusal: Callable[[Recipient], Reason | None], office: Office
-    ) -> Explained:
+    def _explained(self, name: str, ask: Ask, known: Known, office: Office) -> Explained:
         question = self._question(name, ask, known, office)
-        verdict = self._verdict(name, ask, known, refusal, office)
+        verdict = self._verdict(name, ask, known, office)
         if isinstance(question, Reason):
-            return Explained(verdict, (), question)
-        refused = refusal(question.recipient)
-        steps = explain(question._replace(standings=known.standings), office)
-        return Explained(verdict, tuple(steps), refused if verdict.reason is refused else None)
+            return Explained(verdict, ())
+        return Explained(verdict, tuple(explain(question._replace(standings=known.standings), office)))
 
     def _question(self, name: str, ask: Ask, known: Known, office: Office) -> Question | Reason:
         """What the rules are asked, or why there is nothing to ask them."""
@@ -283,7 +253,7 @@ class Checks:
         return Question(
             recipient, (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes, data, known.places, ask.age,
             known.heard, known.alike, known.grants, known.limited, ask.count,
-            ask.collected if ask.collected or ask.row else office.on, ask.during_call, known.sensitive,
+            ask.collected if ask.collected or ask.row else office.on, ask.during_call, known.sensitive, known.naming,
         )  # fmt: skip
 
     def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
@@ -363,7 +333,7 @@ class Checks:
         `LookupRefused`: an answer that is not known is no answer.
         """
         keys = [key for subject in subjects for key in subject.keys]
-        return LOWEST[youngest(None, self._lookup.seen(keys).standings)] < self._office().age_floor
+        return below_floor(youngest(None, self._lookup.seen(keys).standings), self._office())
 
     def voided(self, ui: str) -> bool:
         """Whether consents of a screen count for nothing. Raises `LookupRefused`."""

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from gateway.choice.question import Grant, Verdict
+from gateway.choice.question import NAMED, Grant, Naming, Verdict
 from gateway.choice.standing import Standing
 from gateway.choice.verdict import Step
 from gateway.exports.held_then import HeldThen
 from gateway.signals.heard import Heard
-from gateway.terms import Reason
 
 
 class Known(NamedTuple):
@@ -24,6 +23,7 @@ class Known(NamedTuple):
     grants: tuple[Grant, ...]
     limited: bool
     sensitive: bool = False
+    naming: Naming = NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,7 @@ class Then:
 
 
 class Explained(NamedTuple):
-    """One recipient's verdict with the rules that were tried; `refusal`: what the identifiers alone refused before."""
+    """One recipient's verdict with the rules that were tried; none where the check names what is not configured."""
 
     verdict: Verdict
     steps: tuple[Step, ...]
-    refusal: Reason | None = None

@@ -26,6 +26,21 @@ class Grant:
     kind: GrantKind = GrantKind.OPTED_IN
 
 
+class Naming(NamedTuple):
+    """How a question names whom it is about. `row`: it is a row of a share, which is about somebody. `nobody`: no
+    identifier of it can be looked up. `undeclared`, `malformed`: one has a kind that the configuration does not know,
+    or cannot be read.
+    """
+
+    row: bool = False
+    nobody: bool = False
+    undeclared: bool = False
+    malformed: bool = False
+
+
+NAMED = Naming()
+
+
 class Question(NamedTuple):
     """`places`: all that are known, strictest wins; empty is unknown. `age`: a band, None when nothing is known.
     `limited`: an identifier list with nothing usable, or a zero id in it. `count`: of how many people aggregate or
@@ -47,6 +62,7 @@ class Question(NamedTuple):
     collected: date | None = None
     during_call: bool = False
     sensitive: bool = False
+    naming: Naming = NAMED
 
 
 @dataclass(frozen=True, slots=True)

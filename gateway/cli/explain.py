@@ -87,8 +87,6 @@ def _told(explained: Explained, then: Then | None) -> list[str]:
         lines.append(f"  decided by entry {verdict.seq}")
     if then is not None:
         lines.append(f"  as of {then.on}, after {then.position} entries; {_in_force(then)}")
-    if explained.refusal:
-        lines.append(f"  before any rule: {explained.refusal}")
     for (purpose, data_class), steps in groupby(explained.steps, key=lambda step: (step.purpose, step.data_class)):
         lines += ["", f"{purpose}, {data_class}", *(_line(number, step) for number, step in enumerate(steps, 1))]
     return lines
@@ -114,5 +112,4 @@ def _as_json(explained: Explained) -> dict[str, Any]:
          "ruling": step.ruling._asdict() if step.ruling else None}
         for step in explained.steps
     ]  # fmt: skip
-    return {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried,
-            "before": explained.refusal}  # fmt: skip
+    return {"allowed": verdict.allowed, "partly": verdict.partly, **verdict._asdict(), "tried": tried}

@@ -51,9 +51,7 @@ class Explain:
 
     def _told(self, item: Explained, key: ApiKey) -> dict[str, Any]:
         verdict = asking.verdict(item.verdict, self._consent, key)
-        refused = {"rule": "identifiers", "asks": "Is there an identifier to look up?", "reason": item.refusal}
-        tried = [_step(step) for step in item.steps]
-        return {**verdict, "tried": [refused, *tried] if item.refusal else tried}
+        return {**verdict, "tried": [_step(step) for step in item.steps]}
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -25,8 +25,7 @@ BY_HAND = [row for row in ROWS if not row.get("generated")]
 GENERATED = [row for row in ROWS if row.get("generated")]
 # Reasons that are found before a rule is asked: by the doors, or for a recipient or purpose that nobody configured.
 OF_THE_DOORS = {
-    Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNLINKED, Reason.NO_IDENTIFIER,
-    Reason.UNDECLARED_IDENTIFIER, Reason.MALFORMED, Reason.STALE, Reason.STORE_UNAVAILABLE,
+    Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.STALE, Reason.STORE_UNAVAILABLE,
 }  # fmt: skip
 DECISIONS = {"R3", "R4", "R5", "R6", "R7", "R12", "R13", "R14", "R15", "R20", "R21", *(f"R{n}" for n in range(25, 30))}
 FACTS = {

@@ -10,7 +10,7 @@ from random import Random
 
 from gateway.choice import law, verdict
 from gateway.choice.law import AGES
-from gateway.choice.question import ALL_TOLD, NOTHING, Gap, Grant, Notices, Office, Question, Ruling
+from gateway.choice.question import ALL_TOLD, NOTHING, Gap, Grant, Naming, Notices, Office, Question, Ruling
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import NOT_PERSONAL, Rule
 from gateway.choice.standing import IN, OUT, Standing, out_bits, with_state
@@ -109,11 +109,12 @@ def standing(told):
         grown=told.get("grown", False),
         told=day(told.get("told")),
         cpni_told=day(told.get("cpni_told")),
+        linked=told.get("linked", False),
     )
 
 
 def recipient(ask):
-    kept = ("contract", "transfer_basis", "same_brand", "surface", "tcf_vendor", "programme")
+    kept = ("contract", "transfer_basis", "same_brand", "surface", "tcf_vendor", "programme", "unlinked")
     changes = {name: ask[name] for name in kept if name in ask}
     if "announced" in ask:
         changes["announced"] = day(ask["announced"])
@@ -153,6 +154,7 @@ def question(ask):
         collected=day(ask.get("collected", "2026-11-24")),
         during_call=ask.get("during_call", False),
         sensitive=ask.get("sensitive", False),
+        naming=Naming(**dict.fromkeys(ask.get("naming", ()), True)),
     )
 
 
@@ -279,6 +281,7 @@ def any_question(rng):
         rng.choice([None, 5, 10, 40]),
         maybe(rng, 0.7, lambda: any_day(rng)),
         rng.random() < 0.1,
+        naming=Naming(*(rng.random() < share for share in (0.2, 0.03, 0.02, 0.02))),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from gateway.choice.law import AGES
 from gateway.choice.law import Rule as LawRule
 from gateway.choice.place import may_be_european
-from gateway.choice.question import Ruling
+from gateway.choice.question import Office, Ruling
 from gateway.choice.rules.case import (
     COARSE_GEO,
     CONSUMER_DIRECTED,
@@ -162,9 +162,14 @@ def old_enough(case: Case) -> Ruling | None:
     """The operator's floor (R14): a band that may hold somebody below it; below it only service and the law go on."""
     if not case.third and (case.legal or case.purpose in NOT_CHOOSABLE):
         return None
-    if LOWEST[case.band] < case.office.age_floor:
+    if below_floor(case.band, case.office):
         return deny(Reason.AGE, f"policy 1: no one under {case.office.age_floor}")
     return None
+
+
+def below_floor(band: str, office: Office) -> bool:
+    """Whether a band may hold somebody for whom the operator has no sharing, and so no opt-in either (R14)."""
+    return LOWEST[band] < office.age_floor
 
 
 def not_banned(case: Case) -> Ruling | None:
