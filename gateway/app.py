@@ -25,7 +25,6 @@ from gateway.choice.sensitive import SensitivePlaces
 from gateway.codes import Carrier, Codes
 from gateway.consent import Consent
 from gateway.decisions import Decisions
-from gateway.delivery import witness_post
 from gateway.delivery.forward import Forwarder
 from gateway.delivery.mail import Mail, MailFolder, MailServer
 from gateway.delivery.texts import Texts
@@ -62,7 +61,7 @@ from gateway.signals.hear import Hearing
 from gateway.telling import Telling
 from gateway.vault import persons
 from gateway.vault.persons import Vault
-from gateway.witnessing import Witnessing
+from gateway.witnessing import Witnessing, submit
 
 Clock = Callable[[], datetime]
 
@@ -123,8 +122,8 @@ def open_house(
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
-            checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,
-            words=words,
+            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            clock=clock, send_window=window, words=words,
         )  # fmt: skip
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
@@ -133,7 +132,7 @@ def open_house(
             leases=stack.enter_context(copies.leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
-        witnessing = Witnessing(folder, log, witnesses, witness_post.post, settings.ledger.witness_seconds)
+        witnessing = Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds)
         codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
         yield House(
             consent, sharing, disclosing, ways.telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,

@@ -30,6 +30,7 @@ from gateway.choice.recipient import Recipient
 from gateway.client.forked import begins_again
 from gateway.credentials import Credentials
 from gateway.decisions import Decisions, Stands
+from gateway.delivery.outgoing import AS_IT_IS, authorities
 from gateway.enrolment import Enrolment
 from gateway.following.feed import Feed
 from gateway.following.follower import Follower
@@ -98,7 +99,7 @@ class Replica:
     ) -> None:  # fmt: skip
         self._settings = settings
         self.environment = "dev" if dev else settings.environment.name
-        self._client = httpx2.Client(base_url=of)
+        self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
         feed = Feed(self._client, enrolled.key)
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
         self.follower, self.checks = self.copy.follower, self.copy.checks

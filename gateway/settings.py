@@ -10,6 +10,7 @@ from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -17,6 +18,7 @@ from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
+from gateway.delivery.guard import leads_inside
 from gateway.delivery_settings import Delivery, Erasure
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
@@ -212,10 +214,19 @@ class Settings(Strict, frozen=True):
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
-        transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28).
+        transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28). Raises
+        `SettingsRefused` for one whose rows would go to an address that nothing is sent to.
         """
-        real = self.environment.is_production
-        return {name: item.recipient(name, dev=dev, production=real) for name, item in self.recipients.items()}
+        real, allowed = self.environment.is_production, self.delivery.allowed(dev=dev)
+        found = {name: item.recipient(name, dev=dev, production=real) for name, item in self.recipients.items()}
+        for name, item in found.items():
+            host = urlsplit(item.endpoint).hostname or ""
+            if item.mode == "forward" and leads_inside(host, allowed):
+                raise SettingsRefused(
+                    f"recipients.{name}: rows are sent to addresses of the public internet; for one of your own write"
+                    f' [delivery] networks = ["{host}"]'
+                )
+        return found
 
     def deliveries(self) -> dict[str, str]:
         """Where messages about people go, by recipient; without an endpoint, and outside production (I24), they wait

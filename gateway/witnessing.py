@@ -12,12 +12,15 @@ from pathlib import Path
 import structlog
 
 from gateway.delivery.beside import beside
+from gateway.delivery.outgoing import NoAnswer, ask_blocking
 from gateway.ledger import checkpoint, cosigning, note
 from gateway.ledger.cosigning import Post, Witness, WitnessDisagrees, WitnessUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.writer import StoreUnavailable
 
 log = structlog.get_logger("gateway")
+SECONDS = 12.0  # for one witness; it answers in tenths
+PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 MISSED = 10  # looks in a row: with the default a quarter of an hour, longer than a witness takes to start again
 
 
@@ -94,6 +97,19 @@ class Witnessing:
             f"{disagrees} (the witness {name!r}): nothing is signed, and nobody is answered from it. Put back the newer"
             f" folder; if it is lost for good, go on as a new log: gateway restore --new-log --data {self._folder}"
         )
+
+
+def submit(url: str, body: bytes) -> tuple[int, str, bytes]:
+    """(status, media type, body) of what a witness answers to a checkpoint: hashes and a signature, nothing personal.
+    Raises OSError for whatever the network or the witness does. Blocks.
+    """
+    try:
+        answer = ask_blocking("POST", url, headers=PLAIN, body=body, seconds=SECONDS)
+    except NoAnswer as none:
+        raise OSError(none.why) from none
+    if not answer.whole:
+        raise OSError("the answer is too long")
+    return answer.status, answer.headers.get("content-type", ""), answer.body
 
 
 def _size(signed: str) -> int:

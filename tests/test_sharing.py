@@ -12,7 +12,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.app import migrate, open_house
-from gateway.delivery.forward import Answer, Outcome
+from gateway.delivery.forward import Outcome, Sending
 from gateway.ledger import disclosures, erasure, outbox
 from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.erasure import Order
@@ -39,7 +39,7 @@ class Receiver:
         if self._at_send:
             await asyncio.to_thread(self._at_send)
         outcome = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return Answer(outcome, "")
+        return Sending(outcome, "")
 
     async def close(self):
         pass
@@ -229,8 +229,8 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
             self.batches.append((endpoint, key, [dict(row) for row in rows]))
             if first:
                 await asyncio.to_thread(meanwhile)
-                return Answer(Outcome.LATE, "")
-            return Answer(Outcome.SENT, "")
+                return Sending(Outcome.LATE, "")
+            return Sending(Outcome.SENT, "")
 
     sharing._forwarder = receiver = Slow()
     first, second = await sharing.share(teemo, [row(1), row(2)])

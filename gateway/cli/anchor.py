@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx2
 from cryptography import x509
 
 from gateway.addresses import may_send_to
 from gateway.cli import options
+from gateway.delivery.outgoing import NoAnswer, ask_blocking
 from gateway.keys import write_durably
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
@@ -72,12 +72,10 @@ def _dated(signed: bytes, tsa: str, root: x509.Certificate) -> bytes:
 
 def _post(tsa: str, body: bytes) -> bytes:
     try:
-        answer = httpx2.post(
-            tsa, content=body, headers={"Content-Type": QUERY}, timeout=SECONDS, follow_redirects=False, trust_env=False
-        )
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise click.ClickException(f"the authority did not answer: {type(error).__name__}") from None
+        answer = ask_blocking("POST", tsa, headers={"Content-Type": QUERY}, body=body, seconds=SECONDS)
+    except NoAnswer as none:
+        raise click.ClickException(f"the authority did not answer: {none.why}") from None
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not answer.is_success or media_type != REPLY:
-        raise click.ClickException(f"the authority answered {answer.status_code}, and no time-stamp")
-    return answer.content
+    if not answer.is_success or media_type != REPLY or not answer.whole:
+        raise click.ClickException(f"the authority answered {answer.status}, and no time-stamp")
+    return answer.body

@@ -1,20 +1,21 @@
 """Sending allowed rows to a recipient, in a request that may be repeated.
 
 The body is NDJSON, one row a line with its id; `Idempotency-Key` is the chunk's. A receiver that honours either sees
-each row's effect once. No redirects are followed and no proxy of the environment is used.
+each row's effect once. How a request goes out is outgoing.py's.
 """
 
-import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 
-import httpx2
 import orjson
 
+from gateway.delivery.guard import Network
+from gateway.delivery.outgoing import NoAnswer, Outgoing
+
 CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
+SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
 
 
 class Outcome(Enum):
@@ -25,7 +26,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Sending:
     outcome: Outcome
     detail: str
 
@@ -34,22 +35,13 @@ class _TooLate(Exception):
     """Connecting took longer than the check is good for."""
 
 
-@cache
-def authorities() -> ssl.SSLContext:
-    """Whose certificates are believed: read once a process, which takes 5 ms (measured)."""
-    return httpx2.create_ssl_context(trust_env=False)
-
-
 class Forwarder:
-    """One pooled client for all recipients."""
+    """For all recipients. `allowed`: networks beside the public internet that rows may go to."""
 
-    def __init__(self) -> None:
-        timeout = httpx2.Timeout(ANSWER, connect=CONNECT, pool=CONNECT)
-        self._client = httpx2.AsyncClient(
-            verify=authorities(), timeout=timeout, follow_redirects=False, trust_env=False
-        )  # fmt: skip
+    def __init__(self, allowed: Sequence[Network] = ()) -> None:
+        self._outgoing = Outgoing(allowed, CONNECT)
 
-    async def send(self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float) -> Answer:
+    async def send(self, endpoint: str, key: str, rows: Sequence[dict[str, object]], deadline: float) -> Sending:
         """Posts one chunk. Never raises for what the network or the receiver does. The body starts before `deadline`
         (on the monotonic clock) or not at all: waiting for a connection must not outlive the check.
         """
@@ -60,21 +52,20 @@ class Forwarder:
             "Idempotency-Key": key,
         }
         try:
-            response = await self._client.post(endpoint, content=_in_time(body, deadline), headers=headers)
+            answer = await self._outgoing.ask(
+                "POST", endpoint, headers=headers, body=_in_time(body, deadline), seconds=CONNECT + ANSWER
+            )
         except _TooLate:
-            return Answer(Outcome.LATE, "the connection took too long")
-        except httpx2.ConnectError:
-            return Answer(Outcome.REFUSED, "not reached")
-        except httpx2.HTTPError as error:
-            return Answer(Outcome.UNKNOWN, type(error).__name__)
-        if response.is_success:
-            return Answer(Outcome.SENT, str(response.status_code))
-        if response.is_server_error:
-            return Answer(Outcome.UNKNOWN, str(response.status_code))
-        return Answer(Outcome.REFUSED, str(response.status_code))
+            return Sending(Outcome.LATE, "the connection took too long")
+        except NoAnswer as none:
+            return Sending(Outcome.UNKNOWN if none.reached else Outcome.REFUSED, none.why)
+        if answer.is_success:
+            return Sending(Outcome.SENT, str(answer.status))
+        broken = answer.status >= SERVER_ERROR
+        return Sending(Outcome.UNKNOWN if broken else Outcome.REFUSED, str(answer.status))
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._outgoing.close()
 
 
 async def _in_time(body: bytes, deadline: float) -> AsyncIterator[bytes]:

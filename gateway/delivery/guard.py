@@ -38,6 +38,14 @@ def may_connect(text: str, allowed: Sequence[Network] = ()) -> bool:
     return _is_given_out(address) and all(each.is_global and not each.is_multicast for each in (address, inner))
 
 
+def leads_inside(host: str, allowed: Sequence[Network] = ()) -> bool:
+    """Whether a host of an address is itself an address that nothing is sent to. Of a name that shows later."""
+    try:
+        return not may_connect("127.0.0.1" if host == "localhost" else host, allowed)
+    except ValueError:
+        return False
+
+
 def _is_given_out(address: Address) -> bool:
     """Whether an IPv6 address is of the space that is given out. What lies beside it leads where a network says: old
     forms that hold an IPv4 address (`::127.0.0.1`), site-local ones, a NAT64 prefix of the network's own.

@@ -3,11 +3,9 @@
     webhook-signature: v1,base64(HMAC-SHA256(secret, id.timestamp.body))
 
 The secret is the recipient's own, made from the installation's: `gateway deliveries --secret NAME` prints it. While a
-secret is being replaced both sign. No redirects are followed, no proxy of the environment is used, and no connection is
-made into our own network (guard.py). Never decides what is sent.
+secret is being replaced both sign. How a request goes out is outgoing.py's. Never decides what is sent.
 """
 
-import asyncio
 import base64
 import hmac
 from collections.abc import Sequence
@@ -15,17 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import anyio
-import httpx2
 from standardwebhooks import Webhook
 
 from gateway.delivery import schedule
-from gateway.delivery.forward import authorities
-from gateway.delivery.guard import Forbidden, Network, Transport
+from gateway.delivery.guard import Network
+from gateway.delivery.outgoing import NoAnswer, Outgoing
 from gateway.keys import Secrets
 
-CONNECT, IN_ALL = 5.0, 15.0  # seconds; a message is small, and whoever takes longer gets it again
-MOST_ANSWER = 64 * 1024  # bytes of an answer that are read
+IN_ALL = 15.0  # seconds; a message is small, and whoever takes longer gets it again
 LABEL = b"deliveries/1\x00"
 GONE = 410  # Standard Webhooks: the receiver wants nothing more
 
@@ -81,11 +76,10 @@ def signed(keys: Sequence[bytes], name: str, at: datetime, body: bytes) -> dict[
 
 
 class Courier:
-    """One pooled client, made with the first message. `allowed`: networks beside the public internet."""
+    """Posts for recipients. `allowed`: networks beside the public internet that messages may go to."""
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._allowed = tuple(allowed)
-        self._client: httpx2.AsyncClient | None = None
+        self._outgoing = Outgoing(allowed)
 
     async def post(self, endpoint: str, keys: Sequence[bytes], name: str, at: datetime, body: bytes) -> Tried:
         """Posts a signed message. Never raises for what the network or the receiver does."""
@@ -95,42 +89,14 @@ class Courier:
     async def send(
         self, method: str, url: str, at: datetime, *, headers: dict[str, str] | None = None, body: bytes = b"",
     ) -> Tried:  # fmt: skip
-        """One request in a bounded time, its answer read up to a bound."""
+        """One request and what became of it."""
         try:
-            with anyio.fail_after(IN_ALL):
-                return await self._send(method, url, at, headers or {}, body)
-        except TimeoutError:
-            return Tried(Outcome.FAILED, "too slow")
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            if isinstance(error.__cause__, Forbidden):
-                return Tried(Outcome.FORBIDDEN, "leads into a network that is not public")
-            return Tried(Outcome.FAILED, type(error).__name__)
-
-    async def _send(self, method: str, url: str, at: datetime, headers: dict[str, str], body: bytes) -> Tried:
-        headers = {"Accept-Encoding": "identity", **headers}  # nothing is unpacked here
-        client = await self._pooled()
-        async with client.stream(method, url, content=body, headers=headers) as response:
-            received = b""
-            async for chunk in response.aiter_raw():
-                received += chunk
-                if len(received) > MOST_ANSWER:
-                    received = b""  # its status counts all the same
-                    break
-        status = response.status_code
-        wait = schedule.wished(response.headers.get("Retry-After", ""), at)
-        outcome = Outcome.TAKEN if response.is_success else Outcome.GONE if status == GONE else Outcome.FAILED
-        return Tried(outcome, str(status), wait, received)
-
-    async def _pooled(self) -> httpx2.AsyncClient:
-        context = await asyncio.to_thread(authorities)  # read from the disk, once a process
-        if self._client is None:
-            transport = Transport(context, self._allowed)
-            timeout = httpx2.Timeout(IN_ALL, connect=CONNECT)
-            self._client = httpx2.AsyncClient(
-                transport=transport, timeout=timeout, follow_redirects=False, trust_env=False
-            )
-        return self._client
+            answer = await self._outgoing.ask(method, url, headers=headers, body=body, seconds=IN_ALL)
+        except NoAnswer as none:
+            return Tried(Outcome.FORBIDDEN if none.forbidden else Outcome.FAILED, none.why)
+        wait = schedule.wished(answer.headers.get("Retry-After", ""), at)
+        outcome = Outcome.TAKEN if answer.is_success else Outcome.GONE if answer.status == GONE else Outcome.FAILED
+        return Tried(outcome, str(answer.status), wait, answer.body)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+        await self._outgoing.close()

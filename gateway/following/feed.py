@@ -15,6 +15,7 @@ from gateway.mirror.memory_map import KEY_BYTES
 from gateway.mirror.row import NotARow, check
 
 SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
+LONGEST = 2**20  # bytes of a line; a row has some hundreds
 DATA = b"data: "
 STREAM = "text/event-stream"
 BEGIN_ANEW = 410
@@ -65,7 +66,7 @@ class Feed:
                 "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
             ) as answer:
                 _expect(answer)
-                yield from _pieces(_lines(answer.iter_bytes()))
+                yield from _pieces(_lines(answer.iter_raw()))
         except httpx2.HTTPError as error:
             raise FeedRefused(type(error).__name__) from error
 
@@ -101,11 +102,13 @@ def _expect(answer: httpx2.Response) -> None:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """What ends in a newline, without it."""
+    """What ends in a newline, without it. Raises `FeedRefused` for a line that no gateway writes."""
     begun = b""
     for chunk in chunks:
         first, *others = chunk.split(b"\n")
         begun += first
+        if len(begun) > LONGEST:
+            raise FeedRefused("a line without end")
         for line in others:
             yield begun
             begun = line

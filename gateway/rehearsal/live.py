@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from gateway.choice.recipient import Recipient
-from gateway.delivery.forward import authorities
+from gateway.delivery.outgoing import authorities
 from gateway.rehearsal import samples
 from gateway.rehearsal import stage as stages
 from gateway.rehearsal.asking import CHECK, MOST, Got, of

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from gateway.delivery.forward import authorities
+from gateway.delivery.outgoing import authorities
 
 SECONDS = 20.0
 CHOICES = "/privacy-choices"

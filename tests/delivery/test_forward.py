@@ -9,6 +9,7 @@ from support.listening import Quiet, listening
 from support.ports import free_port
 
 from gateway.delivery.forward import Forwarder, Outcome
+from gateway.delivery.guard import LOOPBACK
 
 pytestmark = pytest.mark.anyio
 ROWS = [{"id": "r1", "ad_id": "one"}, {"id": "r2", "ad_id": "two"}]
@@ -37,7 +38,7 @@ def receiver(status: int = 200, **headers: str):
 
 @pytest.fixture
 async def forwarder():
-    made = Forwarder()
+    made = Forwarder(LOOPBACK)
     yield made
     await made.close()
 

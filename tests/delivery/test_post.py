@@ -141,9 +141,7 @@ async def test_a_slow_receiver_has_a_bounded_time(monkeypatch):
     assert took < 15, "of thirty seconds"
 
 
-async def test_an_endless_answer_is_not_read_to_its_end(monkeypatch):
-    monkeypatch.setattr(post, "MOST_ANSWER", 10)
-
+async def test_an_endless_answer_is_not_read_to_its_end():
     class Talks(Quiet):
         def posted(self):
             self.send_response(200)

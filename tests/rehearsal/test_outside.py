@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from support.service import service
 
-from gateway.delivery.forward import authorities
+from gateway.delivery.outgoing import authorities
 from gateway.rehearsal import outside
 
 FORM = '<form method="post" action="/privacy-choices"><button name="action" value="opt_out">Opt out</button></form>'

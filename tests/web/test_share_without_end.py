@@ -7,7 +7,7 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway.delivery.forward import Answer, Forwarder, Outcome
+from gateway.delivery.forward import Forwarder, Outcome, Sending
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Sharing
 from gateway.web import share
@@ -31,7 +31,7 @@ def sent(monkeypatch):
 
     async def send(self, endpoint, key, rows, deadline):
         ids.extend(row["id"] for row in rows)
-        return Answer(Outcome.SENT, "")
+        return Sending(Outcome.SENT, "")
 
     monkeypatch.setattr(Forwarder, "send", send)
     return ids
