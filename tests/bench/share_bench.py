@@ -108,7 +108,9 @@ def figures() -> list[Figure]:
             f'[recipients.bidder{n}]\nrole = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
             for n in range(BIDDERS)
         )
-        config.write_text(f'{more}[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n')
+        config.write_text(
+            f'{more}[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+        )
         with contextlib.closing(contextlib.ExitStack()) as stack:
             stack.callback(receiver.kill)
             running = stack.enter_context(service(Path(folder), "--config", str(config)))

@@ -252,6 +252,8 @@ def certificate(name: str, folder):
 
 @pytest.mark.parametrize(("name", "gets"), [("recipient.example", True), ("somebody-else.example", False)])
 async def test_whoever_cannot_show_the_recipients_name_gets_nothing(monkeypatch, tmp_path, name, gets):
+    monkeypatch.setattr(forward, "CONNECT", 10.0)
+    monkeypatch.setattr(post, "IN_ALL", 10.0)
     server, client = certificate(name, tmp_path)
     monkeypatch.setattr(outgoing, "authorities", lambda: client)
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))])

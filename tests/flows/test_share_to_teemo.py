@@ -63,7 +63,9 @@ def people_decide(url: str) -> None:
 
 def config(tmp_path, receiver: Receiver):
     path = tmp_path / "config.toml"
-    path.write_text(f'[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n')
+    path.write_text(
+        f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+    )
     return str(path)
 
 

@@ -27,7 +27,9 @@ def teemo(tmp_path):
 
 def config(tmp_path, receiver):
     path = tmp_path / "config.toml"
-    path.write_text(f'[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n')
+    path.write_text(
+        f'[delivery]\nnetworks = ["127.0.0.1"]\n[recipients.teemo]\nendpoint = "http://127.0.0.1:{receiver.port}/rows"\n'
+    )
     return str(path)
 
 
