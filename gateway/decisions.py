@@ -145,7 +145,12 @@ class Decisions:
 
 def key_of_replica(secrets: Secrets, maker: str) -> bytes:
     """What a replica seals its decisions with. `maker`: the id of its API key."""
-    return _of_maker(hmac.digest(secrets.seals[-1], LABEL, "sha256"), maker)
+    return keys_of_replica(secrets, maker)[-1]
+
+
+def keys_of_replica(secrets: Secrets, maker: str) -> list[bytes]:
+    """Those that it may have been enrolled with, the newest last."""
+    return [_of_maker(hmac.digest(key, LABEL, "sha256"), maker) for key in secrets.seals]
 
 
 def _of_maker(base: bytes, maker: str) -> bytes:

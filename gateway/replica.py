@@ -36,6 +36,7 @@ from gateway.following.feed import Feed
 from gateway.following.follower import Follower
 from gateway.following.handing_over import HandingOver
 from gateway.following.spool import Spool
+from gateway.following.tags import Tags
 from gateway.keys import Secrets
 from gateway.ledger.watch import boot_seconds, log
 from gateway.lifespan import Service
@@ -100,7 +101,7 @@ class Replica:
         self._settings = settings
         self.environment = "dev" if dev else settings.environment.name
         self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
-        feed = Feed(self._client, enrolled.key)
+        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions))
         self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
         self.follower, self.checks = self.copy.follower, self.copy.checks
         self.spool = Spool(folder, settings.replicas.spool_mib * 2**20, boot_id())

@@ -22,8 +22,10 @@ from gateway.app import Clock, House, now, open_house
 from gateway.check import Checks
 from gateway.credentials import Credentials
 from gateway.decision_log import DecisionLog
+from gateway.decisions import keys_of_replica
 from gateway.evidence import Evidence
 from gateway.filing import Filing
+from gateway.following.tags import Tags
 from gateway.in_force import in_force
 from gateway.ledger import watch
 from gateway.lifespan import Service
@@ -210,9 +212,12 @@ class Doors:
             Route("/openapi.json", _described),
         ]
 
+    def _tags(self, maker: str) -> list[Tags]:
+        return [Tags(key) for key in keys_of_replica(self.house.secrets, maker)]
+
     def _copies(self, credentials: Credentials) -> list[Route]:
         """For replicas: what changed, until when they may answer, and what they answered."""
-        door = ChangesDoor(self.house.consent, credentials, self.house.writer)
+        door = ChangesDoor(self.house.consent, credentials, self.house.writer, self._tags)
         batches = BatchesDoor(self.house.disclosing.handed_over, credentials)
         return [
             Route("/v1/changes", door.get),

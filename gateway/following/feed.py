@@ -1,6 +1,7 @@
 """What the gateway tells a replica: pieces of the feed, and leases. HTTP only; keeps nothing.
 
-A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent.
+A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent, and only
+where its tag shows that the gateway sent these, in this order (tags.py).
 """
 
 from base64 import b64decode
@@ -11,6 +12,8 @@ from typing import Any
 import httpx2
 import orjson
 
+from gateway.following import tags
+from gateway.following.tags import Lines, Tags
 from gateway.mirror.memory_map import KEY_BYTES
 from gateway.mirror.row import NotARow, check
 
@@ -19,6 +22,9 @@ LONGEST = 2**20  # bytes of a line; a row has some hundreds
 DATA = b"data: "
 STREAM = "text/event-stream"
 BEGIN_ANEW = 410
+
+
+FORGED = "what came is not from the gateway that enrolled this replica, or was changed on the way"
 
 
 class Gone(Exception):
@@ -53,26 +59,31 @@ class LeaseAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One gateway, by its address and a key with scope replica."""
+    """One gateway, by its address and a key with scope replica; `tags` show that it is it."""
 
     client: httpx2.Client
     key: str = field(repr=False)
+    tags: Tags = field(repr=False)
 
     def pieces(self, after: int) -> Iterator[Piece]:
         """As they come, until the stream ends. Raises `Gone`, `FeedRefused`."""
-        headers = {**self._headers(), "Accept": STREAM}
+        challenge = tags.fresh()
+        headers = {**self._headers(challenge, self.tags.follows(challenge, after)), "Accept": STREAM}
         try:
             with self.client.stream(
                 "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
             ) as answer:
                 _expect(answer)
-                yield from _pieces(_lines(answer.iter_raw()))
+                yield from self._pieces(_lines(answer.iter_raw()), challenge, after)
         except httpx2.HTTPError as error:
             raise FeedRefused(type(error).__name__) from error
 
     def renew(self, holder: str, applied: int, log: str, seconds: float) -> LeaseAnswer:
         """Raises `Gone`, `FeedRefused`."""
-        told = self._post({"holder": holder, "applied": applied, "log": log}, seconds)
+        challenge = tags.fresh()
+        told = self._post({"holder": holder, "applied": applied, "log": log}, challenge, seconds)
+        if not isinstance(told, dict) or not tags.holds(told.get("tag"), self.tags.grant(challenge, told)):
+            raise FeedRefused(FORGED)
         try:
             granted = float(told["seconds"]) if told["granted"] else 0.0
             return LeaseAnswer(granted, int(told["seq"]), float(told["term"]), bool(told["leases"]))
@@ -80,18 +91,39 @@ class Feed:
             raise FeedRefused("a lease that cannot be read") from error
 
     def leave(self, holder: str, seconds: float) -> None:
-        self._post({"holder": holder, "applied": 0, "leave": True}, seconds)
+        self._post({"holder": holder, "applied": 0, "log": "", "leave": True}, tags.fresh(), seconds)
 
-    def _post(self, body: dict[str, Any], seconds: float) -> Any:
+    def _post(self, body: dict[str, Any], challenge: str, seconds: float) -> Any:
+        leave = bool(body.get("leave"))
+        tag = self.tags.renews(challenge, body["holder"], body["applied"], body["log"], leave=leave)
         try:
-            answer = self.client.post("/v1/leases", json=body, headers=self._headers(), timeout=seconds)
+            answer = self.client.post("/v1/leases", json=body, headers=self._headers(challenge, tag), timeout=seconds)
             _expect(answer)
             return answer.json()
         except (httpx2.HTTPError, ValueError) as error:
             raise FeedRefused(type(error).__name__) from error
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
+    def _headers(self, challenge: str, tag: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}", tags.HEADER: f"{challenge}.{tag}"}
+
+    def _pieces(self, lines: Iterable[bytes], challenge: str, after: int) -> Iterator[Piece]:
+        rows: dict[bytes, bytes] = {}
+        head, number, told = False, 1, Lines()
+        for line in lines:
+            if line == b"event: head":
+                head = True
+            elif line.startswith(DATA) and not head:
+                told.add(line[len(DATA) :])
+                key, row = _row(_content(line))
+                rows[key] = row
+            elif line.startswith(DATA):
+                content = _content(line)
+                piece = _piece(rows, content)
+                expected = self.tags.piece(challenge, after, number, told.digest(), content)
+                if not tags.holds(content.get("tag"), expected):
+                    raise FeedRefused(FORGED)
+                yield piece
+                rows, head, number, told = {}, False, number + 1, Lines()
 
 
 def _expect(answer: httpx2.Response) -> None:
@@ -112,22 +144,6 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         for line in others:
             yield begun
             begun = line
-
-
-def _pieces(lines: Iterable[bytes]) -> Iterator[Piece]:
-    rows: dict[bytes, bytes] = {}
-    head = False
-    for line in lines:
-        if line == b"event: head":
-            head = True
-        elif line.startswith(DATA):
-            content = _content(line)
-            if head:
-                yield _piece(rows, content)
-                rows, head = {}, False
-            else:
-                key, row = _row(content)
-                rows[key] = row
 
 
 def _content(line: bytes) -> dict[str, Any]:

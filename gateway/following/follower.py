@@ -18,7 +18,8 @@ from gateway.keys import SECRETS
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
 
-TERM = 2.0  # seconds, until the gateway says another
+TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
+LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece behind (ledger/leases.py)
 A_TERM = 3  # renewals
 RATE = 0.99  # of a lease: two clocks may differ by a hundredth in how fast they run
 PAUSE = 0.2  # seconds before a stream that was cut is opened again
@@ -211,9 +212,9 @@ class Follower:
     def _take(self, told: LeaseAnswer, sent: float, applied: int) -> None:
         if told.leases:
             if told.seconds > 0:
-                self._until = sent + told.seconds * RATE
+                self._until = sent + min(told.seconds, TERM + LATE) * RATE
         elif applied >= told.seq:
-            self._until = max(self._until, sent + told.term * RATE)
+            self._until = max(self._until, sent + self._term * RATE)
         else:
             self._asked.append((sent, told.seq))
 

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import sqlite3
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
@@ -20,7 +21,8 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway.choice.standing import state
 from gateway.consent import Consent
-from gateway.credentials import Credentials
+from gateway.credentials import ApiKey, Credentials
+from gateway.following.tags import HEADER, Lines, Tags, asker
 from gateway.ledger import changes
 from gateway.ledger.changes import Change
 from gateway.ledger.leases import Renewal, TooManyHolders
@@ -73,35 +75,59 @@ class Piece:
         }  # fmt: skip
 
 
+class Asked(NamedTuple):
+    """The replica that asks, and by which challenge it knows the answer."""
+
+    tags: Tags
+    challenge: str
+
+
+class Of(NamedTuple):
+    """The piece of a number, of the stream to somebody who asked from a revision on."""
+
+    to: Asked
+    after: int
+    number: int
+
+
 class ChangesDoor:
     """The doors for whoever keeps a copy."""
 
-    def __init__(self, consent: Consent, credentials: Credentials, writer: Writer) -> None:
+    def __init__(
+        self, consent: Consent, credentials: Credentials, writer: Writer, known: Callable[[str], list[Tags]]
+    ) -> None:
+        """`known`: the tags of a replica, by the id of its API key."""
         self._consent = consent
+        self._known = known
         self._credentials = credentials
         self._writer = writer
         self._leases = consent.leases
         self._looked = (0.0, 0)
 
     async def get(self, request: Request) -> Response:
-        auth.want(auth.anybody(request, self._credentials), "export", "replica")
+        key = auth.anybody(request, self._credentials)
+        auth.want(key, "export", "replica")
         last, limit = _number(request, "after", 0, MOST_SEQ), _number(request, "limit", MOST, MOST)
         if STREAM in request.headers.get("accept", ""):
+            to = self._asked(request, key, lambda of, challenge: of.follows(challenge, last))
             await self._piece(last, 1)
-            return StreamingResponse(self._follow(last), 200, {"Cache-Control": "no-store"}, STREAM)
+            return StreamingResponse(self._follow(last, to), 200, {"Cache-Control": "no-store"}, STREAM)
         piece = await self._piece(last, limit)
         lines: list[object] = [shown(change, snapshot=last == 0) for change in piece.found]
         return wire.lines_answer([*lines, {"end": True, "count": len(lines), **piece.head()}])
 
     async def lease(self, request: Request) -> Response:
-        """A lease asked for or renewed; `leave` ends it. 409 where there are as many replicas as may be, 410 for one
-        that follows another log.
+        """A lease asked for or renewed; `leave` ends it. 403 without the tag that shows that the replica itself asks,
+        409 where there are as many replicas as may be, 410 for one that follows another log.
         """
         key = auth.caller(request, self._credentials, "replica")
         wire.require_json(request)
         asked = wire.convert(wire.parse(await wire.read_body(request)), Lease)
         if not 0 < len(asked.holder) <= LONGEST or not 0 <= asked.applied <= MOST_SEQ:
             raise Problem("malformed", "a holder's random name and the last seq that it has applied")
+        to = self._asked(request, key, partial(_renews, asked))
+        if to is None:
+            raise Problem("forbidden", f"{HEADER} shows that the enrolled replica asks: are both of one version?")
         if asked.leave:
             await self._writer.commit(lambda tx: self._leases.leave(tx, asked.holder))
             return wire.answer({"granted": False})
@@ -114,11 +140,24 @@ class ChangesDoor:
             raise Problem("too_many_holders", "as many replicas as may be hold a lease") from None
         if asked.log and asked.log != log:
             raise Problem("changes_gone", "the ledger goes on as another log: begin with after=0")
-        return wire.answer({
+        told = {
             "granted": granted.seconds > 0, "seconds": granted.seconds, "leases": self._leases.terms.leases,
             "term": self._leases.terms.seconds, "seq": granted.revision, "position": granted.position, "log": log,
             "peppers": peppers,
-        })  # fmt: skip
+        }  # fmt: skip
+        return wire.answer(told | {"tag": to.tags.grant(to.challenge, told)})
+
+    def _asked(self, request: Request, key: ApiKey, tag: Callable[[Tags, str], str]) -> Asked | None:
+        """Which replica asks, by the tag of its request; None for whoever keeps an export. Raises `Problem` for a tag
+        that nobody of that key has made.
+        """
+        text = request.headers.get(HEADER)
+        if text is None:
+            return None
+        found = asker(text, self._known(key.id), tag)
+        if found is None:
+            raise Problem("forbidden", f"{HEADER} is not of a replica that was enrolled with this key: enrol it again")
+        return Asked(*found)
 
     async def _piece(self, last: int, limit: int) -> Piece:
         """Raises `Problem` where whoever knows only `last` has to begin anew, `StoreUnavailable` while nobody proves
@@ -131,15 +170,17 @@ class ChangesDoor:
             raise Problem("changes_gone", "rows went, or the ledger is another one: begin with after=0")
         return piece
 
-    async def _follow(self, last: int) -> AsyncIterator[bytes]:
+    async def _follow(self, last: int, to: Asked | None) -> AsyncIterator[bytes]:
         """Pieces as they come, each ended by what it brings a replica up to. The stream ends where it has to begin
         anew, and while the ledger gives no answer.
         """
-        snapshot = last == 0
+        snapshot, after, numbers = last == 0, last, count(1)
         with contextlib.suppress(StoreUnavailable, Problem):
             while True:
                 piece = await self._piece(last, AT_ONCE)
-                yield await asyncio.to_thread(_events, piece, snapshot=snapshot)  # off the loop: checks go on meanwhile
+                of = Of(to, after, next(numbers)) if to else None
+                made = partial(_events, piece, of, snapshot=snapshot)
+                yield await asyncio.to_thread(made)  # off the loop: checks go on meanwhile
                 last, snapshot = piece.upto, snapshot and piece.upto < piece.revision
                 if last >= piece.revision:
                     await self._news(last)
@@ -200,14 +241,22 @@ def _purposes(own: int, travelled: int) -> dict[str, str]:
     return words
 
 
-def _events(piece: Piece, *, snapshot: bool) -> bytes:
-    told = [_event(shown(change, snapshot=snapshot)) for change in piece.found]
-    return b"".join([*told, _event(piece.head(), "head")])
+def _renews(asked: Lease, of: Tags, challenge: str) -> str:
+    return of.renews(challenge, asked.holder, asked.applied, asked.log, leave=asked.leave)
 
 
-def _event(content: dict[str, Any], kind: str = "") -> bytes:
-    named = f"event: {kind}\n".encode() if kind else b""
-    return named + b"id: %d\ndata: " % content["seq"] + orjson.dumps(content) + b"\n\n"
+def _events(piece: Piece, of: Of | None, *, snapshot: bool) -> bytes:
+    told = [(change.revision, orjson.dumps(shown(change, snapshot=snapshot))) for change in piece.found]
+    head = piece.head()
+    if of:
+        lines = Lines(line for _, line in told).digest()
+        head["tag"] = of.to.tags.piece(of.to.challenge, of.after, of.number, lines, head)
+    rows = [_event(seq, line) for seq, line in told]
+    return b"".join([*rows, b"event: head\n", _event(piece.upto, orjson.dumps(head))])
+
+
+def _event(seq: int, content: bytes) -> bytes:
+    return b"id: %d\ndata: " % seq + content + b"\n\n"
 
 
 def _number(request: Request, name: str, unsaid: int, most: int) -> int:

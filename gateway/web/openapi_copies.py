@@ -36,6 +36,7 @@ GRANTED: dict[str, Any] = {
         "granted": {"type": "boolean"}, "seconds": {"type": "number", "description": "counted from before the asking"},
         "leases": {"type": "boolean", "description": "false: nobody waits, fresh for the term once `seq` is applied"},
         "term": {"type": "number"}, "seq": WHOLE, "position": WHOLE, "log": TEXT, "peppers": WHOLE,
+        "tag": {"type": "string", "description": "shows that the gateway says so (`gateway help replica`)"},
     },
 }  # fmt: skip
 HEAD: dict[str, Any] = {

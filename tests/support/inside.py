@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 
+from gateway import keys
 from gateway import settings as settings_of
 from gateway.app import migrate, now
 from gateway.service import build
@@ -39,6 +40,12 @@ def _made_once() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     migrate(folder / "data")
     return folder / "data"
+
+
+@cache
+def secrets():
+    """Those that all installations of this process have. The first call reads a file."""
+    return keys.load(_made_once())
 
 
 def install(folder: Path) -> Path:

@@ -11,6 +11,9 @@ from support import inside
 from support.people import gaid, named
 
 from gateway import credentials, keys
+from gateway.decisions import key_of_replica
+from gateway.following import tags
+from gateway.following.tags import Tags
 from gateway.mirror.row import unpack
 
 pytestmark = pytest.mark.anyio
@@ -174,9 +177,32 @@ async def test_a_stream_follows(tmp_path):
         reading.cancel()
 
 
+@pytest.fixture(autouse=True)
+def _enrolled():
+    inside.secrets()
+
+
+def tags_of(maker="dev"):
+    """Those of a replica that was enrolled with a key of this process's installations."""
+    return Tags(key_of_replica(inside.secrets(), maker))
+
+
+def signed(body, maker="dev"):
+    challenge = tags.fresh()
+    tag = tags_of(maker).renews(
+        challenge, body["holder"], body["applied"], body.get("log", ""), leave=body.get("leave", False)
+    )
+    return {tags.HEADER: f"{challenge}.{tag}"}, challenge
+
+
 async def renewed(client, holder="a1", applied=0, **more):
-    answer = await client.post("/v1/leases", json={"holder": holder, "applied": applied, **more})
-    return answer.status_code, answer.json()
+    body = {"holder": holder, "applied": applied, **more}
+    headers, challenge = signed(body)
+    answer = await client.post("/v1/leases", json=body, headers=headers)
+    told = answer.json()
+    if "tag" in told:
+        assert told.pop("tag") == tags_of().grant(challenge, told)
+    return answer.status_code, told
 
 
 async def test_a_replica_that_has_everything_gets_a_lease_and_one_that_is_behind_none(keyed):
@@ -254,6 +280,18 @@ async def test_a_renewal_that_cannot_be_read_is_a_problem(keyed, body):
 
 async def test_a_caller_reads_at_its_start_how_long_a_choice_may_take_to_be_effective(keyed):
     assert (await keyed.get("/v1/self")).json()["leases"] == {"enabled": True, "term_ms": 2000}
+
+
+@pytest.mark.parametrize("changed", [{"applied": 7}, {"holder": "b"}, {"leave": True}, {"log": "example.com/other"}])
+async def test_whoever_holds_the_key_alone_renews_and_ends_nobodys_lease(keyed, changed):
+    """Who stands on a plain feed sees the key: a lease that somebody ends for a replica would be waited for no more."""
+    body = {"holder": "a", "applied": 0, "log": "", "leave": False}
+    headers, _ = signed(body)
+    assert (await keyed.post("/v1/leases", json=body | changed, headers=headers)).status_code == 403
+    assert (await keyed.post("/v1/leases", json=body)).status_code == 403
+    assert (await keyed.post("/v1/leases", json=body, headers={tags.HEADER: "x.y"})).status_code == 403
+    assert (await keyed.post("/v1/leases", json=body, headers=signed(body, "other")[0])).status_code == 403
+    assert (await keyed.post("/v1/leases", json=body, headers=headers)).status_code == 200
 
 
 @pytest.mark.slow
