@@ -32,6 +32,9 @@ FILES = {
 }
 IN_STATIC = {"gateway.ts": "sdk/gateway.ts"}  # what lies with the owner's other files for browsers and apps
 NEVER = r"[^\s\S]"  # a regular expression that nothing matches, in every proxy's dialect
+# What no page is made of. Under `enforce` whatever ends so is asked about all the same: a 404 page at /logo.png is a
+# page, and a worker's script goes where its own answer's policy lets it.
+FILES_ONLY = r"\.(?:css|js|mjs|map|png|jpe?g|gif|webp|avif|svg|ico|woff2?|ttf|mp4|webm|pdf|txt)$"
 
 
 def _folder() -> Traversable:
@@ -58,6 +61,7 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "policy": delivery_policy(settings.provider_hosts()) if enforced else "",
         "ad_paths": f"^(?:{'|'.join(map(re.escape, paths))})" if paths else NEVER,
         "ad_beginnings": " ".join(paths),
+        "files": NEVER if enforced else FILES_ONLY,
         **addresses,
         **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }

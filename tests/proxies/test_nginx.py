@@ -51,7 +51,16 @@ def pages_share_connections_to_the_gateway(at: Proxied) -> None:
     assert counting.connections <= 2
 
 
+def a_page_that_was_made_for_credentials_is_nobody_elses(at: Proxied) -> None:
+    page = "/mine/control=public,_max-age=600"
+    mine = ("Authorization", "Basic amFuZTpzZWNyZXQ=")
+    assert at.ask(page, mine).site_got("authorization") == ["Basic amFuZTpzZWNyZXQ="]
+    assert at.ask(page).site_got("authorization") == [], "made for whoever asked"
+    assert at.ask(page, mine).site_got("authorization"), "and mine is not out of the cache"
+
+
 OWN = [
+    a_page_that_was_made_for_credentials_is_nobody_elses,
     a_cached_page_is_for_those_alone_of_whom_the_same_holds, a_page_out_of_the_cache_shuts_trackers_out,
     a_page_that_was_cached_is_shut_while_the_gateway_is_away, pages_share_connections_to_the_gateway,
 ]  # fmt: skip
@@ -90,12 +99,15 @@ LINES = {
     "proxy_set_header Gateway-Account": promises.nothing_forged_reaches_the_site,
     "proxy_set_header X-Original-Method": promises.a_picture_or_a_form_that_was_sent_gets_no_cookie,
     "proxy_set_header X-Original-URI": promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
-    '"~^(?:/ads/|/pixel': promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
-    "if ($is_ad)": promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
+    "if ($upstream_http_gateway_consent)": promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
+    "proxy_cache_bypass": a_page_that_was_made_for_credentials_is_nobody_elses,
+    "proxy_no_cache": a_page_that_was_made_for_credentials_is_nobody_elses,
     "proxy_cache_key": a_cached_page_is_for_those_alone_of_whom_the_same_holds,
     "keepalive 32; }  #": pages_share_connections_to_the_gateway,
 }
 AWAY = {
+    '"~*^(?:/ads/|/pixel': promises.everybody_counts_as_opted_out_and_the_page_stays_up,
+    "if ($ad)": promises.everybody_counts_as_opted_out_and_the_page_stays_up,
     "proxy_read_timeout": promises.nobody_waits_for_a_gateway_that_takes_a_second,
     "error_page": promises.an_answer_that_is_none_of_the_gateways_counts_as_none,
     "return 204;": promises.everybody_counts_as_opted_out_and_the_page_stays_up,

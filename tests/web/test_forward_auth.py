@@ -148,10 +148,13 @@ async def test_the_place_is_of_the_address_that_the_own_proxy_saw(proxy, door):
 @pytest.mark.parametrize("door", DOORS)
 async def test_ads_of_the_sites_own_are_refused_to_whoever_must_not_be_tracked_and_nothing_else_is(proxy, door):
     status = DOORS[door]
-    for uri in ("/ads/", "/ads/1?x=/page", "/pixel.gif?u=1", "/%61ds/1"):
+    for uri in (
+        "/ads/", "/ads/1?x=/page", "/pixel.gif?u=1", "/%61ds/1", "/ads/tag.js", "//ads/x", "/x/../ads/y", "/./ads/", "/Ads/",
+        "/ads;v=1/x", "/%2561ds/x", "/x/%2e%2e/ads/", "/ads/../ads/x", "/ads./x", "/ads", "/pixel.gif/x", "/x\\..\\ads\\y",
+    ):  # fmt: skip
         assert (await ask(proxy, door, uri, **GPC)).status_code == 403, uri
         assert (await ask(proxy, door, uri)).status_code == status, uri
-    for uri in ("/", "/page?ads/", "/about/ads/", "/Ads/"):
+    for uri in ("/", "/page?ads/", "/about/ads/", "/adsense", "/ads/../page", "/picture.gif"):
         assert (await ask(proxy, door, uri, **GPC)).status_code == status, uri
 
 
