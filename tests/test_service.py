@@ -1,13 +1,15 @@
 """The gateway in front of an ASGI site, in the site's own process."""
 
+import asyncio
 import contextlib
 
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from support import inside
 
+from gateway.lifespan import NotStarted
 from gateway.service import in_front_of
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +66,64 @@ async def test_a_folder_that_was_never_made_refuses_to_start_and_says_how_to_mak
         async with inside.lifespan(app):
             pass
     assert "gateway migrate" in str(refused.value.exceptions[0])
+
+
+async def answers_plainly(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"plain"})
+
+
+async def returns(scope, receive, send):
+    if scope["type"] != "lifespan":
+        await answers_plainly(scope, receive, send)
+
+
+async def returns_after_its_start(scope, receive, send):
+    if scope["type"] != "lifespan":
+        await answers_plainly(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def breaks_after_its_start(scope, receive, send):
+    await returns_after_its_start(scope, receive, send)
+    if scope["type"] == "lifespan":
+        raise RuntimeError("a task of the site's own")
+
+
+@pytest.mark.parametrize("behind", [returns, returns_after_its_start, breaks_after_its_start])
+async def test_a_site_that_ends_its_lifespan_early_ends_nobodys_opt_out(folder, behind, capsys):
+    app = in_front_of(behind, folder)
+    async with inside.lifespan(app), inside.client(app) as client:
+        assert (await client.get("/")).text == "plain"
+        answer = await client.post("/privacy-choices", data={"action": "opt_out"})
+        assert answer.status_code == 303
+    assert "the site's own ended early" in capsys.readouterr().out
+
+
+async def test_below_an_application_that_hands_no_lifespan_on_the_first_request_begins(folder):
+    app = Starlette(routes=[Mount("/", in_front_of(site([]), folder, place=lambda _: "US-CA"))])
+    async with inside.client(app) as client:
+        answers = await asyncio.gather(*(client.get("/", headers={"Sec-GPC": "1"}) for _ in range(5)))
+        assert {answer.json()["gateway-consent"].rpartition("=")[2] for answer in answers} == {"honored"}
+        assert (await client.post("/privacy-choices", data={"action": "opt_out"})).status_code == 303
+    await end_tasks()
+
+
+async def test_what_cannot_be_opened_there_is_no_answer_that_allows(tmp_path):
+    app = Starlette(routes=[Mount("/", in_front_of(site([]), tmp_path / "nothing"))])
+    async with inside.client(app) as client:
+        for _ in range(2):
+            with pytest.raises(NotStarted, match="gateway migrate"):
+                await client.get("/")
+
+
+async def end_tasks():
+    """As a loop does at its end."""
+    mine = [task for task in asyncio.all_tasks() if "Service._live" in repr(task.get_coro())]
+    assert len(mine) == 1
+    mine[0].cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await mine[0]
