@@ -19,7 +19,6 @@ from gateway.settings import SettingsRefused
 
 log = structlog.get_logger("gateway")
 Scope = MutableMapping[str, Any]
-BEGINNING = 0.01  # seconds between two looks at whether it has begun
 UNUSABLE = (
     SecretsMissing,
     LedgerRefused,
@@ -45,6 +44,7 @@ class Service:
         self._site = site
         self._app: Any = None
         self._alone: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
         self._failed = ""
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -60,9 +60,10 @@ class Service:
         if self._alone is None or self._alone.done():
             log.warning("lifespan", why="nobody spoke it: the gateway begins with the first request")
             self._failed = ""
+            self._begun.clear()
             self._alone = asyncio.create_task(self._live({"type": "lifespan", "state": {}}, _once(), self._note))
-        while self._app is None and not self._alone.done():
-            await asyncio.sleep(BEGINNING)
+            self._alone.add_done_callback(lambda _: self._begun.set())
+        await self._begun.wait()
         if self._app is None:
             raise NotStarted(self._failed or "it ended as it began")
 
@@ -73,6 +74,7 @@ class Service:
         started = await receive()
         try:
             async with self._running() as self._app:
+                self._begun.set()
                 if self._site is None:
                     await send({"type": "lifespan.startup.complete"})
                     await receive()
