@@ -97,6 +97,7 @@ def open_house(
     open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
     """
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
+    settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), keys.load(folder)
     publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)

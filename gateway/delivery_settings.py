@@ -23,7 +23,7 @@ class Erasure(Strict, frozen=True):
 class Delivery(Strict, frozen=True):
     holidays: Literal["us_federal", "none"]
     more_holidays: tuple[date, ...]
-    ddrf_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?$", description="a domain")]
+    ddrf_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?\Z", description="a domain")]
     networks: tuple[str, ...]
 
     def calendar(self) -> Calendar:

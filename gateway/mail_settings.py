@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.addresses import is_loopback
 
-MAILBOX = r"^([^@\s<>]+@[^@\s<>]+)?$"
+MAILBOX = r"^([^@\s<>]+@[^@\s<>]+)?\Z"
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,6 +60,9 @@ def _box(place: str, south: float, north: float, west: float, east: float) -> Bo
 BOXES = (_box("US-MD", 37.88, 39.73, -79.49, -74.98), _box("US-OR", 41.98, 46.30, -124.71, -116.45))
 
 
+NEAR = 0.3  # degrees: an outline drawn for a small map still is the state's
+
+
 def _spoken(place: object) -> Iterable[str]:
     if place is None:
         return
@@ -88,6 +91,8 @@ class Places:
         self._sensitive = sensitive or SensitivePlaces()
         self._addresses = addresses
         self._boundaries = tuple(boundaries)
+        named = {outline.place for outline in self._boundaries}
+        self._outlines = (*self._boundaries, *(box for box in BOXES if box.place not in named))
 
     def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
         """All of them together: nobody may loosen a rule by naming one place more (R13 stands above api.md's "else").
@@ -128,7 +133,7 @@ class Places:
         north, east = geo.number(latitude), geo.number(longitude)
         if north is None or east is None:
             return set()
-        return {outline.place for outline in self._boundaries or BOXES if outline.holds(east, north)}
+        return {outline.place for outline in self._outlines if outline.holds(east, north)}
 
     def _address(self, ip: object) -> set[str]:
         if self._addresses is None or not isinstance(ip, str):
@@ -165,4 +170,19 @@ def boundaries(geojson: Mapping[str, object]) -> list[Boundary]:
         polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
         rings = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
         found.append(Boundary(place, rings))
+    for box in BOXES:
+        own = [outline for outline in found if outline.place == box.place]
+        if own and not _reaches(own, box):
+            raise ValueError(f"the outline of {box.place} ends before the state does: a point in it would be sold")
     return found
+
+
+def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:
+    """Whether they are as wide and as high as the state that a law names, but for some kilometres."""
+    return all(abs(mine - built) <= NEAR for mine, built in zip(_extent(outlines), _extent([box]), strict=True))
+
+
+def _extent(outlines: Iterable[Boundary]) -> tuple[float, float, float, float]:
+    points = [point for outline in outlines for ring in outline.rings for point in ring]
+    longitudes, latitudes = zip(*points, strict=True) if points else ((0.0,), (0.0,))
+    return min(longitudes), max(longitudes), min(latitudes), max(latitudes)

@@ -11,12 +11,26 @@ from gateway.addresses import is_loopback, is_origin, may_send_to
 from gateway.choice.recipient import Recipient
 from gateway.terms import DataClass, Purpose, Role
 
+SHORTEST = 2  # characters of a contract's reference
 TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
 
 # What was measured with a point goes exactly or not at all, as the point does (I29).
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
 
 
+# What stands where a contract's reference is still to be written: it opens what a contract opens, to nobody's terms.
+UNWRITTEN = frozenset(
+    """todo tbd tba tbc none no null nil na n/a unknown pending missing later xxx fixme changeme placeholder example
+    contract yes true false test dev draft""".split()  # noqa: SIM905 - a list of words reads better as one
+)
+# A host of a Content-Security-Policy that lets something through: one name, no wild card, no scheme, no path.
+PageHost = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?\Z",
+        description="a host's name, lower case",
+    ),
+]
 DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
@@ -40,7 +54,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     deliveries: str = ""
     ddrf: str = ""
     digest: Literal["sha256", "sha1", "md5"] = "sha256"
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[PageHost, ...] = ()
     fields: dict[str, DataClass] = {}
     extensions: tuple[str, ...] = ()
     same_brand: bool = False
@@ -101,7 +115,14 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
                 return f"{option}: the address is neither https nor http on loopback"
         if self.ddrf and not (DOMAIN.fullmatch(self.ddrf) or is_loopback_origin(self.ddrf)):
             return f"ddrf: {self.ddrf} is no domain"
-        return self._wrong_fields()
+        return self._wrong_contract() or self._wrong_fields()
+
+    def _wrong_contract(self) -> str:
+        """A reference that says nothing: a blank, a placeholder, signs alone."""
+        said = self.contract.strip(" .-_<>[]{}()*?!#'\"").casefold()
+        if self.contract and (len(said) < SHORTEST or said in UNWRITTEN):
+            return f'contract: "{self.contract}" names none: write its number or its name, or "", and nothing goes'
+        return ""
 
     def _wrong_fields(self) -> str:
         unmapped = set(self.fields.values()) - set(self.data) - {DataClass.COARSE_GEO}

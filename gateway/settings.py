@@ -4,9 +4,11 @@ Only the composition root and the command line read this. A misspelt key, a wron
 variable of ours refuses to start: a setting that is silently ignored is how an opt-out is lost.
 """
 
+import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,10 +33,12 @@ PRODUCTION = "production"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 TEXTS = "texts"  # the operator's sender of text messages, likewise
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
-Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
-HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?$"
-Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
-PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*$", description="the beginning of a path")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}\Z", description="host:port")]
+RECIPIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SEVERAL_LINES = frozenset({"address", "retention", "withdrawal"})  # texts of people, which may have several
+HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?\Z"
+Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z", description="a host's name, lower case")]
+PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*\Z", description="the beginning of a path")]
 
 
 class SettingsRefused(Exception):
@@ -46,7 +50,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Environment(Strict, frozen=True):
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
 
     @property
     def is_production(self) -> bool:
@@ -115,7 +119,7 @@ class Account(Strict, frozen=True):
 
 
 class Phone(Strict, frozen=True):
-    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+    country: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
 
 
 class Age(Strict, frozen=True):
@@ -131,9 +135,9 @@ class AdChoices(Strict, frozen=True):
     purposes: tuple[Purpose, ...]
     redirect_hosts: tuple[Host, ...]
     referers: tuple[Host, ...]
-    cookie: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*(?i:opt[_-]?out)$", description="ends in opt-out")]
-    cookie_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?$", description="a host's name")]
-    iba_cookies: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^\s;=,]+$", description="a cookie's name")], ...]
+    cookie: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]*(?i:opt[_-]?out)\Z", description="ends in opt-out")]
+    cookie_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?\Z", description="a host's name")]
+    iba_cookies: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^\s;=,]+\Z", description="a cookie's name")], ...]
 
 
 class PlaceFiles(Strict, frozen=True):
@@ -212,6 +216,16 @@ class Settings(Strict, frozen=True):
     rehearsal: Rehearsal
     recipients: dict[str, RecipientSettings]
 
+    def refuse_on(self, day: date) -> None:
+        """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow. A day's
+        leeway is for zones of time.
+        """
+        if self.notice.told_everyone > day + timedelta(days=1):
+            raise SettingsRefused(
+                f"notice.told_everyone: {self.notice.told_everyone} has not come; write the day of the last notice that"
+                " everybody was shown or sent"
+            )
+
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
         transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28). Raises
@@ -265,12 +279,28 @@ def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise SettingsRefused(f"{file}: {error}") from error
     _from_environment(merged, environment)
+    _check_texts(merged, "")
     try:
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsRefused(f"{file or 'config.toml'}: {error}") from error
     _check(settings)
     return settings
+
+
+def _check_texts(value: object, path: str) -> None:
+    """No text has a line's end or another control character: it would end a header, a policy or a mail's line."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_texts(name, path)
+            _check_texts(item, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_texts(item, path)
+    elif isinstance(value, str):
+        text = value.replace("\n", " ") if path.rpartition(".")[2] in SEVERAL_LINES else value
+        if any(unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for sign in text):
+            raise SettingsRefused(f"{path}: there is a line's end or an invisible character in its text")
 
 
 WHOLE = ("fields", "notices")  # a table that stands in the operator's file replaces ours
@@ -342,9 +372,21 @@ def _check_recipients(recipients: Mapping[str, RecipientSettings]) -> None:
     for name, item in recipients.items():
         if item.wrong():
             raise SettingsRefused(f"recipients.{name}.{item.wrong()}")
+    _check_names(recipients)
     for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
         if taken in recipients:
             raise SettingsRefused(f"recipients.{taken}: the name is taken by {by}")
+
+
+def _check_names(recipients: Mapping[str, RecipientSettings]) -> None:
+    """Two that differ in case alone are one company to whoever reads the file, and two to the ledger."""
+    alike: dict[str, str] = {}
+    for name in recipients:
+        if not RECIPIENT.fullmatch(name):
+            raise SettingsRefused(f"recipients.{name!r}: a name has letters, digits, `-` and `_`, 64 at most")
+        other = alike.setdefault(name.casefold().replace("-", "_"), name)
+        if other != name:
+            raise SettingsRefused(f"recipients.{name}: is recipients.{other} already, but for its spelling")
 
 
 def _check_endpoints(settings: Settings) -> None:

@@ -16,7 +16,7 @@ def feature(place, geometry, coordinates):
     return {"properties": {"place": place}, "geometry": {"type": geometry, "coordinates": coordinates}}
 
 
-OREGON = boundaries({"features": [feature("US-OR", "Polygon", [SQUARE])]})
+NEVADA = boundaries({"features": [feature("US-NV", "Polygon", [SQUARE])]})
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +63,16 @@ def test_geo_is_read_in_openrtbs_spelling(geo, places):
 
 
 def test_a_row_with_coordinates_in_oregon_is_in_oregon_whatever_else_it_says():
-    places = Places(boundaries=OREGON)
-    assert places.of("US-NY", {"lat": 1, "lon": 1}) == {"US-NY", "US-OR"}
-    assert places.of(None, {"lat": 1.5, "lon": 0.5, "country": "USA", "region": "NY"}) == {"US-NY", "US-OR"}
+    places = Places(boundaries=NEVADA)
+    assert places.of("US-NY", {"lat": 1, "lon": 1}) == {"US-NY", "US-NV"}
+    assert places.of(None, {"lat": 1.5, "lon": 0.5, "country": "USA", "region": "NY"}) == {"US-NY", "US-NV"}
     assert places.of("US-NY", {"lat": 1, "lon": 3}) == {"US-NY"}
     assert Places().of("US-NY", {"lat": 1, "lon": 1}) == {"US-NY"}
 
 
 def test_all_the_places_that_are_known_hold_together(book):
-    places = Places(book, OREGON)
-    assert places.of("US-NY", {"lat": 1, "lon": 1}, "198.51.100.7") == {"US-NY", "US-OR", "DE"}
+    places = Places(book, NEVADA)
+    assert places.of("US-NY", {"lat": 1, "lon": 1}, "198.51.100.7") == {"US-NY", "US-NV", "DE"}
     assert places.of(None, {"country": "USA", "region": "NY"}, "198.51.100.7") == {"US-NY", "DE"}
     assert places.of(None, {"lat": 9, "lon": 9}, "198.51.100.7") == {"DE"}
 
@@ -102,8 +102,8 @@ def test_an_ip_leads_to_a_place_where_the_operators_database_knows_it(book, ip, 
     (1, 0.25, True), (1, 1, False), (0.25, 1, True), (3, 1, False), (1, 3, False), (-1, 1, False), (10.5, 10.5, True),
 ])  # fmt: skip
 def test_a_state_has_holes_and_islands(latitude, longitude, inside):
-    shape = boundaries({"features": [feature("US-OR", "MultiPolygon", [[SQUARE, HOLE], FAR])]})
-    assert Places(boundaries=shape).at(latitude, longitude) == ({"US-OR"} if inside else set())
+    shape = boundaries({"features": [feature("US-NV", "MultiPolygon", [[SQUARE, HOLE], FAR])]})
+    assert Places(boundaries=shape).at(latitude, longitude) == ({"US-NV"} if inside else set())
 
 
 def test_latitude_and_longitude_are_not_mixed_up():
@@ -114,17 +114,17 @@ def test_latitude_and_longitude_are_not_mixed_up():
 
 @pytest.mark.parametrize("point", [(None, 1), (1, None), ("x", 1), ([], {}), (float("nan"), 1), (float("inf"), 1)])
 def test_a_point_that_is_none_is_nowhere(point):
-    assert Places(boundaries=OREGON).at(*point) == set()
+    assert Places(boundaries=NEVADA).at(*point) == set()
 
 
 def test_neighbouring_states_both_count_for_a_point_in_both():
-    both = [*OREGON, *boundaries({"features": [feature("US-CA", "Polygon", [SQUARE])]})]
-    assert Places(boundaries=both).at(1, 1) == {"US-OR", "US-CA"}
+    both = [*NEVADA, *boundaries({"features": [feature("US-CA", "Polygon", [SQUARE])]})]
+    assert Places(boundaries=both).at(1, 1) == {"US-NV", "US-CA"}
 
 
 def test_points_with_a_height_are_read_too():
-    [outline] = boundaries({"features": [feature("US-OR", "Polygon", [[[x, y, 9.0] for x, y in SQUARE]])]})
-    assert outline == OREGON[0]
+    [outline] = boundaries({"features": [feature("US-NV", "Polygon", [[[x, y, 9.0] for x, y in SQUARE]])]})
+    assert outline == NEVADA[0]
 
 
 @pytest.mark.parametrize("bad", [feature(None, "Polygon", [SQUARE]), feature("US-OR", "Point", [1, 1]),
@@ -132,3 +132,30 @@ def test_points_with_a_height_are_read_too():
 def test_a_boundary_file_that_cannot_be_read_is_refused_at_start(bad):
     with pytest.raises(ValueError):
         boundaries(json.loads(json.dumps({"features": [bad]})))
+
+
+# The corners of Oregon and Maryland, roughly: an outline of the operator's own that a law's ban may rest on.
+REAL = [[-124.6, 42.0], [-116.5, 42.0], [-116.5, 46.25], [-124.6, 46.25], [-124.6, 42.0]]
+PORTLAND, NEVADAS = (45.52, -122.68), (1.0, 1.0)
+
+
+def test_a_file_without_oregon_takes_its_ban_from_nobody():
+    only_nevada = Places(boundaries=NEVADA)
+    assert only_nevada.at(*PORTLAND) == {"US-OR"}
+    assert only_nevada.of(None, {"lat": PORTLAND[0], "lon": PORTLAND[1]}) == {"US-OR"}
+    assert only_nevada.at(*NEVADAS) == {"US-NV"}
+
+
+def test_a_file_with_oregons_own_outline_is_believed():
+    own = Places(boundaries=boundaries({"features": [feature("US-OR", "Polygon", [REAL])]}))
+    assert own.at(*PORTLAND) == {"US-OR"}
+    assert own.at(39.0, -77.0) == {"US-MD"}, "and Maryland's ban stays beside it"
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [[SQUARE], [], [[[-124.6, 42.0], [-120.0, 42.0], [-120.0, 46.25], [-124.6, 46.25]]], [[[y, x] for x, y in REAL]]],
+)
+def test_an_outline_that_ends_before_the_state_does_is_refused(drawn):
+    with pytest.raises(ValueError, match="US-OR"):
+        boundaries({"features": [feature("US-OR", "Polygon", drawn)]})

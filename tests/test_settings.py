@@ -1,3 +1,4 @@
+import json
 import re
 import tomllib
 from datetime import date
@@ -296,3 +297,77 @@ def test_a_refusal_does_not_repeat_an_address_that_may_hold_a_key(tmp_path, text
     with pytest.raises(SettingsRefused, match="neither https") as refused:
         settings(file)
     assert "hunter2" not in str(refused.value)
+
+
+# --- what opens something is said, or it is not open ---
+
+NO_CONTRACT = [
+    " ", "  ", "-", "—", ".", "?", "TODO", "todo", "TBD", "tbd.", "None", "none", "n/a", "NA", "null", "[pending]", "<contract>", "XXX",
+    "x", "changeme", "Example", "unknown!", "true", "DRAFT", "0", "\u200b",
+]  # fmt: skip
+NO_HOST = [
+    "*", "*.example.com", "ads.example.com *", "ads.example.com; script-src *", "ads.example.com\n*", "ads.example.com\n",
+    "https://ads.example.com", "//ads.example.com", "ads.example.com/path", "ADS.example.com", "example", "", " ", "'self'",
+    "'unsafe-inline'", "data:", "https:", ".example.com", "ads..example.com", "-ads.example.com", "ads.example.com:", "a,b.example.com",
+    "ads.example.com\u2028",
+]  # fmt: skip
+
+
+def recipient(option, value):
+    return f"[recipients.lab]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']\n{option} = {json.dumps(value)}"
+
+
+@pytest.mark.parametrize("contract", NO_CONTRACT)
+def test_a_word_that_names_no_contract_opens_to_nobody(file, contract):
+    with pytest.raises(SettingsRefused, match=r"recipients\.lab\.contract"):
+        load(file(recipient("contract", contract)), {})
+
+
+@pytest.mark.parametrize(
+    "contract", ["MSA-7", "2026/113", "Vertrag 12", "Processing addendum of 3 March 2025", "NO-4711"]
+)
+def test_a_contracts_reference_is_taken_as_it_is_written(file, contract):
+    assert load(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
+
+
+@pytest.mark.parametrize("host", NO_HOST)
+def test_what_is_no_host_does_not_get_into_the_policy(file, host):
+    with pytest.raises(SettingsRefused, match=r"recipients\.lab|recipients\[\.\.\.\]"):
+        load(file(recipient("hosts", [host])), {})
+
+
+@pytest.mark.parametrize("names", [("lab", "LAB"), ("Lab", "lab"), ("the-lab", "the_lab"), ("Teemo",)])
+def test_two_recipients_that_differ_in_spelling_are_refused(file, names):
+    text = "\n".join(
+        f"[recipients.{name}]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']" for name in names
+    )
+    with pytest.raises(SettingsRefused, match="already, but for its spelling"):
+        load(file(text), {})
+
+
+@pytest.mark.parametrize("name", ["a b", "", "lab\\u000a", "läb", "lab;", "a" * 65, "../lab", "lab.x", "-lab"])
+def test_a_recipients_name_is_one_that_may_stand_in_an_address(file, name):
+    text = f"[recipients.\"{name}\"]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']"
+    with pytest.raises(SettingsRefused, match="recipients"):
+        load(file(text), {})
+
+
+def test_nobody_was_told_of_anything_tomorrow(file):
+    told = load(file("[notice]\ntold_everyone = 2026-11-29"), {})
+    with pytest.raises(SettingsRefused, match=r"notice\.told_everyone: 2026-11-29 has not come"):
+        told.refuse_on(date(2026, 11, 27))
+    told.refuse_on(date(2026, 11, 28))  # a day's leeway, for zones of time
+
+
+CONTROL = ["\n", "\r", "\r\nX: y", "\x00", "\x7f", "\u2028", "\u202e", "\ufeff", "\u200b", "\t"]
+
+
+@pytest.mark.parametrize("sign", CONTROL)
+@pytest.mark.parametrize(
+    ("section", "option"),
+    [("site", "name"), ("site", "policy_url"), ("controller", "name"), ("mail", "sender"), ("ad_choices", "cookie"),
+     ("gpc", "last_update"), ("environment", "name"), ("delivery", "ddrf_domain"), ("listen", "public")],
+)  # fmt: skip
+def test_no_option_carries_the_end_of_a_line_into_a_header_a_policy_or_a_mail(file, section, option, sign):
+    with pytest.raises(SettingsRefused):
+        load(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
