@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
+from gateway.choice.downstream import GppSections
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.delivery_settings import Delivery, Erasure
@@ -122,6 +123,7 @@ class Age(Strict, frozen=True):
 
 class Signals(Strict, frozen=True):
     device_limit_travels: bool
+    gpp_sections: GppSections
 
 
 class AdChoices(Strict, frozen=True):
