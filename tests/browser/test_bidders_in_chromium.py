@@ -22,7 +22,8 @@ from support.pages_with_script import PING
 from support.ports import free_port
 from support.service import HERE
 
-from gateway.choice.downstream import READERS
+from gateway.choice.downstream import READERS, Outcome, strings
+from gateway.terms import SIGNAL_PURPOSES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PREBID, ESBUILD = "prebid.js@11.36.0", "esbuild@0.28.2"
@@ -160,6 +161,11 @@ def auction(profiles, hosts):
     return held
 
 
+def heard(place):
+    """What holds for somebody there whose browser says no."""
+    return Outcome(frozenset(SIGNAL_PURPOSES), frozenset({place}), gpc=True)
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_who_said_no_leaves_no_id_in_any_bid_request_and_who_did_not_does(auction, url, place, figure):
     free, out = auction(url, place, out=False), auction(url, place, out=True)
@@ -167,6 +173,10 @@ def test_who_said_no_leaves_no_id_in_any_bid_request_and_who_did_not_does(auctio
         f"ids in bid requests, {place}",
         f"said nothing {len(free.ids)} of {len(PERSON)}, opted out {len(out.ids)}; gpp_sid {out.gpp['applicableSections']}",
     )
+    for left, said in ((free, Outcome(frozenset(), frozenset({place}))), (out, heard(place))):
+        told = strings(said)
+        assert (left.gpp["gppString"], left.gpp["applicableSections"]) == (told.gpp, told.gpp_sid)
+        assert left.gpp["sectionList"] == told.gpp_sid
     assert free.ids == set(PERSON)
     assert set(HOSTS) - free.hosts == set()
     assert out.ids == set()
