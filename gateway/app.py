@@ -99,7 +99,7 @@ def open_house(
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
-    witnesses, secrets = witnesses_of(settings), keys.load(folder)
+    witnesses, secrets, said_in = witnesses_of(settings), keys.load(folder), settings.signals.gpp_sections
     publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(copies.mirrored(folder, settings))
@@ -120,7 +120,7 @@ def open_house(
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
         )
-        checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as)
+        checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),

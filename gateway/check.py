@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
-from gateway.choice.downstream import Outcome
+from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, country_of
 from gateway.choice.place import may_be_european
 from gateway.choice.question import DENIED, Grant, Naming, Office, Question, Verdict
@@ -99,10 +99,12 @@ class Checks:
         recipients: Mapping[str, Recipient],
         places: Places,
         hearing: Hearing = SHIPPED,
+        said_in: GppSections = GppSections.BOTH,
     ) -> None:
         self.recipients = recipients
         self.places = places
         self.hearing = hearing
+        self._said_in = said_in
         self._lookup = lookup
         self._people = people
         self._office = office
@@ -197,9 +199,9 @@ class Checks:
     def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
         """What holds for the person whoever asks."""
         if known.limited:
-            return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc)
+            return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc, said_in=self._said_in)
         said_no = not known.heard.denied.isdisjoint(SIGNAL_PURPOSES)
-        return outcome_of(known.places, said_no, known.heard.gpc, known.alike, age, office)
+        return outcome_of(known.places, said_no, known.heard.gpc, known.alike, age, office, self._said_in)
 
     def _allowed(
         self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
@@ -283,11 +285,12 @@ class Checks:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
         allowed, chosen = self._allowed(places, said, standings)
-        return Site(allowed, "honored" if chosen else "none", places, gpc, standings)
+        return Site(allowed, "honored" if chosen else "none", places, gpc, standings, self._said_in)
 
     def unknown_site(self, place: object = None, *, gpc: bool = False) -> Site:
         """What holds for whoever cannot be asked about: nothing may be done."""
-        return Site(dict.fromkeys(SIGNAL_PURPOSES, False), "unknown", self.places.of(place), gpc)
+        no = dict.fromkeys(SIGNAL_PURPOSES, False)
+        return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
 
     def _standings(self, subjects: Sequence[Subject]) -> tuple[Standing, ...] | None:
         """What is on record for these; None where it cannot be read."""

@@ -70,7 +70,8 @@ class Copy:
         lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
         people = People(_secrets(peppers), clock, settings.identifiers.declared, settings.phone.country)
         office = office_of(settings, law_table(), clock)
-        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings))
+        said_in = settings.signals.gpp_sections
+        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
 
     @property
     def send_window(self) -> timedelta:

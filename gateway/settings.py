@@ -18,6 +18,7 @@ import msgspec
 
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
+from gateway.choice.downstream import GppSections
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside
@@ -128,6 +129,7 @@ class Age(Strict, frozen=True):
 
 class Signals(Strict, frozen=True):
     device_limit_travels: bool
+    gpp_sections: GppSections
 
 
 class AdChoices(Strict, frozen=True):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.choice.downstream import Outcome
+from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, UNKNOWN_PLACE
 from gateway.choice.question import NOTHING, Office, Question
 from gateway.choice.recipient import Recipient
@@ -33,6 +33,7 @@ class Site:
     places: frozenset[str]
     gpc: bool = False
     standings: tuple[Standing, ...] = ()
+    said_in: GppSections = GppSections.BOTH
 
     @property
     def place(self) -> str:
@@ -51,7 +52,8 @@ class Site:
     def outcome(self) -> Outcome:
         """The same, for the strings that a page or an app is given."""
         denied = frozenset(purpose for purpose, may in self.allowed.items() if not may)
-        return Outcome(denied, self.places, self.gpc, minor=is_young(None, self.standings))
+        minor = is_young(None, self.standings)
+        return Outcome(denied, self.places, self.gpc, minor=minor, said_in=self.said_in)
 
     def learns(self, heard: Heard, subjects: Sequence[Subject]) -> bool:
         """Whether some subject's row lacks a denial that was heard, or has one that may have ended; the writer looks
@@ -81,12 +83,13 @@ def is_young(age: str | None, standings: Sequence[Standing]) -> bool:
 
 @lru_cache(maxsize=4096)
 def outcome_of(
-    places: frozenset[str], said_no: bool, gpc: bool, standings: tuple[Standing, ...], age: str | None, office: Office
-) -> Outcome:
+    places: frozenset[str], said_no: bool, gpc: bool, standings: tuple[Standing, ...], age: str | None, office: Office,
+    said_in: GppSections = GppSections.BOTH,
+) -> Outcome:  # fmt: skip
     """What holds for the person whoever asks. Remembered by its arguments, as what it is made from is."""
     allowed, _ = what_may(places, said_no, standings, age, office)
     denied = frozenset(purpose for purpose, may in allowed.items() if not may)
-    return Outcome(denied, places, gpc, minor=is_young(age, standings))
+    return Outcome(denied, places, gpc, minor=is_young(age, standings), said_in=said_in)
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ from support.wire import call
 
 from gateway import enrolment, keys
 from gateway.check import Ask
+from gateway.choice.downstream import downstream
 from gateway.cli import main
 from gateway.enrolment import EnrolmentRefused
 from gateway.following.follower import ReplicaRefused
@@ -70,6 +71,17 @@ def ask(number, place=PLACE, **more):
 
 def reason(made, number):
     return made.check(ask(number)).verdicts["teemo"].reason
+
+
+def test_a_replica_tells_a_no_in_the_sections_in_which_the_gateway_tells_it(gateway, opened, tmp_path):
+    opts_out(gateway.url, 1)
+    with replica(gateway, opened, tmp_path / "copy") as made:
+        until(lambda: reason(made, 1) is Reason.OPTED_OUT)
+        for place, sections in (("US-CA", [8]), ("US-TX", [7, 16]), ("US-MD", [7]), ("US-NY", [7])):
+            said = {"identifiers": [named("gaid", gaid(1))], "recipient": "teemo", "data": ["ad_id"], "place": place}
+            _, there = call(f"{gateway.url}/v1/check", said)
+            assert there["downstream"] == downstream(made.check(ask(1, place)).outcome_for("teemo"))
+            assert there["downstream"]["gpp_sid"] == sections
 
 
 def test_a_replica_says_what_the_gateway_says(gateway, opened, tmp_path):

@@ -1,13 +1,18 @@
 """What a recipient is told along with the data: one answer in every form that recipients read.
 
-GPP with the section of the person's place, US Privacy, non-personalised ads, restricted data processing, Meta's
-Limited Data Use, Google's consent mode, and the keys that an app stores on its phone. Every field is said on purpose:
-a library's blank string claims a transaction covered by the MSPA (signals.md 1.7 h). Pure, and kept by outcome.
+GPP with the section of the person's place, and on a no the national one beside it where a reader in the field does not
+read the state's (gpp_readers.toml); US Privacy, non-personalised ads, restricted data processing, Meta's Limited Data
+Use, Google's consent mode, and the keys that an app stores on its phone. Every field is said on purpose: a library's
+blank string claims a transaction covered by the MSPA (signals.md 1.7 h). Pure, and kept by outcome.
 """
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
 from functools import lru_cache
+from importlib import resources
 
 from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US
 from gateway.signals import gpp, stored_keys, usprivacy
@@ -18,9 +23,6 @@ NOT_APPLICABLE, OPTED_OUT, DID_NOT_OPT_OUT = 0, 1, 2
 NO_CONSENT, CONSENT = 1, 2
 NOTICE_PROVIDED = 1
 NOT_COVERED = 2  # MspaCoveredTransaction: not a transaction under the MSPA, unless an operator has signed it
-# The last section that readers in the field know (trusted-server reads 7 to 23). 24 to 27 are drafts in two
-# incompatible codings (1.7 a), and the national section covers their states since its version 2.
-LAST_SETTLED = 23
 NOWHERE = frozenset({US, UNKNOWN_PLACE, UNREADABLE_PLACE})  # where the national section says all there is to say
 NATIONAL = BY_NAME["usnat"]
 # Meta's state codes; a state without one is left to Meta to find (0). signals.md 3.6
@@ -39,9 +41,45 @@ GPC_SEGMENT = 1  # GpcSegmentType, the only subsection that US sections have
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Who in the field acts on GPP strings: which sections it reads, each with the day since when, and the source."""
+
+    name: str
+    reads: Mapping[int, date]
+    source: str
+
+
+def _readers() -> tuple[Reader, ...]:
+    """The table beside this module: part of the program, so it is read as a module is, once and before any answer."""
+    table = tomllib.loads((resources.files("gateway.choice") / "gpp_readers.toml").read_text(encoding="utf-8"))
+    return tuple(
+        Reader(
+            each["name"], {section: some["since"] for some in each["reads"] for section in some["sections"]},
+            each["source"],
+        )
+        for each in table["reader"]
+    )  # fmt: skip
+
+
+READERS = _readers()
+# Sections that anybody reads. Without a reader a state's section tells nobody anything, so the national one, which
+# covers every state since its version 2, is said alone: so it is for 24 to 27 (MD, IN, KY, RI).
+READ = frozenset(section for reader in READERS for section in reader.reads)
+
+
+class GppSections(StrEnum):
+    """`[signals] gpp_sections`: in which sections a string speaks where a state has one of its own."""
+
+    BOTH = "both"  # the state's, and on a no the national one too where some reader does not read the state's
+    STATE = "state"
+    NATIONAL = "national"
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What holds for one person: the purposes that must not be done, whether GPC was heard in this request, whether
-    precise geolocation may go, whether the person is a minor, and where they are.
+    precise geolocation may go, whether the person is a minor, and where they are; and the operator's word for the
+    sections that say so.
     """
 
     denied: frozenset[Purpose]
@@ -49,10 +87,11 @@ class Outcome:
     gpc: bool = False
     precise: bool = False
     minor: bool = False
+    said_in: GppSections = GppSections.BOTH
 
     def all_denied(self) -> "Outcome":
         """The same with everything denied."""
-        return Outcome(frozenset(SIGNAL_PURPOSES), self.places, self.gpc, precise=False, minor=self.minor)
+        return replace(self, denied=frozenset(SIGNAL_PURPOSES), precise=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +143,14 @@ def downstream(outcome: Outcome) -> Mapping[str, object]:
 
 @lru_cache(maxsize=4096)
 def strings(outcome: Outcome) -> Strings:
-    """All strings of an outcome: a few hundred outcomes a day, asked for at each verdict (about 60 us when made)."""
+    """All strings of an outcome: a few hundred outcomes a day, asked for at each verdict (about 60 us a section)."""
     out = bool(outcome.denied)
-    section = section_of(outcome.places)
-    if section is None:
-        return Strings(gpp.write({}), [-1], {}, usprivacy.write("-", "-", "-"), out, {})
-    said = fields(section, outcome)
-    text = gpp.write({section.name: said})
-    sections = gpp.split(text)
-    us_privacy = usprivacy.write("Y", "Y" if out else "N", "N")
-    return Strings(text, [*sections], sections, us_privacy, out, {section.name: _parsed(said)})
+    said = {section.name: fields(section, outcome) for section in sections_of(outcome)}
+    text = gpp.write(dict(said.items()))
+    if not said:
+        return Strings(text, [-1], {}, usprivacy.write("-", "-", "-"), out, {})
+    sections, us_privacy = gpp.split(text), usprivacy.write("Y", "Y" if out else "N", "N")
+    return Strings(text, [*sections], sections, us_privacy, out, {name: _parsed(each) for name, each in said.items()})
 
 
 def opted_out() -> Strings:
@@ -133,15 +170,21 @@ def stores(outcome: Outcome) -> dict[str, object]:
     return {"store": strings(outcome).for_store(), "store_opted_out": strings(outcome.all_denied()).for_store()}
 
 
-def section_of(places: frozenset[str]) -> Section | None:
-    """The GPP section of a set of places: the state's own where it is one state with a settled section, the national
-    one for the rest of the United States and where nothing is known; None elsewhere.
+def sections_of(outcome: Outcome) -> tuple[Section, ...]:
+    """The GPP sections that say an outcome: the state's own where it is one state with a section that somebody reads,
+    the national one for the rest of the United States and where nothing is known; none elsewhere. On a no both, where
+    some reader of the national section does not read the state's: to that reader the no would be silence. Never both
+    otherwise: what is not a no needs no second word.
     """
+    places = outcome.places
     if places and not any(place in NOWHERE or place.startswith(f"{US}-") for place in places):
-        return None
+        return ()
     (place,) = places if len(places) == 1 else ("",)
-    section = BY_NAME.get("us" + place.removeprefix(f"{US}-").lower())
-    return section if section and section.id <= LAST_SETTLED else NATIONAL
+    own = BY_NAME.get("us" + place.removeprefix(f"{US}-").lower())
+    if own is None or own.id not in READ or outcome.said_in is GppSections.NATIONAL:
+        return (NATIONAL,)
+    unread = any(NATIONAL.id in reader.reads and own.id not in reader.reads for reader in READERS)
+    return (NATIONAL, own) if outcome.denied and unread and outcome.said_in is GppSections.BOTH else (own,)
 
 
 def fields(section: Section, outcome: Outcome) -> dict[str, object]:
@@ -149,7 +192,7 @@ def fields(section: Section, outcome: Outcome) -> dict[str, object]:
     less than the verdict.
     """
     said = {field.name: _value(section, field.name, field.count, outcome) for field in section.newest.fields}
-    said["Version"] = max(section.cores)
+    said[section.newest.fields[0].name] = max(section.cores)  # Version; MspaVersion in 24 to 27
     if any(layout.name == "Gpc" for layout in section.subsections):
         said["Gpc"] = outcome.gpc
     return said

@@ -1,15 +1,18 @@
 """What a recipient is told along with the data: in every form the same answer, and never less than the verdict."""
 
+import re
 from dataclasses import replace
+from datetime import date
+from importlib import resources
 from itertools import chain, combinations, product
 
 import pytest
 
 from gateway.choice import downstream
-from gateway.choice.downstream import Outcome, limited_data_use, section_of, stores, strings
+from gateway.choice.downstream import READERS, GppSections, Outcome, limited_data_use, sections_of, stores, strings
 from gateway.choice.law import STATE_CODES
 from gateway.signals import gpp, stored_keys, usprivacy
-from gateway.signals.gpp.layouts import BY_ID
+from gateway.signals.gpp.layouts import BY_ID, BY_NAME
 from gateway.signals.hear import from_call
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
 
@@ -17,12 +20,13 @@ FULL = frozenset(SIGNAL_PURPOSES)
 NONE = frozenset()
 BESIDE = {Purpose.SHARING, Purpose.TARGETED_ADS}
 DENIED = [frozenset(chosen) for chosen in chain.from_iterable(combinations(SIGNAL_PURPOSES, n) for n in range(4))]
-# signals.md 1.4, without the drafts 24 to 27 (MD, IN, KY, RI), which the national section covers
+# signals.md 1.4, without 24 to 27 (MD, IN, KY, RI), which nobody in the field reads
 OWN_SECTION = {
     "CA": 8, "VA": 9, "CO": 10, "UT": 11, "CT": 12, "FL": 13, "MT": 14, "OR": 15, "TX": 16, "DE": 17, "IA": 18,
     "NE": 19, "NH": 20, "NJ": 21, "TN": 22, "MN": 23,
 }  # fmt: skip
 WITHOUT_GPC = {"VA", "UT", "FL"}
+READ_BY_ALL = {"CA", "VA", "CO", "CT"}  # whose section every reader of the national one reads
 NATIONAL = 7
 IN_THE_US = {
     **{f"US-{code}": frozenset({f"US-{code}"}) for code in STATE_CODES.split()},
@@ -42,9 +46,13 @@ def outcomes(places):
         yield Outcome(denied, places, gpc, precise, minor)
 
 
-def section_for(places):
+def sections_for(places, *, denied):
+    """In which sections a person is spoken of, by hand."""
     code = next(iter(places)).removeprefix("US-") if len(places) == 1 else ""
-    return OWN_SECTION.get(code, NATIONAL)
+    if code not in OWN_SECTION:
+        return [BY_ID[NATIONAL]]
+    beside = [NATIONAL] if denied and code not in READ_BY_ALL else []
+    return [BY_ID[number] for number in [*beside, OWN_SECTION[code]]]
 
 
 def read(said):
@@ -62,42 +70,96 @@ def to_be_told(outcome, names, *, gpc_field):
     return outcome.denied | (BESIDE if joined else set())
 
 
+def has_gpc(section):
+    return section.name.removeprefix("us").upper() not in WITHOUT_GPC
+
+
 @pytest.mark.parametrize("where", IN_THE_US)
 def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
-    places = IN_THE_US[where]
-    section = BY_ID[section_for(places)]
-    gpc_field = where.removeprefix("US-") not in WITHOUT_GPC
-    for outcome in outcomes(places):
-        said = strings(outcome)
+    for outcome in outcomes(IN_THE_US[where]):
+        sections = sections_for(outcome.places, denied=outcome.denied)
+        said, names = strings(outcome), [section.name for section in sections]
         reading = read(said)
-        fields = reading.sections[section.name]
-        assert said.gpp_sid == [section.id]
-        assert reading.opted_out == to_be_told(outcome, {*fields}, gpc_field=gpc_field), outcome
+        assert said.gpp_sid == [section.id for section in sections]
+        assert [*said.parsed] == [*reading.sections] == names
         assert Stated.UNKNOWN not in reading.choices.values()
-        assert fields.get("Gpc") == (outcome.gpc if gpc_field else None)
-        assert gpp.precise_refused(reading) == (section.precise is not None and not outcome.precise)
         assert said.sections == gpp.split(said.gpp)
-        [(name, parts)] = said.parsed.items()
-        assert (name, {n: v for part in parts for n, v in part.items()}) == (section.name, fields)
-        assert (len(parts) == 2) is gpc_field
         assert reading.absent == ()
+        for section in sections:
+            alone = gpp.read(gpp.joined({section.id: said.sections[section.id]}))
+            fields, parts = alone.sections[section.name], said.parsed[section.name]
+            assert alone.opted_out == to_be_told(outcome, {*fields}, gpc_field=has_gpc(section)), outcome
+            assert fields.get("Gpc") == (outcome.gpc if has_gpc(section) else None)
+            assert gpp.precise_refused(alone) == (section.precise is not None and not outcome.precise)
+            assert {n: v for part in parts for n, v in part.items()} == fields
+            assert (len(parts) == 2) is has_gpc(section)
 
 
 @pytest.mark.parametrize("where", IN_THE_US)
 def test_every_field_is_said_on_purpose_and_no_agreement_is_claimed(where):
     """signals.md 1.7 h: a library's blank string claims a transaction covered by the MSPA."""
     for outcome in outcomes(IN_THE_US[where]):
+        for name, fields in read(strings(outcome)).sections.items():
+            section = BY_NAME[name]
+            assert fields["Version"] == (2 if section.id == NATIONAL else 1)
+            assert fields["MspaCoveredTransaction"] == 2
+            assert {fields["MspaOptOutOptionMode"], fields["MspaServiceProviderMode"]} == {0}
+            assert {value for field, value in fields.items() if field.endswith("Notice")} == {1}
+            children = fields["KnownChildSensitiveDataConsents"]
+            assert {*(children if isinstance(children, list) else [children])} == {int(outcome.minor)}
+            others = [value for at, value in enumerate(fields["SensitiveDataProcessing"]) if at != section.precise]
+            consents = {fields.get(name, 0) for name in ("PersonalDataConsents", "AdditionalDataProcessingConsent")}
+            assert {*others, *consents} == {0}
+
+
+@pytest.mark.parametrize("state", OWN_SECTION)
+def test_a_no_is_a_no_to_every_reader_in_the_field_whichever_sections_it_reads(state):
+    """Each reader of the table by itself, with what it does not read taken away."""
+    for outcome in outcomes(frozenset({f"US-{state}"})):
         said = strings(outcome)
-        [fields] = read(said).sections.values()
-        assert fields["Version"] == (2 if said.gpp_sid == [NATIONAL] else 1)
-        assert fields["MspaCoveredTransaction"] == 2
-        assert {fields["MspaOptOutOptionMode"], fields["MspaServiceProviderMode"]} == {0}
-        assert {value for name, value in fields.items() if name.endswith("Notice")} == {1}
-        children = fields["KnownChildSensitiveDataConsents"]
-        assert {*(children if isinstance(children, list) else [children])} == {int(outcome.minor)}
-        section = BY_ID[said.gpp_sid[0]]
-        others = [value for at, value in enumerate(fields["SensitiveDataProcessing"]) if at != section.precise]
-        assert {*others, fields.get("PersonalDataConsents", 0), fields.get("AdditionalDataProcessingConsent", 0)} == {0}
+        for reader in READERS:
+            legible = {number: text for number, text in said.sections.items() if number in reader.reads}
+            if not reader.reads or not outcome.denied:
+                continue
+            assert gpp.read(gpp.joined(legible)).opted_out >= outcome.denied, (reader.name, outcome)
+
+
+def test_with_the_states_section_alone_most_readers_would_hear_nothing_in_twelve_states():
+    """Control, and what was wrong with it."""
+    silent = {
+        state for state, number in OWN_SECTION.items() for reader in READERS
+        if reader.reads and number not in reader.reads
+    }  # fmt: skip
+    assert silent == OWN_SECTION.keys() - READ_BY_ALL
+    alone = strings(Outcome(FULL, frozenset({"US-TX"}), said_in=GppSections.STATE))
+    assert alone.gpp_sid == [16]
+
+
+@pytest.mark.parametrize("where", IN_THE_US)
+@pytest.mark.parametrize("said_in", GppSections)
+def test_who_said_no_to_nothing_is_spoken_of_in_one_section(where, said_in):
+    for outcome in outcomes(IN_THE_US[where]):
+        if not outcome.denied:
+            [number] = strings(replace(outcome, said_in=said_in)).gpp_sid
+            national = said_in is GppSections.NATIONAL
+            [section] = sections_for(outcome.places, denied=False)
+            assert number == (NATIONAL if national else section.id)
+
+
+@pytest.mark.parametrize(
+    ("said_in", "texas", "wyoming"), [("both", [7, 16], [7]), ("state", [16], [7]), ("national", [7], [7])]
+)
+def test_the_operator_says_in_which_sections_a_no_stands(said_in, texas, wyoming):
+    for place, ids in (("US-TX", texas), ("US-WY", wyoming), ("DE", [-1])):
+        out = Outcome(NONE, frozenset({place}), said_in=GppSections(said_in)).all_denied()
+        assert strings(out).gpp_sid == ids
+        assert strings(out).out
+
+
+def test_a_client_that_writes_for_two_sections_at_most_is_never_given_more():
+    """signals.md 1.8: `applicableSections` holds at most two."""
+    for places in IN_THE_US.values():
+        assert all(len(strings(outcome).gpp_sid) <= 2 for outcome in outcomes(places))
 
 
 def test_a_person_who_opted_in_to_a_precise_point_is_told_of_as_such():
@@ -192,6 +254,20 @@ def test_what_an_app_stored_is_heard_as_at_least_what_was_denied_when_it_comes_b
         assert bool(heard.denied & FULL) == bool(denied)
 
 
+@pytest.mark.parametrize("state", ["TX", "FL", "UT", "CA"])
+def test_the_national_key_and_the_list_of_sections_come_and_go_together_on_the_phone(state):
+    """Whatever follows on whatever: what the phone holds after a write is one answer, none of it from another day."""
+    places = [frozenset({f"US-{state}"}), CALIFORNIA, IN_THE_US["US-WY"], ABROAD["DE"]]
+    writes = [kept[name] for place in places for denied in DENIED
+              for kept in [stores(Outcome(denied, place))] for name in ("store", "store_opted_out")]  # fmt: skip
+    for before, after in product(writes, repeat=2):
+        phone = {key: value for key, value in {**before, **after}.items() if value is not None}
+        ids = [int(number) for number in phone["IABGPP_GppSID"].split("_")]
+        keys = {int(match[1]) for match in map(re.compile("IABGPP_([0-9]+)_String").fullmatch, phone) if match}
+        assert keys == {number for number in ids if number > 0}
+        assert phone["IABGPP_HDR_GppString"] == gpp.joined({n: phone[f"IABGPP_{n}_String"] for n in sorted(keys)})
+
+
 def test_denying_all_keeps_whose_it_is_and_forgets_the_precise_point():
     outcome = Outcome(NONE, CALIFORNIA, gpc=True, precise=True, minor=True)
     assert outcome.all_denied() == Outcome(FULL, CALIFORNIA, gpc=True, minor=True)
@@ -231,6 +307,51 @@ def test_a_string_that_says_too_much_or_too_little_does_not_pass(monkeypatch, br
     strings.cache_clear()
 
 
-def test_a_draft_section_is_not_written_where_its_readers_differ():
-    """signals.md 1.7 a: 24 to 27 have two incompatible codings."""
-    assert {section_of(frozenset({f"US-{code}"})).id for code in ("MD", "IN", "KY", "RI")} == {NATIONAL}
+# --- who reads what (gpp_readers.toml, `gateway help sections`) -----------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["MD", "IN", "KY", "RI"])
+def test_where_nobody_reads_a_states_section_the_national_one_speaks_alone(state):
+    for outcome in outcomes(IN_THE_US[f"US-{state}"]):
+        assert [section.id for section in sections_of(outcome)] == [NATIONAL]
+
+
+def test_once_somebody_reads_marylands_section_it_is_written_and_the_national_one_stays_for_the_others(monkeypatch):
+    somebody = downstream.Reader("somebody", {7: date(2027, 1, 1), 24: date(2027, 1, 1)}, "a page")
+    monkeypatch.setattr(downstream, "READERS", (*READERS, somebody))
+    monkeypatch.setattr(downstream, "READ", downstream.READ | {24})
+    place = IN_THE_US["US-MD"]
+    assert [section.id for section in sections_of(Outcome(FULL, place))] == [NATIONAL, 24]
+    assert [section.id for section in sections_of(Outcome(NONE, place))] == [24]
+    said = strings.__wrapped__(Outcome(FULL, place, gpc=True))
+    assert read(said).opted_out == FULL
+    assert said.parsed["usmd"][0] == {name: n for name, n in read(said).sections["usmd"].items() if "Gpc" not in name}
+
+
+def test_every_reader_of_the_table_has_a_source_and_days_in_the_past():
+    assert len({reader.name for reader in READERS}) == len(READERS)
+    for reader in READERS:
+        assert reader.source
+        assert reader.reads.keys() <= BY_ID.keys()
+        assert all(date(2022, 9, 1) < since <= date(2026, 11, 27) for since in reader.reads.values())
+
+
+def test_the_page_of_the_manual_tells_what_the_table_tells():
+    page = (resources.files("gateway") / "manual" / "sections.md").read_text()
+    rows = {
+        cells[0]: cells[1:] for cells in re.findall(r"^\| ([^|]+?) +\| ([^|]*?) *\| ([^|]*?) *\|$", page, re.MULTILINE)
+    }
+    for reader in READERS:
+        sections, source = rows.pop(reader.name)
+        days = [
+            (number, date.fromisoformat(day))
+            for first, last, day in re.findall(r"([0-9]+)(?: to ([0-9]+))? since ([0-9-]{10})", sections)
+            for number in range(int(first), int(last or first) + 1)
+        ]
+        assert (dict(days), source) == (reader.reads, reader.source)
+    alone, beside, unread = (
+        re.search(rf"^- {what}: (.*)$", page, re.MULTILINE)[1] for what in ("alone", "beside", "national")
+    )
+    assert set(alone.split(", ")) == READ_BY_ALL
+    assert set(beside.split(", ")) == OWN_SECTION.keys() - READ_BY_ALL
+    assert set(unread.split(", ")) == {"MD", "IN", "KY", "RI"}

@@ -403,13 +403,14 @@ async def test_a_recipient_is_told_that_nobody_said_no(quiet):
 
 
 @pytest.mark.parametrize(
-    ("place", "section"),
-    [("US-CO", 10), ("US-TX", 16), ("US-WY", 7), ("US-MD", 7), (["US-CA", "US-CO"], 7), (None, 7), ("DE", -1)],
-)
-async def test_the_string_is_of_the_section_of_the_persons_place(quiet, place, section):
+    ("place", "sections"),
+    [("US-CO", [10]), ("US-TX", [7, 16]), ("US-WY", [7]), ("US-MD", [7]), (["US-CA", "US-CO"], [7]), (None, [7]),
+     ("DE", [-1])],
+)  # fmt: skip
+async def test_the_string_is_of_the_sections_of_the_persons_place(quiet, place, sections):
     told = (await ask(quiet, place=place, signals={"gpc": "1"}))["downstream"]
-    assert told["gpp_sid"] == [section]
-    assert told["us_privacy"] == ("1---" if section == -1 else "1YYN")
+    assert told["gpp_sid"] == sections
+    assert told["us_privacy"] == ("1---" if sections == [-1] else "1YYN")
     assert gpp.read(told["gpp"]).ok
 
 

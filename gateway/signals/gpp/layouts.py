@@ -53,7 +53,8 @@ class Layout:
 @dataclass(frozen=True)
 class Section:
     """`cores` by version, the newest first. `with_header`: sections 24 to 27, whose specification puts a header
-    subsection in front that the reference library does not write (signals.md 1.7 a).
+    subsection in front that the reference library does not write (signals.md 1.7 a). `drafts`: codings of the core that
+    were given up, each of another length than the cores; what one refuses counts, and none allows.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Section:
     subsections: tuple[Layout, ...]
     precise: int | None = None  # index of precise geolocation in SensitiveDataProcessing
     with_header: bool = False
+    drafts: tuple[Layout, ...] = ()
 
     @property
     def newest(self) -> Layout:
@@ -96,11 +98,14 @@ STATE = (
     "Version:6 {notice} SaleOptOutNotice TargetedAdvertisingOptOutNotice {extra} SaleOptOut TargetedAdvertisingOptOut"
     f" SensitiveDataProcessing*{{sensitive}} {{child}} {{additional}} {MSPA}"
 )
-# Sections 24 to 27 (October 2025): the MSPA fields come first; {child}: MD has none
+# Sections 24 to 27: the MSPA fields come first; {child}: MD has none. So since c436976 (2025-12-17, "Removed Version
+# field from Core") and in @iabgpp/cmpapi 3.2.0 (2026-08-04). Before that the core began with a Version; and a draft of
+# the library (June 2026) had the sensitive items in the core, and a GPC subsection in place of theirs.
 STATE_2025 = (
     "MspaVersion:6 MspaCoveredTransaction MspaMode ProcessingNotice SaleOptOutNotice TargetedAdvertisingOptOutNotice"
     " SaleOptOut TargetedAdvertisingOptOut {child} AdditionalDataProcessingConsent"
 )
+DRAFTS_2025 = ("Version:6 " + STATE_2025, STATE_2025 + " SensitiveDataProcessing*8")
 CHILD = "KnownChildSensitiveDataConsents"
 ADDITIONAL = "AdditionalDataProcessingConsent"
 SHARING, PROCESSING = "SharingNotice", "ProcessingNotice"
@@ -136,8 +141,8 @@ def _state(
 
 
 def _state_2025(number: int, name: str, child: str, subsection: Layout, precise: int | None) -> Section:
-    core = _layout("core", STATE_2025.format(child=child))
-    return Section(number, name, {1: core}, (subsection,), precise, with_header=True)
+    core, *drafts = (_layout("core", text.format(child=child)) for text in (STATE_2025, *DRAFTS_2025))
+    return Section(number, name, {1: core}, (subsection,), precise, with_header=True, drafts=(*drafts,))
 
 
 SECTIONS: tuple[Section, ...] = (

@@ -1,8 +1,8 @@
 """One US section: its subsections as fields, and what they say of sale, sharing and targeted advertising.
 
 Valid is: each part has exactly the length of its layout in one of the three paddings, nothing but zeros behind it, no
-reserved value, a known version, the right subsection type. In anything else an opt-out that can be read still
-counts, and nothing is allowed (`Reading` sees to that).
+reserved value, a known version, the right subsection type. In anything else, a coding that was given up too, an opt-out
+that can be read still counts, and nothing is allowed (`Reading` sees to that).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ SPEAKS: Mapping[Purpose, tuple[str, ...]] = {
     Purpose.SHARING: ("SharingOptOut", "TargetedAdvertisingOptOut"),
     Purpose.TARGETED_ADS: ("TargetedAdvertisingOptOut", "SharingOptOut"),
 }
+OPT_OUTS = frozenset(name for names in SPEAKS.values() for name in names)
 
 
 def read(section: Section, text: str) -> Reading:
@@ -47,7 +48,7 @@ def read(section: Section, text: str) -> Reading:
             gpc = gpc or found.get("Gpc") is True
             fields.update(found)
         else:
-            fields.update(_defaults(layout))
+            fields = _defaults(layout) | fields  # a draft has in its core what is a subsection today
             absent += (f"{section.name}.{layout.name}",)
     for extra in parts[:MAX_SURPLUS]:  # not of this section's layout; a GPC among them is one all the same
         errors.append("subsection")
@@ -83,6 +84,9 @@ def _core_to_write(section: Section, fields: Mapping[str, object], version: int)
 
 def _core(section: Section, text: str, errors: list[str]) -> dict[str, object]:
     bits = _bits(text, errors)
+    drafts = [each for each in section.drafts if len(bits) // 6 in each.characters and "1" not in bits[each.bits :]]
+    if drafts:
+        return _of_a_draft([*drafts, section.newest], bits, errors)
     layout = _layout_of(section, text, bits)
     fields = _fields(layout, bits, len(text), errors)
     version = fields.get("Version", fields.get("MspaVersion"))
@@ -91,6 +95,17 @@ def _core(section: Section, text: str, errors: list[str]) -> dict[str, object]:
     if not known:  # version 1 in the layout of version 2 is what Java and older libraries write (1.7 b)
         errors.append("version")
     return fields
+
+
+def _of_a_draft(layouts: Sequence[Layout], bits: str, errors: list[str]) -> dict[str, object]:
+    """A coding that was given up, or today's in a length that it never has. Where it could be several, what any of them
+    refuses counts; in none of them is `MspaCoveredTransaction` 0.
+    """
+    errors.append("version")
+    readings = [_fields(layout, bits, len(bits) // 6, errors) for layout in layouts]
+    likely = [fields for fields in readings if fields[NEVER_ZERO]] or readings
+    refused = {name: OPTED_OUT for fields in likely for name in OPT_OUTS if fields.get(name) == OPTED_OUT}
+    return likely[0] | refused
 
 
 def _layout_of(section: Section, text: str, bits: str) -> Layout:

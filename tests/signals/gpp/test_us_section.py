@@ -1,6 +1,7 @@
 """One US section: what a person in each state said, in each of the forms in which it arrives."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -190,6 +191,75 @@ def test_a_broken_header_subsection_never_allows(header):
     assert (reading.ok, set(reading.choices.values())) == (False, {Stated.UNKNOWN})
     opted_out = string("usmd", SaleOptOut=OUT, Gpc=False)
     assert read(BY_NAME["usmd"], f"{header}.{opted_out}").opted_out == {SALE}
+
+
+FIRST_DRAFT, OF_THE_LIBRARY = "a Version in front", "the sensitive items in the core"
+
+
+def in_a_draft(name, coding, padding=8, **more):
+    """A core as it was coded before: by the fields of the specification's table of October 2025, or of the library's
+    pull requests of June 2026, in their order.
+    """
+    fields = [
+        ("MspaVersion", 6), ("MspaCoveredTransaction", 2), ("MspaMode", 2), ("ProcessingNotice", 2), ("SaleOptOutNotice", 2),
+        ("TargetedAdvertisingOptOutNotice", 2), ("SaleOptOut", 2), ("TargetedAdvertisingOptOut", 2),
+        *([] if name == "usmd" else [("KnownChildSensitiveDataConsents", 2)]), ("AdditionalDataProcessingConsent", 2),
+    ]  # fmt: skip
+    told = {"Version": 1, "MspaVersion": 1, "MspaCoveredTransaction": 2, **dict.fromkeys(NOTICES_2025, 1), **more}
+    in_front, behind = ([("Version", 6)], "") if coding == FIRST_DRAFT else ([], "10" * 8)
+    return text_of("".join(number_bits(told.get(n, 0), width) for n, width in (*in_front, *fields)) + behind, padding)
+
+
+NOTICES_2025 = ("ProcessingNotice", "SaleOptOutNotice", "TargetedAdvertisingOptOutNotice")
+DRAFTS = [(name, FIRST_DRAFT) for name in WITH_HEADER] + [
+    (name, OF_THE_LIBRARY) for name in WITH_HEADER if name != "usmd"
+]
+
+
+@pytest.mark.parametrize(("name", "coding"), DRAFTS)
+@pytest.mark.parametrize("padding", [6, 8, 24])
+@pytest.mark.parametrize("headed", [False, True])
+def test_a_no_in_a_coding_that_was_given_up_is_heard_and_a_yes_in_it_is_none(name, coding, padding, headed):
+    section = BY_NAME[name]
+    for told, refused in (
+        ({"SaleOptOut": OUT, "TargetedAdvertisingOptOut": DID_NOT}, {SALE}),
+        ({"SaleOptOut": DID_NOT, "TargetedAdvertisingOptOut": OUT}, {SHARING, ADS}),
+        ({"SaleOptOut": OUT, "TargetedAdvertisingOptOut": OUT}, set(SIGNAL_PURPOSES)),
+        ({"SaleOptOut": DID_NOT, "TargetedAdvertisingOptOut": DID_NOT}, set()),
+        (dict.fromkeys(NOTICES_2025, 2) | {"SaleOptOut": OUT}, {SALE}),
+    ):
+        core = in_a_draft(name, coding, padding, **told)
+        reading = read(section, as_specified(section, core, ()) if headed else core)
+        assert (reading.error, reading.opted_out) == ("version", refused), told
+        assert Stated.ALLOWED not in reading.choices.values()
+
+
+@pytest.mark.parametrize(("name", "coding"), DRAFTS)
+def test_a_control_behind_a_core_that_was_given_up_is_heard(name, coding):
+    core = in_a_draft(name, coding, SaleOptOut=DID_NOT)
+    for behind in ("Y", "YA"):
+        assert read(BY_NAME[name], f"{core}.{behind}").opted_out == frozenset(SIGNAL_PURPOSES)
+
+
+@pytest.mark.parametrize("name", ["usin", "usky", "usri"])
+def test_the_sensitive_items_of_the_librarys_draft_are_kept(name):
+    assert read(BY_NAME[name], in_a_draft(name, OF_THE_LIBRARY)).sections[name]["SensitiveDataProcessing"] == [2] * 8
+
+
+@pytest.mark.parametrize("name", WITH_HEADER)
+@pytest.mark.parametrize("longer", ["A", "AA", "AAA", "AAAA"])
+def test_a_no_in_todays_coding_is_heard_in_the_length_of_a_draft_too(name, longer):
+    for field, refused in (("SaleOptOut", {SALE}), ("TargetedAdvertisingOptOut", {SHARING, ADS})):
+        reading = read(BY_NAME[name], string(name, **dict.fromkeys(NOTICES_2025, 1), **{field: OUT}) + longer)
+        assert not reading.ok
+        assert reading.opted_out >= refused
+
+
+def test_the_library_of_today_reads_something_else_in_the_first_draft():
+    """Control: read by today's layout, this no to a sale is none, and a notice stands where the no would be."""
+    section = replace(BY_NAME["usri"], drafts=())
+    told = dict.fromkeys(NOTICES_2025, 2) | {"SaleOptOut": OUT}
+    assert read(section, in_a_draft("usri", FIRST_DRAFT, **told)).opted_out == frozenset()
 
 
 def test_a_header_subsection_alone_says_nothing():

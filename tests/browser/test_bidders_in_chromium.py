@@ -1,0 +1,213 @@
+"""What leaves a page with Prebid.js, four bidders of the market and ids of a person, once the person said no: no id, in
+whichever state, for the strings say so in sections that Prebid.js reads. The browser's own Global Privacy Control says
+the no; the bidders' hosts are stood in for, over TLS, and keep what comes. The site's own policy is off: here the string
+alone has to do it.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import chromium as installed
+from support import inside, node
+from support.bidders import bidders
+from support.pages_with_script import PING
+from support.ports import free_port
+from support.service import HERE
+
+from gateway.choice.downstream import READERS, Outcome, strings
+from gateway.terms import SIGNAL_PURPOSES
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PREBID, ESBUILD = "prebid.js@11.36.0", "esbuild@0.28.2"
+ENTRY = Path(__file__).parent.parent / "support" / "bidders_page.mjs"
+PERSON = {
+    "eid": "eid-of-a-person", "buyeruid": "buyeruid-of-a-person", "user": "user-id-of-a-person",
+    "userId": "user-id-module-of-a-person", "ifa": "d3a7b1c2-0f4e-4a7b-9c1d-5e6f70819293",
+    "_pubcid": "0f9a1b2c-3d4e-4f50-8a6b-7c8d9e0f1a2b",
+}  # fmt: skip
+HOSTS = (
+    "ib.adnxs.com",
+    "htlb.casalemedia.com",
+    "rtb.openx.net",
+    "fastlane.rubiconproject.com",
+)
+# One place for each class of section: one that all read, Utah's, which not all read, two of 13 to 23, one that nobody
+# reads, and a state without one.
+PLACES = ("US-CA", "US-UT", "US-TX", "US-FL", "US-MD", "US-NY")
+GPC = "--enable-features=GlobalPrivacyControlForce"
+COOKIE = "own-cookie-of-a-bidder"
+
+
+@pytest.fixture(scope="module")
+def script(request, tmp_path_factory):
+    folder = node.packages(request.config.cache, PREBID, ESBUILD)
+    made = tmp_path_factory.mktemp("bidders") / "ads.js"
+    entry = folder / ENTRY.name  # beside node_modules, where esbuild looks
+    entry.write_bytes(ENTRY.read_bytes())
+    command = [str(folder / "node_modules/.bin/esbuild"), str(entry), "--bundle", "--format=iife", f"--outfile={made}"]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+@contextlib.contextmanager
+def site(folder, script, **options):
+    """The address of a site of a gateway with these options, without --dev."""
+    data, port = inside.install(folder / "data"), free_port()
+    command = [sys.executable, "-m", "support.prebid_site", "--port", str(port), "--data", str(data),
+               "--script", str(script), "--person", json.dumps(PERSON)]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": HERE, "GATEWAY_SITE__ENFORCE": "false"} | options
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    url, ends = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{url}/.well-known/gpc.json", timeout=10).close()
+                break
+            assert process.poll() is None, (folder / "log").read_text()[-2000:]
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory, script):
+    with site(tmp_path_factory.mktemp("site"), script) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def url_of_the_states_section_alone(tmp_path_factory, script):
+    with site(tmp_path_factory.mktemp("state"), script, GATEWAY_SIGNALS__GPP_SECTIONS="state") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    with bidders(tmp_path_factory.mktemp("hosts")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def profiles(driver, program, hosts, tmp_path_factory):
+    """A browser that says nothing, and one whose Global Privacy Control is on; every foreign name is a bidder's. Both let
+    third parties have cookies, as most people's browsers do and Debian's does not: they are what is counted here.
+    """
+    port, _ = hosts
+    flags = [*installed.FLAGS, "--ignore-certificate-errors"]
+    flags.append(f"--host-resolver-rules=MAP * 127.0.0.1:{port}, EXCLUDE 127.0.0.1")
+    folders = (tmp_path_factory.mktemp("profile") for _ in range(2))
+    with contextlib.ExitStack() as stack:
+        both = []
+        for folder, more in zip(folders, ([], [GPC]), strict=True):
+            (folder / "Default").mkdir()
+            (folder / "Default" / "Preferences").write_text('{"profile": {"cookie_controls_mode": 0}}')
+            opened = driver.launch_persistent_context(folder, executable_path=program, args=[*flags, *more])
+            stack.callback(opened.close)
+            both.append(opened)
+        yield both
+
+
+@dataclass(frozen=True)
+class Left:
+    """What left a page in one auction."""
+
+    ids: frozenset[str]
+    cookies: frozenset[str]  # hosts that were sent a cookie of their own
+    hosts: frozenset[str]
+    gpp: dict
+
+
+@pytest.fixture
+def auction(profiles, hosts):
+    _, asked = hosts
+
+    def held(url, place, *, out, restrict=None):
+        context = profiles[out]
+        context.clear_cookies()
+        kept = [("127.0.0.1", "place", place), ("127.0.0.1", "_pubcid", PERSON["_pubcid"])]
+        context.add_cookies([{"domain": d, "name": n, "value": v, "path": "/"} for d, n, v in kept])
+        context.add_cookies([{"domain": host, "name": "uid", "value": COOKIE, "path": "/", "secure": True,
+                              "sameSite": "None"} for host in HOSTS])  # fmt: skip
+        asked.clear()
+        page = context.new_page()
+        page.goto(f"{url}/news")
+        assert page.evaluate("navigator.globalPrivacyControl") is (True if out else None)
+        page.wait_for_function(
+            "() => new Promise((done) => __gpp('ping', (said) => done(said.cmpStatus === 'loaded' && said.signalStatus === 'ready')))"
+        )
+        page.evaluate("(restrict) => auction(restrict)", restrict)
+        page.wait_for_timeout(500)  # syncs start behind the auction
+        said = page.evaluate(PING)
+        page.close()
+        text = "\n".join(each.text for each in asked)
+        return Left(
+            frozenset(name for name, value in PERSON.items() if value in text),
+            frozenset(each.host for each in asked if COOKIE in each.cookies),
+            frozenset(each.host for each in asked), said,
+        )  # fmt: skip
+
+    return held
+
+
+def heard(place):
+    """What holds for somebody there whose browser says no."""
+    return Outcome(frozenset(SIGNAL_PURPOSES), frozenset({place}), gpc=True)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_who_said_no_leaves_no_id_in_any_bid_request_and_who_did_not_does(auction, url, place, figure):
+    free, out = auction(url, place, out=False), auction(url, place, out=True)
+    figure(
+        f"ids in bid requests, {place}",
+        f"said nothing {len(free.ids)} of {len(PERSON)}, opted out {len(out.ids)}; gpp_sid {out.gpp['applicableSections']}",
+    )
+    for left, said in ((free, Outcome(frozenset(), frozenset({place}))), (out, heard(place))):
+        told = strings(said)
+        assert (left.gpp["gppString"], left.gpp["applicableSections"]) == (told.gpp, told.gpp_sid)
+        assert left.gpp["sectionList"] == told.gpp_sid
+    assert free.ids == set(PERSON)
+    assert set(HOSTS) - free.hosts == set()
+    assert out.ids == set()
+    assert set(HOSTS) - out.hosts == set()
+
+
+@pytest.mark.parametrize(("place", "read"), [("US-CA", True), ("US-UT", True), ("US-TX", False), ("US-FL", False)])
+def test_with_the_states_section_alone_the_ids_of_whoever_said_no_leave_where_prebid_does_not_read_it(
+    auction, url_of_the_states_section_alone, place, read
+):
+    """Control: it is the national section that keeps them in."""
+    out = auction(url_of_the_states_section_alone, place, out=True)
+    [section] = out.gpp["applicableSections"]
+    [prebid] = [reader for reader in READERS if reader.name == "Prebid.js"]
+    assert (section in prebid.reads) is read
+    assert out.ids == (set() if read else set(PERSON))
+
+
+@pytest.mark.parametrize("place", ["US-CA", "US-TX", "US-NY"])
+def test_the_bidders_own_cookies_stay_at_home_only_where_the_operator_restricts_credentials(
+    auction, url, place, figure
+):
+    """Prebid.js #14955: a no by itself does not keep them, so `gateway help script` prints the line that does."""
+    free = auction(url, place, out=False)
+    plain, restricted = (auction(url, place, out=True, restrict=word) for word in (None, ["accessRequestCredentials"]))
+    figure(
+        f"bidders' own cookies, {place}",
+        f"said nothing {len(free.cookies)} hosts, opted out {len(plain.cookies)}, restricted {len(restricted.cookies)}",
+    )
+    assert len(free.cookies) > 0
+    assert len(plain.cookies) > 0, "the line in the manual is needed no more"
+    assert restricted.cookies == set()
+    assert restricted.ids == set()
+    assert restricted.hosts >= set(HOSTS)

@@ -1,0 +1,42 @@
+"""A site with ads and the gateway before it, not in development, as a process of its own. Where a visitor is, is in a
+cookie of the test; the ad stack's script is a file that the test made.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import uvicorn
+
+from gateway.service import in_front_of
+from support.pages_with_script import SCRIPT, STUB
+
+HTML = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>News</title>{head}
+<script type="application/json" id="person">{person}</script><script src="/ads.js"></script></head>
+<body><h1>News</h1><a href="/privacy-choices" data-gateway-choices>Your Privacy Choices</a></body></html>"""
+
+
+def place(scope) -> str:
+    cookies = dict(scope["headers"]).get(b"cookie", b"").decode()
+    return next((each.partition("=")[2] for each in cookies.split("; ") if each.startswith("place=")), "US-CA")
+
+
+def site(script: bytes, person: str):
+    page = HTML.format(head=STUB + SCRIPT, person=person).encode()
+
+    async def answer(scope, receive, send):
+        body, kind = (script, b"text/javascript") if scope["path"] == "/ads.js" else (page, b"text/html")
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    for name in ("--port", "--data", "--script", "--person"):
+        parser.add_argument(name)
+    said = parser.parse_args()
+    json.loads(said.person)
+    guarded = in_front_of(site(Path(said.script).read_bytes(), said.person), said.data, place=place)
+    uvicorn.run(guarded, port=int(said.port), log_level="warning", lifespan="on")
