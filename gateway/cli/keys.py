@@ -59,6 +59,11 @@ def revoke(data: Path, name: str) -> None:
 
 def _is_ours(data: Path) -> None:
     """Refuses a folder that is neither a gateway's nor a replica's, which has keys of its callers and no secrets."""
+    if not (data / LOCK).exists() and not (data / secrets_of.SECRETS).exists():
+        raise click.UsageError(
+            f"{data} is neither a gateway's folder nor a replica's: name it (--data). A replica's is made at its first"
+            " start"
+        )
     if not (data / LOCK).exists():
         secrets_of.load(data)
 

@@ -57,6 +57,8 @@ def replica(
 def enrol(data: Path, name: str, out: Path) -> None:
     if out.exists():
         raise click.UsageError(f"{out} is there already")
+    if not (data / keys.SECRETS).exists():
+        raise click.UsageError(f"{data} is no gateway's folder: name the one that the replica is to follow (--data)")
     secrets = keys.load(data)
     try:
         key = credentials.add(data, name, ["replica"], publishable=False)

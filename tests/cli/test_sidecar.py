@@ -40,7 +40,7 @@ def test_its_callers_get_keys_in_its_own_folder_as_the_manual_says(tmp_path, out
 def test_a_folder_that_is_nobodys_gets_no_keys(tmp_path, outer):
     code, out, error = outer("keys", "add", "--data", tmp_path, "--scope", "check", "--name", "ads")
     assert (code != 0, out) == (True, "")
-    assert "secrets.json" in error
+    assert "neither a gateway's folder nor a replica's" in error
 
 
 def test_it_does_not_begin_in_the_gateways_folder(tmp_path):
