@@ -80,7 +80,7 @@ def _fixed(tx: Transaction, key: bytes) -> bool:
 
 def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int) -> None:
     """A link that ends by its date writes no entry then, so what it brings is kept beforehand."""
-    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND NOT ended AND until IS NOT NULL",
+    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND ended IS NULL AND until IS NOT NULL",
                          (account,)).fetchall()  # fmt: skip
     keep(tx, account, [row[0] for row in rows], seq)
 

@@ -122,7 +122,7 @@ def _linked(tx: Transaction, account: bytes, identifier: bytes, span: links.Span
 
 
 def _ended(tx: Transaction, account: bytes, identifier: bytes) -> None:
-    tx.db.execute("UPDATE link SET ended = 1 WHERE account = ? AND identifier = ?", (account, identifier))
+    tx.db.execute("UPDATE link SET ended = ? WHERE account = ? AND identifier = ?", (tx.size, account, identifier))
 
 
 def _time_before(db: sqlite3.Connection, seq: int) -> int:

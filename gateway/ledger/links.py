@@ -78,18 +78,18 @@ def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int
     ).fetchone()
     if old is not None and old[:2] == (span.start, span.until):
         return Outcome.SAME
-    if old is not None and not (old[2] or Span(*old[:2]).over(now)):
+    if old is not None and old[2] is None and not Span(*old[:2]).over(now):
         told = Span(*old[:2]).told_again(span, now)
         tx.db.execute(
             "UPDATE link SET start = ?, until = ?, ended = ? WHERE account = ? AND identifier = ?",
-            (told.start, told.until, told.over(now), account, identifier),
+            (told.start, told.until, tx.size if told.over(now) else None, account, identifier),
         )
         return Outcome.SAME if told == Span(*old[:2]) else Outcome.DATED
     tx.db.execute(
         "INSERT INTO link (account, identifier, start, until, seq, ended) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET start = excluded.start, until = excluded.until, seq = excluded.seq,"
         " ended = excluded.ended",
-        (account, identifier, span.start, span.until, tx.size, span.over(now)),
+        (account, identifier, span.start, span.until, tx.size, tx.size if span.over(now) else None),
     )
     return Outcome.DATED if span.over(now) else Outcome.BEGAN
 
@@ -128,14 +128,14 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Sp
         names |= group(tx, other)
     for name in sorted(names):
         rows: Iterable[tuple[bytes, int, int | None]] = tx.db.execute(
-            "SELECT account, start, until FROM link WHERE identifier = ? AND NOT ended ORDER BY account", (name,)
+            "SELECT account, start, until FROM link WHERE identifier = ? AND ended IS NULL ORDER BY account", (name,)
         ).fetchall()
         ended += [
             (account, name, Span(start, now if until is None else min(until, now))) for account, start, until in rows
         ]
         tx.db.execute(
-            "UPDATE link SET until = min(coalesce(until, ?1), ?1), ended = 1 WHERE identifier = ?2 AND NOT ended",
-            (now, name),
+            "UPDATE link SET until = min(coalesce(until, ?1), ?1), ended = ?3 WHERE identifier = ?2 AND ended IS NULL",
+            (now, name, tx.size),
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
     for account, name, _ in ended:

@@ -8,7 +8,9 @@ over at its date as well. Dates come from clocks, and a clock may be wrong: in d
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
+from gateway.terms import Purpose
 
 Reach = dict[bytes, set[bytes]]  # via: keys
 SKEW = 86_400_000  # milliseconds that a clock may be wrong: for denies a link outlives its date by as much
@@ -16,7 +18,13 @@ MAILBOX = (
     "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
 )
 SPELT = "SELECT spelling FROM mailbox_name WHERE mailbox = ?"
-WITHIN = "NOT ended AND (until IS NULL OR until > ?)"
+WITHIN = "ended IS NULL AND (until IS NULL OR until > ?)"
+# The end of a link has a place among the entries where it is on record, else only its date.
+LEFT = f"""
+SELECT identifier FROM link l WHERE account = ? AND NOT ({WITHIN}) AND NOT EXISTS (
+  SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ? AND c.state = ?
+  AND iif(l.ended IS NULL, c.in_at > l.until, c.seq >= l.ended))
+"""  # noqa: S608 - ours
 
 
 class Then(NamedTuple):
@@ -127,10 +135,9 @@ def had(tx: Transaction, key: bytes, now: int) -> set[bytes]:
     return found
 
 
-def left(tx: Transaction, account: bytes, now: int) -> set[bytes]:
-    """The identifiers that an account had and has no more, as they were told."""
-    rows = tx.db.execute(f"SELECT identifier FROM link WHERE account = ? AND NOT ({WITHIN})", (account, now))  # noqa: S608
-    return {row[0] for row in rows}
+def left(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
+    """The identifiers that an account had and has no more, and that have not said yes since."""
+    return {row[0] for row in tx.db.execute(LEFT, (account, now, purpose, IN))}
 
 
 def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:

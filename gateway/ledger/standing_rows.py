@@ -83,7 +83,7 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
     latest, accounts = 0, []
     for name in names:
         for account, until in tx.db.execute(
-            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND NOT ended", (FOR_EVER, name)
+            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND ended IS NULL", (FOR_EVER, name)
         ):
             latest = max(latest, until)
             if until > now - SKEW:

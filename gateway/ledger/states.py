@@ -51,8 +51,8 @@ def apply_ended(tx: Transaction, key: bytes, choice: Choice) -> None:
         "DELETE FROM device_state WHERE key = ? AND source = ?", [(name, choice.source) for name in names]
     )
     tx.db.executemany(
-        "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state"
-        " WHERE key = ? AND source = ?",
+        "INSERT INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ? AND source = ?"
+        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
         [(name, other, choice.source) for name in names for other in canonicals(tx, name) - names],
     )
     recompute(tx, names, milliseconds(choice.at))

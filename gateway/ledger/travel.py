@@ -37,7 +37,6 @@ from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 LIFT = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?"
 SENT_BY_NAME = "SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?"
-YES = "SELECT 1 FROM own_choice WHERE key = ? AND purpose = ? AND state = ?"
 
 
 def widened(purposes: Iterable[Purpose]) -> list[Purpose]:
@@ -125,7 +124,7 @@ def _kept_from(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> s
     """What an account had and the looser forms of it, but for what it has: they keep what came to them, until the one
     that it had says yes itself.
     """
-    gone = {key for key in left(tx, account, now) if not said_yes(tx, key, purpose)}
+    gone = left(tx, account, purpose, now)
     has = targets_of(tx, account, now, lifts=True) if gone else set()
     return with_looser(tx, {name for key in gone for name in group(tx, key)} - has) - has
 
@@ -137,23 +136,18 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
     names = own_names(tx, key)
     forms = with_looser(tx, names)
     for account in had(tx, key, now) - accounts_of(tx, key, now, lifts=True):
-        through, gone = carriers(tx, account), left(tx, account, now)
+        through, gone, has = carriers(tx, account), left(tx, account, purpose, now), targets_of(tx, account, now)
         for form in forms & through.keys():
             others = through[form] - names
-            if all(other not in gone or said_yes(tx, other, purpose) for other in others):
+            if others.isdisjoint(gone):
                 tx.db.execute(LIFT, (form, purpose, account))
-                if not others <= gone:  # it has another one now that the form may stand for
+                if not others.isdisjoint(has):  # it has another one now that the form may stand for
                     carry(tx, [form], [deny for deny in passed_on(tx, account) if deny[1] is purpose], account)
     for form in forms:  # of an account that was erased the row names the identifier that it came through (unlinking.py)
         rows = tx.db.execute("SELECT origin, via FROM travelled_choice WHERE key = ? AND purpose = ?", (form, purpose))
         erased = [row for row in rows.fetchall() if row[1] in names and row[0] not in names]
         tx.db.executemany(f"{LIFT} AND origin = ?", [(form, purpose, via, origin) for origin, via in erased])
     return forms
-
-
-def said_yes(tx: Transaction, key: bytes, purpose: Purpose) -> bool:
-    """Whether an identifier opted in to a purpose by itself, and no other choice of its own came since."""
-    return tx.db.execute(YES, (key, purpose, IN)).fetchone() is not None
 
 
 def _unsay(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, ui: str) -> None:

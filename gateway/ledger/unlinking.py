@@ -51,7 +51,7 @@ LINKED = (
     "SELECT account, start, until, seq, released, at FROM link_event"
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
-AS_OF = "UPDATE link SET seq = ? WHERE account = ? AND identifier = ? AND seq = ?"
+OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
 LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
     for table in ("travelled_choice", "kept_deny")
@@ -155,10 +155,11 @@ def _have_again(tx: Transaction, own: Own) -> None:
         rows = tx.db.execute(LINKED, (key, since)).fetchall() if since else []
         for account, start, until, seq, released, at in rows:
             if released:
-                tx.db.execute("UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (until, account, key))
+                tx.db.execute(OVER, (until, seq + 1, account, key))
             else:
+                tx.size, size = seq, tx.size  # as of its own entry
                 links.put(tx, account, key, links.Span(start, until), at or start)
-                tx.db.execute(AS_OF, (seq, account, key, tx.size))
+                tx.size = size
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:

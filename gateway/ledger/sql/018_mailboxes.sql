@@ -10,12 +10,14 @@ CREATE TABLE mailbox_name (
 ) STRICT;
 CREATE INDEX mailbox_name_mailbox ON mailbox_name (mailbox, spelling);
 
--- Whether the end of a link is on record: a date alone ends nothing for denies, for a clock may have been wrong when it
--- was set or when it is read.
-ALTER TABLE link ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
-UPDATE link SET ended = 1 WHERE until IS NOT NULL AND EXISTS (
-  SELECT 1 FROM link_event e WHERE e.account = link.account AND e.identifier = link.identifier
-  AND e.turn = (SELECT max(turn) FROM link_event l WHERE l.account = e.account AND l.identifier = e.identifier)
-  AND (e.released OR e.until <= e.at
-    OR (e.at IS NULL AND EXISTS (SELECT 1 FROM detail d WHERE d.seq >= e.seq AND d.at >= e.until)))
-);
+-- How many entries there were when the end of a link was put on record: a date alone ends nothing for denies, for a clock
+-- may have been wrong when it was set or when it is read.
+ALTER TABLE link ADD COLUMN ended INTEGER;
+UPDATE link SET ended = (
+  SELECT CASE
+    WHEN e.released THEN e.seq + 1
+    WHEN e.at IS NOT NULL THEN iif(e.until <= e.at, e.seq, NULL)
+    ELSE (SELECT min(d.seq) FROM detail d WHERE d.seq >= e.seq AND d.at >= e.until)
+  END
+  FROM link_event e WHERE e.account = link.account AND e.identifier = link.identifier ORDER BY e.turn DESC LIMIT 1
+) WHERE until IS NOT NULL;
