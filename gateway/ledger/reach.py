@@ -21,8 +21,11 @@ SPELT = "SELECT spelling FROM mailbox_name WHERE mailbox = ?"
 WITHIN = "ended IS NULL AND (until IS NULL OR until > ?)"
 # The end of a link has a place among the entries where it is on record, else only its date.
 LEFT = f"""
-SELECT identifier FROM link l WHERE account = ? AND NOT ({WITHIN}) AND NOT EXISTS (
-  SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ? AND c.state = ?
+SELECT identifier FROM link l WHERE account = ?1 AND NOT ({WITHIN.replace("?", "?2")}) AND EXISTS (
+  SELECT 1 FROM travelled_choice t WHERE t.key = l.identifier AND t.purpose = ?3 AND t.via = ?1
+  AND (l.ended IS NULL OR t.seq < l.ended))
+AND NOT EXISTS (
+  SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ?3 AND c.state = ?4
   AND iif(l.ended IS NULL, c.in_at > l.until, c.seq >= l.ended))
 """  # noqa: S608 - ours
 
@@ -136,7 +139,7 @@ def had(tx: Transaction, key: bytes, now: int) -> set[bytes]:
 
 
 def left(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
-    """The identifiers that an account had and has no more, and that have not said yes since."""
+    """The identifiers that an account had and has no more, which keep a no from it and have not said yes since."""
     return {row[0] for row in tx.db.execute(LEFT, (account, now, purpose, IN))}
 
 

@@ -126,7 +126,7 @@ def _kept_from(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> s
     """
     gone = left(tx, account, purpose, now)
     has = targets_of(tx, account, now, lifts=True) if gone else set()
-    return with_looser(tx, {name for key in gone for name in group(tx, key)} - has) - has
+    return with_looser(tx, {name for key in gone for name in group(tx, key)} - has)
 
 
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
