@@ -152,20 +152,18 @@ def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:
     return found
 
 
-def reach(
-    tx: Transaction, key: bytes, now: int, *, account: bool, lifts: bool = False, then: Then | None = None
-) -> Reach:  # fmt: skip
+def reach(tx: Transaction, key: bytes, now: int, *, account: bool, then: Then | None = None) -> Reach:
     """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it. A mailbox is all of its
     spellings: its no reaches each of them and every account that has one.
     """
     own = group(tx, key)
     others = set() if account else mailbox(tx, key)
     found: Reach = {key: with_looser(tx, own | others) - {key}}
-    roads = {key} if account else accounts_of(tx, key, now, lifts=lifts, then=then)
+    roads = {key} if account else accounts_of(tx, key, now, then=then)
     for other in () if account else spellings(tx, key):
-        roads |= accounts_of(tx, other, now, lifts=lifts, then=then)
+        roads |= accounts_of(tx, other, now, then=then)
     for via in roads:
-        targets = targets_of(tx, via, now, lifts=lifts, then=then)
+        targets = targets_of(tx, via, now, then=then)
         found.setdefault(via, set()).update(with_looser(tx, targets - own - others))
     return found
 

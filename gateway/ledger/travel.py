@@ -106,9 +106,12 @@ def _take_back(tx: Transaction, key: bytes, purpose: Purpose, now: int, *, accou
     """
     rows = [] if account else tx.db.execute(SENT_BY_NAME, (key, key, purpose)).fetchall()
     lost = {(row[0], key) for row in rows}
-    for via, keys in reach(tx, key, now, account=account, lifts=True).items():
-        if via != key or account:
-            lost |= {(each, via) for each in keys - _kept_from(tx, via, purpose, now)}
+    roads = {key} if account else accounts_of(tx, key, now, lifts=True)
+    for other in () if account else spellings(tx, key):
+        roads |= accounts_of(tx, other, now, lifts=True)
+    for via in roads:
+        reached = with_looser(tx, targets_of(tx, via, now, lifts=True))
+        lost |= {(each, via) for each in reached - _kept_from(tx, via, purpose, now)}
     tx.db.executemany(f"{LIFT} AND origin = ?", [(each, purpose, via, key) for each, via in lost])
     return {each for each, _ in lost}
 
@@ -125,8 +128,8 @@ def _kept_from(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> s
     that it had says yes itself.
     """
     gone = left(tx, account, purpose, now)
-    has = targets_of(tx, account, now, lifts=True) if gone else set()
-    return with_looser(tx, {name for key in gone for name in group(tx, key)} - has)
+    gone -= targets_of(tx, account, now, lifts=True) if gone else set()
+    return with_looser(tx, {name for key in gone for name in group(tx, key)})
 
 
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
