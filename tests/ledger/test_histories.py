@@ -4,6 +4,8 @@ The acts are those of the API (`gateway.consent`); nothing here knows a table. H
 cannot do yet are listed in `CANNOT_YET`, with the reason.
 """
 
+import asyncio
+import contextlib
 import copy
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger import erasure, void_choices
+from gateway.ledger import component, erasure, rows_check, schema, void_choices
 from gateway.ledger.entry import Notice
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
@@ -146,11 +148,19 @@ async def told(house, history):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-async def test_everybody_in_a_history_stands_as_it_tells(house, name):
+async def test_everybody_in_a_history_stands_as_it_tells(house, folder, name):
     history = HISTORIES[name]
     if history.get("part") in CANNOT_YET:
         pytest.skip(f"not yet: {CANNOT_YET[history['part']]}")
     assert await told(house, history) == [], history["person"]
+    assert await asyncio.to_thread(made_again, folder) == set(), "made again from the entries it is the same"
+
+
+def made_again(folder):
+    """Where the rows are others than the entries give."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        keys = [key for (key,) in db.execute("SELECT key FROM standing")]
+        return rows_check.of_keys(db, keys, component.of(db, keys))
 
 
 OPPOSITE = {"deny": "open", "open": "deny", "yes": "deny"}

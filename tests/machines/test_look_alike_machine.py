@@ -115,8 +115,10 @@ class Model:
             for pair in self.has:  # a link that was put back goes on as if it had not ended
                 if pair[0] == account:
                     self.down[pair] -= taken_back
+        met = self.known & set(ONE_UUID)
+        own = met if who == HASHED and len(met) == 1 else {who}  # a digest of one identifier is that one
         for pair in list(self.down):
-            if pair[1] == who and pair not in self.has:
+            if pair[1] in own and pair not in self.has:
                 self.lift(pair, purpose)
 
     def lift(self, pair, purpose):
@@ -157,17 +159,16 @@ class Model:
         own = {(purpose, account) for purpose in PURPOSES if self.says.get((account, purpose)) == "out"}
         return own | {said for said in self.up[account] if said[1] not in self.same(thing)}
 
-    def said(self, who):
-        """What holds for one without its look-alikes."""
+    def said(self, who, to=""):
+        """What holds for one without its look-alikes; `to`: whose own no does not come back to them."""
         found = {
             purpose for purpose in PURPOSES for one in self.spellings(who) if self.says.get((one, purpose)) == "out"
         }
         if who in ACCOUNTS:
             return found | {purpose for purpose, _ in self.up[who]}
         for account in ACCOUNTS:
-            found |= {purpose for purpose, _ in self.down[account, who]}
-            if (account, who) in self.has:
-                found |= {purpose for purpose, _ in self.passed_on(account, who)}
+            came = self.down[account, who] | (self.passed_on(account, who) if (account, who) in self.has else set())
+            found |= {purpose for purpose, speaker in came if speaker != to}
         return found
 
     def in_doubt(self, who):
@@ -185,7 +186,7 @@ class Model:
         if who in ONE_UUID:
             found |= self.said(HASHED)
         for other in (set(ONE_UUID) if who == HASHED else LOOKS_LIKE[who]) & self.known:
-            found |= self.said(other)
+            found |= self.said(other, to=who)
         return found
 
 
