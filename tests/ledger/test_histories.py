@@ -79,7 +79,7 @@ class Teller:
         """Both acts; the proof was looked at by the door."""
         data_class = DataClass.PRECISE_GEO if "recipient" in said else None
         asked = self.choice(
-            "opt_in", [said["purpose"]], notice=Notice(b"1" * 32, "1", "en"), ui=said.get("screen", ""),
+            "opt_in", [said["purpose"]], notice=Notice(b"1" * 32, "1", "en"), ui=said.get("screen", "1"),
             recipient=said.get("recipient", ""), data_class=data_class,
         )  # fmt: skip
         token, _ = self.consent.ask_to_confirm([self.who[said["who"]]], asked)
