@@ -45,7 +45,7 @@ def seal(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position
     """The token of the first act."""
     content = json.dumps(
         {
-            "subjects": [[s.kind, s.value, [key.hex() for key in s.keys]] for s in subjects],
+            "subjects": [[s.kind, s.value, [key.hex() for key in s.keys], *_mailbox(s)] for s in subjects],
             "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
             "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
             "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
@@ -56,6 +56,11 @@ def seal(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position
     return b64(seals.seal(secrets.seals[-1], LABEL, content.encode()))
 
 
+def _mailbox(subject: Subject) -> list[str]:
+    """A yes to an address takes back what its mailbox said in another spelling, so the second act has to know of it."""
+    return [subject.mailbox.hex()] if subject.mailbox is not None else []
+
+
 def unseal(secrets: Secrets, token: str) -> Asked:
     """Raises `Refused` for what is not ours."""
     try:
@@ -63,9 +68,13 @@ def unseal(secrets: Secrets, token: str) -> Asked:
     except (seals.Opening, ValueError):
         raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
     fresh = secrets.peppers[asked.get("peppers", len(secrets.peppers)) :]  # since the first act
+
+    def own(text: str) -> bytes:
+        return wrap(bytes.fromhex(text), fresh)
+
     subjects = tuple(
-        Subject(kind, value, tuple(wrap(bytes.fromhex(key), fresh) for key in keys))
-        for kind, value, keys in asked["subjects"]
+        Subject(kind, value, tuple(map(own, keys)), mailbox=own(box[0]) if box else None)
+        for kind, value, keys, *box in asked["subjects"]
     )
     return Asked(
         subjects, Purpose(asked["purpose"]), asked["recipient"], DataClass(asked["data"]) if asked["data"] else None,

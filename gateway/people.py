@@ -123,7 +123,9 @@ class People:
     def subject(self, identifier: Identifier) -> Subject:
         exact, looser = identifier.names[: identifier.exact], identifier.looser
         keys = self._secrets.keys
-        return Subject(identifier.kind, identifier.value, keys(exact), keys(looser) if looser else ())
+        own, more = keys(exact), keys(looser) if looser else ()
+        box = (*own, *more)[identifier.names.index(identifier.mailbox)] if identifier.mailbox else None
+        return Subject(identifier.kind, identifier.value, own, more, box)
 
     def browser(self, value: str) -> Subject:
         """A browser by its opened id."""

@@ -19,11 +19,13 @@ LATER = (
 
 
 def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]:
-    """When each purpose was last opted out by any of the subjects, in Unix milliseconds."""
+    """When each purpose was last opted out by any of the subjects, in Unix milliseconds; of a mailbox by any of its
+    spellings.
+    """
     latest: dict[Purpose, int] = {}
-    for subject in subjects:
-        since = reach.released(tx, subject.key)  # who had the number before is somebody else's history (R5)
-        for purpose, at in travel.last_out_at(tx, subject.key, since).items():
+    for key in [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]:
+        since = reach.released(tx, key)  # who had the number before is somebody else's history (R5)
+        for purpose, at in travel.last_out_at(tx, key, since).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
     return latest
 

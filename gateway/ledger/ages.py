@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gateway.choice.law import AGES
 from gateway.ledger import records
-from gateway.ledger.reach import group, targets_of
+from gateway.ledger.reach import group, own_names, targets_of
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -48,13 +48,13 @@ def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
 
 def apply(tx: Transaction, subject: Subject, band: str, seq: int, now: int, *, may_rise: bool) -> None:
     """A rise is of all names of the identifier: the youngest of them holds."""
-    key, names = subject.key, group(tx, subject.key)
+    key, names = subject.key, (own_names if may_rise else group)(tx, subject.key)
     ages = {name: age for name in names if (age := _of(tx, name))}
     changed = {key} | {name for name, (own, _) in ages.items() if may_rise and _younger(own, band)}
     for name in sorted(name for name in changed if not _fixed(tx, name)):
         _set(tx, name, band, min(ages.get(name, (band, band))[1], band, key=AGES.index), seq)
     if subject.is_account:
-        _keep_where_an_end_is_set(tx, key, seq, now)
+        _keep_where_an_end_is_set(tx, key, seq)
     recompute(tx, targets_of(tx, key, now) if subject.is_account else names, now)
 
 
@@ -78,10 +78,10 @@ def _fixed(tx: Transaction, key: bytes) -> bool:
     return tx.db.execute("SELECT 1 FROM age WHERE key = ? AND fixed", (key,)).fetchone() is not None
 
 
-def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int, now: int) -> None:
+def _keep_where_an_end_is_set(tx: Transaction, account: bytes, seq: int) -> None:
     """A link that ends by its date writes no entry then, so what it brings is kept beforehand."""
-    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND start <= ? AND until > ?",
-                         (account, now, now)).fetchall()  # fmt: skip
+    rows = tx.db.execute("SELECT identifier FROM link WHERE account = ? AND ended IS NULL AND until IS NOT NULL",
+                         (account,)).fetchall()  # fmt: skip
     keep(tx, account, [row[0] for row in rows], seq)
 
 

@@ -1,5 +1,6 @@
-"""Everybody whose entries a standing may rest on: the names of its keys, the accounts that ever had them, all that
-those ever had, and their names. More is harmless, less is not. Reads only, and never the standings.
+"""Everybody whose entries a standing may rest on: the names of its keys, the other spellings of a mailbox, the accounts
+that ever had them, all that those ever had, and the names and spellings of that. More is harmless, less is not. Reads
+only, and never the standings.
 """
 
 import sqlite3
@@ -10,11 +11,22 @@ def of(db: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
     """The keys and everybody connected to them, at any time."""
     keys = set(keys)
     owners = {row for key in keys for row in _column(db, "SELECT canonical FROM looser_name WHERE alias = ?", key)}
-    found = _with_names(db, keys | owners)
+    found = _with_spellings(db, _with_names(db, keys | owners))
     accounts = {row for key in found for row in _column(db, ACCOUNTS, key)}
     accounts |= {key for key in found if _column(db, THINGS, key)}
     things = {row for account in accounts for row in _column(db, THINGS, account)}
-    return _with_names(db, found | accounts | things)
+    return _with_spellings(db, _with_names(db, found | accounts | things))
+
+
+SPELT = (
+    "SELECT spelling FROM mailbox_name WHERE mailbox = ?1 UNION SELECT mailbox FROM mailbox_name WHERE spelling = ?1"
+)
+
+
+def _with_spellings(db: sqlite3.Connection, keys: set[bytes]) -> set[bytes]:
+    """Of a mailbox every spelling that was met."""
+    boxes = keys | {row for key in keys for row in _column(db, SPELT, key)}
+    return _with_names(db, boxes | {row for key in boxes for row in _column(db, SPELT, key)})
 
 
 ACCOUNTS = "SELECT DISTINCT account FROM link_event WHERE identifier = ? AND account IS NOT NULL"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 EDGES = (
     "SELECT alias, canonical FROM name",
     "SELECT alias, canonical FROM looser_name",
+    "SELECT spelling, mailbox FROM mailbox_name WHERE spelling <> mailbox",
     "SELECT identifier, coalesce(account, identifier) FROM link_event",
 )
 LINKED = """

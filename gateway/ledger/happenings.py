@@ -21,13 +21,15 @@ from gateway.terms import ChoiceKind, DataClass, Purpose
 
 CHUNK = 500  # keys of one statement; SQLite's own limit is 32,766
 LINKS = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED})
-NAMES, OLD_LINKS, USED, ENTRIES = range(4)  # the order of what has one place in the log
+NAMES, MAILBOXES, OLD_LINKS, USED, ENTRIES = range(5)  # the order of what has one place in the log
 
 LEARNT = "SELECT seq, at, canonical, turn, alias FROM name WHERE canonical IN ({marks}) AND at <= ?"
+SPELT = "SELECT seq, at, turn, spelling, mailbox FROM mailbox_name WHERE spelling IN ({marks}) AND at <= ?"
 SEEDED = (
     "SELECT seq, turn, account, identifier, start, until FROM link_event"
     " WHERE identifier IN ({marks}) AND at IS NULL AND start <= ?"
 )
+OVER = "SELECT min(seq) FROM detail WHERE seq >= ? AND at >= ?"  # of a link that has no end no time is
 SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
 KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
 KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
@@ -67,7 +69,7 @@ def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happenin
     """Everything until a moment in Unix milliseconds, in the order of the log."""
     keys = set(keys)
     found = [*_names(db, keys, now), *_old_links(db, keys, now), *_used(db, keys, now), *_entries(db, keys, now)]
-    found += [*_voided(db, now), *_kept(db, keys, now)]
+    found += [*_mailboxes(db, keys, now), *_voided(db, now), *_kept(db, keys, now)]
     return sorted(found, key=lambda each: (each.seq, each.phase, each.at, each.turn))
 
 
@@ -88,6 +90,12 @@ def _names(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happe
         yield Happening(seq, NAMES, at, names[0][3], partial(records.know, subject=subject, now=at))
 
 
+def _mailboxes(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
+    for seq, at, turn, spelling, mailbox in rows_of(db, SPELT, keys, now):
+        act = partial(records.know_mailbox, spelling=spelling, mailbox=mailbox, now=at)
+        yield Happening(seq, MAILBOXES, at, turn, act)
+
+
 def _old_links(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
     for seq, turn, account, identifier, start, until in rows_of(db, SEEDED, keys, now):
@@ -96,6 +104,9 @@ def _old_links(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[H
         else:
             at = max(start, _time_before(db, seq))
             act = partial(_linked, account=account, identifier=identifier, span=links.Span(start, until), at=at)
+            over = db.execute(OVER, (seq, until)).fetchone()[0]
+            if over is not None:
+                yield Happening(over, OLD_LINKS, 1, turn, partial(_ended, account=account, identifier=identifier))
         yield Happening(seq, OLD_LINKS, 0, turn, act)
 
 
@@ -108,6 +119,10 @@ def _released(tx: Transaction, name: bytes, seq: int, at: int) -> None:
 def _linked(tx: Transaction, account: bytes, identifier: bytes, span: links.Span, at: int) -> None:
     outcome = links.put(tx, account, identifier, span, at)
     links.carry(tx, account, [(identifier, span, outcome)], at)
+
+
+def _ended(tx: Transaction, account: bytes, identifier: bytes) -> None:
+    tx.db.execute("UPDATE link SET ended = ? WHERE account = ? AND identifier = ?", (tx.size, account, identifier))
 
 
 def _time_before(db: sqlite3.Connection, seq: int) -> int:

@@ -54,7 +54,7 @@ class Kept:
         choice, notice, repeat = self.choice, self.choice.notice, self.repeat
         members = {
             "request": self.request.hex(), "peppers": peppers, "tie": self.tie, "signal": self.signal,
-            "subjects": [[s.kind, s.value, _hex(s.keys), _hex(s.looser)] for s in self.subjects],
+            "subjects": [_shown(subject) for subject in self.subjects],
             "choice": choice.kind, "purposes": choice.purposes, "source": choice.source,
             "at": milliseconds(choice.at), "place": choice.place, "manner": choice.manner,
             "received": milliseconds(choice.received) if choice.received else None, "details": choice.details,
@@ -88,7 +88,10 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
         return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
 
-    subjects = tuple(Subject(kind, value, keys(own), keys(more)) for kind, value, own, more in members["subjects"])
+    subjects = tuple(  # a line that an earlier gateway kept names no mailbox
+        Subject(kind, value, keys(own), keys(more), keys(box)[0] if box else None)
+        for kind, value, own, more, *box in members["subjects"]
+    )
     notice, repeat, received = members["notice"], members["repeat"], members["received"]
     choice = Choice(
         ChoiceKind(members["choice"]), tuple(map(Purpose, members["purposes"])), members["source"],
@@ -99,6 +102,11 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
     named = idempotency.Named(*map(bytes.fromhex, repeat)) if repeat else None
     request = bytes.fromhex(members["request"])
     return Kept(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])
+
+
+def _shown(subject: Subject) -> list[Any]:
+    box = [subject.mailbox.hex()] if subject.mailbox is not None else []
+    return [subject.kind, subject.value, _hex(subject.keys), _hex(subject.looser), *box]
 
 
 def _hex(keys: Sequence[bytes]) -> list[str]:

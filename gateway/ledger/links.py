@@ -1,6 +1,9 @@
 """Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
 carries nothing across its end (design decision 2, R2, R5). Every change is an entry about the identifier; the accounts
 stand in keyed rows alone.
+
+Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
+none. Reports begin at the later of the two (owned.py).
 """
 
 import os
@@ -10,7 +13,7 @@ from enum import Enum
 
 from gateway.choice.standing import IN, NONE
 from gateway.ledger import ages, grants, records, told, travel
-from gateway.ledger.reach import group
+from gateway.ledger.reach import group, spellings
 from gateway.ledger.records import Choice, Subject, Written
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -25,14 +28,21 @@ class Span:
     until: int | None = None
 
     def live(self, now: int) -> bool:
-        return self.start <= now and (self.until is None or self.until > now)
+        return self.start <= now and not self.over(now)
+
+    def over(self, now: int) -> bool:
+        return self.until is not None and self.until <= now
+
+    def told_again(self, other: "Span", now: int) -> "Span":
+        """A link that goes on, after another span was told: a start that has come stays, an end is the last word."""
+        return Span(min(self.start, other.start) if self.start > now else self.start, other.until)
 
 
 class Outcome(Enum):
     """What became of one link."""
 
     SAME = 0
-    DATED = 1  # its end was set or moved, or it lies in the past or the future
+    DATED = 1  # its end was set or moved, or it lies in the past
     BEGAN = 2
 
 
@@ -64,21 +74,24 @@ def tie(tx: Transaction, account: Subject | None, subjects: Sequence[Subject], n
 def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
     """The row of one link."""
     old = tx.db.execute(
-        "SELECT start, until FROM link WHERE account = ? AND identifier = ?", (account, identifier)
+        "SELECT start, until, ended FROM link WHERE account = ? AND identifier = ?", (account, identifier)
     ).fetchone()
-    if old == (span.start, span.until):
+    if old is not None and old[:2] == (span.start, span.until):
         return Outcome.SAME
-    if old is not None and Span(*old).live(now):
+    if old is not None and old[2] is None and not Span(*old[:2]).over(now):
+        told = Span(*old[:2]).told_again(span, now)
         tx.db.execute(
-            "UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (span.until, account, identifier)
+            "UPDATE link SET start = ?, until = ?, ended = ? WHERE account = ? AND identifier = ?",
+            (told.start, told.until, tx.size if told.over(now) else None, account, identifier),
         )
-        return Outcome.SAME if span.until == old[1] else Outcome.DATED
+        return Outcome.SAME if told == Span(*old[:2]) else Outcome.DATED
     tx.db.execute(
-        "INSERT INTO link VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET start = excluded.start,"
-        " until = excluded.until, seq = excluded.seq",
-        (account, identifier, span.start, span.until, tx.size),
+        "INSERT INTO link (account, identifier, start, until, seq, ended) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET start = excluded.start, until = excluded.until, seq = excluded.seq,"
+        " ended = excluded.ended",
+        (account, identifier, span.start, span.until, tx.size, tx.size if span.over(now) else None),
     )
-    return Outcome.BEGAN if span.live(now) else Outcome.DATED
+    return Outcome.DATED if span.over(now) else Outcome.BEGAN
 
 
 def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int) -> None:
@@ -101,28 +114,32 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     records.know(tx, identifier, now)
     choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", records.moment(now))
     written = records.append(tx, identifier, choice, os.urandom(16))
-    for account, name, start in let_go(tx, identifier.key, now):
-        _keep_event(tx, written.seq, account, name, Span(start, now), now, released=True)
+    for account, name, span in let_go(tx, identifier.key, now):
+        _keep_event(tx, written.seq, account, name, span, now, released=True)
     return written
 
 
-def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, int]]:
+def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Span]]:
     """What a release changes, once its entry is there: of its own choices only the denies stay, for a yes was somebody
-    else's (R5). Returns (account, name, start) of every link that it ended.
+    else's (R5). With a mailbox go all of its spellings. Returns (account, name, span) of every link that it ended.
     """
-    names, ended = group(tx, key), list[tuple[bytes, bytes, int]]()
+    names, ended = group(tx, key), list[tuple[bytes, bytes, Span]]()
+    for other in spellings(tx, key):
+        names |= group(tx, other)
     for name in sorted(names):
-        rows: Iterable[tuple[bytes, int]] = tx.db.execute(
-            "SELECT account, start FROM link WHERE identifier = ? AND (until IS NULL OR until > ?) ORDER BY account",
-            (name, now),
-        )
-        ended += [(account, name, start) for account, start in rows]
+        rows: Iterable[tuple[bytes, int, int | None]] = tx.db.execute(
+            "SELECT account, start, until FROM link WHERE identifier = ? AND ended IS NULL ORDER BY account", (name,)
+        ).fetchall()
+        ended += [
+            (account, name, Span(start, now if until is None else min(until, now))) for account, start, until in rows
+        ]
         tx.db.execute(
-            "UPDATE link SET until = ? WHERE identifier = ? AND (until IS NULL OR until > ?)", (now, name, now)
+            "UPDATE link SET until = min(coalesce(until, ?1), ?1), ended = ?3 WHERE identifier = ?2 AND ended IS NULL",
+            (now, name, tx.size),
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
-    for account, name, start in ended:
-        ages.keep(tx, account, [name] if start <= now else [], tx.size - 1)
+    for account, name, _ in ended:
+        ages.keep(tx, account, [name], tx.size - 1)
     told.forget(tx, names)
     forget_yes(tx, names)
     # What the next holder says is sealed with keys of their own, so that forgetting one never forgets the other.

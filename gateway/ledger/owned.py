@@ -31,11 +31,19 @@ KIND = "SELECT kind FROM detail WHERE key = ? LIMIT 1"
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """An identifier that an account had. `seq`: the entry that began the link."""
+    """An identifier that an account had. `seq`: the entry that began the link, `at`: its time; `ended`: an entry
+    says that it is over.
+    """
 
     key: bytes
     span: Span
     seq: int
+    at: int
+    ended: bool = False
+
+    def shown(self) -> "Had":
+        """Counted from the later of its start and its entry: a start is somebody's word (R5)."""
+        return replace(self, span=Span(max(self.span.start, self.at), self.span.until))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def windows(db: sqlite3.Connection, subject: Subject, now: int) -> list[Window]:
     own = [Window(name, since(db, name), Span(start)) for name in _names(db, subject.keys)]
     if not subject.is_account:
         return own
-    return own + [window for had in things(db, subject.key, now) for window in _through(db, subject.key, had)]
+    return own + [window for had in things(db, subject.key, now) for window in _through(db, subject.key, had.shown())]
 
 
 def since(db: sqlite3.Connection, key: bytes) -> int:
@@ -108,10 +116,12 @@ def _spans(db: sqlite3.Connection, column: str, key: bytes, without: bytes = b""
         if account == without:
             continue
         times = found.setdefault((account, identifier), [])
-        if times and (released or times[-1].span.live(start if at is None else at)):
-            times[-1] = replace(times[-1], span=Span(times[-1].span.start, until))
-        else:
-            times.append(Had(identifier, Span(start, until), seq))
+        told, moment = Span(start, until), start if at is None else at
+        if times and not times[-1].ended and (released or not times[-1].span.over(moment)):
+            span = Span(times[-1].span.start, until) if released else times[-1].span.told_again(told, moment)
+            times[-1] = replace(times[-1], span=span, ended=bool(released) or span.over(moment))
+        elif not released:
+            times.append(Had(identifier, told, seq, moment, told.over(moment)))
     return [each for times in found.values() for each in times]
 
 
@@ -127,6 +137,6 @@ def _hands(db: sqlite3.Connection, subject: Subject, now: int) -> int:
     """
     if not subject.kind.startswith(PASSED_ON):
         return 0
-    had = [each.span for name in _names(db, subject.keys) for each in _spans(db, "identifier", name)]
-    ends = (span.start if span.live(now) else span.until for span in had if span.start <= now)
+    had = [each.shown().span for name in _names(db, subject.keys) for each in _spans(db, "identifier", name)]
+    ends = (span.until if span.over(now) else span.start for span in had)
     return max((at for at in ends if at is not None), default=0)

@@ -1,10 +1,40 @@
-"""Whom a key leads to: the names of one identifier, the accounts that have it, and what those have. Reads only."""
+"""Whom a key leads to: the names of one identifier, the spellings of one mailbox, the accounts that have it, and what
+those have. Reads only.
+
+For a deny a link holds from its entry on, whatever date it names, until its end is on record; for what lifts one it is
+over at its date as well. Dates come from clocks, and a clock may be wrong: in doubt a deny crosses and a lift does not.
+"""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from gateway.choice.standing import IN
 from gateway.ledger.writer import Transaction
+from gateway.terms import Purpose
 
 Reach = dict[bytes, set[bytes]]  # via: keys
+SKEW = 86_400_000  # milliseconds that a clock may be wrong: for denies a link outlives its date by as much
+MAILBOX = (
+    "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
+)
+SPELT = "SELECT spelling FROM mailbox_name WHERE mailbox = ?"
+WITHIN = "ended IS NULL AND (until IS NULL OR until > ?)"
+# The end of a link has a place among the entries where it is on record, else only its date.
+LEFT = f"""
+SELECT identifier FROM link l WHERE account = ?1 AND NOT ({WITHIN.replace("?", "?2")}) AND EXISTS (
+  SELECT 1 FROM travelled_choice t WHERE t.key = l.identifier AND t.purpose = ?3 AND t.via = ?1
+  AND (l.ended IS NULL OR t.seq < l.ended))
+AND NOT EXISTS (
+  SELECT 1 FROM own_choice c WHERE c.key = l.identifier AND c.purpose = ?3 AND c.state = ?4
+  AND iif(l.ended IS NULL, c.in_at > l.until, c.seq >= l.ended))
+"""  # noqa: S608 - ours
+
+
+class Then(NamedTuple):
+    """A moment that is over: the entry that it was, and its time in Unix milliseconds."""
+
+    seq: int
+    at: int
 
 
 def canonicals(tx: Transaction, key: bytes) -> set[bytes]:
@@ -21,6 +51,13 @@ def group(tx: Transaction, key: bytes) -> set[bytes]:
     return keys
 
 
+def own_names(tx: Transaction, key: bytes) -> set[bytes]:
+    """The exact names of one identifier, all that a yes to it may touch. A digest that is a name of two (one uuid is an
+    ad id of two kinds) speaks for itself alone.
+    """
+    return {key} if len(canonicals(tx, key)) > 1 + 1 else group(tx, key)
+
+
 def looser(tx: Transaction, key: bytes, seq: int) -> set[bytes]:
     """The looser forms of an identifier that were known when an entry was written."""
     rows = tx.db.execute("SELECT alias FROM looser_name WHERE canonical = ? AND seq <= ?", (key, seq))
@@ -35,41 +72,99 @@ def with_looser(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:
     return found
 
 
+def spellings(tx: Transaction, key: bytes) -> set[bytes]:
+    """The other spellings of the mailbox that a key is a name of, each by its own key; the plainest of them, by which
+    the mailbox goes, is always there. Nobody for what is no address of a host that takes several for one mailbox.
+    """
+    own = canonicals(tx, key)
+    found: set[bytes] = set()
+    for each in own:
+        for (box,) in tx.db.execute(MAILBOX, (each,)).fetchall():
+            found |= {box} | {row[0] for row in tx.db.execute(SPELT, (box,))}
+    return found - own
+
+
+def mailbox(tx: Transaction, key: bytes) -> set[bytes]:
+    """Every exact name of the other spellings of a key's mailbox."""
+    return {name for other in spellings(tx, key) for name in group(tx, other)}
+
+
 def is_account(tx: Transaction, key: bytes) -> bool:
     """Whether a key is an account's that has or had something."""
     return tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone() is not None
 
 
-def accounts_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
-    """The accounts that have an identifier now, by whichever of its names they were told."""
+def accounts_of(
+    tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+) -> set[bytes]:  # fmt: skip
+    """The accounts that have an identifier now, by whichever of its names they were told. `lifts`: for what lifts a
+    deny. `then`: those that had it at a moment that is over.
+    """
+    sql, values = _within(now, then, lifts=lifts)
     found: set[bytes] = set()
     for name in group(tx, key):
+        rows = tx.db.execute(f"SELECT account FROM link WHERE identifier = ? AND {sql}", (name, *values))  # noqa: S608
+        found |= {row[0] for row in rows}
+    return found
+
+
+def targets_of(
+    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+) -> set[bytes]:  # fmt: skip
+    """An account and every name of every identifier that it has now; `lifts` and `then` as in `accounts_of`."""
+    sql, values = _within(now, then, lifts=lifts)
+    rows = tx.db.execute(f"SELECT identifier FROM link WHERE account = ? AND {sql}", (account, *values))  # noqa: S608
+    found = {account}
+    for (identifier,) in rows.fetchall():
+        found |= group(tx, identifier)
+    return found
+
+
+def _within(now: int, then: Then | None, *, lifts: bool) -> tuple[str, tuple[int, ...]]:
+    if then is not None:
+        return "seq <= ? AND (until IS NULL OR until > ?)", then
+    return WITHIN, (now if lifts else now - SKEW,)
+
+
+def had(tx: Transaction, key: bytes, now: int) -> set[bytes]:
+    """The accounts that had one of a key's own names and have it no more: what came through them is its own by now."""
+    found: set[bytes] = set()
+    for name in own_names(tx, key):
         rows = tx.db.execute(
-            "SELECT account FROM link WHERE identifier = ? AND start <= ? AND (until IS NULL OR until > ?)",
-            (name, now, now),
+            f"SELECT account FROM link WHERE identifier = ? AND NOT ({WITHIN})",  # noqa: S608 - ours
+            (name, now),
         )
         found |= {row[0] for row in rows}
     return found
 
 
-def targets_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
-    """An account and every name of every identifier that it has now."""
-    rows = tx.db.execute(
-        "SELECT identifier FROM link WHERE account = ? AND start <= ? AND (until IS NULL OR until > ?)",
-        (account, now, now),
-    ).fetchall()
-    found = {account}
-    for (identifier,) in rows:
-        found |= group(tx, identifier)
+def left(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
+    """The identifiers that an account had and has no more, which keep a no from it and have not said yes since."""
+    return {row[0] for row in tx.db.execute(LEFT, (account, now, purpose, IN))}
+
+
+def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:
+    """Every key that an account reaches or reached, looser forms too, with the identifiers through which it does."""
+    found: dict[bytes, set[bytes]] = {}
+    for (identifier,) in tx.db.execute("SELECT identifier FROM link WHERE account = ?", (account,)).fetchall():
+        for key in with_looser(tx, group(tx, identifier)):
+            found.setdefault(key, set()).add(identifier)
     return found
 
 
-def reach(tx: Transaction, key: bytes, now: int, *, account: bool) -> Reach:
-    """Whom a deny on `key` reaches now, by what it goes through. The key itself is not in it."""
+def reach(tx: Transaction, key: bytes, now: int, *, account: bool, then: Then | None = None) -> Reach:
+    """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it. A mailbox is all of its
+    spellings: its no reaches each of them and every account that has one.
+    """
     own = group(tx, key)
-    found: Reach = {key: with_looser(tx, own) - {key}}
-    for via in {key} if account else accounts_of(tx, key, now):
-        found.setdefault(via, set()).update(with_looser(tx, targets_of(tx, via, now) - own))
+    others = set() if account else mailbox(tx, key)
+    found: Reach = {key: with_looser(tx, own | others) - {key}}
+    roads = {key} if account else accounts_of(tx, key, now, then=then)
+    for other in () if account else spellings(tx, key):
+        roads |= accounts_of(tx, other, now, then=then)
+    for via in roads:
+        targets = targets_of(tx, via, now, then=then)
+        found.setdefault(via, set()).update(with_looser(tx, targets - own - others))
     return found
 
 

@@ -14,7 +14,7 @@ from gateway.choice.identity import kinds
 from gateway.choice.standing import OUT
 from gateway.keys import PersonKeys
 from gateway.ledger import account_names, entry, given, grants, openings, travel
-from gateway.ledger.reach import group, released
+from gateway.ledger.reach import group
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 
@@ -27,13 +27,15 @@ DEVICES = frozenset({"browser", "cookie", "device", "ad_id_sha256", *kinds.UUIDS
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`keys[0]` is the identifier's own; the rest are keys of its other names. `looser`: keys of forms that recipients
-    hash and that somebody else's value may share; they carry denials and nothing else (decision 2).
+    hash and that somebody else's value may share; they carry denials and nothing else (decision 2). `mailbox`: the key
+    of the plainest spelling, where the host takes several for one mailbox.
     """
 
     kind: str
     value: str = field(repr=False)
     keys: tuple[bytes, ...] = field(repr=False)
     looser: tuple[bytes, ...] = field(default=(), repr=False)
+    mailbox: bytes | None = field(default=None, repr=False)
 
     @property
     def key(self) -> bytes:
@@ -100,6 +102,22 @@ def know(tx: Transaction, subject: Subject, now: int) -> None:
         account_names.keep(tx, subject.key, subject.value)
     looser = _unknown(tx, "looser_name", subject.key, subject.looser)
     tx.db.executemany("INSERT INTO looser_name VALUES (?, ?, ?)", [(alias, subject.key, tx.size) for alias in looser])
+    _know_names(tx, subject, now)
+    if subject.mailbox is not None:
+        know_mailbox(tx, subject.key, subject.mailbox, now)
+
+
+def know_mailbox(tx: Transaction, spelling: bytes, mailbox: bytes, now: int) -> None:
+    """Of which mailbox an address is a spelling, once. What was said by another one now holds for it too."""
+    if tx.db.execute("SELECT 1 FROM mailbox_name WHERE spelling = ?", (spelling,)).fetchone():
+        return
+    tx.db.execute(
+        "INSERT INTO mailbox_name (spelling, mailbox, seq, at) VALUES (?, ?, ?, ?)", (spelling, mailbox, tx.size, now)
+    )
+    travel.join_mailbox(tx, spelling, now)
+
+
+def _know_names(tx: Transaction, subject: Subject, now: int) -> None:
     names = _unknown(tx, "name", subject.key, subject.keys[1:])
     if not names:
         return
@@ -141,7 +159,7 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
         _grant(tx, key, GrantKind.OPTED_IN, choice, seq)
     else:
         for purpose in choice.purposes:
-            travel.opt_in(tx, key, purpose, seq, now, account=account)
+            travel.opt_in(tx, key, purpose, seq, now, account=account, ui=choice.ui)
         informed = choice.informed and account  # 7025(c)(3): only while the person is known
         if choice.ui or informed or choice.parental:
             given.keep(
@@ -164,16 +182,6 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
         tx.relied.update(subject.keys)
         return None
     return write(tx, subject, choice, request)
-
-
-def last_out(tx: Transaction, subjects: Sequence[Subject]) -> dict[Purpose, int]:
-    """When each purpose was last opted out by any of the subjects."""
-    latest: dict[Purpose, int] = {}
-    for subject in subjects:
-        since = released(tx, subject.key)  # who had the number before is somebody else's history (R5)
-        for purpose, at in travel.last_out_at(tx, subject.key, since).items():
-            latest[purpose] = max(at, latest.get(purpose, 0))
-    return latest
 
 
 def append(

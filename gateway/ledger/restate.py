@@ -3,13 +3,14 @@ kept (R19).
 
 The measure is the state just before the first entry that stays: an old entry counts if that state rests on it. So
 whatever is lived through after it, today or after a void, comes out as with every entry there. Proved by the real
-rules, group by group; where less is not enough, the group's old entries are all said again.
+rules, group by group; where less is not enough, the group's old entries are all said again. What an earlier prune said
+again, and this one does not reach, is lived through as well: an old word that was taken back must not stand alone.
 """
 
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
 from gateway.ledger import connected, entry, happenings, live_rows, replay
@@ -35,18 +36,24 @@ def needed(db: sqlite3.Connection, below: int) -> set[int]:
     if reading.found:
         raise LedgerRefused(f"nothing is pruned: {reading.found[0]}")
     found = {row[0] for row in db.execute("SELECT seq FROM voided_ui WHERE seq < ?", (below,))}
+    again = dict(db.execute(AGAIN, (below,)))
     for key in folded.heard():
         found |= folded.supports(key)
+    over = folded.heard() & {key for seq, key in again.items() if seq not in found}
+    found |= {row[0] for row in happenings.rows_of(db, SEQS, over, below)}
     for batch in connected.batches(reading.slow(), BATCH):
-        found |= _of_groups(db, reading, batch, below)
+        found |= _of_groups(db, reading, batch, below, again.keys())
     return found
 
 
-def _of_groups(db: sqlite3.Connection, reading: Reading, keys: Sequence[bytes], below: int) -> set[int]:
+def _of_groups(
+    db: sqlite3.Connection, reading: Reading, keys: Sequence[bytes], below: int, again: Container[int]
+) -> set[int]:  # fmt: skip
     happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
     entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}
     with contextlib.closing(replay.live_again(db, keys, happened)) as whole:
-        enough = live_rows.supports(whole) & entries.keys()
+        supports = live_rows.supports(whole)
+        enough = {seq for seq in entries if seq in supports or seq in again}
         with contextlib.closing(replay.live_again(db, keys, _only(happened, enough, entries))) as less:
             wanting = {key for _, key in live_rows.differences(whole, less, keys)}
     groups = {
@@ -55,6 +62,7 @@ def _of_groups(db: sqlite3.Connection, reading: Reading, keys: Sequence[bytes], 
     return enough | {seq for seq, key in entries.items() if key in groups}
 
 
+AGAIN = "SELECT x.of, d.key FROM restated x JOIN detail d ON d.seq = x.of WHERE x.seq >= ?"
 SEQS = "SELECT seq, key FROM detail WHERE key IN ({marks}) AND seq < ?"
 
 

@@ -32,6 +32,8 @@ KEY_COLUMNS = (
     ("name", "canonical"),
     ("looser_name", "alias"),
     ("looser_name", "canonical"),
+    ("mailbox_name", "spelling"),
+    ("mailbox_name", "mailbox"),
     ("release", "identifier"),
     ("disclosure", "key"),
     ("disclosed", "key"),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from gateway.choice.law import AGES
 from gateway.choice.standing import IN, out_bits, with_state
-from gateway.ledger.reach import group
+from gateway.ledger.reach import SKEW, group
 from gateway.ledger.writer import Transaction
 from gateway.terms import NoticeKind, Purpose
 
@@ -83,10 +83,10 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
     latest, accounts = 0, []
     for name in names:
         for account, until in tx.db.execute(
-            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND start <= ?", (FOR_EVER, name, now)
+            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND ended IS NULL", (FOR_EVER, name)
         ):
             latest = max(latest, until)
-            if until > now:
+            if until > now - SKEW:
                 accounts.append(account)
     return Shared(latest if latest > now else 0, *_age(tx, names, accounts))
 

@@ -8,7 +8,7 @@ Its silence ends nothing.
 from collections.abc import Iterable
 
 from gateway.ledger import records, travel
-from gateway.ledger.reach import group
+from gateway.ledger.reach import canonicals, group, own_names
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -37,7 +37,7 @@ def apply_began(tx: Transaction, key: bytes, choice: Choice, seq: int) -> None:
 def end(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
     """The same source says that it no longer denies; an entry only where it did."""
     records.know(tx, subject, milliseconds(choice.at))
-    if not any(held(tx, name, choice.source) for name in group(tx, subject.key)):
+    if not any(held(tx, name, choice.source) for name in own_names(tx, subject.key)):
         return None
     written = records.append(tx, subject, choice, request)
     apply_ended(tx, subject.key, choice)
@@ -45,9 +45,15 @@ def end(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Wr
 
 
 def apply_ended(tx: Transaction, key: bytes, choice: Choice) -> None:
-    names = group(tx, key)
+    """What another identifier's device says of itself goes on, also at a digest that both share."""
+    names = own_names(tx, key)
     tx.db.executemany(
         "DELETE FROM device_state WHERE key = ? AND source = ?", [(name, choice.source) for name in names]
+    )
+    tx.db.executemany(
+        "INSERT INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ? AND source = ?"
+        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        [(name, other, choice.source) for name in names for other in canonicals(tx, name) - names],
     )
     recompute(tx, names, milliseconds(choice.at))
 

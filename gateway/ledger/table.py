@@ -74,7 +74,9 @@ class StandingTable:
         return bool(self._read(sql, [*keys, position]))
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
-        sql = "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND (until IS NULL OR until > ?)"
+        sql = (
+            "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND ended IS NULL AND (until IS NULL OR until > ?)"
+        )
         return bool(self._read(sql, [account, identifier, self._now()]))
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:

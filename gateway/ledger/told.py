@@ -35,7 +35,7 @@ def apply(tx: Transaction, subject: Subject, notice: str, day: int, outcome: str
     """`day` is an ordinal; the later one wins."""
     keys = group(tx, subject.key)
     if subject.is_account:
-        keys |= targets_of(tx, subject.key, now)
+        keys |= targets_of(tx, subject.key, now, lifts=True)
     if outcome != Told.BOUNCED:
         tx.db.executemany(
             "INSERT INTO told VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET day = excluded.day, seq = excluded.seq"

@@ -4,18 +4,39 @@ Deny travels, allow does not. From an identifier it goes to the identifier's oth
 that have it now, and from each of those to whatever else that account has; never on from there, so never from one
 account through a device to another. Each travelled row remembers its origin (whose choice) and its via (the
 account, or the origin itself for other names), so that a lifted choice takes back what it sent and nothing else.
+
+A yes touches the exact names of its identifier alone. A looser form may be somebody else's: what came to it is lifted
+only as far as it came through the one who lifts. At gmail.com and googlemail.com several spellings are one mailbox: a
+no in one is a no in all, and a yes in one, which is shown by a code to that mailbox, takes back what was said in any.
 """
 
 from collections.abc import Iterable, Sequence
 
-from gateway.choice.standing import IN, OUT, out_bits
+from gateway.choice.standing import IN, NONE, OUT, out_bits
 from gateway.ledger import grants
-from gateway.ledger.reach import Reach, accounts_of, group, reach, released, targets_of, with_looser
+from gateway.ledger.reach import (
+    Reach,
+    accounts_of,
+    canonicals,
+    carriers,
+    group,
+    had,
+    left,
+    mailbox,
+    own_names,
+    reach,
+    released,
+    spellings,
+    targets_of,
+    with_looser,
+)
 from gateway.ledger.standing_rows import Came, recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
+LIFT = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?"
+SENT_BY_NAME = "SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?"
 
 
 def widened(purposes: Iterable[Purpose]) -> list[Purpose]:
@@ -39,6 +60,8 @@ def opt_out(
         [(key, purpose, OUT, seq, now) for purpose in purposes],
     )
     grants.drop(tx, [key], purposes)
+    if not account:
+        _end_yes(tx, spellings(tx, key), purposes, seq)
     reached = reach(tx, key, now, account=account)
     reached[key] |= set(looser)
     send(tx, key, purposes, seq, reached, now)
@@ -53,54 +76,98 @@ def send(tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, rea
     recompute(tx, {key}.union(*reached.values()), now, came)
 
 
-def opt_in(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool) -> None:
+def opt_in(
+    tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, *, account: bool, ui: str = ""
+) -> None:  # fmt: skip
     """The identifier's own allow. It lifts what its own choice sent, along the roads that there are now; an
     account's also lifts what came through it to whatever it has now. What came to an identifier over a link that has
-    ended is its own by now, and is lifted with it. Other identifiers' own choices stand.
+    ended is its own by now, and is lifted with it. Other identifiers' own choices stand, but for other spellings of the
+    same mailbox: their no is taken back, and their yes is over (`ui`: should this one's screen be voided).
     """
     tx.db.execute(
         "INSERT INTO own_choice (key, purpose, state, seq, in_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
         " state = excluded.state, seq = excluded.seq, in_at = excluded.in_at, ui = '', informed = 0, parental = 0",
         (key, purpose, IN, seq, now),  # out_at stays: it says until when nobody may ask again
     )
-    affected = {key} if account else {key, *_lift_from_names(tx, key, purpose)}
-    for via, keys in reach(tx, key, now, account=account).items():
-        affected |= keys
-        tx.db.executemany(
-            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND origin = ? AND via = ?",
-            [(each, purpose, key, via) for each in keys],
-        )
+    affected = {key} | _take_back(tx, key, purpose, now, account=account)
     if account:
-        tx.db.executemany(
-            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?",
-            [(target, purpose, key) for target in with_looser(tx, targets_of(tx, key, now))],
-        )
+        affected |= _lift_through(tx, key, purpose, now)
     else:
+        for other in sorted(spellings(tx, key)):
+            _unsay(tx, other, purpose, seq, now, ui)
+            affected |= {other} | _take_back(tx, other, purpose, now, account=False)
         affected |= _lift_what_ended(tx, key, purpose, now)
     recompute(tx, affected, now)
 
 
-def _lift_from_names(tx: Transaction, key: bytes, purpose: Purpose) -> set[bytes]:
-    """Takes back what an identifier sent to its own names, looser ones too."""
-    sent = (key, key, purpose)
-    rows = tx.db.execute("SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?", sent)
-    names = {row[0] for row in rows.fetchall()}
-    tx.db.execute("DELETE FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?", sent)
-    return names
+def _take_back(tx: Transaction, key: bytes, purpose: Purpose, now: int, *, account: bool) -> set[bytes]:
+    """What an identifier's own no sent: to its names and the spellings of its mailbox, and through each account that
+    has one of them now.
+    """
+    rows = [] if account else tx.db.execute(SENT_BY_NAME, (key, key, purpose)).fetchall()
+    lost = {(row[0], key) for row in rows}
+    roads = {key} if account else accounts_of(tx, key, now, lifts=True)
+    for other in () if account else spellings(tx, key):
+        roads |= accounts_of(tx, other, now, lifts=True)
+    for via in roads:
+        reached = with_looser(tx, targets_of(tx, via, now, lifts=True))
+        lost |= {(each, via) for each in reached - _kept_from(tx, via, purpose, now)}
+    tx.db.executemany(f"{LIFT} AND origin = ?", [(each, purpose, via, key) for each, via in lost])
+    return {each for each, _ in lost}
+
+
+def _lift_through(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
+    """What came through an account, from whomever, to all that it has now."""
+    lifted = with_looser(tx, targets_of(tx, account, now, lifts=True)) - _kept_from(tx, account, purpose, now)
+    tx.db.executemany(LIFT, [(key, purpose, account) for key in lifted])
+    return lifted
+
+
+def _kept_from(tx: Transaction, account: bytes, purpose: Purpose, now: int) -> set[bytes]:
+    """What an account had and the looser forms of it, but for what it has: they keep what came to them, until the one
+    that it had says yes itself.
+    """
+    gone = left(tx, account, purpose, now)
+    gone -= targets_of(tx, account, now, lifts=True) if gone else set()
+    return with_looser(tx, {name for key in gone for name in group(tx, key)})
 
 
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
-    """Removes what came to an identifier through accounts that no longer have it."""
-    names = with_looser(tx, group(tx, key))
-    roads = names | accounts_of(tx, key, now)
-    for name in names:
-        rows = tx.db.execute("SELECT via FROM travelled_choice WHERE key = ? AND purpose = ?", (name, purpose))
-        ended = {row[0] for row in rows.fetchall()} - roads
-        tx.db.executemany(
-            "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?",
-            [(name, purpose, via) for via in ended],
-        )
-    return names
+    """Removes what came to an identifier through accounts that no longer have it, and to its looser forms as far as it
+    came through it: not what came there through another one that the account has or had.
+    """
+    names = own_names(tx, key)
+    forms = with_looser(tx, names)
+    for account in had(tx, key, now) - accounts_of(tx, key, now, lifts=True):
+        through, gone, has = carriers(tx, account), left(tx, account, purpose, now), targets_of(tx, account, now)
+        for form in forms & through.keys():
+            others = through[form] - names
+            if others.isdisjoint(gone):
+                tx.db.execute(LIFT, (form, purpose, account))
+                if not others.isdisjoint(has):  # it has another one now that the form may stand for
+                    carry(tx, [form], [deny for deny in passed_on(tx, account) if deny[1] is purpose], account)
+    for form in forms:  # of an account that was erased the row names the identifier that it came through (unlinking.py)
+        rows = tx.db.execute("SELECT origin, via FROM travelled_choice WHERE key = ? AND purpose = ?", (form, purpose))
+        erased = [row for row in rows.fetchall() if row[1] in names and row[0] not in names]
+        tx.db.executemany(f"{LIFT} AND origin = ?", [(form, purpose, via, origin) for origin, via in erased])
+    return forms
+
+
+def _unsay(tx: Transaction, key: bytes, purpose: Purpose, seq: int, now: int, ui: str) -> None:
+    """Another spelling of a mailbox says nothing any more."""
+    _end_yes(tx, [key], [purpose], seq)  # it keeps its screen: were that voided, what it lifted would come back
+    tx.db.execute(
+        "UPDATE own_choice SET state = ?, seq = ?, in_at = ?, ui = ? WHERE key = ? AND purpose = ? AND state = ?",
+        (NONE, seq, now, ui, key, purpose, OUT),
+    )
+
+
+def _end_yes(tx: Transaction, keys: Iterable[bytes], purposes: Iterable[Purpose], seq: int) -> None:
+    """A no of a mailbox ends the yes that was said by another spelling of it."""
+    tx.db.executemany(
+        "UPDATE own_choice SET state = ?1, seq = ?2 WHERE key = ?3 AND purpose = ?4 AND state = ?5 AND seq < ?2",
+        [(NONE, seq, key, purpose, IN) for key in keys for purpose in purposes],
+    )
 
 
 def carry(
@@ -128,31 +195,42 @@ def _note(came: dict[bytes, Came], key: bytes, denies: Sequence[Deny]) -> None:
 
 
 def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: int) -> None:
-    """For names that an account has got to know: what they chose goes to the account and all it has, what holds for
-    the account goes to them. What had travelled to them from elsewhere stays there: an account never reaches another.
+    """For names that an account has got to know: what they chose goes to the account and all it has, and so does what
+    other spellings of the same mailbox chose; what holds for the account goes to the names. What had travelled to them
+    from elsewhere stays there: an account never reaches another.
     """
     targets = targets_of(tx, account, now)
-    said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining}
+    others = {name for key in joining for name in mailbox(tx, key)} - joining
+    said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining | others}
     came: dict[bytes, Came] = {}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
-        carry(tx, with_looser(tx, targets - group(tx, key)) if denies else (), denies, account, came)
-    rows = tx.db.execute(
-        "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
-    ).fetchall()
-    holds = [*own_denies(tx, account), *((o, Purpose(p), seq) for o, p, seq in rows if o not in joining)]
+        own = group(tx, key) | mailbox(tx, key)
+        carry(tx, with_looser(tx, targets - own) if denies else (), denies, account, came)
+    holds = [deny for deny in passed_on(tx, account) if deny[0] not in joining | others]
     carry(tx, with_looser(tx, joining), holds, account, came)
     recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now, came)
 
 
+def passed_on(tx: Transaction, account: bytes) -> list[Deny]:
+    """What an account passes on to what it has: its own no, and what came to it from what it has or had."""
+    rows = tx.db.execute(
+        "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
+    ).fetchall()
+    return [*own_denies(tx, account), *((origin, Purpose(purpose), seq) for origin, purpose, seq in rows)]
+
+
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
-    """Names that turned out to be names of one identifier with `key`: each one's denies hold for all of them."""
+    """Names that turned out to be names of one identifier with `key`: each one's denies hold for all of them. What a
+    digest has from another identifier that it is a name of too (one uuid is an ad id of two kinds) is not passed on.
+    """
     names = group(tx, key)
     for origin in names:
         carry(tx, names - {origin} if origin in joining else joining - {origin}, own_denies(tx, origin), origin)
     for name in names:
+        elsewhere = _from_others(tx, name, names)
         rows = tx.db.execute("SELECT origin, purpose, seq, via FROM travelled_choice WHERE key = ?", (name,))
         for origin, purpose, seq, via in rows.fetchall():
-            if via not in names:
+            if via not in names and via not in elsewhere:
                 carry(tx, names - {name}, [(origin, Purpose(purpose), seq)], via)
         tx.db.executemany(
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
@@ -161,6 +239,39 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
     for account in accounts_of(tx, key, now):
         carry_both_ways(tx, account, joining, now)
     recompute(tx, names, now)
+
+
+def _from_others(tx: Transaction, name: bytes, names: set[bytes]) -> set[bytes]:
+    """Other identifiers that a name is of, and the accounts that have or had one of those and not the name itself."""
+    others = {each for other in canonicals(tx, name) - names for each in group(tx, other)} - names
+    through = {account for other in others for account in _any_time(tx, other)}
+    return others | (through - _any_time(tx, name))
+
+
+def _any_time(tx: Transaction, key: bytes) -> set[bytes]:
+    return {row[0] for row in tx.db.execute("SELECT account FROM link WHERE identifier = ?", (key,))}
+
+
+def join_mailbox(tx: Transaction, key: bytes, now: int) -> None:
+    """A spelling that was met for the first time: what others said of the mailbox holds for it and for whoever has it;
+    what was said by one of its digests holds for the others.
+    """
+    fresh, others = group(tx, key), mailbox(tx, key)
+    mine, theirs = accounts_of(tx, key, now), set[bytes]()
+    for other in spellings(tx, key):
+        theirs |= accounts_of(tx, other, now)
+    affected = set[bytes]()
+    for names, beside, roads in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
+        for name in sorted(names):
+            denies, since = own_denies(tx, name), released(tx, name)
+            for _, purpose, seq in denies:
+                _end_yes(tx, beside, [purpose], seq)
+            ways = {name: with_looser(tx, beside)}
+            ways |= {via: with_looser(tx, targets_of(tx, via, now) - fresh - others) for via in roads}
+            for via, keys in ways.items() if denies else ():
+                carry(tx, keys, [deny for deny in denies if via == name or deny[2] >= since], via)
+                affected |= keys
+    recompute(tx, affected | fresh, now)
 
 
 def own_denies(tx: Transaction, key: bytes, after: int = -1) -> list[Deny]:

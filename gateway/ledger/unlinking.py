@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.ledger import ages, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
-from gateway.ledger.reach import group, looser, targets_of
+from gateway.ledger.reach import carriers, group, looser, spellings, targets_of
 from gateway.ledger.records import Subject
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -33,7 +33,7 @@ DATED = (  # table, column with a key; each has a `seq` of its own
     ("kept_age", "key"),
     ("kept_told", "key"),
 )
-NAMES = (("name", "alias"), ("name", "canonical"), ("looser_name", "canonical"))
+NAMES = (("name", "alias"), ("name", "canonical"), ("looser_name", "canonical"), ("mailbox_name", "spelling"))
 KEEP = {
     "age": "INSERT OR REPLACE INTO kept_age SELECT ?, ?, key, band, youngest, fixed FROM age WHERE key = ?",
     "told": "INSERT OR REPLACE INTO kept_told SELECT ?, ?, key, notice, day FROM told WHERE key = ?",
@@ -51,7 +51,7 @@ LINKED = (
     "SELECT account, start, until, seq, released, at FROM link_event"
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
-AS_OF = "UPDATE link SET seq = ? WHERE account = ? AND identifier = ? AND seq = ?"
+OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
 LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
     for table in ("travelled_choice", "kept_deny")
@@ -103,7 +103,12 @@ def _accounts(tx: Transaction, own: Own) -> set[bytes]:
 
 
 def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
-    """Denies that others got from these or through them go on, from somebody random and from this entry on."""
+    """Denies that others got from these or through them go on, from somebody random and from this entry on. What came
+    through an account that is no more came through what that had: the row names it, and that one's own yes lifts it.
+    What a mailbox said in a spelling that is no more is as if it had been said in another that is there.
+    """
+    through = {account: carriers(tx, account) for account in own}
+    still = {key: min(others) for key in own if (others := spellings(tx, key) - own.keys())}
     stranger: dict[bytes, bytes] = defaultdict(lambda: os.urandom(16))
     forms = {form for key in own for form in looser(tx, key, tx.size)} - own.keys()
     free = {form for form in forms if not _is_others(tx, form, own)}
@@ -113,9 +118,15 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
         tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
     kept: set[tuple[bytes, str, bytes, bytes]] = set()
     for key, purpose, origin, via in rows:
-        if key not in own and key not in free:  # through one that is no more all are one: nobody can lift any of them
-            ends = (stranger[via],) * 2 if via in own else (stranger[origin] if origin in own else origin, via)
-            kept.add((key, purpose, *ends))
+        if key in own or key in free:
+            continue
+        if via not in own:
+            kept.add((key, purpose, still.get(origin) or stranger[origin] if origin in own else origin, via))
+        elif via in still:
+            kept.add((key, purpose, still[via], still[via]))
+        else:  # through one that is no more all are one
+            ways = through[via].get(key, set()) - own.keys()
+            kept |= {(key, purpose, stranger[via], way) for way in ways or {stranger[via]}}
     tx.db.executemany("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", [(*row, seq) for row in kept])
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
     return {row[0] for row in rows}
@@ -144,10 +155,11 @@ def _have_again(tx: Transaction, own: Own) -> None:
         rows = tx.db.execute(LINKED, (key, since)).fetchall() if since else []
         for account, start, until, seq, released, at in rows:
             if released:
-                tx.db.execute("UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (until, account, key))
+                tx.db.execute(OVER, (until, seq + 1, account, key))
             else:
+                tx.size, size = seq, tx.size  # as of its own entry
                 links.put(tx, account, key, links.Span(start, until), at or start)
-                tx.db.execute(AS_OF, (seq, account, key, tx.size))
+                tx.size = size
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:

@@ -10,7 +10,18 @@ from datetime import datetime
 
 from gateway.choice.standing import OUT
 from gateway.ledger import entry, grants, travel
-from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of, with_looser
+from gateway.ledger.reach import (
+    Then,
+    group,
+    is_account,
+    looser,
+    mailbox,
+    own_names,
+    reach,
+    released,
+    targets_of,
+    with_looser,
+)
 from gateway.ledger.records import milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -79,9 +90,8 @@ def _send_again(tx: Transaction, each: Consent, seq: int, now: int) -> None:
     """An opt-out goes where it had gone when it was lifted, and where it would have gone since."""
     account, earlier = is_account(tx, each.key), _before_release(tx, each)
     if each.out_at is not None:
-        moments = {each.at} if earlier else {each.at, now}
-        for moment in sorted(moments):
-            reached = reach(tx, each.key, moment, account=account)
+        for then in [Then(each.seq, each.at)] if earlier else [Then(each.seq, each.at), None]:
+            reached = reach(tx, each.key, now, account=account, then=then)
             reached[each.key] |= looser(tx, each.key, seq)
             travel.send(tx, each.key, [each.purpose], each.seq if earlier else seq, reached, now)
     if account:
@@ -92,29 +102,33 @@ def _send_again(tx: Transaction, each: Consent, seq: int, now: int) -> None:
 
 def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
     """What its identifiers had said goes to it and to all that it has, as when a link begins."""
-    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, each.at)
+    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=Then(each.seq, each.at))
     reached = has | had
-    for name in sorted(reached - {each.key}):
-        denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has else -1)
-        if name not in has:  # what it said once it was gone is another's
+    mates = {mate for name in reached for mate in mailbox(tx, name)} - reached
+    for name in sorted((reached | mates) - {each.key}):
+        denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has | mates else -1)
+        if name not in has | mates:  # what it said once it was gone is another's
             denies = [deny for deny in denies if deny[2] < each.seq]
         if denies:
-            travel.carry(tx, with_looser(tx, reached - group(tx, name)), denies, each.key)
+            same = group(tx, name) | mailbox(tx, name)
+            travel.carry(tx, with_looser(tx, reached - same), denies, each.key)
     recompute(tx, with_looser(tx, reached), now)
 
 
 def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> None:
     """What had come to an identifier over links that have ended was its own by then, and was lifted with it."""
-    names = group(tx, each.key)
+    names = own_names(tx, each.key)
+    forms = with_looser(tx, names)
     for name in sorted(names):
-        for account, until in tx.db.execute(
-            "SELECT account, until FROM link WHERE identifier = ? AND start <= ? AND until <= ?", (name, each.at, now)
+        for account, until, last in tx.db.execute(
+            "SELECT account, until, seq FROM link WHERE identifier = ? AND seq <= ? AND until <= ?",
+            (name, each.seq, now),
         ).fetchall():
-            for origin in sorted(targets_of(tx, account, until - 1) - names):
+            for origin in sorted(targets_of(tx, account, now, then=Then(max(last, each.seq), until - 1)) - names):
                 said = travel.last_out_at(tx, origin).get(each.purpose)
                 if said is not None and said < until:
-                    travel.carry(tx, names, _denies(tx, origin, each.purpose), account)
-    recompute(tx, names, now)
+                    travel.carry(tx, forms, _denies(tx, origin, each.purpose), account)
+    recompute(tx, forms, now)
 
 
 def _denies(tx: Transaction, key: bytes, purpose: Purpose, after: int = -1) -> list[travel.Deny]:

@@ -22,7 +22,10 @@ YOUNG = {AGES[0], AGES[1]}
 FOR = {
     BROWSER: mark("this browser, until its cookies are cleared; no other browser, no app and no account"),
     ACCOUNT: mark("your account; a phone number, a browser or a device that said no by itself keeps its no"),
-    "email": mark("the e-mail address that you have shown to be yours, and nothing that belongs to it"),
+    "email": mark(
+        "the e-mail address that you have shown to be yours, and nothing that belongs to it; what the same mailbox said"
+        " in another spelling is taken back, and what an account said stays"
+    ),
     "phone": mark("the phone number that you have shown to be yours, and nothing that belongs to it"),
 }
 SIGNAL = mark(

@@ -52,6 +52,14 @@ def test_what_was_kept_is_read_back_as_it_was(file, request_of):
     assert file.waiting()
 
 
+def test_of_which_mailbox_an_address_is_a_spelling_is_kept_with_it(file, house):
+    """Else a no that waited for the disk would be a no in one spelling alone."""
+    subjects = house.consent.people.name([named("email", "jane.doe@gmail.com")]).subjects
+    choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", AT)
+    file.keep(Kept(os.urandom(16), subjects, choice))
+    assert requests(file)[0].subjects[0].mailbox == subjects[0].mailbox is not None
+
+
 def test_the_file_shows_nobody_who_is_in_it(file, request_of):
     file.keep(request_of(1))
     content = file.path.read_bytes()

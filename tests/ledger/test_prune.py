@@ -52,6 +52,7 @@ LATER = datetime(2031, 1, 1, 12, 0, tzinfo=UTC)
 def cut(lives, below, needed=None):
     """As a prune does it, at a place that need not be a tile's border."""
     tx, now = lives.tx, "SELECT seq, body FROM entry"
+    below = max(below, *tx.db.execute("SELECT pruned FROM head").fetchone())  # as `plan` has it
     lives.hashes = {seq: merkle.leaf_hash(body) for seq, body in lives.db.execute(now)} | getattr(lives, "hashes", {})
     lives.db.execute("DROP TRIGGER IF EXISTS pruned_stays")
     with hashes_of(lives):

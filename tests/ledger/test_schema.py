@@ -302,3 +302,28 @@ def test_nobody_edits_or_removes_an_entry_even_with_plain_sql(folder, file, sql)
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             db.execute(sql)
         assert db.execute("SELECT * FROM entry").fetchall() == [(0, b"{}")]
+
+
+def test_the_links_of_a_ledger_from_before_ends_were_kept_have_theirs_where_an_entry_says_so(tmp_path, monkeypatch):
+    """A date alone ends no link for denies: of one that lies ahead nothing is on record yet."""
+    with monkeypatch.context() as earlier:
+        steps = schema.migrations()[:17]
+        earlier.setattr(schema, "migrations", lambda: steps)
+        app.migrate(tmp_path / "data")
+    link = "INSERT INTO link VALUES (?, ?, 1000, ?, ?)"
+    event = (
+        "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, 1000, ?, ?, ?)"
+    )
+    with raw(tmp_path / "data" / schema.FILE) as db:
+        for thing, until, seq, told in (
+            ("l", None, 0, [(0, None, 0, 1000)]),  # live
+            ("e", 3000, 1, [(1, None, 0, 1000), (4, 3000, 0, 3000)]),  # ended by an entry
+            ("f", 9000, 2, [(2, 9000, 0, 1000)]),  # to end one day
+            ("r", 5000, 3, [(3, None, 0, 1000), (5, 5000, 1, 5000)]),  # given back
+        ):
+            db.execute(link, (key("a"), key(thing), until, seq))
+            db.executemany(event, [(at, key("a"), key(thing), *more) for at, *more in told])
+    app.migrate(tmp_path / "data")
+    with contextlib.closing(schema.open_to_read(tmp_path / "data")) as db:
+        ended = dict(db.execute("SELECT identifier, ended FROM link"))
+    assert ended == {key("l"): None, key("e"): 4, key("f"): None, key("r"): 6}

@@ -156,7 +156,7 @@ TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 def test_a_ledger_that_forgets_accounts_does_not_pass(monkeypatch):
     """The control: a choice that stays where it was said."""
-    monkeypatch.setattr(reach, "accounts_of", lambda tx, key, now: set())
+    monkeypatch.setattr(reach, "accounts_of", lambda tx, key, now, **more: set())
     lives = Lives()
     lives.gets("ann", "phone1")
     lives.ledger.choose(ChoiceKind.OPT_OUT, "phone1", Purpose.SALE)

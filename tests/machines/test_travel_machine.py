@@ -332,12 +332,12 @@ def test_a_ledger_whose_states_end_or_travel_too_easily_does_not_pass(monkeypatc
     assert told(LIMITED) != []
 
 
-def forgets_accounts(tx, key, now, *, account):
+def forgets_accounts(tx, key, now, *, account, **more):
     return {key: travel.group(tx, key) - {key}}
 
 
-def goes_too_far(tx, key, now, *, account):
-    found = REACH(tx, key, now, account=account)
+def goes_too_far(tx, key, now, *, account, **more):
+    found = REACH(tx, key, now, account=account, **more)
     for via in list(found):
         for device in list(found[via]):
             for other in travel.accounts_of(tx, device, now):
@@ -354,9 +354,9 @@ def test_a_ledger_that_spreads_too_little_or_too_far_does_not_pass(monkeypatch, 
     assert told(STORY) != []
 
 
-def takes_every_purpose_back(tx, key, purpose, seq, now, *, account):
+def takes_every_purpose_back(tx, key, purpose, seq, now, **more):
     for each in TOGETHER:
-        OPT_IN(tx, key, each, seq, now, account=account)
+        OPT_IN(tx, key, each, seq, now, **more)
 
 
 OPT_IN = travel.opt_in

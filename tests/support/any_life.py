@@ -21,6 +21,8 @@ SUBJECTS = {
         "ann": ("account", "ann"), "bob": ("account", "bob"), "phone": ("phone", phone(1)),
         "phone hashed": ("phone_sha256", sha256(phone(1)[1:].encode()).hexdigest()),
         "dotted": ("email", "per.son1@gmail.example.com"), "mail": ("email", email(1)),
+        "looks like mail": ("email", email(1).replace("@", "+shop@")), "jane": ("email", "janedoe@gmail.com"),
+        "jane dotted": ("email", "jane.doe@gmail.com"), "jane's twin": ("email", "j.anedoe+a@googlemail.com"),
         "tablet": ("gaid", GAID), "tablet hashed": ("ad_id_sha256", ALIKE), "other tablet": ("idfa", GAID),
     }.items()
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """E-mail addresses: one normal form, and the digests of it and of the forms that other consumers hash.
 
 The normal form is what most consumers hash: trimmed and in lower case (Meta, Snap, X). It keeps dots and suffixes, for
-most mail hosts tell those apart. Never decides whether a mailbox exists.
+most mail hosts tell those apart. Of the two that take several spellings for one mailbox (support.google.com/mail, "Dots
+don't matter", and its "googlemail.com") the plainest spelling names the mailbox. Never decides whether one exists.
 """
 
 import re
@@ -37,6 +38,9 @@ FORMS: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = (
 )
 
 
+ONE_MAILBOX, PLAINEST = frozenset({"gmail.com", "googlemail.com"}), "gmail.com"
+
+
 def read(text: str) -> Read:
     """An address as it was typed or sent. Blanks are no part of one; a quoted local part keeps its own."""
     if sentinels.word(text):
@@ -49,7 +53,17 @@ def read(text: str) -> Read:
     hosts = tuple(dict.fromkeys((domain, in_ascii)))
     own = [f"{local}@{host}" for host in hosts]
     looser = dict.fromkeys(f"{form}@{host}" for host in hosts for form in _forms(local, host))
-    return named("email", own[0], _digests(own), _digests(form for form in looser if form not in own))
+    plainest = mailbox(local, domain)
+    if plainest:
+        looser[plainest] = None
+    box = next(_digests([plainest])) if plainest else None
+    return named("email", own[0], _digests(own), _digests(form for form in looser if form not in own), box)
+
+
+def mailbox(local: str, domain: str) -> str:
+    """The plainest spelling of a mailbox that has several, or nothing; of a local part and a domain in normal form."""
+    name = local.partition("+")[0].replace(".", "") if domain in ONE_MAILBOX and not local.startswith('"') else ""
+    return f"{name}@{PLAINEST}" if name else ""
 
 
 def _lower(text: str) -> str:

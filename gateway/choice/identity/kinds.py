@@ -38,12 +38,14 @@ class Identifier:
 
     `names[:exact]` are this identifier's alone: itself, or digests of its normal form. The rest, `looser`, are digests
     of forms that other consumers make and that several people may share: they carry denials only (design decision 2).
+    `mailbox`: the one of all names that is the plainest spelling's, where the host takes several for one mailbox.
     """
 
     kind: str
     value: str
     names: tuple[Name, ...]
     exact: int = 1
+    mailbox: Name | None = None
 
     @property
     def looser(self) -> tuple[Name, ...]:
@@ -76,10 +78,12 @@ def alone(kind: str, value: str) -> Identifier:
     return Identifier(kind, value, ((kind, value),))
 
 
-def named(kind: str, value: str, exact: Iterable[Name], looser: Iterable[Name] = ()) -> Identifier:
+def named(
+    kind: str, value: str, exact: Iterable[Name], looser: Iterable[Name] = (), mailbox: Name | None = None
+) -> Identifier:  # fmt: skip
     """An identifier with further names. `exact` may repeat one; `looser` may not, nor hold one of them."""
     own = tuple(dict.fromkeys(exact))
-    return Identifier(kind, value, (*own, *looser), len(own))
+    return Identifier(kind, value, (*own, *looser), len(own), mailbox)
 
 
 def digest(algorithm: str, text: str) -> str:
