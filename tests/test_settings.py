@@ -93,8 +93,8 @@ def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
 
 
 def test_a_recipients_field_map_is_replaced_and_not_mixed_with_ours(file):
-    mine = load(file('[recipients.teemo]\nfields = { maid = "ad_id" }'), {})
-    assert mine.recipients["teemo"].fields == {"maid": DataClass.AD_ID}
+    mine = load(file('[recipients.teemo]\nfields = { maid = { class = "ad_id", kind = "gaid" } }'), {})
+    assert mine.recipients["teemo"].classes() == {"maid": DataClass.AD_ID}
 
 
 def test_a_recipient_of_the_operators_own_is_added(file):

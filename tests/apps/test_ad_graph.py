@@ -88,7 +88,7 @@ async def test_a_person_is_out_by_each_kind(declared, kind):
 
 def test_every_identifying_field_of_every_recipients_rows_has_its_kinds():
     recipients = inside.settings().recipients
-    fields = {name for item in recipients.values() for name, each in item.fields.items() if each in IDENTIFYING}
+    fields = {name for item in recipients.values() for name, each in item.classes().items() if each in IDENTIFYING}
     assert fields == set(WIRE)
     assert {kind for each in WIRE.values() for kind in each} <= set(kinds.KINDS)
 

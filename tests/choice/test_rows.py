@@ -79,7 +79,7 @@ def test_calling_a_place_coarse_does_not_make_it_so():
     )
     told = {"lat": 45.5231, "lon": -122.6765, "geohash": "c20fbm", "zip": "97201", "accuracy": 4, "metro": 820}
     out, classes = shape(told | {"region": "OR", "city": "Portland"}, fields=fields)
-    assert out == {"lat": 45.5, "lon": -122.7, "region": "OR", "city": "Portland"}
+    assert out == {"lat": 45.5, "lon": -122.7, "region": "OR"}
     assert classes == ("coarse_geo",)
     assert shape({"geohash": "c20fbm", "region": "OR"}, fields=fields)[0] == {"geohash": "c20fb", "region": "OR"}
 

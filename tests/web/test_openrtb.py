@@ -257,9 +257,7 @@ async def test_each_of_many_bidders_gets_what_it_would_get_alone(keyed):
     await patched_as_if_alone(keyed)
 
 
-@pytest.mark.parametrize(
-    "blind", [lambda *_: (), lambda leave, _: leave.extensions], ids=["all alike", "by extensions"]
-)
+@pytest.mark.parametrize("blind", [lambda *_: (), lambda leave: leave.extensions], ids=["all alike", "by extensions"])
 async def test_if_bidders_who_may_have_different_things_counted_as_alike_it_would_be_seen(keyed, monkeypatch, blind):
     monkeypatch.setattr(openrtb, "_alike", blind)
     with pytest.raises(AssertionError):

@@ -8,7 +8,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.choice.openrtb.fields import HASHED_DEVICE_IDS, Json, part
+from gateway.choice import identity
+from gateway.choice.openrtb.fields import (
+    APP_SET_IDS,
+    HASHED_DEVICE_IDS,
+    TRANSACTION,
+    VENDOR_IDS,
+    Json,
+    imp_extensions,
+    part,
+)
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
 MOST_EIDS = 100  # and ids of one
@@ -37,6 +46,14 @@ HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
     (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
 )  # fmt: skip
+TELLING = 8  # characters from which on an id is not found in any text by chance
+NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
+MOST_LOOSE = 200  # identifiers out of extensions
+HASHED = frozenset(identity.DIGESTS)
+# Members of extensions that are read in their own place, or name an auction.
+READ_ELSEWHERE = TRANSACTION | {
+    "eids", "consent", "ConsentedProvidersSettings", "consented_providers_settings", *VENDOR_IDS, *APP_SET_IDS,
+}  # fmt: skip
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -48,10 +65,12 @@ class TooDeep(ValueError):
 @dataclass(frozen=True, slots=True)
 class Said:
     """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
-    and user's, both count. `identifiers`: as a call would list them.
+    and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
+    they could be, and what in an extension has the form of one, which can only deny.
     """
 
     identifiers: tuple[Json, ...]
+    beside: tuple[Json, ...]
     signals: tuple[Json, ...]
     geo: tuple[Json, ...]
     ip: tuple[str, ...]
@@ -73,8 +92,11 @@ def said(request: Json) -> Said:
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
+    named = (*_of_device(device), *_of_user(user))
+    loose, whole = _in_bags(request)
     return Said(
-        identifiers=(*_of_device(device), *_of_user(user)),
+        identifiers=named if whole else (*named, UNREAD),
+        beside=(*_as_others(named), *loose),
         signals=_signals(request),
         geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
         ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
@@ -104,24 +126,31 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
+def values_of_ids(request: Json) -> frozenset[str]:
+    """The values of a request's identifiers in lower case, but for those so short that any text has them."""
+    found = (each.get("value") for each in (*_of_device(part(request, "device")), *_of_user(part(request, "user"))))
+    return frozenset(value.lower() for value in found if isinstance(value, str) and len(value) >= TELLING)
+
+
 def _of_device(device: Json) -> Iterator[Json]:
     system = device.get("os")
     kinds = (AD_ID_OF.get(system.strip().lower(), ""),) if isinstance(system, str) else ("",)
     if device.get("ifa") not in (None, ""):
         yield from ({"type": kind, "value": device["ifa"]} for kind in (kinds if kinds[0] else ANY_AD_ID))
     extra = part(device, "ext")
-    for name in ("ifv", "idfv"):
-        if extra.get(name) not in (None, ""):
-            yield {"type": "idfv", "value": extra[name]}
+    for names, kind in ((VENDOR_IDS, "idfv"), (APP_SET_IDS, "appset")):
+        yield from ({"type": kind, "value": extra[name]} for name in names if extra.get(name) not in (None, ""))
     for name in HASHED_DEVICE_IDS:
         if device.get(name) not in (None, ""):
             yield {"type": f"id:openrtb_{name}", "value": device[name]}
+            if not HASHED.intersection(identity.could_be(device[name])):
+                yield UNREAD
 
 
 def _of_user(user: Json) -> Iterator[Json]:
     for name, kind in (("id", USER_ID), ("buyeruid", BUYER_ID)):
         if user.get(name) not in (None, ""):
-            yield {"type": kind, "value": user[name]}
+            yield from _opaque({"type": kind, "value": user[name]})
     for holder in (user, part(user, "ext")):
         for eid in _listed(holder.get("eids")):
             yield from _of_eid(eid)
@@ -132,7 +161,46 @@ def _of_eid(eid: object) -> Iterator[Json]:
         yield UNREAD
         return
     for uid in _listed(eid.get("uids")):
-        yield {"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")}
+        yield from _opaque({"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")})
+
+
+def _opaque(identifier: Json) -> Iterator[Json]:
+    """An id whose form is its owner's. An address, a number or a point in its place is no such id."""
+    yield identifier
+    if identity.says_who(identifier["value"]):
+        yield UNREAD
+
+
+def _as_others(named: Sequence[Json]) -> Iterator[Json]:
+    """The values under the other kinds that they could be: a phone's vendor id may stand where its ad id belongs."""
+    kinds: dict[object, set[object]] = {}
+    for each in named:
+        if isinstance(each.get("value"), str | int):
+            kinds.setdefault(each["value"], set()).add(each["type"])
+    for value, own in kinds.items():
+        yield from ({"type": kind, "value": value} for kind in identity.could_be(value) if kind not in own)
+
+
+def _in_bags(request: Json) -> tuple[list[Json], bool]:
+    """What in the extensions has the form of an identifier, and whether all of it was looked at."""
+    found: dict[str, None] = {}
+    user, device = part(request, "user"), part(request, "device")
+    for bag in (*imp_extensions(request), part(user, "ext"), part(device, "ext"), part(request, "ext")):
+        _gather(bag, found)
+    loose: list[Json] = [each for value in found for each in identity.alike(value)]
+    return loose[:MOST_LOOSE], len(loose) <= MOST_LOOSE
+
+
+def _gather(value: object, found: dict[str, None]) -> None:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name not in READ_ELSEWHERE:
+                _gather(item, found)
+    elif isinstance(value, list):
+        for item in value:
+            _gather(item, found)
+    elif isinstance(value, str) and (len(value) >= NO_WORD or value[:1] == "+" or "@" in value):
+        found[value] = None
 
 
 def _listed(stated: object) -> Iterator[object]:
