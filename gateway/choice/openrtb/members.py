@@ -49,7 +49,8 @@ CODE = re.compile(r"[\w./:+;*-]{1,64}", re.ASCII)
 HOST = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}", re.IGNORECASE)
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8}){0,3}")
 MODEL = re.compile(r"[\w.,()/+-]{1,24}( [\w.,()/+-]{1,16}){0,2}", re.ASCII)  # "Pixel 7 Pro"; no sentence
-AGENT = re.compile(r"[ -?A-~]{1,512}")  # visible ASCII but for the @
+# A product first, with its version (RFC 9110 10.1.5), then visible ASCII but for what an address and a query have.
+AGENT = re.compile(r"[\w.!-]{1,40}(?:/(?!.*[@?#=&])[ -~]{1,512})?", re.ASCII)
 PLACE_CODE = re.compile(r"[A-Z0-9-]{1,6}", re.IGNORECASE)
 # What names somebody wherever it stands: a UUID, a digest in hex (MD5 has 32 digits), a phone number with its plus.
 SHORTEST_DIGEST = 32
@@ -67,7 +68,7 @@ def number(value: object) -> object | None:
 
 def auction_id(value: object) -> str | None:
     """An id of this request alone, of which a UUID is the usual one."""
-    return value if isinstance(value, str) and TOKEN.fullmatch(value) else None
+    return value if isinstance(value, str) and TOKEN.fullmatch(value) and "://" not in value else None
 
 
 def _unnamed(pattern: re.Pattern[str]) -> Callable[[object], object | None]:
