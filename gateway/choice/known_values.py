@@ -11,7 +11,6 @@ from gateway.choice.place import STATES
 
 # ISO 3166-2 (US-CA, CA-ON) and ISO 3166-1 in two or three letters; a state's letters alone are of two.
 PLACE_CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|[A-Z]{3}")
-METRO_CODE = re.compile(r"[0-9]{3}")  # Nielsen's designated market areas, as Google and OpenRTB have them
 AGES = re.compile(r"[0-9]{1,2}\s?[-\u2013]\s?[0-9]{1,3}|[0-9]{1,2}\+|under_13|13_15|16_17|adult")
 OLDEST, YEARS = 120, range(1900, 2100)
 GENDERS = frozenset(
@@ -36,16 +35,11 @@ ZIP = re.compile(r"(?=.*[0-9])[A-Z0-9]{2,5}[ -]?[A-Z0-9]{0,5}", re.IGNORECASE)
 
 def is_region(_: str, value: object) -> bool:
     """Of a field of a region or a metro."""
-    if isinstance(value, int):
-        return not isinstance(value, bool) and 0 <= value < 1000  # noqa: PLR2004 - a metro's three digits
+    if geo.is_metro(value):
+        return True
     text = value.strip() if isinstance(value, str) else ""
     code = text.upper()
-    return (
-        code in STATES
-        or text.casefold() in STATE_NAMES
-        or METRO_CODE.fullmatch(text) is not None
-        or PLACE_CODE.fullmatch(code) is not None
-    )
+    return code in STATES or text.casefold() in STATE_NAMES or PLACE_CODE.fullmatch(code) is not None
 
 
 def is_demographic(_: str, value: object) -> bool:
@@ -69,7 +63,7 @@ CELLS = {
     "geohash": lambda text: geo.bounds(text) is not None,
     "h3": lambda text: geo.H3_INDEX.fullmatch(text) is not None,
     "zip": lambda text: ZIP.fullmatch(text.strip()) is not None,
-    "metro": lambda text: is_region("metro", text),
+    "metro": geo.is_metro,
 }
 
 

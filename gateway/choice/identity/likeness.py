@@ -47,7 +47,7 @@ def says_who(value: object) -> bool:
     device, a partner or an account looks like that.
     """
     text = _text(value)
-    if "@" in text or "://" in text or POINT.fullmatch(text):
+    if "@" in text or POINT.fullmatch(text) or (isinstance(value, str) and "://" in value):
         return True
     return (text.startswith("+") and PHONE.fullmatch(text) is not None) or _is_ip(text)
 
