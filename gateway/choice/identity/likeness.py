@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from gateway.choice.identity.kinds import DIGESTS, UUIDS
 
 MOST = 320  # characters; longer than any address
-LABEL = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9_-]{1,11}\s*[:=]\s*)?(.*?)\s*", re.DOTALL)  # "IMEI: 49...", "idfa=..."
+LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,11}\s*[:=]\s*")  # "IMEI: 49...", "idfa=..."
 UUID = re.compile(r"\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE)
 HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -19,6 +19,7 @@ UDIDS = (25, 24, 40)  # characters: 8 and 16 hex digits with or without a hyphen
 UDID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{16}|[0-9a-f]{40}", re.IGNORECASE)
 IMEI = re.compile(r"(?:[0-9][ ./-]?){14,16}")
 PHONE = re.compile(r"\+?(?:[ ().\u2010-\u2015/-]*[0-9]){7,15}")
+IP = re.compile(r"[0-9a-fA-F]*[.:][0-9a-fA-F.:]*")
 POINT = re.compile(r"[-+]?[0-9]{1,3}\.[0-9]+\s*[,;/ ]\s*[-+]?[0-9]{1,3}\.[0-9]+")
 
 
@@ -62,8 +63,9 @@ def _text(value: object) -> str:
         return str(value)
     if not isinstance(value, str) or not 0 < len(value) <= MOST:
         return ""
-    found = LABEL.fullmatch(value)
-    return found[1] if found else ""
+    text = value.strip()
+    found = LABEL.match(text)
+    return text[found.end() :] if found else text
 
 
 def _kinds(text: str) -> Iterable[str]:
@@ -85,7 +87,7 @@ def _kinds(text: str) -> Iterable[str]:
 
 
 def _is_ip(text: str) -> bool:
-    if "." not in text and ":" not in text:
+    if not IP.fullmatch(text):
         return False
     try:
         ip_address(text)

@@ -6,6 +6,7 @@ leaves, a denied address or region does not. A bidder of whose parameters nothin
 is denied.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ NO_WORDS = Vocabulary()
 HOLDERS = (dict, list)  # as JSON has them; by `Mapping`, an abstract class, each question takes a microsecond
 IDS = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID})
 ALLOWED, REDUCED, CONTEXTUAL, BLOCKED = "allow", "reduced", "contextual", "block"
+UNESCAPED = re.compile(r"[ !#-&(-\[\]-~]+")  # what Python writes as it is: no quotes, no backslash, ASCII
 PLAY_STORE = "https://play.google.com/store/apps/details"  # whose addresses have the app in their query
 
 
@@ -203,7 +205,10 @@ def _joined_object(rule: Rule, value: object, cut: Cut, path: str) -> object | N
 
 
 def _keywords(value: object, cut: Cut, _: str) -> object | None:
-    return _scalar(value) if cut.whole else keywords.sift(value, cut.leave.words).kept
+    if cut.whole:
+        return _scalar(value)
+    words = cut.leave.words
+    return keywords.sift(value, words).kept if words.listed else None
 
 
 def _native(value: object, cut: Cut, _: str) -> object | None:
@@ -430,29 +435,14 @@ def _regs(request: Json, cut: Cut) -> Out:
 
 def _without(names: Collection[str], out: Out) -> Out | None:
     """Without what holds one of these, which are of a person who may not be in it; None where that is the id of the
-    request. All texts are looked through at once first: hardly ever one is there.
+    request. All of it is looked through at once first, as Python writes it: hardly ever one is there.
     """
-    if not names:
-        return out
-    texts: list[str] = []
-    _collect(out, texts)
-    text = "\n".join(texts).lower()
-    found = tuple(name for name in names if name in text)
+    text = str(out).lower() if names else ""
+    found = tuple(name for name in names if name in text or not UNESCAPED.fullmatch(name))
     if not found:
         return out
     kept = _pruned(out, found)
     return kept if isinstance(kept, dict) and ("id" in kept) == ("id" in out) else None
-
-
-def _collect(value: object, texts: list[str]) -> None:
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _collect(item, texts)
-    elif isinstance(value, list):
-        for item in value:
-            _collect(item, texts)
 
 
 def _pruned(value: object, names: tuple[str, ...]) -> object | None:

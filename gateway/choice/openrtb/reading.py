@@ -128,7 +128,17 @@ def is_modern(request: Json) -> bool:
 
 def values_of_ids(request: Json) -> frozenset[str]:
     """The values of a request's identifiers in lower case, but for those so short that any text has them."""
-    found = (each.get("value") for each in (*_of_device(part(request, "device")), *_of_user(part(request, "user"))))
+    device, user = part(request, "device"), part(request, "user")
+    extra = part(device, "ext")
+    found = [device.get("ifa"), user.get("id"), user.get("buyeruid")]
+    found += [device[name] for name in HASHED_DEVICE_IDS if name in device]
+    found += [extra[name] for name in (*VENDOR_IDS, *APP_SET_IDS) if name in extra]
+    for eids in (user.get("eids"), part(user, "ext").get("eids")):
+        for eid in eids[:MOST_EIDS] if isinstance(eids, list) else ():
+            uids = eid.get("uids") if isinstance(eid, dict) else None
+            found += (
+                [uid.get("id") for uid in uids[:MOST_EIDS] if isinstance(uid, dict)] if isinstance(uids, list) else []
+            )
     return frozenset(value.lower() for value in found if isinstance(value, str) and len(value) >= TELLING)
 
 
