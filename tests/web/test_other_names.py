@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from urllib.parse import quote
 
 import pytest
 from support import inside
@@ -169,6 +170,16 @@ BIDS = {
     "a bidder's list": lambda value: {"device": LINKED, "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"rubicon": {"visitor": {"u": [value]}}}}}}]},
     "user.ext.data": lambda value: {"device": LINKED, "user": {"ext": {"data": {"u": {"deep": value}}}}},
 }  # fmt: skip
+IN_AN_ADDRESS = {
+    "site.page": lambda value: {"device": LINKED, "site": {"page": f"https://example.com/a?x=1&uid={value}&y=2"}},
+    "site.ref": lambda value: {"device": LINKED, "site": {"ref": f"https://example.com/{value}/a"}},
+    "site.content.url": lambda value: {"device": LINKED, "site": {"content": {"url": f"https://example.com/#{value}"}}},
+    "app.storeurl": lambda value: {"device": LINKED, "app": {"storeurl": f"https://example.com/a?r={quote(value)}"}},
+    "site.search": lambda value: {"device": LINKED, "site": {"search": f"news for {value} please"}},
+    "site.keywords": lambda value: {"device": LINKED, "site": {"keywords": f"news,{value}"}},
+    "imp.tagid": lambda value: {"device": LINKED, "imp": [{"id": "1", "tagid": f"/slot/{value}"}]},
+    "imp.native.request": lambda value: {"device": LINKED, "imp": [{"id": "1", "native": {"request": json.dumps({"x": value})}}]},
+}  # fmt: skip
 HASHED = {f"device.{name}": name for name in ("didmd5", "didsha1", "dpidmd5", "dpidsha1")}
 IN_A_BAG = {"imp.ext.data", "a bidder's parameter", "a bidder's list", "user.ext.data"}
 
@@ -201,6 +212,19 @@ async def test_a_bid_request_with_an_id_of_somebody_who_is_out_keeps_it_nowhere(
         # a placement's id may look like anything: it is the person's id elsewhere that goes
         assert place == "a bidder's parameter" or str(value) not in answer.text
         assert gaid(1) not in answer.text
+
+
+@pytest.mark.parametrize("who", ["an ad id", "an idfv", "an e-mail address", "a phone number"])
+async def test_an_address_of_a_page_in_which_somebody_is_named_who_is_out_is_not_sent_with_it(door, who):
+    await opts_out(door, OUT[who][0])
+    for place, made in IN_AN_ADDRESS.items():
+        assert (await bid(door, made(gaid(5)))).headers["gateway-verdict"] == "allow", place
+        for value in (OUT[who][1][0], OUT[who][1][-1]):
+            if value[-1] == "=" or (len(value) < 36 and "@" not in value and "+" not in value):
+                continue  # without hyphens it is any digest, in base64 any word
+            answer = await bid(door, made(value))
+            assert answer.headers["gateway-verdict"] == "contextual", (place, value)
+            assert value not in answer.text
 
 
 async def test_a_hashed_device_id_that_is_an_opted_out_persons_digest_does_not_leave(door):

@@ -65,13 +65,7 @@ def _classes(request: Json) -> Iterator[DataClass]:
 
 
 def _imp_extensions(request: Json) -> Iterator[Json]:
-    for extension in imp_extensions(request):
-        yield extension
-        yield part(extension, "prebid")
-
-
-def imp_extensions(request: Json) -> Iterator[Json]:
-    """The `ext` of each slot."""
     imps = request.get("imp")
     for imp in imps if isinstance(imps, list) else []:
-        yield part(imp, "ext")
+        yield (extension := part(imp, "ext"))
+        yield part(extension, "prebid")

@@ -103,7 +103,7 @@ def lawful(request: Json, leave: Leave) -> Out | None:
     if isinstance(app := out.get("app"), dict):
         _name_store(app)
     out["regs"] = _regs(request, cut)
-    return out if leave.any_id else _without(values_of_ids(request), out)
+    return out if cut.whole else _without(_denied_ids(request, classes), out)
 
 
 # --- members by the list ---
@@ -431,6 +431,12 @@ def _regs(request: Json, cut: Cut) -> Out:
 
 
 # --- an id that stands in a second place ---
+
+
+def _denied_ids(request: Json, classes: frozenset[str]) -> set[str]:
+    found = values_of_ids(request)
+    allowed = {value for value, data_class in found if data_class in classes}
+    return {value for value, _ in found} - allowed
 
 
 def _without(names: Collection[str], out: Out) -> Out | None:

@@ -44,6 +44,7 @@ def classed(name: str) -> dict[str, DataClass]:
 NUMBERS = (int, float)  # a type of both is asked twice as long
 LARGEST = 10**9  # a phone number, an IMEI and a time in milliseconds are larger; prices, sizes and enumerations are not
 LONGEST = 128  # characters of an id or a parameter
+NUMERAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,6})?")
 TOKEN = re.compile(rf"[\w./:#|~-]{{1,{LONGEST}}}", re.ASCII)  # without @, ?, =, &, % and blanks
 CODE = re.compile(r"[\w./:+;*-]{1,64}", re.ASCII)
 HOST = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}", re.IGNORECASE)
@@ -62,13 +63,17 @@ SHORT_ENOUGH = 2048  # characters of an address (URL)
 
 
 def number(value: object) -> object | None:
-    """Also a truth value."""
-    return value if isinstance(value, NUMBERS) and -LARGEST < value < LARGEST else None
+    """Also a truth value, and a number that is written as a text."""
+    if isinstance(value, NUMBERS):
+        return value if -LARGEST < value < LARGEST else None
+    return value if isinstance(value, str) and NUMERAL.fullmatch(value) else None
 
 
-def auction_id(value: object) -> str | None:
+def auction_id(value: object) -> object | None:
     """An id of this request alone, of which a UUID is the usual one."""
-    return value if isinstance(value, str) and TOKEN.fullmatch(value) and "://" not in value else None
+    if not isinstance(value, str):
+        return number(value)
+    return value if TOKEN.fullmatch(value) and "://" not in value else None
 
 
 def _unnamed(pattern: re.Pattern[str]) -> Callable[[object], object | None]:

@@ -5,8 +5,9 @@ stranger sends but for a request nested deeper than anybody's (`TooDeep`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from gateway.choice import identity
 from gateway.choice.openrtb.fields import (
@@ -15,9 +16,9 @@ from gateway.choice.openrtb.fields import (
     TRANSACTION,
     VENDOR_IDS,
     Json,
-    imp_extensions,
     part,
 )
+from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
 MOST_EIDS = 100  # and ids of one
@@ -48,12 +49,19 @@ HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
 )  # fmt: skip
 TELLING = 8  # characters from which on an id is not found in any text by chance
 NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
-MOST_LOOSE = 200  # identifiers out of extensions
+MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
-# Members of extensions that are read in their own place, or name an auction.
-READ_ELSEWHERE = TRANSACTION | {
-    "eids", "consent", "ConsentedProvidersSettings", "consented_providers_settings", *VENDOR_IDS, *APP_SET_IDS,
-}  # fmt: skip
+NOT_SEARCHED = frozenset({"id", "imp", "regs"})  # a slot's id is of the auction, as the request's own
+# Members that are read in their own place, name an auction, or are a browser's or a list's own long text.
+READ_ELSEWHERE = frozenset({
+    *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent", "ua",
+    "ConsentedProvidersSettings", "consented_providers_settings", "skadnetids", "badv", "bcat", "acat", "bapp",
+})  # fmt: skip
+NAMES = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+[0-9]{8,15}\b",
+    re.IGNORECASE,
+)
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -66,7 +74,7 @@ class TooDeep(ValueError):
 class Said:
     """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
     and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
-    they could be, and what in an extension has the form of one, which can only deny.
+    they could be, and what anywhere else has the form of one, which can only deny.
     """
 
     identifiers: tuple[Json, ...]
@@ -93,7 +101,7 @@ def said(request: Json) -> Said:
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
     named = (*_of_device(device), *_of_user(user))
-    loose, whole = _in_bags(request)
+    loose, whole = _elsewhere(request)
     return Said(
         identifiers=named if whole else (*named, UNREAD),
         beside=(*_as_others(named), *loose),
@@ -126,20 +134,27 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
-def values_of_ids(request: Json) -> frozenset[str]:
-    """The values of a request's identifiers in lower case, but for those so short that any text has them."""
+def values_of_ids(request: Json) -> frozenset[tuple[str, DataClass]]:
+    """The values of a request's identifiers in lower case, with their classes; but for those so short that any text has
+    them.
+    """
     device, user = part(request, "device"), part(request, "user")
     extra = part(device, "ext")
     found = [device.get("ifa"), user.get("id"), user.get("buyeruid")]
-    found += [device[name] for name in HASHED_DEVICE_IDS if name in device]
-    found += [extra[name] for name in (*VENDOR_IDS, *APP_SET_IDS) if name in extra]
+    hardware = [device.get(name) for name in HASHED_DEVICE_IDS] + [
+        extra.get(name) for name in (*VENDOR_IDS, *APP_SET_IDS)
+    ]
     for eids in (user.get("eids"), part(user, "ext").get("eids")):
         for eid in eids[:MOST_EIDS] if isinstance(eids, list) else ():
             uids = eid.get("uids") if isinstance(eid, dict) else None
             found += (
                 [uid.get("id") for uid in uids[:MOST_EIDS] if isinstance(uid, dict)] if isinstance(uids, list) else []
             )
-    return frozenset(value.lower() for value in found if isinstance(value, str) and len(value) >= TELLING)
+    return frozenset(
+        (value.lower(), data_class)
+        for values, data_class in ((found, DataClass.AD_ID), (hardware, DataClass.DEVICE_ID))
+        for value in values if isinstance(value, str) and len(value) >= TELLING
+    )  # fmt: skip
 
 
 def _of_device(device: Json) -> Iterator[Json]:
@@ -191,26 +206,41 @@ def _as_others(named: Sequence[Json]) -> Iterator[Json]:
         yield from ({"type": kind, "value": value} for kind in identity.could_be(value) if kind not in own)
 
 
-def _in_bags(request: Json) -> tuple[list[Json], bool]:
-    """What in the extensions has the form of an identifier, and whether all of it was looked at."""
-    found: dict[str, None] = {}
-    user, device = part(request, "user"), part(request, "device")
-    for bag in (*imp_extensions(request), part(user, "ext"), part(device, "ext"), part(request, "ext")):
-        _gather(bag, found)
-    loose: list[Json] = [each for value in found for each in identity.alike(value)]
-    return loose[:MOST_LOOSE], len(loose) <= MOST_LOOSE
+def _elsewhere(request: Json) -> tuple[list[Json], bool]:
+    """What in any other member has the form of an identifier, and whether all of it was looked at: in a bidder's
+    parameters, in a page's query, in what nobody knows.
+    """
+    texts: dict[str, None] = {}
+    for name, value in request.items():
+        if name not in NOT_SEARCHED:
+            _gather(value, texts)
+    for imp in _objects(request.get("imp")):
+        _gather({name: value for name, value in imp.items() if name != "id"}, texts)
+    found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
+    named = [each for each in found.values() if each]
+    return [one for each in named[:MOST_LOOSE] for one in each], len(named) <= MOST_LOOSE
 
 
-def _gather(value: object, found: dict[str, None]) -> None:
+def _objects(listed: object) -> list[Json]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _gather(value: object, texts: dict[str, None]) -> None:
+    """Texts that are long enough for an id, or have a sign of one."""
     if isinstance(value, dict):
         for name, item in value.items():
             if name not in READ_ELSEWHERE:
-                _gather(item, found)
+                _gather(item, texts)
     elif isinstance(value, list):
         for item in value:
-            _gather(item, found)
-    elif isinstance(value, str) and (len(value) >= NO_WORD or value[:1] == "+" or "@" in value):
-        found[value] = None
+            _gather(item, texts)
+    elif isinstance(value, str) and (len(value) >= NO_WORD or "+" in value or "@" in value):
+        texts[value] = None
+
+
+def _words(text: str) -> Iterable[str]:
+    """The text, and what in it has the form of an id: in an address's query, in a list of words."""
+    return (text, *NAMES.findall(unquote(text) if "%" in text else text))
 
 
 def _listed(stated: object) -> Iterator[object]:

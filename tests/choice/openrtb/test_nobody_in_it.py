@@ -132,6 +132,23 @@ def test_an_ad_id_is_kept_from_a_place_that_may_have_it_and_from_no_other():
     assert out["user"]["id"] == out["imp"][0]["tagid"] == "u-7f3k9q2z"
 
 
+def test_a_denied_id_leaves_from_no_second_place_beside_an_allowed_one_of_another_class():
+    request = {
+        "id": "1",
+        "imp": [{"id": "1", "tagid": "x-vendor-7f3k9q2z"}],
+        "device": {"ifa": "ad-7f3k9q2z", "ext": {"ifv": "vendor-7f3k9q2z"}},
+    }
+    out = openrtb.lawful(request, Leave({DataClass.AD_ID: Answer.ALLOW, DataClass.DEVICE_ID: Answer.DENY}, FREE))
+    assert out["device"]["ifa"] == "ad-7f3k9q2z"
+    assert out["imp"] == [{"id": "1"}]
+
+
+@pytest.mark.parametrize("value", ["300", "0.5", "-1", True, 0.25])
+def test_a_number_that_is_written_as_a_text_is_one(value):
+    out = openrtb.lawful({"id": 7, "imp": [{"id": 1, "bidfloor": value}]}, NOBODY)
+    assert (out["id"], out["imp"]) == (7, [{"id": 1, "bidfloor": value}])
+
+
 def test_how_many_places_were_planted(figure):
     counted = len(PLACES) * len(KINDS) * len(SHAPES)
     in_bags = len(list(holders())) * 8 * len(KINDS)
