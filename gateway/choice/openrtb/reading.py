@@ -5,7 +5,7 @@ stranger sends but for a request nested deeper than anybody's (`TooDeep`).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -49,6 +49,7 @@ HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
 )  # fmt: skip
 TELLING = 8  # characters from which on an id is not found in any text by chance
 NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
+HOLDERS_OF_MORE = (dict, list)
 MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
 NOT_SEARCHED = frozenset({"id", "imp", "regs"})  # a slot's id is of the auction, as the request's own
@@ -57,11 +58,12 @@ READ_ELSEWHERE = frozenset({
     *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent", "ua",
     "ConsentedProvidersSettings", "consented_providers_settings", "skadnetids", "badv", "bcat", "acat", "bapp",
 })  # fmt: skip
-NAMES = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\b(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})\b"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+[0-9]{8,15}\b",
+HEXES = re.compile(
+    r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
     re.IGNORECASE,
 )
+ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+NUMBERS = re.compile(r"\+[0-9]{8,15}\b")
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -211,9 +213,7 @@ def _elsewhere(request: Json) -> tuple[list[Json], bool]:
     parameters, in a page's query, in what nobody knows.
     """
     texts: dict[str, None] = {}
-    for name, value in request.items():
-        if name not in NOT_SEARCHED:
-            _gather(value, texts)
+    _gather({name: value for name, value in request.items() if name not in NOT_SEARCHED}, texts)
     for imp in _objects(request.get("imp")):
         _gather({name: value for name, value in imp.items() if name != "id"}, texts)
     found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
@@ -225,22 +225,31 @@ def _objects(listed: object) -> list[Json]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def _gather(value: object, texts: dict[str, None]) -> None:
-    """Texts that are long enough for an id, or have a sign of one."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name not in READ_ELSEWHERE:
-                _gather(item, texts)
-    elif isinstance(value, list):
-        for item in value:
-            _gather(item, texts)
-    elif isinstance(value, str) and (len(value) >= NO_WORD or "+" in value or "@" in value):
-        texts[value] = None
+def _gather(holder: object, texts: dict[str, None]) -> None:
+    """Texts that are long enough for an id, or have a sign of one. Every member of a request passes here."""
+    waiting = [holder]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            inner = [item for name, item in inner.items() if name not in READ_ELSEWHERE]
+        for item in inner if isinstance(inner, list) else ():
+            if isinstance(item, str):
+                if len(item) >= NO_WORD or "+" in item or "@" in item:
+                    texts[item] = None
+            elif isinstance(item, HOLDERS_OF_MORE):
+                waiting.append(item)
 
 
-def _words(text: str) -> Iterable[str]:
+def _words(text: str) -> Iterator[str]:
     """The text, and what in it has the form of an id: in an address's query, in a list of words."""
-    return (text, *NAMES.findall(unquote(text) if "%" in text else text))
+    yield text
+    inside = unquote(text) if "%" in text else text
+    if len(inside) >= NO_WORD:
+        yield from HEXES.findall(inside)
+    if "@" in inside:
+        yield from ADDRESSES.findall(inside)
+    if "+" in inside:
+        yield from NUMBERS.findall(inside)
 
 
 def _listed(stated: object) -> Iterator[object]:
