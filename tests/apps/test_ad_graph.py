@@ -39,6 +39,7 @@ BID = {  # each of them alone in a request
     "oaid": {"device": {"os": "HarmonyOS", "ifa": GAID}},
     "another system's": {"device": {"os": "Roku", "ifa": GAID}},
     "idfv": {"device": {"os": "iOS", "ext": {"ifv": IDFV}}},
+    "app set id": {"device": {"os": "Android", "ext": {"app_set_id": GAID}}},
     **{name: {"device": {name: SHA[:40]}} for name in HASHED_DEVICE_IDS},
     "user": {"user": {"id": "user-of-a-site-7"}},
     "buyer": {"user": {"buyeruid": "user-of-a-bidder-7"}},
@@ -134,7 +135,7 @@ async def test_an_id_of_a_kind_that_nobody_declared_denies(keyed, name):
 
 def test_every_kind_that_a_bid_request_can_name_is_one_of_ours_or_to_be_declared():
     found = {each["type"] for name in BID for each in reading.said(request_of(name)).identifiers}
-    assert found == {*kinds.AD_IDS, "idfv", "eid", *(f"id:{name}" for name in DECLARED)}
+    assert found == {*kinds.AD_IDS, "idfv", "appset", "eid", *(f"id:{name}" for name in DECLARED)}
 
 
 @pytest.mark.parametrize("cookie", ["_pubcid", "_ga"])

@@ -112,6 +112,36 @@ async def test_a_row_with_an_id_of_somebody_who_is_out_leaves_in_no_field(door, 
     assert (await share(door, {"ad_id": gaid(1)}))["outcome"] == "returned"
 
 
+OWN = """
+[recipients.measuring]
+role = "third_party"
+purposes = ["targeted_ads"]
+data = ["device_id", "coarse_geo"]
+contract = "c3"
+transfer_basis = "scc"
+announced = 2024-06-25
+[recipients.measuring.fields]
+device_id = { class = "device_id", kind = "id:appsflyer" }
+city = { class = "coarse_geo", values = ["Portland"] }
+"""
+
+
+async def test_a_partners_own_id_leaves_as_that_alone(tmp_path):
+    """Declared by the operator: opted out by it, and by whatever a value in its place is an id of."""
+    (tmp_path / "config.toml").write_text(CONFIG.replace("declared = [", 'declared = ["appsflyer", ') + OWN)
+    configured = inside.settings(tmp_path / "config.toml")
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app, **inside.DEV) as calling:
+        await calling.post("/v1/links", json={"account": "a1", "identifiers": [named("gaid", gaid(1))]})
+        theirs, another = "1600000000000-7654321", "1600000000000-1234567"
+        sent = await share(calling, {"device_id": another, "city": "portland"}, "measuring")
+        assert sent["row"] == {"device_id": another, "city": "Portland"}
+        for identifier in (named("id:appsflyer", theirs), named("gaid", gaid(2)), named("email", MAIL)):
+            await opts_out(calling, identifier)
+        for value in (theirs, gaid(2), digest("sha256", MAIL), MAIL, phone(7), "40.7128,-74.0060"):
+            told = await share(calling, {"device_id": value, "city": "Salem"}, "measuring")
+            assert told["outcome"] == "refused", value
+
+
 NO_ID = [MAIL, phone(7), "(415) 555-0107 ext. 7", "40.7128,-74.0060", "203.0.113.7", "Jane Roe, 7 Main St", "https://example.com/?u=7",
          digest("sha1", MAIL), digest("sha512", MAIL), 40.7128, 4155550107]  # fmt: skip
 

@@ -9,7 +9,10 @@ import json
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.bids import GONE, at, holders, made, places, put, said, sample, texts
+from support.examples import examples
 
 from gateway.choice import openrtb
 from gateway.choice.downstream import Outcome, strings
@@ -409,3 +412,35 @@ def test_a_native_request_in_an_envelope_of_its_own_is_read_too():
     assert json.loads(out["imp"][0]["native"]["request"]) == {
         "native": {"ver": "1.2", "assets": [{"id": 1, "title": {"len": 25}}]}
     }
+
+
+# --- whatever a stranger sends ---
+
+NAMED = sorted({member for table in members.MEMBERS.values() for member in table} | {"unknown", "appnexus"})
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.sampled_from([uuid(1), digest(1), "jane@example.com"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMED), inner, max_size=5),
+    max_leaves=25,
+)  # fmt: skip
+LEAVES = [
+    NOBODY,
+    Leave(dict.fromkeys(DataClass, Answer.ALLOW), FREE),
+    Leave(dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.PRECISE_GEO: Answer.COARSEN, DataClass.AD_ID: Answer.DENY}, OUT,
+          extensions=frozenset({"imp.ext.unknown.id", "ext.unknown", "device.ext.data"}), name="appnexus"),
+]  # fmt: skip
+
+
+@examples(150)
+@given(
+    st.dictionaries(st.sampled_from(sorted(members.MEMBERS["request"])), ANYTHING, max_size=8), st.sampled_from(LEAVES)
+)
+def test_any_json_is_cut_without_a_fault_and_left_as_it_was(request_, leave):
+    before = repr(request_)
+    openrtb.said(request_)
+    openrtb.classes_in(request_)
+    out = openrtb.lawful(request_, leave)
+    assert repr(request_) == before
+    if out is not None:
+        json.dumps(out)
+        openrtb.difference(request_, out)
+        assert leave is not NOBODY or "jane@example.com" not in texts(out)
