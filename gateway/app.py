@@ -113,9 +113,7 @@ def open_house(
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
-        taking_in = Intake(emergency, writer, watch)
-        stack.callback(taking_in.stop)
-        taking_in.start()
+        _take_in(stack, Intake(emergency, writer, watch))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
@@ -139,6 +137,12 @@ def open_house(
             consent, sharing, disclosing, ways.telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,
             secrets, watch.fresh, witnessing, mirrored,
         )  # fmt: skip
+
+
+def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
+    """What was kept beside the ledger is entered from now on."""
+    stack.callback(intake.stop)
+    intake.start()
 
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.choice.rows import KINDS_OF
+from gateway.choice.rows import ANYTHING, KINDS_OF, Held, kinds_of
 from gateway.ledger.held import Left
 from gateway.people import People, Said
 from gateway.terms import DataClass
@@ -26,14 +26,14 @@ def named(
 
 def left(
     people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], kinds: Sequence[object],
-    own: Sequence[bytes], said: Said | None = None,
+    own: Sequence[bytes], said: Said | None = None, held: Held = ANYTHING,
 ) -> tuple[Left, ...]:  # fmt: skip
     """One for each field of `out` that names somebody. `kinds`: of the row's own identifiers, which tell one
     platform's ad id from another's; `own`: their keys, under which it is found too; `said`: what the check named.
     """
     found = []
     for name, value in out.items():
-        possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
+        possible = kinds_of(name, fields, held)
         listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
         subjects = people.name(listed, said=said).subjects
         if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each

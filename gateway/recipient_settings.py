@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.addresses import is_loopback, is_origin, may_send_to
-from gateway.choice.recipient import Recipient
+from gateway.choice.recipient import Holds, Recipient
+from gateway.choice.rows import KINDS_OF
 from gateway.terms import DataClass, Purpose, Role
 
 SHORTEST = 2  # characters of a contract's reference
@@ -39,6 +40,18 @@ def is_loopback_origin(text: str) -> bool:
     return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
 
 
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"data_class": "class"}):
+    """A field of a row of which more is said than its class: the kinds of its ids, or the texts that it may hold."""
+
+    data_class: DataClass
+    kind: str | tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.kind,) if isinstance(self.kind, str) else self.kind
+
+
 class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
     purposes: tuple[Purpose, ...]
@@ -55,7 +68,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     ddrf: str = ""
     digest: Literal["sha256", "sha1", "md5"] = "sha256"
     hosts: tuple[PageHost, ...] = ()
-    fields: dict[str, DataClass] = {}
+    fields: dict[str, DataClass | Field] = {}
     extensions: tuple[str, ...] = ()
     same_brand: bool = False
     transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
@@ -84,7 +97,11 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             contract=self.contract or ("dev" if dev else ""),
             contract_until=self.contract_until,
             unlinked=self.unlinked or ("deny" if third else "allow"),
-            fields=dict(self.fields),
+            fields=self.classes(),
+            held={
+                name: Holds(each.kinds, {text.strip().casefold(): text for text in each.values})
+                for name, each in self.fields.items() if isinstance(each, Field)
+            },
             mode="return" if dev and self.mode == "forward" and not endpoint else self.mode,
             endpoint=endpoint,
             same_brand=self.same_brand,
@@ -97,7 +114,11 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             max_age_days=self.max_age_days,
             upload=self.upload if production else (),
             valid_minutes=self.valid_minutes,
-        )
+        )  # fmt: skip
+
+    def classes(self) -> dict[str, DataClass]:
+        """The class of each field."""
+        return {name: each.data_class if isinstance(each, Field) else each for name, each in self.fields.items()}
 
     def wrong(self) -> str:
         """What the shapes cannot say is wrong with it, or nothing; begins with the option's name."""
@@ -125,15 +146,47 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         return ""
 
     def _wrong_fields(self) -> str:
-        unmapped = set(self.fields.values()) - set(self.data) - {DataClass.COARSE_GEO}
+        classes = self.classes()
+        unmapped = set(classes.values()) - set(self.data) - {DataClass.COARSE_GEO}
         if unmapped:
             return f"fields: {', '.join(sorted(unmapped))} is not in data"
-        loose = {name for name in self.fields if name.lower().rpartition(".")[2] in OF_A_POINT} - {
-            name for name, data_class in self.fields.items() if data_class is DataClass.PRECISE_GEO
+        loose = {name for name in classes if name.lower().rpartition(".")[2] in OF_A_POINT} - {
+            name for name, data_class in classes.items() if data_class is DataClass.PRECISE_GEO
         }
         if loose:
             return f"fields: {min(loose)} is part of a precise point, and precise_geo as that is"
-        taken = TAKEN & self.fields.keys()
+        taken = TAKEN & classes.keys()
         if taken:
             return f"fields: {min(taken)} is a member of every row"
+        return next(filter(None, (self._wrong_kind(name, data_class) for name, data_class in classes.items())), "")
+
+    def _wrong_kind(self, name: str, data_class: DataClass) -> str:
+        """An id goes to somebody else as the kind that it was looked up as, so its field says which that is."""
+        stated, possible = self.fields[name], KINDS_OF.get(data_class, ())
+        kinds = stated.kinds if isinstance(stated, Field) else ()
+        if possible and not kinds and self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}:
+            return (
+                f"fields: {name} holds ids and does not say of which kind. Write"
+                f' {name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: '
+                f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
+            )
+        strange = [kind for kind in kinds if kind not in possible and not (possible and kind.startswith("id:"))]
+        if strange:
+            return f"fields: {name}: {strange[0]!r} is no kind of {data_class}" + (
+                f", which has {_either(possible)} and id:NAME" if possible else ", whose values name nobody"
+            )
+        if possible and isinstance(stated, Field) and stated.values:
+            return f"fields: {name}: ids have a kind, no list of values"
         return ""
+
+    def own_kinds(self) -> dict[str, str]:
+        """By field, the names of the operator's own kinds of ids that it is said to hold."""
+        return {
+            name: kind.partition(":")[2]
+            for name, each in self.fields.items() if isinstance(each, Field)
+            for kind in each.kinds if kind.startswith("id:")
+        }  # fmt: skip
+
+
+def _either(kinds: tuple[str, ...]) -> str:
+    return ", ".join(f'"{kind}"' for kind in kinds)

@@ -7,7 +7,7 @@ variable of ours refuses to start: a setting that is silently ignored is how an 
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib import resources
 from pathlib import Path
@@ -344,7 +344,7 @@ def _check(settings: Settings) -> None:
     for gap in settings.notice.gaps:
         if gap.until < gap.start:
             raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
-    _check_recipients(settings.recipients)
+    _check_recipients(settings.recipients, settings.identifiers.declared)
     if any(item.ddrf for item in settings.recipients.values()) and not settings.delivery.ddrf_domain:
         raise SettingsRefused("delivery.ddrf_domain: whoever asks by the framework says which domain has its key")
     said = settings.mail.wrong(), settings.delivery.wrong(), settings.apps.wrong(settings.recipients)
@@ -370,10 +370,17 @@ def _check_mode(settings: Settings) -> None:
             )
 
 
-def _check_recipients(recipients: Mapping[str, RecipientSettings]) -> None:
+def _check_recipients(recipients: Mapping[str, RecipientSettings], declared: Sequence[str]) -> None:
     for name, item in recipients.items():
         if item.wrong():
             raise SettingsRefused(f"recipients.{name}.{item.wrong()}")
+        for field, kind in item.own_kinds().items():
+            if kind not in declared:
+                listed = ", ".join(f'"{each}"' for each in (*declared, kind))
+                raise SettingsRefused(
+                    f"recipients.{name}.fields: {field} holds id:{kind}, which nobody declared. Write"
+                    f" [identifiers] declared = [{listed}]"
+                )
     _check_names(recipients)
     for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
         if taken in recipients:

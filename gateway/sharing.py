@@ -204,13 +204,13 @@ class Sharing:
             (recipient.name,), row.identifiers, data=classes, place=row.place,
             geo=rows_of.spots(row.data, recipient.fields), count=row.count, collected=row.collected,
             during_call=row.during_call, row=True,
-            beside=rows_of.identifiers_in(row.data, recipient.fields),
+            beside=rows_of.identifiers_in(row.data, recipient.fields, recipient.held),
         )  # fmt: skip
         checked = self._checks.check(ask)
         verdict = checked.verdicts[recipient.name]
         if verdict.reason in {Reason.STALE, Reason.STORE_UNAVAILABLE}:
             raise StoreUnavailable("no row can be decided at this moment; post them again")
-        out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words)
+        out, leaving, dropped = rows_of.shape(row.data, recipient.fields, verdict.data, self._words, recipient.held)
         if not out:
             unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
             reason = Reason.MALFORMED if unread else verdict.reason
@@ -219,7 +219,7 @@ class Sharing:
         if relied_on is None:
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
         kinds = [item.get("type") for item in row.identifiers]
-        names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said)
+        names = left(self._people, out, recipient.fields, kinds, checked.own, checked.said, recipient.held)
         intended = Intended(row.id, checked.keys[0], leaving, names)
         return _Ready(row, ask, verdict, checked.keys, checked.own, checked.position, out, dropped, intended, relied_on)
 

@@ -94,8 +94,8 @@ def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
 
 
 def test_a_recipients_field_map_is_replaced_and_not_mixed_with_ours(file):
-    mine = load(file('[recipients.teemo]\nfields = { maid = "ad_id" }'), {})
-    assert mine.recipients["teemo"].fields == {"maid": DataClass.AD_ID}
+    mine = load(file('[recipients.teemo]\nfields = { maid = { class = "ad_id", kind = "gaid" } }'), {})
+    assert mine.recipients["teemo"].classes() == {"maid": DataClass.AD_ID}
 
 
 def test_a_recipient_of_the_operators_own_is_added(file):
@@ -371,3 +371,55 @@ CONTROL = ["\n", "\r", "\r\nX: y", "\x00", "\x7f", "\u2028", "\u202e", "\ufeff",
 def test_no_option_carries_the_end_of_a_line_into_a_header_a_policy_or_a_mail(file, section, option, sign):
     with pytest.raises(SettingsRefused):
         load(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
+
+
+# --- what a field of ids holds -----------------------------------------------------------------------------------
+
+FIELD = '[recipients.teemo]\ndata = ["precise_geo", "ad_id", "device_id", "email_hash", "coarse_geo"]\nfields = { %s }'
+
+
+@pytest.mark.parametrize(
+    ("field", "data_class"), [("device_id", "device_id"), ("maid", "ad_id"), ("mail", "email_hash")], ids=str
+)
+def test_an_id_of_a_third_party_that_says_no_kind_refuses_the_start_with_the_line_to_write(file, field, data_class):
+    with pytest.raises(SettingsRefused) as refused:
+        load(file(FIELD % f'{field} = "{data_class}"'), {})
+    assert f"recipients.teemo.fields: {field} holds ids and does not say of which kind" in str(refused.value)
+    line = re.search(r"Write (.*?\}),", str(refused.value))[1]
+    mine = load(file(FIELD % line), {}).registry()["teemo"]
+    assert mine.fields == {field: data_class}
+    assert mine.held[field].kinds
+
+
+def test_a_service_provider_may_say_it_by_the_class_alone(file):
+    text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ad_id"]\nfields = { maid = "ad_id" }'
+    assert load(file(text), {}).registry()["lab"].fields == {"maid": DataClass.AD_ID}
+
+
+def test_a_kind_of_the_operators_own_is_declared(file):
+    own = FIELD % 'af = { class = "device_id", kind = "id:appsflyer" }'
+    with pytest.raises(SettingsRefused, match=r'declared = \["appsflyer"\]'):
+        load(file(own), {})
+    mine = load(file(f'[identifiers]\ndeclared = ["appsflyer"]\n{own}'), {})
+    assert mine.registry()["teemo"].held["af"].kinds == ("id:appsflyer",)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('d = { class = "device_id", kind = "email" }', "'email' is no kind of device_id"),
+        ('d = { class = "device_id", kind = ["idfv", "gaid"] }', "'gaid' is no kind of device_id"),
+        ('d = { class = "device_id", kind = "IDFV" }', "'IDFV' is no kind"),
+        ('d = { class = "device_id", kind = [] }', "does not say of which kind"),
+        ('d = { class = "device_id", kind = "idfv", values = ["x"] }', "no list of values"),
+        ('d = { class = "coarse_geo", kind = "idfv" }', "whose values name nobody"),
+        ('d = { class = "device_id", kinds = "idfv" }', "unknown field `kinds`"),
+        ('d = { kind = "idfv" }', "missing required field `class`"),
+        ('d = { class = "device", kind = "idfv" }', "Invalid enum value"),
+        ('d = ["device_id", "idfv"]', "Expected `str | object`"),
+    ],
+)
+def test_what_cannot_be_meant_by_a_field_refuses_the_start(file, line, why):
+    with pytest.raises(SettingsRefused) as refused:
+        load(file(FIELD % line), {})
+    assert why in str(refused.value)

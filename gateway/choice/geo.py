@@ -26,6 +26,7 @@ DECIMALS = 1  # with CHARACTERS: the finest grids that pass both tests (enforcem
 CHARACTERS = 5
 LONGEST = 24  # characters of a geohash: 60 bits each way are finer than a double
 ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"  # geohash: five bits a character, longitude first
+METRO_CODE = re.compile(r"[0-9]{3}")
 H3_INDEX = re.compile(r"[0-9a-fA-F]{15,16}")
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("lat", "latitude"), "lat"),
@@ -186,8 +187,15 @@ def _h3(value: object) -> str | None:
     return None if precise(h3(int(value, 16) >> 52 & 15)) else value
 
 
+def is_metro(value: object) -> bool:
+    """A code of three digits, as Nielsen and Google number them: a name could be any text."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and 0 <= value < 1000  # noqa: PLR2004 - three digits
+    return isinstance(value, str) and METRO_CODE.fullmatch(value.strip()) is not None
+
+
 def _metro(value: object) -> Coarse | None:
-    return value if isinstance(value, str | int) and not precise(METRO) else None
+    return value if isinstance(value, str | int) and is_metro(value) and not precise(METRO) else None
 
 
 COARSENERS: Mapping[str, Callable[[object], Coarse | None]] = {

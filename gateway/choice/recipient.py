@@ -9,6 +9,19 @@ from gateway.terms import DataClass, Purpose, Role
 OUTSIDE = frozenset({Role.THIRD_PARTY, Role.AFFILIATE, Role.CONSUMER_DIRECTED, Role.SUCCESSOR})
 
 
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What one field of a row is said to hold beside its class: kinds of identifier; or texts, as the operator lists
+    them, by their folded case.
+    """
+
+    kinds: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+NOT_SAID = Holds()
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # one object a configured recipient: compared by identity
 class Recipient:
     """`company`, `address`: its legal name and where it gets letters, for people who ask (Cal. Civ. Code
@@ -18,6 +31,7 @@ class Recipient:
     `transfer_basis`: on what people's data may leave the EEA and the United Kingdom. `announced`: the day of the notice
     that first named it; `announced_later`: purposes and data classes that a later notice added. `surface`: where its
     data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
+    `fields`: the class of each field of a row, `held` what more is said of some.
     `programme`: the financial-incentive programme that needs it. `max_age_days`: how old a row may be; 0: any age.
     `upload`: the command that takes each sealed file; `valid_minutes`: for how long one may be sent.
     """
@@ -32,6 +46,7 @@ class Recipient:
     contract_until: date | None = None
     unlinked: str = "allow"
     fields: dict[str, DataClass] = field(default_factory=dict)
+    held: Mapping[str, Holds] = field(default_factory=dict)
     mode: str = "return"
     endpoint: str = ""
     same_brand: bool = False

@@ -1,7 +1,8 @@
 """One row of a share, shaped by its verdict: what goes as it stands, what goes changed, what does not go.
 
 A field that the recipient's field map does not name never goes (R20). A raw e-mail or phone leaves only as its hash, an
-IP address only as its network, a keyword only out of the vocabulary. Owns the shape, never the decision.
+IP address only as its network, a keyword only out of the vocabulary, a region or an age only as a known value, an id
+only where it reads as the kind that its field is said to hold. Owns the shape, never the decision.
 """
 
 from collections import Counter
@@ -10,15 +11,16 @@ from functools import partial
 from itertools import islice, product
 from typing import NamedTuple
 
-from gateway.choice import geo, identity, ip, keywords
+from gateway.choice import geo, identity, ip, keywords, known_values
 from gateway.choice.keywords import Sifted, Vocabulary
+from gateway.choice.recipient import NOT_SAID, Holds
 from gateway.terms import Answer, DataClass
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
-    DataClass.AD_ID: (*identity.AD_IDS, "ad_id_sha256"),
+    DataClass.AD_ID: (*identity.AD_IDS, *(kind for kind in identity.DIGESTS if kind.startswith("ad_id_"))),
     DataClass.DEVICE_ID: ("idfv", "appset", "imei", "serial", "udid"),
-    DataClass.EMAIL_HASH: ("email", "email_sha256", "email_sha1", "email_md5"),
-    DataClass.PHONE_HASH: ("phone", "phone_sha256"),
+    DataClass.EMAIL_HASH: ("email", *(kind for kind in identity.DIGESTS if kind.startswith("email_"))),
+    DataClass.PHONE_HASH: ("phone", *(kind for kind in identity.DIGESTS if kind.startswith("phone_"))),
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
@@ -39,16 +41,23 @@ class Shaped(NamedTuple):
     dropped: Mapping[str, int]
 
 
+Held = Mapping[str, Holds]
+ANYTHING: Held = {}
+
+
 def shape(
-    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer], words: Vocabulary
-) -> Shaped:
-    """A class without an answer is denied. `out` is empty when nothing may leave."""
+    data: Mapping[str, object], fields: Mapping[str, DataClass], answers: Mapping[str, Answer], words: Vocabulary,
+    held: Held = ANYTHING,
+) -> Shaped:  # fmt: skip
+    """A class without an answer is denied. `out` is empty when nothing may leave. `held`: what the recipient's map says
+    of fields beside their class.
+    """
     going, dropped = _sorted(data, fields, answers)
     places = {name: value for name, value in going.items() if _is_place(name, fields[name], answers[fields[name]])}
     out = geo.coarsen_point(places)
     dropped[UNREADABLE] += len(places) - len(out)
     for name in [name for name in going if name not in places]:
-        changed = _change(going[name], fields[name], answers[fields[name]], words)
+        changed = _change(name, going[name], fields[name], answers[fields[name]], words, held.get(name, NOT_SAID))
         dropped.update(changed.dropped)
         if changed.kept is not None:
             out[name] = changed.kept
@@ -61,13 +70,25 @@ def classes_of(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> t
     return tuple(sorted({fields[name] for name, value in data.items() if name in fields and value is not None}))
 
 
-def identifiers_in(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> list[dict[str, object]]:
-    """What the row's own data names somebody by, under every kind that it may be."""
-    return [
-        {"type": kind, "value": value}
-        for name, value in data.items()
-        for kind in KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
-    ]
+def identifiers_in(
+    data: Mapping[str, object], fields: Mapping[str, DataClass], held: Held = ANYTHING
+) -> list[dict[str, object]]:
+    """What the row's own data names somebody by, under every kind that it may be: that of its field, and those that it
+    has the form of.
+    """
+    found: list[dict[str, object]] = []
+    for name, value in data.items():
+        kinds = kinds_of(name, fields, held)
+        if kinds:
+            found += [{"type": kind, "value": value} for kind in kinds]
+            found += identity.alike(value, kinds)
+    return found
+
+
+def kinds_of(name: str, fields: Mapping[str, DataClass], held: Held = ANYTHING) -> tuple[str, ...]:
+    """The kinds of identifier that a field is said to hold; none where its class names nobody."""
+    possible = KINDS_OF.get(fields.get(name, DataClass.AGGREGATE), ())
+    return held.get(name, NOT_SAID).kinds or possible if possible else ()
 
 
 def spots(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[dict[str, object], ...]:
@@ -118,12 +139,16 @@ def _is_place(name: str, data_class: DataClass, answer: Answer) -> bool:
     return answer is Answer.COARSEN or (data_class is DataClass.COARSE_GEO and bool(geo.kind(name)))
 
 
-def _change(value: object, data_class: DataClass, answer: Answer, words: Vocabulary) -> Sifted:
+def _change(name: str, value: object, data_class: DataClass, answer: Answer, words: Vocabulary, holds: Holds) -> Sifted:
     """The form in which one value may leave."""
     if data_class is DataClass.KEYWORDS:  # a hash of a text, or a coarse one, is a text that nobody has listed
         return keywords.sift(value, words) if answer is Answer.ALLOW else Sifted(None, {DENIED: 1})
     if answer is Answer.HASH:  # of anything else a hash is soon guessed: there are four billion addresses
         kept = _hash(value) if data_class in HASHED else None
+    elif data_class in NAMING or (data_class is DataClass.CONTACT and holds.kinds):
+        kept = _named(holds.kinds or KINDS_OF[data_class], value)
+    elif data_class in LISTED:
+        kept = _of_list(name, value, data_class, holds)
     else:
         kept = CHANGED.get(data_class, _plain)(value)
     return Sifted(kept, {UNREADABLE: 1} if kept is None else {})
@@ -132,6 +157,13 @@ def _change(value: object, data_class: DataClass, answer: Answer, words: Vocabul
 def _plain(value: object) -> object | None:
     """As it stands; a list or an object could hold anything, so it never leaves."""
     return value if isinstance(value, str | int | float) else None
+
+
+def _of_list(name: str, value: object, data_class: DataClass, holds: Holds) -> object | None:
+    """A known value, or one that the operator lists with the field, as it is listed."""
+    if isinstance(value, str) and (listed := holds.values.get(value.strip().casefold())) is not None:
+        return listed
+    return _plain(value) if LISTED[data_class](name, value) else None
 
 
 def _hash(value: object) -> object | None:
@@ -147,14 +179,27 @@ def _hash_of(kind: str, value: object) -> object | None:
     return None
 
 
-def _named(data_class: DataClass, value: object) -> object | None:
-    """What names somebody leaves only where it can be read as one of its class's kinds: else it was not checked."""
-    read = (identity.read(kind, value) for kind in KINDS_OF[data_class])
-    return _plain(value) if any(isinstance(one, identity.Identifier) for one in read) else None
+def _named(kinds: tuple[str, ...], value: object) -> object | None:
+    """What names somebody leaves only where it reads as a kind of its field: else it was not checked as what it is. Any
+    word reads as a serial number or as a partner's id, also an address, a number or a point, which are none.
+    """
+    declared = [kind.partition(":")[2] for kind in kinds if kind.startswith("id:")]
+    read = (identity.read(kind, value, declared=declared) for kind in kinds)
+    if not any(isinstance(one, identity.Identifier) for one in read):
+        return None
+    stranger = identity.says_who(value) and not {"email", "phone"}.intersection(kinds)
+    return None if stranger else _plain(value)
 
 
+NAMING = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID, DataClass.ACCOUNT})
+LISTED: Mapping[DataClass, Callable[[str, object], bool]] = {
+    DataClass.COARSE_GEO: known_values.is_region,
+    DataClass.DEMOGRAPHICS: known_values.is_demographic,
+    DataClass.AGGREGATE: known_values.tells_of_nobody,
+    DataClass.DEIDENTIFIED: known_values.tells_of_nobody,
+    DataClass.PRECISE_GEO: known_values.is_exact,
+}
 CHANGED: Mapping[DataClass, Callable[[object], object | None]] = {
-    **{named: partial(_named, named) for named in (DataClass.AD_ID, DataClass.DEVICE_ID, DataClass.ACCOUNT)},
     DataClass.EMAIL_HASH: partial(_hash_of, "email"),
     DataClass.PHONE_HASH: partial(_hash_of, "phone"),
     DataClass.IP: ip.truncate,  # a whole address is a device's own number (enforcement.md sections 5 and 7)

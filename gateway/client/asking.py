@@ -21,7 +21,8 @@ from gateway.client.verdict import DENIED, NO_ANSWER, Unreadable, Verdict
 JSON, NDJSON = "application/json", "application/x-ndjson"
 REPORTING = 10.0  # seconds that the gateway may take to put reports on record
 OK = 200
-BID_VERDICTS = frozenset({"allow", "contextual", "block"})
+BLOCK = "block"
+BID_VERDICTS = frozenset({"allow", "reduced", "contextual", BLOCK})
 TIMEOUT_MS = 25  # in the zone; 10 on the host (I34)
 RESOLVE = 60  # periods of reporting between two look-ups of the gateway's name
 
@@ -38,8 +39,9 @@ class Checker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BidAnswer:
-    """`verdict`: allow, contextual, block, or no_answer; `bid` is what may be sent, None for the last two: then nothing
-    of this request may, and a request without a person is for the caller to make.
+    """`verdict`: allow; reduced, something was taken and it still tells of a person; contextual, nobody is in it;
+    block, as any other word is read; or no_answer. `bid` is what may be sent, None for the last two: then nothing of
+    this request may.
     """
 
     verdict: str = NO_ANSWER
@@ -245,12 +247,14 @@ def _bid_answer(response: Response, bid: Mapping[str, Any], began: float) -> Bid
     """Raises `Unreadable`, also for the answer to another request."""
     headers, stated = response.headers, _parsed(response)
     word, lasts = headers.get("gateway-verdict"), headers.get("gateway-valid-for-ms", "")
-    if word not in BID_VERDICTS or not isinstance(stated, dict) or not lasts.isdecimal():
+    if word is None or not isinstance(stated, dict) or not lasts.isdecimal():
         raise Unreadable
-    if word != "block" and stated.get("id") != bid.get("id"):
+    if word not in BID_VERDICTS:
+        word = BLOCK
+    if word != BLOCK and stated.get("id") != bid.get("id"):
         raise Unreadable
     until = began + reading.seconds_of(int(lasts))
-    sent = stated if word != "block" else None
+    sent = stated if word != BLOCK else None
     return BidAnswer(word, headers.get("gateway-reason", ""), sent, headers.get("gateway-decision", ""), until)
 
 

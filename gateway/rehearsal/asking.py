@@ -24,6 +24,8 @@ CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share,
 UNSTEADY = frozenset({Reason.STALE, Reason.STORE_UNAVAILABLE})
 MOST = 64  # recipients of one check (api.md)
 IN_A_BID = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "gdpr", "tc", "ac", "lmt", "dnt", "att"})
+# What reads as a kind of hardware id, and is nobody's: 3GPP's own example, and made-up ones.
+HARDWARE = {"imei": "490154203237518", "serial": "REHEARSAL00", "udid": "00008030-001a2b3c4d5e6f70"}
 LAT, LON = 37.77493, -122.41942
 
 
@@ -198,6 +200,7 @@ def _row(recipient: Recipient, person: Person) -> dict[str, object]:
         DataClass.COARSE_GEO: "CA", DataClass.IP: "192.0.2.7", DataClass.DEMOGRAPHICS: "25-34",
     }  # fmt: skip
     row = {name: values[one] for name, one in recipient.fields.items() if one in values}
+    row |= {name: HARDWARE[kind] for name, holds in recipient.held.items() for kind in holds.kinds if kind in HARDWARE}
     points = {"lat": LAT, "lon": LON, "latitude": LAT, "longitude": LON}
     precise = {name for name, one in recipient.fields.items() if one is DataClass.PRECISE_GEO}
     return row | {name: value for name, value in points.items() if name in precise}

@@ -85,8 +85,8 @@ def _quiet(item: RecipientSettings, *, dev: bool) -> RecipientSettings:
 def made_up(settings: Settings) -> dict[str, RecipientSettings]:
     """The two recipients; where the operator has one of that name, ours is called otherwise."""
     outside = RecipientSettings(
-        Role.THIRD_PARTY, SIGNAL_PURPOSES, tuple(dict.fromkeys(FIELDS.values())), contract="rehearsal", fields=FIELDS,
-        announced=LONG_AGO, transfer_basis="within", mode="return",
+        Role.THIRD_PARTY, SIGNAL_PURPOSES, tuple(dict.fromkeys(FIELDS.values())), contract="rehearsal",
+        fields={**FIELDS}, announced=LONG_AGO, transfer_basis="within", mode="return",
     )  # fmt: skip
     own = RecipientSettings(
         Role.SERVICE_PROVIDER, OF_ITS_OWN, (DataClass.CONTACT, DataClass.CPNI), contract="rehearsal",

@@ -78,7 +78,10 @@ def _bid() -> dict[str, Any]:
     )
     content = _json({"type": "object"})
     call["responses"]["200"] = {
-        "description": "the request, or patches by recipient",
+        "description": (
+            "the request, or patches by recipient. Gateway-Verdict: allow; reduced, it still tells of a person;"
+            " contextual, nobody is in it; block, nothing may be sent. Any other word reads block."
+        ),
         "headers": headers,
         "content": content,
     }

@@ -1,8 +1,8 @@
 """POST /v1/openrtb: a bid request in, what may be sent of it out, for one bidder or for many.
 
 The answer for one recipient is the request itself, in the version that it came in; for several, or where the caller
-takes patches, what to remove and replace. A "no" is a 200: a contextual request is left. What cannot be read is a 400,
-and then nothing may be sent.
+takes patches, what to remove and replace. A "no" is a 200: a request without a person is left, or nothing (`block`).
+What cannot be read is a 400, and then nothing may be sent.
 """
 
 import re
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gateway.check import Ask, Checked
 from gateway.choice import openrtb
-from gateway.choice.downstream import Outcome, strings
+from gateway.choice.downstream import strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.law import AGES
 from gateway.credentials import ApiKey, Credentials
@@ -56,7 +56,55 @@ class Asked(NamedTuple):
     announces: bool = True
 
 
-Cut = dict[Hashable, openrtb.Difference]
+Bid = Mapping[str, Any]
+
+
+class Cuts:
+    """What may be sent of one bid request, made once for all recipients who may have the same."""
+
+    def __init__(self, bid: Bid, options: OpenRtbOptions) -> None:
+        self._bid = bid
+        self._options = options
+        self._shaped: dict[Hashable, dict[str, object] | None] = {}
+        self._differences: dict[Hashable, openrtb.Difference] = {}
+
+    def word(self, name: str, checked: Checked) -> str:
+        """What the recipient is told: allow, reduced, contextual or block."""
+        leave = self._leave(name, checked)
+        return openrtb.BLOCKED if leave is None or self._whole(leave) is None else leave.word
+
+    def is_blocked(self, name: str, checked: Checked) -> bool:
+        return self.word(name, checked) == openrtb.BLOCKED
+
+    def whole(self, name: str, checked: Checked) -> dict[str, object] | None:
+        """The request that may be sent; None: nothing at all."""
+        leave = self._leave(name, checked)
+        return self._whole(leave) if leave else None
+
+    def difference(self, name: str, checked: Checked) -> openrtb.Difference | None:
+        """What has to be done to the request for it to be that."""
+        leave = self._leave(name, checked)
+        if leave is None or (out := self._whole(leave)) is None:
+            return None
+        same = _alike(leave)
+        if same not in self._differences:
+            self._differences[same] = openrtb.difference(self._bid, out)
+        return self._differences[same]
+
+    def _leave(self, name: str, checked: Checked) -> openrtb.Leave | None:
+        if checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST:
+            return None
+        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
+        return openrtb.Leave(
+            verdict.data, strings(outcome), outcome.gpc, self._options.words,
+            self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE, name=name,
+        )  # fmt: skip
+
+    def _whole(self, leave: openrtb.Leave) -> dict[str, object] | None:
+        same = _alike(leave)
+        if same not in self._shaped:
+            self._shaped[same] = openrtb.lawful(self._bid, leave)
+        return self._shaped[same]
 
 
 class Bids:
@@ -74,11 +122,12 @@ class Bids:
         names, flags = _recipients(query), wire.flags_of(query, "dry_run", "will_send", others=PARAMETERS)
         bid = _bid(body)
         ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
+        cuts = Cuts(bid, self._options)
         if flags["will_send"] and asked.announces and not dry_run:
-            checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, _is_blocked)
+            checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, cuts.is_blocked)
         else:
             checked, decisions = self._answering.decide(
-                "openrtb", ask, asked.request, Stands.SENT, dry_run=dry_run, blocked=_is_blocked
+                "openrtb", ask, asked.request, Stands.SENT, dry_run=dry_run, blocked=cuts.is_blocked
             )
         warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
         if warnings:
@@ -87,18 +136,15 @@ class Bids:
         if dry_run:
             headers["Gateway-Dry-Run"] = "1"
         if len(names) > 1 or asked.patches:
-            cut: Cut = {}
-            patches = {
-                name: self._patch(name, bid, checked, cut) | {"decision": decisions[name]} for name in checked.verdicts
-            }
+            patches = {name: _patch(name, checked, cuts) | {"decision": decisions[name]} for name in checked.verdicts}
             return wire.answer(patches, headers=headers)
-        return self._whole(names[0], bid, checked, headers | self._answered(decisions[names[0]]))
+        return _whole(names[0], checked, cuts, headers | self._answered(decisions[names[0]]))
 
     def _answered(self, decision: str) -> dict[str, str]:
         lasts = int(self._consent.send_window.total_seconds() * 1000)
         return {"Gateway-Decision": decision, "Gateway-Valid-For-Ms": str(lasts)}
 
-    def _ask(self, query: QueryParams, bid: Mapping[str, Any], names: tuple[str, ...]) -> Ask:
+    def _ask(self, query: QueryParams, bid: Bid, names: tuple[str, ...]) -> Ask:
         said = openrtb.said(bid)
         years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
         ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
@@ -108,41 +154,8 @@ class Bids:
             recipients=names, identifiers=said.identifiers, purpose=_purpose(query),
             data=tuple(one.value for one in openrtb.classes_in(bid)), place=query.getlist("place") or None,
             geo=said.geo, ip=said.ip, age=_youngest(ages), signals=said.signals[0] if said.signals else {},
-            also=said.signals[1:],
+            also=said.signals[1:], beside=said.beside,
         )  # fmt: skip
-
-    def _leave(self, name: str, checked: Checked) -> openrtb.Leave | None:
-        """What may be sent; None: nothing at all."""
-        if _is_blocked(name, checked):
-            return None
-        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
-        return openrtb.Leave(
-            verdict.data, strings(outcome), outcome.gpc, self._options.words,
-            self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE,
-        )  # fmt: skip
-
-    def _patch(self, name: str, bid: Mapping[str, Any], checked: Checked, cut: Cut) -> dict[str, Any]:
-        """`cut`: what was taken out for others of this call; bidders who may have the same get the same."""
-        leave = self._leave(name, checked)
-        told: dict[str, Any] = {"verdict": _word(name, checked, leave), "reason": checked.verdicts[name].reason}
-        if leave is None:
-            return told
-        same = _alike(leave, checked.outcome_for(name))
-        found = cut.get(same)
-        if found is None:
-            found = cut[same] = openrtb.difference(bid, openrtb.lawful(bid, leave))
-        return told | {"remove": found.remove, "replace": found.replace}
-
-    def _whole(self, name: str, bid: Mapping[str, Any], checked: Checked, headers: dict[str, str]) -> Response:
-        leave = self._leave(name, checked)
-        out = openrtb.lawful(bid, leave) if leave else {}
-        removed = openrtb.difference(bid, out).remove if leave else []
-        told = {
-            "Gateway-Verdict": _word(name, checked, leave),
-            "Gateway-Reason": checked.verdicts[name].reason,
-            "Gateway-Removed": _told(removed),
-        }
-        return Response(orjson.dumps(out), 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
 
 
 class OpenRtb:
@@ -159,19 +172,31 @@ class OpenRtb:
         return await self._bids.answer(request.query_params, await wire.read_body(request), asked)
 
 
-def _word(name: str, checked: Checked, leave: openrtb.Leave | None) -> str:
-    if leave is None:
-        return "block"
-    return "allow" if checked.verdicts[name].allowed else "contextual"
+def _patch(name: str, checked: Checked, cuts: Cuts) -> dict[str, Any]:
+    told = {"verdict": cuts.word(name, checked), "reason": checked.verdicts[name].reason}
+    found = cuts.difference(name, checked)
+    return told if found is None else told | {"remove": found.remove, "replace": found.replace}
 
 
-def _alike(leave: openrtb.Leave, outcome: Outcome) -> Hashable:
-    """All that tells what two recipients of one call may have apart; the words are one operator's."""
-    return frozenset(leave.answers.items()), outcome, leave.extensions, leave.young
+def _whole(name: str, checked: Checked, cuts: Cuts, headers: Mapping[str, str]) -> Response:
+    found = cuts.difference(name, checked)
+    told = {
+        "Gateway-Verdict": cuts.word(name, checked),
+        "Gateway-Reason": checked.verdicts[name].reason,
+        "Gateway-Removed": _told(found.remove if found else []),
+    }
+    out = orjson.dumps(cuts.whole(name, checked) or {})
+    return Response(out, 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
 
 
-def _is_blocked(name: str, checked: Checked) -> bool:
-    return checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST
+def _alike(leave: openrtb.Leave) -> Hashable:
+    """All that tells what two recipients of one call may have apart; the words are one operator's. A bidder's name
+    counts where parameters stand without one.
+    """
+    said = leave.strings
+    told = (said.gpp, *said.gpp_sid, said.us_privacy, said.out, leave.gpc)
+    own = leave.name.lower() if leave.name.lower() in openrtb.BIDDERS else ""
+    return frozenset(leave.answers.items()), told, leave.extensions, leave.young, own
 
 
 def _recipients(query: QueryParams) -> tuple[str, ...]:
@@ -190,7 +215,7 @@ def _purpose(query: QueryParams) -> str | None:
     return named[0] if named else None
 
 
-def _bid(body: bytes) -> Mapping[str, Any]:
+def _bid(body: bytes) -> Bid:
     bid = wire.parse(body)
     if not isinstance(bid, dict):
         raise Problem("malformed", "a bid request is a JSON object")

@@ -39,6 +39,7 @@ BID = {  # each of them alone in a request
     "oaid": {"device": {"os": "HarmonyOS", "ifa": GAID}},
     "another system's": {"device": {"os": "Roku", "ifa": GAID}},
     "idfv": {"device": {"os": "iOS", "ext": {"ifv": IDFV}}},
+    "app set id": {"device": {"os": "Android", "ext": {"app_set_id": GAID}}},
     **{name: {"device": {name: SHA[:40]}} for name in HASHED_DEVICE_IDS},
     "user": {"user": {"id": "user-of-a-site-7"}},
     "buyer": {"user": {"buyeruid": "user-of-a-bidder-7"}},
@@ -88,7 +89,7 @@ async def test_a_person_is_out_by_each_kind(declared, kind):
 
 def test_every_identifying_field_of_every_recipients_rows_has_its_kinds():
     recipients = inside.settings().recipients
-    fields = {name for item in recipients.values() for name, each in item.fields.items() if each in IDENTIFYING}
+    fields = {name for item in recipients.values() for name, each in item.classes().items() if each in IDENTIFYING}
     assert fields == set(WIRE)
     assert {kind for each in WIRE.values() for kind in each} <= set(kinds.KINDS)
 
@@ -134,7 +135,7 @@ async def test_an_id_of_a_kind_that_nobody_declared_denies(keyed, name):
 
 def test_every_kind_that_a_bid_request_can_name_is_one_of_ours_or_to_be_declared():
     found = {each["type"] for name in BID for each in reading.said(request_of(name)).identifiers}
-    assert found == {*kinds.AD_IDS, "idfv", "eid", *(f"id:{name}" for name in DECLARED)}
+    assert found == {*kinds.AD_IDS, "idfv", "appset", "eid", *(f"id:{name}" for name in DECLARED)}
 
 
 @pytest.mark.parametrize("cookie", ["_pubcid", "_ga"])

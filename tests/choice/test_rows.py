@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
-from support.people import GAID, ZERO, email, phone
+from support.people import GAID, IDFV, ZERO, email, phone
 
-from gateway.choice import keywords, rows
+from gateway.choice import identity, keywords, rows
 from gateway.choice.keywords import Why
+from gateway.choice.recipient import Holds
 from gateway.terms import Answer, DataClass
 
 QUICKLY = examples(150)
@@ -79,7 +80,7 @@ def test_calling_a_place_coarse_does_not_make_it_so():
     )
     told = {"lat": 45.5231, "lon": -122.6765, "geohash": "c20fbm", "zip": "97201", "accuracy": 4, "metro": 820}
     out, classes = shape(told | {"region": "OR", "city": "Portland"}, fields=fields)
-    assert out == {"lat": 45.5, "lon": -122.7, "region": "OR", "city": "Portland"}
+    assert out == {"lat": 45.5, "lon": -122.7, "region": "OR"}
     assert classes == ("coarse_geo",)
     assert shape({"geohash": "c20fbm", "region": "OR"}, fields=fields)[0] == {"geohash": "c20fb", "region": "OR"}
 
@@ -261,3 +262,83 @@ def test_every_value_of_a_row_leaves_or_is_counted(row, answers):
     row = {name: value for name, value in row.items() if name != "kw" and value is not None}
     out, _, dropped = rows.shape(row, FIELDS, answers, WORDS)
     assert len(row) == len(out) + sum(dropped.values())
+
+
+# --- what a field is said to hold ---------------------------------------------------------------------------------
+
+DEVICE = {"device_id": DataClass.DEVICE_ID}
+
+
+def shape_held(row, fields, held):
+    return rows.shape(row, fields, ALLOWED, WORDS, held).out
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "others"),
+    [
+        ("idfv", [IDFV, IDFV.upper()], ["R58N12ABCDE", "490154203237518", email(1), sha256(GAID)]),
+        ("imei", ["490154203237518"], [email(1), "40.7128,-74.0060"]),
+        ("serial", ["R58N12ABCDE"], [email(1), phone(1), "203.0.113.7", "https://example.com/a", "Jane Roe"]),
+        ("udid", ["00008030-001a2b3c4d5e6f70"], [email(1), phone(1)]),
+        ("id:appsflyer", ["1600000000000-1234567", GAID, 17], [email(1), phone(1), "40.7128,-74.0060"]),
+    ],
+)
+def test_a_value_leaves_only_as_the_kind_that_its_field_holds(kind, own, others):
+    held = {"device_id": Holds((kind,))}
+    for value in own:
+        assert shape_held({"device_id": value}, DEVICE, held) == {"device_id": value}
+    for value in others:
+        assert shape_held({"device_id": value}, DEVICE, held) == {}
+
+
+def test_a_rows_ids_are_looked_up_as_their_fields_kind_and_as_what_they_could_be():
+    held = {"device_id": Holds(("id:appsflyer",))}
+    found = rows.identifiers_in({"device_id": GAID, "kw": GAID}, DEVICE | {"kw": DataClass.KEYWORDS}, held)
+    assert {each["type"] for each in found} == {"id:appsflyer", *identity.UUIDS}
+    plain = rows.identifiers_in({"device_id": "a-word"}, DEVICE, held)
+    assert plain == [{"type": "id:appsflyer", "value": "a-word"}]
+
+
+def test_many_ids_of_one_row_are_as_many_times_the_work_of_one():
+    fields = {f"device_{number}": DataClass.DEVICE_ID for number in range(500)}
+    row = {name: f"38400000-8cf0-11bd-b23e-{number:012x}" for number, name in enumerate(fields)}
+    one = len(rows.identifiers_in({"device_0": row["device_0"]}, fields))
+    assert len(rows.identifiers_in(row, fields)) == 500 * one
+    assert one < 20
+
+
+def test_a_text_that_the_operator_lists_leaves_as_it_is_listed():
+    fields, held = {"city": DataClass.COARSE_GEO}, {"city": Holds((), {"portland": "Portland"})}
+    assert shape_held({"city": " PORTLAND "}, fields, held) == {"city": "Portland"}
+    for other in ("Salem", "Portland, 7 Main St", email(1), ["Portland"]):
+        assert shape_held({"city": other}, fields, held) == {}
+
+
+POINT = dict.fromkeys(("lat", "lon", "altitude", "geohash", "h3", "zip", "note"), DataClass.PRECISE_GEO)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lat", email(1)), ("lat", 4155550101), ("lon", 181), ("altitude", 4155550101), ("geohash", "jane roe"), ("h3", "x" * 15),
+     ("zip", "Main St"), ("zip", email(1)), ("note", "at home"), ("note", GAID)],
+)  # fmt: skip
+def test_of_a_precise_point_that_may_go_nothing_goes_that_is_no_part_of_one(name, value):
+    good = {
+        "lat": 45.5,
+        "lon": "-122.67",
+        "altitude": 12.5,
+        "geohash": "c20fbm",
+        "h3": "8928308280fffff",
+        "zip": "97201-1234",
+    }
+    assert shape(good, fields=POINT)[0] == good
+    assert shape(good | {name: value}, fields=POINT)[0] == {each: good[each] for each in good if each != name}
+
+
+@pytest.mark.parametrize("data_class", [DataClass.AGGREGATE, DataClass.DEIDENTIFIED])
+def test_what_is_said_to_be_of_many_or_of_nobody_has_no_persons_form(data_class):
+    fields = {"x": data_class}
+    for value in (12, 4155550101, 0.5, "1234567", "Monday", "US-CA"):
+        assert shape({"x": value}, fields=fields)[0] == {"x": value}
+    for value in (email(1), phone(1), GAID, sha256("x"), "40.7128,-74.0060", "203.0.113.7", ["x"]):
+        assert shape({"x": value}, fields=fields)[0] == {}

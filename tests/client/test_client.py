@@ -13,6 +13,7 @@ from support.people import GAID, gaid, named
 from support.service import service
 
 from gateway.client import Client, Expired, NothingMayGo, NotReady
+from gateway.client.connection import Response
 
 pytestmark = pytest.mark.slow
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY"}
@@ -102,6 +103,9 @@ def test_a_bid_request_comes_back_as_it_may_be_sent(client):
     assert (found.verdict, found.bid["device"]["ifa"]) == ("allow", gaid(3))
     quiet = client.openrtb(bid | {"regs": {"gpc": 1}}, recipient="advertisers", place="US-NY")
     assert (quiet.verdict, "ifa" in quiet.bid["device"]) == ("contextual", False)
+    with_point = bid | {"device": bid["device"] | {"geo": {"lat": 40.7128, "lon": -74.006}}}
+    less = client.openrtb(with_point, recipient="advertisers", place="US-NY")
+    assert (less.verdict, less.bid["device"]["ifa"]) == ("reduced", gaid(3))
     assert client.openrtb(bid, recipient="nobody").bid is None
     assert client.openrtb({}, recipient="advertisers", nonsense="1").verdict == "no_answer"
     time.sleep(HOLDS)
@@ -383,3 +387,16 @@ def test_the_socket_of_the_host_answers_the_same(tmp_path):
 def test_an_address_that_is_none_is_refused_at_once(wrong):
     with pytest.raises(ValueError, match="one of url"):
         Client(**wrong)
+
+
+@pytest.mark.parametrize("word", ["deny", "Contextual", "limited", "", "reduced "])
+def test_a_word_about_a_bid_request_that_is_not_known_sends_nothing(word):
+    """A later gateway's word may mean that somebody is in it."""
+
+    class Later:
+        def answer(self, path, body):
+            headers = {"gateway-verdict": word, "gateway-valid-for-ms": "250", "gateway-reason": "opted_out"}
+            return Response(200, headers, b'{"id": "1", "device": {"ifa": "x"}}')
+
+    found = Client.over(Later()).openrtb({"id": "1"}, recipient="advertisers")
+    assert (found.verdict, found.bid) == ("block", None)

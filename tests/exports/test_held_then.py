@@ -20,7 +20,7 @@ from gateway.ledger.schema import FILE
 from gateway.ledger.sqlite_store import SqliteStore
 
 FIRST = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-FIELDS = 'fields = {ad_id = "ad_id"}'
+FIELDS = 'fields = {ad_id = {class = "ad_id", kind = "gaid"}}'
 TEEMO = '[recipients.teemo]\ncontract = "{}"\nannounced = 2024-06-25\n'
 NEW = f'[recipients.newcomer]\nrole = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id"]\n{FIELDS}\n'
 LATER_LAW = b"""

@@ -41,7 +41,7 @@ def test_a_service_that_heeds_every_signal_is_well_and_writes_nothing_of_it(asks
 
 def test_a_service_that_runs_on_an_older_configuration_is_found_out(asks, tmp_path):
     newer = tmp_path / "newer.toml"
-    newer.write_text('[recipients.teemo]\ndata = ["ad_id"]\nfields = { ad_id = "ad_id" }\n')
+    newer.write_text('[recipients.teemo]\ndata = ["ad_id"]\nfields = { ad_id = { class = "ad_id", kind = "gaid" } }\n')
     with service(tmp_path) as running:
         code, told = asks(running, "--config", str(newer))
     assert code == 1

@@ -120,7 +120,7 @@ def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
 
 def test_a_bid_door_that_lets_everything_through_fails(rehearsed, monkeypatch):
     monkeypatch.setattr(openrtb.openrtb, "lawful", lambda bid, leave: dict(bid))
-    monkeypatch.setattr(openrtb, "_word", lambda *_: "allow")
+    monkeypatch.setattr(openrtb.Cuts, "word", lambda *_: "allow")
     found = rehearsed(APP)
     assert {door for _, door in pairs(found)} == {"openrtb"}
     assert {"teemo", "advertisers"} <= {name for name, _ in pairs(found)}

@@ -22,7 +22,7 @@ transfer_basis = "scc"
 mode = "files"
 max_age_days = 30
 upload = ["false"]
-fields = { ad_id = "ad_id", mail = "contact", words = "keywords", zip = "coarse_geo" }
+fields = { ad_id = { class = "ad_id", kind = "gaid" }, mail = { class = "contact", kind = "email" }, words = "keywords", zip = "coarse_geo" }
 [recipients.kin]
 role = "affiliate"
 purposes = ["sale", "marketing_email", "profiling"]
@@ -31,7 +31,7 @@ contract = "c2"
 announced = 2024-01-01
 transfer_basis = "scc"
 same_brand = true
-fields = { ad_id = "ad_id", mail = "contact" }
+fields = { ad_id = { class = "ad_id", kind = "gaid" }, mail = { class = "contact", kind = "email" } }
 [recipients.heir]
 role = "successor"
 purposes = ["transfer", "sale"]
@@ -61,7 +61,7 @@ purposes = ["sale"]
 data = ["ad_id"]
 contract = "c7"
 announced = 2026-11-01
-fields = { ad_id = "ad_id" }
+fields = { ad_id = { class = "ad_id", kind = "gaid" } }
 [recipients.programme]
 role = "third_party"
 purposes = ["targeted_ads"]
@@ -70,5 +70,5 @@ contract = "c8"
 announced = 2024-01-01
 programme = "club"
 tcf_vendor = 7
-fields = { ad_id = "ad_id" }
+fields = { ad_id = { class = "ad_id", kind = "gaid" } }
 """

@@ -20,7 +20,7 @@ CONFIG = """
 role = "consumer_directed"
 purposes = ["service"]
 data = ["contact", "ad_id", "precise_geo"]
-fields = { ad_id = "ad_id", lat = "precise_geo", lon = "precise_geo" }
+fields = { ad_id = { class = "ad_id", kind = "gaid" }, lat = "precise_geo", lon = "precise_geo" }
 mode = "return"
 unlinked = "allow"
 

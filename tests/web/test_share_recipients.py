@@ -65,7 +65,8 @@ async def test_keywords_beside_what_names_somebody_stay(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(
         '[keywords]\nvocabulary = ["travel"]\n[recipients.words]\nrole = "third_party"\npurposes = ["targeted_ads"]\n'
-        'data = ["keywords", "email_hash", "ad_id"]\nfields = { keywords = "keywords", email = "email_hash", ad_id = "ad_id" }\n'
+        'data = ["keywords", "email_hash", "ad_id"]\nfields = { keywords = "keywords", '
+        'email = { class = "email_hash", kind = "email" }, ad_id = { class = "ad_id", kind = "gaid" } }\n'
     )
     async with (
         inside.application(tmp_path / "data", inside.settings(file)) as app,

@@ -19,6 +19,7 @@ from gateway.choice.identity.kinds import (
     Read,
     Undeclared,
 )
+from gateway.choice.identity.likeness import alike, could_be, says_who
 from gateway.choice.identity.reading import read
 from gateway.choice.identity.typed import typed
 
@@ -34,6 +35,9 @@ __all__ = [
     "Name",
     "Read",
     "Undeclared",
+    "alike",
+    "could_be",
     "read",
+    "says_who",
     "typed",
 ]

@@ -1,15 +1,22 @@
 """Bid requests: what of one may be sent to a recipient (OpenRTB 2.5 and 2.6).
 
-`fields` where OpenRTB keeps personal data, `reading` whom and what a request says, `filtering` the request that may be
-sent, `pointers` the difference between two requests. Owns the format; never the decision, which is the verdict's.
+`members` (with two files of data) what a request may consist of, `fields` where it keeps personal data, `reading`
+whom and what it says, `filtering` the request that may be sent, `pointers` the difference between two. Owns the format;
+never the decision, which is the verdict's.
 """
 
 from gateway.choice.openrtb.fields import classes_in
-from gateway.choice.openrtb.filtering import Leave, lawful
+from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful
+from gateway.choice.openrtb.members import BIDDERS
 from gateway.choice.openrtb.pointers import Difference, difference
 from gateway.choice.openrtb.reading import Said, TooDeep, check_depth, is_modern, said
 
 __all__ = [
+    "ALLOWED",
+    "BIDDERS",
+    "BLOCKED",
+    "CONTEXTUAL",
+    "REDUCED",
     "Difference",
     "Leave",
     "Said",

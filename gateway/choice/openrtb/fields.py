@@ -1,72 +1,41 @@
-"""Where OpenRTB keeps personal data: every place of 2.5 and of 2.6, by data class.
+"""Where a bid request keeps personal data, by data class: both versions' places.
 
 The union of what Prebid Server in Go, in Java and Prebid.js remove in any of their cases (enforcement.md section 1.6),
-and what none of them looks at. Owns the table; whatever of a person's objects it does not name never leaves (R20).
+and what none of them looks at. Owns the question "which classes would this send?"; the lists are data (`members`).
 """
 
 from collections.abc import Iterator, Mapping
 
+from gateway.choice.openrtb.members import classed
 from gateway.terms import DataClass
 
 Json = Mapping[str, object]
 
-# --- the device ---
 HASHED_DEVICE_IDS = ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5")
-DEVICE: Mapping[str, DataClass] = {
-    "ifa": DataClass.AD_ID,
-    **dict.fromkeys(HASHED_DEVICE_IDS, DataClass.DEVICE_ID),
-    "hwv": DataClass.DEVICE_ID,  # a hardware version beside a model is a step towards one device
-    "carrier": DataClass.DEVICE_ID,
-    "mccmnc": DataClass.DEVICE_ID,
-    "ip": DataClass.IP,
-    "ipv6": DataClass.IP,
-}
-# What an ad's shape and language need; beside no id it names nobody.
-DEVICE_PLAIN = frozenset(
-    {"ua", "sua", "devicetype", "make", "model", "os", "osv", "h", "w", "ppi", "pxratio", "js", "geofetch", "language",
-     "langb", "connectiontype", "dnt", "lmt"}
-)  # fmt: skip
+# A hardware version or a carrier beside a model is a step towards one device: device_id, as the data has them.
+DEVICE: Mapping[str, DataClass] = {**classed("device"), "ip": DataClass.IP, "ipv6": DataClass.IP}
+DEVICE_EXT = classed("device_ext")
+VENDOR_IDS = ("ifv", "idfv")  # of the device's extension
+APP_SET_IDS = ("app_set_id", "appsetid")
 
-# --- the person ---
 USER: Mapping[str, DataClass] = {
-    **dict.fromkeys(("id", "buyeruid", "eids"), DataClass.AD_ID),
-    **dict.fromkeys(("yob", "gender", "data", "customdata"), DataClass.DEMOGRAPHICS),
+    **classed("user"),
+    "eids": DataClass.AD_ID,
+    "data": DataClass.DEMOGRAPHICS,
     **dict.fromkeys(("keywords", "kwarray"), DataClass.KEYWORDS),
 }
-USER_PLAIN = frozenset({"consent"})  # a signal, not a datum
+USER_EXT: Mapping[str, DataClass] = {"eids": DataClass.AD_ID, "data": DataClass.DEMOGRAPHICS}
 # Members of one of `eids` beside `uids`, and of one of those (OpenRTB 2.6, 3.2.27 and 3.2.28): what another one says
 # was not looked up.
 EID = frozenset({"source", "inserter", "matcher", "mm"})
 UID = frozenset({"id", "atype"})
 
-# --- where they are ---
 POINT = ("lat", "lon")
-GEO: Mapping[str, DataClass] = {
-    **dict.fromkeys((*POINT, "accuracy", "lastfix", "ipservice", "type", "zip"), DataClass.PRECISE_GEO),
-    **dict.fromkeys(("city", "metro", "utcoffset"), DataClass.COARSE_GEO),
-}
+GEO = classed("geo")
 GEO_PLAIN = frozenset({"country", "region", "regionfips104"})  # a state or more: what a contextual ad may know (R3)
 
-# --- the request ---
 # Ids of one auction: many bidders of one request put what they get together by it (Prebid's transmitTid).
 TRANSACTION = frozenset({"tid", "tidSource"})
-REQUEST = frozenset(
-    {"id", "imp", "site", "app", "dooh", "device", "user", "test", "at", "tmax", "wseat", "bseat", "allimps", "cur",
-     "wlang", "wlangb", "acat", "bcat", "cattax", "badv", "bapp", "source", "regs", "ext"}
-)  # fmt: skip
-# Members of extensions that stand, by the path of the object that holds the `ext`. Any other extension could hold
-# anything: it never leaves unless the operator's configuration names it.
-EXTENSIONS: Mapping[str, frozenset[str]] = {
-    "imp": frozenset({"prebid", "bidder", "gpid", "skadn", "data"}),
-    "source": frozenset({"schain", "omidpn", "omidpv"}),
-    "user": frozenset({"consent", "ConsentedProvidersSettings", "consented_providers_settings"}),
-    "user.data": frozenset({"segtax", "segclass"}),  # by which list segments are named (IAB Tech Lab)
-    "device": frozenset({"atts"}),
-    "site": frozenset({"amp"}),
-    "regs": frozenset({"dsa"}),
-}
-USER_EXT: Mapping[str, DataClass] = {"eids": DataClass.AD_ID, "data": DataClass.DEMOGRAPHICS}
-DEVICE_EXT: Mapping[str, DataClass] = dict.fromkeys(("ifv", "idfv"), DataClass.DEVICE_ID)
 
 
 def part(holder: object, name: str) -> Json:
@@ -98,4 +67,5 @@ def _classes(request: Json) -> Iterator[DataClass]:
 def _imp_extensions(request: Json) -> Iterator[Json]:
     imps = request.get("imp")
     for imp in imps if isinstance(imps, list) else []:
-        yield part(imp, "ext")
+        yield (extension := part(imp, "ext"))
+        yield part(extension, "prebid")

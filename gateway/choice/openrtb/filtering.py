@@ -1,40 +1,32 @@
 """The bid request that may be sent: what the verdict lets go, the rest as for a contextual ad.
 
-A contextual request keeps the page, the slot, a region and a truncated address, joined to no id (R3): where any id
-leaves, a denied address or region does not. What no table names never leaves, in any case.
+One list of members per object says what is left (`members`); what it does not name never leaves, in any case. Where
+nobody may be in it the slot, the page, the device's make and a region are left, joined to no id (R3): where any id
+leaves, a denied address or region does not. A bidder of whose parameters nothing is known gets nothing where anything
+is denied.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from gateway.choice import geo, ip, keywords
 from gateway.choice.downstream import Strings
 from gateway.choice.keywords import Vocabulary
-from gateway.choice.openrtb.fields import (
-    DEVICE,
-    DEVICE_EXT,
-    DEVICE_PLAIN,
-    EID,
-    EXTENSIONS,
-    GEO,
-    GEO_PLAIN,
-    POINT,
-    REQUEST,
-    TRANSACTION,
-    UID,
-    USER,
-    USER_EXT,
-    USER_PLAIN,
-    Json,
-    part,
-)
-from gateway.choice.openrtb.reading import is_modern
+from gateway.choice.openrtb.fields import EID, GEO, GEO_PLAIN, POINT, TRANSACTION, UID, USER, Json, part
+from gateway.choice.openrtb.members import BIDDERS, CLASSES, FORMS, MEMBERS, address, parameter, parsed, written
+from gateway.choice.openrtb.reading import is_modern, values_of_ids
 from gateway.terms import Answer, DataClass
 
 Out = dict[str, object]
 NO_WORDS = Vocabulary()
 HOLDERS = (dict, list)  # as JSON has them; by `Mapping`, an abstract class, each question takes a microsecond
 IDS = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID})
+ALLOWED, REDUCED, CONTEXTUAL, BLOCKED = "allow", "reduced", "contextual", "block"
+UNESCAPED = re.compile(r"[ !#-&(-\[\]-~]+")  # what Python writes as it is: no quotes, no backslash, ASCII
+PLAY_STORE = "https://play.google.com/store/apps/details"  # whose addresses have the app in their query
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,7 @@ class Leave:
     """What one recipient may have. `answers`: the verdict's, by data class; a class without one is denied. `strings`
     and `gpc`: what it is told. `words`: the vocabulary of keywords. `extensions`: further paths that the operator lets
     stand, `imp.ext.mybidder`. `young`: nothing personal at all, no truncated address either (under the age floor).
+    `name`: the recipient's, by which parameters are known that stand without their bidder's.
     """
 
     answers: Mapping[str, Answer]
@@ -50,161 +43,336 @@ class Leave:
     words: Vocabulary = NO_WORDS
     extensions: frozenset[str] = frozenset()
     young: bool = False
+    name: str = ""
 
     def may(self, data_class: DataClass) -> bool:
         return self.answers.get(data_class, Answer.DENY) is Answer.ALLOW
 
     @property
+    def word(self) -> str:
+        """`reduced`: something was taken, and it still tells of a person; `contextual`: nobody is in it."""
+        given = set(self.answers.values())
+        if given == {Answer.ALLOW}:
+            return ALLOWED
+        return REDUCED if given - {Answer.DENY} else CONTEXTUAL
+
+    @property
     def anything_denied(self) -> bool:
-        return self.strings.out or any(answer is not Answer.ALLOW for answer in self.answers.values())
+        return self.strings.out or self.word != ALLOWED
 
     @property
     def any_id(self) -> bool:
         return any(self.may(one) for one in IDS)
 
+    @property
+    def unjoined(self) -> bool:
+        """Whether a truncated address and a region may stand: with no id beside them, and of nobody too young."""
+        return not self.any_id and not self.young
 
-def lawful(request: Json, leave: Leave) -> Out:
-    """The request as it may be sent, in the version that it came in. The one handed in is left as it is."""
-    out = {name: value for name, value in request.items() if name in REQUEST}
-    shapers: Mapping[str, Callable[[Json, Leave], Out]] = {"device": _device, "user": _user, "source": _source}
-    for name, shaper in shapers.items():
-        shaped = shaper(part(request, name), leave)
-        _put(out, name, shaped, kept=name in request)
-    imps = request.get("imp")
-    out["imp"] = [_imp(imp, leave) for imp in imps if isinstance(imp, dict)] if isinstance(imps, list) else []
-    for name in ("site", "app", "dooh"):
-        if name in request:
-            out[name] = _surface(part(request, name), name, leave)
-    _put(out, "ext", _extension(part(request, "ext"), "", leave), kept=False)
-    out["regs"] = _regs(request, leave)
+
+class Cut(NamedTuple):
+    """What every member is asked about: whether all may go, whether somebody may be in it, the classes that may, and
+    whether the person opted out of anything.
+    """
+
+    whole: bool
+    somebody: bool
+    classes: frozenset[str]
+    out: bool
+    leave: Leave
+
+
+Rule = Callable[[object, Cut, str], object | None]  # of a value and the path of what holds it; None: it is taken out
+
+
+def lawful(request: Json, leave: Leave) -> Out | None:
+    """The request as it may be sent, in the version that it came in; None where nothing of it may. The one handed in is
+    left as it is.
+    """
+    word = leave.word
+    classes = frozenset(name for name, answer in leave.answers.items() if answer is Answer.ALLOW)
+    cut = Cut(word == ALLOWED, word != CONTEXTUAL, classes, leave.anything_denied, leave)
+    out = _object(request, REQUEST, cut, "")
+    for name, shaped in (("device", _device(request, cut)), ("user", _user(request, cut))):
+        if shaped is not None and name in request:
+            out[name] = shaped
+    imps, kept = request.get("imp"), list(_imps(request, cut))
+    if ("id" in request and "id" not in out) or (imps and not kept):
+        return None
+    out["imp"] = kept
+    if isinstance(app := out.get("app"), dict):
+        _name_store(app)
+    out["regs"] = _regs(request, cut)
+    return out if cut.whole else _without(_denied_ids(request, classes), out)
+
+
+# --- members by the list ---
+
+
+def _object(holder: Json, table: Mapping[str, Rule], cut: Cut, path: str) -> Out:
+    out: Out = {}
+    for name, value in holder.items():
+        rule = table.get(name)
+        if rule is not None and (kept := rule(value, cut, path)) is not None:
+            out[name] = kept
     return out
 
 
-def _put(out: Out, name: str, value: Out | list[Out], *, kept: bool) -> None:
-    """An object that became empty stays where it was, as an empty one: bidders expect `user` and `device`."""
-    if value or kept:
-        out[name] = value
-    else:
-        out.pop(name, None)
+def _scalar(value: object) -> object | None:
+    """A value that is no bag, or a list of such."""
+    if isinstance(value, list):
+        return [item for item in value if not isinstance(item, HOLDERS)]
+    return None if isinstance(value, dict) else value
 
 
-def _device(device: Json, leave: Leave) -> Out:
-    out = {name: value for name, value in device.items() if name in DEVICE_PLAIN or _goes(name, DEVICE, leave)}
+def _formed(form: Callable[[object], object | None], value: object, cut: Cut, _: str) -> object | None:
+    if cut.whole:
+        return _scalar(value)
+    if isinstance(value, list):
+        return [kept for item in value if (kept := form(item)) is not None]
+    return form(value)
+
+
+def _address(value: object, cut: Cut, _: str) -> object | None:
+    """An address's query can hold anything, also where all may go to a recipient in spite of an opt-out."""
+    return address(value) if cut.out else _scalar(value)
+
+
+def _of_class(data_class: str, value: object, cut: Cut, _: str) -> object | None:
+    return _scalar(value) if data_class in cut.classes else None
+
+
+def _nested(name: str, member: str, value: object, cut: Cut, path: str) -> object | None:
+    table, inner = RULES[name], f"{path}.{member}" if path else member
+    if isinstance(value, list):
+        return [_object(item, table, cut, inner) for item in value if isinstance(item, dict)]
+    return _object(value, table, cut, inner) if isinstance(value, dict) else None
+
+
+def _extension(name: str, value: object, cut: Cut, path: str) -> Out | None:
+    """Of an `ext` bag what the list or the operator names; without anything it is not there."""
+    if not isinstance(value, dict):
+        return None
+    inner = f"{path}.ext" if path else "ext"
+    out = _object(value, RULES[name], cut, inner)
+    if cut.leave.extensions:
+        _add_listed(value, out, cut, f"{inner}.")
+    return out or None
+
+
+def _add_listed(bag: Json, out: Out, cut: Cut, prefix: str) -> None:
+    """The operator's own members. Where anything is denied only a scalar that is named by its whole path, in a form
+    that is about nobody: what a bag holds next year nobody has looked at.
+    """
+    for path in cut.leave.extensions:
+        if not path.startswith(prefix):
+            continue
+        steps = path.removeprefix(prefix).split(".")
+        value: object = bag
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        kept = value if cut.whole else FORMS["id"](value)
+        if kept is not None:
+            _plant(out, steps, kept)
+
+
+def _plant(out: Out, steps: list[str], value: object) -> None:
+    for step in steps[:-1]:
+        inner = out.get(step)
+        out[step] = out = {**inner} if isinstance(inner, dict) else {}
+    out[steps[-1]] = value
+
+
+def _text(value: object, cut: Cut, _: str) -> object | None:
+    return _scalar(value) if cut.whole else None
+
+
+def _bag(value: object, cut: Cut, _: str) -> object | None:
+    return _without_transaction(value, cut) if cut.whole else None
+
+
+def _search(value: object, cut: Cut, _: str) -> object | None:
+    """A search's words are the person's."""
+    return None if cut.out else _scalar(value)
+
+
+def _joined(value: object, cut: Cut, _: str) -> object | None:
+    return _scalar(value) if cut.somebody else None
+
+
+def _joined_object(rule: Rule, value: object, cut: Cut, path: str) -> object | None:
+    return rule(value, cut, path) if cut.somebody else None
+
+
+def _keywords(value: object, cut: Cut, _: str) -> object | None:
+    if cut.whole:
+        return _scalar(value)
+    words = cut.leave.words
+    return keywords.sift(value, words).kept if words.listed else None
+
+
+def _native(value: object, cut: Cut, _: str) -> object | None:
+    """A native ad's request is a text with an object in it."""
+    if cut.whole:
+        return value if isinstance(value, str) else None
+    found = parsed(value)
+    return None if found is None else written(_object(found, RULES["native_request"], cut, "native"))
+
+
+WORDS: Mapping[str, Rule] = {
+    **{word: partial(_formed, form) for word, form in FORMS.items()},
+    **{word: partial(_of_class, word) for word in CLASSES},
+    "url": _address,
+    "text": _text,
+    "open": _bag,
+    "search": _search,
+    "joined": _joined,
+    "keywords": _keywords,
+    "native": _native,
+}
+
+
+def _rule(member: str, word: str) -> Rule:
+    condition, arrow, name = word.rpartition("-> ")
+    if not arrow:
+        return WORDS[word]
+    if member == "ext":
+        return _imp_extension if name == "imp_ext" else partial(_extension, name)
+    rule = _prebid if name == "imp_prebid" else partial(_nested, name, member)
+    return partial(_joined_object, rule) if condition else rule
+
+
+# --- slots and bidders ---
+
+
+def _imps(request: Json, cut: Cut) -> Iterator[Out]:
+    """Slots; without those whose bidders are all unknown."""
+    imps = request.get("imp")
+    for imp in imps if isinstance(imps, list) else []:
+        if not isinstance(imp, dict):
+            continue
+        out = _object(imp, RULES["imp"], cut, "imp")
+        unnamed = "id" in imp and "id" not in out
+        if not unnamed and (not _asked(part(imp, "ext")) or _asked(part(out, "ext"))):
+            yield out
+
+
+def _asked(extension: Json) -> bool:
+    """Whether somebody is named whom it is for."""
+    return bool(part(part(extension, "prebid"), "bidder")) or "bidder" in extension
+
+
+def _imp_extension(value: object, cut: Cut, path: str) -> Out | None:
+    """With parameters of bidders: in Prebid's bag, under a bidder's own name, or, for whom they are known, alone."""
+    if not isinstance(value, dict):
+        return None
+    out = _extension("imp_ext", value, cut, path) or {}
+    for name, bag in value.items():
+        if not isinstance(bag, dict):
+            continue
+        if cut.whole and name in WHOLE_BAGS:
+            out[name] = _without_transaction(bag, cut)
+        elif name == "bidder" or (name not in MEMBERS["imp_ext"] and name.lower() in BIDDERS):
+            _put_parameters(out, name, cut.leave.name if name == "bidder" else name, bag, cut)
+    return out or None
+
+
+def _prebid(value: object, cut: Cut, path: str) -> Out | None:
+    if not isinstance(value, dict):
+        return None
+    out = _object(value, RULES["imp_prebid"], cut, f"{path}.prebid")
+    bidders: Out = {}
+    for name, bag in part(value, "bidder").items():
+        _put_parameters(bidders, name, name, bag, cut)
+    return out | ({"bidder": bidders} if bidders else {})
+
+
+def _put_parameters(out: Out, name: str, bidder: str, bag: object, cut: Cut) -> None:
+    """What the operator lists of them may stand there already."""
+    known = BIDDERS.get(bidder.lower())
+    if not isinstance(bag, dict):
+        return
+    if cut.whole:
+        out[name] = _without_transaction(bag, cut)
+    elif known is not None:
+        out[name] = {
+            each: kept for each in known.scalar & bag.keys() if (kept := parameter(bag[each])) is not None
+        } | {**part(out, name)}  # fmt: skip
+
+
+def _without_transaction(value: object, cut: Cut) -> object:
+    """Prebid keeps a copy of the transaction's id inside its own bag, `imp[].ext.prebid.tid`."""
+    if DataClass.AD_ID in cut.classes:
+        return value
+    if isinstance(value, list):
+        return [_without_transaction(item, cut) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_transaction(item, cut) for name, item in value.items() if name not in TRANSACTION}
+
+
+def _name_store(app: Out) -> None:
+    """Google's addresses of apps have the app in their query, and that is no person."""
+    if app.get("storeurl") == PLAY_STORE and isinstance(app.get("bundle"), str):
+        app["storeurl"] = f"{PLAY_STORE}?id={app['bundle']}"
+
+
+# --- the device, the person and where they are ---
+
+
+def _device(request: Json, cut: Cut) -> Out:
+    device = part(request, "device")
+    out = _object(device, RULES["device"], cut, "device")
     for name in ("ip", "ipv6"):
-        out.pop(name, None)
         # As in a share: a whole address is a device's own number, allowed or not (enforcement.md section 5).
-        if (leave.may(DataClass.IP) or _contextual(leave)) and (network := ip.truncate(device.get(name))):
+        if (cut.leave.may(DataClass.IP) or cut.leave.unjoined) and (network := ip.truncate(device.get(name))):
             out[name] = network
-    if leave.strings.out:
+    if cut.leave.strings.out:
         out["lmt"] = 1
     if "geo" in device:
-        out["geo"] = _geo(part(device, "geo"), leave)
-    _put(out, "ext", _extension(part(device, "ext"), "device", leave, DEVICE_EXT), kept=False)
+        out["geo"] = _geo(part(device, "geo"), cut, "device.geo")
     return out
 
 
-def _contextual(leave: Leave) -> bool:
-    """Whether a truncated address and a region may stand: with no id beside them, and of nobody too young."""
-    return not leave.any_id and not leave.young
-
-
-def _user(user: Json, leave: Leave) -> Out:
-    plain = frozenset() if leave.anything_denied else USER_PLAIN  # no consent is claimed that does not hold
-    out = {name: value for name, value in user.items() if name in plain or _goes(name, USER, leave)}
+def _user(request: Json, cut: Cut) -> Out | None:
+    """Nobody where nobody may be in it."""
+    user = part(request, "user")
+    if not cut.somebody:
+        return None
+    out = _object(user, RULES["user"], cut, "user")
+    if not cut.out and isinstance(user.get("consent"), str):
+        out["consent"] = user["consent"]  # no consent is claimed that does not hold
     for name in ("keywords", "kwarray"):
-        if name in out:
-            sifted = keywords.sift(out.pop(name), leave.words).kept
-            out |= {} if sifted is None else {name: sifted}
-    _put(out, "eids", _eids(out.get("eids")), kept=False)
-    if "data" in out:
-        out["data"] = _cleaned(out["data"], "user.data", leave)
+        sifted = keywords.sift(user[name], cut.leave.words).kept if name in user and _goes(name, USER, cut) else None
+        out |= {} if sifted is None else {name: sifted}
+    _put_eids(out, user, cut)
+    if "data" in user and DataClass.DEMOGRAPHICS in cut.classes:
+        out["data"] = _nested("user_data", "data", user["data"], cut, "user") or []
     if "geo" in user:
-        out["geo"] = _geo(part(user, "geo"), leave)
-    extension = _extension(part(user, "ext"), "user", leave, USER_EXT)
-    _put(extension, "eids", _eids(extension.get("eids")), kept=False)
-    if leave.anything_denied:
-        extension = {name: value for name, value in extension.items() if name not in EXTENSIONS["user"]}
-    _put(out, "ext", extension, kept=False)
-    return out
-
-
-def _goes(name: str, table: Mapping[str, DataClass], leave: Leave) -> bool:
-    return name in table and leave.may(table[name])
-
-
-def _geo(place: Json, leave: Leave) -> Out:
-    """The point as the verdict has it, exact or at one decimal; the region where a contextual ad may have it."""
-    region = leave.may(DataClass.COARSE_GEO) or _contextual(leave)
-    out = {name: v for name, v in place.items() if (name in GEO_PLAIN and region) or _goes(name, GEO, leave)}
-    if leave.answers.get(DataClass.PRECISE_GEO) is Answer.COARSEN:
-        out |= geo.coarsen_point({name: place.get(name) for name in POINT})
-        if "type" in place and "lat" in out:
-            out["type"] = place["type"]  # how it was found stands; how exact it was does not (section 5)
-    return out
-
-
-def _source(source: Json, leave: Leave) -> Out:
-    plain = {name: value for name, value in source.items() if name not in {"ext", *TRANSACTION}}
-    out = plain | ({name: source[name] for name in TRANSACTION & source.keys()} if leave.may(DataClass.AD_ID) else {})
-    _put(out, "ext", _extension(part(source, "ext"), "source", leave, _transaction()), kept=False)
-    return out
-
-
-def _transaction() -> Mapping[str, DataClass]:
-    return dict.fromkeys(TRANSACTION, DataClass.AD_ID)
-
-
-def _imp(imp: Json, leave: Leave) -> Out:
-    out = {
-        name: _cleaned(value, f"imp.{name}", leave) if name != "ext" and isinstance(value, HOLDERS) else value
-        for name, value in imp.items()
-    }  # fmt: skip
-    extension = _extension(part(imp, "ext"), "imp", leave, _transaction())
-    if not leave.may(DataClass.AD_ID):
-        extension = {name: _without_transaction(value) for name, value in extension.items()}
-    _put(out, "ext", extension, kept=False)
-    return out
-
-
-def _without_transaction(value: object) -> object:
-    """Prebid keeps a copy of the transaction's id inside its own bag, `imp[].ext.prebid.tid`."""
-    if isinstance(value, list):
-        return [_without_transaction(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {name: _without_transaction(item) for name, item in value.items() if name not in TRANSACTION}
-
-
-def _surface(surface: Json, name: str, leave: Leave) -> Out:
-    """The page or the app. An address's query can hold anything, a search's words are the person's."""
-    cleaned = _cleaned(surface, name, leave)
-    out = dict(cleaned) if isinstance(cleaned, dict) else {}
-    if leave.anything_denied:
-        out.pop("search", None)
-        for member in ("page", "ref"):
-            address = out.get(member)
-            if isinstance(address, str):
-                out[member] = address.partition("#")[0].partition("?")[0]
-    return out
-
-
-def _cleaned(value: object, path: str, leave: Leave) -> object:
-    """A part of the request that is about no person, without its unknown extensions, however deep."""
-    if isinstance(value, list):
-        return [_cleaned(item, path, leave) if isinstance(item, HOLDERS) else item for item in value]
-    if not isinstance(value, dict):
-        return value
-    out: Out = {
-        name: _cleaned(item, f"{path}.{name}", leave) if isinstance(item, HOLDERS) else item
-        for name, item in value.items() if name != "ext"
-    }  # fmt: skip
-    if "ext" in value and (extension := _extension(part(value, "ext"), path, leave)):
+        out["geo"] = _geo(part(user, "geo"), cut, "user.geo")
+    extension = _user_extension(user, out, cut)
+    if extension:
         out["ext"] = extension
     return out
 
 
-def _eids(listed: object) -> list[Out]:
+def _user_extension(user: Json, out: Out, cut: Cut) -> Out:
+    extension, bag = dict(part(out, "ext")), part(user, "ext")
+    out.pop("ext", None)
+    _put_eids(extension, bag, cut)
+    for name in CONSENTS:
+        if not cut.out and name in bag:
+            extension[name] = bag[name]
+    return extension
+
+
+def _put_eids(out: Out, holder: Json, cut: Cut) -> None:
     """What was read of them, and so looked up: `reading` reads the same."""
+    if DataClass.AD_ID in cut.classes and (read := _eids(holder.get("eids"))):
+        out["eids"] = read
+
+
+def _eids(listed: object) -> list[Out]:
     return [
         _plain(eid, EID) | {"uids": [_plain(uid, UID) for uid in _objects(eid.get("uids"))]} for eid in _objects(listed)
     ]
@@ -219,26 +387,34 @@ def _plain(holder: Json, names: Collection[str]) -> Out:
     return {name: value for name, value in holder.items() if name in names and not isinstance(value, HOLDERS)}
 
 
-def _extension(
-    extension: Json, path: str, leave: Leave, table: Mapping[str, DataClass] | None = None
-) -> Out:  # fmt: skip
-    """Of an `ext` bag what a table or the operator names."""
-    if not extension:
-        return {}
-    plain, prefix = EXTENSIONS.get(path, frozenset()), f"{path}.ext." if path else "ext."
-    return {
-        name: value
-        for name, value in extension.items()
-        if name in plain or f"{prefix}{name}" in leave.extensions or _goes(name, table or {}, leave)
-    }
+def _goes(name: str, table: Mapping[str, DataClass], cut: Cut) -> bool:
+    return name in table and table[name] in cut.classes
 
 
-def _regs(request: Json, leave: Leave) -> Out:
+def _geo(place: Json, cut: Cut, path: str) -> Out:
+    """The point as the verdict has it, exact or at one decimal; the region where a contextual ad may have it."""
+    leave = cut.leave
+    region = DataClass.COARSE_GEO in cut.classes or leave.unjoined
+    out = {name: v for name, v in place.items() if _goes(name, GEO, cut) and not isinstance(v, HOLDERS)}
+    codes = {name: place[name] for name in GEO_PLAIN & place.keys()} if region else {}
+    out |= {name: code for name, value in codes.items() if (code := FORMS["place"](value)) is not None}
+    if leave.answers.get(DataClass.PRECISE_GEO) is Answer.COARSEN:
+        out |= geo.coarsen_point({name: place.get(name) for name in POINT})
+        if isinstance(place.get("type"), int) and "lat" in out:
+            out["type"] = place["type"]  # how it was found stands; how exact it was does not (section 5)
+    extension = _extension("none", place.get("ext"), cut, path)
+    return out | ({"ext": extension} if extension else {})
+
+
+# --- what holds ---
+
+
+def _regs(request: Json, cut: Cut) -> Out:
     """What holds, said in one place and one way: that of the version."""
-    regs = part(request, "regs")
+    leave, regs = cut.leave, part(request, "regs")
     old = part(regs, "ext")
-    out: Out = {name: regs[name] for name in ("coppa",) if name in regs}
-    extension = {name: value for name, value in old.items() if name in EXTENSIONS["regs"]}
+    out: Out = {"coppa": regs["coppa"]} if FORMS["number"](regs.get("coppa")) is not None else {}
+    extension = _object(old, RULES["regs_ext"], cut, "regs.ext")
     said: Out = {"gpp": leave.strings.gpp, "gpp_sid": leave.strings.gpp_sid, "us_privacy": leave.strings.us_privacy}
     gdpr = next((holder["gdpr"] for holder in (regs, old) if holder.get("gdpr") in (0, 1)), None)
     if any(holder.get("gdpr") in (1, "1") for holder in (regs, old)):
@@ -251,5 +427,44 @@ def _regs(request: Json, leave: Leave) -> Out:
         out |= said
     else:
         extension = {**extension, **said}
-    _put(out, "ext", extension, kept=False)
-    return out
+    return out | ({"ext": extension} if extension else {})
+
+
+# --- an id that stands in a second place ---
+
+
+def _denied_ids(request: Json, classes: frozenset[str]) -> set[str]:
+    found = values_of_ids(request)
+    allowed = {value for value, data_class in found if data_class in classes}
+    return {value for value, _ in found} - allowed
+
+
+def _without(names: Collection[str], out: Out) -> Out | None:
+    """Without what holds one of these, which are of a person who may not be in it; None where that is the id of the
+    request. All of it is looked through at once first, as Python writes it: hardly ever one is there.
+    """
+    text = str(out).lower() if names else ""
+    found = tuple(name for name in names if name in text or not UNESCAPED.fullmatch(name))
+    if not found:
+        return out
+    kept = _pruned(out, found)
+    return kept if isinstance(kept, dict) and ("id" in kept) == ("id" in out) else None
+
+
+def _pruned(value: object, names: tuple[str, ...]) -> object | None:
+    if isinstance(value, dict):
+        members = ((name, _pruned(item, names)) for name, item in value.items())
+        return {name: item for name, item in members if item is not None}
+    if isinstance(value, list):
+        return [item for each in value if (item := _pruned(each, names)) is not None]
+    text = str(value).lower()
+    return None if any(name in text for name in names) else value
+
+
+RULES: Mapping[str, Mapping[str, Rule]] = {
+    name: {member: _rule(member, word) for member, word in members.items() if word not in {"shaped", "closed"}}
+    for name, members in MEMBERS.items()
+}
+REQUEST = {member: rule for member, rule in RULES["request"].items() if member != "imp"}
+WHOLE_BAGS = frozenset({"prebid", "data"})
+CONSENTS = ("consent", "ConsentedProvidersSettings", "consented_providers_settings")

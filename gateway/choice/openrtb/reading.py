@@ -7,8 +7,18 @@ stranger sends but for a request nested deeper than anybody's (`TooDeep`).
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
-from gateway.choice.openrtb.fields import HASHED_DEVICE_IDS, Json, part
+from gateway.choice import identity
+from gateway.choice.openrtb.fields import (
+    APP_SET_IDS,
+    HASHED_DEVICE_IDS,
+    TRANSACTION,
+    VENDOR_IDS,
+    Json,
+    part,
+)
+from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
 MOST_EIDS = 100  # and ids of one
@@ -37,6 +47,23 @@ HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
     (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
 )  # fmt: skip
+TELLING = 8  # characters from which on an id is not found in any text by chance
+NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
+HOLDERS_OF_MORE = (dict, list)
+MOST_LOOSE = 100  # values that have the form of an id, in places of none
+HASHED = frozenset(identity.DIGESTS)
+NOT_SEARCHED = frozenset({"id", "imp", "regs"})  # a slot's id is of the auction, as the request's own
+# Members that are read in their own place, name an auction, or are a browser's or a list's own long text.
+READ_ELSEWHERE = frozenset({
+    *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent", "ua",
+    "ConsentedProvidersSettings", "consented_providers_settings", "skadnetids", "badv", "bcat", "acat", "bapp",
+})  # fmt: skip
+HEXES = re.compile(
+    r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
+    re.IGNORECASE,
+)
+ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+NUMBERS = re.compile(r"\+[0-9]{8,15}\b")
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -48,10 +75,12 @@ class TooDeep(ValueError):
 @dataclass(frozen=True, slots=True)
 class Said:
     """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
-    and user's, both count. `identifiers`: as a call would list them.
+    and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
+    they could be, and what anywhere else has the form of one, which can only deny.
     """
 
     identifiers: tuple[Json, ...]
+    beside: tuple[Json, ...]
     signals: tuple[Json, ...]
     geo: tuple[Json, ...]
     ip: tuple[str, ...]
@@ -73,8 +102,11 @@ def said(request: Json) -> Said:
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
+    named = (*_of_device(device), *_of_user(user))
+    loose, whole = _elsewhere(request)
     return Said(
-        identifiers=(*_of_device(device), *_of_user(user)),
+        identifiers=named if whole else (*named, UNREAD),
+        beside=(*_as_others(named), *loose),
         signals=_signals(request),
         geo=tuple(geo for geo in (part(device, "geo"), part(user, "geo")) if geo),
         ip=tuple(value for name in ("ip", "ipv6") if isinstance(value := device.get(name), str) and value),
@@ -104,24 +136,48 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
+def values_of_ids(request: Json) -> frozenset[tuple[str, DataClass]]:
+    """The values of a request's identifiers in lower case, with their classes; but for those so short that any text has
+    them.
+    """
+    device, user = part(request, "device"), part(request, "user")
+    extra = part(device, "ext")
+    found = [device.get("ifa"), user.get("id"), user.get("buyeruid")]
+    hardware = [device.get(name) for name in HASHED_DEVICE_IDS] + [
+        extra.get(name) for name in (*VENDOR_IDS, *APP_SET_IDS)
+    ]
+    for eids in (user.get("eids"), part(user, "ext").get("eids")):
+        for eid in eids[:MOST_EIDS] if isinstance(eids, list) else ():
+            uids = eid.get("uids") if isinstance(eid, dict) else None
+            found += (
+                [uid.get("id") for uid in uids[:MOST_EIDS] if isinstance(uid, dict)] if isinstance(uids, list) else []
+            )
+    return frozenset(
+        (value.lower(), data_class)
+        for values, data_class in ((found, DataClass.AD_ID), (hardware, DataClass.DEVICE_ID))
+        for value in values if isinstance(value, str) and len(value) >= TELLING
+    )  # fmt: skip
+
+
 def _of_device(device: Json) -> Iterator[Json]:
     system = device.get("os")
     kinds = (AD_ID_OF.get(system.strip().lower(), ""),) if isinstance(system, str) else ("",)
     if device.get("ifa") not in (None, ""):
         yield from ({"type": kind, "value": device["ifa"]} for kind in (kinds if kinds[0] else ANY_AD_ID))
     extra = part(device, "ext")
-    for name in ("ifv", "idfv"):
-        if extra.get(name) not in (None, ""):
-            yield {"type": "idfv", "value": extra[name]}
+    for names, kind in ((VENDOR_IDS, "idfv"), (APP_SET_IDS, "appset")):
+        yield from ({"type": kind, "value": extra[name]} for name in names if extra.get(name) not in (None, ""))
     for name in HASHED_DEVICE_IDS:
         if device.get(name) not in (None, ""):
             yield {"type": f"id:openrtb_{name}", "value": device[name]}
+            if not HASHED.intersection(identity.could_be(device[name])):
+                yield UNREAD
 
 
 def _of_user(user: Json) -> Iterator[Json]:
     for name, kind in (("id", USER_ID), ("buyeruid", BUYER_ID)):
         if user.get(name) not in (None, ""):
-            yield {"type": kind, "value": user[name]}
+            yield from _opaque({"type": kind, "value": user[name]})
     for holder in (user, part(user, "ext")):
         for eid in _listed(holder.get("eids")):
             yield from _of_eid(eid)
@@ -132,7 +188,68 @@ def _of_eid(eid: object) -> Iterator[Json]:
         yield UNREAD
         return
     for uid in _listed(eid.get("uids")):
-        yield {"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")}
+        yield from _opaque({"type": "eid", "source": eid.get("source"), "value": part({"uid": uid}, "uid").get("id")})
+
+
+def _opaque(identifier: Json) -> Iterator[Json]:
+    """An id whose form is its owner's. An address, a number or a point in its place is no such id."""
+    yield identifier
+    if identity.says_who(identifier["value"]):
+        yield UNREAD
+
+
+def _as_others(named: Sequence[Json]) -> Iterator[Json]:
+    """The values under the other kinds that they could be: a phone's vendor id may stand where its ad id belongs."""
+    kinds: dict[object, set[object]] = {}
+    for each in named:
+        if isinstance(each.get("value"), str | int):
+            kinds.setdefault(each["value"], set()).add(each["type"])
+    for value, own in kinds.items():
+        yield from ({"type": kind, "value": value} for kind in identity.could_be(value) if kind not in own)
+
+
+def _elsewhere(request: Json) -> tuple[list[Json], bool]:
+    """What in any other member has the form of an identifier, and whether all of it was looked at: in a bidder's
+    parameters, in a page's query, in what nobody knows.
+    """
+    texts: dict[str, None] = {}
+    _gather({name: value for name, value in request.items() if name not in NOT_SEARCHED}, texts)
+    for imp in _objects(request.get("imp")):
+        _gather({name: value for name, value in imp.items() if name != "id"}, texts)
+    found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
+    named = [each for each in found.values() if each]
+    return [one for each in named[:MOST_LOOSE] for one in each], len(named) <= MOST_LOOSE
+
+
+def _objects(listed: object) -> list[Json]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def _gather(holder: object, texts: dict[str, None]) -> None:
+    """Texts that are long enough for an id, or have a sign of one. Every member of a request passes here."""
+    waiting = [holder]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            inner = [item for name, item in inner.items() if name not in READ_ELSEWHERE]
+        for item in inner if isinstance(inner, list) else ():
+            if isinstance(item, str):
+                if len(item) >= NO_WORD or "+" in item or "@" in item:
+                    texts[item] = None
+            elif isinstance(item, HOLDERS_OF_MORE):
+                waiting.append(item)
+
+
+def _words(text: str) -> Iterator[str]:
+    """The text, and what in it has the form of an id: in an address's query, in a list of words."""
+    yield text
+    inside = unquote(text) if "%" in text else text
+    if len(inside) >= NO_WORD:
+        yield from HEXES.findall(inside)
+    if "@" in inside:
+        yield from ADDRESSES.findall(inside)
+    if "+" in inside:
+        yield from NUMBERS.findall(inside)
 
 
 def _listed(stated: object) -> Iterator[object]:

@@ -26,9 +26,13 @@ ACTIVITIES = {
 # Where we remove more than any of them does in a like case, and why.
 MORE = {
     "device.geo.lon": "coarsened is still sold: after an opt-out nothing is coarsened (R3); they all keep two decimals",
+    "imp.ext.data": "no bidder's schema names it, and as a bag it could hold anybody",
     "imp.ext.test": "an unknown extension could hold anything (R20)",
     "user.ext.other": "an unknown extension could hold anything (R20)",
     "user.ext.test": "an unknown extension could hold anything (R20)",
+    "site.keywords": "text: of keywords those of the operator's vocabulary stay (R20)",
+    "user.geo.country": "where nobody may be in it there is no user",
+    "user.geo.region": "where nobody may be in it there is no user",
     "user.geo.city": "a contextual ad may know a region, not a town (R3)",
     "user.geo.zip": "a ZIP code can be one building's (enforcement.md section 5)",
 }

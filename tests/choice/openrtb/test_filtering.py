@@ -47,8 +47,9 @@ def test_a_contextual_request_keeps_the_page_the_slot_and_the_region_and_nobody(
     out = lawful()
     assert MARK not in json.dumps(out)
     assert out["site"]["page"] == "https://news.example.com/a"
-    assert out["site"]["content"]["keywords"] == "sports"
+    assert out["site"]["content"] == {}  # keywords are text: only those of the operator's vocabulary stay
     assert out["imp"][0]["ext"] == {"gpid": "/slot", "prebid": {}}
+    assert "user" not in out
     assert out["device"]["geo"] == {"country": "USA", "region": "CA"}
     assert (out["device"]["ip"], out["device"]["ipv6"]) == ("203.0.113.0", "2001:db8:85a3::")
     assert out["device"]["lmt"] == 1
@@ -118,11 +119,35 @@ def test_a_point_that_is_to_be_coarse_is_rounded_and_its_exactness_goes():
     assert out["device"]["geo"] == {"country": "USA", "region": "CA", "lat": 37.8, "lon": -122.4}
 
 
-def test_the_operators_list_lets_an_extension_stand():
-    listed = Leave({}, OUT, extensions=frozenset({"imp.ext.unknown", "ext.prebid"}))
+def test_the_operators_list_lets_an_extension_stand_where_everything_may_go():
+    listed = Leave(EVERYTHING_GOES.answers, FREE, extensions=frozenset({"imp.ext.unknown", "ext.prebid"}))
     out = lawful(listed)
     assert out["imp"][0]["ext"]["unknown"] == {"a": MARK}
     assert out["ext"] == {"prebid": {"data": MARK}}
+
+
+@pytest.mark.parametrize("answers", [{}, {DataClass.AD_ID: Answer.ALLOW, DataClass.PRECISE_GEO: Answer.DENY}])
+def test_where_anything_is_denied_the_operators_list_lets_numbers_and_codes_stand_that_it_names_by_their_whole_path(
+    answers,
+):
+    paths = {
+        "imp.ext.mine",
+        "imp.ext.mine.slot",
+        "imp.ext.mine.size",
+        "imp.ext.mine.deep.x",
+        "imp.ext.mine.note",
+        "imp.ext.mine.mail",
+    }
+    mine = {
+        "slot": "top-1",
+        "size": 7,
+        "deep": {"x": 1, "y": 2},
+        "note": "for Jane Roe",
+        "mail": "jane@example.com",
+        "id": "u-1",
+    }
+    out = lawful(Leave(answers, OUT, extensions=frozenset(paths)), {"imp": [{"id": "1", "ext": {"mine": mine}}]})
+    assert out["imp"][0]["ext"] == {"mine": {"slot": "top-1", "size": 7, "deep": {"x": 1}}}
 
 
 class TestRegs:
@@ -144,7 +169,9 @@ class TestRegs:
                 "ext": {"consent": "CPc", "ConsentedProvidersSettings": {"consented_providers": "2~1"}},
             }
         }
-        assert lawful(request=request)["user"] == {}
+        assert "user" not in lawful(request=request)
+        reduced = lawful(Leave({DataClass.AD_ID: Answer.ALLOW, DataClass.IP: Answer.DENY}, OUT), request)
+        assert reduced["user"] == {}
         assert lawful(EVERYTHING_GOES, request)["user"] == request["user"]
 
 
@@ -188,7 +215,7 @@ def test_whatever_a_stranger_puts_into_a_request_nothing_of_a_person_comes_out(r
 def test_a_difference_makes_the_one_request_out_of_the_other():
     before, after = WHOLE, lawful()
     found = openrtb.difference(before, after)
-    assert "/user/eids" in found.remove
+    assert {"/user", "/device/ifa"} <= {*found.remove}
     assert found.replace["/device/ip"] == "203.0.113.0"
     assert found.replace["/device/lmt"] == 1
     assert _patched(before, found) == after

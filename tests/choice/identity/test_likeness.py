@@ -1,0 +1,66 @@
+"""What a value could be by its form: each spelling that an identifier's own reader takes is looked up under its kind."""
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.people import GAID, IDFV, email, phone
+
+from gateway.choice.identity import DIGESTS, UUIDS, Identifier, alike, could_be, read, says_who
+from gateway.choice.identity.kinds import ALGORITHMS
+
+SPELLED = {
+    **{kind: [GAID, GAID.upper(), GAID.replace("-", ""), "{" + GAID + "}", f" {IDFV} "] for kind in UUIDS},
+    "email": [email(1), email(1).upper(), "jane.roe+x@example.com"],
+    "phone": [phone(1), phone(1)[1:], "(415) 555-0101", "415-555-0101", 14155550101, "tel:+14155550101"],
+    "imei": ["490154203237518", 490154203237518, "49-015420-323751-8", "4901542032375180"],
+    "udid": ["00008030-001a2b3c4d5e6f70", "00008030001A2B3C4D5E6F70", hashlib.sha1(b"x").hexdigest()],
+}  # fmt: skip
+
+
+def digests(kind):
+    raw = next(made for make in ALGORITHMS.values() if len(made := make(b"x").digest()) == DIGESTS[kind])
+    text = base64.b64encode(raw).decode()
+    return [raw.hex(), raw.hex().upper(), text, text.rstrip("="), text.replace("+", "-").replace("/", "_")]
+
+
+@pytest.mark.parametrize("kind", [*SPELLED, *DIGESTS])
+def test_a_spelling_that_its_reader_takes_is_looked_up_under_that_kind(kind):
+    for value in SPELLED.get(kind) or digests(kind):
+        assert isinstance(read(kind, value), Identifier), value
+        assert kind in could_be(value), value
+
+
+def test_the_kinds_of_other_forms_are_not_among_them():
+    """So that no account or serial number denies by chance."""
+    assert set(could_be(GAID)) == {*UUIDS}
+    for word in ("account-7", "R58N12ABCDE", "", None, True, 2.5, [GAID], {"id": GAID}, "x" * 400, "1001", "\ud800"):
+        assert could_be(word) == ()
+
+
+def test_a_value_is_listed_under_each_kind_but_those_that_are_asked_about_anyway():
+    assert {each["type"] for each in alike(GAID, ["gaid"])} == {*UUIDS} - {"gaid"}
+    assert {each["value"] for each in alike(GAID)} == {GAID}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [email(1), phone(1), "40.71,-74.0", "40.7128 / -74.0060", "203.0.113.7", "2001:db8::7", "https://example.com/a"],
+)
+def test_what_is_plainly_no_id_is_told_apart(value):
+    assert says_who(value)
+
+
+@pytest.mark.parametrize(
+    "value", [GAID, "1001", 1002, "R58N12ABCDE", "a-b:c.d", "1.2.3", hashlib.sha256(b"x").hexdigest(), "", None]
+)
+def test_an_id_is_not(value):
+    assert not says_who(value)
+
+
+@given(st.one_of(st.text(max_size=60), st.integers(), st.floats(), st.binary(), st.lists(st.text())))
+def test_whatever_a_stranger_sends_has_a_form_or_none_and_no_fault(value):
+    assert set(could_be(value)) <= {*UUIDS, *DIGESTS, "email", "phone", "imei", "udid"}
+    assert says_who(value) in {True, False}
