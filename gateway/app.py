@@ -357,7 +357,6 @@ def hearing(settings: Settings) -> Hearing:
     except ValueError as error:
         raise SettingsRefused(f"consent_tools: {error}") from error
     return Hearing(
-        accept_folded_gpc=settings.gpc.accept_folded,
         ad_choice_purposes=frozenset(settings.ad_choices.purposes),
         participant=settings.ad_choices.participant,
         categories=categories,

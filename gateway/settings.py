@@ -98,7 +98,6 @@ class Controller(Strict, frozen=True):
 
 class Gpc(Strict, frozen=True):
     last_update: date
-    accept_folded: bool
     add_for_opted_out: bool
 
 

@@ -27,6 +27,7 @@ from gateway.signals import (
 )
 from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, Shown, ToolState
 from gateway.signals.device import Limit
+from gateway.signals.field_values import members
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
 from gateway.signals.heard import Heard, Kept, Said
@@ -69,7 +70,6 @@ class Hearing:
     `participant`: the operator's own id at the DAA, 0 for none.
     """
 
-    accept_folded_gpc: bool = False
     ad_choice_purposes: frozenset[Purpose] = frozenset(AD_CHOICE_PURPOSES)
     participant: int = 0
     categories: Categories = field(default_factory=lambda: CATEGORIES)
@@ -89,12 +89,12 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
         if name in values:
             values[name].append(value)
     ear = _Ear(hearing)
-    ear.flag(gpc.read(values[gpc.HEADER], accept_folded=hearing.accept_folded_gpc))
+    ear.flag(gpc.read(values[gpc.HEADER]))
     for name in adchoices.HEADERS:
         for value in values[name]:
             ear.string("adchoices", value.decode("latin-1"))
     jar = ear.jar(values[b"cookie"])
-    if b"1" in values[b"dnt"]:
+    if any(b"1" in members(value) for value in values[b"dnt"]):
         ear.deny("dnt", FULL, Kept.MOMENT)
     if query:
         ear.url(query)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.signals.field_values import trimmed
 from gateway.web import problem
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
@@ -50,7 +51,7 @@ def _trace(scope: Scope) -> str:
     """
     if scope["path"].startswith("/v1/"):
         for name, value in scope["headers"]:
-            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
+            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value.strip())):
                 return str(found[1].decode())
     return ""
 
@@ -93,7 +94,8 @@ class Edge:
             return
         began = time.perf_counter()
         request_id = _trace(scope) or secrets.token_hex(8)
-        scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
+        state = {**scope.get("state", {}), "request_id": request_id}
+        scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
         status, shield = 500, self._shield(scope)
 
         async def outward(message: Message) -> None:

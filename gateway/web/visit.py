@@ -15,6 +15,7 @@ from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.signals.field_values import OWS
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site
 from gateway.site_answer import SiteAnswer, answer
@@ -284,5 +285,5 @@ def is_navigation(scope: Scope) -> bool:
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     mode = headers.get(b"sec-fetch-mode")
     if mode is not None:
-        return mode == b"navigate"
+        return mode.strip(OWS) == b"navigate"
     return scope.get("method") == "GET" and b"text/html" in headers.get(b"accept", b"")

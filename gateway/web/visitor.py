@@ -17,6 +17,7 @@ from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.seals import BrowserCookie
 from gateway.signals import cmp_cookies, cookies, hear
+from gateway.signals.field_values import OWS
 from gateway.signals.hear import SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.sieve import NOTHING, Sieve
@@ -224,7 +225,7 @@ class Visitors:
         """A signed Gateway-Account in a header or a cookie. Unsigned ones are ignored and counted."""
         if not self._account_header:
             return None
-        said = [value.decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
+        said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
         said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
         if not said:
             return None

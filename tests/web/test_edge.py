@@ -211,3 +211,41 @@ async def test_a_page_that_looks_never_writes(client):
         for path in paths:
             await client.request(method, path, headers={**inside.DEV, "Sec-GPC": "1"})
     assert (await client.get("/readyz")).json()["ledger"]["entries"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin"),
+        ("origin", "http://127.0.0.1:8080"), ("accept-language", "en"),
+    ],
+)  # fmt: skip
+async def test_a_form_with_blanks_around_a_header_is_taken(app, name, value):
+    said = {"host": "127.0.0.1:8080", "content-type": "application/x-www-form-urlencoded", name: f"\t {value} \t"}
+    assert await asked_raw(app, "/privacy-choices", said, b"action=opt_out") == 303
+
+
+async def test_a_caller_with_blanks_around_its_headers_is_answered(app):
+    said = {"host": "127.0.0.1:8080", "authorization": " Bearer dev.dev ", "content-type": "application/json\t"}
+    assert await asked_raw(app, "/v1/choices", said | {"content-encoding": "identity "}, OPT_OUT) == 201
+
+
+OPT_OUT = b'{"identifiers": [{"type": "email", "value": "ana@example.com"}], "choice": "opt_out"}'
+
+
+async def asked_raw(app, path, headers, body):
+    """The status of a POST whose headers come as no client library sends them."""
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": pairs,
+             "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8080), "state": {}}  # fmt: skip
+    statuses = []
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    await app(scope, receive, send)
+    return statuses[0]

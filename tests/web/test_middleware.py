@@ -476,7 +476,7 @@ async def test_one_field_of_several_is_enough_in_any_case_and_goes_on_as_it_came
     assert door.site.got("sec-gpc") == values
 
 
-@pytest.mark.parametrize("value", ["0", "", "true", '"1"', "01", "1.0", "1;p=2", "1, 1", "?1"], ids=repr)
+@pytest.mark.parametrize("value", ["0", "", "true", '"1"', "01", "1.0", "1;p=2", "11, 0", "?1"], ids=repr)
 async def test_any_other_value_is_as_if_the_header_were_not_there_and_an_odd_one_is_counted(door, value):
     await door.send([("Sec-GPC", value)])
     assert door.site.consent == f"{ALL_YES}, status=none"
@@ -484,13 +484,23 @@ async def test_any_other_value_is_as_if_the_header_were_not_there_and_an_odd_one
     assert counted is (value not in {"0", ""})
 
 
-async def test_an_operator_behind_a_folding_proxy_may_count_one_folded_value(folder):
-    with open_house(folder, inside.settings(gpc__accept_folded="true"), dev=True) as house:
-        door = Door(house)
-        await door.send([("Sec-GPC", "1, 1")])
+@pytest.mark.parametrize("value", ["1, 1", "0, 1", "1 ", "\t1"], ids=repr)
+async def test_a_visitor_whose_value_was_folded_or_has_blanks_around_it_is_honored(door, value):
+    for name in ("Sec-GPC", "DNT"):
+        await door.send([(name, value)])
         assert door.site.consent == f"{ALL_NO}, status=honored"
-        await door.send([("Sec-GPC", "0, 0")])
-        assert door.site.consent == f"{ALL_YES}, status=none"
+    await door.send([("Sec-GPC", "0, 0"), ("DNT", " ")])
+    assert door.site.consent == f"{ALL_YES}, status=none"  # control
+
+
+async def test_a_page_load_with_blanks_around_its_mode_is_remembered(door):
+    assert await remembered_by(door, "navigate ")
+    assert not await remembered_by(door, "cors ")
+
+
+async def remembered_by(door, mode):
+    answer = await door.send([("Sec-GPC", "1"), ("Sec-Fetch-Mode", mode)])
+    return "set-cookie" in answer.headers
 
 
 async def test_a_thousand_requests_with_the_signal_leave_one_entry_and_each_is_honored(door):

@@ -6,10 +6,8 @@ from importlib import resources
 from urllib.parse import quote
 
 import pytest
-from support import inside
 
 from gateway import credentials, seals
-from gateway.app import open_house
 from gateway.seals import BrowserCookie
 from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import Purpose, Source
@@ -160,13 +158,6 @@ def test_the_sites_own_ids_of_a_browser_count_as_the_person(house):
 def test_a_visitor_is_printed_without_ids(house, sealed):
     visitor = Visitors(house.consent, site_ids=["uid"]).read(scope((b"cookie", "uid=SECRET")))
     assert "SECRET" not in repr(visitor)
-
-
-def test_folded_gpc_counts_only_where_the_operator_says_so(folder):
-    folded = scope((b"sec-gpc", "1, 1"))
-    for said in ("false", "true"):
-        with open_house(folder, inside.settings(gpc__accept_folded=said), dev=True) as house:
-            assert Visitors(house.consent).read(folded).heard.gpc is (said == "true")
 
 
 def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):
