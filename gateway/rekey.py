@@ -42,6 +42,11 @@ FIELD = {Kind.COOKIE: "seals", Kind.SIGNING: "signing", Kind.KEY_ENCRYPTION: "wr
 OVERLAP = {Kind.COOKIE: timedelta(days=400), Kind.SIGNING: timedelta(days=30), Kind.KEY_ENCRYPTION: timedelta(0)}
 
 
+# The option that ends a key before its time. That of the cookies names the loss: each browser whose cookie cannot be
+# opened is one that nobody knows, opted out of everything, and links to unsubscribe and app tokens end with them.
+EARLY = {Kind.COOKIE: "--lose-browsers", Kind.SIGNING: "--early", Kind.KEY_ENCRYPTION: "--early"}
+
+
 class RekeyRefused(Exception):
     """The text says why, and what helps."""
 
@@ -98,7 +103,7 @@ def replace_key(folder: Path, settings: Settings, kind: Kind, clock: Clock = now
 def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, early: bool = False) -> int:
     """Ends the older keys. Returns how many persons' keys were wrapped anew. Raises `RekeyRefused` where there is only
     one, or the overlap is not over, `LedgerRefused` for the persons' keys while another process has the folder open;
-    `early`: over or not, for a key that got out.
+    `early`: over or not, for a key that got out, by whoever knows what is lost with it.
     """
     secrets = keys.load(folder)
     *older, newest = getattr(secrets, FIELD[kind])
@@ -106,7 +111,7 @@ def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, 
         raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
     ends = _since(folder, kind) + OVERLAP[kind]
     if not early and clock() < ends:
-        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; one that got out: --early")
+        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {EARLY[kind]}")
     wrapped = 0
     if kind is Kind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.

@@ -133,6 +133,7 @@ class _Ear:
         self.said: list[Said] = []
         self.malformed: list[Malformed] = []
         self.ended: set[str] = set()
+        self._unread = False  # cookies came that were not read: what would end a state may be refused behind them
         self._off: set[str] = set()  # tools that say "off" somewhere in this request
         self._consents: list[Reading] = []  # European TC strings that apply
         self._narrowing: list[Reading] = []  # the same from an address: said elsewhere, it opens nothing by itself
@@ -142,7 +143,7 @@ class _Ear:
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
         if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
-        ended = frozenset(self.ended - held)
+        ended = frozenset[str]() if self._unread else frozenset(self.ended - held)
         return Heard(tuple(self.said), tuple(self.malformed), ended, tuple(jar), self._advertisers())
 
     def _advertisers(self) -> frozenset[int]:
@@ -213,16 +214,22 @@ class _Ear:
         found, cut = cookies.parse(raw)
         if cut:
             self.malformed.append(Malformed("cookies", "size"))
+            self._flooded()
         for state in cmp_cookies.read(found, self._hearing.categories):
             if isinstance(state, Malformed):
                 self.malformed.append(state)
-                if state.reason == "count":  # a flood: an opt-out may be in what was not read
-                    self.deny("malformed", FULL, Kept.MOMENT)
+                if state.reason == "count":
+                    self._flooded()
             else:
                 self._tool(state)
         for cookie in industry_cookies.read(found, self._hearing.industry, self._hearing.ad_choice_purposes):
             self.deny(Source.AD_CHOICES, cookie.purposes, Kept.CHOICE)
         return found
+
+    def _flooded(self) -> None:
+        """An opt-out may be in what was not read, and any script of a page can fill its jar."""
+        self._unread = True
+        self.deny("malformed", FULL, Kept.MOMENT)
 
     def url(self, query: bytes) -> None:
         """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny."""

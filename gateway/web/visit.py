@@ -4,7 +4,7 @@ What the middleware does before an ASGI site and the forward-auth doors do behin
 answer travels differs. Never touches a request or a response itself.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -79,14 +79,16 @@ KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
 
 class News(NamedTuple):
-    """What a request says that is not on record yet. `brought`: what only our own cookie still tells."""
+    """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of.
+    `brought`: what only our own cookies still tell.
+    """
 
     subjects: list[Subject]
     place: str
     browser: Subject | None
     account: Subject | None
     heard: Heard | None
-    ties: bool
+    ties: list[Subject]
     brought: Heard | None
 
 
@@ -204,19 +206,34 @@ class Visits:
             await self._written(news)
 
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
-        heard, brought = visitor.heard, _brought_back(visitor.denied, site.standings)
+        heard, brought = visitor.heard, self._brought(visitor, site, subjects)
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
         learns = bool(browser or account) and site.learns(heard, subjects)
-        ties = not learns and account and browser and not self._consent.checks.tied(account, browser)
+        accounts = [subject for subject in subjects if subject.is_account] if browser and not learns else []
+        ties = [each for each in accounts if browser and not self._consent.checks.tied(each, browser)]
         brings = browser is not None and brought.keeps
         if not (learns or ties or brings):
             return None
         return News(
-            subjects, site.place, browser, account, heard if learns else None, bool(ties), brought if brings else None
+            subjects, site.place, browser, account, heard if learns else None, ties, brought if brings else None
         )
+
+    def _brought(self, visitor: Visitor, site: Site, subjects: Sequence[Subject]) -> Heard:
+        """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
+        told the first alone, which therefore says no wherever one of them does.
+        """
+        browsers = [subject for subject in subjects if subject.kind == "browser"]
+        if len(browsers) < 2:  # noqa: PLR2004 - the usual one, or none
+            return _brought_back(visitor.denied, site.standings)
+        own, of_others = (
+            self._consent.checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:])
+        )
+        out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
+        missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
+        return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
 
     async def _written(self, news: News) -> None:
         browser, account = news.browser, news.account
@@ -225,8 +242,8 @@ class Visits:
                 await self._consent.observe(
                     news.subjects, news.heard, place=news.place, account=account, proved=browser
                 )
-            elif account and browser and news.ties:
-                await self._consent.tie(account, [browser])
+            for each in news.ties if browser else ():
+                await self._consent.tie(each, [browser])
             if browser and news.brought:
                 await self._consent.observe([browser], news.brought, place=news.place, account=account)
         except StoreUnavailable:

@@ -208,7 +208,7 @@ def test_a_cookie_that_cannot_be_read_is_counted_and_hides_no_other():
 
 
 def test_a_header_that_was_cut_off_is_counted():
-    assert web(("cookie", "usprivacy=1YYN; a=" + "x" * 20_000)).said == (DO_NOT_SELL,)
+    assert DO_NOT_SELL in web(("cookie", "usprivacy=1YYN; a=" + "x" * 20_000)).said
     assert web(("cookie", "a=" + "x" * 20_000)).malformed == (Malformed("cookies", "size"),)
 
 

@@ -17,7 +17,7 @@ from gateway.choice.downstream import Outcome, strings
 from gateway.ledger.links import Span
 from gateway.signals import adchoices
 from gateway.site_answer import SiteAnswer
-from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES
+from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.visit import Visits
@@ -412,6 +412,74 @@ async def test_an_id_that_a_signed_in_stranger_types_ends_no_state_either(house)
     stranger = Door(house, visitors=SITE_IDS, account=lambda _: "a1")
     await stranger.get(cookie=f"uid=4711; {UNTOLD_YES}")
     assert verdict(house, person).reason == "opted_out"
+
+
+FILL = "; ".join(f"t{number}={'x' * 4000}" for number in range(5))  # 20 kB of a tracker's
+
+
+async def test_an_opt_out_cookie_behind_a_full_jar_is_honored_and_so_is_what_nobody_can_read(door):
+    await door.get(cookie=f"{FILL}; {door.sealed()}")
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    before = door.entries
+    await door.get(cookie=FILL)
+    assert door.site.consent.startswith(ALL_NO)
+    await door.get(cookie=FILL[:16_000])
+    assert door.site.consent == f"{ALL_YES}, status=none"  # control
+    assert door.entries == before
+
+
+async def test_a_state_does_not_end_by_a_jar_that_was_cut(door):
+    known = door.sealed(denied=frozenset())
+    await door.get(cookie=f"{UNTOLD}; {known}")
+    await door.get(cookie=f"{UNTOLD_YES}; {FILL}; {known}")
+    await door.get(cookie=known)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+
+
+@pytest.mark.parametrize("how", ["id", "flag", "off"])
+async def test_a_cookie_that_nothing_opens_is_replaced_by_one_that_says_no_to_everything(house, how):
+    door = Door(house, remember_gpc=how)
+    lost = f"__Host-gateway={'A' * 74}"
+    await door.get(cookie=lost)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    answer = await door.get(cookie=lost, **NAVIGATE)
+    opened = door.opened(answer.headers["set-cookie"])
+    assert (opened.denied, opened.day) == (frozenset(ALL_PURPOSES), today())
+    assert bool(opened.value) is (how != "flag")
+    assert answer.headers["cache-control"].startswith("private")
+    again = await door.get(cookie=f"__Host-gateway={value_of(answer.headers['set-cookie'])}", **NAVIGATE)
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    assert "set-cookie" not in again.headers
+    await door.get(cookie="__Host-gateway=A")
+    assert door.site.consent == f"{ALL_YES}, status=none"  # never ours
+
+
+async def test_a_no_of_any_browser_that_a_request_names_holds_for_what_the_site_asks_afterwards(house):
+    door = Door(house)
+    first, second = (door.sealed(denied=frozenset(), browser=letter * 16) for letter in (b"1", b"2"))
+    await door.get(cookie=second, **GPC)
+    await door.get(cookie=first)
+    assert door.site.consent == f"{ALL_YES}, status=none"  # control
+    await door.get(cookie=f"{first}; {second}")
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    (token,) = door.site.got("gateway-browser")
+    assert verdict(house, named("browser", token)).reason == "opted_out"
+    before = door.entries
+    await door.get(cookie=f"{first}; {second}")
+    assert door.entries == before  # once
+
+
+async def test_a_no_of_any_account_that_a_request_names_is_honored_and_tied(house):
+    door, now = Door(house), int(time.time())
+    one, two = (credentials.assert_account(house.secrets.accounts[-1], each, now + 60) for each in ("a1", "a2"))
+    await door.send([("Gateway-Account", two), *GPC.items()])
+    await door.send([("Gateway-Account", one)])
+    assert door.site.consent == f"{ALL_YES}, status=none"  # control
+    known = door.sealed(denied=frozenset())
+    await door.send([("Gateway-Account", one)], cookie=f"Gateway-Account={two}; {known}")
+    assert door.site.consent == f"{ALL_NO}, status=honored"
+    await door.send([], cookie=known)
+    assert door.site.consent == f"{ALL_NO}, status=honored"  # the browser is tied to both
 
 
 async def test_a_tool_that_says_yes_ends_no_choice(door):
