@@ -242,8 +242,9 @@ class Visits:
                 await self._consent.observe(
                     news.subjects, news.heard, place=news.place, account=account, proved=browser
                 )
-            for each in news.ties if browser else ():
-                await self._consent.tie(each, [browser])
+            if browser:
+                for each in news.ties:
+                    await self._consent.tie(each, [browser])
             if browser and news.brought:
                 await self._consent.observe([browser], news.brought, place=news.place, account=account)
         except StoreUnavailable:

@@ -103,7 +103,7 @@ class Visitors:
         place = self._said_place(scope, malformed) if self._place else None
         told = self._account or SCOPE_ACCOUNT in (scope.get("state") or NO_STATE)
         said = self._signed_in(scope, malformed) if told else None
-        who = (said,) if said else ()
+        who: tuple[str, ...] = (said,) if said else ()
         unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""

@@ -28,6 +28,7 @@ MAX_BODY = 8 * 2**20
 MAX_LINES = 10_000
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
+MAX_ASKED = 256  # identifiers of one check
 MAX_RECIPIENTS = 64
 # Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
 GEO = frozenset({
@@ -57,7 +58,7 @@ def plain(identifiers: Sequence[Identifier]) -> list[dict[str, object]]:
 class Check(Strict, frozen=True):
     """The body of POST /v1/check."""
 
-    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=256)]
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=MAX_ASKED)]
     recipient: str | None = None
     recipients: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)] | None = None
     purpose: str | None = None
@@ -73,6 +74,12 @@ class Check(Strict, frozen=True):
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
     will_send: bool = False
+
+
+class Joined(Check, frozen=True, kw_only=True):
+    """A check with what its call says of every person in it, `shared`; no body has this shape."""
+
+    shared: Check
 
 
 class Disclosure(Strict, frozen=True):
