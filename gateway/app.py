@@ -149,6 +149,7 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
     """The mark that the installation is in use; without one the last stop is in doubt."""
+    keys.close_to_others(folder)
     try:
         return stack.enter_context(clean_stop.opened(folder))
     except schema.LedgerRefused:
@@ -229,6 +230,7 @@ def migrate(folder: Path, origin: str = "") -> int:
     """
     try:
         keys.make_folder(folder)
+        keys.close_to_others(folder)
         with clean_stop.opened(folder):
             return _migrated(folder, origin)
     except (OSError, sqlite3.OperationalError) as error:

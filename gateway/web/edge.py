@@ -94,7 +94,8 @@ class Edge:
             return
         began = time.perf_counter()
         request_id = _trace(scope) or secrets.token_hex(8)
-        state = {**scope.get("state", {}), "request_id": request_id}
+        listeners = self._listener(scope)
+        state = {**scope.get("state", {}), "request_id": request_id, "listeners": listeners}
         scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
         status, shield = 500, self._shield(scope)
 
@@ -116,7 +117,7 @@ class Edge:
         refusal = self._guard(scope) if self._guard else ""
         if refusal:
             await problem.response(Problem("not_loopback", refusal), request_id)(scope, receive, send)
-        elif not listeners_of(scope["path"]) & self._listener(scope):
+        elif not listeners_of(scope["path"]) & scope["state"]["listeners"]:
             await problem.response(Problem("not_found", "not on this address"), request_id)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
