@@ -40,7 +40,7 @@ from gateway.ledger.clean_stop import Stop
 from gateway.ledger.cosigning import Witness
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.emergency import Emergency
+from gateway.ledger.emergency import LATER, Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
@@ -100,7 +100,7 @@ def open_house(
     words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets = witnesses_of(settings), keys.load(folder)
-    publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
+    publisher, (emergency, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(copies.mirrored(folder, settings))
         stop = _opened(stack, folder, patient=patient)
@@ -113,7 +113,7 @@ def open_house(
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
-        taking_in = Intake(emergency, writer, watch)
+        taking_in = Intake(emergency, writer, watch, later)
         stack.callback(taking_in.stop)
         taking_in.start()
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
@@ -129,7 +129,7 @@ def open_house(
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
-            clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
+            clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(copies.leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
@@ -332,9 +332,10 @@ def store_of(folder: Path, settings: Settings) -> Path:
     return Path(store) if store else checkpoint_store.beside(folder)
 
 
-def emergency_of(folder: Path, settings: Settings, secrets: Secrets) -> Emergency:
-    """Where opt-outs are kept while the ledger cannot be written."""
-    return Emergency(store_of(folder, settings), secrets, settings.ledger.emergency_mib * 2**20)
+def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
+    """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
+    store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
+    return Emergency(store, secrets, limit), Emergency(store, secrets, limit, LATER)
 
 
 @cache

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway import keys, wal
-from gateway.app import Clock, now, open_house, publisher_of
+from gateway.app import Clock, kept_beside, now, open_house, publisher_of
 from gateway.keys import Secrets
 from gateway.ledger import clean_stop, rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
@@ -112,6 +112,8 @@ def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, 
     ends = _since(folder, kind) + OVERLAP[kind]
     if not early and clock() < ends:
         raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {EARLY[kind]}")
+    if kind is Kind.COOKIE and any(kept.waiting() for kept in kept_beside(folder, settings, secrets)):
+        raise RekeyRefused("opt-outs that the older key seals are not entered yet; start the service, and try again")
     wrapped = 0
     if kind is Kind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.

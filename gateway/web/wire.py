@@ -30,6 +30,7 @@ PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_ASKED = 256  # identifiers of one check
 MAX_RECIPIENTS = 64
+AT_ONCE = 16  # identifiers of a call with a publishable key, which anybody may hold: a phone names fewer
 # Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
 GEO = frozenset({
     "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
