@@ -62,6 +62,7 @@ from gateway.web.share import ShareDoor
 from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
+from gateway.web.ticks import Levelled, Ticks
 from gateway.web.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
@@ -245,8 +246,9 @@ class Doors:
         handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
+        levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
-            routes=routes, middleware=[Middleware(WithoutSlash), queued],
+            routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
             exception_handlers={**handlers, Exception: problem_page.handle},
         )  # fmt: skip
         app.router.redirect_slashes = False

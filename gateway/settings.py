@@ -62,6 +62,7 @@ class Listen(Strict, frozen=True):
     metrics: Address
     keep_alive: Annotated[int, msgspec.Meta(ge=1)]
     trusted_proxies: tuple[str, ...]
+    level_answers: bool
 
 
 class Site(Strict, frozen=True):

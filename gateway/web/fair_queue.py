@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime
 from typing import Any
 
-from gateway.web import problem
+from gateway.web import problem, ticks
 from gateway.web.edge import App, Message, Receive, Scope, Send
 from gateway.web.metrics import Metrics
 from gateway.web.peer import Address, Peers
@@ -167,6 +167,7 @@ class Queued:
                 await problem.response(late, request_id)(scope, receive, send)
                 return
             async with self._writing.turn(source, _work(begun)):
+                ticks.begin(scope)
                 await self._app(scope, _replayed(begun, receive), send)
 
 
