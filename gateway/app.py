@@ -200,7 +200,9 @@ def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, c
     elif dev:
         carriers["email"] = MailFolder(folder / "outbox", mail.from_address)
     if settings.texts.endpoint:
-        carriers["phone"] = Texts(settings.texts.endpoint, secrets, clock)
+        carriers["phone"] = Texts(
+            settings.texts.endpoint, secrets, clock, settings.texts.prices, settings.texts.cost_a_day
+        )
     return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 
 

@@ -76,6 +76,7 @@ class Site(Strict, frozen=True):
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
     cached: bool
+    place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$", description="a header's name")]
     mode: Literal["link", "frictionless", "no_link"]
     inventory: bool
 

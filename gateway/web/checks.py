@@ -36,7 +36,7 @@ class ChecksDoor:
         wire.no_parameters(request)
         body = await wire.read_body(request)
         if lines:
-            said = [line for line in body.split(b"\n") if line.strip()]
+            said = wire.lines_in(body)
             return StreamingResponse(
                 self._streamed(said, key, auth.request_id(request)), 200, {"Cache-Control": "no-store"}, wire.NDJSON
             )

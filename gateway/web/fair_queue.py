@@ -29,7 +29,8 @@ KILOBYTE = 1024
 BODY_SECONDS = 30.0  # for that much; a phone in the country sends a form's 1 kB in one
 REST_SECONDS = 60.0  # for what a caller with a key sends beyond it
 IPV6_NETWORK = 56  # bits that one household has (RIPE-690)
-QUEUED = ("/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts")
+QUEUED = ("/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes")
+SOURCE = "source"  # scope["state"] key: who sent a request that was queued
 
 
 class FairQueue:
@@ -136,6 +137,12 @@ class Sources:
         return hmac.digest(self._key, _network(self._peers.sender(scope)), "sha256")[:8]
 
 
+def source_of(scope: Scope) -> bytes:
+    """Who sent a request of the doors behind the queue."""
+    found: bytes = scope.get("state", {}).get(SOURCE, b"")
+    return found
+
+
 def _network(sender: Address | None) -> bytes:
     if sender is None or sender.version == 4:  # noqa: PLR2004 - IPv4
         return sender.packed if sender else b""
@@ -159,6 +166,7 @@ class Queued:
             await self._app(scope, receive, send)
             return
         source = self._sources.of(scope)
+        scope.setdefault("state", {})[SOURCE] = source
         async with self._reading.turn(source):
             try:
                 begun = await _begun(receive)

@@ -34,7 +34,7 @@ class Rehearsed(Protocol):
 
 
 class Witnessed(Protocol):
-    """What is known of witnesses."""
+    """What is known of witnesses; of codes that go out."""
 
     def alarms(self) -> list[str]: ...
 
@@ -53,6 +53,7 @@ class Health:
         mirrored: Mirrored,
         rehearsed: Rehearsed,
         witnessed: Witnessed,
+        codes: Witnessed,
     ) -> None:
         self._consent = consent
         self._telling = telling
@@ -63,6 +64,7 @@ class Health:
         self._mirrored = mirrored
         self._rehearsed = rehearsed
         self._witnessed = witnessed
+        self._codes = codes
 
     async def live(self, _: Request) -> Response:
         """Up; depends on nothing."""
@@ -105,6 +107,7 @@ class Health:
             *dropped,
             *self._rehearsed.alarms(),
             *self._witnessed.alarms(),
+            *self._codes.alarms(),
         ]
 
     def _dropped(self) -> list[str]:

@@ -37,6 +37,8 @@ class Options:
     `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
     `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
     is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
+    `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this name, or
+    `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's (R33).
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
@@ -45,6 +47,16 @@ class Options:
     hosts: tuple[str, ...] = ()
     cached: bool = False
     inventory: bool = False
+    place_in_key: str = ""
+
+    def rule(self) -> str:
+        """Which caches may keep a page, for the log of the start."""
+        if self.cached:
+            return "pages are the same for everybody: any cache may keep them ([site] cached)"
+        keys = outward.vary(self.place_in_key)[1].decode()
+        if self.place_in_key:
+            return f"pages of visitors without a cookie of ours may be kept by caches that heed Vary: {keys}"
+        return f"pages made for a known place are private; others may be kept by caches that heed Vary: {keys}"
 
 
 class Visit(NamedTuple):
@@ -104,6 +116,7 @@ class Visits:
         self._metrics = metrics
         self._options = options or Options()
         self._cached = self._options.cached
+        self._vary = outward.vary(self._options.place_in_key)
         self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
         self._version = consent.checks.version
         self._seen: object = None
@@ -191,10 +204,19 @@ class Visits:
             (BROWSER, self._token(visitor, now)),
             (b"gateway-place", site.place.encode()),
         )
-        private = cookie is not None or _is_of_one(visitor)
+        by_place = bool(site.places) and not self._options.place_in_key
+        private = cookie is not None or by_place or _is_of_one(visitor)
         told_here = answer(site.allowed, site.status, site.place, gpc=site.gpc)
         return Visit(
-            site, told_here, told, outward.fields(cookie, policy), cookie, policy, private, adds, visitor.ordinary
+            site,
+            told_here,
+            told,
+            outward.fields(cookie, policy, self._vary),
+            cookie,
+            policy,
+            private,
+            adds,
+            visitor.ordinary,
         )
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:

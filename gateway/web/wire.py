@@ -26,6 +26,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
 MAX_LINES = 10_000
+MARK = b"\xef\xbb\xbf"  # byte order mark; JSON has none (RFC 8259 8.1), and its readers may pass over one
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_ASKED = 256  # identifiers of one check
@@ -208,7 +209,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
         body += chunk
         if len(body) > limit:
             raise Problem("too_large", f"a body has at most {limit} bytes, unpacked")
-    return bytes(body)
+    return bytes(body).removeprefix(MARK)
 
 
 def pieces(request: Request) -> AsyncIterator[bytes]:
@@ -246,11 +247,24 @@ async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> Asyn
         first, *others = chunk.split(b"\n")
         begun += first[: max(longest - len(begun), 0)]
         for line in others:
-            if begun.strip():
-                yield bytes(begun)
+            if whole := _unmarked(begun):
+                yield whole
             begun = bytearray(line[:longest])
-    if begun.strip():
-        yield bytes(begun)
+    if whole := _unmarked(begun):
+        yield whole
+
+
+def lines_in(body: bytes) -> list[bytes]:
+    """The lines of NDJSON, empty ones passed over."""
+    return [line for line in map(_unmarked, body.split(b"\n")) if line]
+
+
+def _unmarked(line: bytes | bytearray) -> bytes:
+    """A line without the byte order mark that editors put before a file, and `cat` before the second one; empty where
+    nothing else is in it.
+    """
+    bare = bytes(line).removeprefix(MARK)
+    return bare if bare.strip() else b""
 
 
 def media_type(request: Request) -> str:
@@ -266,8 +280,8 @@ def require_json(request: Request, *, lines: bool = False) -> bool:
 
 
 def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
-    """The lines of NDJSON, empty ones passed over. 413 for too many, before any is taken."""
-    lines = [line for line in body.split(b"\n") if line.strip()]
+    """The same, 413 for too many, before any is taken."""
+    lines = lines_in(body)
     if len(lines) > most:
         raise Problem("too_large", f"at most {most} lines a call")
     return lines
