@@ -39,7 +39,7 @@ from gateway.ledger.clean_stop import Stop
 from gateway.ledger.cosigning import Witness
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.emergency import Emergency
+from gateway.ledger.emergency import LATER, Emergency
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
@@ -100,7 +100,7 @@ def open_house(
     settings.refuse_on(clock().date())
     recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
     witnesses, secrets, said_in = witnesses_of(settings), keys.load(folder), settings.signals.gpp_sections
-    publisher, emergency = publisher_of(folder, settings, secrets), emergency_of(folder, settings, secrets)
+    publisher, (emergency, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(copies.mirrored(folder, settings))
         stop = _opened(stack, folder, patient=patient)
@@ -113,7 +113,7 @@ def open_house(
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
-        _take_in(stack, Intake(emergency, writer, watch))
+        _take_in(stack, Intake(emergency, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
@@ -127,7 +127,7 @@ def open_house(
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
-            clock=clock, emergency=emergency, why=lambda: watch.why, send_window=window,
+            clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(copies.leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
@@ -153,6 +153,7 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
     """The mark that the installation is in use; without one the last stop is in doubt."""
+    keys.close_to_others(folder)
     try:
         return stack.enter_context(clean_stop.opened(folder))
     except schema.LedgerRefused:
@@ -203,7 +204,9 @@ def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, c
     elif dev:
         carriers["email"] = MailFolder(folder / "outbox", mail.from_address)
     if settings.texts.endpoint:
-        carriers["phone"] = Texts(settings.texts.endpoint, secrets, clock)
+        carriers["phone"] = Texts(
+            settings.texts.endpoint, secrets, clock, settings.texts.prices, settings.texts.cost_a_day
+        )
     return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
 
 
@@ -233,6 +236,7 @@ def migrate(folder: Path, origin: str = "") -> int:
     """
     try:
         keys.make_folder(folder)
+        keys.close_to_others(folder)
         with clean_stop.opened(folder):
             return _migrated(folder, origin)
     except (OSError, sqlite3.OperationalError) as error:
@@ -334,9 +338,10 @@ def store_of(folder: Path, settings: Settings) -> Path:
     return Path(store) if store else checkpoint_store.beside(folder)
 
 
-def emergency_of(folder: Path, settings: Settings, secrets: Secrets) -> Emergency:
-    """Where opt-outs are kept while the ledger cannot be written."""
-    return Emergency(store_of(folder, settings), secrets, settings.ledger.emergency_mib * 2**20)
+def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
+    """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
+    store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
+    return Emergency(store, secrets, limit), Emergency(store, secrets, limit, LATER)
 
 
 @cache
@@ -361,7 +366,6 @@ def hearing(settings: Settings) -> Hearing:
     except ValueError as error:
         raise SettingsRefused(f"consent_tools: {error}") from error
     return Hearing(
-        accept_folded_gpc=settings.gpc.accept_folded,
         ad_choice_purposes=frozenset(settings.ad_choices.purposes),
         participant=settings.ad_choices.participant,
         categories=categories,

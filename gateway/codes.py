@@ -1,14 +1,19 @@
 """Codes by e-mail or text message: whoever reads one out to us shows that the mailbox or number is theirs today.
 
-Eight digits, good once, for ten minutes, for five tries, for one use and in the browser (or app) that asked: that one
-holds the ticket. Sent whether the address is known here or not (V25). It shows nothing about the time before the
-address passed to its present holder (R5). Knows no HTTP; never writes to the log.
+Eight digits, good once, for ten minutes, for one use and in a browser (or app) that asked: that one holds a ticket, for
+five tries. Sent whether the address is known here or not (V25). Who asks often is refused, by what they asked
+themselves; what others asked for an address keeps nobody out and shows in nothing (gateway/ledger/codes.py). A code
+shows nothing about the time before the address passed to its present holder (R5). Knows no HTTP; never writes to the
+log.
 """
 
+import asyncio
 import hmac
 import os
 import secrets as random
-from collections.abc import Callable, Mapping
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -23,7 +28,9 @@ from gateway.outcome import Refused
 
 DIGITS = 8
 SECONDS = codes.GOOD_FOR * 60
-AN_HOUR = codes.AN_ADDRESS
+AN_HOUR, ASKED_IN_ALL = 3, 30  # codes that one sender may ask for in an hour: for one address; for all, many being one
+ASKERS = 10_000  # of whom that is remembered, in this process alone
+LASTS = 32  # sends whose time stands in for that of one that was not needed
 LABEL = b"codes/1\x00"
 
 
@@ -43,10 +50,10 @@ class CodeOver(Refused):
 
 
 class TooManyCodes(Refused):
-    """To this address, or to everybody."""
+    """Asked for by this sender, or by everybody together."""
 
     def __init__(self) -> None:
-        super().__init__("too_many_codes", f"{AN_HOUR} codes an hour go to one address; try again in an hour")
+        super().__init__("too_many_codes", f"{AN_HOUR} codes an hour may be asked for; try again in an hour")
 
 
 class NotSent(Refused):
@@ -60,6 +67,7 @@ class Carrier(Protocol):
     """What brings a letter to an address of one kind: mail, text messages."""
 
     async def send(self, to: str, letter: Letter) -> bool: ...
+    def alarms(self) -> list[str]: ...
     async def close(self) -> None: ...
 
 
@@ -69,6 +77,30 @@ class Bound:
 
     subject: Subject
     use: str
+
+
+class Askers:
+    """Who asked for how many, by a sender's name of the day (fair_queue.Sources): in memory, and for an hour."""
+
+    def __init__(self) -> None:
+        self._asked: OrderedDict[bytes, list[tuple[int, bytes]]] = OrderedDict()
+
+    def may(self, asker: bytes, address: bytes, now: int) -> bool:
+        """And it is counted. `now` in milliseconds."""
+        since = now - codes.HOUR * codes.MINUTE
+        asked = [each for each in self._asked.pop(asker, []) if each[0] >= since]
+        may = len(asked) < ASKED_IN_ALL and sum(each[1] == address for each in asked) < AN_HOUR
+        self._asked[asker] = [*asked, (now, address)] if may else asked
+        if len(self._asked) > ASKERS:
+            self._asked.popitem(last=False)
+        return may
+
+    def take_back(self, asker: bytes, address: bytes) -> None:
+        """It was not sent."""
+        asked = self._asked.get(asker, [])
+        last = next((each for each in reversed(asked) if each[1] == address), None)
+        if last:
+            asked.remove(last)
 
 
 class Codes:
@@ -83,27 +115,54 @@ class Codes:
         self._clock = clock
         self._carriers = dict(carriers)
         self._an_hour = an_hour
+        self._askers = Askers()
+        self._lasted: dict[str, deque[tuple[float, bool]]] = {kind: deque(maxlen=LASTS) for kind in carriers}
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What a code can be sent to."""
         return tuple(self._carriers)
 
-    async def send(self, bound: Bound, word: Callable[[str], Letter]) -> str:
-        """The ticket of whoever asked; only with it the code is good. `word` writes the letter around the code.
-        Raises `TooManyCodes`, `NotSent`, `StoreUnavailable`.
+    def alarms(self) -> list[str]:
+        """What somebody has to look at."""
+        return [alarm for carrier in self._carriers.values() for alarm in carrier.alarms()]
+
+    async def send(self, bound: Bound, word: Callable[[str], Letter], asker: bytes = b"") -> str:
+        """The ticket of whoever asked; only with one a code is good. `word` writes the letter around the code. `asker`:
+        the sender's name of the day, empty for the operator's own servers. Raises `TooManyCodes`, `NotSent`,
+        `StoreUnavailable`.
         """
         carrier = self._carriers.get(bound.subject.kind)
         if carrier is None:
             raise NotSent
         ticket, code = b64(os.urandom(16)), f"{random.randbelow(10**DIGITS):0{DIGITS}d}"
         hashed, now = self._hashed(ticket, bound, code), milliseconds(self._clock())
-        if not await self._writer.commit(lambda tx: codes.keep(tx, hashed, now, self._an_hour)):
+        if asker and not self._askers.may(asker, hashed.address, now):
             raise TooManyCodes
-        if not await carrier.send(bound.subject.value, word(spaced(code))):
+        kept = await self._writer.commit(lambda tx: codes.keep(tx, hashed, now, self._an_hour))
+        if kept is codes.Kept.FULL:
+            raise TooManyCodes
+        sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is codes.Kept.SEND else None
+        if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
+            self._askers.take_back(asker, hashed.address)
             await self._writer.commit(lambda tx: codes.take_back(tx, hashed.ticket))
             raise NotSent
         return ticket
+
+    async def _timed(self, kind: str, sending: Awaitable[bool]) -> bool:
+        began = time.monotonic()
+        taken = await sending
+        self._lasted[kind].append((time.monotonic() - began, taken))
+        return taken
+
+    async def _as_others(self, kind: str) -> bool:
+        """As long as a send took just now, and as well as the last one went: who asks does not see that none was
+        needed.
+        """
+        lasted = self._lasted[kind]
+        if lasted:
+            await asyncio.sleep(lasted[random.randbelow(len(lasted))][0])
+        return not lasted or lasted[-1][1]
 
     async def enter(self, ticket: str, bound: Bound, code: str) -> None:
         """Returns where it is the one that was sent, which is then used up. Raises `WrongCode`, `CodeOver`,
@@ -119,8 +178,8 @@ class Codes:
             await carrier.close()
 
     def _hashed(self, ticket: str, bound: Bound, code: str) -> codes.Hashed:
-        address = f"{bound.subject.kind}\x00{bound.subject.value}"
-        said = f"{ticket}\x00{address}\x00{bound.use}\x00{code}"
+        address = f"{bound.subject.kind}\x00{bound.subject.value}\x00{bound.use}"
+        said = f"{address}\x00{code}"
         return codes.Hashed(
             self._digest("ticket", ticket), self._digest("address", address), self._digest("code", said)
         )

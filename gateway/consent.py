@@ -62,6 +62,7 @@ from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
 COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
+AT_ONCE = 16  # people of one request among those that are entered behind others
 HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
 CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
 TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
@@ -74,7 +75,7 @@ class Consent:
 
     def __init__(
         self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
-        clock: Callable[[], datetime], emergency: Emergency, why: Callable[[], str], leases: Leases,
+        clock: Callable[[], datetime], emergency: Emergency, later: Emergency, why: Callable[[], str], leases: Leases,
         counted: Callable[[float], Awaitable[None]],
         send_window: timedelta = timedelta(milliseconds=250),
         effective_within: timedelta | None = None,
@@ -88,6 +89,7 @@ class Consent:
         self.effective_within = effective_within or send_window  # longer where files are good for longer
         self._writer = writer
         self.emergency = emergency
+        self.later = later
         self._why = why
         self.log_reader = log_reader
         self._counted = counted  # returns once what was answered until now is on record, or the seconds are over
@@ -191,6 +193,30 @@ class Consent:
             raise StoreUnavailable("nothing was kept")
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
         return await self._keep(Kept(seals.new_browser(), tuple(subjects), choice, signal=True))
+
+    async def choose_later(
+        self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
+    ) -> tuple[dict[str, object], ...]:  # fmt: skip
+        """A no of more people than a caller who proves nothing may have entered at once: durable when this returns, and
+        entered behind whatever else there is to write, at most once under one Idempotency-Key. An event for each part.
+        Raises `StoreUnavailable`.
+        """
+        kept = [
+            Kept(seals.new_browser(), part, choice, idempotency.named(f"{key}:part {number}" if key else "", body))
+            for number, part in enumerate(_parts(subjects))
+        ]
+        await asyncio.to_thread(self.later.keep, *kept)
+        return tuple({"event": b64(each.request), "seq": None} for each in kept)
+
+    async def hear_later(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> bool:
+        """The same of a choice among signals; whether there is one. Raises `StoreUnavailable`."""
+        said = heard.to_remember()
+        if said is None:
+            return False
+        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        kept = [Kept(seals.new_browser(), part, choice, signal=True) for part in _parts(subjects)]
+        await asyncio.to_thread(self.later.keep, *kept)
+        return True
 
     async def _keep(self, kept: Kept) -> Chosen:
         """Durable in the emergency file: it denies, as everything does until it is entered."""
@@ -397,3 +423,8 @@ def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
 def _coarse(place: str) -> str:
     """A place as it may stand in a leaf: one, no finer than a state, or nothing."""
     return place if place.count(",") == 0 and place != "unknown" else ""
+
+
+def _parts(subjects: Sequence[Subject]) -> list[tuple[Subject, ...]]:
+    """In requests small enough that none holds the writer long."""
+    return [tuple(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]

@@ -8,6 +8,7 @@ not it was ever seen.
 import contextlib
 import fcntl
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -138,9 +139,12 @@ def read(folder: Path) -> list[Seen]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with (folder / LOCK).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def registered(host: str, recipients: Mapping[str, tuple[str, Sequence[str]]]) -> str:

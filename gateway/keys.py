@@ -24,6 +24,7 @@ from gateway.choice.identity import Name
 
 KEY_BYTES = 16
 SECRETS = "secrets.json"
+PRIVATE = 0o600
 MARK = b"whose ledger"
 
 
@@ -158,16 +159,40 @@ def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> Non
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = _new(path)
     try:
-        owner = path.parent.stat()
-        if os.geteuid() == 0 != owner.st_uid:
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         if os.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # half a file must not take its place
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _new(path: Path) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    owner = path.parent.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
+def reserve(path: Path) -> None:
+    """An empty file of ours where there is none, which nobody else may read whatever the umask and the folder say.
+    SQLite would make a database as the umask has it; its log and index have the database's own mode.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(_new(path))
+
+
+def close_to_others(folder: Path) -> None:
+    """Takes from everybody else what an older version, a copy or an unpacked archive gave them of the files in a data
+    folder. Folders stay as they are: a socket that others are to reach may lie in one.
+    """
+    for path in [found for found in folder.rglob("*") if found.is_file() and not found.is_symlink()]:
+        with contextlib.suppress(OSError):  # another user's, who then sees to it; or gone meanwhile
+            mode = path.stat().st_mode
+            if mode & 0o077:
+                path.chmod(mode & 0o700)
 
 
 def make_folder(path: Path) -> None:

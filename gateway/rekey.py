@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gateway import keys, wal
-from gateway.app import Clock, now, open_house, publisher_of
+from gateway.app import Clock, kept_beside, now, open_house, publisher_of
 from gateway.keys import Secrets
 from gateway.ledger import clean_stop, rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
@@ -40,6 +40,11 @@ FIELD = {Kind.COOKIE: "seals", Kind.SIGNING: "signing", Kind.KEY_ENCRYPTION: "wr
 # How long the older key is still needed: a browser's cookie lives 400 days (R9); a verifier key has to reach those who
 # check receipts; persons' keys are wrapped anew when the older one is retired.
 OVERLAP = {Kind.COOKIE: timedelta(days=400), Kind.SIGNING: timedelta(days=30), Kind.KEY_ENCRYPTION: timedelta(0)}
+
+
+# The option that ends a key before its time. That of the cookies names the loss: each browser whose cookie cannot be
+# opened is one that nobody knows, opted out of everything, and links to unsubscribe and app tokens end with them.
+EARLY = {Kind.COOKIE: "--lose-browsers", Kind.SIGNING: "--early", Kind.KEY_ENCRYPTION: "--early"}
 
 
 class RekeyRefused(Exception):
@@ -98,7 +103,7 @@ def replace_key(folder: Path, settings: Settings, kind: Kind, clock: Clock = now
 def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, early: bool = False) -> int:
     """Ends the older keys. Returns how many persons' keys were wrapped anew. Raises `RekeyRefused` where there is only
     one, or the overlap is not over, `LedgerRefused` for the persons' keys while another process has the folder open;
-    `early`: over or not, for a key that got out.
+    `early`: over or not, for a key that got out, by whoever knows what is lost with it.
     """
     secrets = keys.load(folder)
     *older, newest = getattr(secrets, FIELD[kind])
@@ -106,7 +111,9 @@ def retire(folder: Path, settings: Settings, kind: Kind, clock: Clock = now, *, 
         raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
     ends = _since(folder, kind) + OVERLAP[kind]
     if not early and clock() < ends:
-        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; one that got out: --early")
+        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {EARLY[kind]}")
+    if kind is Kind.COOKIE and any(kept.waiting() for kept in kept_beside(folder, settings, secrets)):
+        raise RekeyRefused("opt-outs that the older key seals are not entered yet; start the service, and try again")
     wrapped = 0
     if kind is Kind.KEY_ENCRYPTION:
         # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.

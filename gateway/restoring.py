@@ -5,7 +5,6 @@ ledger.
 
 import contextlib
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,14 +32,13 @@ def back_up(folder: Path, into: Path) -> Checkpoint:
     _make(into)
     backup.copy(folder / schema.FILE, into / schema.FILE)
     if (folder / API_KEYS).exists():
-        shutil.copyfile(folder / API_KEYS, into / API_KEYS)
-        backup.sync(into / API_KEYS)
+        _write_new(into / API_KEYS, (folder / API_KEYS).read_bytes())
     return backup.examined(into)
 
 
 def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
     """The persons' keys, wrapped, into a dated file: kept for days only, for an erasure does not reach it."""
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(into)
     made = into / f"vault-{clock().astimezone(UTC):{STAMP}}.sqlite3"
     backup.copy(folder / VAULT, made)
     return made
@@ -52,7 +50,7 @@ def back_up_secrets(folder: Path, into: Path) -> Path:
         content = (folder / keys.SECRETS).read_bytes()
     except FileNotFoundError as error:
         raise LedgerRefused(f"{folder / keys.SECRETS} is not there") from error
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(into)
     made = into / keys.SECRETS
     _write_new(made, content)
     return made
@@ -87,7 +85,7 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
     be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
     """
     _prove(ledger)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(folder)
     with _alone(folder):
         loaded = _secrets_of(folder, ledger, secrets)
         if vault and not (folder / VAULT).exists():
@@ -163,7 +161,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _make(into: Path) -> None:
     if into.exists() and any(into.iterdir()):
         raise LedgerRefused(f"{into} is there already, and nothing is overwritten; name another place")
-    into.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(into)
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from gateway.choice.standing import out_bits
-from gateway.terms import CHOOSABLE, Purpose
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, Purpose
 
 NONCE = 12
 COOKIE = b"cookie/1"
@@ -29,6 +30,8 @@ COOKIE_FORM = struct.Struct(">BHQ16s")
 TOKEN_FORM = struct.Struct(">BQ16s")
 VERSION = 1
 NO_ID = bytes(16)
+# A sealed cookie in base64url: whatever else stands under its name was never ours.
+SHAPE = re.compile(f"[A-Za-z0-9_-]{{{-(-(NONCE + COOKIE_FORM.size + 16) * 4 // 3)}}}")
 
 
 class Opening(Exception):
@@ -73,11 +76,14 @@ def open_each(boxes: Iterable[tuple[bytes, bytes, bytes]]) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class BrowserCookie:
-    """What `__Host-gateway` holds. It can only tighten: `denied` holds even while the ledger is away."""
+    """What `__Host-gateway` holds. It can only tighten: `denied` holds even while the ledger is away. `lost`: it could
+    not be opened, so that nobody knows what it said.
+    """
 
     browser: bytes
     day: int
     denied: frozenset[Purpose]
+    lost: bool = False
 
     @property
     def value(self) -> str:
@@ -100,6 +106,19 @@ def open_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie:
         raise Opening(f"cookie version {version}")
     denied = frozenset(p for index, p in enumerate(CHOOSABLE) if bits >> 2 * index & 3)
     return BrowserCookie(browser, day, denied)
+
+
+LOST = BrowserCookie(NO_ID, 0, frozenset(ALL_PURPOSES), lost=True)
+
+
+def read_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie | None:
+    """A cookie of ours; `LOST`, which says no to everything, for one that cannot be opened; None for what never had
+    the shape of one.
+    """
+    try:
+        return open_cookie(keys, text)
+    except Opening:
+        return LOST if SHAPE.fullmatch(text) else None
 
 
 def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int) -> str:

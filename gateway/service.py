@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import orjson
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -57,6 +58,7 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opt_in_page import OptInPage
+from gateway.web.outward import SAME
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
 from gateway.web.proof_download import ProofDownload
@@ -64,11 +66,13 @@ from gateway.web.share import ShareDoor
 from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
+from gateway.web.ticks import Levelled, Ticks
 from gateway.web.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import FromScope, Visitors
 from gateway.web.without_slash import WithoutSlash
 
+log = structlog.get_logger("gateway")
 THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
 FAKE = "fake"  # the environment of a fake
 DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
@@ -189,7 +193,7 @@ class Doors:
         proofs = app_doors.proofs(house, self.settings, dev=self.dev)
         health = Health(
             consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
-            house.witnessing,
+            house.witnessing, codes,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
@@ -250,8 +254,9 @@ class Doors:
         handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
         sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
         queued = Middleware(Queued, sources=sources, metrics=self.metrics)
+        levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
         app = Starlette(
-            routes=routes, middleware=[Middleware(WithoutSlash), queued],
+            routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
             exception_handlers={**handlers, Exception: problem_page.handle},
         )  # fmt: skip
         app.router.redirect_slashes = False
@@ -265,7 +270,7 @@ class Doors:
         settings, site = self.settings, self.settings.site
         configured = {
             "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
-            "add_gpc": settings.gpc.add_for_opted_out, **more,
+            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key, **more,
         }  # fmt: skip
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 
@@ -293,13 +298,13 @@ async def _opened(
         house.telling.tried = metrics.tried
         filing = Filing(house.sharing, folder, house.secrets, clock)
         try:
-            log = DecisionLog(folder, house.consent.recipients, clock)
-            counting, logging = house.disclosing.running(metrics.disclosed), log.running(metrics.unlogged)
+            decided = DecisionLog(folder, house.consent.recipients, clock)
+            counting, logging = house.disclosing.running(metrics.disclosed), decided.running(metrics.unlogged)
             async with (
                 house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
                 rehearsing.running(),
             ):  # fmt: skip
-                answering = Answering(house.consent, house.disclosing, metrics, log)
+                answering = Answering(house.consent, house.disclosing, metrics, decided)
                 yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
             await house.sharing.close()
             await house.codes.close()
@@ -328,8 +333,9 @@ def build(
         )
         async with opened as doors:
             routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
+            log.info("pages", rule=doors.options().rule())
             if dev:
-                options = doors.options(enforce=True)
+                options = doors.options(enforce=True, place_in_key=SAME)
                 behind = doors.before(demo.site(tracker), options)
                 routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
             yield doors.application(routes)
@@ -364,6 +370,7 @@ def in_front_of(
         opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
         async with opened as doors:
             own, behind = doors.application(doors.public()), doors.before(site, doors.options())
+            log.info("pages", rule=doors.options().rule())
             bids = ad_doors.bids(doors.answering, settings)
             checker = Checker(doors.answering, bids, settings.environment.name, doors.house.disclosing)
 

@@ -69,6 +69,7 @@ class Listen(Strict, frozen=True):
     metrics: Address
     keep_alive: Annotated[int, msgspec.Meta(ge=1)]
     trusted_proxies: tuple[str, ...]
+    level_answers: bool
 
 
 class Site(Strict, frozen=True):
@@ -82,6 +83,7 @@ class Site(Strict, frozen=True):
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
     cached: bool
+    place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$", description="a header's name")]
     mode: Literal["link", "frictionless", "no_link"]
     inventory: bool
 
@@ -105,7 +107,6 @@ class Controller(Strict, frozen=True):
 
 class Gpc(Strict, frozen=True):
     last_update: date
-    accept_folded: bool
     add_for_opted_out: bool
 
 

@@ -1,5 +1,6 @@
 """Codes that are sent and read out again."""
 
+import contextlib
 import sqlite3
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from support.people import email, named, phone
 from gateway import codes
 from gateway.codes import Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
 from gateway.delivery.letter import Letter
+from gateway.ledger.codes import AN_ADDRESS, TRIES
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +29,9 @@ class Carrier:
     async def close(self):
         self.closed = True
 
+    def alarms(self):
+        return []
+
 
 class Desk:
     def __init__(self, house):
@@ -36,9 +41,9 @@ class Desk:
     def bound(self, kind="email", value="person1@example.com", use="data"):
         return Bound(self.house.consent.people.name([named(kind, value)]).subjects[0], use)
 
-    async def sent(self, **more):
-        """(ticket, code)."""
-        ticket = await self.codes.send(self.bound(**more), lambda code: Letter("s", f"It is {code}."))
+    async def sent(self, asker=b"", **more):
+        """(ticket, the code that was brought last)."""
+        ticket = await self.codes.send(self.bound(**more), lambda code: Letter("s", f"It is {code}."), asker)
         return ticket, code_in(self.mail.brought[-1][1])
 
 
@@ -89,13 +94,16 @@ async def test_a_code_is_good_for_one_address_and_one_use(desk, other):
         await desk.codes.enter(ticket, desk.bound(**other), code)
 
 
-async def test_a_code_is_good_with_the_ticket_of_whoever_asked_and_no_other(desk):
+async def test_a_code_is_good_with_a_ticket_that_was_asked_for_and_only_once(desk):
     first, code = await desk.sent()
-    second, _ = await desk.sent()
-    for ticket in (second, "", "x"):
+    for ticket in ("", "x", (await desk.sent(value=email(2)))[0]):
         with pytest.raises((CodeOver, WrongCode)):
             await desk.codes.enter(ticket, desk.bound(), code)
-    await desk.codes.enter(first, desk.bound(), code)
+    second, newer = await desk.sent()
+    await desk.codes.enter(second, desk.bound(), code)  # the older one, which came first or lay there: it was not used
+    for ticket, again in ((first, code), (second, newer), (second, code)):
+        with pytest.raises((CodeOver, WrongCode)):
+            await desk.codes.enter(ticket, desk.bound(), again)
 
 
 async def test_a_code_is_good_for_ten_minutes(desk):
@@ -105,12 +113,86 @@ async def test_a_code_is_good_for_ten_minutes(desk):
         await desk.codes.enter(ticket, desk.bound(), code)
 
 
-async def test_a_mailbox_is_not_filled(desk):
+STRANGERS = [bytes([number]) * 8 for number in range(5)]
+
+
+async def test_strangers_who_ask_for_somebodys_codes_fill_no_mailbox_and_keep_nobody_out(desk):
+    for asker in STRANGERS:
+        for _ in range(3):
+            await desk.sent(asker=asker)
+    assert len(desk.mail.brought) == AN_ADDRESS
+    ticket, lies_there = await desk.sent(asker=b"herself")
+    assert len(desk.mail.brought) == AN_ADDRESS
+    await desk.codes.enter(ticket, desk.bound(), lies_there)
+    desk.at += timedelta(minutes=9)
+    ticket, code = await desk.sent(asker=b"herself")
+    assert len(desk.mail.brought) == AN_ADDRESS + 1  # of those that lie there none is good for long
+    await desk.codes.enter(ticket, desk.bound(), code)
+
+
+async def test_a_strangers_requests_for_one_use_leave_the_other_uses_alone(desk):
+    for asker in STRANGERS:
+        await desk.sent(asker=asker)
+    ticket, code = await desk.sent(asker=b"herself", use="opt_in:sale")
+    await desk.codes.enter(ticket, desk.bound(use="opt_in:sale"), code)
+
+
+async def test_a_strangers_wrong_tries_are_those_of_their_own_ticket(desk):
+    for asker in STRANGERS:
+        ticket, code = await desk.sent(asker=asker)
+        for _ in range(TRIES):
+            with contextlib.suppress(WrongCode, CodeOver):
+                await desk.codes.enter(ticket, desk.bound(), wrong(code))
+    ticket, code = await desk.sent(asker=b"herself")
+    await desk.codes.enter(ticket, desk.bound(), code)
+
+
+async def test_who_asks_often_is_refused_by_what_they_asked_themselves(desk):
     for _ in range(codes.AN_HOUR):
-        await desk.sent()
+        await desk.sent(asker=b"a")
     with pytest.raises(TooManyCodes):
-        await desk.sent()
-    assert len(desk.mail.brought) == codes.AN_HOUR
+        await desk.sent(asker=b"a")
+    await desk.sent(asker=b"b")
+    for number in range(2, 2 + codes.ASKED_IN_ALL - codes.AN_HOUR):
+        await desk.sent(asker=b"a", value=email(number))
+    with pytest.raises(TooManyCodes):
+        await desk.sent(asker=b"a", value=email(99))
+    desk.at += timedelta(hours=1, seconds=1)
+    assert await desk.sent(asker=b"a")
+
+
+async def test_who_asked_for_an_address_shows_in_no_answer(desk, monkeypatch):
+    """The wait and the outcome of a send that was not needed are those of one that was."""
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(codes.asyncio, "sleep", sleep)
+    for asker in STRANGERS[:AN_ADDRESS]:
+        await desk.sent(asker=asker)
+    assert slept == []
+    await desk.sent(asker=b"last")
+    assert len(slept) == 1
+    assert slept[0] in [took for took, _ in desk.codes._lasted["email"]]
+    desk.mail.takes = False
+    with pytest.raises(NotSent):
+        await desk.sent(value=email(2), asker=b"last")
+    with pytest.raises(NotSent):
+        await desk.sent(asker=b"another")
+
+
+async def test_of_askers_so_many_are_remembered_and_no_more(monkeypatch):
+    monkeypatch.setattr(codes, "ASKERS", 2)
+    askers = codes.Askers()
+    for asker in (b"a", b"b", b"c"):
+        for _ in range(codes.AN_HOUR):
+            assert askers.may(asker, b"x", 0)
+    assert len(askers._asked) == 2
+    assert not askers.may(b"c", b"x", 0)
+    askers.take_back(b"c", b"x")
+    assert askers.may(b"c", b"x", 0)
+    askers.take_back(b"nobody", b"x")
 
 
 async def test_what_could_not_be_sent_may_be_asked_for_again_at_once(desk):

@@ -16,7 +16,8 @@ from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Verifier
 from gateway.ledger.records import Choice
 from gateway.rekey import Kind, RekeyRefused
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
+from gateway.web.visitor import Visitors
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ADDRESS = named("email", email(1))
@@ -92,7 +93,7 @@ def test_the_only_key_is_never_retired(folder, kind):
 @pytest.mark.parametrize(("kind", "days"), [(Kind.COOKIE, 400), (Kind.SIGNING, 30)])
 def test_an_older_key_is_kept_as_long_as_people_need_it(folder, kind, days):
     rekey.replace_key(folder, inside.settings(), kind, lambda: AT)
-    with pytest.raises(RekeyRefused, match="is needed until"):
+    with pytest.raises(RekeyRefused, match=f"is needed until .*{rekey.EARLY[kind]}"):
         rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days, seconds=-1))
     rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days))
 
@@ -117,6 +118,15 @@ def test_a_browser_that_comes_back_with_the_older_cookie_is_known_until_that_key
     rekey.retire(folder, inside.settings(), Kind.COOKIE, early=True)
     with pytest.raises(seals.Opening):
         seals.open_cookie(keys.load(folder).seals, cookie)
+
+
+def test_a_browser_whose_cookie_nothing_opens_any_more_is_opted_out_of_everything(folder):
+    cookie = seals.seal_cookie(keys.load(folder).seals, seals.BrowserCookie(b"b" * 16, 1, frozenset({Purpose.SALE})))
+    rekey.replace_key(folder, inside.settings(), Kind.COOKIE)
+    rekey.retire(folder, inside.settings(), Kind.COOKIE, early=True)
+    with opened(folder) as house:
+        visitor = Visitors(house.consent).read({"headers": [(b"cookie", f"__Host-gateway={cookie}".encode())]})
+    assert (visitor.denied, visitor.cookie.value) == (frozenset(ALL_PURPOSES), "")
 
 
 def test_every_persons_keys_are_wrapped_anew_before_the_older_wrapping_key_goes(folder):

@@ -28,7 +28,7 @@ def file(tmp_path):
 
 def test_the_shipped_settings_are_the_repositorys_config_file_and_load():
     assert settings_of.shipped() == CONFIG.read_text()
-    assert load(None, {}) == settings()
+    assert load(None, {}) == settings(listen__level_answers="true")
 
 
 def test_every_option_says_what_it_is_in_a_comment():
@@ -151,7 +151,7 @@ def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_
 def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder, file):
     mine = load(
         file(
-            "[gpc]\naccept_folded = true\n[signals]\ndevice_limit_travels = true\n[consent_tools]\n"
+            "[signals]\ndevice_limit_travels = true\n[consent_tools]\n"
             'klaro = { adtracker = "ads" }\n[ad_choices]\nparticipant = 7\n'
             'purposes = ["sale", "sharing", "targeted_ads"]'
         ),
@@ -159,7 +159,7 @@ def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder
     )
     with open_house(folder, mine, dev=True) as house:
         hearing = house.consent.checks.hearing
-    assert (hearing.accept_folded_gpc, hearing.device_limit_travels, hearing.participant) == (True, True, 7)
+    assert (hearing.device_limit_travels, hearing.participant) == (True, 7)
     assert hearing.ad_choice_purposes == set(SIGNAL_PURPOSES)
     assert hearing.categories["klaro"]["adtracker"] == "ads"
     assert [*hearing.industry.rules("optout")]

@@ -13,7 +13,7 @@ from cryptography import x509
 from gateway.addresses import may_send_to
 from gateway.cli import options
 from gateway.delivery.outgoing import NoAnswer, ask_blocking
-from gateway.keys import write_durably
+from gateway.keys import make_folder, write_durably
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
 SECONDS = 30.0  # authorities answer in one or two
@@ -40,7 +40,7 @@ def anchor(data: Path, file: Path | None, tsa: str, root: Path, out: Path) -> No
         raise click.UsageError("nothing was signed yet")
     size = signed.split("\n")[1]
     token = _dated(signed.encode(), tsa, trusted)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_durably(out / f"{size}.checkpoint", signed.encode())
     write_durably(out / f"{size}.tsr", token)
     click.echo(f"{out / size}.tsr dates the log at {size} entries")

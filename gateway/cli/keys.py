@@ -87,19 +87,27 @@ def account_(data: Path, account: str, seconds: int) -> None:
 @options.config
 @click.option("--retire", is_flag=True, help="End the older keys of this kind.")
 @click.option("--early", is_flag=True, help="With --retire: before its time, for a key that got out.")
-def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool) -> None:
+@click.option(
+    "--lose-browsers",
+    is_flag=True,
+    help="The same for the key of cookies, which lives 400 days: every browser that comes with an older cookie is then"
+    " one that nobody knows, opted out of everything; older unsubscribe links and app tokens end.",
+)
+def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, lose_browsers: bool) -> None:
     settings, which = settings_of.load(file, os.environ), Kind(kind)
     if retire and which is Kind.PEPPER:  # a new one would be made, and that cannot be taken back
         raise click.UsageError("a pepper is never retired: every later one wraps it")
-    if early and not retire:
-        raise click.UsageError("--early is of --retire")
+    if (early or lose_browsers) and not retire:
+        raise click.UsageError("--early and --lose-browsers are of --retire")
+    if (early and which is Kind.COOKIE) or (lose_browsers and which is not Kind.COOKIE):
+        raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.EARLY[which]}")
     try:
         if which is Kind.PEPPER:
             with clean_stop.nobody_else(data):  # a service that knows the older ones denies everything from here on
                 standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
         elif retire:
-            wrapped = rekeying.retire(data, settings, which, early=early)
+            wrapped = rekeying.retire(data, settings, which, early=early or lose_browsers)
             click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
         else:
             count = rekeying.replace_key(data, settings, which)

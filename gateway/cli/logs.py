@@ -13,7 +13,7 @@ import structlog
 
 KEPT = frozenset(
     {"event", "level", "timestamp", "route", "method", "status", "ms", "id", "on", "serves", "recipient", "error",
-     "exception", "entries", "logger", "why", "witness", "asked", "then"}
+     "exception", "entries", "logger", "why", "witness", "asked", "then", "rule"}
 )  # fmt: skip
 
 log = structlog.get_logger("gateway")

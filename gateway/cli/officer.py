@@ -14,7 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from gateway import seals
+from gateway import keys, seals
 from gateway import settings as settings_of
 from gateway.app import House
 from gateway.cli import options
@@ -88,22 +88,22 @@ def evidence(
 
 def _write_receipt(folder: Path | None, item: days.Told) -> None:
     if folder and item.receipt:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{item.seq}.receipt").write_text(item.receipt, encoding="utf-8")
+        keys.make_folder(folder)
+        keys.write_durably(folder / f"{item.seq}.receipt", item.receipt.encode())
 
 
 def _write_documents(folder: Path, texts: Mapping[days.Named, bytes | None]) -> bool:
     """Each by its kind and hash, and SHA256SUMS beside them; whether all of them were there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    keys.make_folder(folder)
     sums = []
     for named, body in texts.items():
         if body is None:
             click.echo(f"not in the ledger, or not what its hash says: {' '.join(named)}", err=True)
             continue
         name = f"{named.kind}-{named.sha256}"
-        (folder / name).write_bytes(body)
+        keys.write_durably(folder / name, body)
         sums.append(f"{named.sha256}  {name}\n")
-    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    keys.write_durably(folder / "SHA256SUMS", "".join(sums).encode())
     return len(sums) == len(texts)
 
 

@@ -91,6 +91,10 @@ class Mail:
             raise
         return smtp
 
+    def alarms(self) -> list[str]:
+        """None: mail costs nothing each."""
+        return []
+
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -112,6 +116,10 @@ class MailFolder:
         descriptor = os.open(self._folder / f"{number:04d}.eml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(bytes(message))
+
+    def alarms(self) -> list[str]:
+        """None."""
+        return []
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import seals
-from gateway.keys import Secrets, sync_folder, write_durably
+from gateway.keys import Secrets, make_folder, sync_folder, write_durably
 
 LABEL = b"spool/1\x00"
 LENGTH = struct.Struct(">I")
@@ -88,8 +88,7 @@ class Job:
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Durable when this returns. What a crash left of a record is cut off first."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_folder(self._folder.parent)
+        make_folder(self._folder)
         box = seals.seal(self._keys[-1], self._label, b"\n".join(lines))
         descriptor = os.open(self._folder / "rows", os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.following.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
-from gateway.keys import SECRETS
+from gateway.keys import SECRETS, make_folder
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
 
@@ -67,7 +67,7 @@ class Follower:
             raise ReplicaRefused(
                 f"{self._folder} is the gateway's: a replica has a folder of its own, name it (--data)"
             )
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.keys import sync_folder, write_durably
+from gateway.keys import make_folder, sync_folder, write_durably
 
 FOLDER, BOOT, ENDED = "disclosures", "boot", "ended"
 LINES = 1_000  # of one batch, which is one entry (design decision 12)
@@ -92,7 +92,7 @@ class Spool:
 
     def start(self) -> None:
         """Finds what earlier runs left. One process at a time: its caller holds the folder."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         for left in sorted(path for path in self._folder.iterdir() if path.is_dir()):
             boot = left / BOOT
             same = boot.exists() and boot.read_text(encoding="utf-8") == self._boot

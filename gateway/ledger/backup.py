@@ -14,6 +14,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from gateway import keys
 from gateway.ledger import schema, tree, unallocated
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.merkle import Frontier
@@ -38,7 +39,6 @@ def copy(source: Path, destination: Path) -> None:
     except sqlite3.Error as error:
         destination.unlink(missing_ok=True)
         raise LedgerRefused(f"{source} cannot be copied: {error}") from error
-    destination.chmod(0o600)
     sync(destination)
     sync(destination.parent)
 
@@ -51,6 +51,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def _writing(path: Path) -> contextlib.closing[sqlite3.Connection]:
+    keys.reserve(path)
     return contextlib.closing(sqlite3.connect(path, isolation_level=None))
 
 
@@ -71,7 +72,7 @@ def put_back(backup: Path, folder: Path) -> Path | None:
     else has the folder open. Returns where the old one is. Raises `LedgerRefused`.
     """
     examined(backup)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys.make_folder(folder)
     arriving = folder / f".{FILE}.arriving"
     arriving.unlink(missing_ok=True)
     copy(backup / FILE, arriving)

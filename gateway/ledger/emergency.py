@@ -23,6 +23,7 @@ from gateway.ledger.kept import Kept
 from gateway.ledger.writer import StoreUnavailable
 
 LABEL = b"emergency/1"
+LATER = b"entered-later/1"
 NAME_BYTES = 8
 
 
@@ -40,20 +41,22 @@ class Waiting:
 
 class Emergency:
     """One installation's file in the folder of its last checkpoint; several processes may share it. `limit`: the size
-    in bytes that it never grows beyond.
+    in bytes that it never grows beyond. `label`: `LABEL`, or `LATER` for what is entered behind everything else.
     """
 
-    def __init__(self, folder: Path, secrets: Secrets, limit: int) -> None:
-        name = hmac.digest(secrets.peppers[0], LABEL, "sha256")[:NAME_BYTES].hex()
+    def __init__(self, folder: Path, secrets: Secrets, limit: int, label: bytes = LABEL) -> None:
+        name = hmac.digest(secrets.peppers[0], label, "sha256")[:NAME_BYTES].hex()
+        self._label = label
         self.path = folder / f"{name}.emergency"
         self._secrets = secrets
         self._limit = limit
         self.torn = 0
 
-    def keep(self, request: Kept) -> None:
-        """Appends a request, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
-        text = request.text(len(self._secrets.peppers))
-        line = base64.b64encode(seals.seal(self._secrets.seals[-1], LABEL, text)) + b"\n"
+    def keep(self, *requests: Kept) -> None:
+        """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
+        texts = [request.text(len(self._secrets.peppers)) for request in requests]
+        boxes = [base64.b64encode(seals.seal(self._secrets.seals[-1], self._label, text)) for text in texts]
+        line = b"".join(box + b"\n" for box in boxes)
         try:
             make_folder(self.path.parent)
             with self._locked() as descriptor:
@@ -106,7 +109,7 @@ class Emergency:
 
     def _open(self, line: bytes) -> Kept:
         box = base64.b64decode(line, validate=True)
-        return kept.read(seals.open_seal(self._secrets.seals, LABEL, box), self._secrets.peppers)
+        return kept.read(seals.open_seal(self._secrets.seals, self._label, box), self._secrets.peppers)
 
     def _append(self, descriptor: int, line: bytes) -> None:
         content_ends = self._mended(descriptor)

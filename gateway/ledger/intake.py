@@ -1,12 +1,14 @@
-"""Taking in what waits in the emergency file, once the ledger can be written again.
+"""Taking in what waits in the emergency file, once the ledger can be written again, and what is to be entered later.
 
 Each request is entered once, with the time at which it was accepted: its id tells whether it was there before a crash.
 The file is emptied after the entries are durable. Until then the watch lets no check be answered, so that nobody is
-allowed whom a waiting line says no for.
+allowed whom a waiting line says no for. What is entered later was acknowledged as kept and not as in effect; it goes
+in a request at a time and never takes more than half of the writer's time, however much of it there is.
 """
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -25,10 +27,11 @@ def waits(emergency: Emergency) -> str:
 
 
 class Intake:
-    """Looks twice a second, in a thread of its own."""
+    """Looks twice a second, in a thread of its own. `later` is the file of what is entered behind everything else."""
 
-    def __init__(self, emergency: Emergency, writer: Writer, watch: FileWatch) -> None:
+    def __init__(self, emergency: Emergency, writer: Writer, watch: FileWatch, later: Emergency) -> None:
         self._emergency = emergency
+        self._later = later
         self._writer = writer
         self._watch = watch
         self._stop = threading.Event()
@@ -69,7 +72,29 @@ class Intake:
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
-            self.once()
+            if self.once():
+                self.enter_later()
+
+    def enter_later(self) -> bool:
+        """Whether nothing is left of what is entered behind others."""
+        if not self._later.waiting():
+            return True
+        try:
+            read = self._later.read()
+            refused = [line for line, kept in read.requests if not self._entered(kept)]
+            return not self._stop.is_set() and self._later.clear(read, refused)
+        except (StoreUnavailable, OSError):
+            return False
+
+    def _entered(self, kept: Kept) -> bool:
+        """Enters one, unless the service stops meanwhile; False where the ledger refuses it."""
+        if self._stop.is_set() or not self.once():  # what waits in the emergency file goes first
+            raise StoreUnavailable("entered at another time")
+        began = time.monotonic()
+        (new,) = self._writer.submit(partial(enter, requests=[kept])).result()
+        self.entered += bool(new)
+        self._stop.wait(time.monotonic() - began)
+        return new is not None
 
 
 def enter(tx: Transaction, requests: Sequence[Kept]) -> list[bool | None]:

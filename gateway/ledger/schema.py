@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway import keys
 from gateway.ledger import tree
 
 FILE = "ledger.sqlite3"
@@ -93,6 +94,7 @@ def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxy
     beside its SQL. `mark`: of the secrets that its keys are made with, as in `claim`. Returns the version.
     """
     path = folder / FILE
+    keys.reserve(path)
     db = _connect(path, "rwc")
     try:
         _settle(db, path)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.keys import make_folder
 from gateway.ledger import checkpoint, note, proofs
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore
@@ -125,7 +126,7 @@ def held(folder: Path) -> Iterator[None]:
     """That no other process signs from the same folder, which is made: each would read and write the last size in its
     own turn. Raises `InUse`.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

@@ -217,7 +217,8 @@ def open_current(folder: Path) -> MemoryMap:
 def make(folder: Path, size: int) -> MemoryMap:
     """A new, empty generation of `size` bytes, not in force yet."""
     path = (folder / FOLDER).resolve() / secrets.token_hex(8)
-    path.mkdir(mode=0o700, parents=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.mkdir(mode=0o700)
     return MemoryMap(path, _take(path, size))
 
 

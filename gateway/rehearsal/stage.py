@@ -61,6 +61,7 @@ def quiet(settings: Settings, *, dev: bool = False) -> Settings:
     return change(
         settings,
         recipients={name: _quiet(item, dev=dev) for name, item in settings.recipients.items()} | made_up(settings),
+        listen=change(settings.listen, level_answers=False),  # no stranger asks here
         mail=change(settings.mail, server=""),
         texts=change(settings.texts, endpoint=""),
         erasure=change(settings.erasure, account_backend=""),

@@ -13,8 +13,13 @@ BLANK = " \t"  # RFC 6265: what may stand around a pair; latin-1 has more that s
 MAX_BYTES = 16 * 1024  # api.md: over 16 kB only the first 16 kB is read, and counted
 
 
+def pairs(headers: Iterable[bytes]) -> list[tuple[str, str]]:
+    """All cookies in order as (name, raw value), however many there are: for whoever looks for its own names."""
+    return list(_pairs(b"; ".join(headers).decode("latin-1")))
+
+
 def parse(headers: Iterable[bytes]) -> tuple[list[tuple[str, str]], bool]:
-    """All cookies in order as (name, raw value), and whether something was cut off at `MAX_BYTES`.
+    """The same, to be read for signals, and whether something was cut off at `MAX_BYTES`.
 
     Bytes are read as latin-1, one code point a byte, so nothing is undecodable.
     """

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from gateway.terms import Malformed
 
 MAX_BYTES = 16 * 1024  # the form's own fields are under 1 kB
+MARK = "\ufeff"  # a byte order mark, which a script's text may begin with: else the first field would have no name
 MAX_FIELDS = 64
 TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
@@ -33,7 +34,8 @@ def read(body: bytes) -> Form | Malformed:
     if len(body) > MAX_BYTES:
         return Malformed("form", "size")
     try:
-        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        text = body.decode("utf-8", "replace").removeprefix(MARK)
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         return Malformed("form", "fields")
     fields: dict[str, str] = {}

@@ -1,30 +1,27 @@
-"""Global Privacy Control: the `Sec-GPC` header, to the letter of the W3C text.
+"""Global Privacy Control: the `Sec-GPC` header, by the W3C text and the rules of HTTP for field values.
 
-The value has one meaning, the single character `1`; everything else is as if the field were absent. Of several
-fields, one exact `1` is enough. (w3c/gpc @58d8695, header section; L1 to L5.) Trailers never get here: ASGI has none.
+The value has one meaning, the single character `1`; everything else is as if the field were absent. Of several fields
+one `1` is enough, and it is one whether a proxy folded them into `0, 1` or not (RFC 9110 5.3); blanks around it are no
+part of it (5.5). (w3c/gpc @58d8695, header section; L1 to L5.) Trailers never get here: ASGI has none.
 """
 
 from collections.abc import Iterable
 
+from gateway.signals.field_values import members
 from gateway.terms import Malformed
 
 HEADER = b"sec-gpc"
 NO_SIGNAL = frozenset({b"", b"0"})  # what browsers with the preference off have been seen to send: not worth counting
 
 
-def read(values: Iterable[bytes], *, accept_folded: bool = False) -> bool | Malformed:
-    """True when the preference is on, False when nothing was said.
-
-    `values` are the field's values as they came, one a field. `accept_folded` is the documented setting of L5: a
-    proxy may fold two fields into `1, 1`, which is strictly another value; on, it counts as the signal.
-    """
+def read(values: Iterable[bytes]) -> bool | Malformed:
+    """True when the preference is on, False when nothing was said. `values` are the field's values as they came."""
     odd = False
     for value in values:
-        if value == b"1":
+        said = members(value)
+        if b"1" in said:
             return True
-        if accept_folded and b"1" in (part.strip() for part in value.split(b",")):
-            return True
-        odd = odd or value not in NO_SIGNAL
+        odd = odd or not NO_SIGNAL.issuperset(said)
     return Malformed("gpc", "value") if odd else False
 
 

@@ -27,6 +27,7 @@ from gateway.signals import (
 )
 from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, Shown, ToolState
 from gateway.signals.device import Limit
+from gateway.signals.field_values import members
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
 from gateway.signals.heard import Heard, Kept, Said
@@ -69,7 +70,6 @@ class Hearing:
     `participant`: the operator's own id at the DAA, 0 for none.
     """
 
-    accept_folded_gpc: bool = False
     ad_choice_purposes: frozenset[Purpose] = frozenset(AD_CHOICE_PURPOSES)
     participant: int = 0
     categories: Categories = field(default_factory=lambda: CATEGORIES)
@@ -89,12 +89,12 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
         if name in values:
             values[name].append(value)
     ear = _Ear(hearing)
-    ear.flag(gpc.read(values[gpc.HEADER], accept_folded=hearing.accept_folded_gpc))
+    ear.flag(gpc.read(values[gpc.HEADER]))
     for name in adchoices.HEADERS:
         for value in values[name]:
             ear.string("adchoices", value.decode("latin-1"))
     jar = ear.jar(values[b"cookie"])
-    if b"1" in values[b"dnt"]:
+    if any(b"1" in members(value) for value in values[b"dnt"]):
         ear.deny("dnt", FULL, Kept.MOMENT)
     if query:
         ear.url(query)
@@ -133,6 +133,7 @@ class _Ear:
         self.said: list[Said] = []
         self.malformed: list[Malformed] = []
         self.ended: set[str] = set()
+        self._unread = False  # cookies came that were not read: what would end a state may be refused behind them
         self._off: set[str] = set()  # tools that say "off" somewhere in this request
         self._consents: list[Reading] = []  # European TC strings that apply
         self._narrowing: list[Reading] = []  # the same from an address: said elsewhere, it opens nothing by itself
@@ -142,7 +143,7 @@ class _Ear:
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
         if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
-        ended = frozenset(self.ended - held)
+        ended = frozenset[str]() if self._unread else frozenset(self.ended - held)
         return Heard(tuple(self.said), tuple(self.malformed), ended, tuple(jar), self._advertisers())
 
     def _advertisers(self) -> frozenset[int]:
@@ -213,16 +214,22 @@ class _Ear:
         found, cut = cookies.parse(raw)
         if cut:
             self.malformed.append(Malformed("cookies", "size"))
+            self._flooded()
         for state in cmp_cookies.read(found, self._hearing.categories):
             if isinstance(state, Malformed):
                 self.malformed.append(state)
-                if state.reason == "count":  # a flood: an opt-out may be in what was not read
-                    self.deny("malformed", FULL, Kept.MOMENT)
+                if state.reason == "count":
+                    self._flooded()
             else:
                 self._tool(state)
         for cookie in industry_cookies.read(found, self._hearing.industry, self._hearing.ad_choice_purposes):
             self.deny(Source.AD_CHOICES, cookie.purposes, Kept.CHOICE)
         return found
+
+    def _flooded(self) -> None:
+        """An opt-out may be in what was not read, and any script of a page can fill its jar."""
+        self._unread = True
+        self.deny("malformed", FULL, Kept.MOMENT)
 
     def url(self, query: bytes) -> None:
         """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny."""

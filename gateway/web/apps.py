@@ -20,7 +20,6 @@ from gateway.installations import Installations
 from gateway.ledger.records import Subject
 from gateway.people import Named
 from gateway.terms import Malformed
-from gateway.web import wire
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.proof import KINDS, Proofs, listed
@@ -142,7 +141,7 @@ class Apps:
     def _words(self, app: App, body: Body) -> dict[str, str]:
         items, signals = body.members.get("identifiers"), body.members.get("signals")
         ask = Ask(
-            self._sdks, items[: wire.MAX_IDENTIFIERS] if isinstance(items, list) else (), shown=app.seen,
+            self._sdks, items[: body.at_once] if isinstance(items, list) else (), shown=app.seen,
             place=body.members.get("place"), age=body.quiet_band(),
             signals=signals if isinstance(signals, Mapping) else {},
         )  # fmt: skip

@@ -1,11 +1,13 @@
 """What the doors that answer about people have in common: a strict body as a question, and a verdict as JSON."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.downstream import downstream
+from gateway.choice.law import AGES
 from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.said import SIGNAL_REASONS
@@ -38,13 +40,40 @@ def to_ask(body: wire.Check) -> Ask:
     if (body.recipient is None) == (body.recipients is None):
         raise Problem("malformed", "one of recipient and recipients", "/recipient")
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
-    return Ask(
+    ask = Ask(
         recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
         data=tuple(body.data) if body.data is not None else None,
         place=body.place, geo=wire.known_geo(body.geo), ip=body.ip,
         age=wire.band(body.age), count=body.count, collected=wire.day(body.collected, "/collected"),
         during_call=body.during_call, signals=wire.known_signals(body.signals),
     )  # fmt: skip
+    return _joined(ask, body.shared) if isinstance(body, wire.Joined) else ask
+
+
+def _joined(ask: Ask, shared: wire.Check) -> Ask:
+    """With what is said of the person in a second place, too: each identifier, place and signal of both counts, and of
+    two ages the younger. Raises `Problem`.
+    """
+    identifiers = [*wire.plain(shared.identifiers), *ask.identifiers]
+    if len(identifiers) > wire.MAX_ASKED:
+        raise Problem(
+            "malformed", f"a check has at most {wire.MAX_ASKED} identifiers, defaults and all", "/identifiers"
+        )
+    signals, ages = wire.known_signals(shared.signals), [age for age in (ask.age, wire.band(shared.age)) if age]
+    return replace(
+        ask, identifiers=identifiers, place=_both(shared.place, ask.place),
+        geo=tuple(geo for geo in (wire.known_geo(shared.geo), ask.geo) if geo is not None) or None,
+        ip=tuple(ip for ip in (shared.ip, ask.ip) if ip is not None) or None,
+        age=min(ages, key=AGES.index) if ages else None,
+        during_call=ask.during_call or shared.during_call, also=(signals,) if signals else (),
+    )  # fmt: skip
+
+
+def _both(one: object, other: object) -> object:
+    """Two places, or lists of them, as one; a list of more than may be read is read as one with a foreign place."""
+    if one is None or other is None or one == other:
+        return other if one is None else one
+    return [*(one if isinstance(one, list) else [one]), *(other if isinstance(other, list) else [other])]
 
 
 def sees_entries(key: ApiKey) -> bool:

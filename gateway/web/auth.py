@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from gateway.credentials import ApiKey, Credentials
+from gateway.web import ticks
 from gateway.web.problem import Problem
 
 
@@ -15,6 +16,8 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
     """The key of the request, whatever its scopes."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     key = credentials.find(bearer.strip()) if scheme.lower() == "bearer" else None
+    if key is None or key.publishable:
+        request.scope.setdefault("state", {})[ticks.MARK] = True
     if key is None or (key.revoked and not (revoked and key.publishable)):
         raise Problem("unauthorized", "Authorization: Bearer <id>.<secret>; make one with `gateway keys add`")
     return key

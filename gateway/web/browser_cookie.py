@@ -21,6 +21,8 @@ def day(now: datetime) -> int:
 
 def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> bool:
     """Whether there is anything to remember that the browser's cookie does not say."""
+    if old is not None and old.lost:
+        return True
     if how == "off":
         return False
     if old is None:
@@ -30,7 +32,8 @@ def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> boo
 
 def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
     """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
-    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce. A state needs an id to be kept under; it is not
+    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce; one that cannot be opened is replaced by one that
+    says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not
     written into the cookie, which can only tighten, because a state can end.
     """
     if not is_due(old, heard, how, today):
@@ -38,7 +41,8 @@ def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, 
     purposes = heard.remembered
     fresh = seals.NO_ID if how == "flag" else seals.new_browser()
     denied = (old.denied if old else frozenset()) | purposes
-    return set_cookie(keys, BrowserCookie(old.browser if old else fresh, today, denied))
+    known = old and not (old.lost and old.browser == seals.NO_ID)
+    return set_cookie(keys, BrowserCookie(old.browser if old and known else fresh, today, denied))
 
 
 def set_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:

@@ -36,12 +36,13 @@ class ChecksDoor:
         wire.no_parameters(request)
         body = await wire.read_body(request)
         if lines:
-            said = [line for line in body.split(b"\n") if line.strip()]
+            said = wire.lines_in(body)
             return StreamingResponse(
                 self._streamed(said, key, auth.request_id(request)), 200, {"Cache-Control": "no-store"}, wire.NDJSON
             )
-        asked = _listed(wire.parse(body))
-        return wire.answer([answer async for answer in self._answered(asked, key, auth.request_id(request))])
+        asked, defaults = _listed(wire.parse(body))
+        answers = self._answered(asked, key, auth.request_id(request), defaults)
+        return wire.answer([answer async for answer in answers])
 
     async def _streamed(self, lines: Sequence[bytes], key: ApiKey, request: str) -> AsyncIterator[bytes]:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
@@ -53,25 +54,28 @@ class ChecksDoor:
         else:
             yield orjson.dumps({"end": True, "count": len(lines)}) + b"\n"
 
-    async def _answered(self, asked: Sequence[object], key: ApiKey, request: str) -> AsyncIterator[dict[str, Any]]:
+    async def _answered(
+        self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults | None" = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        shared = defaults or NO_DEFAULTS
         turn = Turn()
         for start in range(0, len(asked), AT_ONCE):
             part = [_line(one) if isinstance(one, bytes) else one for one in asked[start : start + AT_ONCE]]
             await turn.offered()
-            if any(isinstance(one, dict) and one.get("will_send") for one in part):
-                for answer in await asyncio.gather(*(self._answer(one, key, request) for one in part)):
+            if any(map(shared.sends, part)):
+                for answer in await asyncio.gather(*(self._answer(one, key, request, shared) for one in part)):
                     yield answer
                 continue
             for one in part:
                 await turn.offered()  # an opt-out that comes meanwhile is written meanwhile
-                yield await self._answer(one, key, request)
+                yield await self._answer(one, key, request, shared)
 
-    async def _answer(self, one: object, key: ApiKey, request: str) -> dict[str, Any]:
+    async def _answer(self, one: object, key: ApiKey, request: str, shared: "Defaults") -> dict[str, Any]:
         """One answer. What cannot be read is a "no" in its place, and so is a send that cannot be put on record."""
         try:
             if isinstance(one, Problem):
                 raise one
-            return (await self._answering.answer(wire.convert(one, wire.Check), key, request))[0]
+            return (await self._answering.answer(shared.check(one), key, request))[0]
         except (Problem, StoreUnavailable) as error:
             return refused(one, error)
 
@@ -83,7 +87,7 @@ def _line(line: bytes) -> object:
         return problem
 
 
-def _listed(stated: object) -> list[object]:
+def _listed(stated: object) -> tuple[list[object], "Defaults"]:
     """The checks of an array, or of an object with what they have in common. Raises `Problem`."""
     defaults: Mapping[str, Any] = {}
     if isinstance(stated, Mapping):
@@ -98,4 +102,48 @@ def _listed(stated: object) -> list[object]:
         raise Problem("malformed", "an array of checks, or {defaults, checks}")
     if len(stated) > wire.MAX_LINES:
         raise Problem("too_large", f"at most {wire.MAX_LINES} checks a call")
-    return [{**defaults, **one} if isinstance(one, Mapping) else one for one in stated]
+    return stated, Defaults(defaults)
+
+
+# What is said of the person counts from both places. All else says what is asked, and a check's own word about that is
+# the last; either of `TO_WHOM` is the whole of it.
+OF_THE_PERSON = frozenset({"identifiers", "place", "geo", "ip", "age", "signals", "during_call"})
+TO_WHOM = frozenset({"recipient", "recipients"})
+
+
+class Defaults:
+    """What the checks of one call have in common."""
+
+    def __init__(self, stated: Mapping[str, Any]) -> None:
+        self._stated = stated
+        self._asked = {name: value for name, value in stated.items() if name not in OF_THE_PERSON}
+        self._named: Mapping[str, Any] = (
+            {"identifiers": []} if "identifiers" in stated else {}
+        )  # then a check may name nobody further
+        self._shared: wire.Check | Problem | None = None
+
+    def sends(self, one: object) -> bool:
+        """Whether a check announces a send."""
+        return isinstance(one, Mapping) and bool({**self._asked, **one}.get("will_send"))
+
+    def check(self, one: object) -> wire.Check:
+        """One check of the call. Raises `Problem`, for what stands in the defaults as well."""
+        if not self._stated or not isinstance(one, Mapping):
+            return wire.convert(one, wire.Check)
+        passed = TO_WHOM if TO_WHOM & set(one) else ()
+        asked = {name: value for name, value in self._asked.items() if name not in passed}
+        own = wire.convert({**self._named, **asked, **one}, wire.Check)
+        return wire.Joined(**{name: getattr(own, name) for name in own.__struct_fields__}, shared=self._of_all())
+
+    def _of_all(self) -> wire.Check:
+        if self._shared is None:
+            try:
+                self._shared = wire.convert({"identifiers": [], **self._stated}, wire.Check)
+            except Problem as problem:
+                self._shared = problem
+        if isinstance(self._shared, Problem):
+            raise self._shared
+        return self._shared
+
+
+NO_DEFAULTS = Defaults({})

@@ -106,7 +106,8 @@ class Choices:
         kind = _kind(body.get("choice"), kinds)
         if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
             raise Problem("unauthorized", "this key was revoked")
-        said = Said(Body(body, "choices", self._consent, self._metrics), kind, key, act)
+        most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
+        said = Said(Body(body, "choices", self._consent, self._metrics, at_once=most), kind, key, act)
         said.call.ignore_unknown(KNOWN, body)
         said.call.tell_of_place()
         for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
@@ -136,7 +137,25 @@ class Choices:
         return await self._out(replace(said, details=app.details), app, repeat, body)
 
     async def _out(self, said: Said, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """A no, of whatever is usable."""
+        """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are
+        kept first: what was entered and answered for is never the reason that they are lost.
+        """
+        beyond = said.call.beyond(said.call.place()).subjects
+        if not beyond:
+            return await self._at_once(said, app, repeat, body)
+        choice = self._choice(said, said.purposes(), await self._notice(said))
+        later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
+        if said.body.get("signals"):
+            await self._consent.hear_later(beyond, said.call.heard(said.key), place=choice.place)
+        app = replace(app, unproved=True)
+        if app.named.subjects:
+            _, answer = await self._at_once(said, app, repeat, body)
+        else:
+            answer = self._limited(choice.purposes, said, app) | {"accepted_at": wire.stamp(choice.at)}
+        self._metrics.kept.labels(said.kind).inc(len(beyond))
+        return 202, {**answer, "events": [*answer["events"], *later], "effective_at": None}
+
+    async def _at_once(self, said: Said, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         purposes, named = said.purposes(), app.named
         if not named.subjects:
             if named.only_limited:

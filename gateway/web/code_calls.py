@@ -17,7 +17,7 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.records import Subject
 from gateway.terms import CHOOSABLE, Purpose
-from gateway.web import auth, code_letters, desk_call, language, proof, wire
+from gateway.web import auth, code_letters, desk_call, fair_queue, language, proof, wire
 from gateway.web.problem import Problem
 
 KNOWN = frozenset({"identifier", "use", "purpose", "recipient", "language", "place"})
@@ -36,13 +36,14 @@ class CodeCalls:
 
     async def post(self, request: Request) -> Response:
         """202 with the ticket, once the code is on its way."""
-        auth.caller(request, self._credentials, "choose")
+        key = auth.caller(request, self._credentials, "choose")
         wire.require_json(request)
         body = desk_call.members(wire.parse(await wire.read_body(request)), KNOWN, "asking for a code")
         use, subject = self._use(body), self._subject(body)
         letter = code_letters.written(_language(request, body), self._site, use, subject.kind)
         expires = self._consent.clock() + timedelta(seconds=SECONDS)
-        ticket = await self._codes.send(Bound(subject, use), letter)
+        asker = fair_queue.source_of(request.scope) if key.publishable else b""
+        ticket = await self._codes.send(Bound(subject, use), letter, asker)
         return wire.answer({"ticket": ticket, "expires_at": wire.stamp(expires)}, 202)
 
     def _use(self, body: Mapping[str, Any]) -> str:

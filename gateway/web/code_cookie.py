@@ -65,5 +65,6 @@ def read(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> Cod
                 coded = Coded(*orjson.loads(seals.open_seal(keys, LABEL, seals.unb64(value))))
             except (seals.Opening, ValueError, TypeError):
                 continue
-            return coded if coded.until >= now else None
+            if coded.until >= now:
+                return coded
     return None

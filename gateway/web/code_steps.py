@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.codes import Bound, Codes, NotSent, TooManyCodes
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
-from gateway.web import code_cookie, code_letters, language, page
+from gateway.web import code_cookie, code_letters, fair_queue, language, page
 from gateway.web.code_cookie import Coded
 from gateway.web.language import mark
 from gateway.web.visitor import Visitors, jar_of
@@ -70,7 +70,7 @@ class Steps:
             return None
         [subject] = named.subjects
         letter = code_letters.written(language.of(request), self.site, use, kind)
-        ticket = await self.codes.send(Bound(subject, use), letter)
+        ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
         return self.remember(
             to(request, ENTER), code_cookie.waiting(use, kind, subject.value, ticket, self.now())
         )  # fmt: skip

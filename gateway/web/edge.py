@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from gateway.signals.field_values import trimmed
 from gateway.web import problem
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
@@ -50,7 +51,7 @@ def _trace(scope: Scope) -> str:
     """
     if scope["path"].startswith("/v1/"):
         for name, value in scope["headers"]:
-            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value)):
+            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value.strip())):
                 return str(found[1].decode())
     return ""
 
@@ -93,7 +94,9 @@ class Edge:
             return
         began = time.perf_counter()
         request_id = _trace(scope) or secrets.token_hex(8)
-        scope = {**scope, "state": {**scope.get("state", {}), "request_id": request_id}}
+        listeners = self._listener(scope)
+        state = {**scope.get("state", {}), "request_id": request_id, "listeners": listeners}
+        scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
         status, shield = 500, self._shield(scope)
 
         async def outward(message: Message) -> None:
@@ -114,7 +117,7 @@ class Edge:
         refusal = self._guard(scope) if self._guard else ""
         if refusal:
             await problem.response(Problem("not_loopback", refusal), request_id)(scope, receive, send)
-        elif not listeners_of(scope["path"]) & self._listener(scope):
+        elif not listeners_of(scope["path"]) & scope["state"]["listeners"]:
             await problem.response(Problem("not_found", "not on this address"), request_id)(scope, receive, send)
         else:
             await self._app(scope, receive, send)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
+from gateway.signals.field_values import OWS
 from gateway.web import outward, sealed
 from gateway.web.visit import Visit, Visits
 from gateway.web.visitor import Headers, Scope
@@ -79,7 +80,7 @@ Dialect = Callable[[Scope], Asked]
 def _said(scope: Scope, *names: bytes) -> str:
     """The first of these headers that is there."""
     headers = dict(reversed(scope["headers"]))
-    return next((headers[name].decode("latin-1") for name in names if headers.get(name)), "")
+    return next((headers[name].strip(OWS).decode("latin-1") for name in names if headers.get(name)), "")
 
 
 def nginx(scope: Scope) -> Asked:

@@ -18,9 +18,11 @@ from gateway.ledger.schema import LedgerRefused, has_reset_bug
 from gateway.ledger.writer import StoreUnavailable
 from gateway.telling import Open, Telling
 from gateway.web import auth, wire
+from gateway.web.edge import PUBLIC
 from gateway.web.itself import itself
 from gateway.web.metrics import Metrics
 
+ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
 HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
 
 
@@ -32,7 +34,7 @@ class Rehearsed(Protocol):
 
 
 class Witnessed(Protocol):
-    """What is known of witnesses."""
+    """What is known of witnesses; of codes that go out."""
 
     def alarms(self) -> list[str]: ...
 
@@ -51,6 +53,7 @@ class Health:
         mirrored: Mirrored,
         rehearsed: Rehearsed,
         witnessed: Witnessed,
+        codes: Witnessed,
     ) -> None:
         self._consent = consent
         self._telling = telling
@@ -61,6 +64,7 @@ class Health:
         self._mirrored = mirrored
         self._rehearsed = rehearsed
         self._witnessed = witnessed
+        self._codes = codes
 
     async def live(self, _: Request) -> Response:
         """Up; depends on nothing."""
@@ -69,7 +73,8 @@ class Health:
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
         /livez and alarms this one. 503 says in `why` what is wrong and which command helps. With `?strict` also what
-        somebody has to look at although everything is answered.
+        somebody has to look at although everything is answered. Neither to the public: reasons name files, the log,
+        recipients.
         """
         position = self._consent.checks.position()
         fresh, keeps, why = position is not None, self._consent.keeps(), self._consent.refused
@@ -79,6 +84,8 @@ class Health:
             "ledger": {"fresh": fresh, "keeps": keeps, "entries": position},
             "mirror": {"enabled": self._mirrored.enabled, "used": round(self._mirrored.used(), 3)},
         }  # fmt: skip
+        if request.scope["state"].get("listeners") == ONLY_PUBLIC:
+            return wire.answer(body, 200 if good else 503)
         if why and not good:
             body["why"] = why
         if "strict" in request.query_params:
@@ -100,6 +107,7 @@ class Health:
             *dropped,
             *self._rehearsed.alarms(),
             *self._witnessed.alarms(),
+            *self._codes.alarms(),
         ]
 
     def _dropped(self) -> list[str]:

@@ -31,6 +31,7 @@ class Body:
     consent: Consent
     metrics: Metrics
     ignored: Ignored = field(default_factory=list)
+    at_once: int = wire.MAX_IDENTIFIERS  # of the identifiers; what goes beyond is `beyond`
 
     def ignore(self, pointer: str, reason: str) -> None:
         if len(self.ignored) < MAX_IGNORED:
@@ -48,11 +49,20 @@ class Body:
         if not isinstance(items, list):
             self.ignore("/identifiers", "not a list")
             items = []
-        named = self.consent.people.name(items[: wire.MAX_IDENTIFIERS], country_of(place))
         for index in range(wire.MAX_IDENTIFIERS, len(items)):
             self.ignore(f"/identifiers/{index}", "too many")
+        return self._named(items[: self.at_once], place, 0)
+
+    def beyond(self, place: object) -> Named:
+        """Those of the identifiers that are not taken at once."""
+        items = self.members.get("identifiers")
+        more = items[self.at_once : wire.MAX_IDENTIFIERS] if isinstance(items, list) else []
+        return self._named(more, place, self.at_once) if more else Named()
+
+    def _named(self, items: list[object], place: object, first: int) -> Named:
+        named = self.consent.people.name(items, country_of(place))
         for index, reason in named.ignored:
-            self.ignore(f"/identifiers/{index}", reason)
+            self.ignore(f"/identifiers/{first + index}", reason)
         self.metrics.malformed(Malformed(self.channel, reason) for _, reason in named.ignored)
         return named
 

@@ -7,6 +7,7 @@ of a call is, and a key that is in everybody's app ties nothing (R12).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -47,13 +48,16 @@ class Observe:
         members = wire.parse(await wire.read_body(request), lenient=True)
         if not isinstance(members, dict):
             raise Problem("malformed", "an observation is a JSON object")
-        body = Body(members, "observe", self._consent, self._metrics)
+        most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
+        body = Body(members, "observe", self._consent, self._metrics, at_once=most)
         body.ignore_unknown(KNOWN, members)
         body.tell_of_place()
         heard, band = body.heard(key), body.band()
         body, cookie = new_browser.make(body, key, heard, self._remember)
         app = await self._apps.read(body, key, body.named(members.get("place")))
         named = app.named
+        later = await self._later(body, heard)
+        app = replace(app, unproved=app.unproved or later)
         try:
             written = await self._write(body, key, named, heard)
         except NothingKept:
@@ -63,7 +67,19 @@ class Observe:
         if named.subjects and band:
             written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
         await self._apps.follow(app)
+        if later:
+            when = {"accepted_at": wire.stamp(self._consent.clock()), "effective_at": None}
+            return wire.answer(self._answer(app, heard, body) | when | cookie, 202)
         return wire.answer(self._answer(app, heard, body) | cookie, 201 if written else 200)
+
+    async def _later(self, body: Body, heard: Heard) -> bool:
+        """Whether a choice was kept, to be entered behind others: that of identifiers beyond those that are taken at
+        once. States are of a phone's own few ids.
+        """
+        beyond = body.beyond(body.members.get("place")).subjects
+        if beyond:
+            body.ignore("/identifiers", f"states and ages are taken of {body.at_once} identifiers a call")
+        return bool(beyond) and await self._consent.hear_later(beyond, heard, place=body.place())
 
     async def _write(self, body: Body, key: ApiKey, named: Named, heard: Heard) -> int:
         """How many entries it took. Raises `StoreUnavailable`, and then the tie, too, is to be told again."""

@@ -59,7 +59,14 @@ def _many() -> dict[str, Any]:
     shared = {
         "type": "object",
         "required": ["checks"],
-        "properties": {"defaults": {"type": "object"}, "checks": checks},
+        "properties": {
+            "defaults": {
+                "type": "object",
+                "description": "a check that all have in common: what both say of the person is joined and the stricter"
+                " holds; what is asked is the check's own",
+            },
+            "checks": checks,
+        },
     }
     call = _call("Many checks, answered in order", {}, body={"anyOf": [checks, shared]}, lines=True, errors=ALL)
     answers = {"type": "array", "items": {"type": "object"}}

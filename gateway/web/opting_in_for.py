@@ -81,8 +81,8 @@ def in_the_way(consent: Consent, visitor: Visitor, person: Person, wanted: Wante
     if live:
         return SIGNAL
     if person.by == BROWSER and visitor.account:
-        account = consent.people.account(visitor.account)
-        if consent.checks.read_back([account], [wanted.purpose])[wanted.purpose] == "opted_out":
+        accounts = [consent.people.account(visitor.account), *(each for each in visitor.others if each.is_account)]
+        if consent.checks.read_back(accounts, [wanted.purpose])[wanted.purpose] == "opted_out":
             return ACCOUNT_SAYS_NO
     return _age(consent, person)
 

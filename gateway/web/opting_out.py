@@ -113,6 +113,7 @@ class OptingOut:
         subjects = [self._consent.people.browser(browser.hex())]
         if visitor.account:
             subjects.append(self._consent.people.account(visitor.account))
+        subjects += visitor.others
         if not set(purposes).isdisjoint(ALL_PURPOSES):  # marketing reaches nobody by a cookie's id
             subjects += visitor.site_ids
         typed, unread = self.typed(posted.form)

@@ -8,12 +8,22 @@ Headers = list[tuple[bytes, bytes]]
 # Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
 # somebody whose cookie would have made it another (R33).
 VARY = (b"vary", b"Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2")
+SAME = "same"  # `[site] place_in_key` of a site whose visitors are all told one place
 PRIVATE = (b"cache-control", b"private, no-cache")
 
 
-def fields(cookie: str | None, policy: str | None) -> tuple[tuple[bytes, bytes], ...]:
+def vary(place_in_key: str) -> tuple[bytes, bytes]:
+    """`VARY`, with the header by which a cache knows a visitor's place, if it does."""
+    if place_in_key in {"", SAME}:
+        return VARY
+    return VARY[0], VARY[1] + b", " + place_in_key.encode()
+
+
+def fields(
+    cookie: str | None, policy: str | None, varies: tuple[bytes, bytes] = VARY
+) -> tuple[tuple[bytes, bytes], ...]:  # fmt: skip
     """The headers beside the site's own. `cookie`: the value of Set-Cookie; `policy`: of Content-Security-Policy."""
-    said = [VARY]
+    said = [varies]
     if cookie:
         said.append((b"set-cookie", cookie.encode()))
     if policy:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gateway.ledger.idempotency import Mismatch, Used
@@ -19,6 +19,7 @@ PREFIX = "urn:consent-gateway:problem:"
 KINDS: dict[str, tuple[int, str]] = {
     "malformed": (400, "The body cannot be read"),
     "not_http": (400, "Not a request that can be answered"),
+    "cut_off": (400, "The request ended before its body did"),
     "unknown_member": (400, "The body has a member that this call does not know"),
     "unauthorized": (401, "No key, or not one of ours"),
     "forbidden": (403, "The key lacks the scope"),
@@ -101,6 +102,8 @@ def of(error: Exception) -> Problem:
             return Problem("confirm_used", "a confirm token is good for one opt-in; ask for a new one")
         case StoreUnavailable():
             return Problem("store_unavailable", str(error))
+        case ClientDisconnect():
+            return Problem("cut_off", "nothing of it was taken")
         case HTTPException():
             kind = BY_STATUS.get(error.status_code, "malformed")
             return Problem(kind, str(error.detail), headers=dict(error.headers or {}))
@@ -113,4 +116,6 @@ async def handle(request: Request, error: Exception) -> Response:
     return response(of(error), request.scope.get("state", {}).get("request_id", ""))
 
 
-HANDLED: tuple[type[Exception], ...] = (Problem, Refused, Mismatch, Used, StoreUnavailable, HTTPException)
+HANDLED: tuple[type[Exception], ...] = (
+    Problem, Refused, Mismatch, Used, StoreUnavailable, ClientDisconnect, HTTPException,
+)  # fmt: skip

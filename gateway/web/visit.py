@@ -4,7 +4,7 @@ What the middleware does before an ASGI site and the forward-auth doors do behin
 answer travels differs. Never touches a request or a response itself.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.signals.field_values import OWS
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site
 from gateway.site_answer import SiteAnswer, answer
@@ -36,6 +37,8 @@ class Options:
     `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
     `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
     is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
+    `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this name, or
+    `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's (R33).
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
@@ -44,6 +47,16 @@ class Options:
     hosts: tuple[str, ...] = ()
     cached: bool = False
     inventory: bool = False
+    place_in_key: str = ""
+
+    def rule(self) -> str:
+        """Which caches may keep a page, for the log of the start."""
+        if self.cached:
+            return "pages are the same for everybody: any cache may keep them ([site] cached)"
+        keys = outward.vary(self.place_in_key)[1].decode()
+        if self.place_in_key:
+            return f"pages of visitors without a cookie of ours may be kept by caches that heed Vary: {keys}"
+        return f"pages made for a known place are private; others may be kept by caches that heed Vary: {keys}"
 
 
 class Visit(NamedTuple):
@@ -78,14 +91,16 @@ KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
 
 
 class News(NamedTuple):
-    """What a request says that is not on record yet. `brought`: what only our own cookie still tells."""
+    """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of.
+    `brought`: what only our own cookies still tell.
+    """
 
     subjects: list[Subject]
     place: str
     browser: Subject | None
     account: Subject | None
     heard: Heard | None
-    ties: bool
+    ties: list[Subject]
     brought: Heard | None
 
 
@@ -101,6 +116,7 @@ class Visits:
         self._metrics = metrics
         self._options = options or Options()
         self._cached = self._options.cached
+        self._vary = outward.vary(self._options.place_in_key)
         self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
         self._version = consent.checks.version
         self._seen: object = None
@@ -188,10 +204,19 @@ class Visits:
             (BROWSER, self._token(visitor, now)),
             (b"gateway-place", site.place.encode()),
         )
-        private = cookie is not None or _is_of_one(visitor)
+        by_place = bool(site.places) and not self._options.place_in_key
+        private = cookie is not None or by_place or _is_of_one(visitor)
         told_here = answer(site.allowed, site.status, site.place, gpc=site.gpc)
         return Visit(
-            site, told_here, told, outward.fields(cookie, policy), cookie, policy, private, adds, visitor.ordinary
+            site,
+            told_here,
+            told,
+            outward.fields(cookie, policy, self._vary),
+            cookie,
+            policy,
+            private,
+            adds,
+            visitor.ordinary,
         )
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
@@ -203,19 +228,34 @@ class Visits:
             await self._written(news)
 
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
-        heard, brought = visitor.heard, _brought_back(visitor.denied, site.standings)
+        heard, brought = visitor.heard, self._brought(visitor, site, subjects)
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
         learns = bool(browser or account) and site.learns(heard, subjects)
-        ties = not learns and account and browser and not self._consent.checks.tied(account, browser)
+        accounts = [subject for subject in subjects if subject.is_account] if browser and not learns else []
+        ties = [each for each in accounts if browser and not self._consent.checks.tied(each, browser)]
         brings = browser is not None and brought.keeps
         if not (learns or ties or brings):
             return None
         return News(
-            subjects, site.place, browser, account, heard if learns else None, bool(ties), brought if brings else None
+            subjects, site.place, browser, account, heard if learns else None, ties, brought if brings else None
         )
+
+    def _brought(self, visitor: Visitor, site: Site, subjects: Sequence[Subject]) -> Heard:
+        """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
+        told the first alone, which therefore says no wherever one of them does.
+        """
+        browsers = [subject for subject in subjects if subject.kind == "browser"]
+        if len(browsers) < 2:  # noqa: PLR2004 - the usual one, or none
+            return _brought_back(visitor.denied, site.standings)
+        own, of_others = (
+            self._consent.checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:])
+        )
+        out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
+        missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
+        return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
 
     async def _written(self, news: News) -> None:
         browser, account = news.browser, news.account
@@ -224,8 +264,9 @@ class Visits:
                 await self._consent.observe(
                     news.subjects, news.heard, place=news.place, account=account, proved=browser
                 )
-            elif account and browser and news.ties:
-                await self._consent.tie(account, [browser])
+            if browser:
+                for each in news.ties:
+                    await self._consent.tie(each, [browser])
             if browser and news.brought:
                 await self._consent.observe([browser], news.brought, place=news.place, account=account)
         except StoreUnavailable:
@@ -284,5 +325,5 @@ def is_navigation(scope: Scope) -> bool:
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     mode = headers.get(b"sec-fetch-mode")
     if mode is not None:
-        return mode == b"navigate"
+        return mode.strip(OWS) == b"navigate"
     return scope.get("method") == "GET" and b"text/html" in headers.get(b"accept", b"")

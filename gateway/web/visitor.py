@@ -17,6 +17,7 @@ from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.seals import BrowserCookie
 from gateway.signals import cmp_cookies, cookies, hear
+from gateway.signals.field_values import OWS
 from gateway.signals.hear import SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.sieve import NOTHING, Sieve
@@ -47,7 +48,10 @@ NOTHING_DENIED: frozenset[Purpose] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """What one request says about whom. `site_ids`: the site's own configured cookie ids."""
+    """What one request says about whom. `site_ids`: the site's own configured cookie ids. `cookie` is what all cookies
+    of ours together say, of the first browser that they name. `others`: further browsers and accounts that this request
+    names as surely as the first; each of them counts.
+    """
 
     heard: Heard
     cookie: BrowserCookie | None
@@ -58,6 +62,7 @@ class Visitor:
     unclear: bool = False  # who is signed in could not be found out: somebody who opted out may be
     nobody: bool = False  # says nothing and is known by nothing: the same answer for all of them
     ordinary: bool = False  # and sends no header with a name that is out of the ordinary
+    others: tuple[Subject, ...] = field(default=(), repr=False)
 
     def with_heard(self, heard: Heard) -> "Visitor":
         return replace(self, heard=heard)
@@ -85,7 +90,7 @@ class Visitors:
         hearing = consent.checks.hearing
         self._sieve = Sieve(_speaks(hearing), self._is_ours)
         self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
-        self._opened = lru_cache(BROWSERS)(lambda text: seals.open_cookie(consent.secrets.seals, text))
+        self._opened = lru_cache(BROWSERS)(lambda text: seals.read_cookie(consent.secrets.seals, text))
         self._complaints: set[tuple[str, str]] = set()
         self._known: dict[tuple[object, ...], Visitor] = {}
         self._nobodys = lru_cache(PLACES)(_nobody)
@@ -97,7 +102,8 @@ class Visitors:
         malformed: list[Malformed] = []
         place = self._said_place(scope, malformed) if self._place else None
         told = self._account or SCOPE_ACCOUNT in (scope.get("state") or NO_STATE)
-        who = self._signed_in(scope, malformed) if told else None
+        said = self._signed_in(scope, malformed) if told else None
+        who: tuple[str, ...] = (said,) if said else ()
         unclear = UNCLEAR in malformed
         if query and not hear.in_address(query):
             query = b""
@@ -155,7 +161,7 @@ class Visitors:
         return None
 
     def _recalled(
-        self, heard: Heard, found: Pairs, who: str | None, place: object, malformed: tuple[Malformed, ...]
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...]
     ) -> Visitor:
         """The same object for whoever is heard the same, so that what follows from it may be kept beside it."""
         if malformed or not isinstance(place, str | None):
@@ -176,15 +182,23 @@ class Visitors:
             found.insert(0, self._browser(visitor.cookie.value))
         if visitor.account:
             found.append(self._consent.people.account(visitor.account))
-        return found
+        return [*found, *visitor.others] if visitor.others else found
 
     def _visitor(
-        self, heard: Heard, found: Pairs, who: str | None, place: object, malformed: tuple[Malformed, ...]
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...]
     ) -> Visitor:
         wrong = [*malformed]
-        cookie = self._cookie(found, wrong) if found else None
+        sealed = self._cookies(found, wrong) if found else []
         ids = self._ids(found) if self._site_ids else ()
-        return Visitor(heard, cookie, who, place, ids, tuple(wrong))
+        cookie = _together(sealed) if sealed else None
+        account = who[0] if who else None
+        others = self._others(sealed, who) if len(sealed) > 1 or len(who) > 1 else ()
+        return Visitor(heard, cookie, account, place, ids, tuple(wrong), others=others)
+
+    def _others(self, found: Sequence[BrowserCookie], who: Sequence[str]) -> tuple[Subject, ...]:
+        browsers = dict.fromkeys(each.value for each in found if each.value)
+        people = self._consent.people
+        return (*map(self._browser, [*browsers][1:]), *map(people.account, who[1:]))
 
     def _nobody(self, place: object, is_ordinary: bool) -> Visitor:
         try:
@@ -211,31 +225,33 @@ class Visitors:
         heard = (self._said if small else self._said.__wrapped__)(fields, query)
         return heard if heard.said or heard.malformed or heard.ended or heard.vendors else SILENT
 
-    def _cookie(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> BrowserCookie | None:
-        for name, value in jar:
-            if name == COOKIE:
-                try:
-                    return self._opened(value)
-                except seals.Opening:
-                    malformed.append(Malformed("browser", "cookie"))
-        return None
+    def _cookies(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> list[BrowserCookie]:
+        """All that have the shape of ours: a browser with several jars sends several, and nobody knows which is its."""
+        found = []
+        for value in [value for name, value in jar if name == COOKIE]:
+            cookie = self._opened(value) or self._opened(cookies.unwrap(value))
+            if cookie is None or cookie.lost:
+                malformed.append(Malformed("browser", "cookie"))
+            if cookie is not None:
+                found.append(cookie)
+        return found
 
-    def _asserted(self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> str | None:
-        """A signed Gateway-Account in a header or a cookie. Unsigned ones are ignored and counted."""
+    def _asserted(
+        self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]
+    ) -> tuple[str, ...]:
+        """Whom signed Gateway-Accounts name, in headers and cookies. Unsigned ones are ignored and counted."""
         if not self._account_header:
-            return None
-        said = [value.decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
+            return ()
+        said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
         said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
-        if not said:
-            return None
-        now = int(self._consent.clock().timestamp())
-        for text in said:
-            for form in _as_written(text):
-                account = credentials.read_account(self._consent.secrets.accounts, form, now)
-                if account:
-                    return account
-            malformed.append(Malformed("account", "unsigned"))
-        return None
+        now, found = int(self._consent.clock().timestamp()), []
+        for text in dict.fromkeys(said):
+            forms = [credentials.read_account(self._consent.secrets.accounts, form, now) for form in _as_written(text)]
+            accounts = [account for account in forms if account]
+            if not accounts:
+                malformed.append(Malformed("account", "unsigned"))
+            found += accounts[:1]
+        return tuple(dict.fromkeys(found))
 
     def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
         listed = [
@@ -243,6 +259,15 @@ class Visitors:
             for name, value in jar if name in self._site_ids
         ]  # fmt: skip
         return self._consent.people.name(listed).subjects if listed else ()
+
+
+def _together(found: Sequence[BrowserCookie]) -> BrowserCookie:
+    """What several cookies of ours say: each no of each of them, of the first browser that any names."""
+    if len(found) == 1:
+        return found[0]
+    named = next((each.browser for each in found if each.value), seals.NO_ID)
+    denied = frozenset[Purpose]().union(*(each.denied for each in found))
+    return BrowserCookie(named, min(each.day for each in found), denied, any(each.lost for each in found))
 
 
 def _as_written(text: str) -> Iterator[str]:
@@ -271,4 +296,4 @@ def _speaks(hearing: Hearing) -> Callable[[str], bool]:
 
 def jar_of(scope: Scope) -> list[tuple[str, str]]:
     """Every cookie of a request, as (name, raw value): for our own pages, which have cookies of their own."""
-    return cookies.parse([value for name, value in scope["headers"] if name == b"cookie"])[0]
+    return cookies.pairs([value for name, value in scope["headers"] if name == b"cookie"])

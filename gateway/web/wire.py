@@ -26,9 +26,12 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
 MAX_LINES = 10_000
+MARK = b"\xef\xbb\xbf"  # byte order mark; JSON has none (RFC 8259 8.1), and its readers may pass over one
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
+MAX_ASKED = 256  # identifiers of one check
 MAX_RECIPIENTS = 64
+AT_ONCE = 16  # identifiers of a call with a publishable key, which anybody may hold: a phone names fewer
 # Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
 GEO = frozenset({
     "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
@@ -57,7 +60,7 @@ def plain(identifiers: Sequence[Identifier]) -> list[dict[str, object]]:
 class Check(Strict, frozen=True):
     """The body of POST /v1/check."""
 
-    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=256)]
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=MAX_ASKED)]
     recipient: str | None = None
     recipients: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)] | None = None
     purpose: str | None = None
@@ -73,6 +76,12 @@ class Check(Strict, frozen=True):
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
     will_send: bool = False
+
+
+class Joined(Check, frozen=True, kw_only=True):
+    """A check with what its call says of every person in it, `shared`; no body has this shape."""
+
+    shared: Check
 
 
 class Disclosure(Strict, frozen=True):
@@ -200,7 +209,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
         body += chunk
         if len(body) > limit:
             raise Problem("too_large", f"a body has at most {limit} bytes, unpacked")
-    return bytes(body)
+    return bytes(body).removeprefix(MARK)
 
 
 def pieces(request: Request) -> AsyncIterator[bytes]:
@@ -238,11 +247,24 @@ async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> Asyn
         first, *others = chunk.split(b"\n")
         begun += first[: max(longest - len(begun), 0)]
         for line in others:
-            if begun.strip():
-                yield bytes(begun)
+            if whole := _unmarked(begun):
+                yield whole
             begun = bytearray(line[:longest])
-    if begun.strip():
-        yield bytes(begun)
+    if whole := _unmarked(begun):
+        yield whole
+
+
+def lines_in(body: bytes) -> list[bytes]:
+    """The lines of NDJSON, empty ones passed over."""
+    return [line for line in map(_unmarked, body.split(b"\n")) if line]
+
+
+def _unmarked(line: bytes | bytearray) -> bytes:
+    """A line without the byte order mark that editors put before a file, and `cat` before the second one; empty where
+    nothing else is in it.
+    """
+    bare = bytes(line).removeprefix(MARK)
+    return bare if bare.strip() else b""
 
 
 def media_type(request: Request) -> str:
@@ -258,8 +280,8 @@ def require_json(request: Request, *, lines: bool = False) -> bool:
 
 
 def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
-    """The lines of NDJSON, empty ones passed over. 413 for too many, before any is taken."""
-    lines = [line for line in body.split(b"\n") if line.strip()]
+    """The same, 413 for too many, before any is taken."""
+    lines = lines_in(body)
     if len(lines) > most:
         raise Problem("too_large", f"at most {most} lines a call")
     return lines

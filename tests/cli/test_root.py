@@ -139,7 +139,10 @@ def test_half_an_answer_is_no_traceback_when_the_reader_goes(folder):
         (["disclosures", "network_information", "--class", "cpni"], "is of everybody"),
         (["backup", "--keys", "one place", "--secrets", "one place"], "places of their own"),
         (["rekey", "pepper", "--retire"], "never retired"),
-        (["rekey", "cookie", "--early"], "--early is of --retire"),
+        (["rekey", "signing", "--early"], "are of --retire"),
+        (["rekey", "cookie", "--lose-browsers"], "are of --retire"),
+        (["rekey", "cookie", "--retire", "--early"], "--lose-browsers"),
+        (["rekey", "signing", "--retire", "--lose-browsers"], "--early"),
         (["suppression", "teemo", "--out", "never", "--since", "99"], "without --since"),
     ],
 )

@@ -1,7 +1,7 @@
 """Text messages go by the operator's own sender, which is told by a signed message."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from delivery.test_post import SECRETS, listener
@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 async def send(url):
-    texts = Texts(url, SECRETS, lambda: AT)
+    texts = Texts(url, SECRETS, lambda: AT, {"US": 1}, 100)
     try:
         return await texts.send(phone(1), Letter("Your code", "Your code: 1234 5678", "en"))
     finally:
@@ -35,3 +35,30 @@ async def test_the_sender_of_texts_is_told_whom_and_what_signed():
 async def test_a_sender_that_does_not_take_it_did_not_send_it():
     with listener(500) as (url, _):
         assert not await send(url)
+
+
+@pytest.mark.parametrize("number", ["+18765550100", "+447700900100", "+8811234567", "no number"])
+async def test_no_text_goes_to_a_country_that_has_no_price(number):
+    """+1 876 is Jamaica."""
+    with listener() as (url, arrived):
+        texts = Texts(url, SECRETS, lambda: AT, {"US": 1}, 100)
+        assert not await texts.send(number, Letter("Your code", "1234", "en"))
+        assert texts.alarms() == []
+        await texts.close()
+    assert arrived == []
+
+
+async def test_texts_cost_no_more_than_a_day_may_and_somebody_is_told_before():
+    day = [AT]
+    with listener() as (url, arrived):
+        texts = Texts(url, SECRETS, lambda: day[0], {"US": 10}, 50)
+        sent = []
+        for _ in range(6):
+            sent.append((await texts.send(phone(1), Letter("Your code", "1234", "en")), bool(texts.alarms())))
+        assert sent == [(True, False)] * 3 + [(True, True)] * 2 + [(False, True)]
+        assert texts.alarms() == ["texts with codes cost 50 of the day's 50; 1 were not sent: [texts]"]
+        day[0] += timedelta(days=1)
+        assert texts.alarms() == []
+        assert await texts.send(phone(1), Letter("Your code", "1234", "en"))
+        await texts.close()
+    assert len(arrived) == 6

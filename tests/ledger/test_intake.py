@@ -8,7 +8,7 @@ from support import inside
 from support.people import email, named
 
 from gateway import keys
-from gateway.app import emergency_of, open_house
+from gateway.app import kept_beside, open_house
 from gateway.ledger import idempotency, intake, schema
 from gateway.ledger.kept import Kept
 from gateway.ledger.records import Choice
@@ -22,7 +22,7 @@ def waiting(folder):
     """Requests that were kept while the ledger was away; whoever opens the installation takes them in."""
     with opened(folder) as house:
         people = house.consent.people
-    file = emergency_of(folder, inside.settings(), keys.load(folder))
+    file, _ = kept_beside(folder, inside.settings(), keys.load(folder))
 
     def keep(person: int, *, key: str = "", request: bytes | None = None, signal: bool = False) -> Kept:
         subjects = people.name([named("email", email(person))]).subjects

@@ -21,9 +21,9 @@ HEADERS = st.lists(
 
 
 @QUICKLY
-@given(HEADERS, st.booleans(), st.binary(max_size=60) | st.builds(lambda text: b"gpp=" + text, st.binary(max_size=30)))
-def test_any_headers_and_address_are_heard_and_never_hide_gpc(headers, folded, query):
-    hearing = Hearing(accept_folded_gpc=folded, industry=INDUSTRY)
+@given(HEADERS, st.binary(max_size=60) | st.builds(lambda text: b"gpp=" + text, st.binary(max_size=30)))
+def test_any_headers_and_address_are_heard_and_never_hide_gpc(headers, query):
+    hearing = Hearing(industry=INDUSTRY)
     assert from_web(headers, hearing, query).denied <= FULL
     assert from_web([*headers, (b"sec-gpc", b"1")], hearing, query).gpc
 

@@ -7,6 +7,7 @@ from gateway.seals import BrowserCookie
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
+from gateway.web.outward import SAME
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import Visitors
 from support import inside
@@ -53,6 +54,7 @@ class Door:
         self.house, self.site, self.metrics = house, Site(*headers), Metrics()
         account = options.pop("account", None)
         visitors = Visitors(house.consent, **(visitors or {}), account=account, place=lambda _: place)
+        options.setdefault("place_in_key", SAME)
         self.visits = Visits(house.consent, visitors, self.metrics, Options(**options))
         self.app = ConsentMiddleware(self.site, self.visits)
 

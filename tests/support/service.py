@@ -37,7 +37,12 @@ class Service:
         command = [*self.prefix, sys.executable, "-m", self.module, "serve", "--dev", "--port", str(self.port),
                    "--data", str(self.data), *self.arguments]  # fmt: skip
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env={"GATEWAY_LISTEN__LEVEL_ANSWERS": "false", **os.environ, "PYTHONPATH": HERE},
+            )
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """`[site] cached`: pages of a cache that passes over Vary are the same for everybody (I32)."""
 
 import pytest
+import structlog
 from support import inside
 from support.door import Door
 from support.people import named
@@ -96,3 +97,57 @@ async def test_a_proxy_that_asks_is_told_the_same_of_everybody(tmp_path):
 def test_a_policy_of_delivery_on_pages_that_are_everybodys_is_refused_with_what_helps():
     with pytest.raises(SettingsRefused, match=r"site.cached: .*gateway help proxies"):
         inside.settings(site__cached="true", site__enforce="true")
+
+
+# --- pages that differ by place --------------------------------------------------------------------------------------
+
+
+def shared(answer) -> bool:
+    """Whether a shared cache that heeds Vary may keep it for the next visitor, who has no cookie either."""
+    return "private" not in answer.headers.get("cache-control", "")
+
+
+async def test_a_page_made_for_one_place_is_not_handed_to_a_visitor_from_another(house):
+    """In New York silence is a yes, in Germany a no; neither request has a header that tells."""
+    told = {}
+    for place in ("US-NY", "DE"):
+        door = Door(house, *PAGE, place=place, place_in_key="")
+        answer = await door.get(**NAVIGATE)
+        told[place] = door.site.consent, shared(answer), answer.headers["vary"]
+    assert told["US-NY"][0] != told["DE"][0]  # control: the site is told another thing, and makes another page
+    assert told["US-NY"][2] == told["DE"][2]
+    assert not told["US-NY"][1]
+    assert not told["DE"][1]
+
+
+async def test_a_page_that_was_made_for_no_known_place_may_be_kept_for_it_allows_nothing(house):
+    door = Door(house, *PAGE, place=None, place_in_key="")
+    assert shared(await door.get(**NAVIGATE))
+    assert door.site.consent.startswith("sale=?0, sharing=?0, targeted_ads=?0")
+
+
+async def test_a_cache_that_has_the_place_in_its_key_keeps_a_page_for_each(house):
+    door = Door(house, *PAGE, place="US-NY", place_in_key="CF-IPCountry")
+    answer = await door.get(**NAVIGATE)
+    assert shared(answer)
+    assert "CF-IPCountry" in answer.headers["vary"]
+    assert not shared(await door.get(cookie=door.sealed(), **NAVIGATE))  # one person's all the same
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [({}, "known place are private"), ({"site__place_in_key": "CF-IPCountry"}, "CF-IPCountry"),
+     ({"site__place_in_key": "same"}, "may be kept"), ({"site__cached": "true"}, "the same for everybody")],
+    ids=repr,
+)  # fmt: skip
+async def test_the_start_names_the_pages_cache_rule(tmp_path, settings, rule):
+    with structlog.testing.capture_logs() as lines:
+        async with inside.application(tmp_path / "data", inside.settings(**settings), dev=False):
+            pass
+    (line,) = [line for line in lines if line["event"] == "pages"]
+    assert rule in line["rule"]
+
+
+def test_a_header_that_no_cache_knows_refuses_the_start():
+    with pytest.raises(SettingsRefused, match="place_in_key"):
+        inside.settings(site__place_in_key="CF IPCountry\r\n")

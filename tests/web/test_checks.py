@@ -37,6 +37,67 @@ async def test_what_is_alike_is_said_once(keyed):
     assert answer[2]["reason"] == "unknown_recipient"
 
 
+SILENT = {"signals": {"lmt": 0}, "place": "US-NY", "age": 40, "identifiers": [{"type": "gaid", "value": gaid(1)}]}
+NO_POINT = {"data": ["precise_geo"], "place": "US-OR"}
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"signals": {"gpc": "1"}},
+        {"signals": {"us_privacy": "1YYN"}},
+        {"signals": {"gpc": 7}},
+        {"identifiers": [{"type": "gaid", "value": gaid(2)}]},
+        {"age": 9},
+        {"age": "13_15"},
+        {"place": "DE"},
+        {"place": ["DE", "US-NY"]},
+        {"geo": {"country": "DEU"}},
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("turned", [False, True])
+async def test_what_a_call_says_of_everybody_counts_beside_what_it_says_of_one(keyed, defaults, turned):
+    """Whichever of the two places it was said in, the stricter holds."""
+    await opt_out(keyed, 2)
+    shared, own = (
+        ({**BASE, **defaults}, SILENT) if not turned else ({**BASE, **SILENT}, {"identifiers": [], **defaults})
+    )
+    [denied] = (await keyed.post("/v1/checks", json={"defaults": shared, "checks": [own]})).json()
+    assert denied["allowed"] is False
+    [alone] = (await keyed.post("/v1/checks", json=[{**BASE, "identifiers": [], **defaults}])).json()
+    assert denied["reason"] == alone["reason"]
+    [allowed] = (await keyed.post("/v1/checks", json={"defaults": BASE, "checks": [SILENT]})).json()
+    assert allowed["allowed"] is True  # control
+
+
+async def test_what_is_asked_is_the_checks_own_word(keyed):
+    shared = {**BASE, "recipients": ["advertisers"], "data": ["precise_geo"], "ref": "all", "dry_run": True}
+    del shared["recipient"]
+    own = {**SILENT, "recipient": "advertisers", "data": ["ad_id"], "ref": "own"}
+    answer = (await keyed.post("/v1/checks", json={"defaults": shared, "checks": [own, SILENT]})).json()
+    assert (answer[0]["ref"], answer[0]["allowed"], answer[0]["data"]) == ("own", True, {"ad_id": "allow"})
+    assert (answer[1]["ref"], list(answer[1]["verdicts"])) == ("all", ["advertisers"])
+
+
+@pytest.mark.parametrize(
+    "bad", [{"signals": {"gcp": "1"}}, {"identifers": []}, {"age": "old"}, {"signals": 1}], ids=repr
+)
+async def test_defaults_that_cannot_be_read_refuse_each_check_in_its_place(keyed, bad):
+    answer = (
+        await keyed.post("/v1/checks", json={"defaults": {**BASE, **bad}, "checks": [SILENT, {**SILENT, "ref": "r"}]})
+    ).json()
+    assert [each["reason"] for each in answer] == ["malformed", "malformed"]
+    assert answer[1]["ref"] == "r"
+
+
+async def test_a_check_names_at_most_so_many_with_those_that_all_name(keyed):
+    many = [{"type": "gaid", "value": gaid(number)} for number in range(1, 200)]
+    asked = {"defaults": {**BASE, "identifiers": many}, "checks": [{"identifiers": many}, {"identifiers": []}]}
+    first, _ = (await keyed.post("/v1/checks", json=asked)).json()
+    assert first["reason"] == "malformed"
+
+
 async def test_lines_are_answered_by_lines_and_the_end_is_said(keyed):
     await opt_out(keyed, 2)
     body = "\n".join(json.dumps(about(n)) for n in (1, 2))

@@ -211,3 +211,68 @@ async def test_a_page_that_looks_never_writes(client):
         for path in paths:
             await client.request(method, path, headers={**inside.DEV, "Sec-GPC": "1"})
     assert (await client.get("/readyz")).json()["ledger"]["entries"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin"),
+        ("origin", "http://127.0.0.1:8080"), ("accept-language", "en"),
+    ],
+)  # fmt: skip
+async def test_a_form_with_blanks_around_a_header_is_taken(app, name, value):
+    said = {"host": "127.0.0.1:8080", "content-type": "application/x-www-form-urlencoded", name: f"\t {value} \t"}
+    assert await asked_raw(app, "/privacy-choices", said, b"action=opt_out") == 303
+
+
+async def test_a_caller_with_blanks_around_its_headers_is_answered(app):
+    said = {"host": "127.0.0.1:8080", "authorization": " Bearer dev.dev ", "content-type": "application/json\t"}
+    assert await asked_raw(app, "/v1/choices", said | {"content-encoding": "identity "}, OPT_OUT) == 201
+
+
+OPT_OUT = b'{"identifiers": [{"type": "email", "value": "ana@example.com"}], "choice": "opt_out"}'
+
+
+async def asked_raw(app, path, headers, body, part=None):
+    """The status of a POST whose headers come as no client library sends them. `part` gives the next bytes of a body,
+    None where the client has hung up.
+    """
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+             "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": pairs,
+             "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8080), "state": {}}  # fmt: skip
+    statuses = []
+
+    async def receive():
+        found = part() if part else body
+        if found is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": found, "more_body": bool(part)}
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+CUT_OFF = [
+    "/privacy-choices", "/privacy-choices/observe", "/privacy-choices/marketing", "/privacy-choices/code",
+    "/privacy-choices/data", "/v1/choices", "/v1/observe", "/v1/links", "/v1/texts", "/v1/codes", "/v1/check", "/v1/checks",
+    "/v1/openrtb", "/v1/standing", "/v1/disclosures", "/v1/access", "/v1/erasures", "/privacy-choices/opt-in",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CUT_OFF)
+async def test_a_body_that_is_cut_off_is_one_line_of_the_log_and_no_fault_of_ours(app, path):
+    """Whoever hangs up amid a body has asked for nothing."""
+    form = path.startswith("/privacy") and not path.endswith("observe")
+    kind = "application/x-www-form-urlencoded" if form else "application/json"
+    said = {"host": "127.0.0.1:8080", "content-type": kind, "authorization": "Bearer dev.dev", "content-length": "90"}
+    parts = iter([b'action=opt_out&identifiers={"identifiers": ['])
+    with structlog.testing.capture_logs() as lines:
+        status = await asked_raw(app, path, said, None, lambda: next(parts, None))
+    assert status == 400
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert (line["status"], line["log_level"]) == (400, "info")
+    assert len(lines) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -164,6 +165,47 @@ async def test_those_who_wait_are_served_one_sender_after_the_other():
     await asyncio.gather(*(one(source, number) for source, number in waiting))
     assert served == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("a", 2), ("b", 1), ("a", 3)]
     assert queue.waiting == 0
+
+
+async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_for_ever():
+    queue, held, began = FairQueue(4, 3), [], []
+
+    async def one(source, work):
+        async with queue.turn(source, work):
+            began.append((source, work))
+            done = asyncio.Event()
+            held.append(done)
+            await done.wait()
+
+    tasks = [asyncio.create_task(one(*each)) for each in (("a", 2), ("b", 1), ("a", 2), ("c", 99), ("d", 1))]
+    await settle()
+    assert began == [
+        ("a", 2),
+        ("b", 1),
+    ]  # a may have three in all, and c, which takes three, is next: d waits behind it
+    held[0].set()
+    await settle()
+    assert began[2:] == [("a", 2)]
+    held[2].set()
+    await settle()
+    assert began[3:] == [("c", 99)]
+    held[1].set()
+    await settle()
+    assert began[4:] == [("d", 1)]
+    for each in held:
+        each.set()
+    await asyncio.gather(*tasks)
+    assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
+
+
+def test_work_is_what_a_call_may_make_the_writer_do():
+    def body(content):
+        return fair_queue._work([{"type": "http.request", "body": content}])
+
+    call = json.dumps({"choice": "opt_out", "identifiers": [named("email", email(n)) for n in range(16)]}).encode()
+    assert (body(b"action=opt_out&email=ana"), body(b""), body(b"{}")) == (1, 1, 1)
+    assert 16 <= body(call) <= 18
+    assert body(b"x" * 33_000) == 33
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ask", "end", "leave"])), max_size=60))

@@ -32,8 +32,9 @@ def signed(folder):
 async def proxy(folder, tmp_path):
     """A proxy on the internal address of a gateway in production mode that enforces at delivery."""
     configured = inside.settings(
-        site__enforce="true", site__ad_paths="/ads/,/pixel.gif", places__database=proxies.addresses(tmp_path)
-    )
+        site__enforce="true", site__ad_paths="/ads/,/pixel.gif", places__database=proxies.addresses(tmp_path),
+        site__place_in_key="same",
+    )  # fmt: skip
     async with inside.application(folder, configured, dev=False) as app, inside.client(app) as client:
         client.app = app
         yield client

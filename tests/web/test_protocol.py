@@ -1,6 +1,8 @@
 """Raw sockets against the real server: what hides a second request in a first is refused, and the connection ends."""
 
 import json
+import socket
+import time
 import urllib.request
 
 import pytest
@@ -178,3 +180,29 @@ def test_the_parser_alone_would_take_all_that(monkeypatch, sent, silence):
         heard = raw.ask(port, sent, silence=silence)
     assert 400 not in heard.statuses[:1]
     assert not heard.closed
+
+
+FILL = b"; ".join(b"t%d=%b" % (number, b"x" * 4000) for number in range(5))  # 20 kB of a tracker's cookies
+
+
+@pytest.mark.parametrize(
+    "said", [b"Sec-GPC: 1 \t\r\n", b"Sec-GPC:\t 1\r\n", b"Sec-GPC: 0, 1\r\n", b"Cookie: " + FILL + b"\r\n"], ids=repr
+)
+def test_a_visitor_is_heard_whatever_stands_around_what_they_say(running, said):
+    asked = b"GET /privacy-choices/status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    heard = raw.ask(running.port, asked + said + b"\r\n")
+    assert heard.statuses == [200]
+    assert json.loads(heard.body)["purposes"]["sale"] == "opted_out"
+    silent = raw.ask(running.port, asked + b"Sec-GPC: 0 \r\n\r\n")
+    assert json.loads(silent.body)["purposes"]["sale"] != "opted_out"  # control
+
+
+def test_a_body_that_is_cut_off_leaves_one_line_and_no_trace_of_a_fault(running):
+    before, told = entries(running), running.log.read_text()
+    with socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(post(b"Content-Length: 500\r\n", BODY))
+        time.sleep(0.3)
+    time.sleep(1)
+    (line,) = running.log.read_text()[len(told) :].splitlines()
+    assert [json.loads(line)[name] for name in ("event", "route", "status")] == ["request", "/privacy-choices", 400]
+    assert entries(running) == before

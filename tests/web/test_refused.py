@@ -11,6 +11,7 @@ from support.people import email, gaid, named, phone
 
 from gateway.app import open_house
 from gateway.ledger import schema
+from gateway.web.edge import INTERNAL, METRICS, PUBLIC
 
 pytestmark = pytest.mark.anyio
 WAITED = 60.0
@@ -228,6 +229,18 @@ async def test_an_older_copy_in_its_place_is_not(lived_in):
         assert await denies()
         assert (await calling.post("/v1/choices", json=out(3))).status_code == 202
         assert "gateway restore --new-log" in (await calling.get("/readyz")).json()["why"]
+
+
+async def test_the_public_learns_that_it_is_not_ready_and_neither_a_path_nor_the_logs_name(lived_in):
+    lost_store(lived_in)
+    for listener, tells in ((PUBLIC, False), (INTERNAL, True), (METRICS, True)):
+        async with inside.application(lived_in, served=frozenset({listener})) as app, inside.client(app) as calling:
+            for path in ("/readyz", "/readyz?strict"):
+                ready = await calling.get(path)
+                assert (ready.status_code, ready.json()["status"]) == (503, "refused")
+                assert ("why" in ready.json()) is tells
+                assert (str(lived_in.parent) in ready.text or "gateway restore" in ready.text) is tells
+                assert ("alarms" in ready.json()) is (tells and "strict" in path)
 
 
 async def test_where_the_emergency_file_cannot_be_written_either_nothing_is_confirmed(lived_in, no_emergency):

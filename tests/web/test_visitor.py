@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import time
@@ -6,13 +7,11 @@ from importlib import resources
 from urllib.parse import quote
 
 import pytest
-from support import inside
 
 from gateway import credentials, seals
-from gateway.app import open_house
 from gateway.seals import BrowserCookie
 from gateway.signals.heard import Heard, Kept, Said
-from gateway.terms import Purpose, Source
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 from gateway.web.visitor import Visitors
 
 BROWSER = bytes(range(16))
@@ -53,9 +52,68 @@ def test_a_cookie_that_is_not_ours_is_nobody_and_is_counted(house, forged):
     assert [item.channel for item in visitor.malformed] == ["browser"]
 
 
-def test_a_cookie_that_was_changed_by_one_letter_is_nobody(house, sealed):
+def test_a_cookie_that_was_changed_by_one_letter_names_nobody_and_says_no_to_everything(house, sealed):
     changed = sealed[:30] + ("A" if sealed[30] != "A" else "B") + sealed[31:]
-    assert Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={changed}"))).cookie is None
+    visitors = Visitors(house.consent)
+    visitor = visitors.read(scope((b"cookie", f"__Host-gateway={changed}")))
+    assert (visitors.subjects(visitor), visitor.denied) == ([], frozenset(ALL_PURPOSES))
+    assert Malformed("browser", "cookie") in visitor.malformed
+
+
+FILL = "; ".join(f"t{number}={'x' * 4000}" for number in range(5))  # 20 kB of a tracker's
+
+
+@pytest.mark.parametrize("jar", ["{fill}; {ours}", "{ours}; {fill}", "a=b; {fill}; {ours}; c=d"])
+def test_an_opt_out_cookie_is_seen_behind_any_number_of_others(house, sealed, jar):
+    visitors = Visitors(house.consent)
+    visitor = visitors.read(scope((b"cookie", jar.format(fill=FILL, ours=f"__Host-gateway={sealed}"))))
+    assert visitor.cookie.browser == BROWSER
+    apart = visitors.read(scope((b"cookie", FILL), (b"cookie", f"__Host-gateway={sealed}")))
+    assert apart.cookie.browser == BROWSER
+
+
+def test_a_signed_in_person_is_known_behind_any_number_of_cookies(house, signed):
+    assert Visitors(house.consent).read(scope((b"cookie", f"{FILL}; Gateway-Account={signed}"))).account == "a.1"
+
+
+def test_a_jar_that_was_cut_says_no_for_nobody_knows_what_was_in_the_rest(house):
+    visitor = Visitors(house.consent).read(scope((b"cookie", FILL)))
+    assert visitor.heard.denied == set(SIGNAL_PURPOSES)
+    assert not visitor.heard.keeps
+    whole = Visitors(house.consent).read(scope((b"cookie", FILL[:16_000])))
+    assert whole.heard.denied == set()  # control
+
+
+@pytest.mark.parametrize("written", ['"{}"', "%22{}%22"])
+def test_a_cookie_that_a_server_wrote_in_quotes_is_read_as_what_it_is(house, sealed, written):
+    visitor = Visitors(house.consent).read(scope((b"cookie", f"__Host-gateway={written.format(sealed)}")))
+    assert visitor.cookie.browser == BROWSER
+
+
+def test_of_several_cookies_of_ours_each_no_counts(house):
+    made = [
+        seals.seal_cookie(house.consent.secrets.seals, BrowserCookie(browser, 20_000, frozenset(denied)))
+        for browser, denied in ((bytes(range(16)), ()), (b"c" * 16, {Purpose.SALE}), (seals.NO_ID, {Purpose.SHARING}))
+    ]
+    for jar in itertools.permutations(made):
+        visitors = Visitors(house.consent)
+        visitor = visitors.read(scope((b"cookie", "; ".join(f"__Host-gateway={each}" for each in jar))))
+        assert visitor.denied == {Purpose.SALE, Purpose.SHARING}
+        known = {house.consent.people.browser(each.hex()).key for each in (bytes(range(16)), b"c" * 16)}
+        assert {subject.key for subject in visitors.subjects(visitor)} == known
+
+
+def test_of_several_signed_accounts_each_counts(house, signed):
+    other = credentials.assert_account(house.secrets.accounts[-1], "a.2", int(time.time()) + HOUR)
+    expected = {house.consent.people.account(each).key for each in ("a.1", "a.2")}
+    for first, second in ((signed, other), (other, signed)):
+        for headers in (
+            [(b"gateway-account", first), (b"gateway-account", second)],
+            [(b"gateway-account", first), (b"cookie", f"gateway-account={second}")],
+            [(b"cookie", f"gateway-account={first}; Gateway-Account={second}")],
+        ):
+            visitors = Visitors(house.consent)
+            assert {subject.key for subject in visitors.subjects(visitors.read(scope(*headers)))} == expected
 
 
 def test_a_browser_token_is_not_taken_for_the_cookie(house):
@@ -160,13 +218,6 @@ def test_the_sites_own_ids_of_a_browser_count_as_the_person(house):
 def test_a_visitor_is_printed_without_ids(house, sealed):
     visitor = Visitors(house.consent, site_ids=["uid"]).read(scope((b"cookie", "uid=SECRET")))
     assert "SECRET" not in repr(visitor)
-
-
-def test_folded_gpc_counts_only_where_the_operator_says_so(folder):
-    folded = scope((b"sec-gpc", "1, 1"))
-    for said in ("false", "true"):
-        with open_house(folder, inside.settings(gpc__accept_folded=said), dev=True) as house:
-            assert Visitors(house.consent).read(folded).heard.gpc is (said == "true")
 
 
 def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):

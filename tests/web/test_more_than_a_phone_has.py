@@ -1,0 +1,130 @@
+"""A publishable key is in everybody's hands: what a call with it names beyond a phone's own ids is kept, and entered
+behind everybody else's.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+
+import pytest
+from support import inside
+from support.people import email, gaid, named
+
+from gateway import credentials
+from gateway.ledger import schema
+from gateway.web import wire
+
+pytestmark = pytest.mark.anyio
+FEW, MANY = wire.AT_ONCE, 40
+ACT = {"choice": "opt_out"}
+
+
+def people(count: int, first: int = 1) -> list[dict[str, str]]:
+    return [named("email", email(first + number)) for number in range(count)]
+
+
+@pytest.fixture
+async def calling(tmp_path):
+    """(folder, calls with an app's key, calls of the desk)"""
+    folder = tmp_path / "data"
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as desk:
+        key = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+        async with inside.client(app, Authorization=f"Bearer {key}") as public:
+            yield folder, public, desk
+
+
+async def denied(desk, who) -> bool:
+    asked = {"identifiers": [who], "recipient": "advertisers", "place": "US-NY"}
+    answer = (await desk.post("/v1/check", json=asked)).json()
+    return answer["reason"] == "opted_out"
+
+
+async def soon_denied(desk, *whom) -> bool:
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        if all([await denied(desk, who) for who in whom]):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+def entries(folder) -> int:
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM entry")]
+    return sum(body["e"] == "opt_out" for body in bodies)
+
+
+async def test_a_phones_own_ids_are_entered_at_once(calling):
+    _, public, desk = calling
+    answer = await public.post("/v1/choices", json={**ACT, "identifiers": people(FEW)})
+    assert (answer.status_code, len(answer.json()["events"])) == (201, FEW)
+    assert all([await denied(desk, who) for who in people(FEW)])
+
+
+@pytest.mark.parametrize("repeat", [{}, {"Idempotency-Key": "once"}])
+async def test_what_is_beyond_is_kept_acknowledged_as_not_yet_in_effect_and_entered(calling, repeat):
+    folder, public, desk = calling
+    body = {**ACT, "identifiers": people(MANY)}
+    answer = await public.post("/v1/choices", json=body, headers=repeat)
+    said = answer.json()
+    assert (answer.status_code, said["effective_at"], bool(said["accepted_at"])) == (202, None, True)
+    assert all([await denied(desk, who) for who in people(FEW)])  # these at once
+    assert await soon_denied(desk, *people(MANY))
+    if repeat:
+        again = await public.post("/v1/choices", json=body, headers=repeat)
+        assert again.status_code == 202
+        await asyncio.sleep(1.2)  # two looks of who enters it
+        assert entries(folder) == MANY
+
+
+async def test_a_call_of_which_the_first_ids_cannot_be_read_loses_none_of_the_others(calling):
+    _, public, desk = calling
+    answer = await public.post(
+        "/v1/choices", json={**ACT, "identifiers": [{"type": "email", "value": "x"}] * FEW + people(2)}
+    )
+    assert (answer.status_code, answer.json()["standing"]["sale"]) == (202, "opted_out")
+    assert await soon_denied(desk, *people(2))
+
+
+async def test_a_signal_of_many_is_kept_likewise(calling):
+    _, public, desk = calling
+    ids = [named("gaid", gaid(number)) for number in range(1, MANY)]
+    answer = await public.post("/v1/observe", json={"identifiers": ids, "signals": {"gpc": "1"}})
+    assert (answer.status_code, answer.json()["effective_at"]) == (202, None)
+    assert await soon_denied(desk, *ids)
+
+
+async def test_a_server_with_a_secret_key_enters_its_list_in_one_step(calling):
+    _, _, desk = calling
+    answer = await desk.post("/v1/choices", json={**ACT, "identifiers": people(MANY)})
+    assert (answer.status_code, len(answer.json()["events"])) == (201, MANY)
+
+
+async def test_what_was_kept_is_entered_after_a_restart(tmp_path):
+    folder = tmp_path / "data"
+    async with inside.application(folder) as app, inside.client(app) as public:
+        key = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+        public.headers["Authorization"] = f"Bearer {key}"
+        assert (await public.post("/v1/choices", json={**ACT, "identifiers": people(MANY)})).status_code == 202
+    async with inside.application(folder) as app, inside.client(app, **inside.DEV) as desk:
+        assert await soon_denied(desk, *people(MANY))
+
+
+@pytest.mark.slow
+async def test_four_lists_of_a_thousand_keep_no_form_waiting_and_the_service_ready(calling):
+    """What held the writer for forty seconds: others' forms were refused, and the service said that it kept nothing."""
+    _, public, desk = calling
+    lists = [{**ACT, "identifiers": people(1000, 1 + 1000 * number)} for number in range(4)]
+    flood = [asyncio.create_task(public.post("/v1/choices", json=each, timeout=120)) for each in lists]
+    await asyncio.sleep(0)
+    longest = 0.0
+    for number in range(20):
+        began = time.monotonic()
+        form = await public.post("/privacy-choices", data={"action": "opt_out", "email": email(9000 + number)})
+        longest = max(longest, time.monotonic() - began)
+        assert form.status_code == 303
+        assert (await desk.get("/readyz")).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*flood)} == {202}
+    assert longest < 5  # seconds; 8 to 10 for each list before
+    assert await soon_denied(desk, *people(FEW))
