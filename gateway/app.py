@@ -124,7 +124,7 @@ def open_house(
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(), clock=clock, send_window=window,
-            words=words,
+            words=words, keys=secrets,
         )  # fmt: skip
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(

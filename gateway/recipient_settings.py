@@ -11,7 +11,7 @@ from gateway.addresses import is_loopback, is_origin, may_send_to
 from gateway.choice.recipient import Recipient
 from gateway.terms import DataClass, Purpose, Role
 
-TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
+TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
 
 # What was measured with a point goes exactly or not at all, as the point does (I29).
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
