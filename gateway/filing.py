@@ -20,11 +20,11 @@ from gateway.delivery.spool import Job, Parts, Sealed, Spool
 from gateway.delivery.upload import upload
 from gateway.keys import Secrets
 from gateway.ledger.entry import b64
-from gateway.sharing import ALIAS, Row, Shared, Sharing
+from gateway.sharing import HANDLE, Row, Shared, Sharing
 
 SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
 Reader = Callable[[Recipient, bytes], Row]  # a posted line as a row
-BETWEEN = b" "  # an alias and the line that it is of; before what was put by without one stands a brace
+BETWEEN = b" "  # a handle and the line that it is of; before what was put by without one stands a brace
 
 
 class NoSuchJob(Exception):
@@ -76,10 +76,10 @@ class Filing:
     async def keep(self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[Row]) -> list[Shared]:
         """Puts by what may go as things are. Durable when this returns. Raises `JobOver`."""
         shared = await self._sharing.try_out(recipient, rows)
-        aliases = await self._sharing.aliases(recipient, [item.id for item in shared if item.outcome == "spooled"])
-        told = [replace(item, row={ALIAS: b64(aliases[item.id])}) if item.id in aliases else item for item in shared]
+        handles = await self._sharing.handles(recipient, [item.id for item in shared if item.outcome == "spooled"])
+        told = [replace(item, row={HANDLE: b64(handles[item.id])}) if item.id in handles else item for item in shared]
         going = [
-            b64(aliases[item.id]).encode() + BETWEEN + line
+            b64(handles[item.id]).encode() + BETWEEN + line
             for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"
         ]  # fmt: skip
         async with self._busy[f"{recipient.name}/{name}"]:
@@ -153,9 +153,9 @@ class Filing:
 
 
 def _put_by(recipient: Recipient, line: bytes, read: Reader) -> Row:
-    """A row that waited, under the alias that its caller was told."""
-    alias, _, posted = line.partition(BETWEEN)
+    """A row that waited, under the handle that its caller was told."""
+    handle, _, posted = line.partition(BETWEEN)
     try:
-        return replace(read(recipient, posted), alias=seals.unb64(alias.decode("ascii")))
+        return replace(read(recipient, posted), handle=seals.unb64(handle.decode("ascii")))
     except (seals.Opening, UnicodeDecodeError):
         return read(recipient, line)

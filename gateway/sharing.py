@@ -5,7 +5,7 @@ handed back; a send that could not start within the send window of it sends noth
 opt-out's `effective_at` is its `accepted_at` plus the window.
 At most one effect a row at a receiver that honours ids: a row that is known to have left is `duplicate` for 35 days, a
 row of which that is not known goes again. What was handed back is known to have left once its caller says so.
-A caller's row id never leaves: the recipient has the row under an alias, a keyed hash of the id.
+A caller's row id never leaves: the recipient has the row under a handle, a keyed hash of the id.
 """
 
 import contextlib
@@ -44,13 +44,13 @@ ATTEMPTS = 3  # sends of one chunk whose connection came too late; by the third 
 GROUP = 50  # rows whose people are looked at together, and that are handed back together; a row has about ten keys
 FRESH = 1.0  # seconds in which nothing but what people say changes a verdict: an act and an opt-in have an end, too
 LABEL = b"row/1\x00"
-ALIAS = "row"  # the member of a row that leaves which tells it from others
+HANDLE = "row"  # the member of a row that leaves which tells it from others
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row as it came. `problem`: why it cannot be read; it is then refused as malformed. `count`, `collected`,
-    `during_call`: as in a question. `alias`: what its caller was told that its recipient will have it under.
+    `during_call`: as in a question. `handle`: what its caller was told that its recipient will have it under.
     """
 
     id: str
@@ -61,13 +61,13 @@ class Row:
     collected: date | None = None
     during_call: bool = False
     problem: str = ""
-    alias: bytes | None = None
+    handle: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
-    held back, by why (`rows.Shaped`). `row`: what is handed back; of one that leaves otherwise, its alias alone.
+    held back, by why (`rows.Shaped`). `row`: what is handed back; of one that leaves otherwise, its handle alone.
     `until`: of one that was handed back, until when a send of it may start; `again`: it was handed back before, and
     nobody said what became of it.
     """
@@ -110,7 +110,7 @@ class _Claimed(NamedTuple):
     gone: set[str]
     without: dict[str, Reason]
     again: set[str]
-    aliases: Mapping[str, bytes]
+    handles: Mapping[str, bytes]
 
 
 class Taken(NamedTuple):
@@ -177,8 +177,8 @@ class Sharing:
         """Answers, and takes out, what left before and what wants something that is not there."""
         for index in [index for index, item in ready.items() if item.row.id in claimed.gone]:
             row_id = ready.pop(index).row.id
-            alias = claimed.aliases.get(row_id)
-            done[index] = Shared(row_id, "duplicate", "duplicate", row=_alone(alias) if alias else None)
+            handle = claimed.handles.get(row_id)
+            done[index] = Shared(row_id, "duplicate", "duplicate", row=_alone(handle) if handle else None)
         for index in [index for index, item in ready.items() if item.row.id in claimed.without]:
             item = ready.pop(index)
             why = claimed.without[item.row.id]
@@ -289,17 +289,17 @@ class Sharing:
         """How many entries there are: what is intended from now on has a later number."""
         return await self._writer.commit(lambda tx: tx.size)
 
-    async def aliases(self, recipient: Recipient, row_ids: Sequence[str]) -> dict[str, bytes]:
+    async def handles(self, recipient: Recipient, row_ids: Sequence[str]) -> dict[str, bytes]:
         """What the recipient will have rows under, and still has them under whose key is another one since."""
         now = milliseconds(self._clock())
 
         def job(tx: Transaction) -> dict[str, bytes]:
-            return disclosures.posted_before(tx, recipient.name, row_ids, now).aliases
+            return disclosures.posted_before(tx, recipient.name, row_ids, now).handles
 
         known = await self._writer.commit(job) if row_ids else {}
-        return {row_id: known.get(row_id) or self._alias(recipient, row_id) for row_id in row_ids}
+        return {row_id: known.get(row_id) or self._handle(recipient, row_id) for row_id in row_ids}
 
-    def _alias(self, recipient: Recipient, row_id: str) -> bytes:
+    def _handle(self, recipient: Recipient, row_id: str) -> bytes:
         """Another one at each recipient, so that two of them cannot join what they have by it."""
         key = hmac.digest(self._keys.seals[-1], LABEL + recipient.name.encode(), "sha256")
         return hmac.digest(key, row_id.encode(), "sha256")[:KEY_BYTES]
@@ -324,19 +324,19 @@ class Sharing:
                     and not grants.claim(tx, item.own, recipient.name, item.intended.row, milliseconds(at))
                 }  # fmt: skip
             going = [
-                self._under_alias(recipient, item, before) for item in fresh if item.row.id not in without
+                self._under_handle(recipient, item, before) for item in fresh if item.row.id not in without
             ]  # fmt: skip
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at, job=hashed) if going else -1
-            return _Claimed(batch, before.left, without, before.handed_back, before.aliases)
+            return _Claimed(batch, before.left, without, before.handed_back, before.handles)
 
         return await self._writer.commit(write) if ready else _Claimed(-1, set(), {}, set(), {})
 
-    def _under_alias(self, recipient: Recipient, item: _Ready, before: disclosures.Before) -> Intended:
-        """What goes on record of a row, which has its alias from here on."""
+    def _under_handle(self, recipient: Recipient, item: _Ready, before: disclosures.Before) -> Intended:
+        """What goes on record of a row, which has its handle from here on."""
         row = item.row
-        alias = row.alias or before.aliases.get(row.id) or self._alias(recipient, row.id)
-        item.out.update(_alone(alias))
-        return replace(item.intended, alias=alias)
+        handle = row.handle or before.handles.get(row.id) or self._handle(recipient, row.id)
+        item.out.update(_alone(handle))
+        return replace(item.intended, handle=handle)
 
     async def _forward(self, recipient: Recipient, batch: int, ready: Chunk, done: dict[int, Shared]) -> None:
         """Checks again and sends; whoever opted out meanwhile is taken out. A connection that took longer than the
@@ -357,8 +357,8 @@ class Sharing:
         await self._mark(recipient, batch, ready, outcome)
         await self._mark(recipient, batch, stopped, NOT_SENT)
         for index, item in ready.items():
-            told, alias = (item.verdict.reason, item.verdict.data), {ALIAS: item.out[ALIAS]}
-            done[index] = Shared(item.row.id, outcome, *told, alias, item.dropped)
+            told, handle = (item.verdict.reason, item.verdict.data), {HANDLE: item.out[HANDLE]}
+            done[index] = Shared(item.row.id, outcome, *told, handle, item.dropped)
 
     async def _hand_back(
         self, recipient: Recipient, claimed: _Claimed, order: Sequence[int], ready: Chunk, done: dict[int, Shared]
@@ -463,9 +463,9 @@ def _apart(said: Sequence[Acknowledged]) -> Iterator[Sequence[Acknowledged]]:
         yield rows
 
 
-def _alone(alias: bytes) -> dict[str, object]:
+def _alone(handle: bytes) -> dict[str, object]:
     """What a caller is told of a row that leaves otherwise than through its hands."""
-    return {ALIAS: b64(alias)}
+    return {HANDLE: b64(handle)}
 
 
 def _proved(tx: Transaction, item: _Ready) -> bool:

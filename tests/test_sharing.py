@@ -31,7 +31,7 @@ ENDPOINT = "https://teemo.example/rows"
 
 class Receiver:
     """What the recipient's end sees; `answers` are given in order, the last one for ever. `known`: a row's id by its
-    alias, which the recipient does not know.
+    handle, which the recipient does not know.
     """
 
     known: ClassVar[dict[str, str]] = {}
@@ -85,7 +85,7 @@ async def sharing(house):
     await link(house, *range(6))
     recipient = house.consent.recipients["teemo"]
     ids = [*(f"r{number}" for number in range(2 * CHUNK)), "bad"]
-    Receiver.known = {b64(alias): name for name, alias in (await house.sharing.aliases(recipient, ids)).items()}
+    Receiver.known = {b64(handle): name for name, handle in (await house.sharing.handles(recipient, ids)).items()}
     return house.sharing
 
 

@@ -27,7 +27,7 @@ DAY = 86_400_000
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 INTENDED, NOT_SENT = "intended", "not_sent"
 BEFORE = (
-    "SELECT outcome, alias, job, batch FROM disclosure WHERE recipient = ? AND row = ? AND at > ? ORDER BY batch DESC"
+    "SELECT outcome, handle, job, batch FROM disclosure WHERE recipient = ? AND row = ? AND at > ? ORDER BY batch DESC"
 )
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
@@ -48,7 +48,7 @@ class Intended:
     classes: tuple[str, ...]
     left: tuple[Left, ...] = field(default=(), repr=False)
 
-    alias: bytes | None = None
+    handle: bytes | None = None
 
     @property
     def row(self) -> bytes:
@@ -68,7 +68,7 @@ class Before(NamedTuple):
 
     left: set[str]
     handed_back: set[str]
-    aliases: dict[str, bytes]
+    handles: dict[str, bytes]
 
 
 def posted_before(
@@ -79,13 +79,13 @@ def posted_before(
     """
     found = Before(set(), set(), {})
     for row_id in row_ids:
-        for outcome, alias, job, batch in tx.db.execute(BEFORE, (recipient, hash_of(row_id), now - DAYS * DAY)):
+        for outcome, handle, job, batch in tx.db.execute(BEFORE, (recipient, hash_of(row_id), now - DAYS * DAY)):
             if outcome == SENT or (outcome == INTENDED and since is not None and batch >= since):
                 found.left.add(row_id)
             elif job is not None and outcome != NOT_SENT:
                 found.handed_back.add(row_id)
-            if alias is not None:
-                found.aliases.setdefault(row_id, alias)
+            if handle is not None:
+                found.handles.setdefault(row_id, handle)
     return found
 
 
@@ -118,7 +118,7 @@ def intend(
     tx.db.executemany(
         "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?)",
         [
-            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq, row.alias, job)
+            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq, row.handle, job)
             for row in rows
         ],
     )
