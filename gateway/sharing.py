@@ -162,7 +162,12 @@ class Sharing:
             some = dict(enumerate(rows[start : start + disclosures.CHUNK], start))
             back = recipient.mode == "return"
             ready = await self._decide_all(recipient, some, done, seen if back else set())
-            claimed = await self._intend(recipient, list(ready.values()), job=job if back else None)
+            going = list(ready.values())
+            if back:
+                posted = [row.id for index, row in some.items() if index in ready or done[index].outcome == "refused"]
+                claimed = await self._intend(recipient, going, job=job, posted=posted)
+            else:
+                claimed = await self._intend(recipient, going)
             self._take_out(ready, done, claimed)
             if back:
                 async with contextlib.aclosing(self._hand_back(recipient, claimed, list(some), ready, done)) as parts:
@@ -305,16 +310,19 @@ class Sharing:
         return hmac.digest(key, row_id.encode(), "sha256")[:KEY_BYTES]
 
     async def _intend(
-        self, recipient: Recipient, ready: Sequence[_Ready], since: int | None = None, job: str | None = None
+        self, recipient: Recipient, ready: Sequence[_Ready], since: int | None = None, job: str | None = None,
+        posted: Sequence[str] = (),
     ) -> _Claimed:  # fmt: skip
         """Writes what is about to leave. What goes at a person's wish claims the wish: one act, one transfer (R28). A
-        precise point gets the proof of its opt-in, and without one does not go (R7). `job`: of what is handed back.
+        precise point gets the proof of its opt-in, and without one does not go (R7). `job`: of what is handed back;
+        `posted`: the ids of all rows that came for it.
         """
         at = self._clock()
         hashed = None if job is None else disclosures.hash_of(job) if job else b""
 
         def write(tx: Transaction) -> _Claimed:
             ids = [item.row.id for item in ready]
+            disclosures.let_be(tx, recipient.name, posted)
             before = disclosures.posted_before(tx, recipient.name, ids, milliseconds(at), since)
             fresh = [item for item in ready if item.row.id not in before.left]
             without = {item.row.id: Reason.OPT_IN_REQUIRED for item in fresh if not _proved(tx, item)}
@@ -329,7 +337,7 @@ class Sharing:
             batch = disclosures.intend(tx, recipient.name, recipient.purposes, going, at, job=hashed) if going else -1
             return _Claimed(batch, before.left, without, before.handed_back, before.handles)
 
-        return await self._writer.commit(write) if ready else _Claimed(-1, set(), {}, set(), {})
+        return await self._writer.commit(write) if ready or posted else _Claimed(-1, set(), {}, set(), {})
 
     def _under_handle(self, recipient: Recipient, item: _Ready, before: disclosures.Before) -> Intended:
         """What goes on record of a row, which has its handle from here on."""

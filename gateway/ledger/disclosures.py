@@ -24,6 +24,7 @@ from gateway.terms import Purpose
 CHUNK = 250  # rows of one entry, 1,000 at most (decision 12); the second check holds the loop for so many at once
 DAYS = 35  # a row id that left is a duplicate for so long
 DAY = 86_400_000
+HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 INTENDED, NOT_SENT = "intended", "not_sent"
 BEFORE = (
@@ -32,6 +33,7 @@ BEFORE = (
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
 OPEN = "d.outcome IN ('intended', 'possible')"
+MAY_HAVE = f"d.recipient = ? AND d.row = ? AND length(d.job) = ? AND {OPEN}"
 # Of a row that was handed back several times the last one is the one that its caller has.
 LAST = (
     "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.batch > d.batch"
@@ -58,7 +60,7 @@ class Intended:
 
 def hash_of(named: str) -> bytes:
     """Of a row's id, and of a job's name."""
-    return sha256(named.encode()).digest()[:16]
+    return sha256(named.encode()).digest()[:HASH]
 
 
 class Before(NamedTuple):
@@ -87,6 +89,19 @@ def posted_before(
             if handle is not None:
                 found.handles.setdefault(row_id, handle)
     return found
+
+
+def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
+    """Rows that were handed back and are posted again: whether they go now or not, a word about the whole job is about
+    what comes of that, and what was handed back before stays as what may have been sent.
+    """
+    sql = f"SELECT batch, job FROM disclosure d WHERE {MAY_HAVE}"  # noqa: S608 - ours
+    for row in map(hash_of, row_ids):
+        found = tx.db.execute(sql, (recipient, row, HASH)).fetchall()
+        tx.db.executemany(
+            "UPDATE disclosure SET job = ? WHERE recipient = ? AND row = ? AND batch = ?",
+            [(job + POSTED_AGAIN, recipient, row, batch) for batch, job in found],
+        )
 
 
 def intend(
@@ -158,8 +173,8 @@ def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], o
 
 
 class Acknowledged(NamedTuple):
-    """What a caller says of rows that were handed back: of a job all of them, or one row by its id. `recipient` empty:
-    whoever the job was for.
+    """What a caller says of rows that were handed back: of a job all of them, as they were handed back last, or one row
+    by its id. `recipient` empty: whoever the job was for.
     """
 
     outcome: str
@@ -211,7 +226,8 @@ def _named(said: Acknowledged) -> tuple[str, list[object]]:
     """Which rows are spoken of; never one that was not handed back: what became of others is ours to say."""
     words, values = ["d.job IS NOT NULL"], list[object]()
     if said.job:
-        words, values = ["d.job <> x'' AND d.job = ?"], [hash_of(said.job)]
+        job = hash_of(said.job)
+        words, values = ["d.job <> x'' AND d.job IN (?, ?)"], [job, job + POSTED_AGAIN if said.row_id else job]
     if said.recipient:
         words, values = [*words, "d.recipient = ?"], [*values, said.recipient]
     if said.row_id:

@@ -1,0 +1,252 @@
+"""Rows that are handed back: until their caller says what became of them they may have been sent, and are handed back
+again; each is decided when its line is written.
+"""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from support import inside
+from support.people import gaid, named
+from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
+
+from gateway import credentials
+from gateway.ledger.disclosed import POSSIBLE
+from gateway.sharing import GROUP, Sharing
+
+pytestmark = pytest.mark.anyio
+JOB = {"Gateway-Job": "night-1"}
+ROWS, PEOPLE = 120, 12
+
+
+def outcomes(folder) -> Counter:
+    with contextlib.closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
+        return Counter(outcome for (outcome,) in db.execute("SELECT outcome FROM disclosure"))
+
+
+def of(told) -> list[tuple[str, bool]]:
+    return [(line["outcome"], line.get("again", False)) for line in told]
+
+
+async def test_what_nobody_says_was_sent_is_decided_anew_and_handed_back_again(linked, tmp_path):  # noqa: F811
+    _, first, _ = await share(linked, row(1), row(2))
+    await opt_out(linked, named("account", "a2"))
+    _, told, last = await share(linked, row(1), row(2), row(3))
+    assert of(told) == [("returned", True), ("refused", False), ("returned", False)]
+    assert told[0]["row"] == first[0]["row"]
+    assert told[0]["valid_until"] > first[0]["valid_until"]
+    assert last["summary"]["duplicate"] == 0
+    assert outcomes(tmp_path / "data") == {"possible": 4}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"job": "night-1"}, {"job": "night-1", "recipient": "teemo"}, {"job": "night-1", "id": "r1"},
+     {"recipient": "teemo", "id": "r1"}, {"job": "night-1", "recipient": "teemo", "id": "r1", "at": 1_700_000_000_000}],
+)  # fmt: skip
+async def test_what_its_caller_says_was_sent_is_not_handed_back_again(linked, tmp_path, said):  # noqa: F811
+    _, [first], _ = await share(linked, row(1), **JOB)
+    named_so = {name: said[name] for name in ("job", "id", "recipient") if name in said}
+    assert await acknowledge(linked, said, said) == [
+        named_so | {"result": "recorded", "rows": 1},
+        named_so | {"result": "repeated", "rows": 0},
+    ]
+    _, [again], _ = await share(linked, row(1))
+    assert (again["outcome"], again["row"]) == ("duplicate", {"row": first["row"]["row"]})
+    assert outcomes(tmp_path / "data") == {"sent": 1}
+
+
+async def test_what_did_not_leave_is_handed_back_as_if_for_the_first_time(linked, tmp_path):  # noqa: F811
+    await share(linked, row(1), row(2), **JOB)
+    said = [{"job": "night-1", "id": "r1", "outcome": "not_sent"}, {"job": "night-1", "id": "r2", "outcome": "unknown"}]
+    assert [each["result"] for each in await acknowledge(linked, *said)] == ["recorded"] * 2
+    assert outcomes(tmp_path / "data") == {"not_sent": 1, "possible": 1}
+    assert of((await share(linked, row(1), row(2)))[1]) == [("returned", False), ("returned", True)]
+
+
+async def test_what_was_sent_went_once_and_what_nobody_said_of_the_time_before_may_have_been(linked, tmp_path):  # noqa: F811
+    for _ in range(2):
+        await share(linked, row(1), **JOB)
+    assert (await acknowledge(linked, {"job": "night-1"}))[0]["rows"] == 1
+    assert outcomes(tmp_path / "data") == {"sent": 1, "possible": 1}
+    about = {"identifiers": [named("gaid", gaid(1))], "question": "received",
+             "proof": {"kind": "account", "assertion": "dev"}}  # fmt: skip
+    told = (await linked.post("/v1/disclosures/query", json=about)).json()["disclosures"]
+    assert {each["outcome"]: each["count"] for each in told} == {"sent": 1, "possible": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [({"job": "night-2"}, "unknown"), ({"job": "night-1", "id": "r9"}, "unknown"),
+     ({"recipient": "matching", "id": "r1"}, "unknown"), ({"id": "r1"}, "malformed"), ({"recipient": "teemo"}, "malformed"),
+     ({"job": "night-1", "decision": "x"}, "malformed"), ({"job": "night-1", "outcome": "gone"}, "malformed"),
+     ({"job": ""}, "malformed"), ({"job": "night-1", "id": ""}, "malformed"), ({"job": "night-1", "extra": 1}, "malformed")],
+)  # fmt: skip
+async def test_what_names_no_row_that_was_handed_back_changes_nothing(linked, tmp_path, said, result):  # noqa: F811
+    await share(linked, row(1), **JOB)
+    [answer] = await acknowledge(linked, said)
+    assert answer["result"] == result
+    assert outcomes(tmp_path / "data") == {"possible": 1}
+
+
+async def test_rows_without_a_job_are_not_of_one(linked, tmp_path):  # noqa: F811
+    await share(linked, row(1))
+    await share(linked, row(2), **JOB)
+    assert (await acknowledge(linked, {"job": "night-1"}))[0]["rows"] == 1
+    assert outcomes(tmp_path / "data") == {"possible": 1, "sent": 1}
+
+
+async def test_of_rows_a_key_speaks_that_may_share(tmp_path):
+    folder = tmp_path / "data"
+    settings = inside.settings(
+        recipients__teemo__contract="C-1", recipients__teemo__mode="return", recipients__teemo__unlinked="allow",
+        recipients__teemo__announced="2020-01-01",
+    )  # fmt: skip
+    async with inside.application(folder, settings, dev=False) as app, inside.client(app) as client:
+        made = {}
+        for scope in ("check", "share", "desk"):
+            made[scope] = await asyncio.to_thread(credentials.add, folder, scope, [scope], publishable=False)
+        keys = {scope: {"Authorization": f"Bearer {key}"} for scope, key in made.items()}
+        _, [told], _ = await share(client, row(1), **JOB, **keys["share"])
+        assert told["outcome"] == "returned"
+        said = {"job": "night-1", "outcome": "sent"}
+        answers = {scope: await client.post("/v1/disclosures", json=said, headers=key) for scope, key in keys.items()}
+    assert answers.pop("desk").status_code == 403
+    assert {scope: json.loads(answer.text.splitlines()[0])["result"] for scope, answer in answers.items()} == {
+        "check": "unknown", "share": "recorded",
+    }  # fmt: skip
+
+
+# --- a connection that is cut ----------------------------------------------------------------------------------------
+
+
+class Caller:
+    """Posts rows to the application itself, takes so many lines of the answer, and hangs up."""
+
+    def __init__(self, app) -> None:
+        self._app = app
+
+    async def lines(self, body: bytes, most: int) -> list[dict]:
+        got, over, asked = bytearray(), asyncio.Event(), iter([body])
+
+        async def receive():
+            for content in asked:
+                return {"type": "http.request", "body": content, "more_body": False}
+            await over.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            if message["type"] == "http.response.body" and not over.is_set():
+                got.extend(message["body"])
+                if got.count(b"\n") >= most or not message.get("more_body"):
+                    over.set()
+            await asyncio.sleep(0)
+
+        headers = {"host": "127.0.0.1:8080", "authorization": "Bearer dev.dev", "gateway-job": "night-1",
+                   "content-type": "application/x-ndjson"}  # fmt: skip
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": PATH,
+            "raw_path": PATH.encode(), "query_string": b"", "scheme": "http", "root_path": "", "state": {},
+            "server": ("127.0.0.1", 8080), "client": ("127.0.0.1", 40000),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }  # fmt: skip
+        await self._app(scope, receive, send)
+        return [json.loads(line) for line in bytes(got).splitlines()[:most]]
+
+
+async def until_whole(tmp_path) -> dict[str, object]:
+    """A caller whose connection is cut at each tenth line, while somebody opts out each time; then it gets all, says so,
+    and posts the same once more.
+    """
+    settings = inside.settings(recipients__teemo__unlinked="allow")
+    body = b"\n".join(
+        json.dumps(row(n % PEOPLE, id=f"r{n}", data={"ad_id": gaid(n % PEOPLE)}, place="US-NY")).encode()
+        for n in range(ROWS)
+    )
+    got, wrong, out = set[str](), list[str](), set[int]()
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        for cut in [*range(10, ROWS, 10), ROWS + 1]:
+            told = await Caller(app).lines(body, cut)
+            received = {line["id"] for line in told if line.get("outcome") == "returned"}
+            wrong += [name for name in received if int(name[1:]) % PEOPLE in out]
+            got |= received
+            if cut < ROWS and cut % 20 == 0:
+                person = cut // 20
+                await opt_out(client, named("gaid", gaid(person)))
+                out.add(person)
+        whole = told[-1].get("complete", False)
+        [said] = await acknowledge(client, {"job": "night-1"})
+        again = Counter(line.get("outcome") for line in await Caller(app).lines(body, ROWS + 1))
+    kept = {f"r{n}" for n in range(ROWS) if n % PEOPLE not in out}
+    return {"whole": whole, "lost": kept - got, "wrong": wrong, "said": said["rows"] - len(kept), "again": again,
+            "on record": outcomes(tmp_path / "data"), "kept": len(kept)}  # fmt: skip
+
+
+async def test_a_connection_cut_at_each_tenth_line_loses_no_row_and_hands_nobodys_out_after_their_no(tmp_path):
+    found = await until_whole(tmp_path)
+    kept = found["kept"]
+    assert found["whole"]
+    assert (found["lost"], found["wrong"], found["said"]) == (set(), [], 0)
+    assert found["again"] == {"duplicate": kept, "refused": ROWS - kept, None: 1}
+    assert found["on record"]["sent"] == kept
+    assert set(found["on record"]) == {"sent", "possible", "not_sent"}
+
+
+async def test_control_marked_as_sent_before_it_is_handed_back_rows_are_lost(tmp_path, monkeypatch):
+    mark = Sharing._mark
+
+    async def marked(self, recipient, batch, items, outcome):
+        await mark(self, recipient, batch, items, "sent" if outcome == POSSIBLE else outcome)
+
+    monkeypatch.setattr(Sharing, "_mark", marked)
+    found = await until_whole(tmp_path)
+    assert found["lost"]
+
+
+async def test_the_lines_of_a_long_answer_each_hold_from_when_they_were_written(tmp_path, monkeypatch):
+    """For a reader that takes its time between two parts of it: what comes then is good from then on."""
+    untils, read_at = [], []
+    async for some in _slowly_read(tmp_path):
+        read_at.append(datetime.now(UTC))
+        untils.append({item.until for item in some})
+    assert len(untils) == 3
+    assert all(min(until) > at for until, at in zip(untils, read_at, strict=True))
+    assert all(len(until) == 1 for until in untils)
+
+
+async def test_control_with_one_time_for_all_the_last_lines_are_over_when_they_come(tmp_path, monkeypatch):
+    clock, first = Sharing._hand_back, []
+
+    async def at_once(self, recipient, claimed, order, ready, done):
+        parts = [part async for part in clock(self, recipient, claimed, order, ready, done)]
+        first.append(len(parts))
+        for part in parts:
+            yield part
+
+    monkeypatch.setattr(Sharing, "_hand_back", at_once)
+    over = 0
+    async for some in _slowly_read(tmp_path):
+        over += sum(item.until <= datetime.now(UTC) for item in some)
+    assert first == [3]
+    assert over == GROUP * 2
+
+
+async def _slowly_read(tmp_path):
+    from gateway.app import migrate, open_house
+    from gateway.sharing import Row
+
+    migrate(tmp_path / "data")
+    settings = inside.settings(recipients__teemo__unlinked="allow", share__send_window_ms="250")
+    with open_house(tmp_path / "data", settings, dev=True) as house:
+        recipient = house.consent.recipients["teemo"]
+        rows = [
+            Row(f"r{n}", [named("gaid", gaid(n % PEOPLE))], {"ad_id": gaid(n % PEOPLE)}, place="US-NY")
+            for n in range(GROUP * 3)
+        ]
+        async for some in house.sharing.answers(recipient, rows):
+            yield some
+            await asyncio.sleep(0.3)
