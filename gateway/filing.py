@@ -156,6 +156,7 @@ def _put_by(recipient: Recipient, line: bytes, read: Reader) -> Row:
     """A row that waited, under the handle that its caller was told."""
     handle, _, posted = line.partition(BETWEEN)
     try:
-        return replace(read(recipient, posted), handle=seals.unb64(handle.decode("ascii")))
+        told = seals.unb64(handle.decode("ascii"))
     except (seals.Opening, UnicodeDecodeError):
         return read(recipient, line)
+    return replace(read(recipient, posted), handle=told)

@@ -26,17 +26,19 @@ class Unreadable(Exception):
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The gateway's clock as far as it can be ahead of ours: the time that it said, and what passed since before it was
-    asked. `ahead`: Unix seconds at the monotonic clock's zero.
+    asked. `ahead`: Unix seconds at the monotonic clock's zero; `took`: seconds of the answer, by which it may be wrong,
+    and answers are over that much earlier.
     """
 
     ahead: float
     asked: float
+    took: float
 
     @classmethod
     def of(cls, stated: object, asked: float) -> "Clock":
         """`stated`: what `/v1/self` answered, asked at a monotonic time. Raises `Unreadable`."""
         time_ = stated.get("time") if isinstance(stated, dict) else None
-        return cls(_unix(time_) + MILLISECOND - asked, asked)
+        return cls(_unix(time_) + MILLISECOND - asked, asked, time.monotonic() - asked)
 
     def until(self, stated: object) -> float:
         """The monotonic time until which the gateway's clock has surely not come to a stated one; what came just now
