@@ -240,7 +240,7 @@ async def _slowly_read(tmp_path):
     from gateway.sharing import Row
 
     migrate(tmp_path / "data")
-    settings = inside.settings(recipients__teemo__unlinked="allow", share__send_window_ms="250")
+    settings = inside.settings(recipients__teemo__unlinked="allow", share__send_window_ms="100")
     with open_house(tmp_path / "data", settings, dev=True) as house:
         recipient = house.consent.recipients["teemo"]
         rows = [
@@ -249,4 +249,4 @@ async def _slowly_read(tmp_path):
         ]
         async for some in house.sharing.answers(recipient, rows):
             yield some
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.15)
