@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 Lines = AsyncGenerator[bytes]
+STALLS = 300.0  # seconds in which a reader takes nothing, after which it is gone (I34: a share's caller waits as long)
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -39,12 +40,15 @@ class Streamed(Response):
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 part: bytes | None = self._first
                 while part is not None:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                    await send({"type": "http.response.body", "body": b"", "more_body": True})  # waits for room
+                    async with asyncio.timeout(STALLS):
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                        await send({"type": "http.response.body", "body": b"", "more_body": True})  # waits for room
                     if gone.done():
                         return
                     part = await anext(self._parts, None)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            return  # the server closes what was begun and not ended
         finally:
             gone.cancel()
 

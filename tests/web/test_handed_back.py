@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
+from starlette.responses import StreamingResponse
 from support import inside
 from support.people import gaid, named
 from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
@@ -17,6 +18,7 @@ from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, shar
 from gateway import credentials
 from gateway.ledger.disclosed import POSSIBLE
 from gateway.sharing import GROUP, Sharing
+from gateway.web import streaming
 
 pytestmark = pytest.mark.anyio
 JOB = {"Gateway-Job": "night-1"}
@@ -125,12 +127,20 @@ async def test_of_rows_a_key_speaks_that_may_share(tmp_path):
 
 
 class Caller:
-    """Posts rows to the application itself, takes so many lines of the answer, and hangs up."""
+    """Posts to the application itself, takes so many lines of the answer, and hangs up. `stalled`: awaited once, when
+    the first of it has come and there is no room for more.
+    """
 
-    def __init__(self, app) -> None:
+    def __init__(self, app, path=PATH, kind="application/x-ndjson", stalled=None) -> None:
         self._app = app
+        self._path = path
+        self._kind = kind
+        self._stalled = stalled
 
-    async def lines(self, body: bytes, most: int) -> list[dict]:
+    async def lines(self, body: bytes, most: int = 1_000_000) -> list[dict]:
+        return [json.loads(line) for line in (await self.answer(body, most)).splitlines()[:most]]
+
+    async def answer(self, body: bytes, most: int = 1_000_000) -> bytes:
         got, over, asked = bytearray(), asyncio.Event(), iter([body])
 
         async def receive():
@@ -140,6 +150,9 @@ class Caller:
             return {"type": "http.disconnect"}
 
         async def send(message):
+            if self._stalled and got:  # as uvicorn does, before it writes
+                stalled, self._stalled = self._stalled, None
+                await stalled()
             if message["type"] == "http.response.body" and not over.is_set():
                 got.extend(message["body"])
                 if got.count(b"\n") >= most or not message.get("more_body"):
@@ -147,15 +160,15 @@ class Caller:
             await asyncio.sleep(0)
 
         headers = {"host": "127.0.0.1:8080", "authorization": "Bearer dev.dev", "gateway-job": "night-1",
-                   "content-type": "application/x-ndjson"}  # fmt: skip
+                   "content-type": self._kind}  # fmt: skip
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": PATH,
-            "raw_path": PATH.encode(), "query_string": b"", "scheme": "http", "root_path": "", "state": {},
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": self._path,
+            "raw_path": self._path.encode(), "query_string": b"", "scheme": "http", "root_path": "", "state": {},
             "server": ("127.0.0.1", 8080), "client": ("127.0.0.1", 40000),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }  # fmt: skip
         await self._app(scope, receive, send)
-        return [json.loads(line) for line in bytes(got).splitlines()[:most]]
+        return bytes(got)
 
 
 async def until_whole(tmp_path) -> dict[str, object]:
@@ -250,3 +263,72 @@ async def _slowly_read(tmp_path):
         async for some in house.sharing.answers(recipient, rows):
             yield some
             await asyncio.sleep(0.15)
+
+
+# --- a reader that stalls --------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def stalls_while_somebody_opts_out(tmp_path, path=PATH, kind="application/x-ndjson"):
+    """A caller that takes the first lines of an answer, and goes on when somebody has opted out."""
+    settings = inside.settings(recipients__teemo__unlinked="allow")
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+
+        async def stalled():
+            await opt_out(client, named("gaid", gaid(1)))
+
+        yield Caller(app, path, kind, stalled)
+
+
+def of_one_person(count: int) -> bytes:
+    return b"\n".join(
+        json.dumps(row(1, id=f"r{n}", data={"ad_id": gaid(1)}, place="US-NY")).encode() for n in range(count)
+    )
+
+
+async def test_a_reader_that_stalls_gets_no_row_that_was_decided_before_somebodys_no(tmp_path):
+    async with stalls_while_somebody_opts_out(tmp_path) as caller:
+        told = await caller.lines(of_one_person(GROUP * 3))
+    assert [line["outcome"] for line in told[:-1]] == ["returned"] * GROUP + ["refused"] * GROUP * 2
+
+
+async def test_control_decided_before_there_is_room_some_come_after_the_no(tmp_path, monkeypatch):
+    async def call(self, scope, receive, send):
+        answer = StreamingResponse(self._all(), media_type="application/x-ndjson")
+        await answer(scope, receive, send)
+
+    async def everything(self):
+        yield self._first
+        async for part in self._parts:
+            yield part
+
+    monkeypatch.setattr(streaming.Streamed, "_all", everything, raising=False)
+    monkeypatch.setattr(streaming.Streamed, "__call__", call)
+    async with stalls_while_somebody_opts_out(tmp_path) as caller:
+        told = await caller.lines(of_one_person(GROUP * 3))
+    assert [line["outcome"] for line in told[:-1]] == ["returned"] * GROUP * 2 + ["refused"] * GROUP
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "application/json"])
+async def test_of_many_checks_each_is_decided_when_there_is_room_for_it(tmp_path, kind):
+    asked = [
+        {"identifiers": [named("gaid", gaid(1))], "recipient": "advertisers", "place": "US-NY", "data": ["ad_id"]}
+    ] * 5
+    lines = kind == "application/x-ndjson"
+    body = "\n".join(map(json.dumps, asked)).encode() if lines else json.dumps(asked).encode()
+    async with stalls_while_somebody_opts_out(tmp_path, "/v1/checks", kind) as caller:
+        answer = await caller.answer(body)
+    told = [json.loads(line) for line in answer.splitlines()][:-1] if lines else json.loads(answer)
+    assert [each["allowed"] for each in told] == [True] + [False] * 4
+    untils = [each["valid_until"] for each in told]
+    assert untils == sorted(untils)
+    assert untils[0] < untils[1]
+
+
+async def test_a_reader_that_takes_nothing_for_long_is_gone_and_the_rest_was_not_sent(tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "STALLS", 0.01)
+    settings = inside.settings(recipients__teemo__unlinked="allow")
+    async with inside.application(tmp_path / "data", settings) as app:
+        told = await Caller(app, stalled=lambda: asyncio.sleep(60)).lines(of_one_person(GROUP * 3))
+        assert len(told) == GROUP
+    assert await asyncio.to_thread(outcomes, tmp_path / "data") == {"possible": GROUP, "not_sent": GROUP * 2}
