@@ -10,7 +10,7 @@ from gateway.web.check import CheckDoor
 from gateway.web.checks import ChecksDoor
 from gateway.web.disclosures import DisclosuresDoor
 from gateway.web.openrtb import Bids, OpenRtb, OpenRtbOptions
-from gateway.web.reports_of import Taking
+from gateway.web.reports_of import Handing, Taking
 
 
 def bids(answering: Answering, settings: Settings) -> Bids:
@@ -18,11 +18,13 @@ def bids(answering: Answering, settings: Settings) -> Bids:
     return Bids(answering, OpenRtbOptions(vocabulary(settings), settings.bid_extensions()))
 
 
-def routes(answering: Answering, reports: Taking, settings: Settings, credentials: Credentials) -> list[Route]:
-    """By path."""
+def routes(
+    answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Handing | None = None
+) -> list[Route]:  # fmt: skip
+    """By path. `rows`: who hands rows back."""
     return [
         Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
         Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
         Route("/v1/openrtb", OpenRtb(bids(answering, settings), credentials).post, methods=["POST"]),
-        Route("/v1/disclosures", DisclosuresDoor(reports, credentials).post, methods=["POST"]),
+        Route("/v1/disclosures", DisclosuresDoor(reports, credentials, rows).post, methods=["POST"]),
     ]

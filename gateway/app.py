@@ -122,7 +122,7 @@ def open_house(
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
-            clock=clock, send_window=window, words=words,
+            clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
         disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
         consent = Consent(

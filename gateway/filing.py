@@ -10,18 +10,21 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from gateway import seals
 from gateway.choice.recipient import Recipient
 from gateway.delivery.spool import Job, Parts, Sealed, Spool
 from gateway.delivery.upload import upload
 from gateway.keys import Secrets
-from gateway.sharing import Row, Shared, Sharing
+from gateway.ledger.entry import b64
+from gateway.sharing import HANDLE, Row, Shared, Sharing
 
 SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
 Reader = Callable[[Recipient, bytes], Row]  # a posted line as a row
+BETWEEN = b" "  # a handle and the line that it is of; before what was put by without one stands a brace
 
 
 class NoSuchJob(Exception):
@@ -73,7 +76,12 @@ class Filing:
     async def keep(self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[Row]) -> list[Shared]:
         """Puts by what may go as things are. Durable when this returns. Raises `JobOver`."""
         shared = await self._sharing.try_out(recipient, rows)
-        going = [line for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"]
+        handles = await self._sharing.handles(recipient, [item.id for item in shared if item.outcome == "spooled"])
+        told = [replace(item, row={HANDLE: b64(handles[item.id])}) if item.id in handles else item for item in shared]
+        going = [
+            b64(handles[item.id]).encode() + BETWEEN + line
+            for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"
+        ]  # fmt: skip
         async with self._busy[f"{recipient.name}/{name}"]:
             job = self._spool.job(recipient.name, name)
             sealed = await asyncio.to_thread(job.sealed)
@@ -81,7 +89,7 @@ class Filing:
                 raise JobOver("the job was sealed; take another name for further rows")
             if going:
                 await asyncio.to_thread(job.append, going)
-        return shared
+        return told
 
     async def seal(self, recipient: Recipient, name: str, read: Reader) -> Filed:
         """Checks every row of a job again and makes its files, or answers with those that are good still. Raises
@@ -105,7 +113,8 @@ class Filing:
         try:
             chunks = await asyncio.to_thread(lambda: iter(job.chunks()))
             while (lines := await asyncio.to_thread(next, chunks, None)) is not None:
-                taken = await self._sharing.take(recipient, [read(recipient, line) for line in lines], since)
+                rows = [_put_by(recipient, line, read) for line in lines]
+                taken = await self._sharing.take(recipient, rows, since)
                 counted.update(str(item.reason) for item in taken.shared if item.outcome != "sealed")
                 await asyncio.to_thread(parts.write, taken.lines, taken.marks)
         except BaseException:
@@ -141,3 +150,13 @@ class Filing:
         marks = await asyncio.to_thread(sealed.marks)
         while (some := await asyncio.to_thread(next, marks, None)) is not None:
             await self._sharing.settle(recipient, some, outcome)
+
+
+def _put_by(recipient: Recipient, line: bytes, read: Reader) -> Row:
+    """A row that waited, under the handle that its caller was told."""
+    handle, _, posted = line.partition(BETWEEN)
+    try:
+        told = seals.unb64(handle.decode("ascii"))
+    except (seals.Opening, UnicodeDecodeError):
+        return read(recipient, line)
+    return replace(read(recipient, posted), handle=told)

@@ -13,7 +13,7 @@ from gateway.choice.rows import KINDS_OF
 from gateway.terms import DataClass, Purpose, Role
 
 SHORTEST = 2  # characters of a contract's reference
-TAKEN = frozenset({"id", "consent"})  # members of every row that leaves
+TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
 
 # What was measured with a point goes exactly or not at all, as the point does (I29).
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})

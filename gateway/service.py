@@ -199,7 +199,7 @@ class Doors:
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
         share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
         return [
-            *ad_doors.routes(self.answering, self.house.disclosing, self.settings, credentials),
+            *ad_doors.routes(self.answering, house.disclosing, self.settings, credentials, house.sharing),
             Route("/v1/explain", Explain(consent, credentials).post, methods=["POST"]),
             *app_doors.routes(house, self.settings, credentials, metrics, proofs),
             *self._marketing(credentials),

@@ -3,9 +3,11 @@ import contextlib
 import json
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from typing import ClassVar
 
 import pytest
 from support import inside
@@ -13,13 +15,14 @@ from support.people import gaid, named
 
 from gateway.app import migrate, open_house
 from gateway.delivery.forward import Outcome, Sending
-from gateway.ledger import disclosures, erasure, outbox
-from gateway.ledger.disclosures import CHUNK
+from gateway.ledger import disclosures, erasure, held, outbox
+from gateway.ledger.disclosures import CHUNK, Acknowledged
+from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice
 from gateway.ledger.writer import StoreUnavailable
-from gateway.sharing import Row
+from gateway.sharing import GROUP, Row
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +30,11 @@ ENDPOINT = "https://teemo.example/rows"
 
 
 class Receiver:
-    """What the recipient's end sees; `answers` are given in order, the last one for ever."""
+    """What the recipient's end sees; `answers` are given in order, the last one for ever. `known`: a row's id by its
+    handle, which the recipient does not know.
+    """
+
+    known: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *answers: Outcome, at_send=None) -> None:
         self.answers = list(answers) or [Outcome.SENT]
@@ -46,7 +53,7 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        return [row["id"] for _, _, rows in self.batches for row in rows]
+        return [self.known[row["row"]] for _, _, rows in self.batches for row in rows]
 
 
 def row(number: int, **members) -> Row:
@@ -76,6 +83,9 @@ async def opt_out(house, number: int) -> None:
 @pytest.fixture
 async def sharing(house):
     await link(house, *range(6))
+    recipient = house.consent.recipients["teemo"]
+    ids = [*(f"r{number}" for number in range(2 * CHUNK)), "bad"]
+    Receiver.known = {b64(handle): name for name, handle in (await house.sharing.handles(recipient, ids)).items()}
     return house.sharing
 
 
@@ -87,12 +97,14 @@ def teemo(house):
 async def test_allowed_rows_are_sent_and_marked_and_only_what_may_go_goes(house, folder, sharing, teemo):
     sharing._forwarder = receiver = Receiver()
     shared = await sharing.share(teemo, [row(1), row(2, data={"ad_id": gaid(2), "note": "x", "lat": 95})])
-    assert [(item.id, item.outcome, item.row) for item in shared] == [("r1", "sent", None), ("r2", "sent", None)]
+    assert [(item.id, item.outcome) for item in shared] == [("r1", "sent"), ("r2", "sent")]
+    one, two = (item.row for item in shared)
     assert receiver.batches[0][0] == ENDPOINT
     assert receiver.batches[0][2] == [
-        {"id": "r1", "ad_id": gaid(1), "lat": 37.8, "lon": -122.4},
-        {"id": "r2", "ad_id": gaid(2)},
+        {"ad_id": gaid(1), "lat": 37.8, "lon": -122.4, **one},
+        {"ad_id": gaid(2), **two},
     ]
+    assert receiver.ids == ["r1", "r2"]
     assert marks(folder) == {"r1": "sent", "r2": "sent"}
 
 
@@ -186,8 +198,8 @@ async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
 ):
     intend = sharing._intend
 
-    async def slow(recipient, ready):
-        left = await intend(recipient, ready)
+    async def slow(*asked, **more):
+        left = await intend(*asked, **more)
         await opt_out(house, 2)  # the person presses the button while the intention is written
         return left
 
@@ -197,7 +209,8 @@ async def test_an_opt_out_between_the_first_and_the_second_check_stops_the_row(
     assert [item.outcome for item in shared if item.id != "r2"] == [{"forward": "sent", "return": "returned"}[mode]] * 2
     assert (shared[1].outcome, shared[1].reason, shared[1].row) == ("refused", "opted_out", None)
     assert "r2" not in receiver.ids
-    assert marks(folder) == {"r1": "sent", "r2": "not_sent", "r3": "sent"}
+    word = {"forward": "sent", "return": "possible"}[mode]
+    assert marks(folder) == {"r1": word, "r2": "not_sent", "r3": word}
 
 
 async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_posted(
@@ -205,8 +218,8 @@ async def test_when_the_only_person_opts_out_between_the_checks_nothing_is_poste
 ):
     intend = sharing._intend
 
-    async def slow(recipient, ready):
-        left = await intend(recipient, ready)
+    async def slow(*asked, **more):
+        left = await intend(*asked, **more)
         await opt_out(house, 1)
         return left
 
@@ -235,26 +248,53 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
     sharing._forwarder = receiver = Slow()
     first, second = await sharing.share(teemo, [row(1), row(2)])
     assert (first.outcome, first.reason, second.outcome) == ("refused", "opted_out", "sent")
-    assert [sent["id"] for sent in receiver.batches[-1][2]] == ["r2"]
+    assert [receiver.known[sent["row"]] for sent in receiver.batches[-1][2]] == ["r2"]
     assert marks(folder) == {"r1": "not_sent", "r2": "sent"}
 
 
-async def test_an_opt_out_during_a_long_call_takes_back_rows_that_were_to_be_handed_back(house, folder, sharing, teemo):
-    """Mode return: all rows are looked at once more right before the answer."""
-    back = replace(teemo, mode="return")
-    mark, late = sharing._mark, []
-
-    async def marked(*args):
-        await mark(*args)
-        if not late:
-            late.append(True)
+async def test_an_opt_out_while_a_call_is_answered_stops_the_rows_that_are_not_written_yet(
+    house, folder, sharing, teemo
+):
+    """Each few rows are looked at right before they are written, however long the reader took over those before."""
+    back, found = replace(teemo, mode="return"), []
+    rows = [replace(row(number % 2 + 1), id=f"r{number}") for number in range(GROUP * 2)]
+    async for some in sharing.answers(back, rows):
+        found += some
+        if len(found) == GROUP:
             await opt_out(house, 1)
+    told = [
+        (item.outcome, item.reason, item.row is None) for item in found if item.row is None or "opted" in item.reason
+    ]
+    assert told == [("refused", "opted_out", True)] * (GROUP // 2)
+    assert [item.outcome for item in found[:GROUP]] == ["returned"] * GROUP
+    assert Counter(marks(folder).values()) == {"possible": GROUP * 3 // 2, "not_sent": GROUP // 2}
 
-    sharing._mark = marked
-    first, second = await sharing.share(back, [row(1), row(2)])
-    assert (first.outcome, first.reason, first.row) == ("refused", "opted_out", None)
-    assert second.outcome == "returned"
-    assert marks(folder) == {"r1": "not_sent", "r2": "sent"}
+
+async def test_who_hangs_up_was_handed_what_was_written_and_nothing_else(house, folder, sharing, teemo):
+    back = replace(teemo, mode="return")
+    rows = [replace(row(number % 6), id=f"r{number}") for number in range(GROUP * 2)]
+    async with contextlib.aclosing(sharing.answers(back, rows)) as answers:
+        assert len(await anext(answers)) == GROUP
+    found = marks(folder)
+    assert {found[f"r{number}"] for number in range(GROUP)} == {"possible"}
+    assert {found[f"r{number}"] for number in range(GROUP, GROUP * 2)} == {"not_sent"}
+    again = await sharing.share(back, rows)
+    assert [(item.outcome, item.again) for item in again] == [("returned", True)] * GROUP + [
+        ("returned", False)
+    ] * GROUP
+
+
+async def test_an_identifier_is_still_known_to_have_left_where_another_row_of_its_person_was_stopped(
+    house, sharing, teemo
+):
+    """Whoever opted out between two rows of one entry: the recipient has the first one, and hears of what comes later."""
+    back, rows = replace(teemo, mode="return"), [replace(row(1), id=f"r{number}") for number in range(GROUP * 2)]
+    async for some in sharing.answers(back, rows):
+        if some[0].id == "r0":
+            await opt_out(house, 1)
+    key = house.consent.people.name([named("gaid", gaid(1))]).subjects[0].key
+    [known] = await house.writer.commit(lambda tx: held.under(tx, key, 0))
+    assert known.recipient == "teemo"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.REFUSED])
@@ -328,6 +368,8 @@ async def test_a_row_id_is_a_duplicate_for_thirty_five_days(tmp_path):
             at[0] = datetime(2026, 6, 1, tzinfo=UTC) + timedelta(days=days)
             (shared,) = await house.sharing.share(recipient, [row(1)])
             outcomes.append(shared.outcome)
+            if shared.outcome == "returned":
+                await house.sharing.acknowledge([Acknowledged("sent", row_id="r1", recipient="teemo")])
     assert outcomes == ["returned", "duplicate", "returned"]
 
 
@@ -336,9 +378,9 @@ async def test_rows_whose_intention_could_not_be_kept_do_not_leave(house, folder
     sharing._forwarder = receiver = Receiver()
     intended = sharing._intend
 
-    async def away(recipient, ready):
+    async def away(*asked, **more):
         await asyncio.to_thread(ledger.rename, ledger.with_suffix(".away"))
-        return await intended(recipient, ready)
+        return await intended(*asked, **more)
 
     sharing._intend = away
     try:
@@ -354,8 +396,8 @@ async def test_a_store_that_went_away_after_the_intention_stops_the_row(house, f
     sharing._forwarder = receiver = Receiver()
     intended = sharing._intend
 
-    async def then_away(recipient, ready):
-        left = await intended(recipient, ready)
+    async def then_away(*asked, **more):
+        left = await intended(*asked, **more)
         sharing._checks._lookup._watch.failed()
         return left
 

@@ -3,8 +3,12 @@
 `Client` asks over HTTP or a socket, or, with `over`, in the service's own process. Nothing here knows the ledger.
 """
 
-from gateway.client.asking import BidAnswer, Client, NotReady
+from gateway.client.asking import BidAnswer, Client, NotReady, Verdicts
 from gateway.client.disclosure import Disclosure, Expired, NothingMayGo
-from gateway.client.verdict import NO_ANSWER, Verdict
+from gateway.client.handed_back import Answered, HandedBack
+from gateway.client.verdict import EXPIRED, NO_ANSWER, Verdict
 
-__all__ = ["NO_ANSWER", "BidAnswer", "Client", "Disclosure", "Expired", "NotReady", "NothingMayGo", "Verdict"]
+__all__ = [
+    "EXPIRED", "NO_ANSWER", "Answered", "BidAnswer", "Client", "Disclosure", "Expired", "HandedBack", "NotReady",
+    "NothingMayGo", "Verdict", "Verdicts",
+]  # fmt: skip

@@ -1,28 +1,36 @@
-"""The client: check, checks, openrtb, disclosure. No call raises because of the gateway; without an answer it is no."""
+"""The client: check, checks, openrtb, disclosure, share. No call raises because of the gateway; without an answer it is
+no.
+"""
 
 import itertools
+import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, overload
 from urllib.parse import urlencode
 
 import orjson
 
 from gateway.client import verdict as reading
-from gateway.client.connection import Connections, NoAnswer, Response
+from gateway.client.connection import OK, Connections, NoAnswer, Response
 from gateway.client.disclosure import Disclosure
 from gateway.client.forked import begins_again
+from gateway.client.handed_back import HandedBack
 from gateway.client.reporting import Reporting
-from gateway.client.verdict import DENIED, NO_ANSWER, Unreadable, Verdict
+from gateway.client.verdict import DENIED, EXPIRED, NO_ANSWER, Clock, Unreadable, Verdict
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 REPORTING = 10.0  # seconds that the gateway may take to put reports on record
-OK = 200
 BLOCK = "block"
 BID_VERDICTS = frozenset({"allow", "reduced", "contextual", BLOCK})
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job
+PART = 50  # checks of one call: some 10 ms of the gateway's, and no more than a reader is soon through with
+CLOCK = 60.0  # seconds until the gateway's clock is asked for again: two clocks part by some milliseconds in them
+TRIES, QUICK = 3, 0.005  # times that it is asked for, and seconds of an answer that is good enough
+SHARE_MS = 30_000  # between two lines of an answer: the gateway may try a chunk for 20 s
 TIMEOUT_MS = 25  # in the zone; 10 on the host (I34)
 RESOLVE = 60  # periods of reporting between two look-ups of the gateway's name
 
@@ -55,6 +63,30 @@ class BidAnswer:
         return self.stated if time.monotonic() < self.until else None
 
 
+class Verdicts(Sequence[Verdict]):
+    """The answers to many checks, each part asked when it is first looked at: go through them as you send."""
+
+    def __init__(self, count: int, ask: Callable[[int], list[Verdict]]) -> None:
+        self._count = count
+        self._ask = ask
+        self._parts: dict[int, list[Verdict]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Verdict]: ...
+    def __getitem__(self, index: int | slice) -> Verdict | list[Verdict]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self._count))]
+        start, place = divmod(range(self._count)[index], PART)
+        if start not in self._parts:
+            self._parts[start] = self._ask(start * PART)
+        return self._parts[start][place]
+
+
 class Client:
     """`url` or `unix` of the gateway, `key` with scope check, `timeout_ms` for a whole answer. Safe for threads, and
     for a fork after it was made; close it, or use it in a `with`, so that the last reports are said. `failures` counts
@@ -73,6 +105,7 @@ class Client:
             self._connections.resolve()
         self._reporting = Reporting(self._report, self._look_up)
         self._looked, self._name, self._numbers = 0, secrets.token_hex(4), itertools.count()
+        self._clock: Clock | None = None
         self.failures: Counter[str] = Counter()
         begins_again(self)
 
@@ -121,19 +154,14 @@ class Client:
             found = reading.read(self._json("/v1/check", body), body.get("data"), began, body["ref"])
         except (NoAnswer, Unreadable) as error:
             return self._failed(error)
-        return found if found.fresh else self._failed(NoAnswer("expired"))
+        return found if found.fresh else self._over(found)
 
-    def checks(self, asked: Sequence[Mapping[str, Any]], *, timeout_ms: int | None = None) -> list[Verdict]:
-        """Many at once, each with one `recipient`; an answer each, in order."""
-        began, seconds = time.monotonic(), timeout_ms / 1000 if timeout_ms else self._seconds
-        marked = [{**one, "ref": self._ref()} for one in asked]
-        try:
-            stated = self._json("/v1/checks", marked, seconds)
-        except (NoAnswer, Unreadable) as error:
-            self._failed(error)
-            return [DENIED] * len(asked)
-        answers = stated if isinstance(stated, list) and len(stated) == len(asked) else [None] * len(asked)
-        return [self._one(found, one, began) for found, one in zip(answers, marked, strict=True)]
+    def checks(self, asked: Sequence[Mapping[str, Any]], *, timeout_ms: int | None = None) -> Verdicts:
+        """Any number, each with one `recipient`; an answer each, in order. They are asked some at a time, when the
+        first of them is looked at, each time within `timeout_ms`; one that is looked at too late is `expired`.
+        """
+        seconds = timeout_ms / 1000 if timeout_ms else self._seconds
+        return Verdicts(len(asked), lambda start: self._part(asked[start : start + PART], seconds))
 
     def openrtb(self, bid: Mapping[str, Any], *, recipient: str, **parameters: str) -> BidAnswer:
         """What may be sent of a bid request. `parameters`: those of POST /v1/openrtb."""
@@ -153,6 +181,26 @@ class Client:
             lambda: self.check(recipient=recipient, identifiers=identifiers, data=classes, **more),
             self._reporting.say, data,
         )  # fmt: skip
+
+    def share(
+        self, recipient: str, rows: Iterable[Mapping[str, Any]], *, job: str = "", timeout_ms: int = SHARE_MS
+    ) -> HandedBack:  # fmt: skip
+        """Rows for a recipient with mode `return`, some thousand of them a call, with a key of scope share; each answer
+        as it comes: see `HandedBack`. `timeout_ms`: between two answers.
+        """
+        if job and not NAMED.fullmatch(job):
+            raise ValueError("a job's name has at most 64 letters, digits, dots, dashes and underscores")
+        seconds, headers = timeout_ms / 1000, {"Content-Type": NDJSON} | ({"Gateway-Job": job} if job else {})
+
+        def post(lines: bytes) -> Iterable[bytes]:
+            if self._connections is None:
+                raise NoAnswer("checker")
+            return self._connections.lines(f"/v1/shares/{recipient}", lines, headers, seconds)
+
+        def clock() -> Clock | None:
+            return self._known_clock(max(seconds, self._seconds))
+
+        return HandedBack(recipient, rows, post, clock, self._reporting.tell, self._failed)
 
     def say(self, decision: str, outcome: str) -> None:
         """What became of an answer that was obeyed without a `disclosure`: sent, not_sent, unknown. Never waits."""
@@ -180,11 +228,45 @@ class Client:
     def _ref(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
 
-    def _one(self, stated: object, asked: Mapping[str, Any], began: float) -> Verdict:
+    def _part(self, asked: Sequence[Mapping[str, Any]], seconds: float) -> list[Verdict]:
+        clock, began = self._known_clock(seconds), time.monotonic()
+        marked = [{**one, "ref": self._ref()} for one in asked]
         try:
-            return reading.read(stated, asked.get("data"), began, asked["ref"])
+            stated = self._json("/v1/checks", marked, seconds)
+        except (NoAnswer, Unreadable) as error:
+            self._failed(error)
+            return [DENIED] * len(asked)
+        answers = stated if isinstance(stated, list) and len(stated) == len(asked) else [None] * len(asked)
+        return [self._one(found, one, began, clock) for found, one in zip(answers, marked, strict=True)]
+
+    def _one(self, stated: object, asked: Mapping[str, Any], began: float, clock: Clock | None) -> Verdict:
+        try:
+            found = reading.read(stated, asked.get("data"), began, asked["ref"], clock)
         except Unreadable as error:
             return self._failed(error)
+        return self._over(found) if found.reason == EXPIRED else found
+
+    def _over(self, found: Verdict) -> Verdict:
+        """An answer that was over when it came."""
+        self.failures[EXPIRED] += 1
+        return found
+
+    def _known_clock(self, seconds: float) -> Clock | None:
+        """None where the gateway did not say: then an answer holds from before the question."""
+        if self._clock is None or time.monotonic() - self._clock.asked > CLOCK:
+            self._clock = None
+            for _ in range(TRIES):
+                asked = time.monotonic()
+                try:
+                    found = Clock.of(_parsed(self._ask("/v1/self", b"", seconds, "GET")), asked)
+                except (NoAnswer, Unreadable) as error:
+                    self._failed(error)
+                    break
+                if self._clock is None or found.took < self._clock.took:
+                    self._clock = found
+                if found.took < QUICK:
+                    break
+        return self._clock
 
     def _failed(self, error: Exception) -> Verdict:
         self.failures[str(error) or "unreadable"] += 1

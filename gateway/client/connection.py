@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ import httptools
 
 IDLE = 55.0  # seconds; the gateway keeps a connection for 75, callers 60 or less (api.md)
 READ = 65_536
+OK = 200
 LONGEST = 16 * 2**20  # bytes of an answer: 10,000 verdicts have 5
 
 
@@ -43,7 +44,10 @@ class _Reading:
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
         self.body = bytearray()
-        self.complete = False
+        self.begun = self.complete = False
+
+    def on_headers_complete(self) -> None:
+        self.begun = True
 
     def on_message_begin(self) -> None:
         if self.complete:
@@ -101,6 +105,32 @@ class Connections:
             except httptools.HttpParserError:
                 raise NoAnswer("unreadable") from None
         raise NoAnswer("broken")
+
+    def lines(self, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Iterator[bytes]:
+        """The lines of a 200 as they come, over a connection of its own; each wait takes so many seconds at most. Ends
+        where the answer does, and where it is cut off. Raises `NoAnswer` before the first.
+        """
+        stated = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n{stated}\r\n"
+        reading = _Reading()
+        parser = httptools.HttpResponseParser(reading)
+        try:
+            with contextlib.closing(self._connect(time.monotonic() + seconds)) as connection:
+                connection.settimeout(seconds)
+                connection.sendall(head.encode("latin-1") + body)
+                for part in _parts(connection, reading):
+                    parser.feed_data(part)
+                    if reading.begun and parser.get_status_code() != OK:
+                        raise NoAnswer(f"status_{parser.get_status_code()}")
+                    *whole, rest = reading.body.split(b"\n")
+                    reading.body = bytearray(rest)
+                    yield from map(bytes, whole)
+        except TimeoutError:
+            raise NoAnswer("time_out") from None
+        except OSError:
+            raise NoAnswer("unreachable") from None
+        except httptools.HttpParserError:
+            raise NoAnswer("unreadable") from None
 
     def close(self) -> None:
         with contextlib.suppress(IndexError):
@@ -173,6 +203,15 @@ def _exchange(connection: socket.socket, message: bytes, until: float) -> tuple[
     # The parser itself says no to everything once an answer is complete: each question made a connection of its own.
     keep = parser.get_http_version() == "1.1" and "close" not in reading.headers.get("connection", "").lower()
     return Response(parser.get_status_code(), reading.headers, bytes(reading.body)), keep
+
+
+def _parts(connection: socket.socket, reading: _Reading) -> Iterator[bytes]:
+    """What comes, until the answer is complete or nothing more does."""
+    while not reading.complete:
+        part = connection.recv(READ)
+        if not part:
+            return
+        yield part
 
 
 def _is_quiet(connection: socket.socket) -> bool:

@@ -6,7 +6,7 @@ What is lost, at a full queue or an end without `close`, stays "may have been se
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import orjson
 
@@ -34,11 +34,15 @@ class Reporting:
         self.lost = 0
 
     def say(self, decision: str, outcome: str, at: int) -> None:
-        """Never waits."""
+        """Of an answer. Never waits."""
+        self.tell({"decision": decision, "outcome": outcome, "at": at})
+
+    def tell(self, line: Mapping[str, str | int]) -> None:
+        """A line of POST /v1/disclosures. Never waits."""
         if len(self._waiting) >= MOST:
             self.lost += 1
             return
-        self._waiting.append(orjson.dumps({"decision": decision, "outcome": outcome, "at": at}))
+        self._waiting.append(orjson.dumps(line))
         if len(self._waiting) >= BATCH:
             self._wake.set()
         if self._thread is None:

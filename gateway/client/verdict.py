@@ -1,4 +1,5 @@
-"""Reading an answer: whatever is not understood, contradicts itself or is over is a no with the reason `no_answer`.
+"""Reading an answer: whatever is not understood or contradicts itself is a no with the reason `no_answer`, and what is
+over is one with the reason `expired`.
 
 Strict on purpose: a word that a later gateway added is read as a deny (api.md, I15).
 """
@@ -6,11 +7,13 @@ Strict on purpose: a word that a later gateway added is read as a deny (api.md, 
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from gateway.terms import Answer, Reason
 
-NO_ANSWER = "no_answer"
+NO_ANSWER, EXPIRED = "no_answer", "expired"
+MILLISECOND = 0.001  # the gateway's times are cut off to it
 LONGEST = 2.0  # seconds that an answer is believed at most, as the gateway's own setting allows
 KNOWN, REASONS = frozenset(Answer), frozenset(Reason)
 ALLOWED, DENIED_ALL = {Answer.ALLOW}, {Answer.DENY}
@@ -21,13 +24,48 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """`allowed`: every class asked for may go as it stands; `partly`: follow `data`. Both are false once the time is
-    over in which a send may start, counted on the monotonic clock from before the question. `decision`: the id for
-    `/v1/disclosures`; empty where nothing came.
+class Clock:
+    """The gateway's clock as far as it can be ahead of ours: the time that it said, and what passed since before it was
+    asked. `ahead`: Unix seconds at the monotonic clock's zero; `took`: seconds of the answer, by which it may be wrong,
+    and answers are over that much earlier.
     """
 
-    reason: str = NO_ANSWER
+    ahead: float
+    asked: float
+    took: float
+
+    @classmethod
+    def of(cls, stated: object, asked: float) -> "Clock":
+        """`stated`: what `/v1/self` answered, asked at a monotonic time. Raises `Unreadable`."""
+        time_ = stated.get("time") if isinstance(stated, dict) else None
+        return cls(_unix(time_) + MILLISECOND - asked, asked, time.monotonic() - asked)
+
+    def until(self, stated: object) -> float:
+        """The monotonic time until which the gateway's clock has surely not come to a stated one; what came just now
+        holds no longer than any answer may, however the gateway's clock was set meanwhile. Raises `Unreadable`.
+        """
+        return min(_unix(stated) - self.ahead, time.monotonic() + LONGEST)
+
+
+def _unix(stated: object) -> float:
+    try:
+        found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+    except ValueError:
+        raise Unreadable from None
+    if found is None or found.tzinfo is None:
+        raise Unreadable
+    return found.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`allowed`: every class asked for may go as it stands; `partly`: follow `data`. Both are false once the time is
+    over in which a send may start, counted on the monotonic clock from before the question, or from when the gateway
+    decided, as far as that is known; then the `reason` is `expired`. `decision`: the id for `/v1/disclosures`; empty
+    where nothing came.
+    """
+
+    stated: str = NO_ANSWER
     place: str = "unknown"
     rule: str = ""
     decision: str = field(default="", repr=False)
@@ -40,6 +78,11 @@ class Verdict:
     @property
     def fresh(self) -> bool:
         return time.monotonic() < self.until
+
+    @property
+    def reason(self) -> str:
+        over = (self.said_allowed or self.said_partly) and not self.fresh
+        return EXPIRED if over else self.stated
 
     @property
     def allowed(self) -> bool:
@@ -58,10 +101,12 @@ class Verdict:
 DENIED = Verdict()
 
 
-def read(stated: object, asked: Collection[str] | None, began: float, ref: str) -> Verdict:
+def read(
+    stated: object, asked: Collection[str] | None, began: float, ref: str, clock: Clock | None = None
+) -> Verdict:  # fmt: skip
     """One verdict of an answer whose question was begun at a monotonic time. `asked`: the classes that were named; each
-    must be answered. `ref`: what the question was marked with, for an answer to another one is none. Raises
-    `Unreadable`.
+    must be answered. `ref`: what the question was marked with, for an answer to another one is none. `clock`: by which
+    one of many, decided long after all were asked, holds from there. Raises `Unreadable`.
     """
     if not isinstance(stated, dict) or stated.get("ref") != ref:
         raise Unreadable
@@ -77,10 +122,14 @@ def read(stated: object, asked: Collection[str] | None, began: float, ref: str) 
         raise Unreadable from None
     if not known or (allowed and answers != ALLOWED) or (partly and answers <= DENIED_ALL):
         raise Unreadable
+    lasts = seconds_of(stated.get("valid_for_ms"))
+    until = began + lasts
+    if clock:
+        until = max(until, min(clock.until(stated.get("valid_until")), time.monotonic() + lasts))
     return Verdict(
         reason, _text(stated, "place"), _text(stated, "rule"), _text(stated, "decision"),
         stated["downstream"] if isinstance(stated.get("downstream"), dict) else {},
-        data, began + seconds_of(stated.get("valid_for_ms")), allowed, partly,
+        data, until, allowed, partly,
     )  # fmt: skip
 
 

@@ -21,12 +21,12 @@ DAY = 86_400_000  # milliseconds
 # Purposes whose receivers may market to people by themselves; who sells cannot say that nobody does.
 MARKETING = frozenset({Purpose.THIRD_PARTY_MARKETING, Purpose.SALE, Purpose.SHARING, Purpose.TARGETED_ADS})
 NETWORK = frozenset({Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE, Purpose.CALL_LOCATION})
-# A row of a share or an announced send each, and days of checks and bid requests. What was only asked about may have
-# been sent; what was intended and never marked likewise is not known.
+# A row of a share or an announced send each, and days of checks and bid requests. What was only asked about, or
+# handed back, may have been sent; what was intended and never marked likewise is not known.
 SUMS = """
 SELECT recipient, purpose, classes, outcome, day, sum(count), min(first), max(last) FROM (
-  SELECT recipient, purpose, classes, iif(outcome = 'sent', 'sent', 'unknown') AS outcome, at / 86400000 AS day,
-         1 AS count, at AS first, at AS last FROM disclosure
+  SELECT recipient, purpose, classes, iif(outcome IN ('sent', 'possible'), outcome, 'unknown') AS outcome,
+         at / 86400000 AS day, 1 AS count, at AS first, at AS last FROM disclosure
   WHERE outcome <> 'not_sent' AND at >= :since AND at < :until
   UNION ALL
   SELECT recipient, purpose, classes, outcome, day, count, first, last FROM disclosed

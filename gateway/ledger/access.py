@@ -40,6 +40,8 @@ LEFT_BESIDE = (
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
 )
 
+AS_THEY_ARE = frozenset({disclosed.SENT, disclosed.POSSIBLE})
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -176,7 +178,7 @@ def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[R
             if window.shows(row[2], row[5]):
                 rows[row[:3]] = row[3:]
     for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
-        known = outcome if outcome == disclosed.SENT else disclosed.UNKNOWN  # intended and never marked likewise
+        known = outcome if outcome in AS_THEY_ARE else disclosed.UNKNOWN  # intended and never marked likewise
         yield Received(recipient, _list(purpose), _list(classes), known, moment(at), moment(at), 1)
     told = {(recipient, batch) for recipient, _, batch in rows}
     for window in windows:

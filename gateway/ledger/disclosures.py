@@ -1,5 +1,8 @@
 """Disclosures: a row each, written as intended before the bytes leave and marked after; a chunk is one entry
 (design decision 12).
+
+A row that was handed back to its caller may have been sent until the caller says what became of it: posted again before
+that it is decided anew.
 """
 
 import hmac
@@ -9,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
-from gateway.ledger import entry, held
+from gateway.ledger import entry, grants, held
+from gateway.ledger.disclosed import POSSIBLE, SENT
 from gateway.ledger.held import Left
 from gateway.ledger.records import milliseconds
 from gateway.ledger.writer import Transaction
@@ -19,6 +24,21 @@ from gateway.terms import Purpose
 CHUNK = 250  # rows of one entry, 1,000 at most (decision 12); the second check holds the loop for so many at once
 DAYS = 35  # a row id that left is a duplicate for so long
 DAY = 86_400_000
+HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
+AT_ONCE = 1_000  # rows that one transaction acknowledges
+INTENDED, NOT_SENT = "intended", "not_sent"
+BEFORE = (
+    "SELECT outcome, handle, job, batch FROM disclosure WHERE recipient = ? AND row = ? AND at > ? ORDER BY batch DESC"
+)
+Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
+FIRST: Place = ("", b"", -1)
+OPEN = "d.outcome IN ('intended', 'possible')"
+MAY_HAVE = f"d.recipient = ? AND d.row = ? AND length(d.job) = ? AND {OPEN}"
+# Of a row that was handed back several times the last one is the one that its caller has.
+LAST = (
+    "NOT EXISTS (SELECT 1 FROM disclosure l WHERE l.recipient = d.recipient AND l.row = d.row AND l.batch > d.batch"
+    " AND l.outcome <> 'not_sent')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +50,66 @@ class Intended:
     classes: tuple[str, ...]
     left: tuple[Left, ...] = field(default=(), repr=False)
 
+    handle: bytes | None = None
+
     @property
     def row(self) -> bytes:
         """A caller's row id is stored as its hash: it may hold anything."""
-        return sha256(self.row_id.encode()).digest()[:16]
+        return hash_of(self.row_id)
 
 
-def already_left(
-    tx: Transaction, recipient: str, rows: Sequence[Intended], now: int, since: int | None = None
-) -> set[str]:
-    """The row ids that are known to have left within `DAYS`. A row that is only intended may be sent again, unless an
-    entry from `since` on intends it: it stands in the same file.
+def hash_of(named: str) -> bytes:
+    """Of a row's id, and of a job's name."""
+    return sha256(named.encode()).digest()[:HASH]
+
+
+class Before(NamedTuple):
+    """What is on record of row ids that were posted within `DAYS`: those that left, those that may have been sent by
+    their caller, and what the recipient has each under.
     """
-    left: set[str] = set()
-    for row in rows:
-        found = tx.db.execute(
-            "SELECT 1 FROM disclosure WHERE recipient = ?1 AND row = ?2"
-            " AND (outcome = 'sent' AND at > ?3 OR outcome = 'intended' AND batch >= ?4)",
-            (recipient, row.row, now - DAYS * DAY, since),
-        ).fetchone()
-        if found:
-            left.add(row.row_id)
-    return left
+
+    left: set[str]
+    handed_back: set[str]
+    handles: dict[str, bytes]
+
+
+def posted_before(
+    tx: Transaction, recipient: str, row_ids: Iterable[str], now: int, since: int | None = None
+) -> Before:
+    """A row that is only intended may be sent again, unless an entry from `since` on intends it: it stands in the same
+    file.
+    """
+    found = Before(set(), set(), {})
+    for row_id in row_ids:
+        for outcome, handle, job, batch in tx.db.execute(BEFORE, (recipient, hash_of(row_id), now - DAYS * DAY)):
+            if outcome == SENT or (outcome == INTENDED and since is not None and batch >= since):
+                found.left.add(row_id)
+            elif job is not None and outcome != NOT_SENT:
+                found.handed_back.add(row_id)
+            if handle is not None:
+                found.handles.setdefault(row_id, handle)
+    return found
+
+
+def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
+    """Rows that were handed back and are posted again: whether they go now or not, a word about the whole job is about
+    what comes of that, and what was handed back before stays as what may have been sent.
+    """
+    sql = f"SELECT batch, job FROM disclosure d WHERE {MAY_HAVE}"  # noqa: S608 - ours
+    for row in map(hash_of, row_ids):
+        found = tx.db.execute(sql, (recipient, row, HASH)).fetchall()
+        tx.db.executemany(
+            "UPDATE disclosure SET job = ? WHERE recipient = ? AND row = ? AND batch = ?",
+            [(job + POSTED_AGAIN, recipient, row, batch) for batch, job in found],
+        )
 
 
 def intend(
     tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: Sequence[Intended], at: datetime, *,
-    position: int | None = None,
+    position: int | None = None, job: bytes | None = None,
 ) -> int:  # fmt: skip
     """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows. `position`: of what a replica
-    answered at that time, how many entries it knew of.
+    answered at that time, how many entries it knew of. `job`: of rows that are handed back, its hash, or nothing in it.
     """
     assert 0 < len(rows) <= CHUNK
     now, secret = milliseconds(at), os.urandom(32)
@@ -81,8 +131,11 @@ def intend(
     tx.db.execute("INSERT INTO disclosure_batch VALUES (?, ?)", (seq, secret))
     purpose = ",".join(purposes)
     tx.db.executemany(
-        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended')",
-        [(recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq) for row in rows],
+        "INSERT INTO disclosure VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', ?, ?)",
+        [
+            (recipient, row.row, row.key, purpose, ",".join(row.classes), now, position, seq, row.handle, job)
+            for row in rows
+        ],
     )
     for row in rows:
         held.note(tx, recipient, row.left, purposes, row.classes, seq, now)
@@ -90,17 +143,20 @@ def intend(
 
 
 def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], outcome: str) -> list[Intended]:
-    """`sent` or `unknown`, once the recipient answered or did not; `not_sent` for what the second check took out.
-    Returns those of which nothing is on record any more: their people were erased meanwhile.
+    """`sent` or `unknown`, once the recipient answered or did not; `possible` for what was handed back, unless its
+    caller was quicker to say more; `not_sent` for what the second check took out. Returns those of which nothing is on
+    record any more: their people were erased meanwhile.
     """
     rows = list(rows)
-    for row in rows if outcome == "not_sent" else ():
-        held.not_sent(tx, recipient, row.left, batch)
+    unsaid = " AND outcome = 'intended'" if outcome == POSSIBLE else ""
     marked = tx.db.executemany(
-        "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
+        f"UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?{unsaid}",  # noqa: S608 - ours
         [(outcome, recipient, row.row, batch) for row in rows],
     )
-    return [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
+    gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
+    for row in rows if outcome == NOT_SENT else ():
+        held.not_sent(tx, recipient, row.left, batch)
+    return gone
 
 
 def _is_there(tx: Transaction, recipient: str, batch: int, row: Intended) -> bool:
@@ -114,3 +170,66 @@ def settle(tx: Transaction, recipient: str, rows: Iterable[tuple[bytes, int]], o
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?",
         [(outcome, recipient, row, batch) for row, batch in rows],
     )
+
+
+class Acknowledged(NamedTuple):
+    """What a caller says of rows that were handed back: of a job all of them, as they were handed back last, or one row
+    by its id. `recipient` empty: whoever the job was for.
+    """
+
+    outcome: str
+    job: str = ""
+    row_id: str = ""
+    recipient: str = ""
+
+
+class Step(NamedTuple):
+    """`moved`: of how many rows something is known now that was not; `known`: such rows were handed back at some time;
+    `last`: there may be more behind this one.
+    """
+
+    moved: int
+    known: bool
+    last: Place | None
+
+
+def acknowledge(tx: Transaction, said: Sequence[Acknowledged], at: datetime, after: Place = FIRST) -> list[Step]:
+    """The next rows of each, `AT_ONCE` at most, of which nothing was said yet are what their caller says. A row that
+    was sent went once, however often it was handed back: what nobody said of the times before stays as what may have
+    been.
+    """
+    return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
+
+
+def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> Step:
+    named, values = _named(said)
+    last = f" AND {LAST}" if said.outcome == SENT else ""
+    found = tx.db.execute(
+        f"SELECT recipient, row, batch, key FROM disclosure d WHERE {named} AND {OPEN}{last}"  # noqa: S608 - ours
+        f" AND (recipient, row, batch) > (?, ?, ?) ORDER BY recipient, row, batch LIMIT {AT_ONCE}",
+        [*values, *after],
+    ).fetchall()
+    for recipient, row, batch, key in found:
+        which = (said.outcome, recipient, row, batch)
+        tx.db.execute("UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND batch = ?", which)
+        if said.outcome == SENT:
+            grants.use_claimed(tx, recipient, row, now)
+        elif said.outcome == NOT_SENT:
+            held.take_back_of(tx, recipient, key, batch)
+            grants.let_go_of(tx, recipient, row)
+    sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
+    known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
+    return Step(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+
+
+def _named(said: Acknowledged) -> tuple[str, list[object]]:
+    """Which rows are spoken of; never one that was not handed back: what became of others is ours to say."""
+    words, values = ["d.job IS NOT NULL"], list[object]()
+    if said.job:
+        job = hash_of(said.job)
+        words, values = ["d.job <> x'' AND d.job IN (?, ?)"], [job, job + POSTED_AGAIN if said.row_id else job]
+    if said.recipient:
+        words, values = [*words, "d.recipient = ?"], [*values, said.recipient]
+    if said.row_id:
+        words, values = [*words, "d.row = ?"], [*values, hash_of(said.row_id)]
+    return " AND ".join(words), values

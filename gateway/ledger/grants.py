@@ -90,6 +90,20 @@ def use(tx: Transaction, keys: Sequence[bytes], recipient: str, now: int) -> boo
     return bool(used)
 
 
+def use_claimed(tx: Transaction, recipient: str, row: bytes, now: int) -> None:
+    """Uses up the act that a row has, which was sent as its caller says. One that is over meanwhile is over."""
+    sql = "SELECT key FROM grant_choice WHERE recipient = ? AND claimed = ? AND kind = ?"
+    found = tx.db.execute(sql, (recipient, row, GrantKind.DIRECTED)).fetchall()
+    if found:
+        use(tx, [key for (key,) in found], recipient, now)
+
+
+def let_go_of(tx: Transaction, recipient: str, row: bytes) -> None:
+    """A row that did not leave after all, as its caller says: whatever act it has is another's to have."""
+    sql = "UPDATE grant_choice SET claimed = NULL WHERE recipient = ? AND claimed = ?"
+    tx.db.execute(sql, (recipient, row))
+
+
 def use_one(tx: Transaction, key: bytes, recipient: str, now: int) -> bool:
     gone = tx.db.execute(
         "DELETE FROM grant_choice WHERE key = ? AND recipient = ? AND kind = ? AND until > ?",

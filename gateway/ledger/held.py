@@ -98,16 +98,35 @@ def _under(
 
 
 def not_sent(tx: Transaction, recipient: str, left: Iterable[Left], batch: int) -> None:
-    """What a batch was to take did not leave. What the recipient had before it goes on to be known."""
+    """What a batch was to take did not leave; the rows are marked. What the recipient had before it goes on to be
+    known, and so does what another row of the batch took.
+    """
     for each in left:
-        sql = (
-            "DELETE FROM held_key WHERE first = ? AND batch = first AND key = ? AND held ="
-            " (SELECT id FROM held WHERE recipient = ? AND named = ?)"
-        )
-        keys = dict.fromkeys((each.named, *each.keys))
-        tx.db.executemany(sql, [(batch, key, recipient, each.named) for key in keys])
-        orphan = f"DELETE FROM held WHERE recipient = ? AND named = ? AND {ORPHAN}"  # noqa: S608 - ours
-        tx.db.execute(orphan, (recipient, each.named))
+        row = tx.db.execute("SELECT id FROM held WHERE recipient = ? AND named = ?", (recipient, each.named)).fetchone()
+        if row and not _took(tx, recipient, row[0], batch):
+            keys = dict.fromkeys((each.named, *each.keys))
+            sql = "DELETE FROM held_key WHERE first = ? AND batch = first AND key = ? AND held = ?"
+            tx.db.executemany(sql, [(batch, key, row[0]) for key in keys])
+            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (row[0],))  # noqa: S608 - ours
+
+
+def _took(tx: Transaction, recipient: str, number: int, batch: int) -> bool:
+    """Whether a row of a batch, of somebody under whose keys it is known, may have left with this identifier."""
+    found = tx.db.execute(
+        "SELECT 1 FROM held_key k JOIN disclosure d ON d.key = k.key WHERE k.held = ? AND d.recipient = ?"
+        " AND d.batch = ? AND d.outcome <> 'not_sent' LIMIT 1",
+        (number, recipient, batch),
+    ).fetchone()
+    return found is not None
+
+
+def take_back_of(tx: Transaction, recipient: str, key: bytes, batch: int) -> None:
+    """One row of a batch did not leave; it is marked. As `not_sent`, found by its person's key."""
+    mine = "SELECT held FROM held_key WHERE key = ? AND first = ? AND batch = first"
+    for (number,) in tx.db.execute(mine, (key, batch)).fetchall():
+        if not _took(tx, recipient, number, batch):
+            tx.db.execute("DELETE FROM held_key WHERE held = ? AND first = ? AND batch = first", (number, batch))
+            tx.db.execute(f"DELETE FROM held WHERE id = ? AND {ORPHAN}", (number,))  # noqa: S608 - ours
 
 
 def take_back(tx: Transaction, key: bytes, batch: int) -> None:

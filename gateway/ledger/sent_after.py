@@ -21,7 +21,7 @@ from gateway.terms import Purpose
 # and what two clocks may differ.
 EFFECTIVE = 10_000
 MINUTE = 60_000  # milliseconds: an entry's time is when it was said, a moment before it was written
-LEFT = "outcome IN ('sent', 'unknown')"
+LEFT = "outcome IN ('sent', 'unknown', 'possible')"
 RECEIVED = f"SELECT key, max(batch), max(at) FROM disclosure WHERE {LEFT} GROUP BY key"  # noqa: S608 - ours
 ROWS = (
     f"SELECT recipient, batch, purpose, at, position FROM disclosure WHERE key = ? AND {LEFT} AND batch > ?"  # noqa: S608

@@ -2,16 +2,16 @@
 
 An array, or `{"defaults", "checks"}`, is answered as an array; NDJSON line by line, with an end line by which a caller
 knows that none is missing. The whole body is read before the first answer, so that a client which writes all before it
-reads never hangs.
+reads never hangs; then each is decided when it is written, and holds from there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.writer import StoreUnavailable
@@ -19,6 +19,7 @@ from gateway.turns import Turn
 from gateway.web import auth, wire
 from gateway.web.answering import Answering, refused
 from gateway.web.problem import Problem
+from gateway.web.streaming import streamed
 
 AT_ONCE = 100  # announced sends that share a commit
 
@@ -37,14 +38,20 @@ class ChecksDoor:
         body = await wire.read_body(request)
         if lines:
             said = wire.lines_in(body)
-            return StreamingResponse(
-                self._streamed(said, key, auth.request_id(request)), 200, {"Cache-Control": "no-store"}, wire.NDJSON
-            )
+            return await streamed(self._lines(said, key, auth.request_id(request)), wire.NDJSON)
         asked, defaults = _listed(wire.parse(body))
-        answers = self._answered(asked, key, auth.request_id(request), defaults)
-        return wire.answer([answer async for answer in answers])
+        return await streamed(self._array(asked, key, auth.request_id(request), defaults), wire.JSON)
 
-    async def _streamed(self, lines: Sequence[bytes], key: ApiKey, request: str) -> AsyncIterator[bytes]:
+    async def _array(
+        self, asked: Sequence[object], key: ApiKey, request: str, defaults: "Defaults"
+    ) -> AsyncGenerator[bytes]:
+        before = b"["
+        async for answer in self._answered(asked, key, request, defaults):
+            yield before + orjson.dumps(answer)
+            before = b","
+        yield b"]" if asked else b"[]"
+
+    async def _lines(self, lines: Sequence[bytes], key: ApiKey, request: str) -> AsyncGenerator[bytes]:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
         answers = self._answered(lines[: wire.MAX_LINES], key, request)
         async for answer in answers:

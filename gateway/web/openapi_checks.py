@@ -102,7 +102,10 @@ def _reported() -> dict[str, Any]:
     call = _call("What became of answers", {}, body=_ref("Disclosure"), lines=True, errors=(*ALL, "503"))
     told = f"a line a report with its `result`, {', '.join(RESULTS)}; then the end"
     call["responses"]["200"] = {"description": told, "content": {wire.NDJSON: {"schema": {"type": "string"}}}}
-    call["description"] = f"outcome: {', '.join(sorted(OUTCOMES))}"
+    call["description"] = (
+        f"outcome: {', '.join(sorted(OUTCOMES))}. Of a decision (scope check); or of rows that were handed back (scope"
+        " share): of a job all of them, of an id with its job or recipient one. Those answer with `rows`, how many"
+    )
     return call
 
 

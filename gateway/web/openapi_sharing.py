@@ -15,9 +15,15 @@ SHARED: list[dict[str, Any]] = [
      "description": "1: the real answer, marked, without the rows; nothing leaves"},
     {"name": "Prefer", "in": "header", "description": "return=minimal: the summary alone, any number of rows",
      "schema": TEXT},
-    {"name": "Gateway-Job", "in": "header", "description": "a name for what is posted again where it stopped",
-     "schema": JOB},
+    {"name": "Gateway-Job", "in": "header", "description": "a name for what is posted again where it stopped, and under"
+     " which it is said what became of rows that were handed back (POST /v1/disclosures)", "schema": JOB},
 ]  # fmt: skip
+LINES = (
+    "A line a row, as it is decided: id, outcome (sent, returned, refused, duplicate, unknown, spooled), reason, data;"
+    ' row, what the recipient gets of it: in mode return all of it, else its handle alone ({"row": …}); in mode return'
+    " valid_until, and again where it was handed back before and nobody said that it was sent. Then"
+    ' {"summary", "complete": true}; an answer without that is not whole: post the same rows again'
+)
 NAMED = {"name": "job", "in": "path", "required": True, "schema": JOB}
 COUNT = {"type": "integer"}
 MANIFEST: dict[str, Any] = {
@@ -52,7 +58,7 @@ NOBODY = {"x-404": "no such recipient"}
 def paths() -> dict[str, Any]:
     return {
         "/v1/shares/{recipient}": {
-            "post": call("Rows to a recipient", {"200": "a line a row, then the summary"}, body=ref("Row"), lines=True,
+            "post": call("Rows to a recipient", {"200": LINES}, body=ref("Row"), lines=True,
                          errors=(*ALL, "503"), parameters=SHARED) | NOBODY
         },
         "/v1/shares/{recipient}/jobs/{job}/seal": {

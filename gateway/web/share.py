@@ -1,4 +1,6 @@
-"""POST /v1/shares/{recipient}: rows in, one answer a row out, after the whole body was read (I3).
+"""POST /v1/shares/{recipient}: rows in, one answer a row out, after the whole body was read (I3); then answers come as
+they are decided, each row that is handed back right before its line is written. An answer that ends without its summary
+is not whole: the same rows are posted again.
 
 With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.
@@ -7,10 +9,11 @@ summary alone. It comes after the last row, so that a client that writes all bef
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -24,7 +27,8 @@ from gateway.sharing import Row, Shared, Sharing
 from gateway.turns import Turn
 from gateway.web import auth, wire
 from gateway.web.metrics import DRY_RUN, LIVE, Metrics
-from gateway.web.problem import Problem
+from gateway.web.problem import Problem, of
+from gateway.web.streaming import streamed
 from gateway.web.tally import Tally
 
 AHEAD = timedelta(minutes=5)  # a row's time may be this far ahead (I29)
@@ -64,11 +68,12 @@ class ShareDoor:
             return _minimally(_summary(tally, job))
         body = await wire.read_body(request, self._max_bytes)
         rows = wire.lines_of(body, self._max_rows) if lines else [body.replace(b"\n", b" ")]
-        shared = await self._share(recipient, rows, tally, job)
-        summary = _summary(tally, job, min((item.until for item in shared if item.until), default=None))
-        mark = {DRY_RUN: True} if tally.dry_run else {}
-        told = [_line(item) | mark for item in shared]
-        return _minimally(summary) if minimal else wire.lines_answer([*told, *_last(summary)])
+        answers = self._answers(recipient, rows, tally, job)
+        if not minimal:
+            return await streamed(_lines(answers, tally, job), wire.NDJSON)
+        async for _ in answers:
+            pass
+        return _minimally(_summary(tally, job))
 
     async def seal(self, request: Request) -> Response:
         """Every row of a job is checked again, and what may go stands in files."""
@@ -113,33 +118,47 @@ class ShareDoor:
 
     async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> None:
         """A job of an hour is not given up for a busy second. What left before it is known by its row id."""
-        for pause in PAUSES:
+        for pause in (*PAUSES, None):
             try:
-                await self._share(recipient, lines, tally, job)
+                async for _ in self._answers(recipient, lines, tally, job):
+                    pass
             except StoreUnavailable:
+                if pause is None:
+                    raise
                 await asyncio.sleep(pause)
             else:
                 return
-        await self._share(recipient, lines, tally, job)
 
-    async def _share(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> list[Shared]:
+    async def _answers(
+        self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str
+    ) -> AsyncGenerator[list[Shared]]:
+        """What became of rows, in order, some at a time, and counted."""
         rows, turn = list[Row](), Turn()
         for line in lines:
             await turn.offered()
             rows.append(self._row(recipient, line))
+        async with contextlib.aclosing(self._shared(recipient, lines, rows, tally, job)) as parts:
+            async for some in parts:
+                for item in some:
+                    mode = DRY_RUN if tally.dry_run else LIVE
+                    self._metrics.shares.labels(recipient.name, item.outcome, mode).inc()
+                tally.add(some)
+                yield some
+
+    async def _shared(
+        self, recipient: Recipient, lines: Sequence[bytes], rows: Sequence[Row], tally: Tally, job: str
+    ) -> AsyncGenerator[list[Shared]]:
         if tally.dry_run:
-            shared = await self._sharing.would_share(recipient, rows)
+            yield await self._sharing.would_share(recipient, rows)
         elif recipient.mode == "files":
             try:
-                shared = await self._filing.keep(recipient, job, lines, rows)
+                yield await self._filing.keep(recipient, job, lines, rows)
             except JobOver as over:
                 raise Problem("job_over", str(over)) from None
         else:
-            shared = await self._sharing.share(recipient, rows)
-        for item in shared:
-            self._metrics.shares.labels(recipient.name, item.outcome, DRY_RUN if tally.dry_run else LIVE).inc()
-        tally.add(shared)
-        return shared
+            async with contextlib.aclosing(self._sharing.answers(recipient, rows, job)) as parts:
+                async for some in parts:
+                    yield some
 
     def _row(self, recipient: Recipient, line: bytes) -> Row:
         """One bad row is refused as malformed, never a 400 for the call; its id is kept where there is one."""
@@ -171,8 +190,31 @@ class ShareDoor:
         return at.date()
 
 
+async def _lines(
+    answers: AsyncGenerator[list[Shared]], tally: Tally, job: str
+) -> AsyncGenerator[bytes]:  # fmt: skip
+    """The answer's lines, then the summary. What fails before the first of them is raised; behind it nothing can be
+    but a line, and no summary.
+    """
+    mark = {DRY_RUN: True} if tally.dry_run else {}
+    first, begun = None, False
+    async with contextlib.aclosing(answers):
+        try:
+            async for some in answers:
+                until = (item.until for item in some if item.until)
+                first, begun = min(filter(None, (first, *until)), default=None), True
+                yield b"".join(orjson.dumps(_line(item) | mark) + b"\n" for item in some)
+        except (StoreUnavailable, Problem) as error:
+            if not begun:
+                raise
+            found = of(error)
+            yield orjson.dumps({"problem": found.kind, "detail": found.detail}) + b"\n"
+            return
+    yield orjson.dumps(_last(_summary(tally, job, first))) + b"\n"
+
+
 def _summary(tally: Tally, job: str, until: datetime | None = None) -> dict[str, Any]:
-    """Counts; and until when rows that were handed back may start to be sent."""
+    """Counts; and until when all rows that were handed back may start to be sent: each line says its own."""
     counts = tally.counts() | ({"job": job} if job else {})
     return counts | ({"valid_until": wire.stamp(until)} if until else {})
 
@@ -186,15 +228,19 @@ def _line(item: Shared) -> dict[str, Any]:
     }
     if item.row is not None:
         line["row"] = dict(item.row)
+    if item.until:
+        line["valid_until"] = wire.stamp(item.until)
+    if item.again:
+        line["again"] = True
     return line
 
 
-def _last(summary: dict[str, Any]) -> list[object]:
-    return [{"summary": summary, "complete": True}]
+def _last(summary: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": summary, "complete": True}
 
 
 def _minimally(summary: dict[str, Any]) -> Response:
-    answer = wire.lines_answer(_last(summary))
+    answer = wire.lines_answer([_last(summary)])
     answer.headers["Preference-Applied"] = "return=minimal"
     return answer
 

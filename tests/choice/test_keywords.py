@@ -147,7 +147,8 @@ class TestTheSettings:
         row = Row("r1", [named("gaid", GAID)], {"kw": "travel,see you,my health", "ip": "203.0.113.77"}, "US-CA")
         with app.open_house(folder, load(tmp_path / "mine.toml", {}), dev=True) as house:
             [shared] = await house.sharing.share(house.consent.recipients["advertisers"], [row])
-        assert (shared.outcome, shared.row) == ("returned", {"kw": "travel", "ip": "203.0.113.0"})
+        left = {name: value for name, value in shared.row.items() if name != "row"}
+        assert (shared.outcome, left) == ("returned", {"kw": "travel", "ip": "203.0.113.0"})
         assert shared.dropped == {Why.UNLISTED: 1, Why.SENSITIVE: 1}
 
     def test_a_slip_in_it_refuses_to_open_the_house(self, folder):

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from support.endless import person_of
 from support.people import gaid, named
 from support.ports import free_port
 from support.receiver import Receiver
@@ -71,11 +72,11 @@ def config(tmp_path, receiver: Receiver):
 
 def expect_exactly_the_sixty(receiver: Receiver) -> None:
     got = receiver.rows()
-    assert len(got) == len({row["id"] for row in got}) == ROWS * (PEOPLE - len(OUT)) // PEOPLE
+    assert len(got) == len({row["row"] for row in got}) == ROWS * (PEOPLE - len(OUT)) // PEOPLE
     for row in got:
-        person = int(row["id"].removeprefix("row-")) % PEOPLE
+        person = person_of(row)
         assert person not in OUT
-        assert set(row) == {"id", "lat", "lon", "ad_id"} | ({"accuracy", "consent"} if precise(row) else set())
+        assert set(row) == {"row", "lat", "lon", "ad_id"} | ({"accuracy", "consent"} if precise(row) else set())
         assert precise(row) == (person in PRECISE and place_of(person) not in BANNED), row
 
 
@@ -162,7 +163,7 @@ def test_a_receiver_that_ignores_ids_gets_duplicates(tmp_path, teemo):
         teemo.start()
         post(running.url)
         got = teemo.rows()
-        assert len(got) > len({row["id"] for row in got})
+        assert len(got) > len({row["row"] for row in got})
 
 
 def test_an_opt_out_between_two_shares_stops_the_second(tmp_path, teemo):

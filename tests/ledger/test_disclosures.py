@@ -32,7 +32,10 @@ def mark(do):
 
 @pytest.fixture
 def left(do):
-    return lambda rows=ROWS, to="teemo", now=NOW: do(lambda tx: disclosures.already_left(tx, to, rows, now))
+    def asked(rows=ROWS, to="teemo", now=NOW):
+        return do(lambda tx: disclosures.posted_before(tx, to, [row.row_id for row in rows], now)).left
+
+    return asked
 
 
 def test_a_row_that_was_sent_is_a_duplicate_and_one_that_was_only_intended_is_not(intend, mark, left):

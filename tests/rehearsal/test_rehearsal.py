@@ -132,8 +132,11 @@ def test_a_share_door_that_lets_everything_through_fails(rehearsed, monkeypatch)
             Shared(row.id, "returned", "no_choice", {str(one): Answer.ALLOW for one in recipient.data}) for row in rows
         ]
 
-    for door in ("share", "would_share"):
-        monkeypatch.setattr(Sharing, door, everything)
+    async def answers(self, recipient, rows, job=""):
+        yield await everything(self, recipient, rows)
+
+    monkeypatch.setattr(Sharing, "answers", answers)
+    monkeypatch.setattr(Sharing, "would_share", everything)
     found = rehearsed(APP)
     assert {door for _, door in pairs(found)} == {"share", "share, dry run"}
 

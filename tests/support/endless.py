@@ -95,13 +95,18 @@ class OptingOut:
         self.thread.join()
 
 
-def too_late(rows: list[dict], effective: dict[int, float], people: int) -> list[str]:
+def person_of(got: dict) -> int:
+    """Whom a row is of, which a receiver knows by the ad id alone."""
+    return int(got["ad_id"][-12:], 16)
+
+
+def too_late(rows: list[dict], effective: dict[int, float]) -> list[str]:
     """The rows whose sending began after their person's opt-out was effective."""
     found = []
     for got in rows:
-        person = int(got["id"].removeprefix("row-")) % people
+        person = person_of(got)
         if person in effective and got["began"] > effective[person]:
-            found.append(got["id"])
+            found.append(got["row"])
     return found
 
 

@@ -2,9 +2,9 @@
 
     python -m support.receiver PORT FILE IGNORE_IDS SLOW TIMED
 
-Every accepted row is appended to FILE, one JSON line, and synced before the answer. It drops row ids that it already
-has (read from FILE at start), unless told to ignore ids: the control. Timed, a line has beside the row's id when its request began to arrive, and
-nothing else.
+Every accepted row is appended to FILE, one JSON line, and synced before the answer. It drops rows that it already
+has (read from FILE at start), unless told to ignore what tells them apart: the control. Timed, a line has
+beside that and whom it is of when its request began to arrive, and nothing else.
 """
 
 import json
@@ -24,7 +24,7 @@ def serve(port: int, path: Path, ignore_ids: bool, slow: float, timed: bool) -> 
     lock = Lock()
     text = path.read_text() if path.exists() else ""
     path.write_text(text := text[: text.rfind("\n") + 1])  # one that was killed in a line had not answered for it
-    have = {json.loads(line)["id"] for line in text.splitlines()}
+    have = {json.loads(line)["row"] for line in text.splitlines()}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -35,9 +35,12 @@ def serve(port: int, path: Path, ignore_ids: bool, slow: float, timed: bool) -> 
             rows = [json.loads(line) for line in body.splitlines()]
             with lock, path.open("a") as out:
                 for row in rows:
-                    if ignore_ids or row["id"] not in have:
-                        out.write(json.dumps({"id": row["id"], "began": began} if timed else row) + "\n")
-                        have.add(row["id"])
+                    if ignore_ids or row["row"] not in have:
+                        out.write(
+                            json.dumps({"row": row["row"], "ad_id": row["ad_id"], "began": began} if timed else row)
+                            + "\n"
+                        )
+                        have.add(row["row"])
                 out.flush()
                 os.fsync(out.fileno())
             time.sleep(slow)

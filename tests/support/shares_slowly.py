@@ -16,8 +16,8 @@ SECONDS = 1.5  # several times the send window: on a slow machine too somebody o
 intend, send = Sharing._intend, Forwarder.send
 
 
-async def slowly(self, recipient, ready):
-    claimed = await intend(self, recipient, ready)
+async def slowly(self, recipient, ready, **more):
+    claimed = await intend(self, recipient, ready, **more)
     await asyncio.sleep(SECONDS)
     return claimed
 

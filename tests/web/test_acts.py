@@ -115,6 +115,18 @@ async def test_what_a_person_wants_sent_goes_once(keyed):
     assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
 
 
+@pytest.mark.parametrize(("said", "then"), [("sent", ("refused", "no_act")), ("not_sent", ("returned", "directed"))])
+async def test_a_wish_is_of_the_row_that_was_handed_back_until_it_is_said_what_became_of_it(keyed, said, then):
+    row = {"id": "r1", "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"}
+    await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
+    assert await shared(keyed, row) == ("returned", "directed")
+    assert await shared(keyed, row) == ("returned", "directed"), "the answer was lost"
+    assert await shared(keyed, row | {"id": "r2"}) == ("refused", "no_act")
+    told = await keyed.post("/v1/disclosures", json={"recipient": "import", "id": "r1", "outcome": said})
+    assert json.loads(told.text.splitlines()[0])["result"] == "recorded"
+    assert await shared(keyed, row | {"id": "r2"}) == then
+
+
 async def test_two_rows_of_one_call_are_not_sent_on_one_act(keyed):
     await choose(keyed, choice="direct", identifiers=[ME], recipient="import", proof=PROOF)
     rows = [{"id": name, "identifiers": [ME], "data": {"ad_id": GAID}, "place": "US-CA"} for name in ("r1", "r2")]

@@ -73,7 +73,7 @@ class TestSentAfterAnOptOut:
         assert await ask(shared, "sent_after_opt_out") == []
         assert await asyncio.to_thread(verified, tmp_path / "data") == []
 
-    @pytest.mark.parametrize("outcome", ["sent", "unknown"])
+    @pytest.mark.parametrize("outcome", ["sent", "unknown", "possible"])
     async def test_a_planted_row_is_found_by_the_question_and_by_verify(self, shared, tmp_path, outcome):
         await choose(shared, 1)
         plant(tmp_path / "data", outcome=outcome)
@@ -144,7 +144,7 @@ async def test_a_person_learns_who_received_their_location(shared):
         "teemo",
         ["ad_id", "coarse_geo"],
         1,
-        "sent",
+        "possible",
     )
     about["identifiers"] = [named("gaid", gaid(2))]
     assert await ask(shared, "received", **about) == []

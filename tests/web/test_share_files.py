@@ -19,6 +19,12 @@ from gateway.settings import SettingsRefused
 pytestmark = pytest.mark.anyio
 PATH, SEAL = "/v1/shares/teemo", "/v1/shares/teemo/jobs/night-1/seal"
 NDJSON = {"Content-Type": "application/x-ndjson", "Gateway-Job": "night-1"}
+HANDLEES: dict[str, str] = {}  # of rows by their ids, as the answers of this test told them
+
+
+@pytest.fixture(autouse=True)
+def nothing_told():
+    HANDLEES.clear()
 
 
 @pytest.fixture
@@ -65,7 +71,9 @@ async def filing(tmp_path):
 async def post(client, *rows: bytes, job="night-1") -> dict:
     answer = await client.post(PATH, content=b"\n".join(rows), headers=NDJSON | {"Gateway-Job": job})
     assert answer.status_code == 200, answer.text
-    return json.loads(answer.text.splitlines()[-1])["summary"]
+    *told, last = map(json.loads, answer.text.splitlines())
+    HANDLEES.update((line["id"], line["row"]["row"]) for line in told if "row" in line)
+    return last["summary"]
 
 
 async def sealed(client, path=SEAL) -> dict:
@@ -87,7 +95,8 @@ def folder(tmp_path, job="night-1"):
 
 
 def in_files(tmp_path, manifest: dict) -> list[dict]:
-    found = []
+    """The rows in the parts, each with the id that its poster gave it, which is not in them."""
+    found, ids = [], {handle: name for name, handle in HANDLEES.items()}
     for part in manifest["parts"]:
         content = (tmp_path / "data" / manifest["folder"] / part["name"]).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (part["sha256"], part["bytes"])
@@ -95,7 +104,8 @@ def in_files(tmp_path, manifest: dict) -> list[dict]:
         assert len(lines) == part["rows"]
         found += lines
     assert len(found) == manifest["rows"]
-    return found
+    assert not any("id" in one for one in found)
+    return [{"id": ids[one.pop("row")], **one} for one in found]
 
 
 def outcomes(tmp_path) -> dict[str, int]:
@@ -198,7 +208,8 @@ async def test_a_row_on_many_lines_is_one_row(filing, tmp_path):
     answer = await filing.post(
         PATH, content=body, headers={"Content-Type": "application/json", "Gateway-Job": "night-1"}
     )
-    assert json.loads(answer.text.splitlines()[0])["outcome"] == "spooled"
+    line = json.loads(answer.text.splitlines()[0])
+    assert line["outcome"] == "spooled"
     assert (await sealed(filing))["rows"] == 1
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 from support import inside
 from support.people import email, gaid, named
+from web.test_share import fields
 
 pytestmark = pytest.mark.anyio
 WORDS = "travel,used cars"
@@ -35,7 +36,7 @@ async def share(client, recipient: str, data: dict, person: int = 1, row_id: str
 async def test_an_advertiser_gets_listed_keywords_beside_a_device_and_no_others(client):
     said = "travel, Used  Cars, call me at 5, my clinic, gossip, someone@example.com, hiv, travel"
     told, summary = await share(client, "advertisers", {"ad_id": gaid(1), "keywords": said, "text": "hi, it is me"})
-    assert told["row"] == {"ad_id": gaid(1), "keywords": "travel,used cars"}
+    assert fields(told) == {"ad_id": gaid(1), "keywords": "travel,used cars"}
     assert summary["dropped"] == {
         "keyword_address": 1, "keyword_digits": 1, "keyword_sensitive": 2, "keyword_unlisted": 1, "unmapped": 1,
     }  # fmt: skip
@@ -51,7 +52,7 @@ async def test_an_advertiser_gets_an_audience_and_never_a_whole_address(client):
         "city": "Springfield",
     }
     told, summary = await share(client, "advertisers", data)
-    assert told["row"] == {
+    assert fields(told) == {
         "ad_id": gaid(1),
         "age_range": "25-34",
         "gender": "F",
@@ -77,22 +78,22 @@ async def test_keywords_beside_what_names_somebody_stay(tmp_path):
         told, _ = await share(client, "words", {"keywords": "travel", "email": email(1), "ad_id": gaid(1)})
         assert told["data"]["keywords"] == "deny"
         assert told["reason"] == "keywords_beside_identity"
-        assert set(told["row"]) == {"email", "ad_id"}
+        assert set(fields(told)) == {"email", "ad_id"}
         told, _ = await share(client, "words", {"keywords": "travel", "ad_id": gaid(1)}, row_id="alone")
-        assert told["row"] == {"keywords": "travel", "ad_id": gaid(1)}
+        assert fields(told) == {"keywords": "travel", "ad_id": gaid(1)}
 
 
 async def test_flurry_gets_an_ad_id_and_no_keywords(client):
     told, summary = await share(
         client, "flurry", {"ad_id": gaid(1), "gender": "F", "keywords": "travel", "lat": 40.7, "lon": -74.0}
     )
-    assert told["row"] == {"ad_id": gaid(1), "gender": "F"}
+    assert fields(told) == {"ad_id": gaid(1), "gender": "F"}
     assert summary["dropped"] == {"unmapped": 3}
 
 
 async def test_who_matches_by_mail_gets_its_hash_and_the_device(client):
     told, _ = await share(client, "matching", {"email": email(1), "ad_id": gaid(1)})
-    assert told["row"] == {"email": hashlib.sha256(email(1).encode()).hexdigest(), "ad_id": gaid(1)}
+    assert fields(told) == {"email": hashlib.sha256(email(1).encode()).hexdigest(), "ad_id": gaid(1)}
 
 
 @pytest.mark.parametrize("recipient", ["advertisers", "flurry", "matching", "teemo"])

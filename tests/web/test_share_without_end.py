@@ -8,6 +8,7 @@ from support import inside
 from support.people import gaid, named
 
 from gateway.delivery.forward import Forwarder, Outcome, Sending
+from gateway.ledger.entry import b64
 from gateway.ledger.writer import StoreUnavailable
 from gateway.sharing import Sharing
 from gateway.web import share
@@ -26,14 +27,22 @@ def row(number: int, **members) -> bytes:
 
 @pytest.fixture
 def sent(monkeypatch):
-    """The ids that the receiver got."""
+    """The ids of the rows that the receiver got, which has each under a handle."""
     ids: list[str] = []
+    handles: dict[str, str] = {}
+    handle = Sharing._handle
+
+    def noted(self, recipient, row_id):
+        made = handle(self, recipient, row_id)
+        handles[b64(made)] = row_id
+        return made
 
     async def send(self, endpoint, key, rows, deadline):
-        ids.extend(row["id"] for row in rows)
+        ids.extend(handles[row["row"]] for row in rows)
         return Sending(Outcome.SENT, "")
 
     monkeypatch.setattr(Forwarder, "send", send)
+    monkeypatch.setattr(Sharing, "_handle", noted)
     return ids
 
 
@@ -151,10 +160,11 @@ async def test_that_the_ledger_failed_is_told_when_all_was_read(forwarding, monk
             read.append(number)
             yield row(number) + b"\n"
 
-    async def failing(self, recipient, rows):
+    async def failing(self, recipient, rows, job):
         raise StoreUnavailable("away")
+        yield
 
-    monkeypatch.setattr(Sharing, "share", failing)
+    monkeypatch.setattr(Sharing, "answers", failing)
     monkeypatch.setattr(share, "PAUSES", (0.0,))
     answer = await forwarding.post(PATH, content=body(), headers=MINIMAL)
     assert answer.status_code == 503
@@ -162,14 +172,15 @@ async def test_that_the_ledger_failed_is_told_when_all_was_read(forwarding, monk
 
 
 async def test_a_job_outlives_a_moment_without_the_ledger(forwarding, monkeypatch, sent):
-    honest, failures = Sharing.share, iter([True, False, True, True])
+    honest, failures = Sharing.answers, iter([True, False, True, True])
 
-    async def faltering(self, recipient, rows):
+    async def faltering(self, recipient, rows, job):
         if next(failures, False):
             raise StoreUnavailable("busy")
-        return await honest(self, recipient, rows)
+        async for some in honest(self, recipient, rows, job):
+            yield some
 
-    monkeypatch.setattr(Sharing, "share", faltering)
+    monkeypatch.setattr(Sharing, "answers", faltering)
     monkeypatch.setattr(share, "PAUSES", (0.0, 0.0, 0.0))
     told = summary(await forwarding.post(PATH, content=b"\n".join(map(row, range(600))), headers=MINIMAL))
     assert told["sent"] == 600

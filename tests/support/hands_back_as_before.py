@@ -1,0 +1,20 @@
+"""The gateway as it handed rows back before: they count as sent when they are written, whether or not they come.
+
+python -m support.hands_back_as_before serve --dev …
+"""
+
+from gateway.cli import main
+from gateway.ledger.disclosed import POSSIBLE
+from gateway.sharing import Sharing
+
+mark = Sharing._mark
+
+
+async def at_once(self, recipient, batch, items, outcome):
+    await mark(self, recipient, batch, items, "sent" if outcome == POSSIBLE else outcome)
+
+
+Sharing._mark = at_once
+
+if __name__ == "__main__":
+    main()
