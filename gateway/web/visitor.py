@@ -117,7 +117,7 @@ class Visitors:
         checks, heard = self._consent.checks, visitor.heard
         if visitor.unclear:
             return checks.unknown_site(visitor.place, gpc=heard.gpc)
-        return checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        return checks.site(subjects, heard.denied, visitor.place, gpc=heard.gpc, kept=visitor.denied)
 
     def _complain(self, asked: str, why: str) -> None:
         """Once a kind of mistake; never with its text, which may name a person."""
