@@ -18,10 +18,10 @@ MAILBOX = "mailbox"
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "cookie": "desk"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
 OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
-CAME = (
-    "SELECT DISTINCT t.purpose, t.via = t.origin, coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1),"
-    " '') FROM travelled_choice t WHERE t.key = ?"
-)
+CAME = """
+SELECT DISTINCT t.purpose, t.via = t.origin, coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1), '')
+FROM travelled_choice t WHERE t.key = ?
+"""
 HELD = "SELECT DISTINCT purpose FROM device_state WHERE key = ?"
 
 
@@ -79,7 +79,7 @@ def _came(subject: Subject, purpose: Purpose, kind: str, *, named: bool) -> Stil
     if kind == MAILBOX:
         return Still(purpose, Where.MAILBOX, "account" if subject.is_account else "code", kind)
     if subject.is_account or not named:
-        return Still(purpose, Where.LINKED, "account", kind)
+        return Still(purpose, Where.LINKED, "account", kind if subject.is_account else "")
     return Still(purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
 
 

@@ -1,8 +1,8 @@
 """POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
 
 `standing`, `may_ask_from` and `still_out` are of what is proved alone (R6, R12): the account of an assertion, the phone
-of a device token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey all
-that is named, as an observation's do. Writes nothing but that an assertion was used.
+of a device token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey
+all that is named, as an observation's do. Writes nothing but that an assertion was used.
 """
 
 from typing import Any

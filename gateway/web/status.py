@@ -21,8 +21,7 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.outcome import silent_until
 from gateway.signals import hear
-from gateway.signals.heard import Heard
-from gateway.site import Site
+from gateway.site import Site, said_of
 from gateway.terms import ALL_PURPOSES
 from gateway.web import cors, cross_site, wire
 from gateway.web.browser_cookie import day, remembering
@@ -87,7 +86,7 @@ class Status:
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
             "gpc": heard.gpc,
-            "purposes": self._purposes(visitor, heard),
+            "purposes": {purpose.value: said_of(site, purpose).value for purpose in ALL_PURPOSES},
             "strings": strings(site.outcome).for_page(),
             "place": site.place,
             "ad_token": self._ad_token(visitor, site),
@@ -123,8 +122,3 @@ class Status:
         except StoreUnavailable:
             return {}
         return {"may_ask_from": {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}}
-
-    def _purposes(self, visitor: Visitor, heard: Heard) -> dict[str, str]:
-        states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)
-        denied = heard.denied | visitor.denied
-        return {name: "opted_out" if name in denied else word for name, word in states.items()}
