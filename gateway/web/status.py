@@ -85,6 +85,7 @@ class Status:
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
+            "partly": site.status == "honored" and any(site.allowed.values()),
             "gpc": heard.gpc,
             "purposes": {purpose.value: said_of(site, purpose).value for purpose in ALL_PURPOSES},
             "strings": strings(site.outcome).for_page(),
