@@ -50,6 +50,11 @@ class Word(StrEnum):
         """Whether it may be done."""
         return self in {Word.OPTED_IN, Word.NONE}
 
+    @property
+    def told(self) -> str:
+        """The same for readers who know opted_out, opted_in, none and unknown alone (api.md, `purposes`)."""
+        return Word.NONE.value if self in {Word.NEEDS_YES, Word.CLOSED} else self.value
+
 
 @dataclass(frozen=True, slots=True)
 class Site:

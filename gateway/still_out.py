@@ -19,8 +19,8 @@ PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": 
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
 OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
 CAME = """
-SELECT DISTINCT t.purpose, t.via = t.origin, coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1), '')
-FROM travelled_choice t WHERE t.key = ?
+SELECT DISTINCT t.purpose, EXISTS (SELECT 1 FROM link WHERE account = t.via),
+coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1), '') FROM travelled_choice t WHERE t.key = ?
 """
 HELD = "SELECT DISTINCT purpose FROM device_state WHERE key = ?"
 
@@ -66,25 +66,26 @@ def _of(tx: Transaction, subject: Subject) -> list[Still]:
     proof, key = proof_of(subject.kind), subject.key
     where = Where.ACCOUNT if subject.is_account else Where.THIS
     stills = [Still(Purpose(purpose), where, proof) for (purpose,) in tx.db.execute(OWN, (key, OUT))]
-    for purpose, named, kind in tx.db.execute(CAME, (key,)).fetchall():
-        stills.append(_came(subject, Purpose(purpose), kind, named=bool(named)))
+    for purpose, through_account, kind in tx.db.execute(CAME, (key,)).fetchall():
+        stills.append(_came(subject, Purpose(purpose), kind, through_account=bool(through_account)))
     held = tx.db.execute(HELD, (key,)).fetchall()
     return [*stills, *(Still(Purpose(purpose), Where.DEVICE_STATE, None) for (purpose,) in held)]
 
 
-def _came(subject: Subject, purpose: Purpose, kind: str, *, named: bool) -> Still:
+def _came(subject: Subject, purpose: Purpose, kind: str, *, through_account: bool) -> Still:
     """A no from elsewhere. An account's own yes lifts what came through it, so its proof is enough there; what came to
     a number, an address or a device over its account is lifted by that account.
     """
     if kind == MAILBOX:
         return Still(purpose, Where.MAILBOX, "account" if subject.is_account else "code", kind)
-    if subject.is_account or not named:
+    if subject.is_account or through_account:
         return Still(purpose, Where.LINKED, "account", kind if subject.is_account else "")
     return Still(purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
 
 
 def proof_of(kind: str) -> str:
     """The kind of proof by which an identifier of a kind is opened again."""
-    if kind in PROOFS:
-        return PROOFS[kind]
+    plain = kind.partition(":")[0]
+    if plain in PROOFS:
+        return PROOFS[plain]
     return "device" if Subject(kind, "", ()).is_device else "desk"

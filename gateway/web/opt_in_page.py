@@ -90,10 +90,12 @@ class OptInPage:
         if found is None or found.kind not in FOR:  # an app's own is shown in the app
             raise Problem("not_found", "no such opt-in")
         jar, visitor = jar_of(request.scope), self._steps.visitors.read(request.scope)
+        word = self._word(found, visitor)
         shown = proof_cookie.first_showing(self._consent.secrets.seals, jar, self._steps.now(), name)
         response = page.show(
             request, "opt_in_done.html", event=name, at=_minute(found.at), kind=found.kind, whose=FOR[found.kind],
-            what=words.said(language.of(request), found.purpose, found.recipient), holds=self._holds(found, visitor),
+            what=words.said(language.of(request), found.purpose, found.recipient), holds=word is Word.OPTED_IN,
+            closed=word is Word.CLOSED,
             why=await self._why(found, visitor, proved=shown is not None),
             young=self._consent.checks.band([_subject(found)]) in opting_in_for.YOUNG,
             ticket=shown.ticket if shown else "",
@@ -102,8 +104,8 @@ class OptInPage:
             response.headers.append("set-cookie", made)
         return response
 
-    def _holds(self, found: OptedIn, visitor: Visitor) -> bool:
-        """Whether enforcement takes it as a yes, of what it is for: an opt-out of something that it belongs to still
+    def _word(self, found: OptedIn, visitor: Visitor) -> Word:
+        """What holds of what was opted in to, for what it is for: an opt-out of something that it belongs to still
         stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too.
         """
         checks, subject = self._consent.checks, [_subject(found)]
@@ -112,9 +114,9 @@ class OptInPage:
         else:
             site = checks.site(subject, NOTHING_SAID, visitor.place)
         word = checks.words(site, [found.purpose])[found.purpose]
-        if found.recipient:
-            return word is not Word.OPTED_OUT and checks.granted(subject, found.recipient, found.purpose)
-        return word is Word.OPTED_IN
+        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN}:
+            return Word.OPTED_IN if checks.granted(subject, found.recipient, found.purpose) else Word.NEEDS_YES
+        return word
 
     def _is_own(self, found: OptedIn, visitor: Visitor) -> bool:
         """Whether the request shows that it is of the browser or the account that opted in."""

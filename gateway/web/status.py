@@ -21,7 +21,7 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.outcome import silent_until
 from gateway.signals import hear
-from gateway.site import Site, said_of
+from gateway.site import Site
 from gateway.terms import ALL_PURPOSES
 from gateway.web import cors, cross_site, wire
 from gateway.web.browser_cookie import day, remembering
@@ -81,13 +81,14 @@ class Status:
     async def _answer(self, request: Request, visitor: Visitor) -> Response:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
         site = self._visitors.site(visitor, subjects)
+        words = self._consent.checks.words(site, ALL_PURPOSES)
         await self._visits.remember(visitor, site, subjects)
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
             "partly": site.status == "honored" and any(site.allowed.values()),
             "gpc": heard.gpc,
-            "purposes": {purpose.value: said_of(site, purpose).value for purpose in ALL_PURPOSES},
+            "purposes": {purpose.value: word.told for purpose, word in words.items()},
             "strings": strings(site.outcome).for_page(),
             "place": site.place,
             "ad_token": self._ad_token(visitor, site),
