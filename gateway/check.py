@@ -27,7 +27,7 @@ from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.stored_keys import GDPR_APPLIES
-from gateway.site import NOTHING_SAID, Site, Word, kept_no, outcome_of, said_of, what_may, widened, word_of
+from gateway.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
@@ -312,7 +312,7 @@ class Checks:
         if standings is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
-        said = widened(heard) | kept_no(kept, standings) if heard or kept else NOTHING_SAID
+        said = widened(heard) | kept if heard or kept else NOTHING_SAID
         allowed, chosen = self._allowed(places, said, standings)
         return Site(allowed, "honored" if chosen else "none", places, gpc, standings, said)
 

@@ -154,13 +154,17 @@ def widened(heard: Collection[Purpose]) -> frozenset[Purpose]:
     return frozenset(heard) if EVERY_SIGNAL.isdisjoint(heard) else EVERY_SIGNAL.union(heard)
 
 
-def kept_no(denied: frozenset[Purpose], standings: Iterable[Standing]) -> frozenset[Purpose]:
-    """What our own cookie denies. A no to one of the three is a no to all of them, as on record, until somebody says
-    yes to one: that yes took this one out of the cookie, or never was in it.
+def is_part(denied: frozenset[Purpose]) -> bool:
+    """Whether it is some of the three that are one at a third party, and not all of them."""
+    return not denied.isdisjoint(EVERY_SIGNAL) and not denied >= EVERY_SIGNAL
+
+
+def kept_no(denied: frozenset[Purpose], own: Iterable[Standing]) -> frozenset[Purpose]:
+    """What our own cookie denies. A no to one of the three is a no to all of them, as on record, until this browser
+    says yes to one (`own`: its record); an account's yes is not the browser's (decision 2).
     """
-    if denied.isdisjoint(EVERY_SIGNAL) or denied >= EVERY_SIGNAL:
-        return denied
-    return denied | {p for p in SIGNAL_PURPOSES if not any(standing.opted_in(p) for standing in standings)}
+    yes = {p for p in SIGNAL_PURPOSES for standing in own if standing.opted_in(p)} - denied
+    return denied | (EVERY_SIGNAL - yes) if is_part(denied) else denied
 
 
 def said_of(site: Site, purpose: Purpose) -> Word:

@@ -129,10 +129,10 @@ class OptInPage:
         steps, purpose = self._steps, found.purpose
         with contextlib.suppress(StoreUnavailable):
             if self._is_own(found, visitor):
-                subjects = steps.visitors.subjects(visitor)
-                site = steps.visitors.site(visitor, subjects)
+                site = steps.visitors.site(visitor, steps.visitors.subjects(visitor))
                 told = self._consent.checks.words(site, [purpose])
-                return [*(await positions.reasons(self._consent, subjects, visitor, site, told)).get(purpose, ())]
+                why = await positions.reasons(self._consent, steps.visitors, visitor, told)
+                return [*why.get(purpose, ())]
             if proved:
                 return positions.of_another(await self._consent.still_out([_subject(found)], [purpose]))
         return []

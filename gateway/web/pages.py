@@ -123,10 +123,9 @@ class Pages:
         """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
         first.
         """
-        subjects = self._visitors.subjects(visitor)
-        site = self._visitors.site(visitor, subjects)
+        site = self._visitors.site(visitor, self._visitors.subjects(visitor))
         words = self._consent.checks.words(site, ALL_PURPOSES)
-        why = await positions.reasons(self._consent, subjects, visitor, site, words)
+        why = await positions.reasons(self._consent, self._visitors, visitor, words)
         limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
         return {
             "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": visitor.heard.gpc,

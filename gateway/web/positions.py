@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
-from gateway.site import Site, Word, kept_no, widened
+from gateway.site import Word, widened
 from gateway.still_out import Still, Where
 from gateway.terms import Purpose
 from gateway.web.language import mark
 from gateway.web.uses import named
-from gateway.web.visitor import Visitor
+from gateway.web.visitor import Visitor, Visitors
 
 WORDS: Mapping[Word, str] = {
     Word.OPTED_OUT: mark("Opted out"),
@@ -86,17 +86,17 @@ def lines(
 
 
 async def reasons(
-    consent: Consent, subjects: Sequence[Subject], visitor: Visitor, site: Site, words: Mapping[Purpose, Word]
-) -> dict[Purpose, tuple[str, ...]]:
+    consent: Consent, visitors: Visitors, visitor: Visitor, words: Mapping[Purpose, Word]
+) -> dict[Purpose, tuple[str, ...]]:  # fmt: skip
     """Where each no that holds for this visitor was said, and what ends it, in words."""
     denied = [purpose for purpose, word in words.items() if word is Word.OPTED_OUT]
     told: dict[Purpose, dict[str, None]] = {purpose: {} for purpose in denied}
-    signal, kept = widened(visitor.heard.denied), kept_no(visitor.denied, site.standings)
+    signal, kept = widened(visitor.heard.denied), visitors.kept(visitor)
     for purpose in denied:
         told[purpose] |= {WHY[Where.SIGNAL]: None} if purpose in signal else {}
         told[purpose] |= {WHY[Where.THIS]: None} if purpose in kept else {}
     try:
-        for still in await _on_record(consent, subjects, denied):
+        for still in await _on_record(consent, visitors.subjects(visitor), denied):
             told[still.purpose][worded(still)] = None
     except StoreUnavailable:
         return {purpose: tuple(texts) for purpose, texts in told.items()}

@@ -20,7 +20,7 @@ from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing
 from gateway.ledger.entry import b64
 from gateway.site import Site, Word, kept_no, what_may, word_of
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
-from gateway.web import notices, positions
+from gateway.web import notices, positions, visitor
 from gateway.web.uses import SOLD, USES
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +209,7 @@ async def test_any_mixture_of_acts_leaves_every_page_saying_what_enforcement_doe
 async def test_a_page_that_says_it_in_a_second_way_is_found(site, monkeypatch, planted, history):
     right = check.Checks.words
     if "cookie" in planted:
-        monkeypatch.setattr(check, "kept_no", lambda denied, _: denied and denied | set(SIGNAL_PURPOSES))
+        monkeypatch.setattr(visitor, "kept_no", lambda denied, _: denied | set(SIGNAL_PURPOSES))
     elif "record" in planted:
         record = lambda checks, site, purposes: right(checks, checks.site((), frozenset(), "US-TX"), purposes)  # noqa: E731
         monkeypatch.setattr(check.Checks, "words", record)
