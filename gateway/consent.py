@@ -228,7 +228,7 @@ class Consent:
         denied = [purpose for purpose in purposes if states[purpose.value] == "opted_out"]
         if not denied:
             return []
-        return await self._writer.commit(lambda tx: still_out_of.still_out(tx, subjects, denied))
+        return await self._writer.commit(lambda tx: still_out_of.still_out(tx, subjects, denied), HEAR_SECONDS)
 
     async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
         """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""

@@ -1,7 +1,7 @@
 """The confirmation of a form: what holds now for what was in that one submission, as enforcement answers.
 
-Shows nothing that was typed, and no state of anybody else; of a number or an address, which anybody may have typed, not
-what became of it later (R6). Its first showing, in the browser that posted, has the
+Shows nothing that was typed, and no state of anybody else: of a number, which anybody may have typed, and whatever else
+is not this browser, not what became of it later (R6, R35). Its first showing, in the browser that posted, has the
 ticket of the download (R16); later ones have none (R35). A browser that brings our cookie back remembers what it said;
 to any other the page says that nothing holds for it, whoever keeps no cookies or was sent the address.
 """
@@ -30,7 +30,7 @@ from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
-NEWS = timedelta(seconds=proof_cookie.SECONDS)  # after it, whoever typed a number is told no news of it
+NEWS = timedelta(seconds=proof_cookie.SECONDS)  # after it, whoever has the page's address is told no news
 RECEIVED = mark("Received")
 OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
 
@@ -101,9 +101,10 @@ class Confirmation:
     ) -> list[dict[str, Any]]:
         """One thing that was in the form, in a line for each word that holds for some of its purposes."""
         covers = ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER)
-        if kind in TYPED and self._consent.clock() - at > NEWS:
+        this = kind == "browser" and covers != ELSEWHERE
+        if not this and self._consent.clock() - at > NEWS:
             return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": _some(purposes)}]
-        if kind == "browser" and covers != ELSEWHERE:
+        if this:
             site = self._visitors.site(visitor, self._visitors.subjects(visitor))
         else:
             site = self._consent.checks.site([Subject(kind, "", (key,))], NOTHING_SAID, visitor.place)

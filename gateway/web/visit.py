@@ -209,7 +209,7 @@ class Visits:
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
-        if browser and _unrecorded(visitor.denied, site.standings):
+        if browser and visitor.denied:
             brought = brought_back(self._consent.checks, browser, visitor.denied)
         learns = bool(browser or account) and site.learns(heard, subjects)
         ties = not learns and account and browser and not self._consent.checks.tied(account, browser)
