@@ -14,7 +14,7 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
-MAILBOX = "mailbox"
+ONE_MAILBOX = ("@gmail.com", "@googlemail.com")  # whose every spelling is read by the same person
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "cookie": "desk"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
 OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
@@ -76,10 +76,10 @@ def _came(subject: Subject, purpose: Purpose, kind: str, *, through_account: boo
     """A no from elsewhere. An account's own yes lifts what came through it, so its proof is enough there; what came to
     a number, an address or a device over its account is lifted by that account.
     """
-    if kind == MAILBOX:
-        return Still(purpose, Where.MAILBOX, "account" if subject.is_account else "code", kind)
     if subject.is_account or through_account:
         return Still(purpose, Where.LINKED, "account", kind if subject.is_account else "")
+    if kind == subject.kind == "email" and subject.value.endswith(ONE_MAILBOX):
+        return Still(purpose, Where.MAILBOX, "code")
     return Still(purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
 
 

@@ -89,6 +89,17 @@ async def test_a_phone_whose_settings_say_no_is_told_that_no_proof_ends_it(site)
     assert no("device_state", None) in await holds(site, named("gaid", GAID))
 
 
+async def test_a_mailbox_that_said_no_in_another_spelling_is_told_that_a_code_ends_it(site):
+    await opts_out(site, named("email", "nobody.at.all+news@gmail.com"))
+    assert no("mailbox", "code") in await holds(site, named("email", "nobody.at.all@gmail.com"))
+
+
+async def test_an_address_that_looks_alike_elsewhere_is_told_of_no_mailbox(site):
+    """There the two may be two people's."""
+    await opts_out(site, named("email", "nobody+news@example.com"))
+    assert {each["where"] for each in await holds(site, named("email", "nobody@example.com"))} <= {"linked"}
+
+
 async def test_whoever_never_said_no_reads_an_empty_list(site):
     assert await holds(site, MAIL) == []
 
