@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,7 +10,9 @@ from support.old_safari import old_safari
 from support.people import email, phone
 from support.service import service
 
+from gateway import credentials, keys
 from gateway.web.language import LANGUAGES, say
+from gateway.web.positions import CAME
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"
@@ -21,6 +24,12 @@ LEAST = 44  # CSS pixels: WCAG 2.5.5, more than the 24 that AA asks for
 def running(tmp_path_factory):
     with service(tmp_path_factory.mktemp("choices")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def accounts(running):
+    """The key by which the site says who is signed in."""
+    return keys.load(running.data).accounts[-1]
 
 
 @pytest.fixture
@@ -332,6 +341,33 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
         page = opened("about:blank", viewport={"width": width, "height": 800}, color_scheme=scheme)
         state(page, running.url)
     looked_at(page, f"{state.__name__}-{width}-{scheme}")
+    assert violations(page) == []
+    assert fits(page)
+    assert small(page) == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, accounts, opened, looked_at, width, language):
+    """The account came back; the browser that it is signed in on said no by itself, and another one's no came along."""
+    signed = {"Gateway-Account": credentials.assert_account(accounts, f"a{width}{language}", int(time.time()) + 600)}
+    page = opened(f"{running.url}{PATH}?lang={language}", viewport={"width": width, "height": 800})
+    button(page, language, "Opt out").click()
+    page.wait_for_url("**/privacy-choices/done/*")
+    page.set_extra_http_headers(signed)
+    page.goto(f"{running.url}{PATH}/status")
+    page.goto(f"{running.url}{PATH}?lang={language}")
+    page.get_by_text(say(language, CAME["browser"])).first.wait_for()
+    looked_at(page, f"why-{language}-{width}")
+    assert violations(page) == []
+    assert fits(page)
+    page.goto(f"{running.url}{PATH}/opt-in?lang={language}")
+    page.locator("[name=what][value=targeted_ads]").check()
+    page.locator("[name=by][value=account]").check()
+    for press in ("Go on", "Yes, go on", "Yes, I allow it"):
+        button(page, language, press).click()
+    page.get_by_role("heading", name=say(language, "Still not done on this browser")).wait_for()
+    looked_at(page, f"still-out-{language}-{width}")
     assert violations(page) == []
     assert fits(page)
     assert small(page) == []
