@@ -101,7 +101,7 @@ class Confirmation:
     ) -> list[dict[str, Any]]:
         """One thing that was in the form, in a line for each word that holds for some of its purposes."""
         covers = ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER)
-        this = kind == "browser" and covers != ELSEWHERE
+        this = kind == "browser" and covers != ELSEWHERE and not set(purposes).isdisjoint(ALL_PURPOSES)
         if not this and self._consent.clock() - at > NEWS:
             return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": _some(purposes)}]
         if this:
