@@ -27,7 +27,7 @@ from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.stored_keys import GDPR_APPLIES
-from gateway.site import Site, outcome_of, what_may
+from gateway.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
@@ -200,15 +200,15 @@ class Checks:
         """What holds for the person whoever asks."""
         if known.limited:
             return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc, said_in=self._said_in)
-        said_no = not known.heard.denied.isdisjoint(SIGNAL_PURPOSES)
-        return outcome_of(known.places, said_no, known.heard.gpc, known.alike, age, office, self._said_in)
+        said = widened(known.heard.denied)
+        return outcome_of(known.places, said, known.heard.gpc, known.alike, age, office, self._said_in)
 
     def _allowed(
         self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
     ) -> tuple[Mapping[Purpose, bool], bool]:
         """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
         alike = tuple(map(unnumbered, standings))
-        return what_may(places, not said.isdisjoint(SIGNAL_PURPOSES), alike, age, self._office())
+        return what_may(places, said, alike, age, self._office())
 
     def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
         """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
@@ -275,17 +275,25 @@ class Checks:
             return None
 
     def site(
-        self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object = None, *, gpc: bool = False
-    ) -> Site:
-        """What holds for a person on the site or in the app: what this request and the sealed cookie deny (`said`), and
-        what is recorded. With the store away everybody counts as opted out (R17).
+        self, subjects: Sequence[Subject], heard: frozenset[Purpose], place: object = None, *, gpc: bool = False,
+        kept: frozenset[Purpose] = NOTHING_SAID,
+    ) -> Site:  # fmt: skip
+        """What holds for a person on the site or in the app: what this request's signals (`heard`) and the sealed
+        cookie (`kept`) deny, and what is recorded. With the store away everybody counts as opted out (R17).
         """
         standings = self._standings(subjects)
         if standings is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
+        said = widened(heard) | kept if heard or kept else NOTHING_SAID
         allowed, chosen = self._allowed(places, said, standings)
-        return Site(allowed, "honored" if chosen else "none", places, gpc, standings, self._said_in)
+        return Site(allowed, "honored" if chosen else "none", places, gpc, standings, said, self._said_in)
+
+    def words(self, site: Site, purposes: Sequence[Purpose]) -> dict[Purpose, Word]:
+        """What holds, purpose by purpose: the same that `site` was asked and every verdict obeys."""
+        alike = replace(site, standings=tuple(map(unnumbered, site.standings)))
+        office = self._office()
+        return {purpose: word_of(alike, purpose, office) for purpose in purposes}
 
     def unknown_site(self, place: object = None, *, gpc: bool = False) -> Site:
         """What holds for whoever cannot be asked about: nothing may be done."""
@@ -304,17 +312,11 @@ class Checks:
             return None
 
     def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
-        """What enforcement now says of these purposes for all the subjects together; `unknown` where it cannot be
-        read, which denies.
+        """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
+        where it cannot be read, which denies.
         """
-        standings = self._standings(subjects)
-        if standings is None:
-            return dict.fromkeys((purpose.value for purpose in purposes), "unknown")
-        return {
-            purpose.value: "opted_out" if any(s.denies(purpose) for s in standings)
-            else "opted_in" if any(s.opted_in(purpose) for s in standings) else "none"
-            for purpose in purposes
-        }  # fmt: skip
+        site = self.site(subjects, NOTHING_SAID)
+        return {purpose.value: said_of(site, purpose).value for purpose in purposes}
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
         """Whether an opt-in that names this recipient is on record. False where that cannot be read."""

@@ -25,6 +25,7 @@ from typing import Any
 from gateway import asked as asked_of
 from gateway import seals
 from gateway import silence as silence_of
+from gateway import still_out as still_out_of
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.recipient import Recipient
 from gateway.exports import held_then
@@ -59,6 +60,7 @@ from gateway.mirror.lookup import LookupRefused
 from gateway.outcome import Chosen, Refused, silent_until
 from gateway.people import People
 from gateway.signals.heard import Heard, Said
+from gateway.still_out import Still
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
 
 COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
@@ -245,6 +247,14 @@ class Consent:
         out_at = await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
         standing = self.checks.read_back(subjects, purposes)
         return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
+
+    async def still_out(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> list[Still]:
+        """Each no that still holds for what was proved, and what would end it. Raises `StoreUnavailable`."""
+        states = self.checks.read_back(subjects, purposes)
+        denied = [purpose for purpose in purposes if states[purpose.value] == "opted_out"]
+        if not denied:
+            return []
+        return await self._writer.commit(lambda tx: still_out_of.still_out(tx, subjects, denied), HEAR_SECONDS)
 
     async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
         """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""

@@ -1,38 +1,73 @@
-"""What holds for one visitor of the website, or for one person in the app. Owns the answer; never looks anything up."""
+"""What holds for one visitor of the website, or for one person in the app: what may be done, and by which word each
+purpose is told. Every page, badge, header and answer takes its word from here (R1). Never looks anything up.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 from gateway.choice.downstream import GppSections, Outcome
 from gateway.choice.law import AGES, UNKNOWN_PLACE
-from gateway.choice.question import NOTHING, Office, Question
+from gateway.choice.question import Office, Question, Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.standing import Standing, out_bits
 from gateway.choice.verdict import decide
 from gateway.ledger.records import Subject
-from gateway.signals.heard import Heard, Kept, Said
-from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
+from gateway.signals.heard import Heard
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role
 
 ADULT = AGES[-1]
 # Whoever the site or the app might hand an ad id to, with everything in order that is not about the person.
 ANYBODY = Recipient(
-    "anybody", Role.THIRD_PARTY, SIGNAL_PURPOSES, (DataClass.AD_ID,), contract="any", transfer_basis="any"
+    "anybody", Role.THIRD_PARTY, CHOOSABLE, (DataClass.AD_ID,), contract="any", transfer_basis="any"
 )  # fmt: skip
-SAID_NO = Heard((Said("signal", frozenset(SIGNAL_PURPOSES), Kept.MOMENT),))
+OURSELVES = Recipient(
+    "ourselves", Role.SERVICE_PROVIDER, CHOOSABLE, (DataClass.AD_ID,), contract="any", transfer_basis="any"
+)  # fmt: skip
+OUTSIDE = frozenset({*SIGNAL_PURPOSES, Purpose.THIRD_PARTY_MARKETING, Purpose.CPNI_DISCLOSURE})
+EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+NOTHING_SAID: frozenset[Purpose] = frozenset()
+ASKS = frozenset({Reason.OPT_IN_REQUIRED, Reason.PLACE_UNKNOWN, Reason.NOTICE_NOT_RIPE})  # a yes would open it
+
+
+class Word(StrEnum):
+    """What holds for one purpose, in the one word that everything that tells of it is worded by. The first four are
+    what was said (api.md, `standing` and `purposes`).
+    """
+
+    OPTED_OUT = "opted_out"  # somebody said no, and it holds
+    UNKNOWN = "unknown"  # it cannot be read: nothing is done
+    OPTED_IN = "opted_in"  # the person said yes, and it holds
+    NONE = "none"  # nobody said anything, and it may be done
+    NEEDS_YES = "needs_yes"  # nobody said anything, and here that is a no
+    CLOSED = "closed"  # not done for another reason: an age, a ban, a notice that is missing
+
+    @property
+    def may(self) -> bool:
+        """Whether it may be done."""
+        return self in {Word.OPTED_IN, Word.NONE}
+
+    @property
+    def told(self) -> str:
+        """The same for readers who know opted_out, opted_in, none and unknown alone (api.md, `purposes`)."""
+        return Word.NONE.value if self in {Word.NEEDS_YES, Word.CLOSED} else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the website may do for this visitor. `status`: honored, none or unknown (api.md, To the site)."""
+    """What the website may do for this visitor. `status`: honored, none or unknown (api.md, To the site). `said`: what
+    this request denies, by a signal or by our own cookie.
+    """
 
     allowed: Mapping[Purpose, bool]
     status: str
     places: frozenset[str]
     gpc: bool = False
     standings: tuple[Standing, ...] = ()
+    said: frozenset[Purpose] = NOTHING_SAID
     said_in: GppSections = GppSections.BOTH
 
     @property
@@ -83,28 +118,77 @@ def is_young(age: str | None, standings: Sequence[Standing]) -> bool:
 
 @lru_cache(maxsize=4096)
 def outcome_of(
-    places: frozenset[str], said_no: bool, gpc: bool, standings: tuple[Standing, ...], age: str | None, office: Office,
-    said_in: GppSections = GppSections.BOTH,
+    places: frozenset[str], said: frozenset[Purpose], gpc: bool, standings: tuple[Standing, ...], age: str | None,
+    office: Office, said_in: GppSections = GppSections.BOTH,
 ) -> Outcome:  # fmt: skip
     """What holds for the person whoever asks. Remembered by its arguments, as what it is made from is."""
-    allowed, _ = what_may(places, said_no, standings, age, office)
+    allowed, _ = what_may(places, said, standings, age, office)
     denied = frozenset(purpose for purpose, may in allowed.items() if not may)
     return Outcome(denied, places, gpc, minor=is_young(age, standings), said_in=said_in)
 
 
 @lru_cache(maxsize=4096)
 def what_may(
-    places: frozenset[str], said_no: bool, standings: tuple[Standing, ...], age: str | None, office: Office
+    places: frozenset[str], said: frozenset[Purpose], standings: tuple[Standing, ...], age: str | None, office: Office
 ) -> tuple[Mapping[Purpose, bool], bool]:
     """Which purposes may be done at all: what the verdict says of anybody who is in order; and whether somebody said no
-    to one. `said_no`: this request did. Remembered by its arguments: most people have no record and say nothing.
+    to one. `said`: this request did. Remembered by its arguments: most people have no record and say nothing.
     """
-    heard = SAID_NO if said_no else NOTHING
     allowed = {
-        purpose: decide(
-            Question(ANYBODY, (purpose,), ANYBODY.data, places, age, heard, standings, collected=office.on), office
-        ).allowed
+        purpose: purpose not in said and _verdict(purpose, places, standings, age, office).allowed
         for purpose in SIGNAL_PURPOSES
-    }  # fmt: skip
-    chosen = said_no or any(standing.denies(purpose) for standing in standings for purpose in SIGNAL_PURPOSES)
-    return allowed, chosen
+    }
+    chosen = not said.isdisjoint(EVERY_SIGNAL)
+    return allowed, chosen or any(standing.denies(purpose) for standing in standings for purpose in SIGNAL_PURPOSES)
+
+
+def _verdict(
+    purpose: Purpose, places: frozenset[str], standings: tuple[Standing, ...], age: str | None, office: Office
+) -> Verdict:
+    """Of whoever does it in order: outside the business, or the business itself."""
+    who = ANYBODY if purpose in OUTSIDE else OURSELVES
+    question = Question(who, (purpose,), who.data, places, age, standings=standings, collected=office.on)
+    return decide(question, office)
+
+
+def widened(heard: Collection[Purpose]) -> frozenset[Purpose]:
+    """What a signal denies: at a third party one of sale, sharing and targeted ads is all of them (R25)."""
+    return frozenset(heard) if EVERY_SIGNAL.isdisjoint(heard) else EVERY_SIGNAL.union(heard)
+
+
+def is_part(denied: frozenset[Purpose]) -> bool:
+    """Whether it is some of the three that are one at a third party, and not all of them."""
+    return not denied.isdisjoint(EVERY_SIGNAL) and not denied >= EVERY_SIGNAL
+
+
+def kept_no(denied: frozenset[Purpose], own: Iterable[Standing]) -> frozenset[Purpose]:
+    """What our own cookie denies. A no to one of the three is a no to all of them, as on record, until this browser
+    says yes to one (`own`: its record); an account's yes is not the browser's (decision 2).
+    """
+    yes = {p for p in SIGNAL_PURPOSES for standing in own if standing.opted_in(p)} - denied
+    return denied | (EVERY_SIGNAL - yes) if is_part(denied) else denied
+
+
+def said_of(site: Site, purpose: Purpose) -> Word:
+    """What was said of one purpose, and holds, whatever the law of the place makes of it."""
+    if site.status == "unknown":
+        return Word.UNKNOWN
+    underneath = SIGNAL_PURPOSES if purpose is Purpose.THIRD_PARTY_MARKETING else ()  # a sale, whatever its name (R21)
+    if any(_says_no(site, each) for each in (purpose, *underneath)):
+        return Word.OPTED_OUT
+    return Word.OPTED_IN if any(standing.opted_in(purpose) for standing in site.standings) else Word.NONE
+
+
+def word_of(site: Site, purpose: Purpose, office: Office) -> Word:
+    """What holds for one purpose: of a visitor, or of whoever `site` was asked about."""
+    said = said_of(site, purpose)
+    if not said.may:
+        return said
+    verdict = _verdict(purpose, site.places, site.standings, None, office)
+    if site.allowed.get(purpose, verdict.allowed):
+        return said
+    return Word.NEEDS_YES if verdict.reason in ASKS else Word.CLOSED
+
+
+def _says_no(site: Site, purpose: Purpose) -> bool:
+    return purpose in site.said or any(standing.denies(purpose) for standing in site.standings)

@@ -146,7 +146,7 @@
       if (turn !== turns) return; // a later question is under way
       const known = sound(body);
       settle(known ? body.strings : OUT);
-      whenParsed(() => show(known && body.display));
+      whenParsed(() => show(known && body));
       if (!known) return;
       if (body.inventory) import("./hosts.js").catch(() => {}); // once a page, however often it is asked
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
@@ -199,17 +199,17 @@
     else act();
   };
   const make = (name, members) => Object.assign(document.createElement(name), members);
-  const show = (display) => {
+  const show = ({ display, partly }) => {
     for (const place of document.querySelectorAll("[data-gateway-status]")) {
       if (!display) {
         if (place.dataset.gatewayStatus === "shown") place.replaceChildren();
         continue;
       }
       const toggle = make("input", { type: "checkbox", checked: true, role: "switch", ariaReadOnly: "true" });
-      toggle.onclick = (click) => click.preventDefault(); // it shows what holds and changes nothing
+      toggle.onclick = () => false; // it shows what holds and changes nothing
       const label = make("label");
       label.append(toggle, " ", display);
-      place.replaceChildren(label);
+      place.replaceChildren(partly ? display : label); // no switch stands at "on" where a part was allowed again
       place.dataset.gatewayStatus = "shown";
     }
   };

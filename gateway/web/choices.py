@@ -6,14 +6,14 @@ opting in (`gateway.web.opting_in`) and for what is sent or kept at a person's o
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import seals
+from gateway import seals, still_out
 from gateway.choice.downstream import stores
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
@@ -123,8 +123,9 @@ class Choices:
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
             app = self._apps.opening(said.call, said.key, Named(chosen.subjects))
             await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
-            now = self._consent.checks.read_back(chosen.subjects, [Purpose(word) for word in chosen.standing])
-            chosen = replace(chosen, standing=now)
+            purposes = [Purpose(word) for word in chosen.standing]
+            chosen = replace(chosen, standing=self._consent.checks.read_back(chosen.subjects, purposes))
+            more |= await self._still_out(chosen, purposes)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
         named = said.call.named(said.call.place())
         if said.kind is ChoiceKind.OPT_IN:
@@ -135,6 +136,12 @@ class Choices:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
         return await self._out(replace(said, details=app.details), app, repeat, body)
+
+    async def _still_out(self, chosen: Chosen, purposes: Sequence[Purpose]) -> dict[str, Any]:
+        """Which no stands above a yes that was taken; left out where it cannot be read, for the yes is on record."""
+        with contextlib.suppress(StoreUnavailable):
+            return {"still_out": still_out.told(await self._consent.still_out(chosen.subjects, purposes))}
+        return {}
 
     async def _out(self, said: Said, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are

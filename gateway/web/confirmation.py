@@ -1,6 +1,7 @@
-"""The confirmation of a form: what holds now for what was in that one submission, read back from enforcement.
+"""The confirmation of a form: what holds now for what was in that one submission, as enforcement answers.
 
-Shows nothing that was typed, and no state of anybody else. Its first showing, in the browser that posted, has the
+Shows nothing that was typed, and no state of anybody else: of a number, which anybody may have typed, and whatever else
+is not this browser, not what became of it later (R6, R35). Its first showing, in the browser that posted, has the
 ticket of the download (R16); later ones have none (R35). A browser that brings our cookie back remembers what it said;
 to any other the page says that nothing holds for it, whoever keeps no cookies or was sent the address.
 """
@@ -18,8 +19,10 @@ from gateway import seals
 from gateway.consent import Consent
 from gateway.ledger import history
 from gateway.ledger.records import Subject
+from gateway.site import NOTHING_SAID, Word
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
-from gateway.web import page, proof_cookie
+from gateway.web import page, positions, proof_cookie
+from gateway.web.language import mark
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
@@ -27,6 +30,8 @@ from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
+NEWS = timedelta(seconds=proof_cookie.SECONDS)  # after it, whoever has the page's address is told no news
+RECEIVED = mark("Received")
 OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
 
 
@@ -46,14 +51,15 @@ class Confirmation:
         effective = await self._until_effective(said[0][2])
         visitor = self._visitors.read(request.scope)
         here = self._here(visitor, said[0][3])
-        lines = [self._line(kind, key, purposes, here) for kind, key, _, purposes in said]
+        found = [(kind, self._lines(visitor, kind, key, purposes, here, at)) for kind, key, at, purposes in said]
+        lines = [line for _, each in found for line in each]
         forgets = any(line["covers"] == ELSEWHERE for line in lines)
         shown = self._first_showing(request)
         response = page.show(
             request,
             "done.html",
             ticket=shown.ticket if shown else "",
-            lines=[line for line, (kind, *_) in zip(lines, said, strict=True) if not kind.startswith(OF_THE_BROWSER)],
+            lines=[line for kind, each in found if not kind.startswith(OF_THE_BROWSER) for line in each],
             honored=effective and not forgets and all(line["out"] and line["read"] for line in lines),
             forgets=forgets,
             signal=visitor.heard.denied.issuperset(SIGNAL_PURPOSES),
@@ -90,15 +96,26 @@ class Confirmation:
             return None
         return next((each.key for each in self._visitors.subjects(visitor) if each.kind == "browser"), b"")
 
-    def _line(self, kind: str, key: bytes, purposes: Sequence[Purpose], here: bytes | None) -> dict[str, Any]:
-        states = self._consent.checks.read_back([Subject(kind, "", (key,))], purposes)
-        some = () if tuple(purposes) == ALL_PURPOSES else purposes
-        return {
-            "read": "unknown" not in states.values(),
-            "out": set(states.values()) <= {"opted_out", "unknown"},
-            "uses": named(some),
-            "covers": ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER),
-        }
+    def _lines(
+        self, visitor: Visitor, kind: str, key: bytes, purposes: Sequence[Purpose], here: bytes | None, at: datetime
+    ) -> list[dict[str, Any]]:
+        """One thing that was in the form, in a line for each word that holds for some of its purposes."""
+        covers = ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER)
+        this = kind == "browser" and covers != ELSEWHERE and not set(purposes).isdisjoint(ALL_PURPOSES)
+        if not this and self._consent.clock() - at > NEWS:
+            return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": _some(purposes)}]
+        if this:
+            site = self._visitors.site(visitor, self._visitors.subjects(visitor))
+        else:
+            site = self._consent.checks.site([Subject(kind, "", (key,))], NOTHING_SAID, visitor.place)
+        told = positions.lines(self._consent.checks.words(site, purposes), {})
+        return [
+            {
+                "text": line.text, "out": line.word in {Word.OPTED_OUT, Word.UNKNOWN}, "covers": covers,
+                "read": line.word is not Word.UNKNOWN, "uses": line.uses if len(told) > 1 else _some(purposes),
+            }
+            for line in told
+        ]  # fmt: skip
 
     def _first_showing(self, request: Request) -> Kept | None:
         jar = jar_of(request.scope)
@@ -113,3 +130,8 @@ class Confirmation:
 
     def _now(self) -> int:
         return int(self._consent.clock().timestamp())
+
+
+def _some(purposes: Sequence[Purpose]) -> list[str]:
+    """What a choice is about where that is not everything."""
+    return [] if tuple(purposes) == ALL_PURPOSES else named(purposes)

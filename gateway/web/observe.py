@@ -20,6 +20,7 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import NothingKept
 from gateway.people import Named
 from gateway.signals.heard import Heard
+from gateway.site import widened
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web import auth, new_browser, wire
 from gateway.web.apps import App, Apps
@@ -118,7 +119,7 @@ class Observe:
         checks, named = self._consent.checks, app.named
         outcome = checks.site(app.seen, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
         limited = named.limited or app.unproved
-        denied = frozenset(SIGNAL_PURPOSES) if limited else heard.denied
+        denied = frozenset(SIGNAL_PURPOSES) if limited else widened(heard.denied)
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
         standing = checks.read_back(app.seen, SIGNAL_PURPOSES) | out
         strings = stores(outcome.all_denied() if limited else outcome)

@@ -8,7 +8,7 @@ from gateway.choice.downstream import opted_out
 from gateway.terms import CHOOSABLE
 from gateway.web.apps import LIMITED, START, STOP
 from gateway.web.openapi_calls import ALL, KEPT, answers, call, ref
-from gateway.web.openapi_records import IGNORED
+from gateway.web.openapi_records import IGNORED, STILL_OUT
 
 HEARD = {"200": "nothing was news", "201": "kept", "202": KEPT}
 PLACE = {"type": ["string", "array", "null"]}
@@ -66,8 +66,9 @@ ASKED: dict[str, Any] = {
 }  # fmt: skip
 HOLDS: dict[str, Any] = {
     "type": "object",
-    "required": ["standing", "may_ask_from", "store", "store_opted_out", "sdks", "ignored"],
-    "description": "`standing` and `may_ask_from` are of what was proved; the rest obeys all that was named.",
+    "required": ["standing", "may_ask_from", "still_out", "store", "store_opted_out", "sdks", "ignored"],
+    "description": "`standing`, `may_ask_from` and `still_out` are of what was proved; the rest obeys all that was"
+    " named.",
     "properties": {
         "standing": {"type": "object", "properties": {purpose.value: WORD for purpose in CHOOSABLE}},
         "may_ask_from": {
@@ -75,7 +76,7 @@ HOLDS: dict[str, Any] = {
             "description": "null: never opted out. Nobody asks before that moment",
             "additionalProperties": {"type": ["string", "null"], "format": "date-time"},
         },
-        **TOLD, "ignored": IGNORED,
+        "still_out": STILL_OUT, **TOLD, "ignored": IGNORED,
     },
 }  # fmt: skip
 SHAPES = {"Observation": OBSERVATION, "StandingRequest": ASKED, "Standing": HOLDS}

@@ -4,6 +4,9 @@ and the access report. Constants only; `gateway.web.openapi` puts them together.
 
 from typing import Any
 
+from gateway.still_out import Where
+from gateway.terms import CHOOSABLE
+
 TEXT: dict[str, Any] = {"type": "string"}
 WORDS: dict[str, Any] = {"type": "array", "items": TEXT}
 TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -24,6 +27,19 @@ def _shape(**members: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": list(members), "properties": members}
 
 
+STILL_OUT: dict[str, Any] = {
+    "type": "array",
+    "description": "each no that stands above a yes of what was proved; empty: none does",
+    "items": {
+        **_shape(
+            purpose={"type": "string", "enum": [*CHOOSABLE]},
+            where={"type": "string", "enum": [*Where]},
+            ends_by={"type": ["string", "null"]},
+        ),
+        "description": "`where` it was said, seen from what was proved. `ends_by`: the kind of proof whose opt-in ends"
+        " it; null: only who says it can stop saying it. Never whose it is, nor since when",
+    },
+}
 CHOSEN: dict[str, Any] = {
     "type": "object",
     "description": "One entry for each identifier; `event`, `seq` and `receipt` are the first one's.",
@@ -31,6 +47,7 @@ CHOSEN: dict[str, Any] = {
         "events": {"type": "array", "items": _shape(event=TEXT, seq={"type": "integer"}, receipt=RECEIPT)},
         "event": MAYBE, "seq": {"type": ["integer", "null"]}, "receipt": RECEIPT, "accepted_at": TIME,
         "effective_at": TIME_OR_NONE, "standing": {"type": "object"}, "may_ask_from": {"type": "object"},
+        "still_out": STILL_OUT,
         "ignored": IGNORED,
     },
 }  # fmt: skip

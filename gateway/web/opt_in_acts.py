@@ -28,6 +28,7 @@ from gateway.web.language import mark
 from gateway.web.metrics import Metrics
 from gateway.web.opting_in_for import BROWSER, FOR, Person, Wanted
 from gateway.web.proof_cookie import Kept
+from gateway.web.visit import brought_back
 from gateway.web.visitor import Visitor
 
 TOKEN_SECONDS = 15 * 60  # as long as a confirm token
@@ -95,7 +96,7 @@ class Acts:
                 return self.read(request, begun.wanted, begun.by)
             if said.action == ChoiceKind.CONFIRM:
                 return await self._confirm(request, visitor, person, begun, said.confirm)
-            return self._ask(request, person, begun)
+            return await self._ask(request, visitor, person, begun)
         except StoreUnavailable:
             return refused(request, AWAY, 503)
         except Used:
@@ -103,8 +104,14 @@ class Acts:
         except Refused as why:
             return refused(request, WHY.get(why.kind, OLD), 403 if why.kind == "proof_required" else 422)
 
-    def _ask(self, request: Request, person: Person, begun: Begun) -> Response:
-        """The first act, answered by the second's text."""
+    async def _ask(self, request: Request, visitor: Visitor, person: Person, begun: Begun) -> Response:
+        """The first act, answered by the second's text. What the browser's cookie alone remembers is put on its record
+        before, being older than the yes that may follow.
+        """
+        if person.by == BROWSER:
+            kept = brought_back(self._consent.checks, person.subject, visitor.denied)
+            if kept.said:
+                await self._consent.observe([person.subject], kept)
         wanted, shown = begun.wanted, begun.notice
         data_class = DataClass.PRECISE_GEO if wanted.recipient else None
         choice = Choice(

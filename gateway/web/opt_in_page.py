@@ -6,6 +6,7 @@ Nothing asks anybody to come here: whoever comes, comes by themselves, so the tw
 7026(k), 7028(b)). Opting out is one step; this is four at least. The acts themselves are `opt_in_acts`.
 """
 
+import contextlib
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
@@ -21,15 +22,16 @@ from gateway.ledger.history import OptedIn
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.form import Form
+from gateway.site import NOTHING_SAID, Word
 from gateway.terms import CHOOSABLE, DataClass, Purpose
-from gateway.web import code_steps, form_fields, language, opting_in_for, page, proof, proof_cookie
+from gateway.web import code_steps, form_fields, language, opting_in_for, page, positions, proof, proof_cookie
 from gateway.web import purpose_words as words
 from gateway.web.code_steps import Steps
 from gateway.web.language import mark
 from gateway.web.opt_in_acts import Acts
-from gateway.web.opting_in_for import FOR, Wanted
+from gateway.web.opting_in_for import BROWSER, FOR, Wanted
 from gateway.web.problem import Problem
-from gateway.web.visitor import jar_of
+from gateway.web.visitor import Visitor, jar_of
 
 CHOOSE = mark("Please choose one use, and for whom it is.")
 
@@ -87,11 +89,14 @@ class OptInPage:
             found = None
         if found is None or found.kind not in FOR:  # an app's own is shown in the app
             raise Problem("not_found", "no such opt-in")
-        jar = jar_of(request.scope)
+        jar, visitor = jar_of(request.scope), self._steps.visitors.read(request.scope)
+        word = self._word(found, visitor)
         shown = proof_cookie.first_showing(self._consent.secrets.seals, jar, self._steps.now(), name)
         response = page.show(
             request, "opt_in_done.html", event=name, at=_minute(found.at), kind=found.kind, whose=FOR[found.kind],
-            what=words.said(language.of(request), found.purpose, found.recipient), holds=self._holds(found),
+            what=words.said(language.of(request), found.purpose, found.recipient), holds=word is Word.OPTED_IN,
+            closed=word is Word.CLOSED,
+            why=await self._why(found, visitor, proved=shown is not None),
             young=self._consent.checks.band([_subject(found)]) in opting_in_for.YOUNG,
             ticket=shown.ticket if shown else "",
         )  # fmt: skip
@@ -99,13 +104,38 @@ class OptInPage:
             response.headers.append("set-cookie", made)
         return response
 
-    def _holds(self, found: OptedIn) -> bool:
-        """Whether enforcement takes it as a yes: an opt-out of something that it belongs to still stands above it."""
+    def _word(self, found: OptedIn, visitor: Visitor) -> Word:
+        """What holds of what was opted in to, for what it is for: an opt-out of something that it belongs to still
+        stands above it. This very browser is asked about as the site is told of it, signal, cookie and account too.
+        """
         checks, subject = self._consent.checks, [_subject(found)]
-        state = checks.read_back(subject, [found.purpose])[found.purpose]
-        if found.recipient:
-            return state != "opted_out" and checks.granted(subject, found.recipient, found.purpose)
-        return state == "opted_in"
+        if found.kind == BROWSER and self._is_own(found, visitor):
+            site = self._steps.visitors.site(visitor, self._steps.visitors.subjects(visitor))
+        else:
+            site = checks.site(subject, NOTHING_SAID, visitor.place)
+        word = checks.words(site, [found.purpose])[found.purpose]
+        if found.recipient and word not in {Word.OPTED_OUT, Word.UNKNOWN}:
+            return Word.OPTED_IN if checks.granted(subject, found.recipient, found.purpose) else Word.NEEDS_YES
+        return word
+
+    def _is_own(self, found: OptedIn, visitor: Visitor) -> bool:
+        """Whether the request shows that it is of the browser or the account that opted in."""
+        return any(each.key == found.key for each in self._steps.visitors.subjects(visitor))
+
+    async def _why(self, found: OptedIn, visitor: Visitor, *, proved: bool) -> list[str]:
+        """Each no that still holds, and what ends it: of a mailbox or number on the first showing alone, of a browser
+        or an account to whoever is it. For an account it is what holds on this browser beside the account's yes.
+        """
+        steps, purpose = self._steps, found.purpose
+        with contextlib.suppress(StoreUnavailable):
+            if self._is_own(found, visitor):
+                site = steps.visitors.site(visitor, steps.visitors.subjects(visitor))
+                told = self._consent.checks.words(site, [purpose])
+                why = await positions.reasons(self._consent, steps.visitors, visitor, told)
+                return [*why.get(purpose, ())]
+            if proved:
+                return positions.of_another(await self._consent.still_out([_subject(found)], [purpose]))
+        return []
 
     def _choose(self, request: Request, problem: str = "", status: int = 200) -> Response:
         visitor, spoken = self._steps.visitors.read(request.scope), language.of(request)

@@ -63,7 +63,7 @@ class OptingIn:
         token, expires = self._consent.ask_to_confirm(named.subjects, choice)
         return 202, {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}
 
-    async def confirm(self, said: Said, repeat: str, body: bytes) -> tuple[Chosen, dict[str, str]]:
+    async def confirm(self, said: Said, repeat: str, body: bytes) -> tuple[Chosen, dict[str, Any]]:
         """The second act, with a proof and a notice of its own; and what a young person is told with the answer."""
         token = said.body.get("confirm")
         if not isinstance(token, str):

@@ -13,6 +13,7 @@ from gateway.codes import Codes
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
 from gateway.outcome import Refused
+from gateway.site import widened
 from gateway.terms import Purpose
 from gateway.web.language import mark
 from gateway.web.visitor import Visitor
@@ -77,7 +78,7 @@ def new_browser(consent: Consent) -> tuple[Person, bytes]:
 
 def in_the_way(consent: Consent, visitor: Visitor, person: Person, wanted: Wanted) -> str:
     """Why a yes is not taken from this person now, or nothing. Raises `StoreUnavailable`."""
-    live = person.by in {ACCOUNT, BROWSER} and wanted.purpose in visitor.heard.denied
+    live = person.by in {ACCOUNT, BROWSER} and wanted.purpose in widened(visitor.heard.denied)
     if live:
         return SIGNAL
     if person.by == BROWSER and visitor.account:

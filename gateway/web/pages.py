@@ -1,6 +1,6 @@
 """The choices page: forms that anybody can post once, and the statement of support for GPC.
 
-No login, no script, no cookie needed, no proof (R11). The page says what holds now, read back from enforcement.
+No login, no script, no cookie needed, no proof (R11). The page says what holds now, as enforcement answers.
 """
 
 import hashlib
@@ -18,8 +18,9 @@ from starlette.responses import Response
 from gateway.consent import Consent
 from gateway.ledger.writer import StoreUnavailable
 from gateway.signals.form import Form
+from gateway.site import Word
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
-from gateway.web import language, notices, page, proof_cookie
+from gateway.web import language, notices, page, positions, proof_cookie
 from gateway.web.language import mark
 from gateway.web.metrics import Metrics
 from gateway.web.opt_in_acts import Acts
@@ -31,6 +32,7 @@ from gateway.web.visitor import Visitor, Visitors, jar_of
 SCRIPT = "text/javascript"
 STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}
 FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
+REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
 FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
 NOT_SAVED = mark(
@@ -69,7 +71,7 @@ class Pages:
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
-        response = self._form_page(request, Form())
+        response = await self._form_page(request, Form())
         if any(name == proof_cookie.COOKIE for name, _ in jar_of(request.scope)):
             response.headers.append("set-cookie", proof_cookie.GONE)
         return response
@@ -95,57 +97,44 @@ class Pages:
             return await self._opting_in.take(request, said)
         if not posted.own:
             self._metrics.refused_forms.labels("cross_site").inc()
-            return self._form_page(request, said, FOREIGN_FORM, 403)
+            return await self._form_page(request, said, FOREIGN_FORM, 403)
         kind = ChoiceKind.LIMIT if said.action == ChoiceKind.LIMIT else ChoiceKind.OPT_OUT
         try:
             return await self._out.write(request, posted, kind, _purposes(said))
         except StoreUnavailable:
             self._metrics.refused_forms.labels("not_kept").inc()
-            return self._form_page(request, said, NOT_SAVED, 503)
+            return await self._form_page(request, said, NOT_SAVED, 503)
 
-    def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
+    async def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
         visitor = self._visitors.read(request.scope)
         self._metrics.heard("page", visitor.heard)
         chosen = language.of(request)
         response = page.show(
             request, "choices.html", status,
             form=said, problem=problem, notice=self._out.text(chosen), token=self._out.token(chosen),
-            countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES,
-            policy_url=self._settings.policy_url, **self._now(visitor),
+            countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES, reach=REACH in request.query_params,
+            policy_url=self._settings.policy_url, **await self._now(visitor),
         )  # fmt: skip
         if status == 503:  # noqa: PLR2004
             response.headers["Retry-After"] = "60"
         return response
 
-    def _now(self, visitor: Visitor) -> dict[str, Any]:
-        """What holds for whoever asks, and the notices of their place first."""
-        subjects, heard = self._visitors.subjects(visitor), visitor.heard
-        site = self._visitors.site(visitor, subjects)
+    async def _now(self, visitor: Visitor) -> dict[str, Any]:
+        """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
+        first.
+        """
+        site = self._visitors.site(visitor, self._visitors.subjects(visitor))
+        words = self._consent.checks.words(site, ALL_PURPOSES)
+        why = await positions.reasons(self._consent, self._visitors, visitor, words)
+        limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
         return {
-            "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": heard.gpc,
-            "holds": self._holds(visitor), "residents": residents(self._settings.notices, site.places),
+            "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": visitor.heard.gpc,
+            "partly": any(words[purpose].may for purpose in SIGNAL_PURPOSES),
+            "silent": Word.OPTED_OUT not in {*words.values(), *limit.values()},
+            "lines": positions.lines(words, why), "limits": positions.lines(limit, why, positions.LIMITS),
+            "covers": [COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
+            "residents": residents(self._settings.notices, site.places),
         }  # fmt: skip
-
-    def _holds(self, visitor: Visitor) -> list[dict[str, Any]]:
-        """The browser, and the account that is signed in, each with what it is opted out of."""
-        known = self._visitors.subjects(visitor)
-        browser = [subject for subject in known if not subject.is_account]
-        denied = visitor.heard.denied | visitor.denied
-        holds = [_held("browser", denied | self._out_of(browser))]
-        if visitor.account:
-            holds.append(_held("account", self._out_of([subject for subject in known if subject.is_account])))
-        return holds
-
-    def _out_of(self, subjects: Sequence[Any]) -> frozenset[str]:
-        states = self._consent.checks.read_back(subjects, ALL_PURPOSES)
-        return frozenset(purpose for purpose, state in states.items() if state in {"opted_out", "unknown"})
-
-
-def _held(kind: str, out: Collection[str]) -> dict[str, Any]:
-    return {
-        "kind": kind, "covers": COVERS[kind], "out": set(SIGNAL_PURPOSES) <= set(out),
-        "limited": Purpose.SENSITIVE in out, "uses": named(out),
-    }  # fmt: skip
 
 
 def _purposes(said: Form) -> Sequence[Purpose]:

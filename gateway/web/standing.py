@@ -1,8 +1,8 @@
 """POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
 
-`standing` and `may_ask_from` are of what is proved alone (R6, R12): the account of an assertion, the phone of a device
-token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey all that is
-named, as an observation's do. Writes nothing but that an assertion was used.
+`standing`, `may_ask_from` and `still_out` are of what is proved alone (R6, R12): the account of an assertion, the phone
+of a device token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey
+all that is named, as an observation's do. Writes nothing but that an assertion was used.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway import still_out
 from gateway.choice.downstream import stores
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
@@ -79,6 +80,7 @@ class StandingDoor:
         return {
             "standing": checks.read_back(proved, CHOOSABLE),
             "may_ask_from": await self._consent.silence(proved, CHOOSABLE),
+            "still_out": still_out.told(await self._consent.still_out(proved, CHOOSABLE)),
             **stores(outcome.all_denied() if app.named.limited else outcome),
             **self._apps.told(app, body), "ignored": body.ignored,
         }  # fmt: skip

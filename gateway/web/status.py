@@ -21,7 +21,6 @@ from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
 from gateway.outcome import silent_until
 from gateway.signals import hear
-from gateway.signals.heard import Heard
 from gateway.site import Site
 from gateway.terms import ALL_PURPOSES
 from gateway.web import cors, cross_site, wire
@@ -82,12 +81,14 @@ class Status:
     async def _answer(self, request: Request, visitor: Visitor) -> Response:
         subjects, heard = self._visitors.subjects(visitor), visitor.heard
         site = self._visitors.site(visitor, subjects)
+        words = self._consent.checks.words(site, ALL_PURPOSES)
         await self._visits.remember(visitor, site, subjects)
         body: dict[str, Any] = {
             "status": "opted_out" if site.opted_out else "not_opted_out",
             "display": "Opt-Out Request Honored" if site.status == "honored" else None,
+            "partly": site.status == "honored" and any(site.allowed.values()),
             "gpc": heard.gpc,
-            "purposes": self._purposes(visitor, heard),
+            "purposes": {purpose.value: word.told for purpose, word in words.items()},
             "strings": strings(site.outcome).for_page(),
             "place": site.place,
             "ad_token": self._ad_token(visitor, site),
@@ -123,8 +124,3 @@ class Status:
         except StoreUnavailable:
             return {}
         return {"may_ask_from": {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}}
-
-    def _purposes(self, visitor: Visitor, heard: Heard) -> dict[str, str]:
-        states = self._consent.checks.read_back(self._visitors.subjects(visitor), ALL_PURPOSES)
-        denied = heard.denied | visitor.denied
-        return {name: "opted_out" if name in denied else word for name, word in states.items()}

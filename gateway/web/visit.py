@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from gateway import seals
+from gateway.check import Checks
 from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.ledger.records import Subject
@@ -228,31 +229,29 @@ class Visits:
             await self._written(news)
 
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
-        heard, brought = visitor.heard, self._brought(visitor, site, subjects)
+        heard = visitor.heard
         account = next((subject for subject in subjects if subject.is_account), None)
         browser = next((subject for subject in subjects if subject.kind == "browser"), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
         learns = bool(browser or account) and site.learns(heard, subjects)
+        browsers = [subject for subject in subjects if subject.kind == "browser"]
         accounts = [subject for subject in subjects if subject.is_account] if browser and not learns else []
         ties = [each for each in accounts if browser and not self._consent.checks.tied(each, browser)]
-        brings = browser is not None and brought.keeps
+        brought = self._brought(visitor, browsers) if browser else Heard()
+        brings = brought if brought.keeps else None
         if not (learns or ties or brings):
             return None
-        return News(
-            subjects, site.place, browser, account, heard if learns else None, ties, brought if brings else None
-        )
+        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings)
 
-    def _brought(self, visitor: Visitor, site: Site, subjects: Sequence[Subject]) -> Heard:
+    def _brought(self, visitor: Visitor, browsers: Sequence[Subject]) -> Heard:
         """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
         told the first alone, which therefore says no wherever one of them does.
         """
-        browsers = [subject for subject in subjects if subject.kind == "browser"]
-        if len(browsers) < 2:  # noqa: PLR2004 - the usual one, or none
-            return _brought_back(visitor.denied, site.standings)
-        own, of_others = (
-            self._consent.checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:])
-        )
+        checks = self._consent.checks
+        if len(browsers) == 1:
+            return brought_back(checks, browsers[0], visitor.denied) if visitor.denied else Heard()
+        own, of_others = (checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:]))
         out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
         missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
         return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
@@ -297,15 +296,23 @@ def _is_of_one(visitor: Visitor) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _brought_back(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> Heard:
+def _unrecorded(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> frozenset[Purpose]:
     """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
-    come again. A later yes on record stands above it.
+    come again.
     """
-    if any(standing.opted_in(purpose) for standing in standings for purpose in SIGNAL_PURPOSES):
-        return Heard()
     known = {p for p in SIGNAL_PURPOSES for standing in standings if standing.own_denies(p)}
-    missing = denied.intersection(SIGNAL_PURPOSES) - known
-    return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
+    return denied.intersection(SIGNAL_PURPOSES) - known
+
+
+def brought_back(checks: Checks, browser: Subject, denied: frozenset[Purpose]) -> Heard:
+    """What a browser's cookie denies, to be put on its record. A later yes of this very browser stands above it; an
+    account's yes is not the browser's (decision 2).
+    """
+    mine = checks.standings_of(browser.keys) or ()
+    missing = _unrecorded(denied, mine)
+    if not missing or any(standing.opted_in(purpose) for standing in mine for purpose in SIGNAL_PURPOSES):
+        return Heard()
+    return Heard((Said(Source.BROWSER_COOKIE, missing),))
 
 
 def _on_record(site: Site) -> bool:

@@ -21,7 +21,7 @@ from gateway.signals.field_values import OWS
 from gateway.signals.hear import SILENT, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.sieve import NOTHING, Sieve
-from gateway.site import Site
+from gateway.site import Site, is_part, kept_no
 from gateway.terms import Malformed, Purpose
 from gateway.web import ordinary
 from gateway.web.browser_cookie import COOKIE
@@ -123,7 +123,17 @@ class Visitors:
         checks, heard = self._consent.checks, visitor.heard
         if visitor.unclear:
             return checks.unknown_site(visitor.place, gpc=heard.gpc)
-        return checks.site(subjects, heard.denied | visitor.denied, visitor.place, gpc=heard.gpc)
+        return checks.site(subjects, heard.denied, visitor.place, gpc=heard.gpc, kept=self.kept(visitor))
+
+    def kept(self, visitor: Visitor) -> frozenset[Purpose]:
+        """What the sealed cookie denies; of a part of the three all but what this very browser said yes to."""
+        denied = visitor.denied
+        if not is_part(denied):
+            return denied
+        assert visitor.cookie
+        value = visitor.cookie.value
+        mine = self._consent.checks.standings_of(self._browser(value).keys) if value else ()
+        return kept_no(denied, mine or ())
 
     def _complain(self, asked: str, why: str) -> None:
         """Once a kind of mistake; never with its text, which may name a person."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,7 +10,9 @@ from support.old_safari import old_safari
 from support.people import email, phone
 from support.service import service
 
+from gateway import credentials, keys
 from gateway.web.language import LANGUAGES, say
+from gateway.web.positions import CAME
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"
@@ -21,6 +24,12 @@ LEAST = 44  # CSS pixels: WCAG 2.5.5, more than the 24 that AA asks for
 def running(tmp_path_factory):
     with service(tmp_path_factory.mktemp("choices")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def accounts(running):
+    """The key by which the site says who is signed in."""
+    return keys.load(running.data).accounts[-1]
 
 
 @pytest.fixture
@@ -50,6 +59,12 @@ def button(page, language, text):
     return page.get_by_role("button", name=say(language, text), exact=True)
 
 
+def reach_further(page, language="en"):
+    """Opens the fields for a number and an address."""
+    page.locator("summary").first.click()
+    page.get_by_label(say(language, "Your email")).wait_for()
+
+
 def fits(page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -68,6 +83,7 @@ def test_a_person_opts_out_and_reads_what_holds_in_their_language(running, opene
     assert page.get_by_text(say(language, "No opt-out is recorded for this browser.")).is_visible()
     assert fits(page)
     looked_at(page, f"choices-{language}-{width}-{script}")
+    reach_further(page, language)
     page.get_by_label(say(language, "Your Talkatone phone number")).fill(phone(21))
     page.get_by_label(say(language, "Your email")).fill(email(21))
     button(page, language, "Opt out").click()
@@ -79,7 +95,10 @@ def test_a_person_opts_out_and_reads_what_holds_in_their_language(running, opene
     page.get_by_role("link", name=say(language, "Your Privacy Choices")).click()
     page.wait_for_url("**/privacy-choices")
     assert page.get_by_text(say(language, "Opt-Out Request Honored")).is_visible()
-    assert page.get_by_label(say(language, "Opted out"), exact=True).is_checked()
+    assert page.get_by_text(say(language, "Opted out"), exact=True).count() == 1
+    assert page.get_by_text(say(language, "Limited"), exact=True).count() == 1
+    assert page.get_by_text(say(language, "Not opted out"), exact=True).count() == 0
+    reach_further(page, language)
     assert page.get_by_label(say(language, "Your email")).input_value() == ""
     assert phone(21) not in page.content()
 
@@ -87,7 +106,7 @@ def test_a_person_opts_out_and_reads_what_holds_in_their_language(running, opene
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_link_to_a_language_is_kept_through_the_whole_story(running, opened, language):
     page = opened(f"{running.url}{PATH}?lang={language}", locale="de", java_script_enabled=False)
-    button(page, language, "Opt out on this browser").click()
+    button(page, language, "Opt out").click()
     page.wait_for_url("**/privacy-choices/done/*")
     assert page.locator("html").get_attribute("lang") == language
     page.get_by_role("link", name=say(language, "Your Privacy Choices")).click()
@@ -118,7 +137,7 @@ FOCUS = """() => {
 @pytest.mark.parametrize("width", [320, 1280])
 def test_a_person_with_a_keyboard_alone_opts_out_at_once(running, opened, width):
     page = opened(running.url + PATH, viewport={"width": width, "height": 640}, java_script_enabled=False)
-    assert tab_to(page, "Opt out on this browser") <= 2  # after the link to the policy: no list to go through
+    assert tab_to(page, "Opt out") <= 3  # after the policy and what reaches further: no list to go through
     page.keyboard.press("Enter")
     page.wait_for_url("**/privacy-choices/done/*")
     assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
@@ -127,6 +146,8 @@ def test_a_person_with_a_keyboard_alone_opts_out_at_once(running, opened, width)
 
 def test_a_person_with_a_keyboard_alone_gives_a_number_and_chooses_some_uses(running, opened):
     page = opened(running.url + PATH, viewport={"width": 320, "height": 640}, java_script_enabled=False)
+    tab_to(page, "Reach further: a phone number or an e-mail address too (optional)")
+    page.keyboard.press("Enter")
     tab_to(page, "Your Talkatone phone number")
     page.keyboard.type(phone(22))
     tab_to(page, "Opt out of some uses only")
@@ -141,6 +162,7 @@ def test_a_person_with_a_keyboard_alone_gives_a_number_and_chooses_some_uses(run
 
 def test_enter_in_a_field_opts_out_of_everything(running, opened):
     page = opened(running.url + PATH)
+    reach_further(page)
     page.get_by_label("Your email").fill(email(23))
     page.keyboard.press("Enter")
     page.wait_for_url("**/privacy-choices/done/*")
@@ -151,6 +173,8 @@ def test_enter_in_a_field_opts_out_of_everything(running, opened):
 def test_no_browser_stops_an_opt_out_for_how_an_address_is_written(running, opened, path):
     """It would by itself, with a message of its own and nothing sent; here the gateway finds the address."""
     page = opened(running.url + path)
+    if path == PATH:
+        reach_further(page)
     page.get_by_label("Your email").fill(f"Jane Doe <{email(24)}>")
     page.keyboard.press("Enter")
     page.wait_for_url("**/privacy-choices/done/*")
@@ -189,7 +213,7 @@ def test_a_browser_that_tells_nothing_of_where_a_form_comes_from_can_opt_out(run
     """No Fetch Metadata and `Origin: null`: the page that we served vouches for the form (R32)."""
     with old_safari(running.url) as address:
         page = opened(address + PATH)
-        button(page, "en", "Opt out on this browser").click()
+        button(page, "en", "Opt out").click()
         page.wait_for_url("**/privacy-choices/done/*")
         assert page.get_by_role("heading", name="Opt-Out Request Honored").is_visible()
 
@@ -199,9 +223,9 @@ def test_without_our_page_the_same_browser_is_refused_and_told(running, opened):
     with old_safari(running.url) as address:
         page = opened(address + PATH)
         page.evaluate("document.querySelectorAll('[name=token]').forEach(each => each.value = 'forged')")
-        button(page, "en", "Opt out on this browser").click()
+        button(page, "en", "Opt out").click()
         page.locator(".problem:focus").wait_for()
-        button(page, "en", "Opt out on this browser").click()  # the page that says so is ours again
+        button(page, "en", "Opt out").click()  # the page that says so is ours again
         page.wait_for_url("**/privacy-choices/done/*")
 
 
@@ -236,28 +260,44 @@ def signal(page, url):
 
 def some_uses(page, url):
     page.goto(url + PATH)
-    page.locator("summary").click()
+    for each in page.locator("summary").all():
+        each.click()
 
 
 def refused(page, url):
     page.goto(url + PATH)
     page.evaluate("document.querySelectorAll('[name=token]').forEach(each => each.value = 'forged')")
+    reach_further(page)
     page.get_by_label("Your email").fill(email(24))
     button(page, "en", "Opt out").click()
     page.get_by_text("Nothing was saved").wait_for()
 
 
 def confirmed(page, url):
-    page.goto(url + PATH)
+    page.goto(f"{url}{PATH}?reach=1")
     page.get_by_label("Your Talkatone phone number").fill("call me")
     button(page, "en", "Opt out").click()
     page.get_by_text("We could not read the phone number").wait_for()
 
 
+def one_use_again(page, url):
+    """Opted out, and one use allowed again: some of each sentence on one page."""
+    form(page, url)
+    button(page, "en", "Opt out").click()
+    page.goto(f"{url}{PATH}/opt-in")
+    page.get_by_label("targeted advertising", exact=True).check()
+    page.get_by_label("For this browser alone").check()
+    for press in ("Go on", "Yes, go on", "Yes, I allow it"):
+        button(page, "en", press).click()
+    page.get_by_role("heading", name="It is allowed").wait_for()
+    page.goto(url + PATH)
+    page.get_by_text("Allowed by you").wait_for()
+
+
 def shown_again(page, url):
     confirmed(page, url)
     page.reload()
-    page.get_by_text("The opening cannot be given here").wait_for()
+    page.get_by_text("The proof that it was you cannot be given here").wait_for()
 
 
 def marketing(page, url):
@@ -285,7 +325,7 @@ def dead_link(page, url):
 
 
 STATES = [
-    form, signal, some_uses, refused, confirmed, shown_again, marketing, marketing_refused, own_data, not_there, dead_link,
+    form, signal, some_uses, refused, confirmed, one_use_again, shown_again, marketing, marketing_refused, own_data, not_there, dead_link,
 ]  # fmt: skip
 
 
@@ -306,6 +346,33 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
     assert small(page) == []
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, accounts, opened, looked_at, width, language):
+    """The account came back; the browser that it is signed in on said no by itself, and another one's no came along."""
+    signed = {"Gateway-Account": credentials.assert_account(accounts, f"a{width}{language}", int(time.time()) + 600)}
+    page = opened(f"{running.url}{PATH}?lang={language}", viewport={"width": width, "height": 800})
+    button(page, language, "Opt out").click()
+    page.wait_for_url("**/privacy-choices/done/*")
+    page.set_extra_http_headers(signed)
+    page.goto(f"{running.url}{PATH}/status")
+    page.goto(f"{running.url}{PATH}?lang={language}")
+    page.get_by_text(say(language, CAME["browser"])).first.wait_for()
+    looked_at(page, f"why-{language}-{width}")
+    assert violations(page) == []
+    assert fits(page)
+    page.goto(f"{running.url}{PATH}/opt-in?lang={language}")
+    page.locator("[name=what][value=targeted_ads]").check()
+    page.locator("[name=by][value=account]").check()
+    for press in ("Go on", "Yes, go on", "Yes, I allow it"):
+        button(page, language, press).click()
+    page.get_by_role("heading", name=say(language, "Still not done on this browser")).wait_for()
+    looked_at(page, f"still-out-{language}-{width}")
+    assert violations(page) == []
+    assert fits(page)
+    assert small(page) == []
+
+
 @pytest.mark.parametrize("language", ["es", "fr"])
 @pytest.mark.parametrize("path", ["", "/marketing", "/nowhere"])
 def test_the_pages_keep_to_it_in_the_other_languages(running, opened, path, language):
@@ -321,7 +388,7 @@ def test_a_request_that_is_kept_and_not_yet_entered_is_told_on_a_page_that_keeps
         ledger = away.data / "ledger.sqlite3"
         ledger.rename(ledger.with_suffix(".away"))
         try:
-            button(page, "en", "Opt out on this browser").click()
+            button(page, "en", "Opt out").click()
             page.get_by_text("It is kept; you need not send it again").wait_for()
             assert violations(page) == []
         finally:
@@ -339,7 +406,7 @@ def test_a_request_that_is_kept_and_not_yet_entered_is_told_on_a_page_that_keeps
 )
 def test_a_planted_violation_is_found(running, opened, planted, rule):
     """The control of the tests above."""
-    page = opened(running.url + PATH)
+    page = opened(f"{running.url}{PATH}?reach=1")
     page.evaluate(planted)
     assert rule in {each.partition(":")[0] for each in violations(page)}
 

@@ -10,7 +10,7 @@ from support.people import email, phone
 from support.service import service
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-BUTTON = "Download receipt and opening"
+BUTTON = "Download receipt and proof"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,7 @@ def opted_out(context, running, number):
     """The confirmation, after the form was filled in and sent."""
     page = context.new_page()
     page.goto(f"{running.url}/privacy-choices")
+    page.locator("summary").first.click()
     page.get_by_label("Your Talkatone phone number").fill(phone(number))
     page.get_by_label("Your email").fill(email(number))
     page.get_by_role("button", name="Opt out", exact=True).click()
@@ -52,7 +53,7 @@ def test_a_person_takes_the_proof_home_on_a_small_phone_without_script(running, 
     assert page.url.rpartition("/")[0].endswith("/privacy-choices/done")  # nothing of it in the address
     assert proof_cookies(context) == []
     page.get_by_role("button", name=BUTTON).click()
-    page.get_by_text("The opening cannot be given here").wait_for()
+    page.get_by_text("The proof that it was you cannot be given here").wait_for()
     page.screenshot(path=f"{folder}/proof-gone-{scheme}.png", full_page=True)
     context.close()
 
@@ -78,7 +79,7 @@ def test_the_next_person_at_a_library_computer_finds_no_opening(running, chromiu
         page.close()
         page = context.new_page()
         page.goto(confirmation)
-    page.get_by_text("The opening cannot be given here").wait_for()
+    page.get_by_text("The proof that it was you cannot be given here").wait_for()
     assert page.get_by_role("button", name=BUTTON).count() == 0
     text = page.content()
     assert phone(12) not in text
@@ -93,7 +94,7 @@ def test_a_browser_that_refuses_cookies_says_that_the_opening_cannot_be_given(ru
     context = driver.launch_persistent_context(tmp_path, executable_path=program, args=FLAGS)
     page = opted_out(context, running, 13)
     assert context.cookies() == []
-    page.get_by_text("The opening cannot be given here").wait_for()
+    page.get_by_text("The proof that it was you cannot be given here").wait_for()
     assert page.get_by_role("heading", name="This browser will not be remembered").is_visible()
     assert page.get_by_role("heading", name="Opt-Out Request Honored").count() == 0
     page.goto(f"{running.url}/privacy-choices")

@@ -36,11 +36,10 @@ async def test_a_confirmation_that_is_opened_later_waits_for_nothing(client, mon
 
 async def test_what_cannot_be_read_back_denies_and_is_not_called_honored(client, monkeypatch):
     answer = await client.post(PATH, data={"action": "opt_out"})
-    unread = lambda _, subjects, purposes: dict.fromkeys(purposes, "unknown")  # noqa: E731
-    monkeypatch.setattr("gateway.check.Checks.read_back", unread)
+    monkeypatch.setattr("gateway.check.Checks.site", lambda checks, *_, **__: checks.unknown_site())
     shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "<h1>Your request was received</h1>" in shown.text
-    assert "<strong>Opted out</strong>" in shown.text
+    assert "<strong>Counted as opted out</strong>" in shown.text
 
 
 async def test_the_longest_send_window_that_may_be_set_keeps_nobody_waiting_two_seconds(tmp_path):

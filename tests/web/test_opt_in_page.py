@@ -47,6 +47,32 @@ async def test_a_browser_that_opted_out_opens_one_purpose_again_and_the_others_s
     assert status["purposes"]["targeted_ads"] != status["purposes"]["sale"], "its own cookie denies it no longer"
 
 
+async def told_to_the_site(browser):
+    page = {"X-Original-Method": "GET", "X-Original-URI": "/"}
+    return (await browser.calling.get("/authz/nginx", headers=browser._headers() | page)).headers["gateway-consent"]
+
+
+async def test_what_a_person_reads_to_be_allowed_the_site_is_told_to_be_allowed(site):
+    browser = site.browser()
+    await browser.opts_out()
+    assert "It is allowed" in (await browser.opts_in(**ADS)).text
+    assert await told_to_the_site(browser) == "sale=?0, sharing=?0, targeted_ads=?1, status=honored"
+    shown = (await browser.get("/privacy-choices")).text
+    assert "Not opted out" not in shown, "the badge says that an opt-out is honored"
+
+
+async def test_an_accounts_yes_opens_no_browser_that_remembers_a_signal(site):
+    """What only its cookie remembers is put on its record, whatever the account said."""
+    await site.call("/v1/choices", choice="opt_out", identifiers=[named("account", "a1")])
+    assert "It is allowed" in (await site.browser("a1").opts_in(**ADS, by="account")).text
+    browser = site.browser(**{"Sec-GPC": "1"})
+    await browser.get("/privacy-choices/status")
+    signed = site.browser("a1")
+    signed.jar = browser.jar
+    await signed.get("/privacy-choices/status")
+    assert await site.sale(cookie_of(signed), named("account", "a1")) == "opted_out"
+
+
 async def test_an_address_opens_by_a_code_that_came_to_it(site):
     browser = site.browser()
     await browser.opts_out(email=email(1))

@@ -50,7 +50,7 @@ async def done(client, data, **headers):
 
 async def test_a_signed_in_person_types_nothing_and_the_account_is_opted_out_with_the_browser(client, keyed, signed):
     before = await client.get(PATH, headers=signed)
-    assert "You are signed in: your account is opted out together with this browser" in before.text
+    assert "You are signed in: the button opts your account out too" in before.text
     assert "a1" not in re.sub(r'value="[^"]*"', "", before.text.partition("<main>")[2])  # no name of the account
     _, confirmation = await done(client, OUT, **signed)
     assert "<strong>Opted out</strong> – your account" in confirmation.text
@@ -59,13 +59,16 @@ async def test_a_signed_in_person_types_nothing_and_the_account_is_opted_out_wit
     check = {"identifiers": [named("email", email(7))], "recipient": "teemo", "place": "US-CA"}
     assert (await keyed.post("/v1/check", json=check)).json()["reason"] == "opted_out"
     after = await client.get(PATH, headers=signed)  # in another browser
-    assert re.search(r'name="out-account" disabled checked> Opted out', after.text)
-    assert re.search(r'name="out-browser" disabled> Opted out', after.text)
+    assert "<strong>Opted out</strong> – sale and sharing" in after.text
+    assert "The opt-out was made for your account" in after.text
+    assert "The opt-out was made on this browser" not in after.text
 
 
 async def test_nobody_else_sees_what_holds_for_the_account(client, signed):
     await done(client, OUT, **signed)
-    assert "out-account" not in (await client.get(PATH)).text
+    shown = (await client.get(PATH)).text
+    assert "Opted out</strong>" not in shown
+    assert "account, and can be taken back" not in shown
 
 
 # --- what --------------------------------------------------------------------------------------------------------
@@ -95,17 +98,17 @@ async def test_a_person_who_ticked_some_reads_which_ones_hold(client):
     assert "of these uses only: profiling" in confirmation.text
     cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
     shown = (await client.get(PATH, headers=cookie)).text
-    assert re.search(r'name="out-browser" disabled> Opted out', shown)  # of sale and sharing they are not
-    assert '<span class="small">profiling</span>' in shown
+    assert "<strong>Opted out</strong> – profiling<" in shown
+    assert "<strong>Not opted out</strong> – sale and sharing" in shown
 
 
 async def test_a_limit_alone_shows_as_limited_and_not_as_opted_out(client):
     answer, _ = await done(client, {"action": "limit"})
     cookie = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
     shown = (await client.get(PATH, headers=cookie)).text
-    assert re.search(r'name="limit-browser" disabled checked> Limited', shown)
-    assert re.search(r'name="out-browser" disabled checked> Not opted out', shown)
-    assert "No opt-out is recorded for this browser" in shown
+    assert "<strong>Limited</strong> – uses of my sensitive" in shown
+    assert "<strong>Not opted out</strong> – sale and sharing" in shown
+    assert "No opt-out is recorded for this browser" not in shown, "a limit is one"
 
 
 # --- which text --------------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ async def test_the_words_say_what_is_proved_and_what_is_not(browser):
     for words in (
         "proves that this request was written into our log",
         "It does not say who asked, so it may be shown to anyone",
-        "Together they prove that the entry is about that address, number or browser",
+        "With the receipt it proves that the entry is about that address, number or browser",
         "Neither proves that we act on your request",
         "unless an independent witness has signed it too",
     ):
