@@ -352,7 +352,19 @@ def test_at_least_forty_bidders_have_something_to_require(figure):
 
 
 @pytest.mark.parametrize(
-    "value", [["w1x"], {"a": "w1x"}, None, "jane@w1x.example", "two\nlines w1x", "w1x" * 99], ids=repr
+    "value",
+    [
+        ["w1x"],
+        {"a": "w1x"},
+        None,
+        "jane@w1x.example",
+        "two\nlines w1x",
+        "w1x" * 99,
+        "Jane Roe of flat w1x called",
+        "https://w1x.example/?u=w1x",
+        "+14155550107",
+    ],
+    ids=repr,
 )
 def test_a_required_parameter_that_is_no_scalar_or_an_address_does_not_stand(value):
     out = openrtb.lawful(bid("rubicon", {**own("rubicon"), "siteId": value}, "prebid"), NOBODY)
