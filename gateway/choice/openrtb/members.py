@@ -59,6 +59,8 @@ NAMES = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}", 
 NUMBER_WITH_PLUS = re.compile(r"\+[0-9]{8,15}")
 ADDRESS = re.compile(r"@|%40", re.IGNORECASE)
 SCHEME = re.compile(r"(https?:)?//", re.IGNORECASE)
+NO_PARAMETER = re.compile(r"@|%40|\?|\+[0-9]{8,15}", re.IGNORECASE)
+BLANKS = 3  # of a parameter: "Homepage Top 300x250 left"
 SHORT_ENOUGH = 2048  # characters of an address (URL)
 
 
@@ -107,10 +109,14 @@ def _unnaming(path: str) -> str:
 
 
 def parameter(value: object) -> object | None:
-    """Of a bidder: a scalar. A placement's id may well be a UUID or hex digits, an address or a text it is not."""
+    """Of a bidder: a scalar. A placement's id may well be a UUID or hex digits or have some words; it is no address, no
+    phone number and no sentence.
+    """
     if not isinstance(value, str):
         return value if isinstance(value, NUMBERS) else None
-    return value if len(value) <= LONGEST and value.isprintable() and not ADDRESS.search(value) else None
+    if len(value) > LONGEST or value.count(" ") > BLANKS or not value.isprintable():
+        return None
+    return None if NO_PARAMETER.search(value) else value
 
 
 def parsed(text: object) -> Mapping[str, object] | None:

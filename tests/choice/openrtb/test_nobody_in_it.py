@@ -345,6 +345,42 @@ def test_a_bidder_gets_what_its_own_schema_requires_and_nothing_about_a_person(n
     assert found(out, name, way) == own(name)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in KINDS
+        if kind
+        not in {
+            "a UUID",
+            "a digest",
+            "a digest in upper case",
+            "a phone number as a number",
+            "an address's path",
+            "an address's fragment",
+        }
+    ],
+)
+def test_no_parameter_of_a_bidder_holds_an_address_a_number_or_a_sentence(kind, figure):
+    """One that has the form of an id may be a placement's, and stays unless it stands in a person's place as well."""
+    plant, find = KINDS[kind]
+    planted = 0
+    for name in NAMES:
+        bag = {each: plant(number) for number, each in enumerate(sorted(members.BIDDERS[name].scalar))}
+        out = texts(openrtb.lawful(bid(name, bag, "prebid"), NOBODY))
+        left_over = [each for number, each in enumerate(sorted(bag)) if find(number) in out]
+        assert left_over == [], name
+        planted += len(bag)
+    figure(f"parameters of bidders planted with {kind}", planted)
+
+
+def test_a_persons_id_in_a_bidders_parameter_is_taken_out():
+    request = bid("admixer", {"zone": uuid(7)}, "prebid")
+    assert found(openrtb.lawful(request, NOBODY), "admixer", "prebid") == {"zone": uuid(7)}
+    out = openrtb.lawful(request | {"device": {"ifa": uuid(7).upper()}}, NOBODY)
+    assert found(out, "admixer", "prebid") == {}
+
+
 def test_at_least_forty_bidders_have_something_to_require(figure):
     some = [name for name in NAMES if members.BIDDERS[name].required]
     figure("bidders in the list, and of whom something is required", f"{len(NAMES)}, {len(some)}")
@@ -352,7 +388,19 @@ def test_at_least_forty_bidders_have_something_to_require(figure):
 
 
 @pytest.mark.parametrize(
-    "value", [["w1x"], {"a": "w1x"}, None, "jane@w1x.example", "two\nlines w1x", "w1x" * 99], ids=repr
+    "value",
+    [
+        ["w1x"],
+        {"a": "w1x"},
+        None,
+        "jane@w1x.example",
+        "two\nlines w1x",
+        "w1x" * 99,
+        "Jane Roe of flat w1x called",
+        "https://w1x.example/?u=w1x",
+        "+14155550107",
+    ],
+    ids=repr,
 )
 def test_a_required_parameter_that_is_no_scalar_or_an_address_does_not_stand(value):
     out = openrtb.lawful(bid("rubicon", {**own("rubicon"), "siteId": value}, "prebid"), NOBODY)
