@@ -108,6 +108,17 @@ def test_long_lives_can_be_made_again_from_what_is_kept(seed):
     lives.db.close()
 
 
+def test_a_device_that_no_longer_limits_itself_is_not_limited_again_by_a_second_prune():
+    """What the first one said again is still there when the second drops the word that took it back."""
+    lives = any_life.Lives()
+    lives.begin("tablet", Purpose.SALE, "device")
+    lives.end("tablet", (Purpose.SALE,), "device")
+    for below in (1, 2):
+        cut(lives, below)
+        assert different(lives) == []
+    lives.db.close()
+
+
 def test_a_prune_that_restates_nothing_does_not_pass():
     lives = any_life.lived([(ACTS.index("no"), 2, 0, 0), (ACTS.index("no"), 6, 0, 0)])
     cut(lives, 1, needed=())
