@@ -140,7 +140,10 @@ def recipe(folder, tool, tmp_path, visitors, through):
 
     def run(*lines: str, before: bool = False):
         def chain(stack, cache):
-            running, behind = stack.enter_context(gateway(tmp_path)), stack.enter_context(site(Cacheable))
+            running = stack.enter_context(
+                gateway(tmp_path, site__place_in_key="same")
+            )  # everybody here is in one place
+            behind = stack.enter_context(site(Cacheable))
             text = patient(cut(nginx_text(running, behind), *lines))
             text = (
                 cut(text, "proxy_cache") if before else text.replace("proxy_cache pages;", TELLS + "proxy_cache pages;")

@@ -5,6 +5,7 @@ answers: whoever looks for leaks has to find each.
 """
 
 import argparse
+import os
 
 import uvicorn
 
@@ -58,5 +59,6 @@ if __name__ == "__main__":
     for name in ("--port", "--data", "--break"):
         parser.add_argument(name, default="")
     said = vars(parser.parse_args())
+    os.environ["GATEWAY_SITE__PLACE_IN_KEY"] = "same"  # everybody here is in one place
     guarded = in_front_of(site, said["data"], place=lambda _: "US-CA")
     uvicorn.run(broken(guarded, BREAKS[said["break"]]), port=int(said["port"]), log_level="warning", lifespan="on")
