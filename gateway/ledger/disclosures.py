@@ -27,8 +27,10 @@ DAY = 86_400_000
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again
 AT_ONCE = 1_000  # rows that one transaction acknowledges
 INTENDED, NOT_SENT = "intended", "not_sent"
-BEFORE = (
-    "SELECT outcome, handle, job, batch FROM disclosure WHERE recipient = ? AND row = ? AND at > ? ORDER BY batch DESC"
+BEFORE = (  # in the database: a row that was posted again and again has many
+    "SELECT max(outcome = 'sent' OR outcome = 'intended' AND batch >= ?),"
+    " max(job IS NOT NULL AND outcome IN ('intended', 'possible')), max(handle) FROM disclosure"
+    " WHERE recipient = ? AND row = ? AND at > ?"
 )
 Place = tuple[str, bytes, int]  # of a row: recipient, row, batch
 FIRST: Place = ("", b"", -1)
@@ -43,13 +45,14 @@ LAST = (
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """One row that is about to leave. `left`: the identifiers in it, as the recipient gets them."""
+    """One row that is about to leave. `left`: the identifiers in it, as the recipient gets them; `handle`: what it has
+    the row under, instead of the caller's id.
+    """
 
     row_id: str = field(repr=False)
     key: bytes = field(repr=False)
     classes: tuple[str, ...]
     left: tuple[Left, ...] = field(default=(), repr=False)
-
     handle: bytes | None = None
 
     @property
@@ -81,13 +84,14 @@ def posted_before(
     """
     found = Before(set(), set(), {})
     for row_id in row_ids:
-        for outcome, handle, job, batch in tx.db.execute(BEFORE, (recipient, hash_of(row_id), now - DAYS * DAY)):
-            if outcome == SENT or (outcome == INTENDED and since is not None and batch >= since):
-                found.left.add(row_id)
-            elif job is not None and outcome != NOT_SENT:
-                found.handed_back.add(row_id)
-            if handle is not None:
-                found.handles.setdefault(row_id, handle)
+        values = (since, recipient, hash_of(row_id), now - DAYS * DAY)
+        left, handed_back, handle = tx.db.execute(BEFORE, values).fetchone()
+        if left:
+            found.left.add(row_id)
+        elif handed_back:
+            found.handed_back.add(row_id)
+        if handle is not None:
+            found.handles[row_id] = handle
     return found
 
 

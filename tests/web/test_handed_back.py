@@ -22,7 +22,7 @@ from gateway.web import streaming
 
 pytestmark = pytest.mark.anyio
 JOB = {"Gateway-Job": "night-1"}
-ROWS, PEOPLE = 120, 12
+ROWS, PEOPLE = 100, 10
 
 
 def outcomes(folder) -> Counter:
