@@ -60,7 +60,7 @@ def test_whatever_tells_two_people_apart_but_the_entry_is_a_column_that_counts()
 
 def outcomes(made):
     return [
-        made(asking.places, bool(asking.heard.said), asking.heard.gpc, asking.standings, asking.age, office)
+        made(asking.places, site.widened(asking.heard.denied), asking.heard.gpc, asking.standings, asking.age, office)
         for asking, office in people()[:1000]
     ]
 
