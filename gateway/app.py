@@ -116,7 +116,7 @@ def open_house(
         taking_in = Intake(emergency, writer, watch)
         stack.callback(taking_in.stop)
         taking_in.start()
-        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
+        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
         )

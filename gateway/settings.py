@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
@@ -31,6 +32,7 @@ TEXTS = "texts"  # the operator's sender of text messages, likewise
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
 Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}$", description="host:port")]
 HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?$"
+Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$", description="ISO 3166-1")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$", description="a host's name, lower case")]
 PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*$", description="the beginning of a path")]
 
@@ -113,7 +115,8 @@ class Account(Strict, frozen=True):
 
 
 class Phone(Strict, frozen=True):
-    country: Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
+    country: Country
+    countries: tuple[Country, ...]
 
 
 class Age(Strict, frozen=True):
@@ -294,6 +297,9 @@ def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
+    for country in (settings.phone.country, *settings.phone.countries):
+        if country not in SUPPORTED_REGIONS:
+            raise SettingsRefused(f"phone: {country} has no numbers of its own; ISO 3166-1 codes: US, CA, GB")
     _check_notices(settings.site.notices)
     _check_proxies(settings.listen.trusted_proxies)
     _check_site(settings.site)

@@ -33,7 +33,8 @@ class Kept:
     def enter(self, tx: Transaction) -> list[Written]:
         """Writes it: one entry a subject."""
         if self.tie:
-            links.tie(tx, account_of(self.subjects), self.subjects, milliseconds(self.choice.at))
+            listed = [subject for subject in self.subjects if not subject.reading]
+            links.tie(tx, account_of(listed), listed, milliseconds(self.choice.at))
         if self.signal:
             heard = [passing_on.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
             return [written for written in heard if written]
@@ -54,7 +55,7 @@ class Kept:
         choice, notice, repeat = self.choice, self.choice.notice, self.repeat
         members = {
             "request": self.request.hex(), "peppers": peppers, "tie": self.tie, "signal": self.signal,
-            "subjects": [[s.kind, s.value, _hex(s.keys), _hex(s.looser)] for s in self.subjects],
+            "subjects": [[s.kind, s.value, _hex(s.keys), _hex(s.looser), s.reading] for s in self.subjects],
             "choice": choice.kind, "purposes": choice.purposes, "source": choice.source,
             "at": milliseconds(choice.at), "place": choice.place, "manner": choice.manner,
             "received": milliseconds(choice.received) if choice.received else None, "details": choice.details,
@@ -88,7 +89,10 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
         return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
 
-    subjects = tuple(Subject(kind, value, keys(own), keys(more)) for kind, value, own, more in members["subjects"])
+    subjects = tuple(
+        Subject(kind, value, keys(own), keys(more), reading=bool(mark and mark[0]))
+        for kind, value, own, more, *mark in members["subjects"]  # one that was kept by an earlier version has no mark
+    )
     notice, repeat, received = members["notice"], members["repeat"], members["received"]
     choice = Choice(
         ChoiceKind(members["choice"]), tuple(map(Purpose, members["purposes"])), members["source"],

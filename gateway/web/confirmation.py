@@ -23,7 +23,7 @@ from gateway.web import page, proof_cookie
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
-from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
+from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named, numbered
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
@@ -46,9 +46,15 @@ class Confirmation:
         effective = await self._until_effective(said[0][2])
         visitor = self._visitors.read(request.scope)
         here = self._here(visitor, said[0][3])
-        lines = [self._line(kind, key, purposes, here) for kind, key, _, purposes in said]
-        forgets = any(line["covers"] == ELSEWHERE for line in lines)
         shown = self._first_showing(request)
+        given = (
+            [each.value for each in shown.openings] if shown and len(shown.openings) == len(said) else [""] * len(said)
+        )
+        lines = [
+            self._line(kind, key, purposes, here) | {"number": numbered(kind, value)}
+            for (kind, key, _, purposes), value in zip(said, given, strict=True)
+        ]
+        forgets = any(line["covers"] == ELSEWHERE for line in lines)
         response = page.show(
             request,
             "done.html",

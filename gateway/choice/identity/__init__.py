@@ -20,7 +20,7 @@ from gateway.choice.identity.kinds import (
     Undeclared,
 )
 from gateway.choice.identity.reading import read
-from gateway.choice.identity.typed import typed
+from gateway.choice.identity.typed import may_be, typed
 
 __all__ = [
     "AD_IDS",
@@ -34,6 +34,7 @@ __all__ = [
     "Name",
     "Read",
     "Undeclared",
+    "may_be",
     "read",
     "typed",
 ]
