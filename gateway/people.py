@@ -13,7 +13,7 @@ from gateway import seals
 from gateway.choice import identity
 from gateway.choice.identity import Identifier, Limited, Undeclared
 from gateway.keys import Secrets
-from gateway.ledger.records import Subject
+from gateway.ledger.records import Subject, one_each
 from gateway.terms import Malformed
 
 Said = dict[tuple[str, str], Subject]  # type and value as they came
@@ -45,7 +45,7 @@ class Named(NamedTuple):
         """The same with these, who were shown and not named."""
         if not shown:
             return self
-        return self._replace(subjects=tuple({each.key: each for each in (*self.subjects, *shown)}.values()))
+        return self._replace(subjects=tuple(one_each((*self.subjects, *shown)).values()))
 
     @property
     def looser(self) -> tuple[bytes, ...]:
@@ -81,7 +81,9 @@ class People:
         for index, item in enumerate(identifiers):
             found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
             if isinstance(found, Subject):
-                subjects[found.keys[0]] = found
+                before = subjects.get(found.keys[0])
+                if before is None or found.known > before.known:
+                    subjects[found.keys[0]] = found
             else:
                 ignored.append((index, WORDS[type(found)]))
         named = tuple(subjects.values())

@@ -15,10 +15,10 @@ from gateway.choice.keywords import Sifted, Vocabulary
 from gateway.terms import Answer, DataClass
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
-    DataClass.AD_ID: (*identity.AD_IDS, "ad_id_sha256"),
+    DataClass.AD_ID: (*identity.AD_IDS, *identity.AD_ID_DIGESTS),
     DataClass.DEVICE_ID: ("idfv", "appset", "imei", "serial", "udid"),
     DataClass.EMAIL_HASH: ("email", "email_sha256", "email_sha1", "email_md5"),
-    DataClass.PHONE_HASH: ("phone", "phone_sha256"),
+    DataClass.PHONE_HASH: ("phone", "phone_sha256", "phone_sha1", "phone_md5"),
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }

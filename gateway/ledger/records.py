@@ -45,6 +45,11 @@ class Subject:
         return self.keys[0]
 
     @property
+    def known(self) -> int:
+        """By how many names it goes."""
+        return len(self.keys) + len(self.looser) + len(self.further)
+
+    @property
     def is_account(self) -> bool:
         return self.kind == "account"
 
@@ -97,9 +102,19 @@ def moment(now: int) -> datetime:
     return EPOCH + timedelta(milliseconds=now)
 
 
+def one_each(subjects: Iterable[Subject]) -> dict[bytes, Subject]:
+    """By key. Of one that is named twice what more is known of: an address has forms that its own digest has not."""
+    found: dict[bytes, Subject] = {}
+    for each in subjects:
+        before = found.get(each.key)
+        if before is None or each.known > before.known:
+            found[each.key] = each
+    return found
+
+
 def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
     """Whom a no is written for: those who were named, and behind them what a number of theirs may be too."""
-    named = {each.key: each for each in subjects}
+    named = one_each(subjects)
     further = {each.key: each for subject in named.values() for each in subject.further if each.key not in named}
     return (*named.values(), *further.values())
 

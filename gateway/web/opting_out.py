@@ -15,7 +15,7 @@ from gateway import seals
 from gateway.choice.law import STATES
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.records import Choice, Subject, every_reading
+from gateway.ledger.records import Choice, Subject, every_reading, one_each
 from gateway.outcome import Chosen
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
@@ -100,7 +100,7 @@ class OptingOut:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
                 unread += [] if whole else [kind]
-        subjects = list({each.key: each for each in subjects}.values())
+        subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
         return subjects, unread

@@ -7,6 +7,7 @@ nothing) are never a key: they mean "limited" (api.md, Identifier). It never loo
 """
 
 from gateway.choice.identity.kinds import (
+    AD_ID_DIGESTS,
     AD_IDS,
     DIGESTS,
     KINDS,
@@ -24,6 +25,7 @@ from gateway.choice.identity.typed import may_be, typed
 
 __all__ = [
     "AD_IDS",
+    "AD_ID_DIGESTS",
     "DIGESTS",
     "KINDS",
     "PLAIN",
