@@ -114,7 +114,7 @@ def open_house(
         writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
         stack.callback(writer.close)
         _take_in(stack, Intake(emergency, writer, watch, later))
-        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country)
+        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
         lookup = copies.looked_up(
             stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
         )

@@ -132,7 +132,8 @@ class Consent:
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
-            written = [passing_on.hear(tx, subject, chosen, request) for subject in subjects if chosen]
+            everybody = records.every_reading(subjects)
+            written = [passing_on.hear(tx, subject, chosen, request) for subject in everybody if chosen]
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
@@ -160,17 +161,18 @@ class Consent:
         can be. Raises `StoreUnavailable`.
         """
         openings = list[Opening]()
-        kept = Kept(seals.new_browser(), tuple(subjects), choice, idempotency.named(key, body), tie=tie)
+        everybody = records.every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
+        kept = Kept(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
             if allow:
                 allow(tx)
             written = kept.enter(tx)
-            openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(subjects, written, strict=True)]
+            openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
             return answer_of(written)
 
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
-            tx.relied.update(key for subject in subjects for key in subject.keys)
+            tx.relied.update(key for subject in everybody for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
             return answer, replayed, silence_of.last_out(tx, subjects), changes.revision(tx.db)
 
@@ -194,7 +196,7 @@ class Consent:
         if said is None:
             raise StoreUnavailable("nothing was kept")
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
-        return await self._keep(Kept(seals.new_browser(), tuple(subjects), choice, signal=True))
+        return await self._keep(Kept(seals.new_browser(), records.every_reading(subjects), choice, signal=True))
 
     async def choose_later(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
@@ -244,8 +246,10 @@ class Consent:
 
     async def silence(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str | None]:
         """From when each purpose may be asked about again; see `silence.silence`. Raises `StoreUnavailable`."""
-        out_at = await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
-        standing = self.checks.read_back(subjects, purposes)
+        out_at, read = await self._writer.commit(
+            lambda tx: (silence_of.last_out(tx, subjects), silence_of.by_reading_alone(tx, subjects, purposes))
+        )
+        standing = {name: word for name, word in self.checks.read_back(subjects, purposes).items() if name not in read}
         return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
 
     async def still_out(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> list[Still]:

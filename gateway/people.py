@@ -4,7 +4,8 @@ A browser is named by its sealed token or cookie, everything else by its value; 
 never raised, so that one bad identifier of three costs an opt-out nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from gateway import seals
 from gateway.choice import identity
 from gateway.choice.identity import Identifier, Limited, Undeclared
 from gateway.keys import Secrets
-from gateway.ledger.records import Subject
+from gateway.ledger.records import Subject, one_each
 from gateway.terms import Malformed
 
 Said = dict[tuple[str, str], Subject]  # type and value as they came
@@ -44,16 +45,18 @@ class Named(NamedTuple):
         """The same with these, who were shown and not named."""
         if not shown:
             return self
-        return self._replace(subjects=tuple({each.key: each for each in (*self.subjects, *shown)}.values()))
+        return self._replace(subjects=tuple(one_each((*self.subjects, *shown)).values()))
 
     @property
     def looser(self) -> tuple[bytes, ...]:
         """Keys that can only deny."""
-        return tuple([key for subject in self.subjects for key in subject.looser])
+        return tuple([key for subject in self.subjects for key in (*subject.looser, *_others(subject))])
 
 
 class People:
-    """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers."""
+    """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers where a
+    call names none; `countries` are those that the operator has numbers of.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class People:
         clock: Callable[[], datetime],
         declared: Sequence[str] = (),
         country: str = "US",
+        countries: Sequence[str] = (),
     ) -> None:
         self._secrets = secrets
         self._clock = clock
         self._declared = frozenset(declared)
         self._country = country
+        self._countries = tuple(dict.fromkeys((country, *countries)))
 
     def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
         """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
@@ -76,7 +81,9 @@ class People:
         for index, item in enumerate(identifiers):
             found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
             if isinstance(found, Subject):
-                subjects[found.keys[0]] = found
+                before = subjects.get(found.keys[0])
+                if before is None or found.known > before.known:
+                    subjects[found.keys[0]] = found
             else:
                 ignored.append((index, WORDS[type(found)]))
         named = tuple(subjects.values())
@@ -93,9 +100,14 @@ class People:
 
     def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
         """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""
-        found, whole = identity.typed(kind, text, country or self._country)
-        named = self.name([{"type": each, "value": value} for each, value in found], country)
-        return list(named.subjects), whole and bool(named.subjects)
+        stated = country or self._country
+        found, whole = identity.typed(kind, text, stated, self._countries)
+        named = self.name([{"type": each, "value": value} for each, value in found], country).subjects
+        elsewhere = identity.may_be(text, stated, self._countries) if kind == "phone" else ()
+        known = {each.key for each in named}
+        may_be = self.name([{"type": "phone", "value": value} for value in elsewhere]).subjects
+        more = [replace(each, reading=True) for each in may_be if each.key not in known]
+        return [*named, *more], whole and bool(named)
 
     def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
         text = _text(item)
@@ -118,14 +130,20 @@ class People:
                 value = seals.open_browser(self._secrets.seals, str(value), int(self._clock().timestamp()))
             except seals.Opening:
                 return Malformed("browser", "token")
-        return identity.read(kind, value, source=item.get("source"), country=country, declared=self._declared)
+        return identity.read(
+            kind, value, source=item.get("source"), country=country, countries=self._countries, declared=self._declared
+        )
 
     def subject(self, identifier: Identifier) -> Subject:
         exact, looser = identifier.names[: identifier.exact], identifier.looser
         keys = self._secrets.keys
         own, more = keys(exact), keys(looser) if looser else ()
         box = (*own, *more)[identifier.names.index(identifier.mailbox)] if identifier.mailbox else None
-        return Subject(identifier.kind, identifier.value, own, more, box)
+        if not (identifier.further or identifier.possible):
+            return Subject(identifier.kind, identifier.value, own, more, box)
+        further = tuple(replace(self.subject(each), reading=True) for each in identifier.further)
+        possible = tuple(key for each in identifier.possible for key in keys(each.names[: each.exact]))
+        return Subject(identifier.kind, identifier.value, own, more, box, further, possible)
 
     def browser(self, value: str) -> Subject:
         """A browser by its opened id."""
@@ -138,6 +156,13 @@ class People:
     def account(self, value: str) -> Subject:
         """A signed-in account whose assertion was verified."""
         return Subject("account", value, self._secrets.keys([("account", value)]))
+
+
+def _others(subject: Subject) -> Iterator[bytes]:
+    """Keys of what a number may be too."""
+    for each in subject.further:
+        yield from (*each.keys, *each.looser)
+    yield from subject.possible
 
 
 def _text(item: object) -> tuple[str, str] | None:

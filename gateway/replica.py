@@ -68,7 +68,9 @@ class Copy:
         peppers, size = enrolled.peppers, settings.mirror.map_mib * 2**20
         self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
         lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
-        people = People(_secrets(peppers), clock, settings.identifiers.declared, settings.phone.country)
+        people = People(
+            _secrets(peppers), clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries
+        )
         office = office_of(settings, law_table(), clock)
         said_in = settings.signals.gpp_sections
         self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from phonenumbers import SUPPORTED_REGIONS
 
 from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
@@ -38,6 +39,7 @@ Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}\Z", descript
 RECIPIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SEVERAL_LINES = frozenset({"address", "retention", "withdrawal"})  # texts of people, which may have several
 HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?\Z"
+Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z", description="ISO 3166-1")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z", description="a host's name, lower case")]
 PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*\Z", description="the beginning of a path")]
 
@@ -121,7 +123,8 @@ class Account(Strict, frozen=True):
 
 
 class Phone(Strict, frozen=True):
-    country: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")]
+    country: Country
+    countries: tuple[Country, ...]
 
 
 class Age(Strict, frozen=True):
@@ -338,6 +341,9 @@ def _check(settings: Settings) -> None:
     """What the shapes cannot say."""
     if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
         raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
+    for country in (settings.phone.country, *settings.phone.countries):
+        if country not in SUPPORTED_REGIONS:
+            raise SettingsRefused(f"phone: {country} has no numbers of its own; ISO 3166-1 codes: US, CA, GB")
     _check_notices(settings.site.notices)
     _check_proxies(settings.listen.trusted_proxies)
     _check_site(settings.site)

@@ -12,9 +12,17 @@ from gateway.terms import Purpose
 
 DENIES = {"opted_out", "unknown"}
 LATER = (
-    "SELECT EXISTS (SELECT 1 FROM own_choice WHERE key = ?1 AND purpose = ?2 AND out_at >= ?3)"
+    "SELECT EXISTS (SELECT 1 FROM own_choice o LEFT JOIN detail d ON d.seq = o.seq AND o.state = 1"
+    " WHERE o.key = ?1 AND o.purpose = ?2 AND (o.out_at >= ?3 OR d.at >= ?3))"
     " OR EXISTS (SELECT 1 FROM travelled_choice t JOIN detail d ON d.seq = t.seq"
     " WHERE t.key = ?1 AND t.purpose = ?2 AND d.at >= ?3)"
+)
+# Of what holds for a key: whether some of it is of a person who is known to have said it, and whether some is not.
+HOLDS = (
+    "SELECT max(out_at > 0), max(out_at = 0) FROM (SELECT out_at FROM own_choice WHERE key = ?1 AND purpose = ?2"
+    " AND state = 1 UNION ALL SELECT coalesce(o.out_at, 1) FROM travelled_choice t LEFT JOIN own_choice o"
+    " ON o.key = t.origin AND o.purpose = t.purpose WHERE t.key = ?1 AND t.purpose = ?2"
+    " UNION ALL SELECT 1 FROM device_state WHERE key = ?1 AND purpose = ?2)"
 )
 
 
@@ -35,11 +43,22 @@ def out_after(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, at
     return any(tx.db.execute(LATER, (subject.key, purpose, at)).fetchone()[0] for subject in subjects)
 
 
+def by_reading_alone(tx: Transaction, subjects: Iterable[Subject], purposes: Iterable[Purpose]) -> set[Purpose]:
+    """Of what holds, that which only was said of a number that may be this one too: it keeps nobody from asking."""
+    keys = [subject.key for subject in subjects]
+    found = set()
+    for purpose in purposes:
+        rows = [tx.db.execute(HOLDS, (key, purpose)).fetchone() for key in keys]
+        if any(row[1] for row in rows) and not any(row[0] for row in rows):
+            found.add(purpose)
+    return found
+
+
 def silence(
     standing: Mapping[str, str], out_at: Mapping[Purpose, int], purposes: Sequence[Purpose], now: int
 ) -> dict[str, str | None]:
     """From when each purpose may be asked about again; None: never opted out. A no that came from afar keeps its day to
     itself: while it holds, it is as if it were of `now`.
     """
-    held = {purpose: now for purpose in purposes if standing[purpose.value] in DENIES}
+    held = {purpose: now for purpose in purposes if standing.get(purpose.value) in DENIES}
     return {purpose.value: silent_until((held | {**out_at}).get(purpose)) for purpose in purposes}

@@ -218,6 +218,10 @@ class Source(StrEnum):
     AGENT = "agent"
     SMS = "sms"
     IMPORT = "import"
+    READING = "reading"  # said of a number that was given without its country, and that may be this one too
+
+
+SOURCES = tuple(source for source in Source if source is not Source.READING)  # what a caller may say
 
 
 class Manner(StrEnum):

@@ -17,7 +17,7 @@ from gateway.choice.recipient import NOT_SAID, Holds
 from gateway.terms import Answer, DataClass
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
-    DataClass.AD_ID: (*identity.AD_IDS, *(kind for kind in identity.DIGESTS if kind.startswith("ad_id_"))),
+    DataClass.AD_ID: (*identity.AD_IDS, *identity.AD_ID_DIGESTS),
     DataClass.DEVICE_ID: ("idfv", "appset", "imei", "serial", "udid"),
     DataClass.EMAIL_HASH: ("email", *(kind for kind in identity.DIGESTS if kind.startswith("email_"))),
     DataClass.PHONE_HASH: ("phone", *(kind for kind in identity.DIGESTS if kind.startswith("phone_"))),

@@ -32,7 +32,13 @@ def unsubscribe(data: Path, file: Path | None, purpose: str, as_json: bool, **va
     settings, secrets = settings_of.load(file, os.environ), secrets_of.load(data)
     if not settings.site.url:
         raise click.UsageError("[site] url is not configured: where would the link lead?")
-    people = People(secrets, lambda: datetime.now(UTC), settings.identifiers.declared, settings.phone.country)
+    people = People(
+        secrets,
+        lambda: datetime.now(UTC),
+        settings.identifiers.declared,
+        settings.phone.country,
+        settings.phone.countries,
+    )
     named = people.name(options.listed(values))
     try:
         link = unsubscribe_link.of(Purpose(purpose), named.subjects)

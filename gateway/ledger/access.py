@@ -21,7 +21,7 @@ from gateway.ledger.owned import Window
 from gateway.ledger.records import Subject, milliseconds, moment
 from gateway.ledger.store import Store
 from gateway.ledger.writer import StoreUnavailable
-from gateway.terms import ChoiceKind
+from gateway.terms import ChoiceKind, Source
 
 # Which account has what is not shown by the identifier, but by the account's own list of what it has.
 NOT_SHOWN = frozenset({ChoiceKind.LINKED, ChoiceKind.UNLINKED, ChoiceKind.NUMBER_RELEASED})
@@ -130,7 +130,9 @@ def read(store: Store, subjects: Sequence[Subject], now: datetime) -> Sealed:
 
 def unseal(found: Sealed, keys: Mapping[bytes, PersonKeys]) -> Report:
     """The report, with the details that can still be opened."""
-    return Report(tuple(_entry(row, keys[row[4]]) for row in found.rows), found.received, found.linked, found.texts)
+    entries = (_entry(row, keys[row[4]]) for row in found.rows)
+    own = tuple(entry for entry in entries if "said" not in entry.details)  # the mark of a reading, in a pruned one
+    return Report(own, found.received, found.linked, found.texts)
 
 
 def _rows(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[tuple[Any, ...], ...]:
@@ -139,9 +141,14 @@ def _rows(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[tuple[Any,
     for window in windows:
         for *row, body in db.execute(ENTRIES, (window.key, window.since)):
             shown = window.shows(row[0], row[1])
-            if shown and json.loads(body or b"{}").get("e") not in NOT_SHOWN:
+            if shown and not _hidden(json.loads(body or b"{}")):
                 found[row[0]] = (*row, body or b"{}")
     return tuple(found[seq] for seq in sorted(found))
+
+
+def _hidden(leaf: Mapping[str, Any]) -> bool:
+    """Of links, and of what was said of a number that may be this one too: that is another person's, or nobody's."""
+    return leaf.get("e") in NOT_SHOWN or leaf.get("src") == Source.READING
 
 
 def _entry(row: tuple[Any, ...], person: PersonKeys) -> Entry:

@@ -16,7 +16,7 @@ from gateway.ledger.live_rows import NEVER, Row
 from gateway.ledger.said_once import Said, bits, purposes
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.travel import widened
-from gateway.terms import ChoiceKind, Purpose
+from gateway.terms import ChoiceKind, Purpose, Source
 
 OUTS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW, ChoiceKind.CONFIRM})
 STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})
@@ -73,7 +73,7 @@ class Fold:
     def add(self, seq: int, key: bytes, at: int, leaf: Mapping[str, Any]) -> bool:
         """One entry, in the order of the log. False: it is none of the simple ones, and its key is to be left out."""
         kind, said, family = leaf["e"], tuple(leaf.get("p", ())), self.families.get(key)
-        if kind in OUTS:
+        if kind in OUTS and leaf.get("src") != Source.READING:
             outs = self._known(said, out=True)
             if outs and key not in self.firsts and key not in self.alone:
                 self.firsts[key] = (bits(outs), seq, at)
@@ -92,7 +92,8 @@ class Fold:
 
     def says(self, leaf: Mapping[str, Any]) -> int | None:
         """The own bits of whoever says this first and hangs together with nobody; None: is no opt-out."""
-        said = self._known(tuple(leaf.get("p", ())), out=True) if leaf["e"] in OUTS else ()
+        simple = leaf["e"] in OUTS and leaf.get("src") != Source.READING  # that has no day, which is for the real rules
+        said = self._known(tuple(leaf.get("p", ())), out=True) if simple else ()
         return bits(said) if said else None
 
     def split(self) -> tuple[list[Family], list[Family]]:

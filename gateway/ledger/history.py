@@ -23,6 +23,7 @@ from gateway.ledger.documents import Document
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.records import milliseconds
 from gateway.ledger.records import moment as _moment
+from gateway.ledger.travel import NO_DAY
 from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
@@ -32,6 +33,7 @@ SELECT d.seq FROM detail d {JOINED}
 WHERE d.key = :key AND d.seq >= coalesce((SELECT seq FROM release WHERE identifier = :key), 0)
 AND d.seq >= coalesce((SELECT seq FROM erased WHERE identifier = :key), 0)
 AND json_extract(CAST({BODY} AS TEXT), '$.e') NOT IN ('linked', 'unlinked', 'number_released')
+AND coalesce(json_extract(CAST({BODY} AS TEXT), '$.src'), '') <> 'reading'
 """  # noqa: S608 - the pieces are ours
 ABOUT = f"""
 SELECT d.seq, d.event, d.at, {BODY}, d.person, d.sealed, d.opening FROM detail d {JOINED}
@@ -164,9 +166,9 @@ async def last_out_at(folder: Path, keys: Sequence[bytes]) -> dict[Purpose, int]
     marks = ",".join("?" * len(keys))
     async with _reader(folder) as db:
         rows = await db.execute_fetchall(
-            f"SELECT purpose, max(out_at) FROM own_choice WHERE key IN ({marks}) AND out_at IS NOT NULL"  # noqa: S608
+            f"SELECT purpose, max(out_at) FROM own_choice WHERE key IN ({marks}) AND out_at > ?"  # noqa: S608
             " GROUP BY purpose",
-            keys,
+            (*keys, NO_DAY),
         )
     return {Purpose(purpose): at for purpose, at in rows}
 

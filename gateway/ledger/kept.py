@@ -33,7 +33,8 @@ class Kept:
     def enter(self, tx: Transaction) -> list[Written]:
         """Writes it: one entry a subject."""
         if self.tie:
-            links.tie(tx, account_of(self.subjects), self.subjects, milliseconds(self.choice.at))
+            listed = [subject for subject in self.subjects if not subject.reading]
+            links.tie(tx, account_of(listed), listed, milliseconds(self.choice.at))
         if self.signal:
             heard = [passing_on.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
             return [written for written in heard if written]
@@ -88,10 +89,12 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
         return tuple(wrap(bytes.fromhex(text), fresh) for text in texts)
 
-    subjects = tuple(  # a line that an earlier gateway kept names no mailbox
-        Subject(kind, value, keys(own), keys(more), keys(box)[0] if box else None)
-        for kind, value, own, more, *box in members["subjects"]
-    )
+    def subject(kind: str, value: str, own: Sequence[str], more: Sequence[str], *rest: Any) -> Subject:
+        """A line that an earlier gateway kept names no mailbox and has no mark of a reading."""
+        box, reading = rest or ("", False)
+        return Subject(kind, value, keys(own), keys(more), keys([box])[0] if box else None, reading=bool(reading))
+
+    subjects = tuple(subject(*told) for told in members["subjects"])
     notice, repeat, received = members["notice"], members["repeat"], members["received"]
     choice = Choice(
         ChoiceKind(members["choice"]), tuple(map(Purpose, members["purposes"])), members["source"],
@@ -105,8 +108,8 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
 
 
 def _shown(subject: Subject) -> list[Any]:
-    box = [subject.mailbox.hex()] if subject.mailbox is not None else []
-    return [subject.kind, subject.value, _hex(subject.keys), _hex(subject.looser), *box]
+    box = subject.mailbox.hex() if subject.mailbox is not None else ""
+    return [subject.kind, subject.value, _hex(subject.keys), _hex(subject.looser), box, subject.reading]
 
 
 def _hex(keys: Sequence[bytes]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
-from gateway.choice.identity.kinds import DEVICES
+from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
 from gateway.ledger import held, outbox, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.disclosures import Intended
@@ -49,10 +49,10 @@ GOT = (
     " WHERE key = :key AND batch >= :since AND outcome <> 'possible' AND count > 0 GROUP BY 1, 2, 3"
 )
 NAMED_BY: Mapping[DataClass, frozenset[str]] = {  # which kinds of identifier a class of data is or holds
-    DataClass.AD_ID: frozenset({*AD_IDS, "ad_id_sha256"}),
+    DataClass.AD_ID: frozenset({*AD_IDS, *AD_ID_DIGESTS}),
     DataClass.DEVICE_ID: frozenset({"idfv", "appset", *DEVICES}),
     DataClass.EMAIL_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("email_")),
-    DataClass.PHONE_HASH: frozenset({"phone_sha256"}),
+    DataClass.PHONE_HASH: frozenset(kind for kind in DIGESTS if kind.startswith("phone_")),
     DataClass.CONTACT: frozenset({"email", "phone"}),
     DataClass.ACCOUNT: frozenset({"account"}),
 }

@@ -6,8 +6,8 @@ its keys, and the kind and value that only the commitment is made from; the valu
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.choice.identity import kinds
@@ -21,14 +21,16 @@ from gateway.terms import ChoiceKind, DataClass, GrantKind, Purpose, Source
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ACTS = {ChoiceKind.DIRECT: GrantKind.DIRECTED, ChoiceKind.KEEP_PROGRAMME: GrantKind.PROGRAMME}
 TIGHTENS = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT, ChoiceKind.WITHDRAW})
-DEVICES = frozenset({"browser", "cookie", "device", "ad_id_sha256", *kinds.UUIDS, *kinds.DEVICES})
+DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds.UUIDS, *kinds.DEVICES})
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`keys[0]` is the identifier's own; the rest are keys of its other names. `looser`: keys of forms that recipients
     hash and that somebody else's value may share; they carry denials and nothing else (decision 2). `mailbox`: the key
-    of the plainest spelling, where the host takes several for one mailbox.
+    of the plainest spelling, where the host takes several for one mailbox. `further`: what a number may be too, each
+    with `reading`: it is written as `Source.READING`, denies and says nothing else of anybody. `possible`: keys that
+    only are asked about.
     """
 
     kind: str
@@ -36,10 +38,18 @@ class Subject:
     keys: tuple[bytes, ...] = field(repr=False)
     looser: tuple[bytes, ...] = field(default=(), repr=False)
     mailbox: bytes | None = field(default=None, repr=False)
+    further: tuple["Subject", ...] = field(default=(), repr=False)
+    possible: tuple[bytes, ...] = field(default=(), repr=False)
+    reading: bool = False
 
     @property
     def key(self) -> bytes:
         return self.keys[0]
+
+    @property
+    def known(self) -> int:
+        """By how many names it goes."""
+        return len(self.keys) + len(self.looser) + len(self.further)
 
     @property
     def is_account(self) -> bool:
@@ -94,6 +104,23 @@ def moment(now: int) -> datetime:
     return EPOCH + timedelta(milliseconds=now)
 
 
+def one_each(subjects: Iterable[Subject]) -> dict[bytes, Subject]:
+    """By key. Of one that is named twice what more is known of: an address has forms that its own digest has not."""
+    found: dict[bytes, Subject] = {}
+    for each in subjects:
+        before = found.get(each.key)
+        if before is None or each.known > before.known:
+            found[each.key] = each
+    return found
+
+
+def every_reading(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
+    """Whom a no is written for: those who were named, and behind them what a number of theirs may be too."""
+    named = one_each(subjects)
+    further = {each.key: each for subject in named.values() for each in subject.further if each.key not in named}
+    return (*named.values(), *further.values())
+
+
 def know(tx: Transaction, subject: Subject, now: int) -> None:
     """The identifier's other names, once. An opt-out that was made by a digest alone now reaches the identifier. Of an
     account also what it is called.
@@ -142,6 +169,8 @@ def _unknown(tx: Transaction, table: str, key: bytes, aliases: Sequence[bytes]) 
 def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written:
     """One entry about one identifier, with everything that it changes. `request` groups what was said at once."""
     know(tx, subject, milliseconds(choice.at))
+    if subject.reading:
+        choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
     written = append(tx, subject, choice, request)
     given.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
     apply(tx, subject, choice, written.seq)
@@ -154,7 +183,8 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
     if choice.kind in ACTS:
         _grant(tx, key, ACTS[choice.kind], choice, seq)
     elif choice.kind is not ChoiceKind.OPT_IN:
-        travel.opt_out(tx, key, choice.purposes, seq, now, account=account, looser=subject.looser)
+        dated = choice.source != Source.READING
+        travel.opt_out(tx, key, choice.purposes, seq, now, account=account, looser=subject.looser, dated=dated)
     elif choice.recipient and choice.data_class:
         _grant(tx, key, GrantKind.OPTED_IN, choice, seq)
     else:

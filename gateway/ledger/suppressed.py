@@ -94,6 +94,6 @@ def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]
         read = identity.read(kind, value, declared=[kind.partition(":")[2]])
         if not isinstance(read, Identifier):
             continue
-        hashed = dict(read.names)
+        hashed = dict(reversed(read.names[: read.exact]))  # of each kind the first: of the number with its plus
         base = "ad_id" if kind in identity.AD_IDS else kind
         yield base, hashed.get(f"{kind}_{algorithm}") or digest(algorithm, read.value)

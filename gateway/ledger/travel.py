@@ -34,6 +34,7 @@ from gateway.ledger.standing_rows import Came, recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
+NO_DAY = 0  # `out_at` of a no that nobody is known to have said of themselves (`Source.READING`)
 Deny = tuple[bytes, Purpose, int]  # origin, purpose, seq
 LIFT = "DELETE FROM travelled_choice WHERE key = ? AND purpose = ? AND via = ?"
 SENT_BY_NAME = "SELECT key FROM travelled_choice WHERE origin = ? AND via = ? AND purpose = ?"
@@ -49,15 +50,17 @@ def widened(purposes: Iterable[Purpose]) -> list[Purpose]:
 
 def opt_out(
     tx: Transaction, key: bytes, purposes: Iterable[Purpose], seq: int, now: int, *, account: bool,
-    looser: Iterable[bytes] = (),
+    looser: Iterable[bytes] = (), dated: bool = True,
 ) -> None:  # fmt: skip
-    """The identifier's own deny, and its way to everybody it reaches. `looser` forms get the deny and go no further."""
+    """The identifier's own deny, and its way to everybody it reaches. `looser` forms get the deny and go no further.
+    `dated`: the person said it themselves, and is not asked again for a year.
+    """
     purposes = widened(purposes)
     tx.db.executemany(
         "INSERT INTO own_choice (key, purpose, state, seq, out_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " state = excluded.state, seq = excluded.seq, out_at = excluded.out_at, in_at = NULL, ui = '', informed = 0,"
-        " parental = 0",
-        [(key, purpose, OUT, seq, now) for purpose in purposes],
+        " state = excluded.state, seq = excluded.seq, out_at = CASE excluded.out_at WHEN 0 THEN coalesce(out_at, 0)"
+        " ELSE excluded.out_at END, in_at = NULL, ui = '', informed = 0, parental = 0",
+        [(key, purpose, OUT, seq, now if dated else NO_DAY) for purpose in purposes],
     )
     grants.drop(tx, [key], purposes)
     if not account:
@@ -293,6 +296,6 @@ def last_out_at(tx: Transaction, key: bytes, after: int = -1) -> dict[Purpose, i
     on.
     """
     rows = tx.db.execute(
-        "SELECT purpose, out_at FROM own_choice WHERE key = ? AND out_at IS NOT NULL AND seq >= ?", (key, after)
+        "SELECT purpose, out_at FROM own_choice WHERE key = ? AND out_at > ? AND seq >= ?", (key, NO_DAY, after)
     )
     return {Purpose(purpose): at for purpose, at in rows if Purpose(purpose) in CHOOSABLE}

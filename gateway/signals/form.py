@@ -43,6 +43,8 @@ def read(body: bytes) -> Form | Malformed:
     for name, value in pairs:
         limit = MAX_BYTES if name in {"token", "confirm"} else TEXT
         text = value.replace("\x00", "").strip()[:limit].strip()
+        if name == "phone" and value[:1] == " " and text[:1].isdecimal():
+            text = f" {text}"  # a plus that was not escaped arrived as a blank; the number's reader decides
         if name in NAMES and text:
             fields.setdefault(name, text)
             purposes += [text] if name == "purpose" else []

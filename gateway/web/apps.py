@@ -25,7 +25,9 @@ from gateway.web.metrics import Metrics
 from gateway.web.proof import KINDS, Proofs, listed
 
 START, LIMITED, STOP = "start", "limited", "stop"  # R8
-TYPED = frozenset({"account", "email", "phone", *kinds.DIGESTS} - {"ad_id_sha256"})  # what anybody may know of somebody
+TYPED = frozenset(
+    {"account", "email", "phone", *kinds.DIGESTS} - {*kinds.AD_ID_DIGESTS}
+)  # what anybody may know of somebody
 FORGED = Malformed("device_token", "seal")
 
 

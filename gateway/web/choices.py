@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gateway import seals, still_out
 from gateway.choice.downstream import stores
+from gateway.choice.identity import phone_number
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
@@ -292,8 +293,18 @@ def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
 def _answer(chosen: Chosen, said: Said) -> dict[str, Any]:
     first = chosen.events[0] if chosen.events else {"event": None, "seq": None}
     effective = wire.stamp(chosen.effective_at) if chosen.effective_at else None
+    named = len([each for each in chosen.subjects if not each.reading])  # a number's further readings stand behind
     return {
-        "events": list(chosen.events), "event": first["event"], "seq": first["seq"],
+        "events": list(chosen.events[:named]), "event": first["event"], "seq": first["seq"],
         "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": effective,
         "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": said.ignored,
+        **_readings(chosen.subjects),
     }  # fmt: skip
+
+
+def _readings(subjects: Sequence[Subject]) -> dict[str, list[list[dict[str, str]]]]:
+    """Numbers without a country code that may be of several countries: each with all that it was read as."""
+    several = [[each, *each.further] for each in subjects if each.further]
+    shown = [[phone_number.shown(each.value) for each in readings] for readings in several]
+    read = [[{"country": country, "ends": digits} for country, digits in each] for each in shown]
+    return {"readings": read} if read else {}

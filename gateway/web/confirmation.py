@@ -26,7 +26,7 @@ from gateway.web.language import mark
 from gateway.web.opting_out import TYPED
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
-from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named
+from gateway.web.uses import COVERS, ELSEWHERE, OTHER, named, numbered
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
@@ -51,10 +51,16 @@ class Confirmation:
         effective = await self._until_effective(said[0][2])
         visitor = self._visitors.read(request.scope)
         here = self._here(visitor, said[0][3])
-        found = [(kind, self._lines(visitor, kind, key, purposes, here, at)) for kind, key, at, purposes in said]
+        shown = self._first_showing(request)
+        given = (
+            [each.value for each in shown.openings] if shown and len(shown.openings) == len(said) else [""] * len(said)
+        )
+        found = [
+            (kind, self._lines(visitor, kind, key, purposes, here, at, numbered(kind, value)))
+            for (kind, key, at, purposes), value in zip(said, given, strict=True)
+        ]
         lines = [line for _, each in found for line in each]
         forgets = any(line["covers"] == ELSEWHERE for line in lines)
-        shown = self._first_showing(request)
         response = page.show(
             request,
             "done.html",
@@ -97,13 +103,23 @@ class Confirmation:
         return next((each.key for each in self._visitors.subjects(visitor) if each.kind == "browser"), b"")
 
     def _lines(
-        self, visitor: Visitor, kind: str, key: bytes, purposes: Sequence[Purpose], here: bytes | None, at: datetime
+        self,
+        visitor: Visitor,
+        kind: str,
+        key: bytes,
+        purposes: Sequence[Purpose],
+        here: bytes | None,
+        at: datetime,
+        number: tuple[str, str],
     ) -> list[dict[str, Any]]:
-        """One thing that was in the form, in a line for each word that holds for some of its purposes."""
+        """One thing that was in the form, in a line for each word that holds for some of its purposes. `number`: as
+        which one it was read, told by country and last digits.
+        """
         covers = ELSEWHERE if kind == "browser" and here not in (key, None) else COVERS.get(kind, OTHER)
         this = kind == "browser" and covers != ELSEWHERE and not set(purposes).isdisjoint(ALL_PURPOSES)
         if not this and self._consent.clock() - at > NEWS:
-            return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": _some(purposes)}]
+            some = _some(purposes)
+            return [{"text": RECEIVED, "out": True, "read": True, "covers": covers, "uses": some, "number": number}]
         if this:
             site = self._visitors.site(visitor, self._visitors.subjects(visitor))
         else:
@@ -113,6 +129,7 @@ class Confirmation:
             {
                 "text": line.text, "out": line.word in {Word.OPTED_OUT, Word.UNKNOWN}, "covers": covers,
                 "read": line.word is not Word.UNKNOWN, "uses": line.uses if len(told) > 1 else _some(purposes),
+                "number": number,
             }
             for line in told
         ]  # fmt: skip

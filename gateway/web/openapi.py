@@ -6,7 +6,7 @@ import msgspec
 
 from gateway import __version__
 from gateway.signals import hear
-from gateway.terms import CALLERS_CHOICES, DataClass, Erasing, Manner, NoticeKind, Purpose, Source, Told
+from gateway.terms import CALLERS_CHOICES, SOURCES, DataClass, Erasing, Manner, NoticeKind, Purpose, Told
 from gateway.web import openapi_apps as apps
 from gateway.web import openapi_checks as checks
 from gateway.web import openapi_copies as copies
@@ -32,7 +32,7 @@ CHOICE: dict[str, Any] = {
         "choice": _words(CALLERS_CHOICES),
         "purposes": {"type": "array", "items": {"type": "string", "enum": ["all", *Purpose]}},
         "place": {"type": ["string", "array", "null"]},
-        "source": _words(Source),
+        "source": _words(SOURCES),
         "notice": {"type": ["object", "null"], "properties": {"sha256": {"type": "string"}}},
         "made_at": {"type": ["string", "null"], "format": "date-time"},
         "received_at": {"type": ["string", "null"], "format": "date-time"},

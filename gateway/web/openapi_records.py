@@ -49,6 +49,12 @@ CHOSEN: dict[str, Any] = {
         "effective_at": TIME_OR_NONE, "standing": {"type": "object"}, "may_ask_from": {"type": "object"},
         "still_out": STILL_OUT,
         "ignored": IGNORED,
+        "readings": {
+            "type": "array",
+            "description": "Each number that came without a country code and may be of several countries, with all that"
+            " it was read as. The first is the number; the others deny and nothing else.",
+            "items": {"type": "array", "items": _shape(country=TEXT, ends=TEXT)},
+        },
     },
 }  # fmt: skip
 OPENING: dict[str, Any] = {

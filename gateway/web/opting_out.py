@@ -15,7 +15,7 @@ from gateway import seals
 from gateway.choice.law import STATES
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.records import Choice, Subject
+from gateway.ledger.records import Choice, Subject, every_reading, one_each
 from gateway.outcome import Chosen
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form
@@ -26,6 +26,7 @@ from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
+from gateway.web.uses import numbered
 from gateway.web.visitor import Visitor, Visitors
 
 TOKEN_SECONDS = 24 * 3600
@@ -99,7 +100,7 @@ class OptingOut:
                 found, whole = self._consent.people.typed(kind, value, country)
                 subjects += found
                 unread += [] if whole else [kind]
-        subjects = list({each.key: each for each in subjects}.values())
+        subjects = list(one_each(subjects).values())
         if unread:
             self._metrics.malformed([Malformed("form", "identifier")])
         return subjects, unread
@@ -123,7 +124,8 @@ class OptingOut:
         )  # fmt: skip
         chosen = await self._consent.choose([*subjects, *typed], choice)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        return self._remembered(_answer(request, chosen, unread), visitor, browser, purposes, chosen)
+        numbers = [numbered(each.kind, each.value) for each in every_reading(typed) if each.kind == "phone"]
+        return self._remembered(_answer(request, chosen, unread, numbers), visitor, browser, purposes, chosen)
 
     def _remembered(
         self, response: Response, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen
@@ -141,11 +143,11 @@ class OptingOut:
         return response
 
 
-def _answer(request: Request, chosen: Chosen, unread: Sequence[str]) -> Response:
+def _answer(request: Request, chosen: Chosen, unread: Sequence[str], numbers: Sequence[tuple[str, str]]) -> Response:
     event = chosen.events[0]["event"]
     if chosen.waits:
         at = chosen.accepted_at.strftime("%Y-%m-%d %H:%M")
-        return page.show(request, "kept.html", 202, at=at, event=event, unread=unread)
+        return page.show(request, "kept.html", 202, at=at, event=event, unread=unread, numbers=numbers)
     return RedirectResponse(page.link(request, f"/privacy-choices/done/{event}", unread=unread), 303, page.HEADERS)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.credentials import ApiKey
-from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Manner, Purpose, Source
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, SOURCES, ChoiceKind, Manner, Purpose, Source
 from gateway.web import wire
 from gateway.web.lenient import Body, Ignored
 
@@ -58,7 +58,7 @@ class Said:
         stated = self.body.get("source")
         if stated is None:
             return Source.API
-        if isinstance(stated, str) and stated in set(Source):
+        if isinstance(stated, str) and stated in SOURCES:
             return Source(stated)
         self.ignore("/source", "unknown")
         return Source.API

@@ -5,6 +5,7 @@ Owns words only; the law's own titles stay exact where the page shows them (11 C
 
 from collections.abc import Collection, Mapping
 
+from gateway.choice.identity import phone_number
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 from gateway.web.language import mark
 
@@ -42,6 +43,14 @@ COUNTRIES = (
     ("CA", mark("Canada")),
     ("ZZ", mark("Another country")),  # UNREADABLE_PLACE: said, and none that the form knows
 )
+
+
+def numbered(kind: str, value: str) -> tuple[str, str]:
+    """The country and the last two digits of a number that was typed, by which nobody else knows it; else nothing."""
+    if kind != "phone" or not value:
+        return "", ""
+    country, digits = phone_number.shown(value)
+    return dict(COUNTRIES).get(country, country), digits
 
 
 def named(purposes: Collection[str]) -> list[str]:

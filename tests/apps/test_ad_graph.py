@@ -23,12 +23,13 @@ VALUES = {
     "account": "a1", "email": email(1), "phone": phone(1), **dict.fromkeys(kinds.UUIDS, GAID), "idfv": IDFV,
     "imei": "490154203237518", "serial": "R58N12ABCDE", "udid": "00008030-001a2b3c4d5e6f70",
     "ad_id_sha256": SHA, "email_sha256": SHA, "phone_sha256": SHA, "email_sha1": SHA[:40], "email_md5": SHA[:32],
+    "ad_id_sha1": SHA[:40], "ad_id_md5": SHA[:32], "phone_sha1": SHA[:40], "phone_md5": SHA[:32],
     "cookie": "a-site-id-7", "eid": "an-ad-id-7",
 }  # fmt: skip
 SOURCES = {"cookie": "_pubcid", "eid": "pubcid.org"}
 # Which kinds stand in a field of a recipient's row.
 WIRE = {
-    "ad_id": (*kinds.AD_IDS, "ad_id_sha256"),
+    "ad_id": (*kinds.AD_IDS, *kinds.AD_ID_DIGESTS),
     "device_id": ("idfv", "appset", "imei", "serial", "udid"),
     "email": ("email", "email_sha256", "email_sha1", "email_md5"),
 }

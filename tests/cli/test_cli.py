@@ -275,6 +275,34 @@ def test_an_import_opts_everybody_out_and_twice_is_once(run, folder, tmp_path):
     assert shown["details"]["made_at"] == "2024-05-01"
 
 
+def test_a_number_of_an_old_list_is_read_in_the_country_of_its_line_and_in_the_operators(run, tmp_path):
+    table = tmp_path / "old.csv"
+    table.write_text("type,value,country\nphone,(415) 555-0123,MX\nphone,(415) 555-0124,\nphone,+1 415 555 0125,MX\n")
+    done = run("import", str(table))
+    assert "3 lines hold" in done.output
+    assert (
+        "line 2: a number without its country code, read as one of MX that ends in 23 and one of US that ends in 23"
+        in (done.output)
+    )
+    assert done.output.count("without its country code") == 1
+    for number, out in (
+        ("+14155550123", True),
+        ("+524155550123", True),
+        ("+14155550125", True),
+        ("+524155550124", False),
+    ):
+        shown = run("history", "--phone", number)
+        assert ("opt_out" in shown.output) is out, shown.output
+    again = run("import", "--country", "MX", str(table))
+    assert again.output.count("without its country code") == 2
+    assert run("import", "--country", "UK", str(table)).exit_code == 2
+
+
+def test_a_letter_with_a_number_of_no_country_says_what_it_was_read_as(run):
+    said = run("choose", "opt_out", "--phone", "(415) 555-0123", "--place", "MX", "--manner", "letter")
+    assert "read as one of MX that ends in 23 and one of US that ends in 23" in said.output
+
+
 def test_bad_lines_of_an_import_are_named_and_cost_only_themselves(run, tmp_path):
     table = tmp_path / "old.csv"
     table.write_text(

@@ -93,7 +93,7 @@ def test_the_short_way_is_taken_by_most_and_the_real_rules_by_a_family_that_opte
         choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", AT)
         house.writer.submit(lambda tx: records.write(tx, subject, choice, b"r" * 16)).result(60)
     report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
-    assert (report.passed, report.short, report.lived) == (True, 11, 7)
+    assert (report.passed, report.short, report.lived) == (True, 11, 23)
 
 
 def test_a_short_way_that_forgets_an_opt_in_is_looked_at_again_by_the_real_rules(monkeypatch, house_of_many):

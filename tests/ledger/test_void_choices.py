@@ -213,10 +213,10 @@ class TestTheOffice:
         lines = [json.dumps(named("phone", phone(1))), json.dumps(named("email", email(1))), "no json", ""]
         who.write_text("\n".join(lines))
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--dry-run")
-        assert told == "301 choices would be voided; 303 standings change\n"
+        assert told == "301 choices would be voided; 309 standings change\n"
         assert self.sales(forged) == ["opted_out"] * 3
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
-        assert told == f"301 choices were voided; 303 standings change\n{lines[0]}\n"
+        assert told == f"301 choices were voided; 309 standings change\n{lines[0]}\n"
         assert self.sales(forged) == ["none", "none", "opted_out"]
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
         assert told == f"0 choices were voided; 0 standings change\n{lines[0]}\n"

@@ -135,7 +135,7 @@ async def test_a_partners_own_id_leaves_as_that_alone(tmp_path):
         theirs, another = "1600000000000-7654321", "1600000000000-1234567"
         sent = await share(calling, {"device_id": another, "city": "portland"}, "measuring")
         assert sent["row"].pop("row")
-    assert sent["row"] == {"device_id": another, "city": "Portland"}
+        assert sent["row"] == {"device_id": another, "city": "Portland"}
         for identifier in (named("id:appsflyer", theirs), named("gaid", gaid(2)), named("email", MAIL)):
             await opts_out(calling, identifier)
         for value in (theirs, gaid(2), digest("sha256", MAIL), MAIL, phone(7), "40.7128,-74.0060"):

@@ -7,6 +7,7 @@ nothing) are never a key: they mean "limited" (api.md, Identifier). It never loo
 """
 
 from gateway.choice.identity.kinds import (
+    AD_ID_DIGESTS,
     AD_IDS,
     DIGESTS,
     KINDS,
@@ -21,10 +22,11 @@ from gateway.choice.identity.kinds import (
 )
 from gateway.choice.identity.likeness import alike, could_be, says_who
 from gateway.choice.identity.reading import read
-from gateway.choice.identity.typed import typed
+from gateway.choice.identity.typed import may_be, typed
 
 __all__ = [
     "AD_IDS",
+    "AD_ID_DIGESTS",
     "DIGESTS",
     "KINDS",
     "PLAIN",
@@ -37,6 +39,7 @@ __all__ = [
     "Undeclared",
     "alike",
     "could_be",
+    "may_be",
     "read",
     "says_who",
     "typed",

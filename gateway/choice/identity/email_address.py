@@ -8,9 +8,10 @@ don't matter", and its "googlemail.com") the plainest spelling names the mailbox
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from gateway.choice.identity import sentinels
-from gateway.choice.identity.kinds import ALGORITHMS, Limited, Name, Read, named, unwritable
+from gateway.choice.identity import sentinels, spelling
+from gateway.choice.identity.kinds import ALGORITHMS, Identifier, Limited, Name, Read, named, unwritable
 from gateway.terms import Malformed
 
 NAMES = tuple((f"email_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items())
@@ -18,13 +19,18 @@ MAX_LOCAL, MAX_ADDRESS = 64, 254  # octets; RFC 5321 4.5.3.1.1, and 4.5.3.1.3 le
 # What a paste brings along and nobody sees: zero-width spaces and marks of direction.
 BLANKS = re.compile(r"[\s\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 # RFC 5322 3.2.3 and RFC 6531 3.3, but dots may stand anywhere: mail hosts have given out such addresses.
-ATOMS = re.compile(r'[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,"]+')
+# Of what nobody sees only such stays as is no part of any address: private letters, marks, what stands for a lost one.
+ATOMS = re.compile(
+    r'[^\s\x00-\x20\x7f-\x9f()<>\[\]:;@\\,"\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\ue000-\uf8ff\ufff9-\uffff'
+    r"\U000110bd\U000110cd\U00013430-\U00013440\U000f0000-\U0010ffff]+"
+)
 QUOTED = re.compile(r'"((?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])+)"')  # RFC 5321 4.1.2
 # What most people have, and what is in normal form as it stands: then nothing more is looked at.
 PLAIN_LOCAL = re.compile(r"[a-z0-9_.+-]+")
 PLAIN_DOMAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 LABEL = re.compile(r"[a-z0-9_-]{1,63}")  # RFC 1035 2.3.4, and the underscore that hosts are found with
 DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # RFC 3490 3.1: these too separate labels
+MAILTO = re.compile(r"mailto:\s*", re.IGNORECASE)  # RFC 6068
 PUNYCODE = "xn--"  # RFC 5890 2.3.2.1
 
 # What a consumer takes out of the local part before it hashes, and at which domains (enforcement.md section 6).
@@ -42,11 +48,26 @@ ONE_MAILBOX, PLAINEST = frozenset({"gmail.com", "googlemail.com"}), "gmail.com"
 
 
 def read(text: str) -> Read:
-    """An address as it was typed or sent. Blanks are no part of one; a quoted local part keeps its own."""
+    """An address as it was typed or sent, whatever stands around it or cannot be seen in it. What was said under the
+    spelling while that was a part of it still denies; so does what somebody else may take its letters for.
+    """
+    if text.isascii() and spelling.unlabelled(text, MAILTO) == text:
+        return _plainly(text)
+    bare = spelling.unlabelled(spelling.plain(text), MAILTO).translate(DOTS)
+    found = _plainly(bare)
+    if text.isascii() or not isinstance(found, Identifier):
+        return found
+    alike = (_plainly(each) for each in (text, unicodedata.normalize("NFKC", bare)))
+    names = (name for each in alike if isinstance(each, Identifier) for name in each.names[: each.exact])
+    return replace(found, names=tuple(dict.fromkeys((*found.names, *names))))
+
+
+def _plainly(text: str) -> Read:
+    """Blanks are no part of an address; a quoted local part keeps its own."""
     if sentinels.word(text):
         return Limited("email")
     local, at, domain = _lower(text).rpartition("@")
-    local, domain = _local(local), _domain(domain)
+    local, domain = _local(local), domain_name(domain)
     in_ascii = _ascii(domain)
     if not (at and local and domain) or _too_long(local, in_ascii):
         return Malformed("email", "value")
@@ -84,7 +105,7 @@ def _local(text: str) -> str:
     return f'"{escaped}"' if quoted else ""
 
 
-def _domain(text: str) -> str:
+def domain_name(text: str) -> str:
     """The domain with its labels in Unicode, or nothing where it is none. A root dot at its end is no label."""
     if PLAIN_DOMAIN.fullmatch(text) and PUNYCODE not in text:
         return text
@@ -95,7 +116,8 @@ def _domain(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    return _lower(BLANKS.sub("", text)).translate(DOTS)
+    """UTS 46 maps a host's letters by NFKC, too."""
+    return unicodedata.normalize("NFKC", _lower(BLANKS.sub("", text))).translate(DOTS)
 
 
 def _ascii(domain: str) -> str:

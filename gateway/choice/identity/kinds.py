@@ -4,7 +4,7 @@ The kinds are those of api.md; which of them an installation adds as `id:<name>`
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ from gateway.terms import Malformed
 
 Name = tuple[str, str]
 
-AD_IDS = ("gaid", "idfa", "oaid")  # what `ad_id_sha256` may be a digest of
+AD_IDS = ("gaid", "idfa", "oaid")  # what a digest of an ad id may be one of
 UUIDS = (*AD_IDS, "idfv", "appset")
 PLAIN = ("account", "browser")  # the operator's own
 DEVICES = ("imei", "serial", "udid")
@@ -22,8 +22,13 @@ DIGESTS = {  # kind: bytes of the digest
     "email_sha1": 20,
     "email_md5": 16,
     "phone_sha256": 32,
+    "phone_sha1": 20,
+    "phone_md5": 16,
     "ad_id_sha256": 32,
+    "ad_id_sha1": 20,
+    "ad_id_md5": 16,
 }
+AD_ID_DIGESTS = tuple(kind for kind in DIGESTS if kind.startswith("ad_id_"))
 KINDS = ("browser", "account", "email", "phone", *UUIDS, *DEVICES, *DIGESTS, *SOURCED)
 ALGORITHMS: Mapping[str, Callable[[bytes], "hashlib._Hash"]] = {  # as the ad trade uses them: as names, not as proof
     "sha256": hashlib.sha256,
@@ -39,6 +44,8 @@ class Identifier:
     `names[:exact]` are this identifier's alone: itself, or digests of its normal form. The rest, `looser`, are digests
     of forms that other consumers make and that several people may share: they carry denials only (design decision 2).
     `mailbox`: the one of all names that is the plainest spelling's, where the host takes several for one mailbox.
+    `further`: what a number may be too, in another of the operator's countries. `possible`: a number that it was taken
+    for before, and that nobody can have; asked about, never written.
     """
 
     kind: str
@@ -46,6 +53,8 @@ class Identifier:
     names: tuple[Name, ...]
     exact: int = 1
     mailbox: Name | None = None
+    further: tuple["Identifier", ...] = ()
+    possible: tuple["Identifier", ...] = ()
 
     @property
     def looser(self) -> tuple[Name, ...]:
@@ -84,6 +93,14 @@ def named(
     """An identifier with further names. `exact` may repeat one; `looser` may not, nor hold one of them."""
     own = tuple(dict.fromkeys(exact))
     return Identifier(kind, value, (*own, *looser), len(own), mailbox)
+
+
+def digests(base: str, forms: Iterable[str]) -> Iterator[Name]:
+    """The names of texts by their digests: `email_sha256`, `email_sha1`, `email_md5` of each."""
+    for form in forms:
+        raw = form.encode()
+        for algorithm, hashed in ALGORITHMS.items():
+            yield f"{base}_{algorithm}", hashed(raw).hexdigest()
 
 
 def digest(algorithm: str, text: str) -> str:

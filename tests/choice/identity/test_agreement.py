@@ -18,8 +18,6 @@ APART = {
     "phone/UID2/044": "UID2 takes ten digits with a plus for a number; +1 and nine digits is nobody's",
     "handle/X/068": "a social handle is no kind of the contract; an installation may declare an id: kind",
 }
-# LiveRamp hashes phones and ad ids by SHA-1, Adjust ad ids by SHA-1 and MD5; the contract has no kinds for those.
-NO_KIND = {"phone_sha1", "phone_md5", "ad_id_sha1", "ad_id_md5"}
 
 
 @pytest.fixture
@@ -35,10 +33,10 @@ def kinds_of(case):
 
 
 def digests_of(case):
-    """The row's digests as names, those without a kind left out."""
+    """The row's digests as names."""
     family = "ad_id" if case["kind"] == "maid" else case["kind"]
     named = {(f"{family}_{algorithm}", case.get(f"{algorithm}_hex")) for algorithm in ALGORITHMS}
-    return {(kind, digest) for kind, digest in named if digest and kind not in NO_KIND}
+    return {(kind, digest) for kind, digest in named if digest}
 
 
 def agrees(case, kind):
@@ -71,18 +69,6 @@ def test_a_published_digest_finds_the_person_in_every_way_to_write_it(cases):
             assert read(kind, written).names[0] in raw.names, case["id"]
             found += 1
     assert found == 3 * 42
-
-
-def test_digests_that_no_kind_holds_are_known_and_counted(cases, figure):
-    family = {"maid": "ad_id", "phone": "phone", "email": "email"}
-    without = Counter(
-        f"{family[case['kind']]}_{algorithm}"
-        for case in cases
-        for algorithm in ("sha1", "md5")
-        if case.get(f"{algorithm}_hex") and case["kind"] != "email"
-    )
-    assert set(without) == NO_KIND
-    figure("identifier vectors: digests without a kind", ", ".join(f"{k} {n}" for k, n in sorted(without.items())))
 
 
 def test_one_address_of_the_table_goes_by_its_five_forms_at_once(cases):

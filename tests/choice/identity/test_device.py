@@ -31,8 +31,41 @@ def test_an_ad_id_hashed_in_lower_or_upper_case_is_found_by_the_raw_one(kind):
     assert read(kind, GAID).looser == ()
 
 
-def test_an_ad_id_without_letters_has_one_digest():
-    assert len(read("gaid", "12345678-9012-3456-7890-987654321098").names) == 2
+def test_an_ad_id_without_letters_has_two_digests_of_an_algorithm():
+    assert len(read("gaid", "12345678-9012-3456-7890-987654321098").names) == 1 + 2 * 3
+
+
+def test_a_person_is_found_by_any_digest_of_the_ad_id_that_a_partner_may_send():
+    names = read("gaid", GAID).names
+    for form in (GAID, GAID.upper(), GAID.replace("-", ""), GAID.replace("-", "").upper()):
+        for algorithm in ("sha256", "sha1", "md5"):
+            digest = hashlib.new(algorithm, form.encode(), usedforsecurity=False).hexdigest()
+            assert read(f"ad_id_{algorithm}", digest).names[0] in names
+
+
+@pytest.mark.parametrize(
+    "spelling", [f"GAID: {GAID}", f"urn:uuid:{GAID}", f'"{GAID}"', f"{{{GAID}}}", GAID.replace("-", "\u2010"),
+                 f"advertising id={GAID.upper()}", "".join(chr(ord(each) + 0xFEE0) for each in GAID), f"\ufeff{GAID}"],
+)  # fmt: skip
+def test_an_ad_id_with_what_stands_around_it_is_that_ad_id(spelling):
+    assert read("gaid", spelling) == read("gaid", GAID)
+
+
+@pytest.mark.parametrize("label", ["IMEI:", "IMEI: ", "IMEI ", "imei=", "IMEI1: ", "urn:gsma:imei:", "IMEI/SV: "])
+def test_an_imei_with_its_label_is_that_imei_and_what_the_label_had_said_still_denies(label):
+    found, bare = read("imei", f"{label}352099001761481"), read("imei", "352099001761481")
+    assert (found.value, found.names[: found.exact]) == (bare.value, bare.names)
+    assert read("imei", "352099001761481").names[0] in found.names
+
+
+@pytest.mark.parametrize("label", ["S/N: ", "SN:", "Serial number: ", "serial no. = ", "Serial#"])
+def test_a_serial_number_with_its_label_is_that_number(label):
+    found = read("serial", f"{label}C02XL0GTJGH5")
+    assert found.value == "C02XL0GTJGH5"
+
+
+def test_a_serial_number_that_was_kept_with_its_label_still_denies():
+    assert ("serial", "SN:C02XL0GTJGH5") in read("serial", "SN:C02XL0GTJGH5").looser
 
 
 def test_an_idfv_or_app_set_id_is_no_ad_id_and_has_no_ad_id_digest():
