@@ -30,6 +30,7 @@ def test_a_character_that_nobody_sees_makes_nobody_else_of_a_person(code, kind):
         assert found.names[: found.exact] == read(kind, value).names[: found.exact]
 
 
+@pytest.mark.slow
 def test_the_rule_takes_what_unicode_lists_and_no_letter_with_it():
     """Every range of DerivedCoreProperties.txt has some; letters, digits, marks, signs, blanks and controls have none."""
     ignored = [code for code in range(0x110000) if spelling.ignorable(chr(code))]
