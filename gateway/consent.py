@@ -17,7 +17,7 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -111,18 +111,20 @@ class Consent:
 
     async def observe(
         self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None,
-        proved: Subject | None = None,
+        proved: Subject | None = None, mark: str = "", vouched: Collection[bytes] = (),
     ) -> int:  # fmt: skip
         """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
         signed-in account: choices for everybody, states for devices and browsers alone. `proved`: the one whose
-        states may end, where the others are only what a visitor's cookies say; without it all may. Returns how many
-        entries that took. Raises `StoreUnavailable`.
+        states may end, where the others are only what a visitor's cookies say; without it all may. `mark`: of the
+        installation of an app whose states these are; those of ids that somebody vouched for end whoever's they are.
+        Returns how many entries that took. Raises `StoreUnavailable`.
         """
         at, where = self.clock(), _coarse(place)
 
         said = heard.to_remember()
         chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
-        began = [_worded(ChoiceKind.STATE_BEGAN, state, at, where) for state in heard.states()]
+        by = {"device": mark} if mark else {}
+        began = [replace(_worded(ChoiceKind.STATE_BEGAN, state, at, where), details=by) for state in heard.states()]
         ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
         ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
 
@@ -132,7 +134,8 @@ class Consent:
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
-                    written += [states.end(tx, device, state, request) for state in ended]
+                    own = {} if device.key in vouched else by
+                    written += [states.end(tx, device, replace(state, details=own), request) for state in ended]
             links.tie(tx, account, subjects, milliseconds(at))
             return sum(entry is not None for entry in written)
 
@@ -306,7 +309,7 @@ class Consent:
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
             idempotency.use(tx, token, milliseconds(now))
-            if any(records.out_since(tx, subject, choice.purposes[0], asked.position) for subject in subjects):
+            if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
@@ -337,15 +340,30 @@ class Consent:
 
         return await self._writer.commit(job)
 
-    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False) -> int:
-        """How old these people are. Returns for how many that was news. Raises ValueError for a word that is none."""
+    async def say_age(
+        self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = ""
+    ) -> int:  # fmt: skip
+        """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
+        was news. Raises ValueError for a word that is none.
+        """
         at, request = self.clock(), seals.new_browser()
 
         def job(tx: Transaction) -> int:
-            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
+            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise, mark=mark) for subject in subjects]
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job)
+
+    async def take_age_back(self, subjects: Sequence[Subject], mark: str) -> int:
+        """An installation's word of how old these are counts no longer; see `ages.take_back`. Returns for how many that
+        was news.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            return sum(ages.take_back(tx, each, mark, at, request) is not None for each in subjects)
+
+        return await self._writer.commit(job) if subjects else 0
 
     async def erase(self, order: erasure.Order) -> records.Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`."""

@@ -1,6 +1,7 @@
 """Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
-carries nothing across its end (design decision 2, R2, R5). Every change is an entry about the identifier; the accounts
-stand in keyed rows alone.
+carries nothing across its end (design decision 2, R2, R5). A *claimed* one rests on the word of an app that somebody is
+signed in to: the account's no goes along it, nothing comes back (P3). Every change is an entry about the identifier;
+the accounts stand in keyed rows alone.
 """
 
 import os
@@ -39,7 +40,9 @@ class Outcome(Enum):
 Changed = tuple[bytes, Span, Outcome]  # identifier and what became of its link
 
 
-def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int) -> int:
+def link(
+    tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int, *, claimed: bool = False
+) -> int:  # fmt: skip
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
@@ -47,7 +50,7 @@ def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span
         records.know(tx, subject, now)
     request, changed = os.urandom(16), list[Changed]()
     for identifier in identifiers:
-        outcome = put(tx, account.key, identifier.key, span, now)
+        outcome = put(tx, account.key, identifier.key, span, now, claimed=claimed)
         if outcome is not Outcome.SAME:
             _write(tx, account, identifier, span, outcome, request, now)
             changed.append((identifier.key, span, outcome))
@@ -55,28 +58,37 @@ def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span
     return len(changed)
 
 
-def tie(tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int) -> None:
+def tie(
+    tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
+) -> None:  # fmt: skip
     """An account, where there is one, has the others from now on."""
     if account is not None:
-        link(tx, account, [subject for subject in subjects if subject.key != account.key], Span(now), now)
+        others = [subject for subject in subjects if subject.key != account.key]
+        link(tx, account, others, Span(now), now, claimed=claimed)
 
 
-def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
-    """The row of one link."""
-    old = tx.db.execute(
-        "SELECT start, until FROM link WHERE account = ? AND identifier = ?", (account, identifier)
+def put(
+    tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
+) -> Outcome:  # fmt: skip
+    """The row of one link. A whole one never becomes claimed; a claimed one becomes whole, as if it began."""
+    row = tx.db.execute(
+        "SELECT start, until, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
     ).fetchone()
-    if old == (span.start, span.until):
+    old, was_claimed = (row[:2], bool(row[2])) if row else (None, False)
+    live = old is not None and Span(*old).live(now)
+    if live and claimed and not was_claimed:
         return Outcome.SAME
-    if old is not None and Span(*old).live(now):
+    if old == (span.start, span.until) and was_claimed == claimed:
+        return Outcome.SAME
+    if live and was_claimed == claimed:
         tx.db.execute(
             "UPDATE link SET until = ? WHERE account = ? AND identifier = ?", (span.until, account, identifier)
         )
-        return Outcome.SAME if span.until == old[1] else Outcome.DATED
+        return Outcome.SAME if old and span.until == old[1] else Outcome.DATED
     tx.db.execute(
-        "INSERT INTO link VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET start = excluded.start,"
-        " until = excluded.until, seq = excluded.seq",
-        (account, identifier, span.start, span.until, tx.size),
+        "INSERT INTO link (account, identifier, start, until, seq, claimed) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO"
+        " UPDATE SET start = excluded.start, until = excluded.until, seq = excluded.seq, claimed = excluded.claimed",
+        (account, identifier, span.start, span.until, tx.size, claimed),
     )
     return Outcome.BEGAN if span.live(now) else Outcome.DATED
 
@@ -101,27 +113,28 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     records.know(tx, identifier, now)
     choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", records.moment(now))
     written = records.append(tx, identifier, choice, os.urandom(16))
-    for account, name, start in let_go(tx, identifier.key, now):
-        _keep_event(tx, written.seq, account, name, Span(start, now), now, released=True)
+    for account, name, start, claimed in let_go(tx, identifier.key, now):
+        _keep_event(tx, written.seq, account, name, Span(start, now), now, claimed=claimed, released=True)
     return written
 
 
-def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, int]]:
+def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, int, bool]]:
     """What a release changes, once its entry is there: of its own choices only the denies stay, for a yes was somebody
-    else's (R5). Returns (account, name, start) of every link that it ended.
+    else's (R5). Returns (account, name, start, claimed) of every link that it ended.
     """
-    names, ended = group(tx, key), list[tuple[bytes, bytes, int]]()
+    names, ended = group(tx, key), list[tuple[bytes, bytes, int, bool]]()
     for name in sorted(names):
-        rows: Iterable[tuple[bytes, int]] = tx.db.execute(
-            "SELECT account, start FROM link WHERE identifier = ? AND (until IS NULL OR until > ?) ORDER BY account",
+        rows: Iterable[tuple[bytes, int, int]] = tx.db.execute(
+            "SELECT account, start, claimed FROM link WHERE identifier = ? AND (until IS NULL OR until > ?)"
+            " ORDER BY account",
             (name, now),
         )
-        ended += [(account, name, start) for account, start in rows]
+        ended += [(account, name, start, bool(claimed)) for account, start, claimed in rows]
         tx.db.execute(
             "UPDATE link SET until = ? WHERE identifier = ? AND (until IS NULL OR until > ?)", (now, name, now)
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
-    for account, name, start in ended:
+    for account, name, start, _ in ended:
         ages.keep(tx, account, [name] if start <= now else [], tx.size - 1)
     told.forget(tx, names)
     forget_yes(tx, names)
@@ -147,13 +160,17 @@ def _write(
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
     choice = Choice(kind, (), "", records.moment(now), details={"start": span.start, "until": span.until})
     written = records.append(tx, identifier, choice, request)
-    _keep_event(tx, written.seq, account.key, identifier.key, span, now, released=False)
+    [claimed] = tx.db.execute(
+        "SELECT claimed FROM link WHERE account = ? AND identifier = ?", (account.key, identifier.key)
+    ).fetchone()
+    _keep_event(tx, written.seq, account.key, identifier.key, span, now, claimed=bool(claimed), released=False)
 
 
 def _keep_event(
-    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, released: bool
-) -> None:
+    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
+) -> None:  # fmt: skip
     tx.db.execute(
-        "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (seq, account, identifier, span.start, span.until, released, now),
+        "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, account, identifier, span.start, span.until, claimed, released, now),
     )

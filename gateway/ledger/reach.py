@@ -41,11 +41,23 @@ def is_account(tx: Transaction, key: bytes) -> bool:
 
 
 def accounts_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
-    """The accounts that have an identifier now, by whichever of its names they were told."""
+    """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
+    but for those that only an app's word ties it to.
+    """
+    return _holders(tx, key, now, "AND NOT claimed")
+
+
+def holders_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
+    """The accounts whose no an identifier has now: an app's word is enough for that."""
+    return _holders(tx, key, now)
+
+
+def _holders(tx: Transaction, key: bytes, now: int, which: str = "") -> set[bytes]:
     found: set[bytes] = set()
     for name in group(tx, key):
         rows = tx.db.execute(
-            "SELECT account FROM link WHERE identifier = ? AND start <= ? AND (until IS NULL OR until > ?)",
+            "SELECT account FROM link WHERE identifier = ? AND start <= ? AND (until IS NULL OR until > ?)"  # noqa: S608
+            f" {which}",
             (name, now, now),
         )
         found |= {row[0] for row in rows}
@@ -53,9 +65,19 @@ def accounts_of(tx: Transaction, key: bytes, now: int) -> set[bytes]:
 
 
 def targets_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
-    """An account and every name of every identifier that it has now."""
+    """An account and every name of every identifier that its no goes to now; an app's word is enough for that."""
+    return _things(tx, account, now)
+
+
+def whole_of(tx: Transaction, account: bytes, now: int) -> set[bytes]:
+    """The same without what only an app's word ties to it."""
+    return _things(tx, account, now, "AND NOT claimed")
+
+
+def _things(tx: Transaction, account: bytes, now: int, which: str = "") -> set[bytes]:
     rows = tx.db.execute(
-        "SELECT identifier FROM link WHERE account = ? AND start <= ? AND (until IS NULL OR until > ?)",
+        "SELECT identifier FROM link WHERE account = ? AND start <= ? AND (until IS NULL OR until > ?)"  # noqa: S608
+        f" {which}",
         (account, now, now),
     ).fetchall()
     found = {account}

@@ -20,7 +20,8 @@ INSERT INTO standing
   (key, own, travelled, seq, linked, changed, age_band, grown, informed, parental, granted, held, told, cpni_told)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
   EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1),
-  (SELECT coalesce(group_concat(DISTINCT source), '') FROM device_state WHERE key = ?1),
+  (SELECT coalesce(group_concat(DISTINCT substr(source, 1, instr(source || '@', '@') - 1)), '')
+    FROM device_state WHERE key = ?1),
   (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.PRIVACY}'),
   (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.CPNI}'))
 ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,
@@ -82,10 +83,11 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
         return Shared(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
     latest, accounts = 0, []
     for name in names:
-        for account, until in tx.db.execute(
-            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND start <= ?", (FOR_EVER, name, now)
+        for account, until, claimed in tx.db.execute(
+            "SELECT account, coalesce(until, ?), claimed FROM link WHERE identifier = ? AND start <= ?",
+            (FOR_EVER, name, now),
         ):
-            latest = max(latest, until)
+            latest = latest if claimed else max(latest, until)  # an app's word does not make it known
             if until > now:
                 accounts.append(account)
     return Shared(latest if latest > now else 0, *_age(tx, names, accounts))
@@ -93,13 +95,16 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
 
 def _age(tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes]) -> tuple[str | None, bool]:
     """The youngest band on record for an identifier and the accounts that have it: a family's tablet is as young as its
-    youngest account. And whether any of them was younger once (R14).
+    youngest account; an installation's word makes younger. And whether any of them was younger once (R14).
     """
     keys = [*names, *accounts]
     marks = ",".join("?" * len(keys))
     rows = tx.db.execute(f"SELECT band, youngest FROM age WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
     band = min((band for band, _ in rows), key=AGES.index, default=None)
-    return band, any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
+    words = tx.db.execute(f"SELECT band FROM age_word WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
+    said = min((word for (word,) in words), key=AGES.index, default=None)
+    grown = any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
+    return (said if said and (band is None or AGES.index(said) < AGES.index(band)) else band), grown
 
 
 def _recompute(tx: Transaction, key: bytes, shared: Shared, came: Came | None) -> None:

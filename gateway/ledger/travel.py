@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.choice.standing import IN, OUT, out_bits
 from gateway.ledger import grants
-from gateway.ledger.reach import Reach, accounts_of, group, reach, released, targets_of, with_looser
+from gateway.ledger.reach import Reach, group, holders_of, reach, released, targets_of, whole_of, with_looser
 from gateway.ledger.standing_rows import Came, recompute
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
@@ -92,7 +92,7 @@ def _lift_from_names(tx: Transaction, key: bytes, purpose: Purpose) -> set[bytes
 def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) -> set[bytes]:
     """Removes what came to an identifier through accounts that no longer have it."""
     names = with_looser(tx, group(tx, key))
-    roads = names | accounts_of(tx, key, now)
+    roads = names | holders_of(tx, key, now)
     for name in names:
         rows = tx.db.execute("SELECT via FROM travelled_choice WHERE key = ? AND purpose = ?", (name, purpose))
         ended = {row[0] for row in rows.fetchall()} - roads
@@ -130,9 +130,10 @@ def _note(came: dict[bytes, Came], key: bytes, denies: Sequence[Deny]) -> None:
 def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: int) -> None:
     """For names that an account has got to know: what they chose goes to the account and all it has, what holds for
     the account goes to them. What had travelled to them from elsewhere stays there: an account never reaches another.
+    From what only an app's word ties to it nothing goes up.
     """
     targets = targets_of(tx, account, now)
-    said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining}
+    said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining & whole_of(tx, account, now)}
     came: dict[bytes, Came] = {}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
         carry(tx, with_looser(tx, targets - group(tx, key)) if denies else (), denies, account, came)
@@ -158,7 +159,7 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
             [(other, name) for other in names - {name}],
         )
-    for account in accounts_of(tx, key, now):
+    for account in holders_of(tx, key, now):
         carry_both_ways(tx, account, joining, now)
     recompute(tx, names, now)
 

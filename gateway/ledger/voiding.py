@@ -10,7 +10,7 @@ from datetime import datetime
 
 from gateway.choice.standing import OUT
 from gateway.ledger import entry, grants, travel
-from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of, with_looser
+from gateway.ledger.reach import group, is_account, looser, reach, released, targets_of, whole_of, with_looser
 from gateway.ledger.records import milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -94,7 +94,10 @@ def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
     """What its identifiers had said goes to it and to all that it has, as when a link begins."""
     has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, each.at)
     reached = has | had
-    for name in sorted(reached - {each.key}):
+    up = whole_of(tx, each.key, now) | whole_of(
+        tx, each.key, each.at
+    )  # from what an app's word ties to it nothing comes
+    for name in sorted(up - {each.key}):
         denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has else -1)
         if name not in has:  # what it said once it was gone is another's
             denies = [deny for deny in denies if deny[2] < each.seq]
@@ -110,7 +113,7 @@ def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> Non
         for account, until in tx.db.execute(
             "SELECT account, until FROM link WHERE identifier = ? AND start <= ? AND until <= ?", (name, each.at, now)
         ).fetchall():
-            for origin in sorted(targets_of(tx, account, until - 1) - names):
+            for origin in sorted(whole_of(tx, account, until - 1) - names):
                 said = travel.last_out_at(tx, origin).get(each.purpose)
                 if said is not None and said < until:
                     travel.carry(tx, names, _denies(tx, origin, each.purpose), account)

@@ -10,6 +10,7 @@ from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.said import SIGNAL_REASONS
 from gateway.credentials import ApiKey
+from gateway.signals.hear import AGE
 from gateway.terms import Reason
 from gateway.web import wire
 from gateway.web.problem import Problem
@@ -38,11 +39,13 @@ def to_ask(body: wire.Check) -> Ask:
     if (body.recipient is None) == (body.recipients is None):
         raise Problem("malformed", "one of recipient and recipients", "/recipient")
     recipients = tuple(body.recipients or ()) if body.recipient is None else (body.recipient,)
+    bracket = wire.band((body.signals or {}).get(AGE))
     return Ask(
         recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
         data=tuple(body.data) if body.data is not None else None,
         place=body.place, geo=wire.known_geo(body.geo), ip=body.ip,
-        age=wire.band(body.age), count=body.count, collected=wire.day(body.collected, "/collected"),
+        age=wire.youngest(wire.band(body.age), bracket), count=body.count,
+        collected=wire.day(body.collected, "/collected"),
         during_call=body.during_call, signals=wire.known_signals(body.signals),
     )  # fmt: skip
 

@@ -120,16 +120,16 @@ class Choices:
         if said.kind is ChoiceKind.CONFIRM:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
-            app = self._apps.opening(said.call, said.key, Named(chosen.subjects))
-            await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
-            now = self._consent.checks.read_back(chosen.subjects, [Purpose(word) for word in chosen.standing])
+            app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
+            app = await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
+            now = self._apps.standing(app, tuple(Purpose(word) for word in chosen.standing))
             chosen = replace(chosen, standing=now)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
         named = said.call.named(said.call.place())
         if said.kind is ChoiceKind.OPT_IN:
-            app = self._apps.opening(said.call, said.key, named)
-            status, answer = await self._opting_in.ask(said, named, said.purposes())
-            return status, answer | self._apps.told(app, said.call)
+            answer, whose = await self._opting_in.ask(said, named, said.purposes())
+            app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
+            return 202, answer | self._apps.told(app, said.call)
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
@@ -145,15 +145,15 @@ class Choices:
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
-        heard, band = said.call.heard(said.key), said.call.band()
+        heard = said.call.heard(said.key)
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, app, heard)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
-            await self._consent.observe(named.subjects, heard, place=choice.place)
-        if band:
-            await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
-        await self._apps.follow(app)
+            mark, vouched = app.mark, app.attested
+            await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
+        await self._apps.say_age(app, said.call, said.key)
+        app = await self._apps.follow(app)
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app)
 
@@ -169,7 +169,7 @@ class Choices:
         """Kept durably beside the ledger, with the choice that its signals told of: entered when that can be written,
         and everybody counts as opted out until then.
         """
-        subjects = app.named.subjects
+        subjects, app = app.named.subjects, self._apps.unsettled(app)
         if heard.to_remember():
             await self._consent.keep_heard(subjects, heard, place=chosen.place)
         if said.call.band():
@@ -195,7 +195,7 @@ class Choices:
         choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        app = self._apps.opening(said.call, said.key, named)
+        app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app)
 
     def _directed(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:
@@ -214,9 +214,11 @@ class Choices:
 
     def _answer(self, chosen: Chosen, said: Said, heard: Heard, app: App) -> dict[str, Any]:
         """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
-        place = said.body.get("place") or chosen.place or None
-        outcome = self._consent.checks.site(chosen.subjects, heard.denied, place, gpc=heard.gpc).outcome
-        kept = stores(outcome.all_denied() if app.named.limited else outcome)
+        if app.strict:
+            standing = self._apps.standing(app, tuple(Purpose(word) for word in chosen.standing))
+            silence = self._apps.silence(tuple(chosen.may_ask_from))
+            chosen = replace(chosen, standing=standing, may_ask_from=silence)
+        kept = stores(self._apps.outcome(app, heard, said.body.get("place") or chosen.place or None))
         return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call)}
 
     def _choice(self, said: Said, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:

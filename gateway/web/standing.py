@@ -1,8 +1,9 @@
 """POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
 
-`standing` and `may_ask_from` are of what is proved alone (R6, R12): the account of an assertion, the phone of a device
-token with the ids that were its own from the beginning, what the desk looked at. `store` and `sdks` obey all that is
-named, as an observation's do. Writes nothing but that an assertion was used.
+`standing` and `may_ask_from` are of what is proved alone (R6, R12): the account of an assertion, what the desk looked
+at, the phone of a device token with those of its ids that no account has or had; where it shows others, which only its
+token ties to it, they are those of who said no (O3). `store` and `sdks` obey all that is named, as an observation's do.
+Writes nothing but that an assertion was used.
 """
 
 from typing import Any
@@ -15,9 +16,10 @@ from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.installations import Installations
 from gateway.ledger.records import Subject
+from gateway.signals.heard import Heard
 from gateway.terms import CHOOSABLE
 from gateway.web import auth, wire
-from gateway.web.apps import App, Apps
+from gateway.web.apps import TYPED, App, Apps
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
@@ -25,7 +27,7 @@ from gateway.web.proof import Proofs, listed
 
 KNOWN = frozenset({"identifiers", "proof", "device", "place", "age"})
 USE = "standing"
-SHOWN_OTHERWISE = frozenset({"account", "device"})  # proofs that are read with the call
+SHOWN_OTHERWISE = frozenset({"account", "device", "attestation"})  # proofs that are read with the call
 
 
 class StandingDoor:
@@ -51,11 +53,11 @@ class StandingDoor:
         body = Body(members, USE, self._consent, self._metrics)
         body.ignore_unknown(KNOWN, members)
         body.band()
-        app = await self._apps.read(body, key, body.named(members.get("place")))
+        app = self._apps.settled(await self._apps.read(body, key, body.named(members.get("place"))))
         proved = await self._proved(app, key, body)
         if not proved:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
-        if any(each.key not in {one.key for one in proved} for each in app.named.subjects):
+        if any(each.key not in {one.key for one in proved} for each in app.named.subjects if each.kind in TYPED):
             body.ignore("/identifiers", "not all of them are proved")
         return wire.answer(await self._answer(app, proved, body))
 
@@ -65,7 +67,7 @@ class StandingDoor:
         found = {app.account.key: app.account} if app.account else {}
         if app.token and app.known:
             phone = self._installations.subject(app.token)
-            mine = (each for each in app.named.subjects if app.token.owns(each.key))
+            mine = () if app.strict else (each for each in app.named.subjects if each.kind not in TYPED)
             found |= {each.key: each for each in (phone, *mine)}
         for stated in listed(body.members.get("proof")):
             if stated.get("kind") not in SHOWN_OTHERWISE:
@@ -74,11 +76,12 @@ class StandingDoor:
         return [*found.values()]
 
     async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
-        checks, place = self._consent.checks, body.members.get("place")
-        outcome = checks.site(app.seen, frozenset(), place).outcome
+        checks, words = self._consent.checks, tuple(CHOOSABLE)
+        unknown = app.strict and all(each.kind == "device" for each in proved)
+        silence = await self._consent.silence(proved, CHOOSABLE)
         return {
-            "standing": checks.read_back(proved, CHOOSABLE),
-            "may_ask_from": await self._consent.silence(proved, CHOOSABLE),
-            **stores(outcome.all_denied() if app.named.limited else outcome),
+            "standing": self._apps.standing(app, words) if unknown else checks.read_back(proved, words, app.token),
+            "may_ask_from": self._apps.silence(tuple(silence)) if unknown else silence,
+            **stores(self._apps.outcome(app, Heard(), body.members.get("place"))),
             **self._apps.told(app, body), "ignored": body.ignored,
         }  # fmt: skip
