@@ -59,6 +59,7 @@ class App:
     everybodys: bool = False
     strict: bool = False
     refused: frozenset[bytes] = NOBODY  # ids that the token takes in no more
+    shown: frozenset[bytes] = NOBODY  # what else was proved: a mailbox, a number, a browser
 
     @property
     def details(self) -> dict[str, str]:
@@ -131,7 +132,8 @@ class Apps:
         vouched = frozenset(each.key for each in installations.ids(proved))
         dev = self._proofs.is_dev(body.members.get("proof"))
         named = named.beside([account] if account else [])
-        app = App(named, None, account, vouched, dev, known, key.publishable)
+        shown = frozenset(each.key for each in proved)
+        app = App(named, None, account, vouched, dev, known, key.publishable, shown=shown)
         if token is None:
             return app
         token, refused = self._installations.told(token, named.subjects, vouched, ())
@@ -203,7 +205,8 @@ class Apps:
     def _may_read_typed(self, app: App, subject: Subject) -> bool:
         """Whatever of a person is named has to be the proved account's own."""
         account = app.account
-        return account is not None and (subject.key == account.key or self._consent.checks.tied(account, subject))
+        own = account is not None and (subject.key == account.key or self._consent.checks.tied(account, subject))
+        return own or subject.key in app.shown
 
     def _reading(self, app: App) -> Reading:
         """Of ids that no account has or had anybody may know what holds: an app without accounts starts its SDKs. Of
@@ -223,7 +226,8 @@ class Apps:
             if found is None or found:
                 linked.add(subject.key)
             mine = {owner for owner, _, live in found or () if live}
-            if found == [] or subject.key in app.attested or (subject.key in before and subject in had):
+            shown = subject.key in app.attested or subject.key in app.shown
+            if found == [] or shown or (subject.key in before and subject in had):
                 continue
             if app.account is None or app.account.key not in mine:
                 unread.add(subject.key)

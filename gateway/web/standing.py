@@ -6,6 +6,8 @@ token ties to it, they are those of who said no (O3). `store` and `sdks` obey al
 Writes nothing but that an assertion was used.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -53,15 +55,26 @@ class StandingDoor:
         body = Body(members, USE, self._consent, self._metrics)
         body.ignore_unknown(KNOWN, members)
         body.band()
-        app = self._apps.settled(await self._apps.read(body, key, body.named(members.get("place"))))
-        proved = await self._proved(app, key, body)
+        app = await self._apps.read(body, key, body.named(members.get("place")))
+        others = await self._shown_otherwise(app, key, body)
+        app = self._apps.settled(replace(app, shown=frozenset(each.key for each in others)))
+        proved = self._proved(app, key, others)
         if not proved:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
         if any(each.key not in {one.key for one in proved} for each in app.named.subjects if each.kind in TYPED):
             body.ignore("/identifiers", "not all of them are proved")
         return wire.answer(await self._answer(app, proved, body))
 
-    async def _proved(self, app: App, key: ApiKey, body: Body) -> list[Subject]:
+    async def _shown_otherwise(self, app: App, key: ApiKey, body: Body) -> list[Subject]:
+        """Whom proofs show that are not read with the call."""
+        found: list[Subject] = []
+        if not (key.may("desk") or app.dev):
+            for stated in listed(body.members.get("proof")):
+                if stated.get("kind") not in SHOWN_OTHERWISE:
+                    found += await self._proofs.of(stated, key, app.named.subjects, USE)
+        return found
+
+    def _proved(self, app: App, key: ApiKey, others: Sequence[Subject]) -> list[Subject]:
         if key.may("desk") or app.dev:
             return [*app.named.subjects]
         found = {app.account.key: app.account} if app.account else {}
@@ -69,11 +82,7 @@ class StandingDoor:
             phone = self._installations.subject(app.token)
             mine = () if app.strict else (each for each in app.named.subjects if each.kind not in TYPED)
             found |= {each.key: each for each in (phone, *mine)}
-        for stated in listed(body.members.get("proof")):
-            if stated.get("kind") not in SHOWN_OTHERWISE:
-                proved = await self._proofs.of(stated, key, app.named.subjects, USE)
-                found |= {each.key: each for each in proved}
-        return [*found.values()]
+        return [*(found | {each.key: each for each in others}).values()]
 
     async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
         checks, words = self._consent.checks, tuple(CHOOSABLE)
