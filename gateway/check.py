@@ -35,7 +35,7 @@ NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
-SAID_NO = (Standing(out_bits(ALL_PURPOSES)),)  # what stands on record of whoever said no to everything
+SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
 Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
 
@@ -64,7 +64,7 @@ class Ask:
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
     shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
     token: DeviceToken | None = None  # of the app's installation that asks
-    unread: bool = False  # the caller may not know what stands on record: it is told what holds for who said no
+    instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
 
 
 class Checked(NamedTuple):
@@ -119,7 +119,7 @@ class Checks:
         try:
             seen = self._seen(ask, named)
             grants = self._grants(ask, keys, seen)
-            tightening = self._tightening(beside) if not ask.unread else ()
+            tightening = self._tightening(beside)
         except LookupRefused as refused:
             reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
             refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
@@ -154,8 +154,8 @@ class Checks:
 
     def _seen(self, ask: Ask, named: Named) -> Seen:
         tokens = (*named.tokens, ask.token) if ask.token else named.tokens
-        if ask.unread:
-            return Seen(self._lookup.seen(()).position, SAID_NO)
+        if ask.instead:
+            return Seen(self._lookup.seen(()).position, ask.instead)
         return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(named.keys)
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
@@ -245,6 +245,16 @@ class Checks:
             return [link for key in subject.keys for link in self._lookup.links_of(key)]
         except LookupRefused:
             return None
+
+    def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
+        """What somebody is told who may not know what stands on record of some keys: it is that of who said no, and as
+        young as apps have said, whether that counts or not, so that neither tells whose they are.
+        """
+        try:
+            words = [band for key in keys for band in self._lookup.words_of(key)]
+        except LookupRefused:
+            words = []
+        return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
 
     def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
         """What holds for the person whoever asks."""
@@ -355,12 +365,12 @@ class Checks:
 
     def site(
         self, subjects: Sequence[Subject], said: frozenset[Purpose], place: object = None, *, gpc: bool = False,
-        token: DeviceToken | None = None,
+        token: DeviceToken | None = None, instead: tuple[Standing, ...] = (),
     ) -> Site:  # fmt: skip
         """What holds for a person on the site or in the app: what this request and the sealed cookie deny (`said`), and
-        what is recorded. With the store away everybody counts as opted out (R17).
+        what is recorded, or what is taken `instead`. With the store away everybody counts as opted out (R17).
         """
-        standings = self._standings(subjects, token)
+        standings = instead or self._standings(subjects, token)
         if standings is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)

@@ -217,11 +217,19 @@ class Consent:
             tuple(subjects), choice.place,
         )  # fmt: skip
 
-    async def silence(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str | None]:
-        """From when each purpose may be asked about again; see `silence.silence`. Raises `StoreUnavailable`."""
-        out_at = await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
-        standing = self.checks.read_back(subjects, purposes)
+    async def silence(
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
+    ) -> dict[str, str | None]:  # fmt: skip
+        """From when each purpose may be asked about again; see `silence.silence`. `standing`: what holds for them, if
+        that is more than the subjects say themselves. Raises `StoreUnavailable`.
+        """
+        out_at = await self.last_out(subjects)
+        standing = standing or self.checks.read_back(subjects, purposes)
         return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
+
+    async def last_out(self, subjects: Sequence[Subject]) -> dict[Purpose, int]:
+        """When each purpose was last opted out, in Unix milliseconds. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
 
     async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
         """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""

@@ -51,7 +51,7 @@ class BoxesCheck:
         self.opened = 0
         self._vault = vault
         self._given = {seq: flags for seq, *flags in db.execute("SELECT seq, informed, parental FROM given")}
-        self._acted = {seq: mark for seq, mark in db.execute("SELECT seq, mark FROM acted")}
+        self._acted = dict(db.execute("SELECT seq, mark FROM acted").fetchall())
         self._db = db
 
     def add(self, rows: Sequence[Entry]) -> None:

@@ -81,28 +81,32 @@ def settle(tx: Transaction) -> None:
 def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> Shared:
     if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
         return Shared(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
-    latest, accounts = 0, []
+    latest, accounts, known = 0, [], False
     for name in names:
         for account, until, claimed in tx.db.execute(
             "SELECT account, coalesce(until, ?), claimed FROM link WHERE identifier = ? AND start <= ?",
             (FOR_EVER, name, now),
         ):
             latest = latest if claimed else max(latest, until)  # an app's word does not make it known
+            known = known or not claimed
             if until > now:
                 accounts.append(account)
-    return Shared(latest if latest > now else 0, *_age(tx, names, accounts))
+    return Shared(latest if latest > now else 0, *_age(tx, names, accounts, words=not known))
 
 
-def _age(tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes]) -> tuple[str | None, bool]:
+def _age(
+    tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes], *, words: bool = False
+) -> tuple[str | None, bool]:  # fmt: skip
     """The youngest band on record for an identifier and the accounts that have it: a family's tablet is as young as its
-    youngest account; an installation's word makes younger. And whether any of them was younger once (R14).
+    youngest account. And whether any of them was younger once (R14). `words`: what installations say counts too, for no
+    account is known to have or have had it.
     """
     keys = [*names, *accounts]
     marks = ",".join("?" * len(keys))
     rows = tx.db.execute(f"SELECT band, youngest FROM age WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
     band = min((band for band, _ in rows), key=AGES.index, default=None)
-    words = tx.db.execute(f"SELECT band FROM age_word WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
-    said = min((word for (word,) in words), key=AGES.index, default=None)
+    found = tx.db.execute(f"SELECT band FROM age_word WHERE key IN ({marks})", keys) if words else ()  # noqa: S608
+    said = min((word for (word,) in found), key=AGES.index, default=None)
     grown = any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
     return (said if said and (band is None or AGES.index(said) < AGES.index(band)) else band), grown
 

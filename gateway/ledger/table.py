@@ -80,6 +80,9 @@ class StandingTable:
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
         return installation.links_of(self._read, key, self._now())
 
+    def words_of(self, key: bytes) -> list[str]:
+        return installation.words_of(self._read, key)
+
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
         return installation.alone(self._read, mark, device, keys)
 

@@ -71,6 +71,9 @@ class MirrorLookup:
     def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
         return self._other().links_of(key)
 
+    def words_of(self, key: bytes) -> list[str]:
+        return self._other().words_of(key)
+
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
         return self._other().alone(mark, device, keys)
 

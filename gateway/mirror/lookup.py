@@ -58,6 +58,9 @@ class Lookup(Protocol):
         by any of its names.
         """
 
+    def words_of(self, key: bytes) -> list[str]:
+        """How old installations of apps said that somebody is, whether it counts or not."""
+
     def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
         """What an installation came back from: the purposes that it opted in to, where each no that stands on any of
         the keys is its own (`ledger.installation`).

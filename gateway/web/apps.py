@@ -6,7 +6,7 @@ cost nothing. A key that is in everybody's app learns what stands on record of n
 ids that no account has or had; of all others every member of an answer is that of who said no (O1, O3). Owns no door.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from gateway.check import Ask
 from gateway.choice.downstream import Outcome
 from gateway.choice.identity import kinds
 from gateway.choice.question import Verdict
+from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.device_token import DeviceToken
@@ -25,7 +26,7 @@ from gateway.ledger.records import Subject
 from gateway.outcome import silent_until
 from gateway.people import Named
 from gateway.signals.heard import Heard
-from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Reason
+from gateway.terms import ALL_PURPOSES, Malformed, Purpose, Reason
 from gateway.web import wire
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
@@ -46,8 +47,8 @@ SAID_NO = frozenset({
 class App:
     """`named`: whom the call names and shows: the account that was proved, and the phone where no id of it can be used.
     `token` None: the caller is no app; `known`: it brought the token. `attested`: ids that the operator's backend
-    vouched for. `dev`: a development proof, of everybody. `everybodys`: the key is a publishable one; `strict`: the
-    answer is that for who said no. What is written is written all the same.
+    vouched for. `dev`: a development proof, of everybody. `everybodys`: the key is a publishable one; `instead`: the
+    answer is made from this, and not from what stands on record. What is written is written all the same.
     """
 
     named: Named
@@ -57,14 +58,25 @@ class App:
     dev: bool = False
     known: bool = False
     everybodys: bool = False
-    strict: bool = False
+    instead: tuple[Standing, ...] = ()
     refused: frozenset[bytes] = NOBODY  # ids that the token takes in no more
     shown: frozenset[bytes] = NOBODY  # what else was proved: a mailbox, a number, a browser
+
+    @property
+    def strict(self) -> bool:
+        """Whether the answer is that for who said no."""
+        return bool(self.instead)
 
     @property
     def details(self) -> dict[str, str]:
         """By which a choice remembers the installation that made it."""
         return {"device": self.token.mark} if self.token else {}
+
+    @property
+    def unproved(self) -> frozenset[bytes]:
+        """Ids that anybody's key may ask about because no account has them."""
+        ids = installations.ids(self.named.subjects) if self.everybodys and not self.dev else ()
+        return frozenset(each.key for each in ids if each.key not in self.attested and each.key not in self.shown)
 
     @property
     def mark(self) -> str:
@@ -196,11 +208,16 @@ class Apps:
         if not app.everybodys or app.dev:
             return app
         typed = all(self._may_read_typed(app, each) for each in app.named.subjects if each.kind in TYPED)
-        return replace(app, strict=bool(reading.unread) or not typed)
+        return self._strictly(app) if reading.unread or not typed else app
+
+    def _strictly(self, app: App) -> App:
+        phone = self._installations.subject(app.token).keys if app.token else ()
+        known = [*app.named.keys, *phone, *(app.token.keys if app.token else ())]
+        return replace(app, instead=self._consent.checks.said_no(dict.fromkeys(known)))
 
     def unsettled(self, app: App) -> App:
         """While nothing can be written or looked up: nothing is told."""
-        return replace(app, strict=app.everybodys and not app.dev)
+        return self._strictly(app) if app.everybodys and not app.dev else app
 
     def _may_read_typed(self, app: App, subject: Subject) -> bool:
         """Whatever of a person is named has to be the proved account's own."""
@@ -255,8 +272,7 @@ class Apps:
             written += await self._consent.take_age_back(vouched, ages.EVERYBODY)
             written += await say(sure, stated)
         word = bracket if stated and sure else wire.youngest(stated, bracket)
-        free = [each for each in own if checks.links_of(each) == []]
-        return written + (await say([phone, *free], word, mark=mark) if word else 0)
+        return written + (await say([phone, *own], word, mark=mark) if word else 0)  # it counts for whom no account has
 
     def count(self, app: App, key: ApiKey) -> None:
         """One start of an app."""
@@ -264,10 +280,11 @@ class Apps:
             too_many = self._starts.count(key.name, strict=app.strict)
             self._metrics.started(key.name, strict=app.strict, alarm=too_many)
 
-    def standing(self, app: App, purposes: tuple[Purpose, ...]) -> dict[str, str]:
-        """Of whom the call names and shows."""
+    def standing(self, app: App, purposes: tuple[Purpose, ...], said: Collection[Purpose] = ()) -> dict[str, str]:
+        """Of whom the call names and shows. `said`: what it says no to itself."""
         if app.strict:
-            return dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
+            out = {*ALL_PURPOSES, *said}
+            return {purpose.value: "opted_out" if purpose in out else "none" for purpose in purposes}
         return self._consent.checks.read_back(self._seen(app), purposes, app.token)
 
     def silence(self, purposes: tuple[str, ...]) -> dict[str, str | None]:
@@ -279,7 +296,7 @@ class Apps:
         """What an app's keys say: of the answer at hand."""
         checks = self._consent.checks
         if app.strict:
-            return checks.site((), frozenset(SIGNAL_PURPOSES), place, gpc=heard.gpc).outcome.all_denied()
+            return checks.site((), heard.denied, place, gpc=heard.gpc, instead=app.instead).outcome.all_denied()
         outcome = checks.site(self._seen(app), heard.denied, place, gpc=heard.gpc, token=app.token).outcome
         return outcome.all_denied() if app.named.limited else outcome
 
@@ -298,7 +315,7 @@ class Apps:
         ask = Ask(
             self._sdks, named, shown=() if app.strict else self._seen(app), token=None if app.strict else app.token,
             place=body.members.get("place"), age=body.quiet_band(),
-            signals=signals if isinstance(signals, Mapping) else {}, unread=app.strict,
+            signals=signals if isinstance(signals, Mapping) else {}, instead=app.instead,
         )  # fmt: skip
         verdicts, recipients = self._consent.checks.check(ask).verdicts, self._consent.recipients
         return {

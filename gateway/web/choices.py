@@ -214,8 +214,10 @@ class Choices:
 
     def _answer(self, chosen: Chosen, said: Said, heard: Heard, app: App) -> dict[str, Any]:
         """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
+        said_no = said.kind not in OPENS
         if app.strict:
-            standing = self._apps.standing(app, tuple(Purpose(word) for word in chosen.standing))
+            purposes = tuple(Purpose(word) for word in chosen.standing)
+            standing = self._apps.standing(app, purposes, purposes if said_no else ())
             silence = self._apps.silence(tuple(chosen.may_ask_from))
             chosen = replace(chosen, standing=standing, may_ask_from=silence)
         kept = stores(self._apps.outcome(app, heard, said.body.get("place") or chosen.place or None))

@@ -19,7 +19,7 @@ from gateway.credentials import ApiKey, Credentials
 from gateway.installations import Installations
 from gateway.ledger.records import Subject
 from gateway.signals.heard import Heard
-from gateway.terms import CHOOSABLE
+from gateway.terms import ALL_PURPOSES, CHOOSABLE
 from gateway.web import auth, wire
 from gateway.web.apps import TYPED, App, Apps
 from gateway.web.lenient import Body
@@ -85,12 +85,19 @@ class StandingDoor:
         return [*(found | {each.key: each for each in others}).values()]
 
     async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
-        checks, words = self._consent.checks, tuple(CHOOSABLE)
-        unknown = app.strict and all(each.kind == "device" for each in proved)
-        silence = await self._consent.silence(proved, CHOOSABLE)
+        """Of an id that only the token shows the day of a no is not told, nor what else than the sale and the like was
+        said of it (R6).
+        """
+        theirs = [each for each in proved if each.key not in app.unproved]
+        standing = self._consent.checks.read_back(theirs, CHOOSABLE)
+        said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
+        standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
+        if app.strict and all(each.kind == "device" for each in proved):
+            standing |= self._apps.standing(app, ALL_PURPOSES)
+        else:
+            standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
         return {
-            "standing": self._apps.standing(app, words) if unknown else checks.read_back(proved, words, app.token),
-            "may_ask_from": self._apps.silence(tuple(silence)) if unknown else silence,
+            "standing": standing, "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
             **stores(self._apps.outcome(app, Heard(), body.members.get("place"))),
             **self._apps.told(app, body), "ignored": body.ignored,
         }  # fmt: skip
