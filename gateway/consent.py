@@ -289,10 +289,12 @@ class Consent:
         return asked_of.unseal(self.secrets, token)
 
     async def confirm(
-        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None
-    ) -> Chosen:
+        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None,
+        vouched: bool = False,
+    ) -> Chosen:  # fmt: skip
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
-        details of its entry.
+        details of its entry. `vouched`: by an attestation or the desk, so that ids of a phone are rid of what other
+        people's apps tied to them.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -319,6 +321,9 @@ class Consent:
             idempotency.use(tx, token, milliseconds(now))
             if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+            accounts = [subject.key for subject in subjects if subject.is_account]
+            for subject in subjects if vouched else ():
+                links.disclaim(tx, subject, accounts, milliseconds(now))
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 

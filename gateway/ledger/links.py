@@ -94,16 +94,41 @@ def put(
 
 
 def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int) -> None:
-    """What beginning links pass on in both directions, and the age that stays where one ends. The entries are there."""
+    """What beginning links pass on in both directions, and the age that stays where one ends; of a claimed one nothing
+    stays. The entries are there.
+    """
     names = {key: group(tx, key) for key, _, _ in changed}
     for key, span, _ in changed:
-        if span.until is not None:
+        if span.until is not None and _is_claimed(tx, account, key):
+            travel.take_back(tx, account, names[key])
+        elif span.until is not None:
             ages.keep(tx, account, [key], tx.size - 1)
     began = {name for key, _, outcome in changed if outcome is Outcome.BEGAN for name in names[key]}
     if began:
         travel.carry_both_ways(tx, account, began, now)
     if names:
         recompute(tx, {account}.union(*names.values()), now)
+
+
+def disclaim(tx: Transaction, identifier: Subject, accounts: Iterable[bytes], now: int) -> None:
+    """Whoever shows that an id is theirs, by more than an app's word, is rid of what apps of others tied to it."""
+    mine, request = set(accounts), os.urandom(16)
+    rows = tx.db.execute(
+        "SELECT account, start FROM link WHERE identifier = ? AND claimed AND (until IS NULL OR until > ?)"
+        " ORDER BY account",
+        (identifier.key, now),
+    ).fetchall()
+    for account, start in rows:
+        if account not in mine:
+            span = Span(start, now)
+            outcome = put(tx, account, identifier.key, span, now, claimed=True)
+            _write(tx, Subject("account", "", (account,)), identifier, span, outcome, request, now)
+            carry(tx, account, [(identifier.key, span, outcome)], now)
+
+
+def _is_claimed(tx: Transaction, account: bytes, identifier: bytes) -> bool:
+    sql = "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND claimed"
+    return tx.db.execute(sql, (account, identifier)).fetchone() is not None
 
 
 def release(tx: Transaction, identifier: Subject, now: int) -> Written:

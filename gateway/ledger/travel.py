@@ -145,6 +145,13 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now, came)
 
 
+def take_back(tx: Transaction, account: bytes, names: Iterable[bytes]) -> None:
+    """What came to names through an account that has nothing to do with them, as it turned out."""
+    tx.db.executemany(
+        "DELETE FROM travelled_choice WHERE key = ? AND via = ?", [(name, account) for name in with_looser(tx, names)]
+    )
+
+
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
     """Names that turned out to be names of one identifier with `key`: each one's denies hold for all of them."""
     names = group(tx, key)

@@ -24,6 +24,7 @@ from gateway.web.said import Said
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
 SHA256_HEX = 64
 YOUNG = {AGES[0], AGES[1]}
+VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "
     "opting out takes one step and holds until you say otherwise."
@@ -78,7 +79,10 @@ class OptingIn:
         if asked.parental and not _is_parents(said):
             raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
-        chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body, how=_method(said))
+        vouched = any(each.get("kind") in VOUCHES for each in proof.listed(said.body.get("proof")))
+        chosen = await self._consent.confirm(
+            token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
+        )  # fmt: skip
         young = self._consent.checks.band(chosen.subjects) in YOUNG
         return chosen, {"continuing_right": CONTINUING} if young else {}
 

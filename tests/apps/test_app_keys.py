@@ -318,6 +318,29 @@ async def test_what_an_account_was_told_is_not_told_to_an_id_that_an_app_ties_to
         assert db.execute("SELECT count(*) FROM told").fetchone() == (1,)
 
 
+async def test_a_strangers_claim_on_an_ad_id_ends_when_its_owner_shows_that_it_is_theirs(tmp_path):
+    async with standing(tmp_path) as place:
+        stranger, owner = place.phone(HERS), place.phone(HERS, IDFV)
+        await stranger.observes(proof=place.backend.proof("a2"))
+        await owner.observes(proof=place.backend.proof("a1"))
+        await out(place, HIS_ACCOUNT)
+        assert await place.reason(HERS) == "opted_out"
+        await opts_in(owner, lambda: [place.backend.proof("a1"), place.backend.attests(HERS)], HERS, ACCOUNT)
+        assert await place.reason(HERS) == "opted_in"
+        await out(place, ACCOUNT)
+        assert await reasons(place, HERS, IDFV) == ["opted_out"] * 2  # control: her own account still has it
+    report, _ = await asyncio.to_thread(composition.verify, tmp_path / "data", inside.settings(), boxes=True)
+    assert (report.passed, list(report.different)) == (True, [])
+
+
+async def test_an_attested_yes_lifts_nothing_that_the_backend_tied(place):
+    await place.links("a2", HERS)
+    await out(place, HIS_ACCOUNT)
+    phone = place.phone(HERS)
+    await opts_in(phone, lambda: place.backend.attests(HERS), HERS)
+    assert await place.reason(HERS) == "opted_out"
+
+
 async def test_an_account_is_tied_to_twelve_ids_in_thirty_days_by_apps(place):
     for number in range(1, 17):
         await place.phone(named("gaid", gaid(number))).observes(proof=place.backend.proof())
