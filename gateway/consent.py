@@ -37,6 +37,7 @@ from gateway.ledger import (
     documents,
     erasure,
     idempotency,
+    installation,
     links,
     passing_on,
     records,
@@ -294,7 +295,7 @@ class Consent:
     ) -> Chosen:  # fmt: skip
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
         details of its entry. `vouched`: by an attestation or the desk, so that ids of a phone are rid of what other
-        people's apps tied to them.
+        people's apps tied to them, and of what others' other ids brought them.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -324,6 +325,7 @@ class Consent:
             accounts = [subject.key for subject in subjects if subject.is_account]
             for subject in subjects if vouched else ():
                 links.disclaim(tx, subject, accounts, milliseconds(now))
+                installation.lift(tx, subject, asked.purpose, now)
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 

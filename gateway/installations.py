@@ -30,12 +30,13 @@ CLAIMED = "SELECT count(*) FROM link_event WHERE account = ? AND claimed AND NOT
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a caller may know of the ids of a phone. `unread`: keys of ids whose standing it may not; `linked`: of those
-    that some account has or had.
+    """What a caller may know of the ids of a phone. `unread`: keys of ids whose standing it may not, for they are or
+    were somebody's; `linked`: of those that some account has or had. `enough`: it was told of enough ids.
     """
 
     unread: frozenset[bytes] = frozenset()
     linked: frozenset[bytes] = frozenset()
+    enough: bool = False
 
 
 class Installations:

@@ -64,6 +64,24 @@ def follow(
     return written
 
 
+def lift(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime) -> None:
+    """Whoever shows that an id is theirs and says yes to a purpose is rid of what other ids brought it, by whichever
+    installation; not of the other purposes.
+    """
+    request = os.urandom(16)
+    sources = sorted({source for _, source in tx.db.execute(STATES, (subject.key,)).fetchall()})
+    held = {source: states.held(tx, subject.key, source) for source in sources if source.partition("@")[0] == SOURCE}
+    if not held:
+        return
+    gone = tuple(sorted({each for of in held.values() for each in of}))
+    states.end(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
+    for source, of in held.items():
+        left = tuple(each for each in ALL_PURPOSES if each in of - set(widened([purpose])))
+        details = {"device": mark} if (mark := source.partition("@")[2]) else {}
+        if left:
+            states.begin(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
+
+
 def owed(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collection[Purpose]) -> set[Purpose]:
     """What an id has from the others: what it does not say by itself, and did not allow by itself since. `lifted`: what
     the installation came back from.

@@ -131,7 +131,7 @@ class Apps:
         app = App(named, None, account, attested, dev, known, key.publishable)
         if token is None:
             return app
-        proved = {each.key for each in of_phone if account and self._consent.checks.tied(account, each)}
+        proved = {each.key for each in of_phone if account}  # how many an account may claim is bounded by itself
         token, refused = self._installations.told(token, of_phone, proved, attested)
         if not of_phone and (known or named.ignored):
             named = named.beside([self._installations.subject(token)])
@@ -208,7 +208,7 @@ class Apps:
         if not app.everybodys or app.dev:
             return app
         typed = all(self._may_read_typed(app, each) for each in app.named.subjects if each.kind in TYPED)
-        return self._strictly(app) if reading.unread or not typed else app
+        return self._strictly(app) if reading.unread or reading.enough or not typed else app
 
     def _strictly(self, app: App) -> App:
         phone = self._installations.subject(app.token).keys if app.token else ()
@@ -237,7 +237,7 @@ class Apps:
         had = (
             [Subject("device", "", (key,)) for key in app.token.others([each.key for each in ids])] if app.token else []
         )
-        unread, linked = set(app.refused), set[bytes]()
+        unread, linked = set[bytes](), set[bytes]()
         for subject in (*ids, *had):
             found = self._consent.checks.links_of(subject)
             if found is None or found:
@@ -248,7 +248,8 @@ class Apps:
                 continue
             if app.account is None or app.account.key not in mine:
                 unread.add(subject.key)
-        return Reading(frozenset(unread), frozenset(linked))
+        enough = any(key not in linked for key in app.refused)
+        return Reading(frozenset(unread), frozenset(linked), enough)
 
     async def say_age(self, app: App, body: Body, key: ApiKey) -> int:
         """How old an app says that its person is (R14, O6): of the account and of ids that are shown to be the

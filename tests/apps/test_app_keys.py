@@ -333,6 +333,18 @@ async def test_a_strangers_claim_on_an_ad_id_ends_when_its_owner_shows_that_it_i
     assert (report.passed, list(report.different)) == (True, [])
 
 
+async def test_what_a_strangers_phone_says_of_somebodys_id_is_the_owners_to_end(place):
+    """Named beside an id that is somebody else's, hers is denied so that nothing is told."""
+    await place.links("a2", named("gaid", gaid(40)))
+    await place.phone(HERS, named("gaid", gaid(40))).observes()
+    assert await place.reason(HERS) == "opted_out"
+    owner = place.phone(HERS)
+    await opts_in(owner, lambda: place.backend.attests(HERS), HERS)
+    assert await place.reason(HERS) == "opted_in"
+    standing_ = (await place.desk.post("/v1/standing", json={"identifiers": [HERS]})).json()["standing"]
+    assert (standing_["sale"], standing_["profiling"]) == ("opted_in", "opted_out")  # she said yes to the one alone
+
+
 async def test_an_attested_yes_lifts_nothing_that_the_backend_tied(place):
     await place.links("a2", HERS)
     await out(place, HIS_ACCOUNT)
