@@ -284,6 +284,19 @@ async def test_what_an_app_ties_stands_in_no_report_and_nothing_of_it_is_forgott
     assert [entry["what"] for entry in theirs["entries"]] == ["opt_out"]
 
 
+async def test_a_child_that_is_found_costs_nobody_their_own_history_whose_id_an_app_had_named(place):
+    await out(place, HERS, purposes=["profiling"])
+    await place.phone(HERS).observes(proof=place.backend.proof("a2"))
+    found = {"identifiers": [HIS_ACCOUNT], "mode": "child_found"}
+    assert (await place.desk.post("/v1/erasures", json=found)).status_code == 200
+    assert await place.reason(HERS) == "opted_out"  # while the app ties it to the child
+    theirs = (await place.desk.post("/v1/access", json={"identifiers": [HERS]})).json()
+    assert [entry["details"] for entry in theirs["entries"] if entry["what"] == "opt_out"] != [{}]
+    phone = place.phone(HERS)
+    await opts_in(phone, lambda: place.backend.attests(HERS), HERS)
+    assert await place.reason(HERS) == "opted_in"
+
+
 async def test_an_id_that_only_an_app_ties_is_unlinked_still(place):
     await place.phone(HERS).observes(proof=place.backend.proof())
     async with inside.client(place.app, **inside.DEV) as sharing:
