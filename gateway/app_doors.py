@@ -18,7 +18,8 @@ from gateway.web.standing import StandingDoor
 
 def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:
     """What a call may bring to show who it speaks for."""
-    return Proofs(house.consent, house.codes, settings.apps.assertions(), _installations(house), dev=dev)
+    signed = settings.apps.assertions(), settings.apps.attestations()
+    return Proofs(house.consent, house.codes, signed, _installations(house), dev=dev)
 
 
 def routes(
@@ -26,7 +27,7 @@ def routes(
 ) -> list[Route]:  # fmt: skip
     """The three of them."""
     consent, known = house.consent, _installations(house)
-    apps = Apps(consent, known, proved, metrics, settings.apps.sdks)
+    apps = Apps(consent, known, proved, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)
     observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc)
     standing = StandingDoor(consent, credentials, metrics, proved, apps, known)
     return [

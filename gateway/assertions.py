@@ -1,12 +1,16 @@
-"""Account assertions: the operator's backend says, signed, who is signed in in an app (api.md, Proof; I8).
+"""Account assertions and attestations: the operator's backend says, signed, who is signed in in an app, or which ids
+are those of a phone that it has looked at (api.md, Proof; I8, P3).
 
 A JWS (RFC 7515) with the claims of RFC 7519: `aud` the configured audience, `sub` the account, `iat` and `exp` ten
-minutes apart at most, `jti` for one call. Signed with EdDSA, ES256 or RS256 by a key of the operator's JWKS file (RFC
-7517), which is read again when it changes. Never holds a clock; who used a `jti` before is the ledger's to say.
+minutes apart at most, `jti` for one call. An attestation has the `typ` attestation+jwt (RFC 8725 section 3.11), so
+that neither is ever taken for the other, `ids` and perhaps a `sub`, and keys of its own. Signed with EdDSA, ES256 or
+RS256 by a key of the operator's JWKS file (RFC 7517), which is read again when it changes. Never holds a clock; who
+used a `jti` before is the ledger's to say.
 """
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,9 @@ SKEW = 300  # seconds that the backend's clock may be off (I8)
 RELOAD = 0.5  # seconds
 MAX_TEXT = 4096  # characters
 MAX_CLAIM = 256  # characters of sub and jti
-CLAIMS = ("aud", "exp", "iat", "jti", "sub")
+MAX_IDS = 8  # of one phone
+CLAIMS = ("aud", "exp", "iat", "jti")
+ATTESTED = "attestation+jwt"
 RSA_BITS = 2048  # NIST SP 800-57 part 1: below this a signature shows nothing
 
 
@@ -36,6 +42,15 @@ class Assertion:
     until: int
 
 
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """Which ids a phone has: objects with `type` and `value`. `account`: whose phone it is, or nothing."""
+
+    ids: tuple[Mapping[str, object], ...] = field(repr=False)
+    account: str = field(repr=False)
+    jti: str = field(repr=False)
+
+
 class Assertions:
     """Verifies. Without a file or an audience it believes nobody."""
 
@@ -48,17 +63,37 @@ class Assertions:
 
     def read(self, text: object, now: int) -> Assertion | None:
         """The assertion, where it is one and not over at `now` (Unix seconds); else None."""
+        claims = self._claims(text, now, attestation=False)
+        account = claims.get("sub") if claims else None
+        if not claims or not _is_short(account):
+            return None
+        return Assertion(str(account), claims["jti"], int(claims["exp"]) + SKEW)
+
+    def attestation(self, text: object, now: int) -> Attestation | None:
+        """The same for a phone's ids."""
+        claims = self._claims(text, now, attestation=True)
+        ids, account = (claims.get("ids"), claims.get("sub", "")) if claims else (None, "")
+        if not claims or not isinstance(ids, list) or not 0 < len(ids) <= MAX_IDS:
+            return None
+        if not all(isinstance(each, dict) for each in ids) or not (account == "" or _is_short(account)):
+            return None
+        return Attestation(tuple(ids), account, claims["jti"])
+
+    def _claims(self, text: object, now: int, *, attestation: bool) -> dict[str, Any] | None:
         if not (isinstance(text, str) and self._audience and len(text) <= MAX_TEXT):
             return None
         try:
-            named = jwt.get_unverified_header(text).get("kid")
+            header = jwt.get_unverified_header(text)
         except jwt.PyJWTError:
+            return None
+        typed, named = str(header.get("typ", "")).lower().removeprefix("application/"), header.get("kid")
+        if (typed == ATTESTED) is not attestation:
             return None
         keys = self._all()
         tried = [key for key in keys if key.key_id == named] if named else keys
         return next((found for key in tried if (found := self._under(key, text, now))), None)
 
-    def _under(self, key: jwt.PyJWK, text: str, now: int) -> Assertion | None:
+    def _under(self, key: jwt.PyJWK, text: str, now: int) -> dict[str, Any] | None:
         try:
             claims = jwt.decode(
                 text, key, algorithms=[key.algorithm_name], audience=self._audience,
@@ -66,7 +101,7 @@ class Assertions:
             )  # fmt: skip
         except (jwt.PyJWTError, ValueError, TypeError):
             return None
-        return _in_time(claims, now)
+        return claims if _in_time(claims, now) else None
 
     def _all(self) -> list[jwt.PyJWK]:
         now = time.monotonic()
@@ -103,14 +138,14 @@ def keys_of(file: Path) -> list[jwt.PyJWK]:
     return keys
 
 
-def _in_time(claims: dict[str, Any], now: int) -> Assertion | None:
+def _is_short(claim: object) -> bool:
+    return isinstance(claim, str) and 0 < len(claim) <= MAX_CLAIM
+
+
+def _in_time(claims: dict[str, Any], now: int) -> bool:
     """Made not long ago, for not long, and not over; `nbf` counts where it is there."""
     made, until, begins = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (made, until, begins)):
-        return None
-    if not (0 < until - made <= LIFE and made - SKEW <= now <= until + SKEW and begins - SKEW <= now):
-        return None
-    account, jti = claims["sub"], claims["jti"]
-    if not all(isinstance(each, str) and 0 < len(each) <= MAX_CLAIM for each in (account, jti)):
-        return None
-    return Assertion(account, jti, int(until) + SKEW)
+        return False
+    in_time = 0 < until - made <= LIFE and made - SKEW <= now <= until + SKEW and begins - SKEW <= now
+    return in_time and _is_short(claims["jti"])

@@ -3,6 +3,7 @@
 Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,24 +17,27 @@ from gateway.choice.question import DENIED, Grant, Naming, Office, Question, Ver
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.rules.never import below_floor
-from gateway.choice.standing import Standing, unnumbered
+from gateway.choice.standing import Standing, out_bits, unnumbered
 from gateway.choice.verdict import decide, deny_all, explain, numbered
+from gateway.device_token import DeviceToken
 from gateway.known import Explained, Known, Then
 from gateway.ledger.records import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
-from gateway.people import Named, People, Said
+from gateway.people import OF_A_PHONE, Named, People, Said
 from gateway.places import FOREIGN, Places
 from gateway.signals import hear
 from gateway.signals.hear import SHIPPED, Hearing
 from gateway.signals.heard import Heard
 from gateway.signals.stored_keys import GDPR_APPLIES
 from gateway.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
-from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
 
 NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
 PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
 CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
 NOBODY = Named()
+SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
+Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Ask:
     claimed: bool = False  # the person's own act was used up by this very row
     beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
     shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
+    token: DeviceToken | None = None  # of the app's installation that asks
+    instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
 
 
 class Checked(NamedTuple):
@@ -114,7 +120,7 @@ class Checks:
         heard, named, beside, said = self._understand(ask)
         keys = named.keys
         try:
-            seen = self._lookup.seen(keys)
+            seen = self._seen(ask, named)
             grants = self._grants(ask, keys, seen)
             tightening = self._tightening(beside)
         except LookupRefused as refused:
@@ -140,12 +146,56 @@ class Checks:
             return earlier.explain(ask, then)
         heard, named, beside, _ = self._understand(ask)
         if then is None:
-            seen = self._lookup.seen(named.keys)
+            seen = self._seen(ask, named)
             then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
             then = replace(then, standings=(*then.standings, *self._tightening(beside)))
         known = self._known(ask, heard, then.standings, then.grants, named)
         office = then.held.office if then.held else replace(self._office(), on=then.on)
         return {name: self._explained(name, ask, known, office) for name in ask.recipients}
+
+    def _seen(self, ask: Ask, named: Named) -> Seen:
+        tokens = (*named.tokens, ask.token) if ask.token else named.tokens
+        if ask.instead:
+            return Seen(self._lookup.seen(()).position, ask.instead)
+        return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(named.keys)
+
+    def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
+        """What is on record of a call that shows installations of an app. What one of them said itself and came back
+        from denies nothing here, and only here; the ids that it had before can only deny (P3).
+        """
+        phone = [subject for subject in subjects if subject.kind in OF_A_PHONE]
+        keys = [key for subject in phone for key in subject.keys]
+        before = [key for token in tokens for key in token.others(keys)]
+        lifted: frozenset[Purpose] | None = None
+        if len(tokens) == 1:
+            with contextlib.suppress(LookupRefused):  # a replica cannot know whose each no was: then they all count
+                lifted = self._lifted(subjects, phone, before, tokens[0])
+        rest = [key for subject in subjects if subject not in phone for key in subject.keys]
+        installed = {self._people.device(token.value).key for token in tokens} if lifted is None else set[bytes]()
+        mine, had = self._lookup.seen(keys), self._lookup.seen(before)
+        others, devices = self._lookup.seen([k for k in rest if k not in installed]), self._lookup.seen([*installed])
+        standings = (
+            *(each.without_noes(lifted or ()) for each in mine.standings),
+            *(each.without_noes(lifted or ()).denies_only() for each in had.standings),
+            *others.standings,
+            *(each.denies_only() for each in devices.standings),
+        )
+        return Seen(min(each.position for each in (mine, had, others, devices)), standings)
+
+    def _lifted(
+        self, subjects: Sequence[Subject], phone: Sequence[Subject], before: Sequence[bytes], token: DeviceToken
+    ) -> frozenset[Purpose] | None:
+        """From what noes of its own an installation came back. None: one of its ids is or was somebody's account's who
+        is not named here, and then its yes counts for nothing.
+        """
+        accounts = {subject.key for subject in subjects if subject.is_account}
+        ids = [*((each.key, each.keys) for each in phone), *((key, (key,)) for key in before)]
+        for own, keys in ids:
+            links = [link for key in keys if own not in token.attested for link in self._lookup.links_of(key)]
+            if not {account for account, _, _ in links} <= accounts:
+                return None
+        everything = [key for _, keys in ids for key in keys]
+        return self._lookup.alone(token.mark, self._people.device(token.value).key, everything)
 
     def _known(
         self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], named: Named
@@ -176,10 +226,6 @@ class Checks:
         """The people that a check is about."""
         return self._people.name(ask.identifiers, country_of(ask.place)).subjects
 
-    def is_new(self, subject: Subject) -> bool:
-        """Whether nothing at all is on record of an identifier. False where that cannot be told."""
-        return self._standings([subject]) == ()
-
     def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
         """Whether anything was written about these since an answer of that position; then they are to be asked about
         again. True as well where that cannot be told.
@@ -190,11 +236,30 @@ class Checks:
             return True
 
     def tied(self, account: Subject, identifier: Subject) -> bool:
-        """Whether an account is known to have an identifier. False where that cannot be told."""
+        """Whether an account is known to have an identifier, by more than an app's word. False where that cannot be
+        told.
+        """
         try:
             return self._lookup.tied(account.key, identifier.key)
         except LookupRefused:
             return False
+
+    def links_of(self, subject: Subject) -> list[Link] | None:
+        """Who has or had an identifier, by any of its names; None where that cannot be told."""
+        try:
+            return [link for key in subject.keys for link in self._lookup.links_of(key)]
+        except LookupRefused:
+            return None
+
+    def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
+        """What somebody is told who may not know what stands on record of some keys: it is that of who said no, and as
+        young as apps have said, whether that counts or not, so that neither tells whose they are.
+        """
+        try:
+            words = [band for key in keys for band in self._lookup.words_of(key)]
+        except LookupRefused:
+            words = []
+        return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
 
     def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
         """What holds for the person whoever asks."""
@@ -276,12 +341,13 @@ class Checks:
 
     def site(
         self, subjects: Sequence[Subject], heard: frozenset[Purpose], place: object = None, *, gpc: bool = False,
-        kept: frozenset[Purpose] = NOTHING_SAID,
+        kept: frozenset[Purpose] = NOTHING_SAID, token: DeviceToken | None = None, instead: tuple[Standing, ...] = (),
     ) -> Site:  # fmt: skip
         """What holds for a person on the site or in the app: what this request's signals (`heard`) and the sealed
-        cookie (`kept`) deny, and what is recorded. With the store away everybody counts as opted out (R17).
+        cookie (`kept`) deny, and what is recorded, or what is taken `instead`. With the store away everybody counts as
+        opted out (R17).
         """
-        standings = self._standings(subjects)
+        standings = instead or self._standings(subjects, token)
         if standings is None:
             return self.unknown_site(place, gpc=gpc)
         places = self.places.of(place)
@@ -300,8 +366,15 @@ class Checks:
         no = dict.fromkeys(SIGNAL_PURPOSES, False)
         return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
 
-    def _standings(self, subjects: Sequence[Subject]) -> tuple[Standing, ...] | None:
+    def _standings(
+        self, subjects: Sequence[Subject], token: DeviceToken | None = None
+    ) -> tuple[Standing, ...] | None:  # fmt: skip
         """What is on record for these; None where it cannot be read."""
+        if token is not None:
+            try:
+                return self._with_tokens(subjects, [token]).standings
+            except LookupRefused:
+                return None
         return self.standings_of([key for subject in subjects for key in subject.keys])
 
     def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
@@ -311,11 +384,14 @@ class Checks:
         except LookupRefused:
             return None
 
-    def read_back(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str]:
+    def read_back(
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None,
+        instead: tuple[Standing, ...] = (),
+    ) -> dict[str, str]:  # fmt: skip
         """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
         where it cannot be read, which denies.
         """
-        site = self.site(subjects, NOTHING_SAID)
+        site = self.site(subjects, NOTHING_SAID, token=token, instead=instead)
         return {purpose.value: said_of(site, purpose).value for purpose in purposes}
 
     def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:

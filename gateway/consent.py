@@ -17,7 +17,7 @@ Knows no HTTP. Time, keys, law and recipients come in as arguments.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ from gateway.ledger import (
     documents,
     erasure,
     idempotency,
+    installation,
     links,
     passing_on,
     records,
@@ -115,18 +116,20 @@ class Consent:
 
     async def observe(
         self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None,
-        proved: Subject | None = None,
+        proved: Subject | None = None, mark: str = "", vouched: Collection[bytes] = (),
     ) -> int:  # fmt: skip
         """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
         signed-in account: choices for everybody, states for devices and browsers alone. `proved`: the one whose
-        states may end, where the others are only what a visitor's cookies say; without it all may. Returns how many
-        entries that took. Raises `StoreUnavailable`.
+        states may end, where the others are only what a visitor's cookies say; without it all may. `mark`: of the
+        installation of an app whose states these are; those of ids that somebody vouched for end whoever's they are.
+        Returns how many entries that took. Raises `StoreUnavailable`.
         """
         at, where = self.clock(), _coarse(place)
 
         said = heard.to_remember()
         chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
-        began = [_worded(ChoiceKind.STATE_BEGAN, state, at, where) for state in heard.states()]
+        by = {"device": mark} if mark else {}
+        began = [replace(_worded(ChoiceKind.STATE_BEGAN, state, at, where), details=by) for state in heard.states()]
         ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
         ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
 
@@ -137,7 +140,8 @@ class Consent:
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
-                    written += [states.end(tx, device, state, request) for state in ended]
+                    own = {} if device.key in vouched else by
+                    written += [states.end(tx, device, replace(state, details=own), request) for state in ended]
             links.tie(tx, account, subjects, milliseconds(at))
             return sum(entry is not None for entry in written)
 
@@ -244,13 +248,22 @@ class Consent:
             tuple(subjects), choice.place,
         )  # fmt: skip
 
-    async def silence(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> dict[str, str | None]:
-        """From when each purpose may be asked about again; see `silence.silence`. Raises `StoreUnavailable`."""
+    async def silence(
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
+    ) -> dict[str, str | None]:  # fmt: skip
+        """From when each purpose may be asked about again; see `silence.silence`. `standing`: what holds for them, if
+        that is more than the subjects say themselves. Raises `StoreUnavailable`.
+        """
         out_at, read = await self._writer.commit(
             lambda tx: (silence_of.last_out(tx, subjects), silence_of.by_reading_alone(tx, subjects, purposes))
         )
-        standing = {name: word for name, word in self.checks.read_back(subjects, purposes).items() if name not in read}
+        standing = standing or self.checks.read_back(subjects, purposes)
+        standing = {name: word for name, word in standing.items() if name not in read}
         return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
+
+    async def last_out(self, subjects: Sequence[Subject]) -> dict[Purpose, int]:
+        """When each purpose was last opted out, in Unix milliseconds. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
 
     async def still_out(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> list[Still]:
         """Each no that still holds for what was proved, and what would end it. Raises `StoreUnavailable`."""
@@ -318,10 +331,12 @@ class Consent:
         return asked_of.unseal(self.secrets, token)
 
     async def confirm(
-        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None
-    ) -> Chosen:
+        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None,
+        vouched: bool = False,
+    ) -> Chosen:  # fmt: skip
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
-        details of its entry.
+        details of its entry. `vouched`: by an attestation or the desk, so that ids of a phone are rid of what other
+        people's apps tied to them, and of what others' other ids brought them.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -346,8 +361,12 @@ class Consent:
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
             idempotency.use(tx, token, milliseconds(now))
-            if any(records.out_since(tx, subject, choice.purposes[0], asked.position) for subject in subjects):
+            if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+            accounts = [subject.key for subject in subjects if subject.is_account]
+            for subject in subjects if vouched else ():
+                links.disclaim(tx, subject, accounts, milliseconds(now))
+                installation.lift(tx, subject, asked.purpose, now)
 
         return await self.choose(subjects, choice, key=key, body=body, allow=allow)
 
@@ -377,15 +396,30 @@ class Consent:
 
         return await self._writer.commit(job)
 
-    async def say_age(self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False) -> int:
-        """How old these people are. Returns for how many that was news. Raises ValueError for a word that is none."""
+    async def say_age(
+        self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = ""
+    ) -> int:  # fmt: skip
+        """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
+        was news. Raises ValueError for a word that is none.
+        """
         at, request = self.clock(), seals.new_browser()
 
         def job(tx: Transaction) -> int:
-            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise) for subject in subjects]
+            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise, mark=mark) for subject in subjects]
             return sum(entry is not None for entry in written)
 
         return await self._writer.commit(job)
+
+    async def take_age_back(self, subjects: Sequence[Subject], mark: str) -> int:
+        """An installation's word of how old these are counts no longer; see `ages.take_back`. Returns for how many that
+        was news.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            return sum(ages.take_back(tx, each, mark, at, request) is not None for each in subjects)
+
+        return await self._writer.commit(job) if subjects else 0
 
     async def erase(self, order: erasure.Order) -> records.Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`."""

@@ -1,30 +1,42 @@
-"""Installations of an app: which ids are one phone's, told by its device token; what follows from that, and what it
-proves (I8, R12, R26).
+"""Installations of an app: which ids are one phone's, told by its device token, and what follows from that (I8, R12,
+R26, P3).
 
-Any app key may say that some ids are one phone's, so that carries denials only. What opens, and what ties an id to an
-account, is for an id that the installation named before anybody else did; and of an opt-out that stands on it, for what
-was said with the same token. Knows no HTTP.
+Any app key may say that some ids are one phone's, so that carries denials only. It ties them to an account whose
+assertion comes beside them, as a claim: the account's no reaches them, and nothing comes back. What an id has from
+another one whose standing the caller may not know is the same whatever stands there. Knows no HTTP.
 """
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from gateway import device_token
 from gateway.check import Checks
-from gateway.choice.identity import kinds
 from gateway.device_token import DeviceToken
 from gateway.keys import Secrets
 from gateway.ledger import idempotency, installation, links
 from gateway.ledger.records import Subject, milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
-from gateway.people import People
+from gateway.people import OF_A_PHONE, People
 from gateway.seals import Opening
 from gateway.terms import ALL_PURPOSES, Purpose
 
-OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 SECONDS = 1.0  # how long an answer waits; the write goes on
+CLAIMS, CLAIMED_IN = 12, timedelta(days=30)  # ids that an app's word ties to one account in that time
+DAY = 86_400  # seconds
+CLAIMED = "SELECT count(*) FROM link_event WHERE account = ? AND claimed AND NOT released AND until IS NULL AND at > ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a caller may know of the ids of a phone. `unread`: keys of ids whose standing it may not, for they are or
+    were somebody's; `linked`: of those that some account has or had. `enough`: it was told of enough ids.
+    """
+
+    unread: frozenset[bytes] = frozenset()
+    linked: frozenset[bytes] = frozenset()
+    enough: bool = False
 
 
 class Installations:
@@ -54,41 +66,42 @@ class Installations:
         """The phone itself."""
         return self._people.device(token.value)
 
-    def told(self, token: DeviceToken, subjects: Sequence[Subject]) -> DeviceToken:
-        """The token with the ids of a call. Asked before anything is written about them: an id is the installation's
-        own where nobody named it before.
+    def told(
+        self, token: DeviceToken, subjects: Sequence[Subject], proved: Collection[bytes], attested: Collection[bytes]
+    ) -> tuple[DeviceToken, frozenset[bytes]]:
+        """The token with the ids of a call, and those that it does not take in any more: somebody who tries out one id
+        after the other learns of four in thirty days.
         """
-        of_phone = ids(subjects)
-        fresh = [(each.key, token.owns(each.key) or self._is_new(token, each)) for each in of_phone]
-        return token.with_reported(fresh)
+        keys, day = [each.key for each in ids(subjects)], int(self._clock().timestamp()) // DAY
+        taken = token.taken(keys, {*proved, *attested}, day)
+        return token.with_reported(taken, attested, day), frozenset(keys) - set(taken)
 
-    def _is_new(self, token: DeviceToken, subject: Subject) -> bool:
-        known = any(key == subject.key for key, _ in token.reported)
-        return not known and self._checks.is_new(subject)
-
-    async def follow(self, token: DeviceToken, subjects: Sequence[Subject], account: Subject | None) -> None:
-        """Each id is denied what the others are; it ends for ids that are the installation's own, or those of the
-        account that was proved. While the ledger cannot be written everybody is denied, and the next call does it.
+    async def follow(self, token: DeviceToken, subjects: Sequence[Subject], reading: Reading) -> None:
+        """Each id is denied what the others are; it ends once they are free. While the ledger cannot be written
+        everybody is denied, and the next call does it.
         """
         of_phone, phone = ids(subjects), self.subject(token)
         everybody = [*phone.keys, *(key for each in of_phone for key in each.keys), *token.others(())]
-        if not of_phone or not self._is_news(of_phone, everybody):
+        if not of_phone or not self._is_news(of_phone, everybody, reading):
             return
-        free = [
-            each.key for each in of_phone
-            if token.owns(each.key) or (account and self._checks.tied(account, each))
-        ]  # fmt: skip
         at = self._clock()
-        with contextlib.suppress(StoreUnavailable):
-            await self._writer.commit(lambda tx: installation.follow(tx, of_phone, everybody, free, at), SECONDS)
 
-    def _is_news(self, of_phone: Sequence[Subject], everybody: Collection[bytes]) -> bool:
+        def job(tx: Transaction) -> None:
+            due = {each.key: _owed(tx, token, phone, each, (of_phone, everybody, reading)) for each in of_phone}
+            installation.follow(tx, of_phone, due, token.mark, at)
+
+        with contextlib.suppress(StoreUnavailable):
+            await self._writer.commit(job, SECONDS)
+
+    def _is_news(self, of_phone: Sequence[Subject], everybody: Collection[bytes], reading: Reading) -> bool:
         """Whether the writer is to look: one id is denied what another is not, or has something from another."""
         own = [self._checks.standings_of(each.keys) for each in of_phone]
         rows = self._checks.standings_of(everybody)
         if rows is None:
             return False
         out = {purpose for row in rows for purpose in ALL_PURPOSES if row.denies(purpose)}
+        if reading.unread:
+            out = set(ALL_PURPOSES)
         return any(
             each is not None
             and (
@@ -98,46 +111,67 @@ class Installations:
             for each in own
         )
 
-    async def tie(self, token: DeviceToken, subjects: Sequence[Subject], account: Subject, *, all_: bool) -> None:
-        """A proved account has the installation's own ids. `all_`: whatever is named (development)."""
-        mine = [each for each in ids(subjects) if all_ or token.owns(each.key)]
-        fresh = [each for each in mine if not self._checks.tied(account, each)]
-        if not fresh:
-            return
-        now, mark = milliseconds(self._clock()), mark_of(token)
+    async def tie(
+        self, token: DeviceToken | None, subjects: Sequence[Subject], account: Subject, whole: Collection[bytes]
+    ) -> int:
+        """An account that was proved has the ids of a phone, on the word of the app, but for those in `whole`, which
+        somebody vouched for. Returns how many links changed; raises `StoreUnavailable` where no app waits for an answer
+        (`token` None).
+        """
+        mine = [each for each in subjects if each.key in whole or each.kind in OF_A_PHONE]
+        fresh = [each for each in mine if not self._has(account, each, whole=each.key in whole)]
+        at = self._clock()
 
-        def job(tx: Transaction) -> None:
-            links.tie(tx, account, [e for e in fresh if all_ or installation.took_back(tx, e, mark, None)], now)
+        def job(tx: Transaction) -> int:
+            now, since = milliseconds(at), milliseconds(at - CLAIMED_IN)
+            [lately] = tx.db.execute(CLAIMED, (account.key, since)).fetchone()
+            claims = [each for each in fresh if each.key not in whole][: max(CLAIMS - lately, 0)]
+            vouched = [each for each in fresh if each.key in whole]
+            span = links.Span(now)
+            changed = links.link(tx, account, vouched, span, now) if vouched else 0
+            return changed + (links.link(tx, account, claims, span, now, claimed=True) if claims else 0)
 
-        with contextlib.suppress(StoreUnavailable):
-            await self._writer.commit(job, SECONDS)
+        try:
+            return await self._writer.commit(job, SECONDS) if fresh else 0
+        except StoreUnavailable:
+            if token is None:
+                raise
+            return 0
 
-    async def proved(
-        self, token: DeviceToken, subjects: Sequence[Subject], purpose: Purpose | None
-    ) -> tuple[Subject, ...]:
-        """Those of the subjects that a token proves for lifting a purpose; None: for any. Raises `StoreUnavailable`."""
-        phone = self.subject(token).key
-        likely = [each for each in subjects if each.key == phone or token.owns(each.key)]
-
-        def job(tx: Transaction) -> tuple[Subject, ...]:
-            mark = mark_of(token)
-            return tuple(
-                each for each in likely if each.key == phone or installation.took_back(tx, each, mark, purpose)
-            )
-
-        return await self._writer.commit(job) if likely else ()
+    def _has(self, account: Subject, subject: Subject, *, whole: bool) -> bool:
+        found = self._checks.links_of(subject) or []
+        return any(
+            owner == account.key and live and not (whole and claimed) for owner, claimed, live in found
+        )  # fmt: skip
 
     async def spend(self, jti: str, act: bytes) -> bool:
-        """Whether an app's assertion was not used before, or for this very act. Raises `StoreUnavailable`."""
+        """Whether what a backend signed was not used before, or for this very act. Raises `StoreUnavailable`."""
         now = milliseconds(self._clock())
         return await self._writer.commit(lambda tx: idempotency.spend(tx, jti, act, now))
+
+
+def _owed(
+    tx: Transaction, token: DeviceToken, phone: Subject, subject: Subject,
+    around: tuple[Sequence[Subject], Sequence[bytes], Reading],
+) -> set[Purpose]:  # fmt: skip
+    """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
+    the id is nobody's yet, so that it tells nothing; and nothing, if an account has it, which says no for it.
+    """
+    of_phone, everybody, reading = around
+    others = [key for key in everybody if key not in subject.keys]
+    strange = {key for each in of_phone if each.key in reading.unread for key in each.keys} | reading.unread
+    if not strange.isdisjoint(others) and subject.key not in reading.linked:
+        return set(ALL_PURPOSES)
+    known = [key for key in others if key not in strange]
+
+    def read(sql: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+        return tx.db.execute(sql, values).fetchall()
+
+    ids_of_phone = [key for key in everybody if key not in phone.keys]
+    lifted = frozenset[Purpose]() if strange else installation.alone(read, token.mark, phone.key, ids_of_phone)
+    return installation.owed(read, subject, known, lifted)
 
 
 def ids(subjects: Sequence[Subject]) -> list[Subject]:
     """Those of a phone and its apps; what a person has on several is not."""
     return [each for each in subjects if each.kind in OF_A_PHONE]
-
-
-def mark_of(token: DeviceToken) -> str:
-    """By which a choice remembers, in its sealed details, the token that it was made with."""
-    return hashlib.sha256(b"device\x00" + token.device).hexdigest()[:32]

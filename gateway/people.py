@@ -4,18 +4,22 @@ A browser is named by its sealed token or cookie, everything else by its value; 
 never raised, so that one bad identifier of three costs an opt-out nothing.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway import seals
+from gateway import device_token, seals
 from gateway.choice import identity
-from gateway.choice.identity import Identifier, Limited, Undeclared
+from gateway.choice.identity import Identifier, Limited, Undeclared, kinds
+from gateway.device_token import DeviceToken
 from gateway.keys import Secrets
 from gateway.ledger.records import Subject, one_each
 from gateway.terms import Malformed
 
+INSTALLATION = "device"  # the type of a device token as an identifier (api.md, Keys)
+OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 Said = dict[tuple[str, str], Subject]  # type and value as they came
 Ignored = Limited | Undeclared | Malformed
 WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
@@ -23,7 +27,7 @@ WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malfo
 
 class Named(NamedTuple):
     """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
-    `ignored`: (index, limited | undeclared | malformed).
+    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -31,6 +35,7 @@ class Named(NamedTuple):
     undeclared: bool = False
     malformed: bool = False
     ignored: tuple[tuple[int, str], ...] = ()
+    tokens: tuple[DeviceToken, ...] = ()
 
     @property
     def only_limited(self) -> bool:
@@ -78,17 +83,20 @@ class People:
         """
         subjects: dict[bytes, Subject] = {}
         ignored: list[tuple[int, str]] = []
+        tokens: tuple[DeviceToken, ...] = ()
         for index, item in enumerate(identifiers):
             found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
             if isinstance(found, Subject):
                 before = subjects.get(found.keys[0])
                 if before is None or found.known > before.known:
                     subjects[found.keys[0]] = found
+                if found.kind == INSTALLATION:
+                    tokens = (*tokens, *self._tokens(item))
             else:
                 ignored.append((index, WORDS[type(found)]))
         named = tuple(subjects.values())
         if not ignored:
-            return Named(named)
+            return Named(named, tokens=tokens)
         words = {word for _, word in ignored}
         return Named(
             named,
@@ -96,6 +104,7 @@ class People:
             undeclared="undeclared" in words,
             malformed="malformed" in words,
             ignored=tuple(ignored),
+            tokens=tokens,
         )
 
     def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
@@ -108,6 +117,13 @@ class People:
         may_be = self.name([{"type": "phone", "value": value} for value in elsewhere]).subjects
         more = [replace(each, reading=True) for each in may_be if each.key not in known]
         return [*named, *more], whole and bool(named)
+
+    def _tokens(self, item: object) -> list[DeviceToken]:
+        """The token of an installation that an identifier is of."""
+        stated = item.get("value") if isinstance(item, Mapping) else None
+        with contextlib.suppress(seals.Opening):
+            return [device_token.unseal(self._secrets, str(stated))]
+        return []
 
     def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
         text = _text(item)
@@ -130,6 +146,11 @@ class People:
                 value = seals.open_browser(self._secrets.seals, str(value), int(self._clock().timestamp()))
             except seals.Opening:
                 return Malformed("browser", "token")
+        elif kind == INSTALLATION:
+            try:
+                return kinds.alone(INSTALLATION, device_token.unseal(self._secrets, str(value)).value)
+            except seals.Opening:
+                return Malformed(INSTALLATION, "token")
         return identity.read(
             kind, value, source=item.get("source"), country=country, countries=self._countries, declared=self._declared
         )

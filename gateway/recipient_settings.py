@@ -80,6 +80,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     max_age_days: Annotated[int, msgspec.Meta(ge=0)] = 0
     upload: tuple[str, ...] = ()
     valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
+    contextual: bool = False
 
     def recipient(self, name: str, *, dev: bool, production: bool = True) -> Recipient:
         """As the verdict knows it; see `Settings.registry` for `dev`. Outside production nothing reaches its real
@@ -114,6 +115,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             max_age_days=self.max_age_days,
             upload=self.upload if production else (),
             valid_minutes=self.valid_minutes,
+            contextual=self.contextual,
         )  # fmt: skip
 
     def classes(self) -> dict[str, DataClass]:

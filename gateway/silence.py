@@ -4,7 +4,8 @@ than that (R4). Reads only.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ledger import reach, travel
+from gateway import device_token
+from gateway.ledger import installation, reach, records, travel
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
 from gateway.outcome import silent_until
@@ -31,16 +32,38 @@ def last_out(tx: Transaction, subjects: Iterable[Subject]) -> dict[Purpose, int]
     spellings.
     """
     latest: dict[Purpose, int] = {}
+    subjects = list(subjects)
     for key in [key for subject in subjects for key in (subject.key, *sorted(reach.spellings(tx, subject.key)))]:
         since = reach.released(tx, key)  # who had the number before is somebody else's history (R5)
         for purpose, at in travel.last_out_at(tx, key, since).items():
             latest[purpose] = max(at, latest.get(purpose, 0))
+    for subject in subjects:
+        for purpose, at in _said_by(tx, subject).items():
+            latest[purpose] = max(at, latest.get(purpose, 0))
     return latest
+
+
+def _said_by(tx: Transaction, subject: Subject, since: int = 0) -> dict[Purpose, int]:
+    """When an installation of an app last said no, whatever it named."""
+    if subject.kind != "device" or not subject.value:
+        return {}
+    return installation.last_out(tx.db.execute, device_token.mark_of(subject.value), since)
+
+
+def superseded(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, position: int) -> bool:
+    """Whether any of the subjects was opted out of a purpose, or said no itself, in an entry from a position on."""
+    return any(
+        records.out_since(tx, subject, purpose, position) or purpose in _said_by(tx, subject, position)
+        for subject in subjects
+    )
 
 
 def out_after(tx: Transaction, subjects: Iterable[Subject], purpose: Purpose, at: int) -> bool:
     """Whether any of the subjects was opted out of a purpose since a moment, by itself or from afar."""
-    return any(tx.db.execute(LATER, (subject.key, purpose, at)).fetchone()[0] for subject in subjects)
+    return any(
+        tx.db.execute(LATER, (subject.key, purpose, at)).fetchone()[0] or _said_by(tx, subject).get(purpose, -1) >= at
+        for subject in subjects
+    )
 
 
 def by_reading_alone(tx: Transaction, subjects: Iterable[Subject], purposes: Iterable[Purpose]) -> set[Purpose]:

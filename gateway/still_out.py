@@ -12,10 +12,11 @@ from enum import StrEnum
 from gateway.choice.standing import OUT
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
+from gateway.people import OF_A_PHONE
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 ONE_MAILBOX = ("@gmail.com", "@googlemail.com")  # whose every spelling is read by the same person
-PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "cookie": "desk"}
+PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "device": "device"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
 OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
 CAME = """
@@ -88,4 +89,4 @@ def proof_of(kind: str) -> str:
     plain = kind.partition(":")[0]
     if plain in PROOFS:
         return PROOFS[plain]
-    return "device" if Subject(kind, "", ()).is_device else "desk"
+    return "attestation" if plain in OF_A_PHONE else "desk"

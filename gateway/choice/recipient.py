@@ -33,6 +33,7 @@ class Recipient:
     data is collected, `web` or `app`; empty for both. `tcf_vendor`: its number in IAB Europe's list, 0 for none.
     `fields`: the class of each field of a row, `held` what more is said of some.
     `programme`: the financial-incentive programme that needs it. `max_age_days`: how old a row may be; 0: any age.
+    `contextual`: its SDK has a documented mode without a person, so that who said no still gets ads by it (R8).
     `upload`: the command that takes each sealed file; `valid_minutes`: for how long one may be sent.
     """
 
@@ -59,6 +60,7 @@ class Recipient:
     max_age_days: int = 0
     upload: tuple[str, ...] = ()
     valid_minutes: int = 15
+    contextual: bool = False
 
     @property
     def third(self) -> bool:

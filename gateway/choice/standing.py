@@ -5,7 +5,7 @@ Deny travels, allow does not (decision 2); so a travelled state is only ever not
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import lru_cache
 from operator import attrgetter
@@ -92,6 +92,11 @@ class Standing:
             self.own & OUT_BITS, self.travelled, self.age_band, self.seq, grown=self.grown, told=NOT_ASKED,
             cpni_told=NOT_ASKED,
         )  # fmt: skip
+
+    def without_noes(self, purposes: Iterable[Purpose]) -> "Standing":
+        """The same with no opt-out of these: what an installation of an app said itself and came back from."""
+        keep = ~out_bits(purposes)
+        return replace(self, own=self.own & keep, travelled=self.travelled & keep)
 
     def states(self) -> dict[str, str]:
         """What a person is shown: every purpose as opted_out, opted_in or none."""

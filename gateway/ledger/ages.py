@@ -1,10 +1,13 @@
 """How old somebody is, as a band of the law tables, by identifier (R14).
 
-An age never rises by a caller's word, nor when a link ends; only the desk may say that somebody is older. The band
-stands in sealed details and in keyed rows, never in a leaf.
+What was proved (an account's assertion, the desk, an attestation) never rises by a caller's word, nor when a link ends;
+only the desk may say that somebody is older. What nobody proved is an installation's *word*: it makes its phone and the
+ids that no account has younger, and is taken back where the person's account is proved beside it (O6). The band stands
+in sealed details and in keyed rows, never in a leaf.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.choice.law import AGES
@@ -16,22 +19,52 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 
 Age = tuple[str, str]  # the present band and the youngest that ever was
+TAKEN_BACK = ""  # in place of a band: an installation's word, or everybody's, counts no longer
+EVERYBODY = "*"  # in place of a mark
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One saying. `mark`: of the installation whose word it is; empty where it was proved."""
+
+    band: str
+    may_rise: bool = False
+    mark: str = ""
 
 
 def say(
-    tx: Transaction, subject: Subject, band: str, at: datetime, request: bytes, *, may_rise: bool = False
-) -> Written | None:
+    tx: Transaction, subject: Subject, band: str, at: datetime, request: bytes, *, may_rise: bool = False,
+    mark: str = "",
+) -> Written | None:  # fmt: skip
     """An entry where it changes something. Raises ValueError for a word that is no band."""
     if band not in AGES:
         raise ValueError(f"an age is one of {', '.join(AGES)}")
     records.know(tx, subject, milliseconds(at))
-    if not _news(tx, subject.key, band, may_rise=may_rise):
+    news = _is_new_word(tx, subject.key, band, mark) if mark else _news(tx, subject.key, band, may_rise=may_rise)
+    return _write(tx, subject, Said(band, may_rise, mark), at, request) if news else None
+
+
+def take_back(tx: Transaction, subject: Subject, mark: str, at: datetime, request: bytes) -> Written | None:
+    """An installation's word on an identifier goes, or with `EVERYBODY` each installation's; an entry where there was
+    one.
+    """
+    words = {row[0] for row in tx.db.execute("SELECT mark FROM age_word WHERE key = ?", (subject.key,))}
+    if not (words if mark == EVERYBODY else words & {mark}):
         return None
-    choice = Choice(ChoiceKind.AGE, (), "", at, details={"band": band})
-    written = records.append(tx, subject, choice, request)
-    tx.db.execute("INSERT INTO age_event VALUES (?, ?, ?)", (written.seq, band, may_rise))
-    apply(tx, subject, band, written.seq, milliseconds(at), may_rise=may_rise)
+    return _write(tx, subject, Said(TAKEN_BACK, may_rise=True, mark=mark), at, request)
+
+
+def _write(tx: Transaction, subject: Subject, said: Said, at: datetime, request: bytes) -> Written:
+    details = {"band": said.band} | ({"device": said.mark} if said.mark else {})
+    written = records.append(tx, subject, Choice(ChoiceKind.AGE, (), "", at, details=details), request)
+    tx.db.execute("INSERT INTO age_event VALUES (?, ?, ?)", (written.seq, said.band, said.may_rise))
+    apply(tx, subject, said, written.seq, milliseconds(at))
     return written
+
+
+def _is_new_word(tx: Transaction, key: bytes, band: str, mark: str) -> bool:
+    row = tx.db.execute("SELECT band FROM age_word WHERE key = ? AND mark = ?", (key, mark)).fetchone()
+    return row is None or _younger(band, row[0])
 
 
 def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
@@ -46,16 +79,31 @@ def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
     )
 
 
-def apply(tx: Transaction, subject: Subject, band: str, seq: int, now: int, *, may_rise: bool) -> None:
+def apply(tx: Transaction, subject: Subject, said: Said, seq: int, now: int) -> None:
     """A rise is of all names of the identifier: the youngest of them holds."""
-    key, names = subject.key, (own_names if may_rise else group)(tx, subject.key)
+    key, names, band = subject.key, (own_names if said.may_rise else group)(tx, subject.key), said.band
+    if said.mark:
+        _word(tx, key, said, seq)
+        recompute(tx, group(tx, key), now)
+        return
     ages = {name: age for name in names if (age := _of(tx, name))}
-    changed = {key} | {name for name, (own, _) in ages.items() if may_rise and _younger(own, band)}
+    changed = {key} | {name for name, (own, _) in ages.items() if said.may_rise and _younger(own, band)}
     for name in sorted(name for name in changed if not _fixed(tx, name)):
         _set(tx, name, band, min(ages.get(name, (band, band))[1], band, key=AGES.index), seq)
     if subject.is_account:
         _keep_where_an_end_is_set(tx, key, seq)
     recompute(tx, targets_of(tx, key, now) if subject.is_account else names, now)
+
+
+def _word(tx: Transaction, key: bytes, said: Said, seq: int) -> None:
+    if said.band == TAKEN_BACK:
+        tx.db.execute("DELETE FROM age_word WHERE key = ?1 AND ?2 IN (mark, ?3)", (key, said.mark, EVERYBODY))
+    else:
+        tx.db.execute(
+            "INSERT INTO age_word VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET band = excluded.band,"
+            " seq = excluded.seq",
+            (key, said.mark, said.band, seq),
+        )
 
 
 def keep(tx: Transaction, account: bytes, identifiers: Iterable[bytes], seq: int) -> None:

@@ -51,6 +51,7 @@ class BoxesCheck:
         self.opened = 0
         self._vault = vault
         self._given = {seq: flags for seq, *flags in db.execute("SELECT seq, informed, parental FROM given")}
+        self._acted = dict(db.execute("SELECT seq, mark FROM acted").fetchall())
         self._db = db
 
     def add(self, rows: Sequence[Entry]) -> None:
@@ -66,7 +67,14 @@ class BoxesCheck:
         keys, given = self._vault.both_keys_of(row[5] for row in rows), self._given
         whole, left = list[Entry](), list[Entry]()
         for row in rows:
-            both = row[6] and row[7] and row[5] in keys and row[0] not in given and row[1].startswith(OPENS)
+            both = (
+                row[6]
+                and row[7]
+                and row[5] in keys
+                and row[0] not in given
+                and row[0] not in self._acted
+                and row[1].startswith(OPENS)
+            )
             (whole if both else left).append(row)
         try:
             openings_, details = openings.both([(keys[row[5]], row[4], row[6], row[7]) for row in whole])
@@ -98,6 +106,9 @@ class BoxesCheck:
             return True
         commitment = entry.b64(entry.details_commitment(opened.rd, opened.details))
         if f'"d":"{commitment}"'.encode() not in body or _only_a_time(at)[1:-1] not in opened.details:
+            return False
+        mark = self._acted.get(seq)
+        if mark and f'"device":"{mark}"'.encode() not in opened.details:
             return False
         flags = [int(f'"{word}":true'.encode() in opened.details) for word in ("informed", "parental")]
         return flags == self._given.get(seq, [0, 0]) and all(

@@ -15,7 +15,8 @@ EDGES = (
     "SELECT identifier, coalesce(account, identifier) FROM link_event",
 )
 LINKED = """
-SELECT account, identifier, start, seq, account IS NOT NULL AND until IS NULL AND NOT released AND start <= at
+SELECT account, identifier, start, seq,
+  account IS NOT NULL AND until IS NULL AND NOT released AND NOT claimed AND start <= at
 FROM link_event
 """
 

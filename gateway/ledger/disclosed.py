@@ -23,7 +23,7 @@ SENT, POSSIBLE, UNKNOWN, DESPITE_NO = "sent", "possible", "unknown", "despite_no
 HANDS = (  # the last entry that told whose a key is, as of a position
     "SELECT max(coalesce((SELECT seq FROM release WHERE identifier = ?1 AND seq <= ?2), 0),"
     " coalesce((SELECT seq FROM erased WHERE identifier = ?1 AND seq <= ?2), 0),"
-    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2), 0))"
+    " coalesce((SELECT max(seq) FROM link_event WHERE identifier = ?1 AND seq <= ?2 AND NOT claimed), 0))"
 )
 FORGOTTEN = (  # when somebody was erased last; the entry that says so is the last before they began anew
     "SELECT e.at FROM erased r JOIN erasure e ON e.seq < r.seq WHERE r.identifier = ? ORDER BY e.seq DESC LIMIT 1"

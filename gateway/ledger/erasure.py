@@ -15,7 +15,7 @@ from datetime import datetime
 
 from gateway.ledger import account_names, belongings, child, held, received, records, suppression, unlinking
 from gateway.ledger.belongings import Own
-from gateway.ledger.reach import targets_of
+from gateway.ledger.reach import whole_of
 from gateway.ledger.received import Word
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
@@ -88,7 +88,7 @@ def _reached(tx: Transaction, order: Order, now: int) -> set[bytes]:
     """The identifiers that were named; of a child's account also what it has now."""
     keys = {subject.key for subject in order.subjects}
     if order.mode is Erasing.CHILD:
-        keys |= {key for s in order.subjects if s.is_account for key in targets_of(tx, s.key, now)}
+        keys |= {key for s in order.subjects if s.is_account for key in whole_of(tx, s.key, now)}
     return keys
 
 

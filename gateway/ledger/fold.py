@@ -167,7 +167,7 @@ class Fold:
         away = self._travelled(family, seen)
         own = {head: {(purpose, *row, "", 0, 0) for purpose, row in mine.own.items()} for head, mine in seen.items()}
         links = {
-            (m.key, m.linked[0], None, m.linked[1], None)
+            (m.key, m.linked[0], None, m.linked[1], None, 0)
             for m in family.members
             if m.linked and self.links.get(m.key) == m.linked[1]
         }

@@ -36,9 +36,11 @@ KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({m
 KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
 SAID = (
     f"SELECT d.seq, d.at, d.request, d.key, d.kind, {BODY}, g.informed, g.parental, l.account, l.start, l.until,"  # noqa: S608
-    f" t.day, t.outcome, a.band, a.may_rise FROM detail d {JOINED} LEFT JOIN given g ON g.seq = d.seq"
+    f" l.claimed, t.day, t.outcome, a.band, a.may_rise, m.mark FROM detail d {JOINED}"
+    " LEFT JOIN given g ON g.seq = d.seq"
     " LEFT JOIN link_event l ON l.seq = d.seq AND l.at IS NOT NULL AND NOT l.released"
     " LEFT JOIN told_event t ON t.seq = d.seq LEFT JOIN age_event a ON a.seq = d.seq"
+    " LEFT JOIN acted m ON m.seq = d.seq"
     f" WHERE d.key IN ({{marks}}) AND d.at <= ? AND {BODY} IS NOT NULL"
     " AND NOT EXISTS (SELECT 1 FROM voided_choice v WHERE v.seq = d.seq AND v.at <= ?)"
 )
@@ -52,6 +54,7 @@ class Link:
     account: bytes
     identifier: bytes
     span: links.Span
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +157,13 @@ def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happen
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     for seq, at, request, key, kind, body, informed, parental, *more in rows_of(db, SAID, keys, now, now):
         leaf = json.loads(body)
-        account, start, until, day, outcome, band, may_rise = more
+        account, start, until, claimed, day, outcome, band, may_rise, mark = more
         word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))
         act: Callable[[Transaction], Any] | Link
         if word is ChoiceKind.ERASED or (word in LINKS and account is None):
             continue  # forgets what is sealed; a link to somebody who is unlinked: what stayed of it is in `_kept`
         if word in LINKS:
-            act = Link(request, account, key, links.Span(start, until))
+            act = Link(request, account, key, links.Span(start, until), bool(claimed))
         elif word is ChoiceKind.NUMBER_RELEASED:
             act = partial(links.let_go, key=key, now=at)
         elif word is ChoiceKind.TOLD:
@@ -170,9 +173,10 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:
-            act = partial(ages.apply, subject=subject, band=band, seq=seq, now=at, may_rise=bool(may_rise))
+            said = ages.Said(band, bool(may_rise), mark or "")
+            act = partial(ages.apply, subject=subject, said=said, seq=seq, now=at)
         else:
-            choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental))
+            choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental), mark=mark)
             act = partial(_chose, subject=subject, choice=choice, seq=seq)
         yield Happening(seq, ENTRIES, at, 0, act)
 
@@ -198,12 +202,14 @@ def _screen(kind: ChoiceKind, leaf: dict[str, Any]) -> str:
     return str(leaf.get("ui", shown))
 
 
-def _choice(kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool) -> Choice:
+def _choice(
+    kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool, mark: str | None
+) -> Choice:  # fmt: skip
     said, recipient, classes = leaf.get("p", []), leaf.get("to", ""), leaf.get("c", [])
     if kind is ChoiceKind.OPT_IN and recipient and not classes:
         classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
     return Choice(
         kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), records.moment(at),
         recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=_screen(kind, leaf),
-        informed=informed, parental=parental,
+        informed=informed, parental=parental, details={"device": mark} if mark else {},
     )  # fmt: skip

@@ -1,81 +1,164 @@
-"""What the ids of one installation of an app pass on to each other: its other ids' choices, as a state (R26).
+"""What one installation of an app said, and what its ids have from each other (R26, P3).
 
-A person who opted out is out by their new ad id too. It is a state and no choice: it denies for the id alone, reaches
-no account, and ends once the others are free again. Other states are not passed on, for the phone tells those itself.
+A person who opted out is out by their new ad id too: a state and no choice, of this installation alone. It denies for
+the id, reaches no account, and ends once the others are free again. And `alone`: which noes of its ids an installation
+said all by itself, so that it may come back from them; for itself, never for the id as such. An entry about a no is an
+installation's where `acted` has its mark; a state where its source has (`states`).
 """
 
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from gateway.choice.standing import IN, OUT
-from gateway.ledger import openings, states
-from gateway.ledger.records import Choice, Subject
+from gateway.ledger import states
+from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.records import TIGHTENS, Choice, Subject
+from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
-from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose, Source
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 
 SOURCE = Source.INSTALLATION
+NOT_BY_TOKEN = frozenset({Purpose.SENSITIVE})  # the precise location is never a token's to open
+Read = Callable[[str, Sequence[Any]], Iterable[tuple[Any, ...]]]
+
 SAID = (
     "SELECT purpose, max(seq) FROM ("
     " SELECT purpose, seq FROM own_choice WHERE state = {out} AND key IN ({marks})"
     " UNION ALL SELECT purpose, seq FROM travelled_choice WHERE key IN ({marks})) GROUP BY purpose"
 )
 ALLOWED = "SELECT purpose, seq FROM own_choice WHERE state = ? AND key = ?"
-STANDS = (
-    "SELECT o.purpose, d.event, d.person, d.sealed FROM own_choice o LEFT JOIN detail d ON d.seq = o.seq"
-    " WHERE o.key = ? AND o.state = ?"
-)
+OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
+CAME = "SELECT purpose, origin FROM travelled_choice WHERE key = ?"
+STATES = "SELECT purpose, source FROM device_state WHERE key = ?"
+LINES = f"""
+SELECT d.seq, {BODY}, a.mark FROM detail d{JOINED} LEFT JOIN acted a ON a.seq = d.seq WHERE d.key = ?
+"""  # noqa: S608 - the pieces are ours
+ACTS = f"SELECT d.at, {BODY} FROM acted a JOIN detail d ON d.seq = a.seq{JOINED} WHERE a.mark = ? AND a.seq >= ?"  # noqa: S608
+# Whoever has or had an identifier, by any of its names.
+NAMES = """(
+  SELECT ?1 UNION SELECT canonical FROM name WHERE alias = ?1
+  UNION SELECT alias FROM name WHERE canonical IN (SELECT ?1 UNION SELECT canonical FROM name WHERE alias = ?1)
+)"""
+LINKS = f"SELECT account, claimed, until, start, ended FROM link WHERE identifier IN {NAMES}"  # noqa: S608 - ours
+WORDS = f"SELECT band FROM age_word WHERE key IN {NAMES}"  # noqa: S608 - ours
 
 
 def follow(
-    tx: Transaction, subjects: Sequence[Subject], everybody: Collection[bytes], free: Collection[bytes], at: datetime
+    tx: Transaction, subjects: Sequence[Subject], owed: Mapping[bytes, Collection[Purpose]], mark: str, at: datetime
 ) -> int:
-    """Begins and ends what each of an installation's ids has from the others. `everybody`: keys of all of them; `free`:
-    those whose state may end by this call. Returns how many entries that took.
-    """
-    request, written = os.urandom(16), 0
+    """Begins and ends what each of an installation's ids has from the others. Returns how many entries that took."""
+    request, written, details = os.urandom(16), 0, {"device": mark}
     for subject in subjects:
-        others = [key for key in everybody if key not in subject.keys]
-        owed = _owed(tx, subject, others)
-        held = states.held(tx, subject.key, SOURCE)
-        if owed - held:
-            purposes = tuple(purpose for purpose in ALL_PURPOSES if purpose in owed)
-            began = Choice(ChoiceKind.STATE_BEGAN, purposes, SOURCE, at)
-            written += states.begin(tx, subject, began, request) is not None
-        elif held and not owed and subject.key in free:
-            ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at)
+        held = states.held(tx, subject.key, f"{SOURCE}@{mark}")
+        due = set(widened(owed.get(subject.key, ())))
+        if held - due:
+            ended = Choice(ChoiceKind.STATE_ENDED, tuple(sorted(held)), SOURCE, at, details=details)
             written += states.end(tx, subject, ended, request) is not None
+        if due and due != held:
+            purposes = tuple(purpose for purpose in ALL_PURPOSES if purpose in due)
+            began = Choice(ChoiceKind.STATE_BEGAN, purposes, SOURCE, at, details=details)
+            written += states.begin(tx, subject, began, request) is not None
     return written
 
 
-def _owed(tx: Transaction, subject: Subject, others: Sequence[bytes]) -> set[Purpose]:
-    """What an id has from the others: what it does not say by itself, and did not allow by itself since."""
-    allowed = {Purpose(purpose): seq for purpose, seq in tx.db.execute(ALLOWED, (IN, subject.key))}
-    said, own = _said(tx, others), _said(tx, [subject.key])
-    return {purpose for purpose, seq in said.items() if purpose not in own and allowed.get(purpose, -1) < seq}
+def lift(tx: Transaction, subject: Subject, purpose: Purpose, at: datetime) -> None:
+    """Whoever shows that an id is theirs and says yes to a purpose is rid of what other ids brought it, by whichever
+    installation; not of the other purposes.
+    """
+    request = os.urandom(16)
+    sources = sorted({source for _, source in tx.db.execute(STATES, (subject.key,)).fetchall()})
+    held = {source: states.held(tx, subject.key, source) for source in sources if source.partition("@")[0] == SOURCE}
+    if not held:
+        return
+    gone = tuple(sorted({each for of in held.values() for each in of}))
+    states.end(tx, subject, Choice(ChoiceKind.STATE_ENDED, gone, SOURCE, at), request)  # everybody's
+    for source, of in held.items():
+        left = tuple(each for each in ALL_PURPOSES if each in of - set(widened([purpose])))
+        details = {"device": mark} if (mark := source.partition("@")[2]) else {}
+        if left:
+            states.begin(tx, subject, Choice(ChoiceKind.STATE_BEGAN, left, SOURCE, at, details=details), request)
 
 
-def _said(tx: Transaction, keys: Sequence[bytes]) -> dict[Purpose, int]:
+def owed(read: Read, subject: Subject, others: Sequence[bytes], lifted: Collection[Purpose]) -> set[Purpose]:
+    """What an id has from the others: what it does not say by itself, and did not allow by itself since. `lifted`: what
+    the installation came back from.
+    """
+    allowed = {Purpose(purpose): seq for purpose, seq in read(ALLOWED, (IN, subject.key))}
+    said, own = _said(read, others), _said(read, [subject.key])
+    return {
+        purpose for purpose, seq in said.items()
+        if purpose not in own and allowed.get(purpose, -1) < seq and purpose not in lifted
+    }  # fmt: skip
+
+
+def _said(read: Read, keys: Sequence[bytes]) -> dict[Purpose, int]:
     """What was chosen for any of these, by themselves or from afar, and the last entry that says so."""
     marks = ",".join("?" * len(keys))
-    rows: Iterable[tuple[str, int]] = tx.db.execute(SAID.format(out=OUT, marks=marks), [*keys, *keys])
+    rows = read(SAID.format(out=OUT, marks=marks), [*keys, *keys]) if keys else ()
     return {Purpose(purpose): seq for purpose, seq in rows if purpose in ALL_PURPOSES}
 
 
-def took_back(tx: Transaction, subject: Subject, mark: str, purpose: Purpose | None) -> bool:
-    """Whether every opt-out that stands on an id was made with the device token of a mark: of one purpose, or of all.
-    What somebody else said of the id is not this installation's to lift.
+def alone(read: Read, mark: str, device: bytes, keys: Iterable[bytes]) -> frozenset[Purpose]:
+    """The purposes that an installation opted in to since the last no that it said itself, where each no that stands on
+    any of these keys is its own act. A state is none: it ends by itself. `device`: its own key.
     """
-    rows = tx.db.execute(STANDS, (subject.key, OUT)).fetchall()
-    return all(
-        _made_with(tx, event, person, sealed, mark)
-        for said, event, person, sealed in rows
-        if purpose is None or said == purpose
-    )
+    since = {
+        Purpose(purpose): seq for purpose, seq in read(ALLOWED, (IN, device))
+        if purpose in CHOOSABLE and purpose not in NOT_BY_TOKEN
+    }  # fmt: skip
+    for key in keys if since else ():
+        others = _others(read, key, since, mark)
+        since = {purpose: seq for purpose, seq in since.items() if purpose not in others}
+    return frozenset(since)
 
 
-def _made_with(tx: Transaction, event: bytes | None, person: bytes, sealed: bytes, mark: str) -> bool:
-    """False as well where the details were forgotten: then nobody can tell."""
-    opened = openings.open_(tx.persons.keys(person), event, sealed, None) if event else openings.Opened()
-    return bool(json.loads(opened.details or b"{}").get("device") == mark)
+def _others(read: Read, key: bytes, since: Mapping[Purpose, int], mark: str) -> set[Purpose]:
+    """What a key is denied by somebody else's word, or by this installation's own after it had opted in."""
+    had = f"{SOURCE}@{mark}"  # from the others, of which each is looked at itself
+    found = {Purpose(purpose) for purpose, source in read(STATES, (key,)) if source != had}
+    origins = {(Purpose(purpose), key) for (purpose,) in read(OWN, (key, OUT))}
+    origins |= {(Purpose(purpose), origin) for purpose, origin in read(CAME, (key,))}
+    lines = {origin: _lines(read, origin) for _, origin in origins}
+    for purpose, origin in origins:
+        noes = [(seq, by) for seq, purposes, by in lines[origin] if purpose in purposes]
+        if not noes or any(by != mark or seq > since.get(purpose, -1) for seq, by in noes):
+            found.add(purpose)
+    return found
+
+
+def _lines(read: Read, key: bytes) -> list[tuple[int, frozenset[Purpose], str | None]]:
+    """Each no that was ever said of a key: its entry, what it denies, and by which installation."""
+    found = list[tuple[int, frozenset[Purpose], str | None]]()
+    for seq, body, by in read(LINES, (key,)):
+        leaf = json.loads(body) if body else {}
+        if leaf.get("e") in TIGHTENS or leaf.get("e") == ChoiceKind.CHILD_FOUND:
+            said = [Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose)]
+            found.append((seq, frozenset(widened(said)), by))
+    return found
+
+
+def last_out(read: Read, mark: str, since: int = 0) -> dict[Purpose, int]:
+    """When an installation last said no to each purpose, in Unix milliseconds; of entries from a place on."""
+    latest: dict[Purpose, int] = {}
+    for at, body in read(ACTS, (mark, since)):
+        leaf = json.loads(body) if body else {}
+        if leaf.get("e") in TIGHTENS:
+            said = widened(Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose))
+            latest.update((purpose, max(at, latest.get(purpose, 0))) for purpose in said)
+    return latest
+
+
+def words_of(read: Read, key: bytes) -> list[str]:
+    """How old installations said that somebody is, by any name of an id."""
+    return [band for (band,) in read(WORDS, (key,))]
+
+
+def links_of(read: Read, key: bytes, now: int) -> list[tuple[bytes, bool, bool]]:
+    """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier."""
+    return [
+        (account, bool(claimed), ended is None and start <= now and (until is None or until > now))
+        for account, claimed, until, start, ended in read(LINKS, (key,))
+    ]

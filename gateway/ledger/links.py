@@ -1,6 +1,7 @@
 """Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
-carries nothing across its end (design decision 2, R2, R5). Every change is an entry about the identifier; the accounts
-stand in keyed rows alone.
+carries nothing across its end (design decision 2, R2, R5). A *claimed* one rests on the word of an app that somebody is
+signed in to: the account's no goes along it, nothing comes back (P3). Every change is an entry about the identifier;
+the accounts stand in keyed rows alone.
 
 Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
 none. Reports begin at the later of the two (owned.py).
@@ -49,7 +50,9 @@ class Outcome(Enum):
 Changed = tuple[bytes, Span, Outcome]  # identifier and what became of its link
 
 
-def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int) -> int:
+def link(
+    tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int, *, claimed: bool = False
+) -> int:  # fmt: skip
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
@@ -57,7 +60,7 @@ def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span
         records.know(tx, subject, now)
     request, changed = os.urandom(16), list[Changed]()
     for identifier in identifiers:
-        outcome = put(tx, account.key, identifier.key, span, now)
+        outcome = put(tx, account.key, identifier.key, span, now, claimed=claimed)
         if outcome is not Outcome.SAME:
             _write(tx, account, identifier, span, outcome, request, now)
             changed.append((identifier.key, span, outcome))
@@ -65,46 +68,79 @@ def link(tx: Transaction, account: Subject, identifiers: Sequence[Subject], span
     return len(changed)
 
 
-def tie(tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int) -> None:
+def tie(
+    tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
+) -> None:  # fmt: skip
     """An account, where there is one, has the others from now on."""
     if account is not None:
-        link(tx, account, [subject for subject in subjects if subject.key != account.key], Span(now), now)
+        others = [subject for subject in subjects if subject.key != account.key]
+        link(tx, account, others, Span(now), now, claimed=claimed)
 
 
-def put(tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int) -> Outcome:
-    """The row of one link."""
-    old = tx.db.execute(
-        "SELECT start, until, ended FROM link WHERE account = ? AND identifier = ?", (account, identifier)
+def put(
+    tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
+) -> Outcome:  # fmt: skip
+    """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew."""
+    row = tx.db.execute(
+        "SELECT start, until, ended, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
     ).fetchone()
-    if old is not None and old[:2] == (span.start, span.until):
+    old, ended, was_claimed = (Span(*row[:2]), row[2] is not None, bool(row[3])) if row else (None, False, False)
+    goes_on = old is not None and not ended and not old.over(now)
+    if (goes_on and claimed and not was_claimed) or (old == span and claimed == was_claimed):
         return Outcome.SAME
-    if old is not None and old[2] is None and not Span(*old[:2]).over(now):
-        told = Span(*old[:2]).told_again(span, now)
+    if old is not None and goes_on and claimed == was_claimed:
+        told = old.told_again(span, now)
         tx.db.execute(
             "UPDATE link SET start = ?, until = ?, ended = ? WHERE account = ? AND identifier = ?",
             (told.start, told.until, tx.size if told.over(now) else None, account, identifier),
         )
-        return Outcome.SAME if told == Span(*old[:2]) else Outcome.DATED
+        return Outcome.SAME if told == old else Outcome.DATED
+    if old is not None and claimed and not was_claimed:
+        travel.make_own(tx, account, identifier)
     tx.db.execute(
-        "INSERT INTO link (account, identifier, start, until, seq, ended) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO link (account, identifier, start, until, seq, ended, claimed) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET start = excluded.start, until = excluded.until, seq = excluded.seq,"
-        " ended = excluded.ended",
-        (account, identifier, span.start, span.until, tx.size, tx.size if span.over(now) else None),
+        " ended = excluded.ended, claimed = excluded.claimed",
+        (account, identifier, span.start, span.until, tx.size, tx.size if span.over(now) else None, claimed),
     )
     return Outcome.DATED if span.over(now) else Outcome.BEGAN
 
 
 def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int) -> None:
-    """What beginning links pass on in both directions, and the age that stays where one ends. The entries are there."""
+    """What beginning links pass on in both directions, and the age that stays where one ends; of a claimed one nothing
+    stays. The entries are there.
+    """
     names = {key: group(tx, key) for key, _, _ in changed}
     for key, span, _ in changed:
-        if span.until is not None:
+        if span.until is not None and _is_claimed(tx, account, key):
+            travel.take_back(tx, account, key)
+        elif span.until is not None:
             ages.keep(tx, account, [key], tx.size - 1)
     began = {name for key, _, outcome in changed if outcome is Outcome.BEGAN for name in names[key]}
     if began:
         travel.carry_both_ways(tx, account, began, now)
     if names:
         recompute(tx, {account}.union(*names.values()), now)
+
+
+def disclaim(tx: Transaction, identifier: Subject, accounts: Iterable[bytes], now: int) -> None:
+    """Whoever shows that an id is theirs, by more than an app's word, is rid of what apps of others tied to it."""
+    mine, request = set(accounts), os.urandom(16)
+    rows = tx.db.execute(
+        "SELECT account, start FROM link WHERE identifier = ? AND claimed AND ended IS NULL ORDER BY account",
+        (identifier.key,),
+    ).fetchall()
+    for account, start in rows:
+        if account not in mine:
+            span = Span(start, now)
+            outcome = put(tx, account, identifier.key, span, now, claimed=True)
+            _write(tx, Subject("account", "", (account,)), identifier, span, outcome, request, now)
+            carry(tx, account, [(identifier.key, span, outcome)], now)
+
+
+def _is_claimed(tx: Transaction, account: bytes, identifier: bytes) -> bool:
+    sql = "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND claimed"
+    return tx.db.execute(sql, (account, identifier)).fetchone() is not None
 
 
 def release(tx: Transaction, identifier: Subject, now: int) -> Written:
@@ -114,31 +150,34 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     records.know(tx, identifier, now)
     choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", records.moment(now))
     written = records.append(tx, identifier, choice, os.urandom(16))
-    for account, name, span in let_go(tx, identifier.key, now):
-        _keep_event(tx, written.seq, account, name, span, now, released=True)
+    for account, name, span, claimed in let_go(tx, identifier.key, now):
+        _keep_event(tx, written.seq, account, name, span, now, claimed=claimed, released=True)
     return written
 
 
-def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Span]]:
+def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Span, bool]]:
     """What a release changes, once its entry is there: of its own choices only the denies stay, for a yes was somebody
-    else's (R5). With a mailbox go all of its spellings. Returns (account, name, span) of every link that it ended.
+    else's (R5). With a mailbox go all of its spellings. Returns (account, name, span, claimed) of every link that it
+    ended.
     """
-    names, ended = group(tx, key), list[tuple[bytes, bytes, Span]]()
+    names, ended = group(tx, key), list[tuple[bytes, bytes, Span, bool]]()
     for other in spellings(tx, key):
         names |= group(tx, other)
     for name in sorted(names):
-        rows: Iterable[tuple[bytes, int, int | None]] = tx.db.execute(
-            "SELECT account, start, until FROM link WHERE identifier = ? AND ended IS NULL ORDER BY account", (name,)
+        rows: Iterable[tuple[bytes, int, int | None, int]] = tx.db.execute(
+            "SELECT account, start, until, claimed FROM link WHERE identifier = ? AND ended IS NULL ORDER BY account",
+            (name,),
         ).fetchall()
         ended += [
-            (account, name, Span(start, now if until is None else min(until, now))) for account, start, until in rows
+            (account, name, Span(start, now if until is None else min(until, now)), bool(claimed))
+            for account, start, until, claimed in rows
         ]
         tx.db.execute(
             "UPDATE link SET until = min(coalesce(until, ?1), ?1), ended = ?3 WHERE identifier = ?2 AND ended IS NULL",
             (now, name, tx.size),
         )
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
-    for account, name, _ in ended:
+    for account, name, *_ in ended:
         ages.keep(tx, account, [name], tx.size - 1)
     told.forget(tx, names)
     forget_yes(tx, names)
@@ -164,13 +203,17 @@ def _write(
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
     choice = Choice(kind, (), "", records.moment(now), details={"start": span.start, "until": span.until})
     written = records.append(tx, identifier, choice, request)
-    _keep_event(tx, written.seq, account.key, identifier.key, span, now, released=False)
+    [claimed] = tx.db.execute(
+        "SELECT claimed FROM link WHERE account = ? AND identifier = ?", (account.key, identifier.key)
+    ).fetchone()
+    _keep_event(tx, written.seq, account.key, identifier.key, span, now, claimed=bool(claimed), released=False)
 
 
 def _keep_event(
-    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, released: bool
-) -> None:
+    tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
+) -> None:  # fmt: skip
     tx.db.execute(
-        "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (seq, account, identifier, span.start, span.until, released, now),
+        "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, account, identifier, span.start, span.until, claimed, released, now),
     )

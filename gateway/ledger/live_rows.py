@@ -24,7 +24,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     "grant_choice": ("key", "recipient", "purpose", "data_class", "kind", "seq", "until", "ui"),
     "told": ("key", "notice", "day", "seq"),
     "age": ("key", "band", "youngest", "seq", "fixed"),
-    "link": ("account", "identifier", "start", "until", "seq", "ended"),
+    "age_word": ("key", "mark", "band", "seq"),
+    "link": ("account", "identifier", "start", "until", "seq", "ended", "claimed"),
     "release": ("identifier", "seq"),
 }  # fmt: skip
 HELD, CHANGED = TABLES["standing"].index("held"), TABLES["standing"].index("changed")

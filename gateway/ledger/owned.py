@@ -2,8 +2,9 @@
 
 Of an identifier itself: everything, but of a number or a mailbox nothing from before it was last given back, came to
 its present account or left its last one: that may be another person's. Of a proved account: also what it had, while it
-had it and no other account did. From nothing else does a way lead on: a number's holder does not learn which account
-has it, and on a shared tablet one account's report never shows another's.
+had it and no other account did; what only an app's word ties to it is not among that. From nothing else does a way
+lead on: a number's holder does not learn which account has it, and on a shared tablet one account's report never shows
+another's.
 """
 
 import sqlite3
@@ -16,7 +17,7 @@ from gateway.ledger.records import Subject
 PASSED_ON = ("phone", "email")  # kinds that other people get later, and the digests of them
 EVENTS = (
     "SELECT seq, account, identifier, start, until, released, at FROM link_event"
-    " WHERE {column} = ? AND account IS NOT NULL ORDER BY turn"
+    " WHERE {column} = ? AND account IS NOT NULL AND NOT claimed ORDER BY turn"
 )
 GIVEN_BACK = """
 SELECT coalesce(max(seq), -1) + 1 FROM (

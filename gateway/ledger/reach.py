@@ -13,6 +13,7 @@ from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
 Reach = dict[bytes, set[bytes]]  # via: keys
+Within = tuple[str, tuple[int, ...]]  # a condition of links, and its values
 SKEW = 86_400_000  # milliseconds that a clock may be wrong: for denies a link outlives its date by as much
 MAILBOX = (
     "SELECT mailbox FROM mailbox_name WHERE spelling = ?1 UNION SELECT mailbox FROM mailbox_name WHERE mailbox = ?1"
@@ -97,13 +98,26 @@ def is_account(tx: Transaction, key: bytes) -> bool:
 def accounts_of(
     tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: Then | None = None
 ) -> set[bytes]:  # fmt: skip
-    """The accounts that have an identifier now, by whichever of its names they were told. `lifts`: for what lifts a
-    deny. `then`: those that had it at a moment that is over.
+    """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
+    but for those that only an app's word ties it to. `lifts`: for what lifts a deny. `then`: those that had it at a
+    moment that is over.
     """
-    sql, values = _within(now, then, lifts=lifts)
+    return _holders(tx, key, _within(now, then, lifts=lifts), " AND NOT claimed")
+
+
+def holders_of(tx: Transaction, key: bytes, now: int, *, lifts: bool = False) -> set[bytes]:
+    """The accounts whose no an identifier has now: an app's word is enough for that."""
+    return _holders(tx, key, _within(now, None, lifts=lifts))
+
+
+def _holders(tx: Transaction, key: bytes, within: Within, which: str = "") -> set[bytes]:
+    sql, values = within
     found: set[bytes] = set()
     for name in group(tx, key):
-        rows = tx.db.execute(f"SELECT account FROM link WHERE identifier = ? AND {sql}", (name, *values))  # noqa: S608
+        rows = tx.db.execute(
+            f"SELECT account FROM link WHERE identifier = ? AND {sql}{which}",  # noqa: S608 - ours
+            (name, *values),
+        )
         found |= {row[0] for row in rows}
     return found
 
@@ -111,16 +125,32 @@ def accounts_of(
 def targets_of(
     tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: Then | None = None
 ) -> set[bytes]:  # fmt: skip
-    """An account and every name of every identifier that it has now; `lifts` and `then` as in `accounts_of`."""
-    sql, values = _within(now, then, lifts=lifts)
-    rows = tx.db.execute(f"SELECT identifier FROM link WHERE account = ? AND {sql}", (account, *values))  # noqa: S608
+    """An account and every name of every identifier that its no goes to now; an app's word is enough for that. `lifts`
+    and `then` as in `accounts_of`.
+    """
+    return _things(tx, account, _within(now, then, lifts=lifts))
+
+
+def whole_of(
+    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+) -> set[bytes]:  # fmt: skip
+    """The same without what only an app's word ties to it."""
+    return _things(tx, account, _within(now, then, lifts=lifts), " AND NOT claimed")
+
+
+def _things(tx: Transaction, account: bytes, within: Within, which: str = "") -> set[bytes]:
+    sql, values = within
+    rows = tx.db.execute(
+        f"SELECT identifier FROM link WHERE account = ? AND {sql}{which}",  # noqa: S608 - ours
+        (account, *values),
+    )
     found = {account}
     for (identifier,) in rows.fetchall():
         found |= group(tx, identifier)
     return found
 
 
-def _within(now: int, then: Then | None, *, lifts: bool) -> tuple[str, tuple[int, ...]]:
+def _within(now: int, then: Then | None, *, lifts: bool) -> Within:
     if then is not None:
         return "seq <= ? AND (until IS NULL OR until > ?)", then
     return WITHIN, (now if lifts else now - SKEW,)

@@ -50,7 +50,7 @@ class Reading:
         self.found: list[str] = []
         self._voided = {row[0] for row in db.execute("SELECT seq FROM voided_choice")}
         self._unlinked = {row[0] for row in db.execute("SELECT seq FROM unlinked_event")}
-        self._given = {row[0] for row in db.execute("SELECT seq FROM given")}
+        self._given = {row[0] for row in db.execute("SELECT seq FROM given UNION SELECT seq FROM acted WHERE state")}
         self._apart = self._voided | self._given  # more is to be looked at than what the entry says
         self._shapes = Shapes(folded.says)
         self._voids: set[tuple[int, int]] = set()

@@ -236,6 +236,9 @@ def append(
         (seq, event, request, subject.key, subject.kind, person.person, milliseconds(choice.at), received,
          *openings.seal(person, event, rs, rd, details)),
     )  # fmt: skip
+    if choice.details.get("device"):
+        state = choice.kind not in {*TIGHTENS, ChoiceKind.OPT_IN, *ACTS}
+        tx.db.execute("INSERT INTO acted VALUES (?, ?, ?)", (seq, choice.details["device"], state))
     return Written(event, seq, subject.kind, subject.key, rs)
 
 

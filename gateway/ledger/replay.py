@@ -113,7 +113,8 @@ def _link_together(tx: Transaction, group: list[Happening]) -> None:
         assert isinstance(each.act, Link)
         tx.size = each.seq
         act = each.act
-        changed.append((act.identifier, act.span, links.put(tx, act.account, act.identifier, act.span, each.at)))
+        outcome = links.put(tx, act.account, act.identifier, act.span, each.at, claimed=act.claimed)
+        changed.append((act.identifier, act.span, outcome))
     last = group[-1]
     assert isinstance(last.act, Link)
     tx.size = last.seq + 1

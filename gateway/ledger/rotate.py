@@ -23,6 +23,7 @@ KEY_COLUMNS = (
     ("act_used", "key"),
     ("told", "key"),
     ("age", "key"),
+    ("age_word", "key"),
     ("device_state", "key"),
     ("link", "account"),
     ("link", "identifier"),

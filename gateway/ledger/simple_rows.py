@@ -26,7 +26,7 @@ SELECT key, count(*), CAST(group_concat(origin || via || purpose || ':' || seq) 
 WHERE {OURS} GROUP BY key
 """  # noqa: S608 - a number of ours
 ODD = f"SELECT key FROM travelled_choice WHERE NOT ({OURS})"  # noqa: S608 - ours
-LINKS = "SELECT account, identifier, start, until, seq, ended FROM link"
+LINKS = "SELECT account, identifier, start, until, seq, ended, claimed FROM link"
 # A standing that says nothing may be there or not: whoever was met and never chose has one (`live_rows.NEVER`).
 NEVER_SAID = (
     "seq IS NULL AND NOT own AND NOT travelled AND NOT linked AND held = '' AND age_band IS NULL AND NOT granted"
@@ -58,7 +58,7 @@ class Expected:
         self.quiet: dict[bytes, tuple[int, int | None, int]] = {}  # travelled, entry, linked
         self.silent: set[bytes] = set()
         self.travelled: dict[bytes, tuple[int, bytes]] = {}
-        self.links: set[tuple[bytes, bytes, int, int | None, int, None]] = set()
+        self.links: set[tuple[bytes, bytes, int, int | None, int, None, int]] = set()
         for family in families:
             self._add(family)
 
@@ -81,7 +81,7 @@ class Expected:
             self._stands(key, came, 0)
         if account:
             self.links.update(
-                [(account, m.key, m.linked[0], None, m.linked[1], None) for m in family.members if m.linked]
+                [(account, m.key, m.linked[0], None, m.linked[1], None, 0) for m in family.members if m.linked]
             )
 
     def _travels(self, family: Family, origin: bytes, came: Came) -> None:

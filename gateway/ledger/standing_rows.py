@@ -20,7 +20,8 @@ INSERT INTO standing
   (key, own, travelled, seq, linked, changed, age_band, grown, informed, parental, granted, held, told, cpni_told)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
   EXISTS (SELECT 1 FROM grant_choice WHERE key = ?1),
-  (SELECT coalesce(group_concat(DISTINCT source), '') FROM device_state WHERE key = ?1),
+  (SELECT coalesce(group_concat(DISTINCT substr(source, 1, instr(source || '@', '@') - 1)), '')
+    FROM device_state WHERE key = ?1),
   (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.PRIVACY}'),
   (SELECT day FROM told WHERE key = ?1 AND notice = '{NoticeKind.CPNI}'))
 ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travelled, seq = excluded.seq,
@@ -80,26 +81,36 @@ def settle(tx: Transaction) -> None:
 def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> Shared:
     if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
         return Shared(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
-    latest, accounts = 0, []
+    latest, accounts, known = 0, [], False
     for name in names:
-        for account, until in tx.db.execute(
-            "SELECT account, coalesce(until, ?) FROM link WHERE identifier = ? AND ended IS NULL", (FOR_EVER, name)
+        for account, until, claimed, begun, over in tx.db.execute(
+            "SELECT account, coalesce(until, ?), claimed, start <= ?, ended IS NOT NULL FROM link WHERE identifier = ?",
+            (FOR_EVER, now, name),
         ):
-            latest = max(latest, until)
+            known = known or (begun and not claimed)  # an app's word does not make it known
+            if over:
+                continue
+            latest = latest if claimed else max(latest, until)
             if until > now - SKEW:
                 accounts.append(account)
-    return Shared(latest if latest > now else 0, *_age(tx, names, accounts))
+    return Shared(latest if latest > now else 0, *_age(tx, names, accounts, words=not known))
 
 
-def _age(tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes]) -> tuple[str | None, bool]:
+def _age(
+    tx: Transaction, names: Iterable[bytes], accounts: Iterable[bytes], *, words: bool = False
+) -> tuple[str | None, bool]:  # fmt: skip
     """The youngest band on record for an identifier and the accounts that have it: a family's tablet is as young as its
-    youngest account. And whether any of them was younger once (R14).
+    youngest account. And whether any of them was younger once (R14). `words`: what installations say counts too, for no
+    account is known to have or have had it.
     """
     keys = [*names, *accounts]
     marks = ",".join("?" * len(keys))
     rows = tx.db.execute(f"SELECT band, youngest FROM age WHERE key IN ({marks})", keys).fetchall()  # noqa: S608
     band = min((band for band, _ in rows), key=AGES.index, default=None)
-    return band, any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
+    found = tx.db.execute(f"SELECT band FROM age_word WHERE key IN ({marks})", keys) if words else ()  # noqa: S608
+    said = min((word for (word,) in found), key=AGES.index, default=None)
+    grown = any(AGES.index(youngest) < AGES.index(band) for band, youngest in rows)
+    return (said if said and (band is None or AGES.index(said) < AGES.index(band)) else band), grown
 
 
 def _recompute(tx: Transaction, key: bytes, shared: Shared, came: Came | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.ledger import schema
+from gateway.ledger import installation, schema
 from gateway.ledger.entry import b64
 from gateway.ledger.records import milliseconds
 from gateway.ledger.store import Store
@@ -76,8 +76,18 @@ class StandingTable:
     def tied(self, account: bytes, identifier: bytes) -> bool:
         sql = (
             "SELECT 1 FROM link WHERE account = ? AND identifier = ? AND ended IS NULL AND (until IS NULL OR until > ?)"
+            " AND NOT claimed"
         )
         return bool(self._read(sql, [account, identifier, self._now()]))
+
+    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        return installation.links_of(self._read, key, self._now())
+
+    def words_of(self, key: bytes) -> list[str]:
+        return installation.words_of(self._read, key)
+
+    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        return installation.alone(self._read, mark, device, keys)
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         if not keys:
@@ -102,7 +112,7 @@ class StandingTable:
             self._db.close()
             self._db = None
 
-    def _read(self, sql: str, values: Sequence[bytes | int | str]) -> list[tuple[Any, ...]]:
+    def _read(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         if not self._watch.fresh():
             raise Stale
         try:

@@ -1,14 +1,14 @@
 """What people were told: the day of the notice that each was last shown or sent (R15, 47 CFR 64.2008).
 
-It holds for everything that an account has at that moment and travels over no link that is made later. Whoever gets a
-released number was told nothing.
+It holds for everything that an account has at that moment, but for what only an app's word ties to it, and travels
+over no link that is made later. Whoever gets a released number was told nothing.
 """
 
 from collections.abc import Iterable
 from datetime import date, datetime
 
 from gateway.ledger import records
-from gateway.ledger.reach import group, targets_of
+from gateway.ledger.reach import group, whole_of
 from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
@@ -35,7 +35,7 @@ def apply(tx: Transaction, subject: Subject, notice: str, day: int, outcome: str
     """`day` is an ordinal; the later one wins."""
     keys = group(tx, subject.key)
     if subject.is_account:
-        keys |= targets_of(tx, subject.key, now, lifts=True)
+        keys |= whole_of(tx, subject.key, now, lifts=True)
     if outcome != Told.BOUNCED:
         tx.db.executemany(
             "INSERT INTO told VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET day = excluded.day, seq = excluded.seq"

@@ -21,6 +21,7 @@ from gateway.ledger.reach import (
     carriers,
     group,
     had,
+    holders_of,
     left,
     mailbox,
     own_names,
@@ -28,6 +29,7 @@ from gateway.ledger.reach import (
     released,
     spellings,
     targets_of,
+    whole_of,
     with_looser,
 )
 from gateway.ledger.standing_rows import Came, recompute
@@ -141,7 +143,7 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
     """
     names = own_names(tx, key)
     forms = with_looser(tx, names)
-    for account in had(tx, key, now) - accounts_of(tx, key, now, lifts=True):
+    for account in had(tx, key, now) - holders_of(tx, key, now, lifts=True):
         through, gone, has = carriers(tx, account), left(tx, account, purpose, now), targets_of(tx, account, now)
         for form in forms & through.keys():
             others = through[form] - names
@@ -200,11 +202,14 @@ def _note(came: dict[bytes, Came], key: bytes, denies: Sequence[Deny]) -> None:
 def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: int) -> None:
     """For names that an account has got to know: what they chose goes to the account and all it has, and so does what
     other spellings of the same mailbox chose; what holds for the account goes to the names. What had travelled to them
-    from elsewhere stays there: an account never reaches another.
+    from elsewhere stays there: an account never reaches another. From what only an app's word ties to it nothing goes
+    up.
     """
     targets = targets_of(tx, account, now)
     others = {name for key in joining for name in mailbox(tx, key)} - joining
-    said = {key: own_denies(tx, key, after=released(tx, key)) for key in joining | others}
+    up = joining & whole_of(tx, account, now)
+    up |= {name for key in up for name in mailbox(tx, key)}
+    said = {key: own_denies(tx, key, after=released(tx, key)) for key in up}
     came: dict[bytes, Came] = {}
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
         own = group(tx, key) | mailbox(tx, key)
@@ -220,6 +225,31 @@ def passed_on(tx: Transaction, account: bytes) -> list[Deny]:
         "SELECT origin, purpose, seq FROM travelled_choice WHERE key = ? AND via = ?", (account, account)
     ).fetchall()
     return [*own_denies(tx, account), *((origin, Purpose(purpose), seq) for origin, purpose, seq in rows)]
+
+
+def take_back(tx: Transaction, account: bytes, key: bytes) -> None:
+    """What came to an identifier through an account that has nothing to do with it, as it turned out."""
+    rows = [(form, account) for form in _only_through(tx, account, key)]
+    tx.db.executemany("DELETE FROM travelled_choice WHERE key = ? AND via = ?", rows)
+
+
+def make_own(tx: Transaction, account: bytes, key: bytes) -> None:
+    """What an identifier keeps from an account that had it is its own, as if that account were no more: where an app
+    ties the two again, neither the account's yes nor the end of that tie takes it away.
+    """
+    forms = with_looser(tx, own_names(tx, key))
+    tx.db.executemany(
+        "INSERT INTO travelled_choice SELECT key, purpose, origin, ?1, seq FROM travelled_choice"
+        " WHERE key = ?2 AND via = ?3 AND origin <> ?1 ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        [(key, form, account) for form in sorted(forms)],
+    )
+    take_back(tx, account, key)
+
+
+def _only_through(tx: Transaction, account: bytes, key: bytes) -> list[bytes]:
+    """An identifier's forms that no other one which the account has or had goes by."""
+    through, names = carriers(tx, account), own_names(tx, key)
+    return sorted(form for form in with_looser(tx, names) if through.get(form, set()) <= names)
 
 
 def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> None:
@@ -239,7 +269,7 @@ def join_names(tx: Transaction, joining: set[bytes], key: bytes, now: int) -> No
             "INSERT OR IGNORE INTO device_state SELECT ?, source, purpose, seq FROM device_state WHERE key = ?",
             [(other, name) for other in names - {name}],
         )
-    for account in accounts_of(tx, key, now):
+    for account in holders_of(tx, key, now):
         carry_both_ways(tx, account, joining, now)
     recompute(tx, names, now)
 

@@ -24,6 +24,7 @@ DATED = (  # table, column with a key; each has a `seq` of its own
     ("act_used", "key"),
     ("told", "key"),
     ("age", "key"),
+    ("age_word", "key"),
     ("device_state", "key"),
     ("link", "account"),
     ("link", "identifier"),
@@ -48,7 +49,7 @@ OTHERS = (
     "SELECT 1 FROM name WHERE ?1 IN (alias, canonical)",
 )
 LINKED = (
-    "SELECT account, start, until, seq, released, at FROM link_event"
+    "SELECT account, start, until, seq, released, at, claimed FROM link_event"
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
 OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
@@ -56,7 +57,7 @@ LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
     for table in ("travelled_choice", "kept_deny")
 )
-OF_ENTRIES = ("given", "told_event", "age_event")  # keyed by an entry's number
+OF_ENTRIES = ("given", "told_event", "age_event", "acted")  # keyed by an entry's number
 
 
 def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
@@ -153,12 +154,12 @@ def _have_again(tx: Transaction, own: Own) -> None:
     """
     for key, since in own.items():
         rows = tx.db.execute(LINKED, (key, since)).fetchall() if since else []
-        for account, start, until, seq, released, at in rows:
+        for account, start, until, seq, released, at, claimed in rows:
             if released:
                 tx.db.execute(OVER, (until, seq + 1, account, key))
             else:
                 tx.size, size = seq, tx.size  # as of its own entry
-                links.put(tx, account, key, links.Span(start, until), at or start)
+                links.put(tx, account, key, links.Span(start, until), at or start, claimed=bool(claimed))
                 tx.size = size
 
 

@@ -20,6 +20,7 @@ from gateway.ledger.reach import (
     reach,
     released,
     targets_of,
+    whole_of,
     with_looser,
 )
 from gateway.ledger.records import milliseconds
@@ -104,8 +105,9 @@ def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
     """What its identifiers had said goes to it and to all that it has, as when a link begins."""
     has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=Then(each.seq, each.at))
     reached = has | had
-    mates = {mate for name in reached for mate in mailbox(tx, name)} - reached
-    for name in sorted((reached | mates) - {each.key}):
+    up = whole_of(tx, each.key, now) | whole_of(tx, each.key, now, then=Then(each.seq, each.at))
+    mates = {mate for name in up for mate in mailbox(tx, name)} - up  # from what an app's word ties to it nothing comes
+    for name in sorted((up | mates) - {each.key}):
         denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has | mates else -1)
         if name not in has | mates:  # what it said once it was gone is another's
             denies = [deny for deny in denies if deny[2] < each.seq]
@@ -121,10 +123,11 @@ def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> Non
     forms = with_looser(tx, names)
     for name in sorted(names):
         for account, until, last in tx.db.execute(
-            "SELECT account, until, seq FROM link WHERE identifier = ? AND seq <= ? AND until <= ?",
+            "SELECT account, until, seq FROM link WHERE identifier = ? AND seq <= ? AND until <= ? AND NOT claimed",
             (name, each.seq, now),
         ).fetchall():
-            for origin in sorted(targets_of(tx, account, now, then=Then(max(last, each.seq), until - 1)) - names):
+            then = Then(max(last, each.seq), until - 1)
+            for origin in sorted(whole_of(tx, account, now, then=then) - names):
                 said = travel.last_out_at(tx, origin).get(each.purpose)
                 if said is not None and said < until:
                     travel.carry(tx, forms, _denies(tx, origin, each.purpose), account)

@@ -12,6 +12,7 @@ from gateway.choice.question import Grant
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale, Unreadable
 from gateway.mirror.memory_map import Head, MapRefused, MemoryMap
 from gateway.mirror.row import NotARow, Row, standing, unpack
+from gateway.terms import Purpose
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -66,6 +67,15 @@ class MirrorLookup:
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
         return self._other().tied(account, identifier)
+
+    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        return self._other().links_of(key)
+
+    def words_of(self, key: bytes) -> list[str]:
+        return self._other().words_of(key)
+
+    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        return self._other().alone(mark, device, keys)
 
     def log(self) -> str:
         return self._read(())[0].log

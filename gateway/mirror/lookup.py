@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
+from gateway.terms import Purpose
 
 
 class LookupRefused(Exception):
@@ -50,7 +51,20 @@ class Lookup(Protocol):
         """Whether any of the standings was written at or after a position."""
 
     def tied(self, account: bytes, identifier: bytes) -> bool:
-        """Whether an account has an identifier now."""
+        """Whether an account has an identifier now, by more than an app's word."""
+
+    def links_of(self, key: bytes) -> list[tuple[bytes, bool, bool]]:
+        """(account, whether only an app's word ties them, whether it has it now) of all that have or had an identifier,
+        by any of its names.
+        """
+
+    def words_of(self, key: bytes) -> list[str]:
+        """How old installations of apps said that somebody is, whether it counts or not."""
+
+    def alone(self, mark: str, device: bytes, keys: Sequence[bytes]) -> frozenset[Purpose]:
+        """What an installation came back from: the purposes that it opted in to, where each no that stands on any of
+        the keys is its own (`ledger.installation`).
+        """
 
     def grants(self, keys: Sequence[bytes]) -> list[Grant]:
         """What these keys allowed one recipient or programme and is not over, the newest first."""

@@ -57,7 +57,10 @@ PARAMETERS: Mapping[str, str] = {
 }
 BESIDE = frozenset({"gpp_sid", "gdpr"})  # say nothing by themselves
 IN_ADDRESS = frozenset(name.encode() for name in (*PARAMETERS, *BESIDE))
-KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", *STRINGS, *device.FLAGS})
+AGE = (
+    "age_bracket"  # what an operating system says of its owner: no signal of a no; whoever reads a call's age reads it
+)
+KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", AGE, *STRINGS, *device.FLAGS})
 SECTION_ID = re.compile(r"\s*(-1|[0-9]{1,4})\s*", re.ASCII)
 # Strings that may have been a state before, with their GPP section where they have one.
 CONSENT_SECTIONS = {"tcfeuv2": TCF_EU_2, "tcfcav1": TCF_CA_1, additional_consent.SECTION: None}

@@ -2,24 +2,33 @@
 what each SDK inside it may do (R8, R26, I8).
 
 A caller is an app if it has a publishable key or speaks of `device`. Forged and foreign tokens are listed, counted and
-cost nothing. Owns no door.
+cost nothing. A key that is in everybody's app learns what stands on record of nobody but whom the call proves, and of
+ids that no account has or had; of all others every member of an answer is that of who said no (O1, O3). Owns no door.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from gateway import device_token, installations
 from gateway.check import Ask
+from gateway.choice.downstream import Outcome
 from gateway.choice.identity import kinds
 from gateway.choice.question import Verdict
+from gateway.choice.standing import Standing
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.device_token import DeviceToken
-from gateway.installations import Installations
+from gateway.installations import Installations, Reading
+from gateway.ledger import ages
 from gateway.ledger.records import Subject
+from gateway.outcome import silent_until
 from gateway.people import Named
-from gateway.terms import Malformed
+from gateway.signals.heard import Heard
+from gateway.still_out import Where, told
+from gateway.terms import Malformed, Purpose, Reason
+from gateway.web import wire
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
 from gateway.web.proof import KINDS, Proofs, listed
@@ -29,75 +38,122 @@ TYPED = frozenset(
     {"account", "email", "phone", *kinds.DIGESTS} - {*kinds.AD_ID_DIGESTS}
 )  # what anybody may know of somebody
 FORGED = Malformed("device_token", "seal")
+NOBODY = frozenset[bytes]()
+# Of whom an SDK with a mode without a person still shows ads: who said no, by a choice or by what the call says.
+SAID_NO = frozenset({
+    Reason.OPTED_OUT, Reason.GPC, Reason.US_PRIVACY, Reason.CMP_COOKIE, Reason.GPP, Reason.TCF,
+    Reason.ADDITIONAL_CONSENT, Reason.AD_CHOICES, Reason.DEVICE, Reason.LIMITED,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class App:
     """`named`: whom the call names and shows: the account that was proved, and the phone where no id of it can be used.
-    `token` None: the caller is no app; `known`: it brought the token. `dev`: a development proof, of everybody.
-    `unproved`: a key that is in everybody's app names an account, an address or a number that nothing shows to be the
-    caller's. What is written is written, and the answer is the one for who said no, so that it tells no stranger
-    whether anybody did (R6), and starts no SDK for somebody who did.
+    `token` None: the caller is no app; `known`: it brought the token. `attested`: ids that the operator's backend
+    vouched for. `dev`: a development proof, of everybody. `everybodys`: the key is a publishable one; `instead`: the
+    answer is made from this, and not from what stands on record. What is written is written all the same.
     """
 
     named: Named
     token: DeviceToken | None = None
     account: Subject | None = None
+    attested: frozenset[bytes] = NOBODY
     dev: bool = False
     known: bool = False
-    unproved: bool = False
+    everybodys: bool = False
+    instead: tuple[Standing, ...] = ()
+    refused: frozenset[bytes] = NOBODY  # ids that the token takes in no more
+    shown: frozenset[bytes] = NOBODY  # what else was proved: a mailbox, a number, a browser
+    beyond: bool = False  # more was named than is entered at once: of what waits nothing is known yet
 
     @property
-    def seen(self) -> tuple[Subject, ...]:
-        """Whose standing the answer obeys: where the call names no id of the phone, those that its token remembers."""
-        remembered = self.token.reported if self.token and not installations.ids(self.named.subjects) else ()
-        return (*self.named.subjects, *(Subject("device", "", (key,)) for key, _ in remembered))
+    def strict(self) -> bool:
+        """Whether the answer is that for who said no."""
+        return bool(self.instead)
 
     @property
     def details(self) -> dict[str, str]:
         """By which a choice remembers the installation that made it."""
-        return {"device": installations.mark_of(self.token)} if self.token else {}
+        return {"device": self.token.mark} if self.token else {}
+
+    @property
+    def unproved(self) -> frozenset[bytes]:
+        """Ids that anybody's key may ask about because no account has them."""
+        ids = installations.ids(self.named.subjects) if self.everybodys and not self.dev else ()
+        return frozenset(each.key for each in ids if each.key not in self.attested and each.key not in self.shown)
+
+    @property
+    def mark(self) -> str:
+        """Whose states begin and end by this call; empty: those of the ids as such."""
+        return self.token.mark if self.token and self.everybodys and not self.dev else ""
+
+
+@dataclass(slots=True)
+class Starts:
+    """How many starts of a key were answered in the last hour, and how many of them as for who said no."""
+
+    share: float
+    clock: Callable[[], datetime]
+    hour: int = 0
+    seen: dict[str, list[int]] = field(default_factory=dict)
+    LEAST = 100  # starts, before a share says anything
+
+    def count(self, key: str, *, strict: bool) -> bool:
+        """Whether there are too many."""
+        now = int(self.clock().timestamp()) // 3600
+        if now != self.hour:
+            self.hour, self.seen = now, {}
+        counts = self.seen.setdefault(key, [0, 0])
+        counts[0] += 1
+        counts[1] += strict
+        return counts[0] >= self.LEAST and counts[1] > self.share * counts[0]
 
 
 class Apps:
-    """Reads calls of apps and words answers to them. `sdks`: the recipients whose code runs inside the app."""
+    """Reads calls of apps and words answers to them. `sdks`: the recipients whose code runs inside the app; `alarm`: of
+    which part of a key's starts it is too many to be answered as for who said no.
+    """
 
     def __init__(
-        self, consent: Consent, known: Installations, proofs: Proofs, metrics: Metrics, sdks: tuple[str, ...]
-    ) -> None:
+        self, consent: Consent, known: Installations, proofs: Proofs, metrics: Metrics, sdks: tuple[str, ...], *,
+        alarm: float = 0.5,
+    ) -> None:  # fmt: skip
         self._consent = consent
         self._installations = known
         self._proofs = proofs
         self._metrics = metrics
         self._sdks = sdks
+        self._starts = Starts(alarm, consent.clock)
 
     async def read(self, body: Body, key: ApiKey, named: Named, act: bytes = b"") -> App:
         """Before anything of the call is written."""
         token, known = self._token(body, key)
-        account, dev = await self._account(body, key, named, act)
+        account, attested, dev = await self._proved(body, key, named, act)
         of_phone = installations.ids(named.subjects)
-        unproved = key.publishable and not dev and not self._is_proved(account, named)
         if account:
             named = named.beside([account])
+        app = App(named, None, account, attested, dev, known, key.publishable)
         if token is None:
-            return App(named, account=account, dev=dev, unproved=unproved)
-        token = self._installations.told(token, of_phone)
+            return app
+        proved = {each.key for each in of_phone if account}  # how many an account may claim is bounded by itself
+        token, refused = self._installations.told(token, of_phone, proved, attested)
         if not of_phone and (known or named.ignored):
             named = named.beside([self._installations.subject(token)])
-        return App(named, token, account, dev, known, unproved)
+        return replace(app, named=named, token=token, refused=refused)
 
-    def _is_proved(self, account: Subject | None, named: Named) -> bool:
-        """Whether whatever of a person is named is the proved account's own."""
-        typed = [each for each in named.subjects if each.kind in TYPED]
-        return all(
-            account is not None and (each.key == account.key or self._consent.checks.tied(account, each))
-            for each in typed
-        )
-
-    def opening(self, body: Body, key: ApiKey, named: Named) -> App:
-        """The same for what opens, whose proof is not read here: of whom it is is what was named."""
+    def opening(self, body: Body, key: ApiKey, named: Named, proved: tuple[Subject, ...] = ()) -> App:
+        """The same for what opens, whose proof was not read here: `proved` is who was."""
         token, known = self._token(body, key)
-        return App(named, self._installations.told(token, named.subjects) if token else None, known=known)
+        account = next((each for each in proved if each.is_account), None)
+        vouched = frozenset(each.key for each in installations.ids(proved))
+        dev = self._proofs.is_dev(body.members.get("proof"))
+        named = named.beside([account] if account else [])
+        shown = frozenset(each.key for each in proved)
+        app = App(named, None, account, vouched, dev, known, key.publishable, shown=shown)
+        if token is None:
+            return app
+        token, refused = self._installations.told(token, named.subjects, vouched, ())
+        return replace(app, token=token, refused=refused)
 
     def _token(self, body: Body, key: ApiKey) -> tuple[DeviceToken | None, bool]:
         """The caller's token or a new one, and whether it was the caller's."""
@@ -112,46 +168,185 @@ class Apps:
             return token, True
         return (device_token.new() if key.publishable or "device" in body.members else None), False
 
-    async def _account(self, body: Body, key: ApiKey, named: Named, act: bytes) -> tuple[Subject | None, bool]:
-        """Who is signed in, and whether that is a development proof. A proof that cannot be verified costs nothing."""
+    async def _proved(
+        self, body: Body, key: ApiKey, named: Named, act: bytes
+    ) -> tuple[Subject | None, frozenset[bytes], bool]:
+        """Who is signed in, which ids somebody vouched for, and whether that is a development proof. One that cannot be
+        verified costs nothing.
+        """
         stated = body.members.get("proof")
         if not stated or key.revoked:
-            return None, False
+            return None, NOBODY, False
         if self._proofs.is_dev(stated):
             accounts = [subject for subject in named.subjects if subject.is_account]
-            return (accounts[0] if len(accounts) == 1 else None), True
+            return (accounts[0] if len(accounts) == 1 else None), NOBODY, True
         account = await self._proofs.signed_in(stated, act)
-        kinds = {str(each.get("kind")) for each in listed(stated)}
-        if account is None and ("account" in kinds or not kinds or kinds - KINDS):
+        phone = await self._proofs.attested(stated, act)
+        said = {str(each.get("kind")) for each in listed(stated)}
+        lost = (account is None and "account" in said) or (phone is None and "attestation" in said)
+        if lost or not said or said - KINDS:
             body.ignore("/proof", "not verified")
-        return account, False
+        if phone is None:
+            return account, NOBODY, False
+        attested = frozenset({each.key for each in named.subjects} & phone.keys)
+        return account or phone.account, attested, False
 
-    async def follow(self, app: App) -> None:
-        """What a call tells beside its own words: whose phone this is, and what its ids have from each other."""
-        if app.token is None:
-            return
+    async def follow(self, app: App) -> App:
+        """What a call tells beside its own words: whose phone this is, and what its ids have from each other. From then
+        on it is known whether the answer may tell what stands on record.
+        """
         subjects = app.named.subjects
-        if app.account:
-            await self._installations.tie(app.token, subjects, app.account, all_=app.dev)
-        await self._installations.follow(app.token, subjects, app.account)
+        if app.token and app.account:
+            of_phone = {each.key for each in installations.ids(subjects)}
+            await self._installations.tie(app.token, subjects, app.account, of_phone if app.dev else app.attested)
+        reading = self._reading(app)
+        if app.token:
+            await self._installations.follow(app.token, subjects, reading)
+        return self._settled(app, reading)
+
+    def settled(self, app: App) -> App:
+        """The same where nothing is written: whether the answer may tell what stands on record."""
+        return self._settled(app, self._reading(app))
+
+    def _settled(self, app: App, reading: Reading) -> App:
+        if app.beyond:
+            return self._strictly(app)
+        if not app.everybodys or app.dev:
+            return app
+        typed = all(self._may_read_typed(app, each) for each in app.named.subjects if each.kind in TYPED)
+        return self._strictly(app) if reading.unread or reading.enough or not typed else app
+
+    def _strictly(self, app: App) -> App:
+        phone = self._installations.subject(app.token).keys if app.token else ()
+        known = [*app.named.keys, *phone, *(app.token.keys if app.token else ())]
+        return replace(app, instead=self._consent.checks.said_no(dict.fromkeys(known)))
+
+    def unsettled(self, app: App) -> App:
+        """While nothing can be written or looked up: nothing is told."""
+        return self._strictly(app) if app.beyond or (app.everybodys and not app.dev) else app
+
+    def _may_read_typed(self, app: App, subject: Subject) -> bool:
+        """Whatever of a person is named has to be the proved account's own."""
+        account = app.account
+        own = account is not None and (subject.key == account.key or self._consent.checks.tied(account, subject))
+        return own or subject.key in app.shown
+
+    def _reading(self, app: App) -> Reading:
+        """Of ids that no account has or had anybody may know what holds: an app without accounts starts its SDKs. Of
+        the others with the account's assertion, or where somebody vouches for the id with this very call.
+        """
+        if not app.everybodys or app.dev:
+            return Reading()
+        proved = bool(app.account or app.attested)
+        before = app.token.attested if app.token and proved else NOBODY
+        ids = [each for each in app.named.subjects if each.kind not in TYPED and each.kind != "device"]
+        had = (
+            [Subject("device", "", (key,)) for key in app.token.others([each.key for each in ids])] if app.token else []
+        )
+        unread, linked = set[bytes](), set[bytes]()
+        for subject in (*ids, *had):
+            found = self._consent.checks.links_of(subject)
+            if found is None or found:
+                linked.add(subject.key)
+            mine = {owner for owner, _, live in found or () if live}
+            shown = subject.key in app.attested or subject.key in app.shown
+            if found == [] or shown or (subject.key in before and subject in had):
+                continue
+            if app.account is None or app.account.key not in mine:
+                unread.add(subject.key)
+        enough = any(key not in linked for key in app.refused)
+        return Reading(frozenset(unread), frozenset(linked), enough)
+
+    async def say_age(self, app: App, body: Body, key: ApiKey) -> int:
+        """How old an app says that its person is (R14, O6): of the account and of ids that are shown to be the
+        caller's it counts for good, else it is the installation's word for itself and for ids that no account has. An
+        age that comes with the account's proof takes the installation's word back. Returns how many entries that took.
+        """
+        stated, bracket = body.band(), body.bracket()
+        if not (stated or bracket):
+            return 0
+        subjects, say = app.named.subjects, self._consent.say_age
+        if not app.everybodys or app.dev or app.token is None:
+            youngest = wire.youngest(stated, bracket)
+            return await say(subjects, youngest, may_rise=key.may("desk")) if youngest else 0
+        account, checks, mark = app.account, self._consent.checks, app.token.mark
+        vouched = [each for each in subjects if each.key in app.attested or (account and checks.tied(account, each))]
+        sure = [*([account] if account else []), *(each for each in vouched if each != account)]
+        own = [each for each in installations.ids(subjects) if each not in sure]
+        phone, written = self._installations.subject(app.token), 0
+        if stated and sure:
+            written += await self._consent.take_age_back([phone, *own] if account else [phone], mark)
+            written += await self._consent.take_age_back(vouched, ages.EVERYBODY)
+            written += await say(sure, stated)
+        word = bracket if stated and sure else wire.youngest(stated, bracket)
+        return written + (await say([phone, *own], word, mark=mark) if word else 0)  # it counts for whom no account has
+
+    def count(self, app: App, key: ApiKey) -> None:
+        """One start of an app."""
+        if app.everybodys:
+            too_many = self._starts.count(key.name, strict=app.strict)
+            self._metrics.started(key.name, strict=app.strict, alarm=too_many)
+
+    def standing(self, app: App, purposes: tuple[Purpose, ...], said: Collection[Purpose] = ()) -> dict[str, str]:
+        """Of whom the call names and shows. `said`: what it says no to itself."""
+        checks = self._consent.checks
+        if app.strict:
+            standing = checks.read_back((), purposes, instead=app.instead)
+            return standing | {purpose.value: "opted_out" for purpose in purposes if purpose in said}
+        return checks.read_back(self._seen(app), purposes, app.token)
+
+    async def still_out(
+        self, app: App, subjects: Sequence[Subject], standing: Mapping[str, str], purposes: Sequence[Purpose]
+    ) -> list[dict[str, str | None]]:  # fmt: skip
+        """The member `still_out` of an answer: of `subjects`, who are proved. Of whatever else denies, and in a strict
+        answer of everybody, that it does and what opens an id of a phone, in the same words whatever stands there.
+        Raises `StoreUnavailable`.
+        """
+        found = [] if app.strict else told(await self._consent.still_out(subjects, purposes))
+        named, order = {each["purpose"] for each in found}, {purpose.value: n for n, purpose in enumerate(purposes)}
+        more = [name for name in order if app.token and standing.get(name) == "opted_out" and name not in named]
+        found += [{"purpose": name, "where": Where.LINKED.value, "ends_by": "attestation"} for name in more]
+        return sorted(found, key=lambda each: order.get(str(each["purpose"]), 0))
+
+    def silence(self, purposes: tuple[str, ...]) -> dict[str, str | None]:
+        """Until when whoever said no just now is not asked again."""
+        now = int(self._consent.clock().timestamp() * 1000)
+        return dict.fromkeys(purposes, silent_until(now))
+
+    def outcome(self, app: App, heard: Heard, place: object) -> Outcome:
+        """What an app's keys say: of the answer at hand."""
+        checks = self._consent.checks
+        if app.strict:
+            return checks.site((), heard.denied, place, gpc=heard.gpc, instead=app.instead).outcome.all_denied()
+        outcome = checks.site(self._seen(app), heard.denied, place, gpc=heard.gpc, token=app.token).outcome
+        return outcome.all_denied() if app.named.limited else outcome
+
+    def _seen(self, app: App) -> tuple[Subject, ...]:
+        """Whose standing the answer obeys; what the token remembers comes with it."""
+        return (*app.named.beside([self._installations.subject(app.token)] if app.token else []).subjects,)
 
     def told(self, app: App, body: Body) -> dict[str, Any]:
         """The members `sdks` and, for apps, `device`."""
-        told: dict[str, Any] = {"sdks": dict.fromkeys(self._sdks, STOP) if app.unproved else self._words(app, body)}
+        told: dict[str, Any] = {"sdks": self._words(app, body)}
         return told | ({"device": self._installations.text(app.token)} if app.token else {})
 
     def _words(self, app: App, body: Body) -> dict[str, str]:
         items, signals = body.members.get("identifiers"), body.members.get("signals")
+        named = items[: body.at_once] if isinstance(items, list) and not app.strict else ()
         ask = Ask(
-            self._sdks, items[: body.at_once] if isinstance(items, list) else (), shown=app.seen,
+            self._sdks, named, shown=() if app.strict else self._seen(app), token=None if app.strict else app.token,
             place=body.members.get("place"), age=body.quiet_band(),
-            signals=signals if isinstance(signals, Mapping) else {},
+            signals=signals if isinstance(signals, Mapping) else {}, instead=app.instead,
         )  # fmt: skip
-        verdicts = self._consent.checks.check(ask).verdicts
-        return {name: _word(verdict) for name, verdict in verdicts.items()}
+        verdicts, recipients = self._consent.checks.check(ask).verdicts, self._consent.recipients
+        return {
+            name: _word(verdict, contextual=name in recipients and recipients[name].contextual)
+            for name, verdict in verdicts.items()
+        }
 
 
-def _word(verdict: Verdict) -> str:
+def _word(verdict: Verdict, *, contextual: bool) -> str:
+    """`contextual`: the SDK has a documented mode in which it shows ads without a person."""
     if verdict.allowed:
         return START
-    return LIMITED if verdict.partly else STOP
+    return LIMITED if verdict.partly or (contextual and verdict.reason in SAID_NO) else STOP

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.downstream import downstream
-from gateway.choice.law import AGES
 from gateway.choice.question import Verdict
 from gateway.choice.recipient import Recipient
 from gateway.choice.rules.said import SIGNAL_REASONS
 from gateway.credentials import ApiKey
+from gateway.signals.hear import AGE
 from gateway.terms import Reason
 from gateway.web import wire
 from gateway.web.problem import Problem
@@ -44,7 +44,8 @@ def to_ask(body: wire.Check) -> Ask:
         recipients=recipients, identifiers=wire.plain(body.identifiers), purpose=body.purpose,
         data=tuple(body.data) if body.data is not None else None,
         place=body.place, geo=wire.known_geo(body.geo), ip=body.ip,
-        age=wire.band(body.age), count=body.count, collected=wire.day(body.collected, "/collected"),
+        age=_age(body), count=body.count,
+        collected=wire.day(body.collected, "/collected"),
         during_call=body.during_call, signals=wire.known_signals(body.signals),
     )  # fmt: skip
     return _joined(ask, body.shared) if isinstance(body, wire.Joined) else ask
@@ -59,14 +60,19 @@ def _joined(ask: Ask, shared: wire.Check) -> Ask:
         raise Problem(
             "malformed", f"a check has at most {wire.MAX_ASKED} identifiers, defaults and all", "/identifiers"
         )
-    signals, ages = wire.known_signals(shared.signals), [age for age in (ask.age, wire.band(shared.age)) if age]
+    signals = wire.known_signals(shared.signals)
     return replace(
         ask, identifiers=identifiers, place=_both(shared.place, ask.place),
         geo=tuple(geo for geo in (wire.known_geo(shared.geo), ask.geo) if geo is not None) or None,
         ip=tuple(ip for ip in (shared.ip, ask.ip) if ip is not None) or None,
-        age=min(ages, key=AGES.index) if ages else None,
+        age=wire.youngest(ask.age, _age(shared)),
         during_call=ask.during_call or shared.during_call, also=(signals,) if signals else (),
     )  # fmt: skip
+
+
+def _age(body: wire.Check) -> str | None:
+    """What is said of the person, and what the operating system tells of its owner: the younger. Raises `Problem`."""
+    return wire.youngest(wire.band(body.age), wire.band((body.signals or {}).get(AGE)))
 
 
 def _both(one: object, other: object) -> object:

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway import seals, still_out
+from gateway import seals
 from gateway.choice.downstream import stores
 from gateway.choice.identity import phone_number
 from gateway.consent import Consent
@@ -122,26 +122,26 @@ class Choices:
         if said.kind is ChoiceKind.CONFIRM:
             chosen, more = await self._opting_in.confirm(said, repeat, body)
             self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
-            app = self._apps.opening(said.call, said.key, Named(chosen.subjects))
-            await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
-            purposes = [Purpose(word) for word in chosen.standing]
-            chosen = replace(chosen, standing=self._consent.checks.read_back(chosen.subjects, purposes))
-            more |= await self._still_out(chosen, purposes)
+            app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
+            app = await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
+            purposes = tuple(Purpose(word) for word in chosen.standing)
+            chosen = replace(chosen, standing=self._apps.standing(app, purposes))
+            more |= await self._still_out(chosen, app, purposes)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
         named = said.call.named(said.call.place())
         if said.kind is ChoiceKind.OPT_IN:
-            app = self._apps.opening(said.call, said.key, named)
-            status, answer = await self._opting_in.ask(said, named, said.purposes())
-            return status, answer | self._apps.told(app, said.call)
+            answer, whose = await self._opting_in.ask(said, named, said.purposes())
+            app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
+            return 202, answer | self._apps.told(app, said.call)
         if said.kind in TOWARDS_ONE:
             return await self._towards_one(said, named, repeat, body)
         app = await self._apps.read(said.call, said.key, named, said.act)
         return await self._out(replace(said, details=app.details), app, repeat, body)
 
-    async def _still_out(self, chosen: Chosen, purposes: Sequence[Purpose]) -> dict[str, Any]:
+    async def _still_out(self, chosen: Chosen, app: App, purposes: Sequence[Purpose]) -> dict[str, Any]:
         """Which no stands above a yes that was taken; left out where it cannot be read, for the yes is on record."""
         with contextlib.suppress(StoreUnavailable):
-            return {"still_out": still_out.told(await self._consent.still_out(chosen.subjects, purposes))}
+            return {"still_out": await self._apps.still_out(app, chosen.subjects, chosen.standing, purposes)}
         return {}
 
     async def _out(self, said: Said, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -155,11 +155,13 @@ class Choices:
         later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
         if said.body.get("signals"):
             await self._consent.hear_later(beyond, said.call.heard(said.key), place=choice.place)
-        app = replace(app, unproved=True)
+        app = replace(app, beyond=True)
         if app.named.subjects:
             _, answer = await self._at_once(said, app, repeat, body)
         else:
-            answer = self._limited(choice.purposes, said, app) | {"accepted_at": wire.stamp(choice.at)}
+            answer = self._limited(choice.purposes, said, self._apps.unsettled(app)) | {
+                "accepted_at": wire.stamp(choice.at)
+            }
         self._metrics.kept.labels(said.kind).inc(len(beyond))
         return 202, {**answer, "events": [*answer["events"], *later], "effective_at": None}
 
@@ -172,15 +174,15 @@ class Choices:
             raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
-        heard, band = said.call.heard(said.key), said.call.band()
+        heard = said.call.heard(said.key)
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, app, heard)
         if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
-            await self._consent.observe(named.subjects, heard, place=choice.place)
-        if band:
-            await self._consent.say_age(named.subjects, band, may_rise=said.key.may("desk"))
-        await self._apps.follow(app)
+            mark, vouched = app.mark, app.attested
+            await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
+        await self._apps.say_age(app, said.call, said.key)
+        app = await self._apps.follow(app)
         self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app)
 
@@ -196,7 +198,7 @@ class Choices:
         """Kept durably beside the ledger, with the choice that its signals told of: entered when that can be written,
         and everybody counts as opted out until then.
         """
-        subjects = app.named.subjects
+        subjects, app = app.named.subjects, self._apps.unsettled(app)
         if heard.to_remember():
             await self._consent.keep_heard(subjects, heard, place=chosen.place)
         if said.call.band():
@@ -222,7 +224,7 @@ class Choices:
         choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
         chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
         self._metrics.chosen(choice.kind, choice.source, choice.manner)
-        app = self._apps.opening(said.call, said.key, named)
+        app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
         return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app)
 
     def _directed(self, said: Said) -> tuple[str, tuple[Purpose, ...]]:
@@ -241,9 +243,13 @@ class Choices:
 
     def _answer(self, chosen: Chosen, said: Said, heard: Heard, app: App) -> dict[str, Any]:
         """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
-        place = said.body.get("place") or chosen.place or None
-        outcome = self._consent.checks.site(chosen.subjects, heard.denied, place, gpc=heard.gpc).outcome
-        kept = stores(outcome.all_denied() if app.named.limited else outcome)
+        said_no = said.kind not in OPENS
+        if app.strict:
+            purposes = tuple(Purpose(word) for word in chosen.standing)
+            standing = self._apps.standing(app, purposes, purposes if said_no else ())
+            silence = self._apps.silence(tuple(chosen.may_ask_from))
+            chosen = replace(chosen, standing=standing, may_ask_from=silence)
+        kept = stores(self._apps.outcome(app, heard, said.body.get("place") or chosen.place or None))
         return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call)}
 
     def _choice(self, said: Said, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:

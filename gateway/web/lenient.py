@@ -1,7 +1,7 @@
 """What choices and observations have in common: they take what is usable and list the rest (api.md)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.choice.law import PLACE, country_of
@@ -85,16 +85,25 @@ class Body:
             self.ignore("/age", "neither years nor a band")
         return found
 
-    def quiet_band(self) -> str | None:
-        """The same, where it was listed before."""
+    def bracket(self) -> str | None:
+        """The age bracket that an operating system tells, as a band: it only makes younger."""
+        signals = self.members.get("signals")
+        stated = signals.get("age_bracket") if isinstance(signals, Mapping) else None
         try:
-            return wire.band(self.members.get("age"))
+            return wire.band(stated)
         except Problem:
+            self.ignore("/signals/age_bracket", "neither years nor a band")
             return None
 
+    def quiet_band(self) -> str | None:
+        """The youngest of both, where they were listed before."""
+        signals = self.members.get("signals")
+        bracket = signals.get("age_bracket") if isinstance(signals, Mapping) else None
+        return wire.youngest(_quiet(self.members.get("age")), _quiet(bracket))
+
     def heard(self, key: ApiKey) -> Heard:
-        """The signals. They can only tighten, but that a device's own state ends; a key that is in everybody's app does
-        not prove which device speaks, so it ends none.
+        """The signals. They can only tighten, but that a device's own state ends: of a key that is in everybody's app
+        that of its installation alone, which the writer sees to.
         """
         stated = self.members.get("signals")
         if not stated:
@@ -109,4 +118,11 @@ class Body:
         self.metrics.heard(self.channel, heard)
         if heard.malformed:  # the answer says no, as a check's would; nothing of it is written
             heard = heard.beside(Heard((Said("malformed", EVERY_SIGNAL, Kept.MOMENT),)))
-        return heard.without_endings() if key.publishable else heard
+        return replace(heard, vendors=frozenset()) if key.publishable else heard
+
+
+def _quiet(stated: object) -> str | None:
+    try:
+        return wire.band(stated)
+    except Problem:
+        return None

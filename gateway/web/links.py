@@ -1,5 +1,5 @@
 """POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
-shows it: the account and each identifier by a proof of its own (R12).
+shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12, P3).
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.links import Span
 from gateway.ledger.records import Subject, milliseconds
-from gateway.people import Named
+from gateway.people import OF_A_PHONE, Named
 from gateway.web import auth, desk_call, wire
 from gateway.web.problem import Problem
 from gateway.web.proof import Proofs
@@ -43,18 +43,19 @@ class Links:
         return wire.answer(await self._take_proved(key, wire.parse(await wire.read_body(request))), 201)
 
     async def _take_proved(self, key: ApiKey, stated: object) -> dict[str, Any]:
-        """From now on, of what is proved and of nothing else. Raises `Problem`, also where the account is not."""
+        """From now on, of what is proved; of a phone's ids as a claim. Raises `Problem`, also where the account is not
+        proved.
+        """
         body = desk_call.members(stated, PROVED, "a link with proof")
         named, ignored = desk_call.named(self._consent, body)
         account, others = self._account(body, released=False), _without_accounts(named)
         shown = {each.key for each in await self._proofs.of(body.get("proof"), key, [account, *others], USE)}
         if account.key not in shown:
             raise Problem("proof_required", "the proof is not of the account", "/proof")
-        mine = [each for each in others if each.key in shown]
+        mine = [each for each in others if each.key in shown or each.kind in OF_A_PHONE]
         if len(mine) < len(others):
             ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
-        span = Span(milliseconds(self._consent.clock()), None)
-        changed = await self._consent.link(account, mine, span) if mine else 0
+        changed = await self._proofs.tie(mine, account, shown)
         return {"linked": len(mine), "changed": changed, "ignored": ignored}
 
     async def _take(self, stated: object) -> dict[str, Any]:

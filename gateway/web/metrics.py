@@ -54,6 +54,13 @@ class Metrics:
             "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
         )  # fmt: skip
+        self._starts = self._counter(
+            "app_starts", "Starts of apps, by key and whether the answer was that for who said no", "key_name", "strict"
+        )
+        self._too_strict = Gauge(
+            "gateway_app_strict_alarm", "1: too many starts of an hour got the answer for who said no", ("key_name",),
+            registry=self.registry,
+        )  # fmt: skip
         self._of_answers()
         self._of_deliveries()
         self._of_rehearsals()
@@ -122,6 +129,11 @@ class Metrics:
         """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
         self._choices.labels(kind, source).inc(count)
         self._requests.labels(kind, manner or source).inc()
+
+    def started(self, key: str, *, strict: bool, alarm: bool) -> None:
+        """One start of an app. `key`: the name of its key."""
+        self._starts.labels(key, str(strict).lower()).inc()
+        self._too_strict.labels(key).set(alarm)
 
     def tried(self, recipient: str, outcome: str) -> None:
         self._tried.labels(recipient, outcome).inc()

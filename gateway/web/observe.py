@@ -53,25 +53,25 @@ class Observe:
         body = Body(members, "observe", self._consent, self._metrics, at_once=most)
         body.ignore_unknown(KNOWN, members)
         body.tell_of_place()
-        heard, band = body.heard(key), body.band()
+        heard = body.heard(key)
         body, cookie = new_browser.make(body, key, heard, self._remember)
         app = await self._apps.read(body, key, body.named(members.get("place")))
         named = app.named
         later = await self._later(body, heard)
-        app = replace(app, unproved=app.unproved or later)
+        app = replace(app, beyond=later)
         try:
-            written = await self._write(body, key, named, heard)
+            await self._write(body, key, app, heard)
         except NothingKept:
             if not (named.subjects and heard.keeps):
                 raise
             return await self._kept(app, heard, body, cookie)
-        if named.subjects and band:
-            written += await self._consent.say_age(named.subjects, band, may_rise=key.may("desk"))
-        await self._apps.follow(app)
+        await self._apps.say_age(app, body, key)
+        app = await self._apps.follow(app)
+        self._apps.count(app, key)
         if later:
             when = {"accepted_at": wire.stamp(self._consent.clock()), "effective_at": None}
             return wire.answer(self._answer(app, heard, body) | when | cookie, 202)
-        return wire.answer(self._answer(app, heard, body) | cookie, 201 if written else 200)
+        return wire.answer(self._answer(app, heard, body) | cookie)  # of one status: it is not told what was news
 
     async def _later(self, body: Body, heard: Heard) -> bool:
         """Whether a choice was kept, to be entered behind others: that of identifiers beyond those that are taken at
@@ -82,18 +82,17 @@ class Observe:
             body.ignore("/identifiers", f"states and ages are taken of {body.at_once} identifiers a call")
         return bool(beyond) and await self._consent.hear_later(beyond, heard, place=body.place())
 
-    async def _write(self, body: Body, key: ApiKey, named: Named, heard: Heard) -> int:
-        """How many entries it took. Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
-        written = 0
-        if named.subjects and heard.keeps and self._is_news(named.subjects, heard):
-            written = await self._consent.observe(named.subjects, heard, place=body.place())
+    async def _write(self, body: Body, key: ApiKey, app: App, heard: Heard) -> None:
+        """Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
+        named, mark = app.named, app.mark
+        if named.subjects and heard.keeps and (mark or self._is_news(named.subjects, heard)):
+            place, vouched = body.place(), app.attested
+            await self._consent.observe(named.subjects, heard, place=place, mark=mark, vouched=vouched)
         account, browsers = _to_tie(named) if not key.publishable else (None, [])
         if account:
             browsers = [browser for browser in browsers if not self._consent.checks.tied(account, browser)]
         if account and browsers:
             await self._consent.tie(account, browsers)
-            written += len(browsers)
-        return written
 
     def _is_news(self, subjects: Sequence[Subject], heard: Heard) -> bool:
         """Whether the writer is to look: a site's server says the same with many pages. Of a value that stands for its
@@ -108,7 +107,7 @@ class Observe:
         """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202). A tie is not:
         until the ledger is back everybody is denied, and the next call makes it.
         """
-        subjects = app.named.subjects
+        subjects, app = app.named.subjects, self._apps.unsettled(app)
         chosen = await self._consent.keep_heard(subjects, heard, place=body.place())
         self._metrics.kept.labels("signal").inc(len(subjects))
         when = {"accepted_at": wire.stamp(chosen.accepted_at), "effective_at": None}
@@ -116,13 +115,10 @@ class Observe:
 
     def _answer(self, app: App, heard: Heard, body: Body) -> dict[str, Any]:
         """Read back from enforcement."""
-        checks, named = self._consent.checks, app.named
-        outcome = checks.site(app.seen, heard.denied, body.members.get("place"), gpc=heard.gpc).outcome
-        limited = named.limited or app.unproved
-        denied = frozenset(SIGNAL_PURPOSES) if limited else widened(heard.denied)
+        denied = frozenset(SIGNAL_PURPOSES) if app.named.limited else widened(heard.denied)
         out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
-        standing = checks.read_back(app.seen, SIGNAL_PURPOSES) | out
-        strings = stores(outcome.all_denied() if limited else outcome)
+        standing = self._apps.standing(app, tuple(SIGNAL_PURPOSES)) | out
+        strings = stores(self._apps.outcome(app, heard, body.members.get("place")))
         return {"standing": standing, **strings, **self._apps.told(app, body), "ignored": body.ignored}
 
 

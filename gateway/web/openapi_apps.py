@@ -10,13 +10,13 @@ from gateway.web.apps import LIMITED, START, STOP
 from gateway.web.openapi_calls import ALL, KEPT, answers, call, ref
 from gateway.web.openapi_records import IGNORED, STILL_OUT
 
-HEARD = {"200": "nothing was news", "201": "kept", "202": KEPT}
+HEARD = {"200": "heard, and kept where that was news, which is not told", "202": KEPT}
 PLACE = {"type": ["string", "array", "null"]}
 AGE = {"type": ["string", "integer", "null"], "description": "as the platform tells it: years or a band"}
 PROOF = {
     "type": ["object", "array", "null"],
-    "description": "one, or up to four: kind account (assertion), device (token), code (code, ticket), browser"
-    " (cookie); with scope desk desk (note), parent (method)",
+    "description": "one, or up to four: kind account (assertion), attestation (token), device (token), code (code,"
+    " ticket), browser (cookie); with scope desk desk (note), parent (method)",
 }
 DEVICE = {"type": ["string", "null"], "description": "the token of the last answer; null: none yet"}
 STORE = {
@@ -68,7 +68,7 @@ HOLDS: dict[str, Any] = {
     "type": "object",
     "required": ["standing", "may_ask_from", "still_out", "store", "store_opted_out", "sdks", "ignored"],
     "description": "`standing`, `may_ask_from` and `still_out` are of what was proved; the rest obeys all that was"
-    " named.",
+    " named. Of what a publishable key names and does not prove, all of it is that of somebody who said no.",
     "properties": {
         "standing": {"type": "object", "properties": {purpose.value: WORD for purpose in CHOOSABLE}},
         "may_ask_from": {

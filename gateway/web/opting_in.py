@@ -24,6 +24,7 @@ from gateway.web.said import Said
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
 SHA256_HEX = 64
 YOUNG = {AGES[0], AGES[1]}
+VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "
     "opting out takes one step and holds until you say otherwise."
@@ -46,22 +47,25 @@ class OptingIn:
         self._consent = consent
         self._proofs = proofs
 
-    async def ask(self, said: Said, named: Named, purposes: Sequence[Purpose]) -> tuple[int, dict[str, Any]]:
-        """The first act: a token that the second one brings back."""
+    async def ask(
+        self, said: Said, named: Named, purposes: Sequence[Purpose]
+    ) -> tuple[dict[str, Any], tuple[Subject, ...]]:  # fmt: skip
+        """The first act: a token that the second one brings back; and whose it is."""
         if len(purposes) != 1 or said.ignored or not named.subjects:
             where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         recipient, data_class = self._grant(said, purposes[0])
-        await self.prove(said, named.subjects, proof.opting_in(purposes[0], recipient))
+        use = proof.opting_in(purposes[0], recipient)
+        whose = await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)
         shown, now = await self.shown(said), self.fresh(said)
-        await self._not_superseded(said, named.subjects, purposes[0])
+        await self._not_superseded(said, whose, purposes[0])
         choice = Choice(
             ChoiceKind.OPT_IN, tuple(purposes), said.source(), now, said.call.place(), shown.notice,
             recipient=recipient, data_class=data_class, ui=shown.ui, informed=shown.despite_signal,
             parental=_is_parents(said),
         )  # fmt: skip
-        token, expires = self._consent.ask_to_confirm(named.subjects, choice)
-        return 202, {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}
+        token, expires = self._consent.ask_to_confirm(whose, choice)
+        return {"confirm": token, "expires_at": wire.stamp(expires), "ignored": said.ignored}, whose
 
     async def confirm(self, said: Said, repeat: str, body: bytes) -> tuple[Chosen, dict[str, Any]]:
         """The second act, with a proof and a notice of its own; and what a young person is told with the answer."""
@@ -69,12 +73,16 @@ class OptingIn:
         if not isinstance(token, str):
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
-        await self.prove(said, asked.subjects, proof.opting_in(asked.purpose, asked.recipient))
+        use = proof.opting_in(asked.purpose, asked.recipient)
+        await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
         self.fresh(said)
         if asked.parental and not _is_parents(said):
             raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
-        chosen = await self._consent.confirm(token, shown.notice, key=repeat, body=body, how=_method(said))
+        vouched = any(each.get("kind") in VOUCHES for each in proof.listed(said.body.get("proof")))
+        chosen = await self._consent.confirm(
+            token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
+        )  # fmt: skip
         young = self._consent.checks.band(chosen.subjects) in YOUNG
         return chosen, {"continuing_right": CONTINUING} if young else {}
 

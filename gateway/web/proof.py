@@ -2,13 +2,14 @@
 
 A proof is of certain identifiers, and proves those of the call and no other: `code` the mailbox or number that it was
 sent to, `browser` the one browser whose sealed cookie it brings, `account` the account that the operator's backend
-asserts, `device` an installation's own ids, for opting in alone. With scope desk somebody vouches: `desk` (who looked
+asserts, for opting in also the ids that it has, `attestation` the ids of a phone that the backend vouches for. `device`
+proves no id: it opts its own installation in, and that alone (P3). With scope desk somebody vouches: `desk` (who looked
 at what), `parent` (by which method). A list of proofs proves what each does. Nothing here tells whether an identifier
 is known (V25).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from gateway import seals
 from gateway.assertions import Assertions
@@ -16,18 +17,28 @@ from gateway.codes import Bound, CodeOver, Codes
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.installations import Installations
+from gateway.ledger.installation import NOT_BY_TOKEN
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import StoreUnavailable
+from gateway.people import OF_A_PHONE
 from gateway.terms import Purpose
 from gateway.web.problem import Problem
 
-KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent"})
+KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent", "attestation"})
 DEV = ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"})
 ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
+HISTORY = frozenset({ACCESS, ERASURE})  # whose an ad id was before is not its phone's to know
 MAX_CODED = 8  # identifiers of a call that a code is tried with
 MAX_WORD = 256  # characters of what the desk notes
 MAX_PROOFS = 4  # of one call: an account, its phone, a mailbox and a number
 Stated = Mapping[str, Any]
+
+
+class Phone(NamedTuple):
+    """What an attestation shows. `keys`: of the phone's ids; `account`: whose phone it is, where that is said."""
+
+    keys: frozenset[bytes]
+    account: Subject | None
 
 
 def opting_in(purpose: Purpose, recipient: str = "") -> str:
@@ -49,12 +60,12 @@ class Proofs:
     """Verifies. `dev` accepts the development proofs, which are of everybody."""
 
     def __init__(
-        self, consent: Consent, codes: Codes, assertions: Assertions, installations: Installations, *,
+        self, consent: Consent, codes: Codes, signed: tuple[Assertions, Assertions], installations: Installations, *,
         dev: bool = False,
     ) -> None:  # fmt: skip
         self._consent = consent
         self._codes = codes
-        self._assertions = assertions
+        self._assertions, self._attestations = signed
         self._installations = installations
         self._dev = dev
 
@@ -65,14 +76,53 @@ class Proofs:
         what makes a repeated call the same one, where something does. Raises `Problem`, `Refused` for a code that is
         wrong or over, `StoreUnavailable`.
         """
+        proved = await self._of(stated, key, subjects, use, act)
+        if not proved:
+            raise Problem("proof_required", "no proof of control that can be verified", "/proof")
+        return proved
+
+    async def _of(
+        self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes
+    ) -> tuple[Subject, ...]:  # fmt: skip
         if self.is_dev(stated):
             return tuple(subjects)
         proved = dict[bytes, Subject]()
         for each in listed(stated):
             proved |= {subject.key: subject for subject in await self._read(each, key, subjects, use, act)}
-        if not proved:
-            raise Problem("proof_required", "no proof of control that can be verified", "/proof")
         return tuple(subject for subject in subjects if subject.key in proved)
+
+    async def opening(
+        self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
+    ) -> tuple[Subject, ...]:  # fmt: skip
+        """Whose yes it is: each of the subjects, proved; but of ids of a phone that only its device token shows the
+        installation's, which opens for itself alone and never the precise location. Whether it opens anything is not
+        told by taking it. Raises `Problem`, `Refused`, `StoreUnavailable`.
+        """
+        proved = await self._of(stated, key, subjects, use, act)
+        left = [each for each in subjects if each not in proved]
+        if not left:
+            return proved
+        phone, (purpose, recipient) = self._installation(stated), opted_into(use)
+        if phone is None or recipient or purpose in NOT_BY_TOKEN:
+            raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
+        if not all(each.kind in OF_A_PHONE or each.key == phone.key for each in left):
+            raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
+        return (*proved, phone)
+
+    def _installation(self, stated: object) -> Subject | None:
+        tokens = [each.get("token") for each in listed(stated) if each.get("kind") == "device"]
+        token = self._installations.read(tokens[0]) if tokens else None
+        return self._installations.subject(token) if token else None
+
+    async def attested(self, stated: object, act: bytes = b"") -> Phone | None:
+        """What an attestation among the proofs shows; None without one, and while that cannot be told."""
+        for each in listed(stated):
+            if each.get("kind") == "attestation":
+                try:
+                    return await self._attested(each.get("token"), act)
+                except StoreUnavailable:
+                    return None
+        return None
 
     def is_dev(self, stated: object) -> bool:
         """Whether it is a development proof, and they are taken."""
@@ -94,6 +144,10 @@ class Proofs:
         if len(proved) != len(subjects):
             raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
 
+    async def tie(self, subjects: Sequence[Subject], account: Subject, shown: Collection[bytes]) -> int:
+        """A proved account has these: for good what was shown, the rest by an app's word. Raises `StoreUnavailable`."""
+        return await self._installations.tie(None, subjects, account, shown)
+
     async def or_desk(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str
     ) -> tuple[Subject, ...]:  # fmt: skip
@@ -106,9 +160,10 @@ class Proofs:
         match stated.get("kind"):
             case "account":
                 account = await self._asserted(stated.get("assertion"), act)
-                return tuple(each for each in subjects if account and each.key == account.key)
-            case "device":
-                return await self._installed(stated.get("token"), subjects, use)
+                return tuple(each for each in subjects if account and self._is_of(account, each, use))
+            case "attestation":
+                phone = await self._attested(stated.get("token"), act)
+                return tuple(each for each in subjects if phone and use not in HISTORY and each.key in phone.keys)
             case "code":
                 return await self._coded(stated, subjects, use)
             case "browser":
@@ -128,13 +183,20 @@ class Proofs:
         named = self._consent.people.name([{"type": "account", "value": found.account}])
         return named.subjects[0] if named.subjects else None
 
-    async def _installed(self, stated: object, subjects: Sequence[Subject], use: str) -> tuple[Subject, ...]:
-        """Not for what shows or forgets a person: whose an ad id was before is not the phone's to know."""
-        token = self._installations.read(stated)
-        if token is None or use in {ACCESS, ERASURE}:
-            return ()
-        purpose = Purpose(opted_into(use)[0]) if is_opting_in(use) else None
-        return await self._installations.proved(token, subjects, purpose)
+    def _is_of(self, account: Subject, subject: Subject, use: str) -> bool:
+        """The account itself; for opting in also an id of a phone that it has by more than an app's word."""
+        has = is_opting_in(use) and subject.kind in OF_A_PHONE and self._consent.checks.tied(account, subject)
+        return has or subject.key == account.key
+
+    async def _attested(self, stated: object, act: bytes) -> Phone | None:
+        """The phone, where the attestation was not used for another call. Raises `StoreUnavailable`."""
+        found = self._attestations.attestation(stated, int(self._consent.clock().timestamp()))
+        if found is None or not await self._installations.spend(f"attestation\x00{found.jti}", act):
+            return None
+        people = self._consent.people
+        ids = [each for each in people.name(found.ids).subjects if each.kind in OF_A_PHONE]
+        account = people.name([{"type": "account", "value": found.account}]).subjects if found.account else ()
+        return Phone(frozenset(each.key for each in ids), account[0] if account else None)
 
     async def _coded(self, stated: Stated, subjects: Sequence[Subject], use: str) -> tuple[Subject, ...]:
         """The one that the code was sent to: with any other a ticket means nothing and costs no try."""

@@ -146,6 +146,11 @@ def convert(value: object, shape: type[T]) -> T:
         raise Problem(kind, text, pointer) from None
 
 
+def youngest(*bands: str | None) -> str | None:
+    """Of what several say of one person."""
+    return min((each for each in bands if each is not None), key=AGES.index, default=None)
+
+
 def band(age: object) -> str | None:
     """An age in years, or a band, as a band. Raises `Problem`."""
     if age is None:

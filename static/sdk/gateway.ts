@@ -30,6 +30,7 @@ export interface Options {
   identifiers(): Promise<Identifier[]>; // ad id as it is, zeros too; IDFV or app-set id; who is signed in
   signals?(): Promise<Json>; // att, lmt
   assertion?(): Promise<string | null>; // a fresh one from your backend, while somebody is signed in
+  attestation?(): Promise<string | null>; // a fresh one from your backend, once it has looked at this phone and its ids
   place?(): string | string[] | null;
   alarm?(what: string, status?: number): void; // to your own error reports; never with personal data
   fetch?: Fetch;
@@ -101,9 +102,8 @@ export class Gateway {
   async observe(): Promise<void> {
     await this.ready;
     const acts = this.acts;
-    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
-    const proof = assertion ? { proof: { kind: "account", assertion } } : {};
-    const body = { ...await this.shown(), signals: await this.soon(() => this.options.signals?.(), {}) ?? {}, ...proof };
+    const proof = await this.proofs();
+    const body = { ...await this.shown(), signals: await this.soon(() => this.options.signals?.(), {}) ?? {}, proof };
     const response = await this.post("/v1/observe", JSON.stringify(body), {}, OBSERVE);
     if (response && TAKEN.includes(response.status)) {
       this.lost = 0;
@@ -131,16 +131,18 @@ export class Gateway {
   /** From when each purpose may be asked about: null at once, else a day. Null as a whole: nobody knows, do not ask. */
   async mayAskFrom(): Promise<Record<string, string | null> | null> {
     await this.ready;
-    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
-    const proof = assertion ? { proof: { kind: "account", assertion } } : {};
-    const response = await this.post("/v1/standing", JSON.stringify({ ...await this.shown(), ...proof }), {}, OBSERVE);
+    const proof = await this.proofs();
+    const response = await this.post("/v1/standing", JSON.stringify({ ...await this.shown(), proof }), {}, OBSERVE);
     if (response?.status !== 200) return null;
     const said = await response.json() as { device?: string; may_ask_from?: Record<string, string | null> };
     await this.keep(said);
     return said.may_ask_from ?? null;
   }
 
-  /** The first act of opting in: the token that `confirm` takes. `who`: what is proved, the account or this phone. */
+  /**
+   * The first act of opting in: the token that `confirm` takes. `who`: the account, or ids of this phone: what no
+   * attestation shows of these is opened in this app alone. The precise location wants an attestation.
+   */
   async optIn(purpose: string, notice: Notice, who: Identifier[], more: Json = {}): Promise<string> {
     const said = await this.open({ choice: "opt_in", purposes: [purpose], identifiers: who, notice, ...more });
     if (typeof said.confirm !== "string") throw new Refused("malformed");
@@ -167,6 +169,14 @@ export class Gateway {
     return { identifiers, place: this.options.place?.() ?? null, device: this.state.device, source: "sdk" };
   }
 
+  /** What shows who is signed in, and whose phone this is. */
+  private async proofs(): Promise<Json[]> {
+    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
+    const token = await this.soon<string | null>(() => this.options.attestation?.(), null);
+    const account = assertion ? [{ kind: "account", assertion }] : [];
+    return token ? [...account, { kind: "attestation", token }] : account;
+  }
+
   /** What the app answers, in time; a platform's call that hangs or fails holds no choice up. */
   private soon<T>(ask: () => Promise<T> | T | undefined, otherwise: T): Promise<T> {
     const late = new Promise<T>((over) => this.clock.wait(OBSERVE, () => over(otherwise)));
@@ -190,9 +200,7 @@ export class Gateway {
   private async open(body: Json): Promise<Answer> {
     await this.ready;
     if (this.state.queue.length) throw new Refused("superseded");
-    const assertion = await this.soon<string | null>(() => this.options.assertion?.(), null);
-    const phone = { kind: "device", token: this.state.device };
-    const proof = assertion ? [{ kind: "account", assertion }, phone] : phone;
+    const proof = [...await this.proofs(), { kind: "device", token: this.state.device }];
     const sent = { place: this.options.place?.() ?? null, device: this.state.device, proof, ...body };
     const made = { ...sent, source: "sdk", made_at: new Date(this.clock.now()).toISOString() };
     const response = await this.post("/v1/choices", JSON.stringify(made), { "Idempotency-Key": this.id() }, CHOOSE);

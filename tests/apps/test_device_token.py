@@ -15,13 +15,15 @@ from support.people import ZERO, gaid, named
 from support.phones import Phone, idfv, ignored, standing
 
 from gateway import app as composition
-from gateway import device_token, keys, rekey
+from gateway import device_token, keys, rekey, seals
 from gateway.device_token import DeviceToken
+from gateway.ledger.entry import b64
 from gateway.seals import Opening
 from gateway.web import notices
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = named("gaid", gaid(1)), named("gaid", gaid(2))
+ALL_BUT_SENSITIVE = ["sale", "sharing", "targeted_ads", "profiling"]
 IDFV, ACCOUNT = named("idfv", idfv(1)), named("account", "a1")
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
@@ -121,7 +123,9 @@ async def test_it_is_a_state_that_ends_when_the_person_comes_back(place):
         done = {"choice": "confirm", "confirm": asked, "proof": dev, "notice": SECOND}
         assert (await place.desk.post("/v1/choices", json=done)).status_code == 201
     await phone.observes()
-    assert phone.last["standing"]["sale"] == "none"
+    assert phone.last["standing"]["sale"] == "opted_out"  # the old id is somebody's, and nobody shows that they are it
+    await phone.observes(proof=place.backend.proof())
+    assert phone.last["standing"]["sale"] == "opted_in"
     assert await place.reason(NEW) == "no_choice"
 
 
@@ -163,16 +167,22 @@ async def test_a_call_that_names_nobody_obeys_what_the_token_remembers(place):
     assert phone.last["standing"]["sale"] == "opted_out"
 
 
-async def test_the_last_twelve_ids_are_remembered(place):
-    phone = place.phone()
-    for number in range(1, 20):
-        phone.resets(number)
-        await phone.observes()
-    secrets = await secrets_of(place.folder)
-    token = device_token.unseal(secrets, phone.token)
+def test_the_last_twelve_ids_are_remembered():
+    token = DeviceToken(b"x" * 16)
+    for number in range(20):
+        token = token.with_reported([b"idfv", b"%d" % number], (), number)
     assert len(token.reported) == device_token.MOST
-    assert token.owns(secrets.key(("gaid", gaid(19))))
-    assert token.owns(secrets.key(("idfv", idfv(1))))
+    assert {b"19", b"idfv"} <= set(token.keys)
+    assert b"1" not in token.keys
+
+
+def test_four_new_ids_are_taken_in_thirty_days_and_any_number_that_is_proved():
+    token, ids = DeviceToken(b"x" * 16), [b"%d" % number for number in range(6)]
+    assert token.taken(ids, (), 100) == ids[:4]
+    assert token.taken(ids, ids[:3], 100) == ids
+    token = token.with_reported(ids[:4], (), 100)
+    assert token.taken([b"new", ids[0]], (), 129) == [ids[0]]
+    assert token.taken([b"new"], (), 130) == [b"new"]
 
 
 # --- keys that were replaced, tokens that are none -----------------------------------------------------------------
@@ -237,13 +247,21 @@ async def test_a_token_names_nobody(place):
 
 def test_a_token_is_as_it_was_made_and_knows_its_ids(tmp_path):
     secrets = keys.load(inside.install(tmp_path / "data"))
-    made = device_token.new().with_reported([(b"a" * 16, True), (b"b" * 16, False)])
+    made = device_token.new().with_reported([b"a" * 16, b"b" * 16], [b"a" * 16], 20_000)
     read = device_token.unseal(secrets, device_token.seal(secrets, made))
     assert read == made
-    assert (read.owns(b"a" * 16), read.owns(b"b" * 16), read.owns(b"c" * 16)) == (True, False, False)
+    assert read.attested == {b"a" * 16}
     assert read.others([b"a" * 16]) == [b"b" * 16]
-    assert read.with_reported([(b"a" * 16, False)]).owns(b"a" * 16), "what was its own stays its own"
+    assert read.with_reported([b"a" * 16], (), 20_001).attested == {b"a" * 16}, "once vouched for it stays so"
     assert DeviceToken(b"x" * 16).reported == ()
+
+
+def test_a_token_of_an_earlier_gateway_keeps_its_ids_and_proves_none_of_them(tmp_path):
+    secrets = keys.load(inside.install(tmp_path / "data"))
+    older = device_token.HEAD.pack(device_token.OLDER, len(secrets.peppers), b"x" * 16)
+    older += device_token.WAS.pack(True, b"a" * 16)  # its flag: named by it before anybody else did
+    text = b64(seals.seal(secrets.seals[-1], device_token.LABEL, older))
+    assert device_token.unseal(secrets, text) == DeviceToken(b"x" * 16, (device_token.Id(b"a" * 16),))
 
 
 # --- what a token proves -------------------------------------------------------------------------------------------
@@ -260,28 +278,34 @@ async def test_a_phone_takes_back_what_it_said_itself(place):
 
 async def test_a_phone_comes_back_by_its_new_id_although_the_old_one_had_said_no(place):
     phone = place.phone(OLD)
-    await phone.chooses()
+    await phone.chooses(purposes=ALL_BUT_SENSITIVE)
     phone.resets(2)
     await phone.observes()
-    for purpose in ("sale", "sharing", "targeted_ads", "profiling", "sensitive"):
+    assert await place.reason(NEW) == "opted_out"
+    for purpose in ALL_BUT_SENSITIVE:
         answer = await opts_in(phone, purpose)
         assert answer.status_code == 201, answer.text
-    assert answer.json()["standing"] == {"sensitive": "opted_in"}
-    assert await place.reason(NEW) == "opted_in"
-    assert await place.reason(OLD) == "opted_out"
+    assert answer.json()["standing"] == {"profiling": "opted_in"}
     await phone.observes()
-    assert await place.reason(NEW) == "opted_in"
+    assert phone.last["standing"]["sale"] == "opted_in"
+    assert await place.reason(NEW) == "no_choice"
+    assert await place.reason(OLD) == "opted_out"  # the old id as such is not the token's to open
 
 
 async def test_a_strangers_token_opens_nobodys_id_whoever_named_it_first(place):
+    """Its yes is taken, so that it does not tell whether anybody said no; and it opens nothing."""
     stranger, phone = place.phone(OLD), place.phone(OLD)
     await stranger.observes()
     await phone.observes()
     await phone.chooses()
-    assert (await opts_in(stranger)).status_code == 403
     late = place.phone(OLD)
     await late.observes()
-    assert (await opts_in(late)).status_code == 403
+    for token in (stranger, late):
+        answer = await opts_in(token)
+        assert (answer.status_code, answer.json()["standing"]) == (201, {"sale": "opted_out"})
+        await token.observes()
+        assert token.last["sdks"] == {"teemo": "stop"}
+        assert await place.reason(OLD, named("device", token.token)) == "opted_out"
     assert await place.reason(OLD) == "opted_out"
 
 
@@ -293,7 +317,8 @@ async def test_what_a_signal_or_the_desk_said_is_not_the_phones_to_lift(place):
         phone = place.phone(named("gaid", gaid(30 + number)))
         await phone.observes()
         await say(phone)
-        assert (await opts_in(phone)).status_code == 403
+        assert (await opts_in(phone)).json()["standing"] == {"sale": "opted_out"}
+        assert await place.reason(*phone.ids, named("device", phone.token)) == "opted_out"
 
 
 async def test_a_token_shows_and_forgets_nobody(place):

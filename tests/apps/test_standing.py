@@ -10,7 +10,7 @@ from support.people import GAID, ZERO, email, gaid, named, phone
 from support.phones import Phone, idfv, ignored, kind, standing
 
 from gateway.choice.downstream import opted_out
-from gateway.terms import CHOOSABLE
+from gateway.terms import ALL_PURPOSES, CHOOSABLE
 from gateway.web import notices
 
 pytestmark = pytest.mark.anyio
@@ -91,13 +91,14 @@ async def test_whoever_proves_nothing_is_shown_nothing(place, proof):
     assert "opted_out" not in answer.text
 
 
-async def test_what_is_named_and_not_proved_shows_no_standing_and_still_stops_the_sdks(place):
+async def test_what_is_named_and_not_proved_shows_what_holds_for_who_said_no(place):
     others = [named("gaid", gaid(9)), named("phone", phone(1)), named("email", email(1)), named("account", "a9")]
     await place.desk.post("/v1/choices", json={"identifiers": [others[0]], "choice": "opt_out"})
     mine = place.phone(*others)
     await mine.observes()
     answer = await mine.post(PATH)
-    assert (mine.last["standing"], mine.last["may_ask_from"]) == (NOTHING, dict.fromkeys(NOTHING))
+    assert mine.last["standing"] == NOTHING | dict.fromkeys(ALL_PURPOSES, "opted_out")
+    assert {name for name, day in mine.last["may_ask_from"].items() if day} == set(ALL_PURPOSES)
     assert ignored(answer) == {"/identifiers": "not all of them are proved"}
     assert mine.last["sdks"] == {"teemo": "stop"}
 
@@ -279,14 +280,20 @@ async def test_a_yes_that_was_meant_before_the_last_no_is_none(place):
     assert (await place.in_app.post("/v1/choices", json=done | {"made_at": ago(seconds=0)})).status_code == 201
 
 
-async def test_a_yes_is_older_than_a_no_that_came_from_the_account(place):
+async def test_a_phones_yes_opens_nothing_where_its_account_says_no_and_does_not_tell_it(place):
     mine = place.phone(OLD)
     await mine.observes()
     await place.links("a1", OLD)
-    await web_opt_out(place)
-    proof = {"kind": "device", "token": mine.token}
-    before = await mine.chooses("opt_in", purposes=["sale"], proof=proof, notice=SHOWN, made_at=ago(minutes=5))
-    assert (before.status_code, kind(before)) == (422, "superseded")
+    answers = []
+    for say in (None, web_opt_out):
+        if say:
+            await say(place)
+        proof = {"kind": "device", "token": mine.token}
+        asked = await mine.chooses("opt_in", purposes=["sale"], proof=proof, notice=SHOWN, made_at=ago(minutes=5))
+        done = {"choice": "confirm", "confirm": asked.json()["confirm"], "proof": proof, "notice": SECOND}
+        answers.append(await place.in_app.post("/v1/choices", json=done))
+    assert [(each.status_code, each.json()["standing"]) for each in answers] == [(201, {"sale": "opted_out"})] * 2
+    assert await place.reason(OLD, named("device", mine.token)) == "opted_out"
 
 
 # --- a parent ------------------------------------------------------------------------------------------------------

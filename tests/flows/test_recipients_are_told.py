@@ -130,7 +130,7 @@ async def test_gpc_of_a_signed_in_person_is_passed_on_too(town):
     await town.link("jane", named("gaid", GAID))
     await town.share("teemo", named("gaid", GAID))
     body = {"identifiers": [named("gaid", GAID)], "signals": {"gpc": "1"}}
-    assert (await town.client.post("/v1/observe", json=body)).status_code == 201
+    assert (await town.client.post("/v1/observe", json=body)).status_code == 200
     [message] = await town.told("teemo")
     assert message["type"] == "opt_out"
 

@@ -18,13 +18,13 @@ from support.witnessed import witness
 
 from gateway import seals
 from gateway.app import open_house
-from gateway.delivery.witness_post import post
 from gateway.ledger import checkpoint, checkpoint_store, cosigning, note, receipt
 from gateway.ledger.cosignature import CosignatureVerifier
 from gateway.ledger.cosigning import WitnessDisagrees
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.records import Choice
 from gateway.terms import ChoiceKind, Purpose
+from gateway.witnessing import submit
 
 pytestmark = pytest.mark.slow
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -40,7 +40,7 @@ def opt_out(house, number):
 def cosigned(house, address):
     log = house.consent.log_reader
     signed = log.checkpoint()
-    return cosigning.cosigned(signed, address, lambda old: log.consistency(old, size(signed)), post)
+    return cosigning.cosigned(signed, address, lambda old: log.consistency(old, size(signed)), submit)
 
 
 def size(text):

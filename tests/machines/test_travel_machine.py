@@ -24,7 +24,7 @@ from support.examples import TIMES
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
-from gateway.ledger import records, states, travel
+from gateway.ledger import reach, records, states, travel
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.slow  # seconds; `make check` is the quick loop
@@ -340,8 +340,8 @@ def goes_too_far(tx, key, now, *, account, **more):
     found = REACH(tx, key, now, account=account, **more)
     for via in list(found):
         for device in list(found[via]):
-            for other in travel.accounts_of(tx, device, now):
-                found.setdefault(other, set()).update(travel.targets_of(tx, other, now) - {key})
+            for other in reach.accounts_of(tx, device, now):
+                found.setdefault(other, set()).update(reach.targets_of(tx, other, now) - {key})
     return found
 
 

@@ -8,7 +8,7 @@ const [client, url, key, folder, tracker] = process.argv.slice(2);
 const { Gateway, backoff } = await import(client);
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 let release;
-const world = { ids: [], signals: {}, assertions: [], loses: 0, offline: false, holds: false, ids_are: "told" };
+const world = { ids: [], signals: {}, assertions: [], attestations: [], loses: 0, offline: false, holds: false, ids_are: "told" };
 
 const stub = (name) => {
   let running;
@@ -54,6 +54,7 @@ const gateway = new Gateway({
   },
   signals: async () => world.signals,
   assertion: async () => world.assertions.shift() ?? null,
+  attestation: async () => world.attestations.shift() ?? null,
   place: () => "US-CA",
   alarm: (what, status) => say("alarm", { what, status }),
   fetch: async (...call) => {

@@ -53,6 +53,12 @@ class Backend:
     def proof(self, account="a1", **claims) -> dict:
         return {"kind": "account", "assertion": self.asserts(account, **claims)}
 
+    def attests(self, *ids, account=None, headers=None, **claims) -> dict:
+        """What it signs once Play Integrity or App Attest has vouched for the phone."""
+        typed = {"typ": "attestation+jwt"} | (headers or {})
+        token = self.asserts(account, headers=typed, **{"ids": list(ids)} | claims)
+        return {"kind": "attestation", "token": token}
+
 
 class Phone:
     """One installation. It keeps what every answer gives it, as an app does."""
@@ -111,7 +117,10 @@ async def standing(folder, *, clock=None, dev=True, **environment):
     folder.mkdir(exist_ok=True)
     backend, data = Backend(), folder / "data"
     file = backend.publish(folder / "backend.jwks")
-    apps = {"apps__assertion_keys": str(file), "apps__assertion_audience": AUDIENCE, "apps__sdks": "teemo"}
+    apps = {
+        "apps__assertion_keys": str(file), "apps__attestation": str(file), "apps__assertion_audience": AUDIENCE,
+        "apps__sdks": "teemo",
+    }  # fmt: skip
     configured = inside.settings(**{**apps, "age__floor": "0", **environment})
     more = {"clock": clock} if clock else {}
     async with inside.application(data, configured, dev=dev, **more) as app, contextlib.AsyncExitStack() as stack:

@@ -71,7 +71,7 @@ def test_a_caller_reads_every_signal_that_the_doors_take():
 
 def test_the_doors_of_apps_and_of_the_pages_script_are_described():
     paths = openapi.document()["paths"]
-    assert set(paths["/v1/observe"]["post"]["responses"]) >= {"200", "201", "401", "415", "503"}
+    assert set(paths["/v1/observe"]["post"]["responses"]) >= {"200", "202", "401", "415", "503"}
     assert set(paths["/privacy-choices/observe"]["post"]["responses"]) >= {"200", "403", "415"}
     assert "downstream" in openapi.document()["components"]["schemas"]["Verdict"]["properties"]
 

@@ -123,7 +123,7 @@ async def test_nobody_without_a_proof_is_told_of_anything(site):
 @pytest.mark.parametrize(
     ("kind", "proof"),
     [("account", "account"), ("browser", "browser"), ("phone", "code"), ("device", "device"), ("cookie:_ga", "desk"),
-     ("email_sha256", "desk"), ("idfv", "device")],
+     ("email_sha256", "desk"), ("idfv", "attestation")],
 )  # fmt: skip
 def test_each_kind_of_identifier_has_a_proof_that_opens_it(kind, proof):
     assert proof_of(kind) == proof
