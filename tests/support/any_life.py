@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from gateway.choice.standing import Standing
-from gateway.ledger import ages, grants, links, records, replay, table, told, voiding
+from gateway.ledger import ages, grants, links, records, replay, states, table, told, voiding
 from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
@@ -29,6 +29,7 @@ SUBJECTS = {
 ACCOUNTS = ("ann", "bob")
 THINGS = tuple(name for name in SUBJECTS if name not in ACCOUNTS)
 SCREENS = ("fair", "dark")
+MARKS = ("a" * 32, "b" * 32)  # of two installations of an app
 KEYS = sorted({key for subject in SUBJECTS.values() for key in (*subject.keys, *subject.looser)})
 
 
@@ -132,13 +133,40 @@ class Lives(Ledger):
         band = ages.AGES[how % 4]
         ages.say(self.tx, self.anybody(who), band, self.at, os.urandom(16), may_rise=other % 2 == 0)
 
+    def claims(self, who, other, how):
+        """An app names an id with whoever is signed in."""
+        now = self.now()
+        links.link(self.tx, self.pick(ACCOUNTS, who), [self.pick(THINGS, other)], Span(now), now, claimed=True)
+
+    def disclaims(self, who, other, how):
+        now = self.now()
+        mine = [self.pick(ACCOUNTS, other).key] if how % 2 else []
+        links.disclaim(self.tx, self.pick(THINGS, who), mine, now)
+
+    def limits_in_an_app(self, who, other, how):
+        now = self.now()
+        act, kind = (states.end, ChoiceKind.STATE_ENDED) if other % 3 == 0 else (states.begin, ChoiceKind.STATE_BEGAN)
+        by = {"device": MARKS[how % 2]} if how % 5 else {}
+        device = SUBJECTS[("tablet", "tablet hashed", "other tablet")[who % 3]]
+        choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, records.moment(now), details=by)
+        act(self.tx, device, choice, os.urandom(16))
+
+    def ages_in_an_app(self, who, other, how):
+        self.now()
+        mark, request = MARKS[how % 2], os.urandom(16)
+        if other % 3:
+            ages.say(self.tx, self.anybody(who), ages.AGES[how % 4], self.at, request, mark=mark)
+        else:
+            ages.take_back(self.tx, self.anybody(who), mark if other % 2 else ages.EVERYBODY, self.at, request)
+
     def is_voided(self, who, other, how):
         self.now()
         voiding.void(self.tx, SCREENS[who % 2], b"h" * 32, self.at)
 
 
 ACTS = ("no", "gets", "yes", "grant", "direct", "use", "keeps", "hears", "gets", "gives_up", "goes_back", "limits",
-        "limits_no_more", "is_told", "ages", "no", "yes", "is_voided")  # fmt: skip
+        "limits_no_more", "is_told", "ages", "no", "yes", "is_voided", "claims", "disclaims", "limits_in_an_app",
+        "ages_in_an_app", "gives_up", "yes")  # fmt: skip
 NUMBER = st.integers(0, 200)
 LIFE = st.lists(st.tuples(NUMBER, NUMBER, NUMBER, NUMBER), max_size=14)
 
