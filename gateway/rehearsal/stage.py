@@ -65,7 +65,7 @@ def quiet(settings: Settings, *, dev: bool = False) -> Settings:
         mail=change(settings.mail, server=""),
         texts=change(settings.texts, endpoint=""),
         erasure=change(settings.erasure, account_backend=""),
-        delivery=change(settings.delivery, ddrf_domain=""),
+        delivery=change(settings.delivery, ddrf_domain="", networks=(*settings.delivery.networks, "127.0.0.1")),
         rehearsal=change(settings.rehearsal, every_hours=0, pages=()),
         ledger=change(settings.ledger, checkpoint_store=""),
         witnesses={},

@@ -28,7 +28,10 @@ def programs():
 def gateway(tmp_path_factory):
     """A gateway in production mode that enforces at delivery."""
     with proxies.gateway(
-        tmp_path_factory.mktemp("gateway"), site__enforce="true", site__ad_paths="/ads/,/pixel.gif"
+        tmp_path_factory.mktemp("gateway"),
+        site__enforce="true",
+        site__ad_paths="/ads/,/pixel.gif",
+        site__place_in_key="same",
     ) as running:
         yield running
 
@@ -37,7 +40,10 @@ def gateway(tmp_path_factory):
 def gone(tmp_path_factory):
     """The same, but nobody is there."""
     with proxies.gateway(
-        tmp_path_factory.mktemp("gone"), gone=True, site__enforce="true", site__ad_paths="/ads/,/pixel.gif"
+        tmp_path_factory.mktemp("gone"),
+        gone=True,
+        site__enforce="true",
+        site__ad_paths="/ads/,/pixel.gif",
     ) as nobody:
         yield nobody
 
