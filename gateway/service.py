@@ -126,7 +126,7 @@ class Doors:
         steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
         acts = Acts(steps, self.metrics, own)
         pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
-        confirmation = Confirmation(self.house.consent, self.visitors, self.folder)
+        confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
         marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
         status = Status(
             self.house.consent, self.visitors, self.metrics,
@@ -289,7 +289,8 @@ class Doors:
         settings, site = self.settings, self.settings.site
         configured = {
             "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
-            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key, **more,
+            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key,
+            "service_workers": site.service_workers, **more,
         }  # fmt: skip
         return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
 

@@ -41,6 +41,7 @@ SEVERAL_LINES = frozenset({"address", "retention", "withdrawal"})  # texts of pe
 HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?\Z"
 Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z", description="ISO 3166-1")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z", description="a host's name, lower case")]
+FilePath = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]+\Z", description="a file's path on the site")]
 PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*\Z", description="the beginning of a path")]
 
 
@@ -84,6 +85,7 @@ class Site(Strict, frozen=True):
     notices: dict[str, str]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
+    service_workers: tuple[FilePath, ...]
     cached: bool
     place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$", description="a header's name")]
     mode: Literal["link", "frictionless", "no_link"]

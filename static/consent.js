@@ -146,7 +146,10 @@
       if (turn !== turns) return; // a later question is under way
       const known = sound(body);
       settle(known ? body.strings : OUT);
-      whenParsed(() => show(known && body));
+      const shown = (silent) => silent && turn === turns && whenParsed(() => show(known && body));
+      const enforced = known && body.enforced; // nothing is said to be honored on a page whose tags go on
+      if (enforced) import("./silence.js").then((page) => page.silence(enforced, ask)).then(shown, () => {});
+      else shown(true);
       if (!known) return;
       if (body.inventory) import("./hosts.js").catch(() => {}); // once a page, however often it is asked
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));

@@ -14,6 +14,7 @@ import click
 from gateway import settings as settings_of
 from gateway.cli import options
 from gateway.settings import Settings
+from gateway.web import outward
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.pages import static
 
@@ -62,6 +63,10 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "ad_paths": f"^(?:{'|'.join(map(re.escape, paths))})" if paths else NEVER,
         "ad_beginnings": " ".join(paths),
         "files": NEVER if enforced else FILES_ONLY,
+        "vary": outward.READ,
+        "hints": outward.HINTS,
+        "speaking": " ".join(name.lower() for name in outward.SPEAKING),
+        **{name.lower().replace("-", "_"): value for name, value in outward.SILENT.items()},
         **addresses,
         **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }

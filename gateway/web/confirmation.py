@@ -32,16 +32,20 @@ from gateway.web.visitor import Visitor, Visitors, jar_of
 MOST_WAITING = timedelta(seconds=1)  # nobody is kept waiting longer for a page to load
 NEWS = timedelta(seconds=proof_cookie.SECONDS)  # after it, whoever has the page's address is told no news
 RECEIVED = mark("Received")
+FETCHED_AHEAD = '"prefetchCache", "prerenderCache"'  # pages that were made before the choice, and have no policy
 OF_THE_BROWSER = "cookie:"  # a site's own ids for this browser, which has a line already
 
 
 class Confirmation:
-    """The page that a form leads to. Holds no state of anybody."""
+    """The page that a form leads to. Holds no state of anybody. `enforced`: its script tells the site's other tabs, and
+    ends service workers.
+    """
 
-    def __init__(self, consent: Consent, visitors: Visitors, folder: Path) -> None:
+    def __init__(self, consent: Consent, visitors: Visitors, folder: Path, *, enforced: bool = False) -> None:
         self._consent = consent
         self._visitors = visitors
         self._folder = folder
+        self._enforced = enforced
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/done/{event}`. "Honored" from the moment on from which no send on an older answer may
@@ -72,7 +76,11 @@ class Confirmation:
             at=said[0][2].strftime("%Y-%m-%d %H:%M"),
             event=request.path_params["event"],
             unread=[field for field in TYPED if field in request.query_params.getlist("unread")],
+            script=self._enforced,
         )
+        if self._enforced:
+            response.headers["Content-Security-Policy"] += "; script-src 'self'; connect-src 'self'"
+            response.headers["Clear-Site-Data"] = FETCHED_AHEAD
         self._keep(response, shown)
         return response
 

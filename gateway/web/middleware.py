@@ -22,6 +22,7 @@ GPC = (gpc.HEADER, b"1")
 REQUEST = b"gateway-request"
 PASSING = ordinary.REQUEST | {name for name in ordinary.READ if not ordinary.is_ours(name)}
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
+EARLY = "http.response.early_hint"  # 103: links to connect to, before any policy is there
 
 
 class ConsentMiddleware:
@@ -42,6 +43,8 @@ class ConsentMiddleware:
         def told(message: Message) -> Awaitable[None]:
             if message["type"] in ANSWERS:
                 return send(dict(message, headers=_outward(message.get("headers", ()), visit)))
+            if visit.policy and message["type"] == EARLY:
+                return _untold()
             return send(message)
 
         headers, state = scope["headers"], scope.get("state") or NO_STATE
@@ -54,6 +57,10 @@ class ConsentMiddleware:
             told_site.append(GPC)
         state = dict(state, gateway=visit.answer)
         await self._app(dict(scope, headers=told_site, state=state), receive, told)
+
+
+async def _untold() -> None:
+    """What is kept back of an answer."""
 
 
 def _clean(headers: Headers) -> Headers:
@@ -69,5 +76,7 @@ def _clean(headers: Headers) -> Headers:
 def _outward(headers: Headers, visit: Visit) -> Headers:
     if not ordinary.ANSWER.issuperset(map(ordinary.name_of, headers)):
         headers = [header for header in headers if not ordinary.is_ours(header[0])]
+    if visit.policy:
+        headers = outward.silently(headers)
     told = [*headers, *visit.to_browser]
     return outward.privately(told) if visit.private else told

@@ -30,7 +30,9 @@ from gateway.web.uses import COUNTRIES, COVERS, FINER, named
 from gateway.web.visitor import Visitor, Visitors, jar_of
 
 SCRIPT = "text/javascript"
-STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "opt-out-icon.svg": "image/svg+xml"}
+STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
+          "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
+MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
 FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
 REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened
 TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
@@ -87,6 +89,8 @@ class Pages:
         content = self._files[name]
         kept = FOR_EVER if request.query_params.get("v") == version(content) else "public, max-age=3600"
         headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
+        if name == MODULE:
+            headers["Access-Control-Allow-Origin"] = "*"
         return Response(content, headers=headers, media_type=STATIC[name])
 
     async def post(self, request: Request) -> Response:

@@ -25,6 +25,7 @@ from gateway.site import Site
 from gateway.terms import ALL_PURPOSES
 from gateway.web import cors, cross_site, wire
 from gateway.web.browser_cookie import day, remembering
+from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
 from gateway.web.problem import Problem
 from gateway.web.visit import Options, Visits
@@ -53,6 +54,9 @@ class Status:
         self._remember = options.remember_gpc
         self._frictionless = frictionless
         self._asks_for = {"inventory": True} if options.inventory else {}
+        self._enforced = {
+            "policy": delivery_policy(options.hosts), "service_workers": options.service_workers,
+        } if options.enforce else None  # fmt: skip
 
     async def preflight(self, request: Request) -> Response:
         """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
@@ -96,6 +100,8 @@ class Status:
             **await self._silence(site, subjects),
             **self._asks_for,
         }
+        if self._enforced:  # what the script sees to on a page that was there before the no was
+            body["enforced"] = {**self._enforced, "now": site.restricted}
         response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")
         cors.allow(response, request.headers, self._origins)
         today = day(self._consent.clock())

@@ -40,6 +40,7 @@ class Options:
     is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
     `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this name, or
     `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's (R33).
+    `service_workers`: files of those that enforcing leaves alone.
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
@@ -49,6 +50,7 @@ class Options:
     cached: bool = False
     inventory: bool = False
     place_in_key: str = ""
+    service_workers: tuple[str, ...] = ()
 
     def rule(self) -> str:
         """Which caches may keep a page, for the log of the start."""

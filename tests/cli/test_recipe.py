@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from gateway import settings as settings_of
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import group
 from gateway.signals import adchoices, gpc
+from gateway.web import outward
 from gateway.web.edge import FROM_APPS
 
 HEARD = {gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"sec-fetch-mode", b"accept", b"x-forwarded-for"}
@@ -155,3 +157,25 @@ def test_systemd_reads_the_unit(tmp_path, tool):
     unit.write_text(text("systemd").replace("/opt/gateway/bin/gateway", shutil.which("true") or program))
     checked = subprocess.run([tool("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+PROXIES = ("nginx", "caddy", "envoy", "wordpress")
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_every_recipe_takes_out_all_that_speaks_past_the_policy_and_says_what_all_hearing_reads(name):
+    printed = text(name, site__enforce="true").lower()
+    for header in (*outward.SPEAKING, *outward.SILENT, "Link"):
+        assert header.lower() in printed, header
+    assert outward.HINTS in printed
+    assert outward.READ.lower() in printed
+
+
+@pytest.mark.parametrize(
+    "path", ["sw.js", "/sw.js?x=1", "/", "", "https://www.example.com/sw.js", "/a b.js", "/sw.js\n", "/*"]
+)
+def test_a_service_worker_is_named_by_the_path_of_its_file(tmp_path, path):
+    file = tmp_path / "config.toml"
+    file.write_text(f"[site]\nservice_workers = [{json.dumps(path)}]\n")
+    with pytest.raises(settings_of.SettingsRefused, match="service_workers"):
+        settings_of.load(file, {})

@@ -11,6 +11,7 @@ FORGED = promises.nothing_forged_reaches_the_site
 SEALED = promises.the_site_never_sees_the_sealed_cookie
 SHUT = promises.trackers_are_shut_out_at_delivery_for_whoever_opted_out
 PRIVATE = promises.a_page_that_is_one_persons_is_in_no_shared_cache
+SPEAKS = promises.nothing_of_the_sites_own_has_the_browser_speak_past_the_policy
 ADS = promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out
 NAVIGATION = promises.a_picture_or_a_form_that_was_sent_gets_no_cookie
 PLACE = promises.the_place_is_of_the_address_that_the_proxy_saw
@@ -31,6 +32,15 @@ LINES = {
         "request_header Gateway-Request {rp": TOLD,
         "header @cookie": COOKIE,
         "header @policy": SHUT,
+        "import silently @policy": SPEAKS,
+        "-Content-Security-Policy-Report-Only": SPEAKS,
+        "-Reporting-Endpoints": SPEAKS,
+        "-Speculation-Rules": SPEAKS,
+        "NEL `": SPEAKS,
+        "Report-To `": SPEAKS,
+        "X-DNS-Prefetch-Control": SPEAKS,
+        'Link "': SPEAKS,
+        'Content-Security-Policy "(?i)': SPEAKS,
         'Cache-Control "private, no-store" -> X-Else "1"': PRIVATE,
         "header +Vary": PRIVATE,
         "respond 403": ADS,
@@ -50,9 +60,16 @@ LINES = {
         "{exact: gateway-place}": TOLD,
         "{exact: gateway-request}": TOLD,
         "{exact: set-cookie}": COOKIE,
-        "{exact: content-security-policy}": SHUT,
+        "{exact: content-security-policy}\n -> {exact: x-else}\n": SHUT,
         "{exact: cache-control} -> {exact: x-else}": PRIVATE,
         'headers:replace("cache-control", control)': PRIVATE,
+        "{exact: content-security-policy}  # -> {exact: x-else}  #": SPEAKS,
+        "headers:remove(name)": SPEAKS,
+        'headers:replace("nel"': SPEAKS,
+        'headers:replace("report-to"': SPEAKS,
+        'headers:replace("x-dns-prefetch-control"': SPEAKS,
+        'headers:remove("link")': SPEAKS,
+        'headers:replace("content-security-policy", kept': SPEAKS,
         'not cookie:match("^%s*__Host%-gateway=") -> true': SEALED,
     },
 }

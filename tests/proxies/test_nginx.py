@@ -71,6 +71,7 @@ def test_behind_nginx(proxied, promise):
     promise(proxied)
 
 
+SPEAKS = promises.nothing_of_the_sites_own_has_the_browser_speak_past_the_policy
 # What each line is for: a pattern that one line of the recipe has, and the promise that fails without it.
 LINES = {
     "auth_request /_consent;": promises.the_site_reads_what_may_be_done,
@@ -82,7 +83,7 @@ LINES = {
     "auth_request_set $gw_policy": promises.trackers_are_shut_out_at_delivery_for_whoever_opted_out,
     "auth_request_set $gw_cache": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "add_header Set-Cookie $gw_cookie": promises.the_cookie_arrives_and_is_heard_when_it_comes_back,
-    "add_header Content-Security-Policy": promises.trackers_are_shut_out_at_delivery_for_whoever_opted_out,
+    "add_header Content-Security-Policy $policy": promises.trackers_are_shut_out_at_delivery_for_whoever_opted_out,
     "add_header Vary": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "add_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "proxy_hide_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
@@ -100,6 +101,22 @@ LINES = {
     "proxy_set_header X-Original-Method": promises.a_picture_or_a_form_that_was_sent_gets_no_cookie,
     "proxy_set_header X-Original-URI": promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
     "if ($upstream_http_gateway_consent)": promises.ads_of_the_sites_own_are_refused_to_whoever_opted_out,
+    "add_header Content-Security-Policy $own_policy": SPEAKS,
+    "add_header Content-Security-Policy-Report-Only": SPEAKS,
+    "add_header Reporting-Endpoints": SPEAKS,
+    "add_header Report-To": SPEAKS,
+    "add_header NEL": SPEAKS,
+    "add_header Speculation-Rules": SPEAKS,
+    "add_header Link": SPEAKS,
+    "add_header X-DNS-Prefetch-Control": SPEAKS,
+    "proxy_hide_header Content-Security-Policy;": SPEAKS,
+    "proxy_hide_header Content-Security-Policy-Report-Only": SPEAKS,
+    "proxy_hide_header Reporting-Endpoints": SPEAKS,
+    "proxy_hide_header Report-To": SPEAKS,
+    "proxy_hide_header NEL": SPEAKS,
+    "proxy_hide_header Speculation-Rules": SPEAKS,
+    "proxy_hide_header Link": SPEAKS,
+    "proxy_hide_header X-DNS-Prefetch-Control": SPEAKS,
     "proxy_cache_bypass": a_page_that_was_made_for_credentials_is_nobody_elses,
     "proxy_no_cache": a_page_that_was_made_for_credentials_is_nobody_elses,
     "proxy_cache_key": a_cached_page_is_for_those_alone_of_whom_the_same_holds,
@@ -135,7 +152,7 @@ def test_every_line_that_hands_something_on_has_its_control(gateway):
 
     text = nginx_text(gateway, "127.0.0.1:9")
     handing = re.findall(r"^ +(auth_request\w* .*|add_header .*|proxy_set_header Gateway.*);", text, re.MULTILINE)
-    assert len(handing) == 17
+    assert len(handing) == 25
     assert [line for line in handing if not any(mark.rstrip(";") in line for mark in LINES)] == []
 
 

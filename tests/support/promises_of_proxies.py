@@ -163,6 +163,41 @@ def trackers_are_shut_out_at_delivery_for_whoever_opted_out(at: Proxied) -> None
     assert at.ask().one("content-security-policy") is None
 
 
+FAR = "far.example.net"
+SPEAKS = [  # what a site may say of its own accord
+    ("Content-Security-Policy", f"img-src 'self'; report-uri https://{FAR}/r; report-to far; font-src 'self'"),
+    ("Content-Security-Policy", f"Report-URI https://{FAR}/r , media-src 'self';report-uri https://{FAR}/r"),
+    ("Content-Security-Policy-Report-Only", f"img-src 'none'; report-uri https://{FAR}/r"),
+    ("Reporting-Endpoints", f'default="https://{FAR}/r"'),
+    ("Report-To", f'{{"group":"far","max_age":9,"endpoints":[{{"url":"https://{FAR}/r"}}]}}'),
+    ("NEL", '{"report_to":"far","max_age":9}'),
+    ("Speculation-Rules", f'"https://{FAR}/rules"'),
+    ("Link", f"<https://{FAR}>; rel=PreConnect"),
+    ("X-DNS-Prefetch-Control", "on"),
+]  # fmt: skip
+
+
+def nothing_of_the_sites_own_has_the_browser_speak_past_the_policy(at: Proxied) -> None:
+    named = {name.lower() for name, _ in SPEAKS}
+
+    def said(answer: Answer) -> dict[str, str]:
+        return {name: ", ".join(answer.all(name)).strip(", ") for name in named if answer.all(name)}
+
+    free, out = said(at.ask("/speaks")), said(at.ask("/speaks", GPC))
+    assert set(free) == named
+    assert free["x-dns-prefetch-control"] == "on"
+    assert sum(FAR in value for value in free.values()) == 6
+    assert FAR not in repr(out)
+    assert "report-" not in out["content-security-policy"].lower()
+    for kept in ("img-src 'self'", "font-src 'self'", "media-src 'self'", "default-src 'self'"):
+        assert kept in out["content-security-policy"]
+    assert (out.get("nel"), out.get("x-dns-prefetch-control")) == ('{"max_age":0}', "off")
+    assert '"max_age":0' in out.get("report-to", "")
+    assert not {"content-security-policy-report-only", "reporting-endpoints", "speculation-rules"} & set(out)
+    assert not out.get("link")
+    assert at.ask("/canonical", GPC).all("link") == ["</x>; rel=canonical"]
+
+
 def a_page_that_is_one_persons_is_in_no_shared_cache(at: Proxied) -> None:
     public, person = "/control=public,_max-age=600", remembered(at)
     control = at.ask(public, person).all("cache-control")
@@ -251,6 +286,7 @@ WHILE_IT_ANSWERS = [
     a_picture_or_a_form_that_was_sent_gets_no_cookie, the_site_never_sees_the_sealed_cookie, a_signed_in_person_is_known_on_another_browser,
     one_question_a_request_for_whatever_may_be_a_page, nothing_forged_reaches_the_site,
     the_place_is_of_the_address_that_the_proxy_saw, trackers_are_shut_out_at_delivery_for_whoever_opted_out,
+    nothing_of_the_sites_own_has_the_browser_speak_past_the_policy,
     a_page_that_is_one_persons_is_in_no_shared_cache, what_a_person_posts_arrives_whole,
     ads_of_the_sites_own_are_refused_to_whoever_opted_out, the_gateways_own_pages_are_on_the_sites_own_host,
     a_form_on_the_gateways_own_page_opts_out, a_websocket_is_opened_and_heard,

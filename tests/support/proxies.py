@@ -189,6 +189,12 @@ class Site(BaseHTTPRequestHandler):
 
     def more(self) -> list[tuple[str, str]]:
         """Further headers: what /control=VALUE asks for as Cache-Control, spaces written as `_`."""
+        if self.path == "/speaks":
+            from support.promises_of_proxies import SPEAKS
+
+            return SPEAKS
+        if self.path == "/canonical":
+            return [("Link", "</x>; rel=canonical")]
         _, asked, value = self.path.partition("control=")
         return [("Cache-Control", value.replace("_", " "))] if asked else []
 

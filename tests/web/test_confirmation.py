@@ -122,3 +122,19 @@ async def test_a_browser_whose_signal_says_the_same_each_time_needs_no_cookie(cl
 def test_every_state_has_its_name():
     assert set(STATE_NAMES) == STATES
     assert len(set(STATE_NAMES.values())) == len(STATES)
+
+
+@pytest.mark.parametrize("enforces", [True, False])
+async def test_only_where_the_site_enforces_the_confirmation_has_a_script_which_tells_the_other_tabs(
+    tmp_path, enforces
+):
+    configured = inside.settings(site__enforce=str(enforces).lower())
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
+        answer = await client.post(PATH, data={"action": "opt_out"})
+        shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
+    policy = shown.headers["content-security-policy"]
+    assert ('src="/privacy-choices/consent.js"' in shown.text) is enforces
+    assert ("script-src 'self'; connect-src 'self'" in policy) is enforces
+    assert policy.startswith("default-src 'none'")
+    fetched_ahead = '"prefetchCache", "prerenderCache"' if enforces else None
+    assert shown.headers.get("clear-site-data") == fetched_ahead

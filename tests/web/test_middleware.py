@@ -105,7 +105,7 @@ async def test_a_visitor_with_gpc_is_honored_and_the_signal_goes_on_unchanged(do
     assert door.site.got("sec-gpc") == [value for _, value in headers]
 
 
-@pytest.mark.parametrize("value", ["0", "true", '"1"', "1, 1", "01", "1;q=1", "?1", "yes", "", "1\t1"])
+@pytest.mark.parametrize("value", ["0", "true", '"1"', "01", "1;q=1", "?1", "yes", "", "1\t1"])
 async def test_a_value_that_is_not_the_signal_is_no_signal(door, value):
     await door.get(Sec_GPC=value)
     assert door.site.consent == f"{ALL_YES}, status=none"
@@ -773,6 +773,64 @@ async def test_a_page_of_somebody_who_said_nothing_is_delivered_as_it_is(house):
     door = Door(house, enforce=True)
     assert "content-security-policy" not in (await door.get()).headers
     assert "content-security-policy" not in (await Door(house).get(**GPC)).headers
+
+
+FAR = b"https://far.example.net/r"
+SPEAKING = [
+    (b"content-security-policy", b"img-src *; report-uri " + FAR + b" ; font-src *, Report-To far; media-src *;report-uri x"),
+    (b"Content-Security-Policy-Report-Only", b"img-src 'none'; report-uri " + FAR),
+    (b"reporting-endpoints", b'default="' + FAR + b'"'),
+    (b"report-to", b'{"group":"far","max_age":9,"endpoints":[]}'),
+    (b"nel", b'{"report_to":"far","max_age":9}'),
+    (b"speculation-rules", b'"' + FAR + b'"'),
+    (b"x-dns-prefetch-control", b"on"),
+    (b"link", b'<https://far.example.net>; rel="PreConnect", </x>;rel=canonical;title="a, b"'),
+    (b"Link", b"<//far.example.net>;rel=dns-prefetch"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["signal", "cookie"])
+async def test_no_header_of_the_site_has_an_opted_out_persons_browser_speak_past_the_policy(house, way):
+    door = Door(house, *SPEAKING, enforce=True)
+    answer = await door.get(**(GPC if way == "signal" else {"cookie": door.sealed()}))
+    assert b"far" not in b"".join(value for _, value in answer.headers.raw)
+    own, ours = answer.headers.get_list("content-security-policy")
+    assert own == "img-src *; font-src *, media-src *"
+    assert "webrtc 'block'" in ours
+    assert answer.headers.get_list("link") == ['</x>;rel=canonical;title="a, b"']
+    assert (answer.headers["nel"], answer.headers["x-dns-prefetch-control"]) == ('{"max_age":0}', "off")
+    assert answer.headers["report-to"] == '{"group":"default","max_age":0,"endpoints":[]}'
+    for gone in ("content-security-policy-report-only", "reporting-endpoints", "speculation-rules"):
+        assert gone not in answer.headers
+
+
+async def test_what_the_site_says_to_others_browsers_is_left_alone(house):
+    """Control, and whoever opted out where nothing is enforced."""
+    for door, way in ((Door(house, *SPEAKING, enforce=True), {}), (Door(house, *SPEAKING), GPC)):
+        said = (await door.get(**way)).headers.raw
+        assert [(name, value) for name, value in said if (name, value) in SPEAKING] == SPEAKING
+
+
+async def test_an_opted_out_persons_browser_is_given_no_early_hints(house):
+    """They come before any policy does (RFC 8297)."""
+
+    async def site(scope, receive, send):
+        await send({"type": "http.response.early_hint", "links": [b"<https://far.example.net>; rel=preconnect"]})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def told(*headers):
+        heard = []
+
+        async def send(message):
+            heard.append(message["type"])
+
+        door = Door(house, enforce=True)
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [*headers]}
+        await ConsentMiddleware(site, door.visits)(scope, None, send)
+        return heard
+
+    assert await told((b"sec-gpc", b"1")) == ["http.response.start"]
+    assert await told() == ["http.response.early_hint", "http.response.start"]
 
 
 async def test_the_site_cannot_speak_in_the_gateways_name(house):

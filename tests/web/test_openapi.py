@@ -12,6 +12,7 @@ UNDESCRIBED = {
     "/privacy-choices/choices.css",
     "/privacy-choices/consent.js",
     "/privacy-choices/hosts.js",
+    "/privacy-choices/silence.js",
     "/privacy-choices/opt-out-icon.svg",
     "/openapi.json",
     "/metrics",

@@ -380,3 +380,14 @@ async def test_what_was_observed_stands_in_the_ledger_under_its_own_source(clien
     leaf = json.loads(body)
     assert (leaf["e"], leaf["src"], leaf["p"]) == ("opt_out", "gpp", ["sale", "sharing", "targeted_ads"])
     assert "n" not in leaf
+
+
+async def test_a_script_is_told_what_to_enforce_only_where_the_site_enforces(tmp_path):
+    configured = inside.settings(site__enforce="true", site__service_workers="/sw.js,/push/worker.js")
+    async with inside.application(tmp_path / "data", configured) as app, inside.client(app) as client:
+        for headers, now in (({}, False), ({"Sec-GPC": "1"}, True)):
+            told = (await client.get("/privacy-choices/status", headers=headers)).json()["enforced"]
+            assert told["policy"].startswith("default-src 'self'")
+            assert (told["now"], told["service_workers"]) == (now, ["/sw.js", "/push/worker.js"])
+    async with inside.application(tmp_path / "other") as app, inside.client(app) as client:
+        assert "enforced" not in (await client.get("/privacy-choices/status", headers={"Sec-GPC": "1"})).json()
