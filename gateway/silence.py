@@ -9,7 +9,7 @@ from gateway.ledger import installation, reach, records, travel
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
 from gateway.outcome import silent_until
-from gateway.terms import Purpose
+from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 DENIES = {"opted_out", "unknown"}
 LATER = (
@@ -84,4 +84,7 @@ def silence(
     itself: while it holds, it is as if it were of `now`.
     """
     held = {purpose: now for purpose in purposes if standing.get(purpose.value) in DENIES}
+    sold = [out_at[purpose] for purpose in SIGNAL_PURPOSES if purpose in out_at]
+    if Purpose.THIRD_PARTY_MARKETING in held and sold:  # a no to a sale is one to it, of that day (R21)
+        held[Purpose.THIRD_PARTY_MARKETING] = max(sold)
     return {purpose.value: silent_until((held | {**out_at}).get(purpose)) for purpose in purposes}
