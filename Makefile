@@ -45,6 +45,7 @@ bench: $(VENV)/.test
 # other ones each time, two files at once. FUZZ_SECONDS=3600 fuzzes for an hour instead of ten minutes. One table at the end.
 soak: $(VENV)/.test tools
 	SOAK=1 $(BIN)/pytest -n 2 --dist loadfile tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
+	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
 	  tests/flows/test_twenty_at_once.py tests/test_replica.py \
 	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
 

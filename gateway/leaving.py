@@ -7,6 +7,13 @@ from gateway.ledger.held import Left
 from gateway.people import People, Said
 from gateway.terms import DataClass
 
+# What these leave as, whatever kind their field says that it holds.
+HASHES: Mapping[DataClass, tuple[str, ...]] = {
+    DataClass.EMAIL_HASH: ("email_sha256",),
+    DataClass.PHONE_HASH: ("phone_sha256",),
+    DataClass.CONTACT: ("email_sha256", "phone_sha256"),
+}
+
 
 def leaves(identifiers: Sequence[Mapping[str, object]], classes: Sequence[str]) -> list[Mapping[str, object]]:
     """Of the identifiers that a caller names, those that a recipient gets with these classes."""
@@ -33,7 +40,7 @@ def left(
     """
     found = []
     for name, value in out.items():
-        possible = kinds_of(name, fields, held)
+        possible = (*kinds_of(name, fields, held), *HASHES.get(fields[name], ()))
         listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
         subjects = people.name(listed, said=said).subjects
         if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each

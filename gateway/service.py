@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import orjson
@@ -83,6 +84,24 @@ def _is_own(path: str, settings: Settings) -> bool:
     pages = ("/.well-known/gpc.json", *((desk_doors.DELETIONS,) if settings.delivery.ddrf_domain else ()))
     rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if settings.ad_choices.participant else ()))
     return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What is mounted below a prefix (ASGI's `root_path`, Starlette's `Mount`): our own pages are found behind it, and
+    their links have it; the site is asked as it was.
+    """
+
+    app: Any
+    settings: Settings
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        prefix, path = scope.get("root_path", ""), scope.get("path", "")
+        behind = path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else ""
+        if scope["type"] == "http" and behind and _is_own(behind, self.settings):
+            state = {**scope.get("state", {}), "prefix": prefix}
+            scope = {**scope, "path": behind, "raw_path": quote(behind).encode(), "root_path": "", "state": state}
+        await self.app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,10 +402,10 @@ def in_front_of(
 
     everywhere = frozenset({PUBLIC, INTERNAL, METRICS})  # the site may have paths of any name
     shield = _shield(settings)
-    return Edge(
+    return Mounted(Edge(
         Service(running, site), metrics, lambda _: everywhere, logged=False,
         shield=lambda scope: shield if _is_own(scope["path"], settings) else None,
-    )  # fmt: skip
+    ), settings)  # fmt: skip
 
 
 async def _described(_: Request) -> Response:

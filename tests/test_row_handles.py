@@ -12,7 +12,7 @@ from support.people import gaid, named
 
 from gateway import keys
 from gateway.app import migrate, open_house
-from gateway.delivery.forward import Answer, Outcome
+from gateway.delivery.forward import Outcome, Sending
 from gateway.filing import Filing
 from gateway.ledger.disclosures import Acknowledged
 from gateway.settings import SettingsRefused
@@ -66,7 +66,7 @@ async def test_the_recipient_of_a_forwarded_row_does_not_get_the_id_and_the_call
 
     async def send(endpoint, key, rows, deadline):
         batches.append((endpoint, key, json.dumps(rows)))
-        return Answer(Outcome.SENT, "")
+        return Sending(Outcome.SENT, "")
 
     with opened() as house:
         house.sharing._forwarder.send = send
@@ -136,8 +136,8 @@ async def test_a_row_that_was_put_by_before_there_were_handles_has_one_in_its_fi
 
 async def test_an_id_that_the_recipient_must_see_is_a_field_and_the_handle_is_ours(tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('[recipients.teemo]\nfields = { id = "ad_id" }\n')
+    file.write_text('[recipients.teemo]\nfields = { id = { class = "ad_id", kind = "gaid" } }\n')
     assert inside.settings(file).registry(dev=True)["teemo"].fields["id"] == "ad_id"
-    file.write_text('[recipients.teemo]\nfields = { row = "ad_id" }\n')
+    file.write_text('[recipients.teemo]\nfields = { row = { class = "ad_id", kind = "gaid" } }\n')
     with pytest.raises(SettingsRefused, match=r"fields: row is a member of every row"):
         inside.settings(file)

@@ -1,7 +1,8 @@
 """What our own pages have in common: their headers, their languages and their templates. Never knows what a page says.
 
 A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as
-`{{ to("/privacy-choices") }}`, which keeps the language that was asked for by a link.
+`{{ to("/privacy-choices") }}`, which keeps the language that was asked for by a link; of a file, which has none, as
+`{{ file("…") }}`.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,9 @@ def show(request: Request, template: str, status: int = 200, **values: Any) -> R
         return link(request, path, **query)
 
     text = _templates(chosen)[template].render(
-        language=chosen, languages=language.LANGUAGES, path=request.url.path, kept=_kept(request), to=to, **values
-    )
+        language=chosen, languages=language.LANGUAGES, path=placed(request, request.url.path), kept=_kept(request),
+        to=to, file=lambda path: placed(request, path), **values,
+    )  # fmt: skip
     return Response(text, status, {**HEADERS, "Content-Language": chosen}, "text/html")
 
 
@@ -49,7 +51,12 @@ def link(request: Request, path: str, **query: str | Sequence[str]) -> str:
     wanted = language.asked(request)
     said = {**query, **({language.PARAMETER: wanted} if wanted else {})}
     text = urlencode(said, doseq=True)
-    return f"{path}?{text}" if text else path
+    return placed(request, f"{path}?{text}" if text else path)
+
+
+def placed(request: Request, path: str) -> str:
+    """A path of ours as a browser asks for it, where the gateway is mounted below a prefix."""
+    return f"{request.scope.get('state', {}).get('prefix', '')}{path}"
 
 
 class _Compiled(jinja2.BytecodeCache):

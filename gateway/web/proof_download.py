@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway import seals
 from gateway.consent import Consent
-from gateway.web import cross_site, proof_cookie, wire
+from gateway.web import cross_site, page, proof_cookie, wire
 from gateway.web.problem import Problem
 from gateway.web.proof_cookie import Kept
 from gateway.web.visitor import jar_of
@@ -41,7 +41,9 @@ class ProofDownload:
         if not cross_site.is_own(request.headers, self._origins, token_valid=opens):
             raise Problem("cross_site", "press the button on the confirmation itself")
         if kept is None or not opens:
-            return RedirectResponse(f"/privacy-choices/done/{event}", 303, {"Cache-Control": "no-store"})
+            return RedirectResponse(
+                page.placed(request, f"/privacy-choices/done/{event}"), 303, {"Cache-Control": "no-store"}
+            )
         body = orjson.dumps({"proofs": await self._proofs(kept)}, option=orjson.OPT_INDENT_2)
         headers = {
             "Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{FILE}"',

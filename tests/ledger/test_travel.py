@@ -97,7 +97,8 @@ class TestOnePersonWithTwoPhones:
         """R3, R25: at a third party sale, sharing and targeted ads are one thing."""
         desk.out(all_of_it[1], said, Purpose.SENSITIVE)
         for purpose in CHOOSABLE:
-            expected = OUT if purpose in {*SIGNAL_PURPOSES, Purpose.THIRD_PARTY_MARKETING, Purpose.SENSITIVE} else NONE
+            out = {*SIGNAL_PURPOSES, Purpose.SENSITIVE, Purpose.THIRD_PARTY_MARKETING}  # a sale underneath (R21)
+            expected = OUT if purpose in out else NONE
             assert desk.states(*all_of_it, purpose=purpose) == [expected] * 6, purpose
 
     def test_a_choice_about_mail_says_nothing_of_the_three(self, desk, all_of_it):

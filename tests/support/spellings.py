@@ -66,7 +66,13 @@ purposes = ["sale"]
 data = ["ad_id", "device_id", "email_hash", "phone_hash", "contact", "account"]
 announced = 2024-06-25
 unlinked = "allow"
-fields = { ad = "ad_id", device = "device_id", mail_hash = "email_hash", phone_hash = "phone_hash", contact = "contact", account = "account" }
+[recipients.everything.fields]
+ad = { class = "ad_id", kind = ["gaid", "idfa", "oaid", "ad_id_sha256", "ad_id_sha1", "ad_id_md5"] }
+device = { class = "device_id", kind = ["idfv", "appset", "imei", "serial", "udid"] }
+mail_hash = { class = "email_hash", kind = ["email", "email_sha256", "email_sha1", "email_md5"] }
+phone_hash = { class = "phone_hash", kind = ["phone", "phone_sha256", "phone_sha1", "phone_md5"] }
+contact = { class = "contact", kind = ["email", "phone"] }
+account = { class = "account", kind = "account" }
 """
 SYSTEMS = {"gaid": "android", "idfa": "ios", "oaid": "harmonyos"}
 PROVED = {"kind": "account", "assertion": "dev"}

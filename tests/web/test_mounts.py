@@ -11,6 +11,7 @@ from support.people import named
 from gateway import settings
 from gateway.app import open_house
 from gateway.check import Ask
+from gateway.service import in_front_of
 
 pytestmark = pytest.mark.anyio
 SITES = ("Starlette", "FastAPI", "Django")
@@ -107,3 +108,56 @@ async def test_a_signed_in_person_with_gpc_opts_the_account_out(site, folder):
 
 def test_the_manual_has_code_for_each_of_them():
     assert [len(blocks(name)) for name in SITES] == [1, 1, 2]
+
+
+async def mine(scope, receive, send):
+    from starlette.responses import JSONResponse
+
+    await JSONResponse({"path": scope["path"], "root": scope["root_path"]})(scope, receive, send)
+
+
+def below(app, prefix):
+    """Starlette's `Mount`, a server's root_path (uvicorn hands the whole path on), and FastAPI's sub-application."""
+    import fastapi
+    import httpx2
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    outer = fastapi.FastAPI()
+    outer.mount(prefix, app)
+    served = {"mount": Starlette(routes=[Mount(prefix, app)]), "fastapi": outer, "root_path": app}
+
+    def calls(how):
+        transport = httpx2.ASGITransport(app=served[how], root_path=prefix if how == "root_path" else "")
+        return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+
+    return calls
+
+
+@pytest.mark.parametrize("how", ["mount", "fastapi", "root_path"])
+async def test_below_a_prefix_the_choices_page_is_ours_and_every_link_of_it_leads_there(folder, how):
+    app = in_front_of(mine, folder, place=lambda _: "US-CA")
+    async with inside.lifespan(app), below(app, "/shop")(how) as client:
+        assert (await client.get("/shop/privacy")).json() == {"path": "/shop/privacy", "root": "/shop"}
+        shown = await client.get("/shop/privacy-choices")
+        assert "Do Not Sell or Share" in shown.text
+        links = set(re.findall(r"""(?:href|src|action)="(/[^"]*)""", shown.text))
+        ours = {link for link in links if "privacy-choices" in link}
+        assert len(ours) > 5
+        assert {link for link in ours if not link.startswith("/shop/privacy-choices")} == set()
+        for link in sorted(ours):
+            assert (await client.get(link.replace("&amp;", "&"))).status_code in {200, 405}, link
+        posted = await client.post("/shop/privacy-choices", data={"action": "opt_out"})
+        assert (posted.status_code, posted.headers["location"].startswith("/shop/privacy-choices/done/")) == (303, True)
+        kept = inside.kept(posted)
+        done = await client.get(posted.headers["location"], headers=kept)
+        assert "Opt-Out Request Honored" in done.text
+        assert (await client.get("/shop/privacy-choices/status", headers=kept)).json()["status"] == "opted_out"
+        assert (await client.get("/shop/.well-known/gpc.json")).json()["gpc"] is True
+
+
+async def test_a_path_that_only_looks_like_ours_below_a_prefix_is_the_sites(folder):
+    app = in_front_of(mine, folder)
+    async with inside.lifespan(app), below(app, "/shop")("mount") as client:
+        for path in ("/shop/privacy-choices-of-mine", "/shop/x/privacy-choices"):
+            assert (await client.get(path)).json()["path"] == path
