@@ -484,7 +484,7 @@ async def test_who_said_no_gets_ads_without_a_person_where_the_sdk_has_a_mode_fo
         assert strange.last["sdks"] == {"advertisers": "limited", "flurry": "stop"}
 
 
-async def test_nobody_else_does(tmp_path):
+async def test_a_child_and_whoever_was_never_asked_get_no_ads_by_that_mode(tmp_path):
     more = {"apps__sdks": "advertisers", "recipients__advertisers__contextual": "true", "age__floor": "16"}
     async with standing(tmp_path, **more) as place:
         for members in ({"age": 12}, {"place": "DE"}, {"place": None}):
