@@ -1,5 +1,5 @@
 """Account assertions and attestations: the operator's backend says, signed, who is signed in in an app, or which ids
-are those of a phone that it has looked at (api.md, Proof; I8, P3).
+are those of a phone that it has looked at (api.md, Proof; I8).
 
 A JWS (RFC 7515) with the claims of RFC 7519: `aud` the configured audience, `sub` the account, `iat` and `exp` ten
 minutes apart at most, `jti` for one call. An attestation has the `typ` attestation+jwt (RFC 8725 section 3.11), so

@@ -161,7 +161,7 @@ class Checks:
 
     def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
         """What is on record of a call that shows installations of an app. What one of them said itself and came back
-        from denies nothing here, and only here; the ids that it had before can only deny (P3).
+        from denies nothing here, and only here; the ids that it had before can only deny.
         """
         phone = [subject for subject in subjects if subject.kind in OF_A_PHONE]
         keys = [key for subject in phone for key in subject.keys]

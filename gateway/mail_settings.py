@@ -34,7 +34,7 @@ class Mail(Strict, frozen=True):
 
 class Texts(Strict, frozen=True):
     endpoint: str
-    prices: dict[Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")], Annotated[int, msgspec.Meta(ge=0)]]
+    prices: dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")], Annotated[int, msgspec.Meta(ge=0)]]
     cost_a_day: Annotated[int, msgspec.Meta(ge=0)]
 
 

@@ -22,7 +22,7 @@ from gateway.app_settings import Apps
 from gateway.choice.downstream import GppSections
 from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
-from gateway.delivery.guard import leads_inside
+from gateway.delivery.guard import leads_inside, network_of
 from gateway.delivery_settings import Delivery, Erasure
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
@@ -87,7 +87,7 @@ class Site(Strict, frozen=True):
     ad_paths: tuple[PathBeginning, ...]
     service_workers: tuple[FilePath, ...]
     cached: bool
-    place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$", description="a header's name")]
+    place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?\Z", description="a header's name")]
     mode: Literal["link", "frictionless", "no_link"]
     inventory: bool
 
@@ -246,7 +246,7 @@ class Settings(Strict, frozen=True):
             if item.mode == "forward" and leads_inside(host, allowed):
                 raise SettingsRefused(
                     f"recipients.{name}: rows are sent to addresses of the public internet; for one of your own write"
-                    f' [delivery] networks = ["{host}"]'
+                    f' [delivery] networks = ["{network_of(host)}"]'
                 )
         return found
 

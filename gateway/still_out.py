@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gateway.choice.standing import OUT
+from gateway.ledger import reach
 from gateway.ledger.records import Subject
 from gateway.ledger.writer import Transaction
 from gateway.people import OF_A_PHONE
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
-ONE_MAILBOX = ("@gmail.com", "@googlemail.com")  # whose every spelling is read by the same person
 PROOFS = {"account": "account", "browser": "browser", "email": "code", "phone": "code", "device": "device"}
 UNDER_SALE = Purpose.THIRD_PARTY_MARKETING  # a no to a sale is one to this as well (R21)
 OWN = "SELECT purpose FROM own_choice WHERE key = ? AND state = ?"
 CAME = """
-SELECT DISTINCT t.purpose, EXISTS (SELECT 1 FROM link WHERE account = t.via),
+SELECT DISTINCT t.purpose, t.origin, EXISTS (SELECT 1 FROM link WHERE account = t.via),
 coalesce((SELECT d.kind FROM detail d WHERE d.key = t.origin LIMIT 1), '') FROM travelled_choice t WHERE t.key = ?
 """
 HELD = "SELECT DISTINCT purpose FROM device_state WHERE key = ?"
@@ -67,8 +67,13 @@ def _of(tx: Transaction, subject: Subject) -> list[Still]:
     proof, key = proof_of(subject.kind), subject.key
     where = Where.ACCOUNT if subject.is_account else Where.THIS
     stills = [Still(Purpose(purpose), where, proof) for (purpose,) in tx.db.execute(OWN, (key, OUT))]
-    for purpose, through_account, kind in tx.db.execute(CAME, (key,)).fetchall():
-        stills.append(_came(subject, Purpose(purpose), kind, through_account=bool(through_account)))
+    box = subject.mailbox or key  # by which an address that nobody named yet is known
+    spellings = {box, *reach.spellings(tx, box)} if subject.kind == "email" else frozenset[bytes]()
+    for purpose, origin, through_account, kind in tx.db.execute(CAME, (key,)).fetchall():
+        if subject.is_account or through_account or origin not in spellings:
+            stills.append(_came(subject, Purpose(purpose), kind, through_account=bool(through_account)))
+        else:
+            stills.append(Still(Purpose(purpose), Where.MAILBOX, "code"))
     held = tx.db.execute(HELD, (key,)).fetchall()
     return [*stills, *(Still(Purpose(purpose), Where.DEVICE_STATE, None) for (purpose,) in held)]
 
@@ -79,8 +84,6 @@ def _came(subject: Subject, purpose: Purpose, kind: str, *, through_account: boo
     """
     if subject.is_account or through_account:
         return Still(purpose, Where.LINKED, "account", kind if subject.is_account else "")
-    if kind == subject.kind == "email" and subject.value.endswith(ONE_MAILBOX):
-        return Still(purpose, Where.MAILBOX, "code")
     return Still(purpose, Where.LINKED, "desk")  # said by another of its names, such as a digest that somebody sent
 
 

@@ -274,6 +274,15 @@ def test_https_and_loopback_may_be_sent_to(file, endpoint):
     assert load(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.1.2.3"])
+def test_rows_go_to_an_address_of_ones_own_once_it_is_written_down_as_the_refusal_says(file, host):
+    text = f'[recipients.teemo]\nendpoint = "{"https" if host[:2] == "10" else "http"}://{host}:9/rows"\n'
+    with pytest.raises(SettingsRefused, match=r"recipients\.teemo: rows are sent to .*\[delivery\]") as refused:
+        load(file(text), {}).registry()
+    networks = str(refused.value).partition("[delivery] ")[2]
+    assert load(file(f"{text}[delivery]\n{networks}\n"), {}).registry()["teemo"].mode == "forward"
+
+
 def test_a_field_of_a_class_that_the_recipient_may_not_have_is_refused(file):
     with pytest.raises(SettingsRefused, match=r"recipients\.teemo\.fields: email_hash is not in data"):
         load(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})

@@ -19,6 +19,7 @@ import httptools
 IDLE = 55.0  # seconds; the gateway keeps a connection for 75, callers 60 or less (api.md)
 READ = 65_536
 OK = 200
+FAULTS = (OSError, httptools.HttpParserError)  # of the network or of the other side; a TimeoutError is an OSError
 LONGEST = 16 * 2**20  # bytes of an answer: 10,000 verdicts have 5
 
 
@@ -98,17 +99,13 @@ class Connections:
                 return self._once(message, until, fresh=again)
             except Broken:
                 self.close()  # whatever broke one has broken the others of its age
-            except TimeoutError:
-                raise NoAnswer("time_out") from None
-            except OSError:
-                raise NoAnswer("unreachable") from None
-            except httptools.HttpParserError:
-                raise NoAnswer("unreadable") from None
+            except FAULTS as error:
+                raise NoAnswer(_why(error)) from None
         raise NoAnswer("broken")
 
     def lines(self, path: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Iterator[bytes]:
         """The lines of a 200 as they come, over a connection of its own; each wait takes so many seconds at most. Ends
-        where the answer does, and where it is cut off. Raises `NoAnswer` before the first.
+        where the answer does, and where it is cut off. Raises `NoAnswer`.
         """
         stated = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"POST {path} HTTP/1.1\r\n{self._head}Content-Length: {len(body)}\r\n{stated}\r\n"
@@ -125,12 +122,8 @@ class Connections:
                     *whole, rest = reading.body.split(b"\n")
                     reading.body = bytearray(rest)
                     yield from map(bytes, whole)
-        except TimeoutError:
-            raise NoAnswer("time_out") from None
-        except OSError:
-            raise NoAnswer("unreachable") from None
-        except httptools.HttpParserError:
-            raise NoAnswer("unreadable") from None
+        except FAULTS as error:
+            raise NoAnswer(_why(error)) from None
 
     def close(self) -> None:
         with contextlib.suppress(IndexError):
@@ -203,6 +196,13 @@ def _exchange(connection: socket.socket, message: bytes, until: float) -> tuple[
     # The parser itself says no to everything once an answer is complete: each question made a connection of its own.
     keep = parser.get_http_version() == "1.1" and "close" not in reading.headers.get("connection", "").lower()
     return Response(parser.get_status_code(), reading.headers, bytes(reading.body)), keep
+
+
+def _why(error: Exception) -> str:
+    """In a word, by which failures are counted."""
+    if isinstance(error, TimeoutError):
+        return "time_out"
+    return "unreachable" if isinstance(error, OSError) else "unreadable"
 
 
 def _parts(connection: socket.socket, reading: _Reading) -> Iterator[bytes]:

@@ -41,9 +41,14 @@ def may_connect(text: str, allowed: Sequence[Network] = ()) -> bool:
 def leads_inside(host: str, allowed: Sequence[Network] = ()) -> bool:
     """Whether a host of an address is itself an address that nothing is sent to. Of a name that shows later."""
     try:
-        return not may_connect("127.0.0.1" if host == "localhost" else host, allowed)
+        return not may_connect(network_of(host), allowed)
     except ValueError:
         return False
+
+
+def network_of(host: str) -> str:
+    """A host of an address as `[delivery] networks` names it."""
+    return "127.0.0.1" if host == "localhost" else host
 
 
 def _is_given_out(address: Address) -> bool:

@@ -1,7 +1,7 @@
 """Tags: by which a replica and its gateway know each other's words on the feed, whoever stands between them.
 
 The feed may go over plain http inside a network, and whoever changes, drops, repeats or reorders what is on it would
-make a replica allow for ever (promise R1). So each asking carries a challenge of its own and a tag, each answer a tag
+make a replica allow for ever (R1). So each asking carries a challenge of its own and a tag, each answer a tag
 over that challenge: HMAC-SHA256 with what the replica was enrolled with, which no request shows. What is held back only
 ends the lease. Used by `gateway.following.feed` on the one side and `gateway.web.changes` on the other.
 """

@@ -2,7 +2,7 @@
 
 What was proved (an account's assertion, the desk, an attestation) never rises by a caller's word, nor when a link ends;
 only the desk may say that somebody is older. What nobody proved is an installation's *word*: it makes its phone and the
-ids that no account has younger, and is taken back where the person's account is proved beside it (O6). The band stands
+ids that no account has younger, and is taken back where the person's account is proved beside it. The band stands
 in sealed details and in keyed rows, never in a leaf.
 """
 

@@ -1,4 +1,4 @@
-"""What one installation of an app said, and what its ids have from each other (R26, P3).
+"""What one installation of an app said, and what its ids have from each other (R26).
 
 A person who opted out is out by their new ad id too: a state and no choice, of this installation alone. It denies for
 the id, reaches no account, and ends once the others are free again. And `alone`: which noes of its ids an installation

@@ -3,7 +3,7 @@
 Limit-ad-tracking, ATT "denied" and a consent string that refuses are no choices of a person: they deny for the device
 and its other names, travel to no account, lift and replace no choice, and end when the same source says the opposite.
 Its silence ends nothing. What an app says is of its installation alone: each has a state of its own on an id, and ends
-no other's (P3); whoever speaks for the id itself ends them all.
+no other's; whoever speaks for the id itself ends them all.
 """
 
 from collections.abc import Iterable

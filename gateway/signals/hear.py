@@ -57,9 +57,8 @@ PARAMETERS: Mapping[str, str] = {
 }
 BESIDE = frozenset({"gpp_sid", "gdpr"})  # say nothing by themselves
 IN_ADDRESS = frozenset(name.encode() for name in (*PARAMETERS, *BESIDE))
-AGE = (
-    "age_bracket"  # what an operating system says of its owner: no signal of a no; whoever reads a call's age reads it
-)
+# What an operating system says of its owner: no signal of a no; whoever reads a call's age reads it.
+AGE = "age_bracket"
 KNOWN = frozenset({"gpc", "cookies", "stored", "gpp_sid", "gdpr", AGE, *STRINGS, *device.FLAGS})
 SECTION_ID = re.compile(r"\s*(-1|[0-9]{1,4})\s*", re.ASCII)
 # Strings that may have been a state before, with their GPP section where they have one.

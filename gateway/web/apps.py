@@ -3,7 +3,7 @@ what each SDK inside it may do (R8, R26, I8).
 
 A caller is an app if it has a publishable key or speaks of `device`. Forged and foreign tokens are listed, counted and
 cost nothing. A key that is in everybody's app learns what stands on record of nobody but whom the call proves, and of
-ids that no account has or had; of all others every member of an answer is that of who said no (O1, O3). Owns no door.
+ids that no account has or had; of all others every member of an answer is that of who said no (R6). Owns no door.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ TYPED = frozenset(
 FORGED = Malformed("device_token", "seal")
 NOBODY = frozenset[bytes]()
 # Of whom an SDK with a mode without a person still shows ads: who said no, by a choice or by what the call says.
-SAID_NO = frozenset({
+REFUSED_BY = frozenset({
     Reason.OPTED_OUT, Reason.GPC, Reason.US_PRIVACY, Reason.CMP_COOKIE, Reason.GPP, Reason.TCF,
     Reason.ADDITIONAL_CONSENT, Reason.AD_CHOICES, Reason.DEVICE, Reason.LIMITED,
 })  # fmt: skip
@@ -258,7 +258,7 @@ class Apps:
         return Reading(frozenset(unread), frozenset(linked), enough)
 
     async def say_age(self, app: App, body: Body, key: ApiKey) -> int:
-        """How old an app says that its person is (R14, O6): of the account and of ids that are shown to be the
+        """How old an app says that its person is (R14): of the account and of ids that are shown to be the
         caller's it counts for good, else it is the installation's word for itself and for ids that no account has. An
         age that comes with the account's proof takes the installation's word back. Returns how many entries that took.
         """
@@ -349,4 +349,4 @@ def _word(verdict: Verdict, *, contextual: bool) -> str:
     """`contextual`: the SDK has a documented mode in which it shows ads without a person."""
     if verdict.allowed:
         return START
-    return LIMITED if verdict.partly or (contextual and verdict.reason in SAID_NO) else STOP
+    return LIMITED if verdict.partly or (contextual and verdict.reason in REFUSED_BY) else STOP

@@ -33,8 +33,8 @@ class Rehearsed(Protocol):
     def last(self) -> Last | None: ...
 
 
-class Witnessed(Protocol):
-    """What is known of witnesses; of codes that go out."""
+class Alarming(Protocol):
+    """What tells of something that somebody has to look at: witnesses, codes that go out."""
 
     def alarms(self) -> list[str]: ...
 
@@ -52,8 +52,8 @@ class Health:
         environment: str,
         mirrored: Mirrored,
         rehearsed: Rehearsed,
-        witnessed: Witnessed,
-        codes: Witnessed,
+        witnessed: Alarming,
+        codes: Alarming,
     ) -> None:
         self._consent = consent
         self._telling = telling

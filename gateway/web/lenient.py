@@ -79,27 +79,27 @@ class Body:
             self.ignore("/place", "neither ISO 3166-1 nor 3166-2")
 
     def band(self) -> str | None:
-        """The age that a call tells of, as a band."""
-        found = self.quiet_band()
+        """The age that a call tells of, as a band; without what the operating system tells."""
+        found = _quiet(self.members.get("age"))
         if found is None and self.members.get("age") is not None:
             self.ignore("/age", "neither years nor a band")
         return found
 
     def bracket(self) -> str | None:
         """The age bracket that an operating system tells, as a band: it only makes younger."""
-        signals = self.members.get("signals")
-        stated = signals.get("age_bracket") if isinstance(signals, Mapping) else None
-        try:
-            return wire.band(stated)
-        except Problem:
-            self.ignore("/signals/age_bracket", "neither years nor a band")
-            return None
+        stated = self._bracket()
+        found = _quiet(stated)
+        if found is None and stated is not None:
+            self.ignore(f"/signals/{hear.AGE}", "neither years nor a band")
+        return found
 
     def quiet_band(self) -> str | None:
         """The youngest of both, where they were listed before."""
+        return wire.youngest(_quiet(self.members.get("age")), _quiet(self._bracket()))
+
+    def _bracket(self) -> object:
         signals = self.members.get("signals")
-        bracket = signals.get("age_bracket") if isinstance(signals, Mapping) else None
-        return wire.youngest(_quiet(self.members.get("age")), _quiet(bracket))
+        return signals.get(hear.AGE) if isinstance(signals, Mapping) else None
 
     def heard(self, key: ApiKey) -> Heard:
         """The signals. They can only tighten, but that a device's own state ends: of a key that is in everybody's app

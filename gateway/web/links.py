@@ -1,5 +1,5 @@
 """POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
-shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12, P3).
+shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12).
 """
 
 from collections.abc import Mapping

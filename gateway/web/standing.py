@@ -2,7 +2,7 @@
 
 `standing`, `may_ask_from` and `still_out` are of what is proved alone (R6, R12): the account of an assertion, what the
 desk looked at, the phone of a device token with those of its ids that no account has or had; where it shows others,
-which only its token ties to it, they are those of who said no (O3). `store` and `sdks` obey all that is named, as an
+which only its token ties to it, they are those of who said no. `store` and `sdks` obey all that is named, as an
 observation's do. Writes nothing but that an assertion was used.
 """
 

@@ -1,5 +1,5 @@
 """Whoever has an app's key, which is in every copy of the app, tries all calls that it may make, on people of whom
-different things stand on record; and learns nothing that differs (O1, O2, O3, R6).
+different things stand on record; and learns nothing that differs (R6).
 
 Of an id that no account has or had anybody may know what holds, so that an app without accounts starts its SDKs: there
 who was silent differs from who said no. Who said no, who is somebody's and who is somebody's that said no are alike.

@@ -1,5 +1,5 @@
 """What an app's publishable key, which is in every copy of the app, may open, tie, end and say of somebody's age; and
-what the operator's backend may with its signature (P3, O6, R12, R14).
+what the operator's backend may with its signature (R12, R14).
 """
 
 import asyncio
@@ -453,6 +453,16 @@ async def test_what_the_operating_system_says_of_its_owner_only_makes_younger(ma
     assert (await many.ads.post("/v1/check", json=asked)).json()["reason"] == "age"
 
 
+async def test_what_the_operating_system_says_is_of_the_phone_and_takes_no_word_back(many):
+    """A family's tablet: its owner is a child, or an adult; who is signed in on it is somebody else."""
+    phone, other = many.phone(HERS), many.phone(IDFV)
+    await phone.observes(age=12)
+    await phone.observes(signals={"age_bracket": "adult"}, proof=many.backend.proof())
+    assert await young(many, HERS)
+    await other.observes(signals={"age_bracket": "under_13"}, proof=many.backend.proof("a2"))
+    assert (await young(many, IDFV), await young(many, HIS_ACCOUNT)) == (True, False)
+
+
 # --- an SDK with a mode without a person ---------------------------------------------------------------------------
 
 
@@ -474,7 +484,7 @@ async def test_who_said_no_gets_ads_without_a_person_where_the_sdk_has_a_mode_fo
         assert strange.last["sdks"] == {"advertisers": "limited", "flurry": "stop"}
 
 
-async def test_nobody_else_does(tmp_path):
+async def test_a_child_and_whoever_was_never_asked_get_no_ads_by_that_mode(tmp_path):
     more = {"apps__sdks": "advertisers", "recipients__advertisers__contextual": "true", "age__floor": "16"}
     async with standing(tmp_path, **more) as place:
         for members in ({"age": 12}, {"place": "DE"}, {"place": None}):

@@ -1,5 +1,5 @@
 """Six lives of a phone: what an app is told at its first and second start after something happened to the phone, by what
-the app brings; a table, printed with `pytest -s`, and what must hold in each of its cells (R8, R26, O3, P3).
+the app brings; a table, printed with `pytest -s`, and what must hold in each of its cells (R8, R26).
 
 Nobody who said nothing is at `stop` on the second start where their ids are nobody's or they bring a proof; nobody who
 said no is at `start` on the first.

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
 HISTORIES = {history["name"]: history for history in DATA["histories"]}
-OF_DOORS = [name for name, history in HISTORIES.items() if "part" in history]
+OF_DOORS = [name for name, history in HISTORIES.items() if "door" in history]
 SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 INSTALLATION = "device"
 FORM = "/privacy-choices"
@@ -310,4 +310,4 @@ def test_each_history_says_whom_it_is_about_and_names_nobody_else():
 
 
 def test_what_is_told_at_the_doors_is_named():
-    assert {history["part"] for history in HISTORIES.values() if "part" in history} == {"app-key", "phone-readings"}
+    assert {history["door"] for history in HISTORIES.values() if "door" in history} == {"app-key", "phone-readings"}

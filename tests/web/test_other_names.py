@@ -179,7 +179,7 @@ KNOWN = [("region", "US-NY"), ("region", "NY"), ("region", "New York"), ("metro"
          ("age_range", "65+"), ("age_range", "adult"), ("gender", "F"), ("gender", "female"), ("gender", "non-binary")]  # fmt: skip
 
 
-async def test_a_known_value_does(door):
+async def test_a_region_an_age_or_a_gender_that_is_a_known_value_leaves(door):
     for field, value in KNOWN:
         assert (await share(door, {field: value, "ad_id": gaid(1)}, "advertisers"))["row"][field] == value
 

@@ -56,7 +56,7 @@ def test_what_is_plainly_no_id_is_told_apart(value):
 @pytest.mark.parametrize(
     "value", [GAID, "1001", 1002, "R58N12ABCDE", "a-b:c.d", "1.2.3", hashlib.sha256(b"x").hexdigest(), "", None]
 )
-def test_an_id_is_not(value):
+def test_an_id_or_a_word_tells_plainly_of_nobody(value):
     assert not says_who(value)
 
 
