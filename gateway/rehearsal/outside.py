@@ -4,6 +4,7 @@ its form, and a browser's signal is honored (11 CCR 7004(a)(5); Todd Snyder's ba
 Asks without a cookie, and a client without one is never written down (design flow a). Posts nothing.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,8 +38,9 @@ async def look(pages: Sequence[str], *, linked: bool = True) -> list[Trouble]:
     """
     found: list[Trouble] = []
     choices: dict[str, None] = {}
+    believed = await asyncio.to_thread(authorities)  # read from the disk, once a process
     async with httpx2.AsyncClient(
-        timeout=SECONDS, headers=MARK, follow_redirects=True, trust_env=False, verify=authorities()
+        timeout=SECONDS, headers=MARK, follow_redirects=True, trust_env=False, verify=believed
     ) as client:  # fmt: skip
         for page in pages:
             answer = await _get(client, page, "a page of the site", found)
