@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ledger import ages, links, live_rows, replay, suppression
+from gateway.ledger import ages, kept_rows, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.reach import carriers, group, looser, spellings, targets_of
 from gateway.ledger.records import Subject
@@ -128,7 +128,8 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
         else:  # through one that is no more all are one
             ways = through[via].get(key, set()) - own.keys()
             kept |= {(key, purpose, stranger[via], way) for way in ways or {stranger[via]}}
-    tx.db.executemany("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", [(*row, seq) for row in kept])
+    for row in sorted(kept):
+        kept_rows.stay(tx, row, seq)
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
     return {row[0] for row in rows}
 
