@@ -52,6 +52,7 @@ LINKED = (
     "SELECT account, start, until, seq, released, at, claimed FROM link_event"
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
+LOOKED_LIKE = "SELECT 1 FROM looser_name WHERE alias = ?"  # what is left of it is others'
 OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
 LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
@@ -165,12 +166,13 @@ def _have_again(tx: Transaction, own: Own) -> None:
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:
-    """No row is left of these, unless an earlier holder's choices still stand on it: those are made again from the
-    entries, for a later one's had taken their place. Others' rows are made anew.
+    """No row is left of these, unless an earlier holder's choices still stand on it, or those of somebody who only
+    looks like them and is found by the same digest: those are made again from the entries. Others' rows are made anew.
     """
     tx.db.executemany("DELETE FROM standing WHERE key = ?", [(key,) for key in own])
     recompute(tx, sorted(others), now)
     earlier = {name for key, since in own.items() if since for name in (*group(tx, key), *looser(tx, key, tx.size))}
+    earlier |= {key for key in own if tx.db.execute(LOOKED_LIKE, (key,)).fetchone()}
     if earlier:
         recompute(tx, sorted(earlier), now)
         with contextlib.closing(replay.relived(tx.db, sorted(earlier), now)) as life:

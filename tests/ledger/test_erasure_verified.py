@@ -97,3 +97,19 @@ def test_the_no_of_an_address_outlives_the_erasure_of_one_that_looks_like_it_and
     assert life.differences() == set()
     life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
     assert life.differences() == set()
+
+
+def test_who_unlinks_an_address_opens_nothing_of_one_that_recipients_hash_alike():
+    """Of her address with a suffix some recipients have the digest of the one without, which is somebody else's."""
+    hers, other = (PEOPLE.name([named("email", f"{name}@example.com")]).subjects[0] for name in ("x+y", "x"))
+    life = Life(0)
+    life.ledger = Ledger({"hers": hers, "other": other})
+    life.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
+    life.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
+    erasure.erase(life.ledger.tx, Order(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
+    assert life.ledger.denies("hers", Purpose.SALE)
+    assert life.ledger.denies("other", Purpose.SALE), "by the digest that both have"
+    assert life.differences() == set()
+    life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
+    assert not life.ledger.denies("other", Purpose.SALE)
+    assert life.differences() == set()
