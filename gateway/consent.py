@@ -332,11 +332,11 @@ class Consent:
 
     async def confirm(
         self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None,
-        vouched: bool = False,
+        vouched: Collection[bytes] = (),
     ) -> Chosen:  # fmt: skip
         """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
-        details of its entry. `vouched`: by an attestation or the desk, so that ids of a phone are rid of what other
-        people's apps tied to them, and of what others' other ids brought them.
+        details of its entry. `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are
+        rid of what other people's apps tied to them, and of what others' other ids brought them.
         """
         asked = self.asked(token)
         if asked.notice == notice.sha256.hex():
@@ -364,7 +364,7 @@ class Consent:
             if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
             accounts = [subject.key for subject in subjects if subject.is_account]
-            for subject in subjects if vouched else ():
+            for subject in [each for each in subjects if each.key in vouched]:
                 links.disclaim(tx, subject, accounts, milliseconds(now))
                 installation.lift(tx, subject, asked.purpose, now)
 
@@ -474,5 +474,5 @@ def _coarse(place: str) -> str:
 
 
 def _parts(subjects: Sequence[Subject]) -> list[tuple[Subject, ...]]:
-    """In requests small enough that none holds the writer long."""
-    return [tuple(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]
+    """In requests small enough that none holds the writer long, each with all that its numbers are read as."""
+    return [records.every_reading(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]

@@ -24,6 +24,7 @@ KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.CONTACT: ("email", "phone"),
     DataClass.ACCOUNT: ("account",),
 }
+WORDS = ("imei", "serial", "udid")  # kinds that a word of no form of its own may be (an old phone has an ESN)
 HASHED = frozenset({DataClass.EMAIL_HASH, DataClass.PHONE_HASH, DataClass.CONTACT})
 SPOTS = 16  # places of one row that are looked at
 UNMAPPED = "unmapped"  # a field that the recipient's map does not name
@@ -80,8 +81,10 @@ def identifiers_in(
     for name, value in data.items():
         kinds = kinds_of(name, fields, held)
         if kinds:
-            found += [{"type": kind, "value": value} for kind in kinds]
-            found += identity.alike(value, kinds)
+            others = identity.alike(value, kinds) or [
+                {"type": kind, "value": value} for kind in WORDS if kind not in kinds
+            ]
+            found += [{"type": kind, "value": value} for kind in kinds] + others
     return found
 
 

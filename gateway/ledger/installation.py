@@ -130,10 +130,15 @@ def _others(read: Read, key: bytes, since: Mapping[Purpose, int], mark: str) -> 
 
 
 def _lines(read: Read, key: bytes) -> list[tuple[int, frozenset[Purpose], str | None]]:
-    """Each no that was ever said of a key: its entry, what it denies, and by which installation."""
+    """Each no that was ever said of a key: its entry, what it denies, and by which installation. What was pruned may
+    have been one, to everything.
+    """
     found = list[tuple[int, frozenset[Purpose], str | None]]()
     for seq, body, by in read(LINES, (key,)):
-        leaf = json.loads(body) if body else {}
+        if not body:
+            found.append((seq, frozenset(ALL_PURPOSES), by))
+            continue
+        leaf = json.loads(body)
         if leaf.get("e") in TIGHTENS or leaf.get("e") == ChoiceKind.CHILD_FOUND:
             said = [Purpose(purpose) for purpose in leaf.get("p", ()) if purpose in set(Purpose)]
             found.append((seq, frozenset(widened(said)), by))

@@ -7,9 +7,18 @@ from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
 
 
+def stay(tx: Transaction, deny: Sequence[Any], seq: int) -> None:
+    """A deny that stays with others of somebody who is unlinked; also where one of them has it by themselves, as who
+    only looks like them, or has another spelling of the mailbox. `deny`: key, purpose, origin, via.
+    """
+    tx.db.execute(
+        "INSERT INTO travelled_choice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (*deny, seq)
+    )
+
+
 def deny_again(tx: Transaction, deny: Sequence[Any], seq: int, now: int) -> None:
-    """A deny that stayed, when a life is lived again. `deny`: key, purpose, origin, via."""
-    tx.db.execute("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", (*deny, seq))
+    """A deny that stayed, when a life is lived again."""
+    stay(tx, deny, seq)
     recompute(tx, [deny[0]], now)
 
 

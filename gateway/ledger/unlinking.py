@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ledger import ages, links, live_rows, replay, suppression
+from gateway.ledger import ages, kept_rows, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.reach import carriers, group, looser, spellings, targets_of
 from gateway.ledger.records import Subject
@@ -52,6 +52,7 @@ LINKED = (
     "SELECT account, start, until, seq, released, at, claimed FROM link_event"
     " WHERE identifier = ? AND seq < ? AND account IS NOT NULL ORDER BY turn"
 )
+LOOKED_LIKE = "SELECT 1 FROM looser_name WHERE alias = ?"  # what is left of it is others'
 OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
 LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
@@ -128,7 +129,8 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
         else:  # through one that is no more all are one
             ways = through[via].get(key, set()) - own.keys()
             kept |= {(key, purpose, stranger[via], way) for way in ways or {stranger[via]}}
-    tx.db.executemany("INSERT OR IGNORE INTO travelled_choice VALUES (?, ?, ?, ?, ?)", [(*row, seq) for row in kept])
+    for row in sorted(kept):
+        kept_rows.stay(tx, row, seq)
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
     return {row[0] for row in rows}
 
@@ -164,12 +166,13 @@ def _have_again(tx: Transaction, own: Own) -> None:
 
 
 def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None:
-    """No row is left of these, unless an earlier holder's choices still stand on it: those are made again from the
-    entries, for a later one's had taken their place. Others' rows are made anew.
+    """No row is left of these, unless an earlier holder's choices still stand on it, or those of somebody who only
+    looks like them and is found by the same digest: those are made again from the entries. Others' rows are made anew.
     """
     tx.db.executemany("DELETE FROM standing WHERE key = ?", [(key,) for key in own])
     recompute(tx, sorted(others), now)
     earlier = {name for key, since in own.items() if since for name in (*group(tx, key), *looser(tx, key, tx.size))}
+    earlier |= {key for key in own if tx.db.execute(LOOKED_LIKE, (key,)).fetchone()}
     if earlier:
         recompute(tx, sorted(earlier), now)
         with contextlib.closing(replay.relived(tx.db, sorted(earlier), now)) as life:

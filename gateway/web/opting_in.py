@@ -24,7 +24,6 @@ from gateway.web.said import Said
 ACT_AGE = timedelta(minutes=10)  # an opt-in is never queued (R4)
 SHA256_HEX = 64
 YOUNG = {AGES[0], AGES[1]}
-VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
 CONTINUING = (
     "You can take this back at any time, here or in the settings, as easily as you gave it: "
     "opting out takes one step and holds until you say otherwise."
@@ -56,7 +55,7 @@ class OptingIn:
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         recipient, data_class = self._grant(said, purposes[0])
         use = proof.opting_in(purposes[0], recipient)
-        whose = await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)
+        whose = (await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)).whose
         shown, now = await self.shown(said), self.fresh(said)
         await self._not_superseded(said, whose, purposes[0])
         choice = Choice(
@@ -74,12 +73,11 @@ class OptingIn:
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
         use = proof.opting_in(asked.purpose, asked.recipient)
-        await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)
+        vouched = (await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)).vouched
         self.fresh(said)
         if asked.parental and not _is_parents(said):
             raise Problem("proof_required", "a parent asked, and a parent confirms", "/proof")
         shown = await self.shown(said)
-        vouched = any(each.get("kind") in VOUCHES for each in proof.listed(said.body.get("proof")))
         chosen = await self._consent.confirm(
             token, shown.notice, key=repeat, body=body, how=_method(said), vouched=vouched
         )  # fmt: skip

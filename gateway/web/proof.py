@@ -28,6 +28,7 @@ KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent", "at
 DEV = ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"})
 ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 HISTORY = frozenset({ACCESS, ERASURE})  # whose an ad id was before is not its phone's to know
+VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
 MAX_CODED = 8  # identifiers of a call that a code is tried with
 MAX_WORD = 256  # characters of what the desk notes
 MAX_PROOFS = 4  # of one call: an account, its phone, a mailbox and a number
@@ -39,6 +40,13 @@ class Phone(NamedTuple):
 
     keys: frozenset[bytes]
     account: Subject | None
+
+
+class Opened(NamedTuple):
+    """Whose yes it is; `vouched`: keys of those whom an attestation or the desk showed, each that could be verified."""
+
+    whose: tuple[Subject, ...]
+    vouched: frozenset[bytes] = frozenset()
 
 
 def opting_in(purpose: Purpose, recipient: str = "") -> str:
@@ -76,38 +84,40 @@ class Proofs:
         what makes a repeated call the same one, where something does. Raises `Problem`, `Refused` for a code that is
         wrong or over, `StoreUnavailable`.
         """
-        proved = await self._of(stated, key, subjects, use, act)
+        proved = (await self._of(stated, key, subjects, use, act)).whose
         if not proved:
             raise Problem("proof_required", "no proof of control that can be verified", "/proof")
         return proved
 
     async def _of(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes
-    ) -> tuple[Subject, ...]:  # fmt: skip
+    ) -> Opened:  # fmt: skip
         if self.is_dev(stated):
-            return tuple(subjects)
-        proved = dict[bytes, Subject]()
+            return Opened(tuple(subjects))
+        proved, vouched = set[bytes](), set[bytes]()
         for each in listed(stated):
-            proved |= {subject.key: subject for subject in await self._read(each, key, subjects, use, act)}
-        return tuple(subject for subject in subjects if subject.key in proved)
+            shown = {subject.key for subject in await self._read(each, key, subjects, use, act)}
+            proved |= shown
+            vouched |= shown if str(each.get("kind")) in VOUCHES else set()
+        return Opened(tuple(subject for subject in subjects if subject.key in proved), frozenset(vouched))
 
     async def opening(
         self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b""
-    ) -> tuple[Subject, ...]:  # fmt: skip
+    ) -> Opened:  # fmt: skip
         """Whose yes it is: each of the subjects, proved; but of ids of a phone that only its device token shows the
         installation's, which opens for itself alone and never the precise location. Whether it opens anything is not
         told by taking it. Raises `Problem`, `Refused`, `StoreUnavailable`.
         """
-        proved = await self._of(stated, key, subjects, use, act)
-        left = [each for each in subjects if each not in proved]
+        opened = await self._of(stated, key, subjects, use, act)
+        left = [each for each in subjects if each not in opened.whose]
         if not left:
-            return proved
+            return opened
         phone, (purpose, recipient) = self._installation(stated), opted_into(use)
         if phone is None or recipient or purpose in NOT_BY_TOKEN:
             raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
         if not all(each.kind in OF_A_PHONE or each.key == phone.key for each in left):
             raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
-        return (*proved, phone)
+        return opened._replace(whose=(*opened.whose, phone))
 
     def _installation(self, stated: object) -> Subject | None:
         tokens = [each.get("token") for each in listed(stated) if each.get("kind") == "device"]

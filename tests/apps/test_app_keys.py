@@ -346,6 +346,25 @@ async def test_a_strangers_claim_on_an_ad_id_ends_when_its_owner_shows_that_it_i
     assert (report.passed, list(report.different)) == (True, [])
 
 
+@pytest.mark.parametrize(
+    "said", [{"kind": "attestation", "token": "rubbish"}, {"kind": "attestation"}, {"kind": "desk", "note": "x"}]
+)
+async def test_a_proof_that_is_only_named_beside_a_good_one_ends_no_claim(place, said):
+    """An attestation that nobody signed, or the desk's word by an app's key, beside the account's own assertion."""
+    await place.phone(HERS).observes(proof=place.backend.proof("a2"))
+    await place.links("a1", HERS)
+    await out(place, HIS_ACCOUNT)
+    owner = place.phone(HERS)
+    assert (await opts_in(owner, lambda: [place.backend.proof("a1"), said], HERS)).status_code == 201
+    assert await place.reason(HERS) == "opted_out"
+    both = [HERS, IDFV]  # an attestation of another id vouches for that one alone
+    await place.links("a1", IDFV)
+    await opts_in(owner, lambda: [place.backend.proof("a1"), place.backend.attests(IDFV)], *both)
+    assert await place.reason(HERS) == "opted_out"
+    await opts_in(owner, lambda: [place.backend.proof("a1"), place.backend.attests(HERS)], HERS)
+    assert await place.reason(HERS) == "opted_in", "the control"
+
+
 async def test_what_a_strangers_phone_says_of_somebodys_id_is_the_owners_to_end(place):
     """Named beside an id that is somebody else's, hers is denied so that nothing is told."""
     await place.links("a2", named("gaid", gaid(40)))

@@ -17,8 +17,10 @@ from support.phones import Phone, idfv, ignored, standing
 from gateway import app as composition
 from gateway import device_token, keys, rekey, seals
 from gateway.device_token import DeviceToken
+from gateway.ledger import installation
 from gateway.ledger.entry import b64
 from gateway.seals import Opening
+from gateway.terms import Purpose
 from gateway.web import notices
 
 pytestmark = pytest.mark.anyio
@@ -367,3 +369,21 @@ async def test_while_the_ledger_is_away_the_phones_opt_out_is_kept_and_it_is_ans
         assert answer.json()["device"]
     finally:
         ledger.with_suffix(".away").rename(ledger)
+
+
+def test_a_no_whose_entry_was_pruned_may_have_been_somebody_elses():
+    """Of the two only the phone's own is there still; what was pruned is superseded, and nobody knows whose it was."""
+    own = (7, b'{"e": "opt_out", "p": ["sale"]}', "mark")
+    rows = {
+        installation.ALLOWED: [("sale", 9)],
+        installation.STATES: [],
+        installation.OWN: [("sale",)],
+        installation.CAME: [],
+    }
+
+    def alone(*lines):
+        read = lambda sql, _: [*lines] if sql == installation.LINES else rows[sql]  # noqa: E731
+        return installation.alone(read, "mark", b"device", [b"id"])
+
+    assert alone((1, None, None), own) == frozenset()
+    assert alone(own) == {Purpose.SALE}, "the control"

@@ -78,3 +78,38 @@ def test_an_erasure_opens_nothing_for_anybody_else(seed):
         life.erase(mode, who)
         after = {name for name in SUBJECTS if life.ledger.denies(name, Purpose.SALE)}
         assert before - after <= ({who} if mode is Erasing.UNLINK else set()), life.done
+
+
+@pytest.mark.parametrize("host", ["gmail.com", "example.com"])
+@pytest.mark.parametrize("names", [("janedoe", "jane.doe"), ("jane.doe", "janedoe")])
+@pytest.mark.parametrize("both", [False, True])
+def test_the_no_of_an_address_outlives_the_erasure_of_one_that_looks_like_it_and_is_made_again_from_the_log(
+    host, names, both
+):
+    hers, other = (PEOPLE.name([named("email", f"{name}@{host}")]).subjects[0] for name in names)
+    life = Life(0)
+    life.ledger = Ledger({"hers": hers, "other": other})
+    life.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
+    if both:
+        life.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
+    erasure.erase(life.ledger.tx, Order(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
+    assert life.ledger.denies("hers", Purpose.SALE)
+    assert life.differences() == set()
+    life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
+    assert life.differences() == set()
+
+
+def test_who_unlinks_an_address_opens_nothing_of_one_that_recipients_hash_alike():
+    """Of her address with a suffix some recipients have the digest of the one without, which is somebody else's."""
+    hers, other = (PEOPLE.name([named("email", f"{name}@example.com")]).subjects[0] for name in ("x+y", "x"))
+    life = Life(0)
+    life.ledger = Ledger({"hers": hers, "other": other})
+    life.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
+    life.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
+    erasure.erase(life.ledger.tx, Order(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
+    assert life.ledger.denies("hers", Purpose.SALE)
+    assert life.ledger.denies("other", Purpose.SALE), "by the digest that both have"
+    assert life.differences() == set()
+    life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
+    assert not life.ledger.denies("other", Purpose.SALE)
+    assert life.differences() == set()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from support import inside
-from support.people import email, gaid, named
+from support.people import email, gaid, named, phone
 
 from gateway import credentials
 from gateway.ledger import schema
@@ -85,6 +85,17 @@ async def test_a_call_of_which_the_first_ids_cannot_be_read_loses_none_of_the_ot
     )
     assert (answer.status_code, answer.json()["standing"]["sale"]) == (202, "opted_out")
     assert await soon_denied(desk, *people(2))
+
+
+@pytest.mark.parametrize("said", [ACT, {"signals": {"gpc": "1"}}])
+async def test_a_number_beyond_the_first_ids_is_read_in_the_operators_countries_too(calling, said):
+    """It comes without its country code, with another country stated."""
+    _, public, desk = calling
+    ids = [*people(FEW), named("phone", "(415) 555-0123"), *people(FEW, 100)]
+    door = "/v1/choices" if said is ACT else "/v1/observe"
+    answer = await public.post(door, json={**said, "identifiers": ids, "place": "MX"})
+    assert answer.status_code == 202
+    assert await soon_denied(desk, named("phone", "+524155550123"), named("phone", phone(23)))
 
 
 async def test_a_signal_of_many_is_kept_likewise(calling):

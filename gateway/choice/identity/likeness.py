@@ -2,18 +2,27 @@
 
 A field says of which kind its values are; a partner's table does not always obey. So whoever asks about a row or a bid
 request asks under the kinds that are answered here, too, where they can only deny. Reads nothing: that is `reading`.
+What stands around an id (a label of any name, quotes, brackets, what a program put before or after it) hides none.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
+from gateway.choice.identity import digests, spelling
 from gateway.choice.identity.kinds import DIGESTS, UUIDS
 
+LARGEST = 10**20  # of numbers that may be somebody's
+SHORTEST = 22  # characters of a UUID or a digest: sixteen bytes in base64 without its padding
 MOST = 320  # characters; longer than any address
-LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,11}\s*[:=]\s*")  # "IMEI: 49...", "idfa=..."
-UUID = re.compile(r"\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE)
-HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+LABEL = re.compile(r"\A[A-Za-z][A-Za-z0-9_ -]{1,30}\s*[:=#]\s*")  # "IMEI: 49...", "idfa=..."
+EXTENSION = re.compile(r"(?<=[0-9])\s*(?:x|ext\.?|#|;ext=)\s*[0-9]{1,6}\Z", re.IGNORECASE)
+AS_IT_STANDS = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+UUID = re.compile(
+    rf"(?<![0-9a-f])([0-9a-f]{{8}}){3 * '[-_: ]?([0-9a-f]{4})'}[-_: ]?([0-9a-f]{{12}})(?![0-9a-f])", re.IGNORECASE
+)
+HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{32,}(?![0-9a-f])", re.IGNORECASE)
+BYTES = re.compile(r"(?:[0-9a-f]{2}[: -]){15,}[0-9a-f]{2}", re.IGNORECASE)  # of a digest, written apart
 BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 UDIDS = (25, 24, 40)  # characters: 8 and 16 hex digits with or without a hyphen, and before 2018 forty
 UDID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{16}|[0-9a-f]{40}", re.IGNORECASE)
@@ -37,10 +46,7 @@ BY_LENGTH: Mapping[int, tuple[str, ...]] = _by_length()
 
 def could_be(value: object) -> tuple[str, ...]:
     """The kinds that a value has the form of. What is a word like any other (an account, a serial number) has none."""
-    text = _text(value)
-    if not text:
-        return ()
-    return tuple(_kinds(text))
+    return tuple(dict.fromkeys(kind for kind, _ in _found(_text(value))))
 
 
 def says_who(value: object) -> bool:
@@ -48,42 +54,70 @@ def says_who(value: object) -> bool:
     device, a partner or an account looks like that.
     """
     text = _text(value)
-    if "@" in text or POINT.fullmatch(text) or (isinstance(value, str) and "://" in value):
+    return _is_plainly(text) or _is_plainly(spelling.unlabelled(text, LABEL))
+
+
+def _is_plainly(text: str) -> bool:
+    if "@" in text or "%40" in text or "://" in text or POINT.fullmatch(text):
         return True
     return (text.startswith("+") and PHONE.fullmatch(text) is not None) or _is_ip(text)
 
 
 def alike(value: object, but: Iterable[str] = ()) -> list[dict[str, object]]:
-    """A value as identifiers of each kind that it could be, without these."""
-    return [{"type": kind, "value": value} for kind in could_be(value) if kind not in but]
+    """A value as identifiers of each kind that it could be, without these as it stands: as it stands, and as what is
+    left of it without its surroundings.
+    """
+    if isinstance(value, str) and AS_IT_STANDS.fullmatch(value):  # as nearly all are, and nothing else but that
+        return [{"type": kind, "value": value} for kind in UUIDS if kind not in but]
+    found = dict.fromkeys(_found(_text(value)))
+    bare = [(kind, text) for kind, text in found if text != value and not (kind in but and str(value) == text)]
+    whole = [(kind, value) for kind in dict.fromkeys(kind for kind, _ in found) if kind not in but]
+    return [{"type": kind, "value": each} for kind, each in (*whole, *bare)]
 
 
 def _text(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**20:
+    """What is seen of a value, without quotes and brackets."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST:
         return str(value)
     if not isinstance(value, str) or not 0 < len(value) <= MOST:
         return ""
-    text = value.strip()
-    found = LABEL.match(text)
-    return text[found.end() :] if found else text
+    return spelling.unbracketed(spelling.ascii_digits(spelling.plain(value)))
 
 
-def _kinds(text: str) -> Iterable[str]:
-    length = len(text)
-    if length >= 32 and UUID.fullmatch(text):  # noqa: PLR2004 - its hex digits
-        yield from UUIDS
-    digests = BY_LENGTH.get(length, ())
-    if digests and (HEX if length == 2 * DIGESTS[digests[0]] else BASE64).fullmatch(text):
-        yield from digests
-    if length in UDIDS and UDID.fullmatch(text):
-        yield "udid"
+def _found(text: str) -> Iterator[tuple[str, str]]:
+    """Each kind that a text has the form of, with or without its label, and what of it is that."""
+    bare = spelling.unlabelled(spelling.unlabelled(text, LABEL), digests.LABEL)
+    for each in dict.fromkeys((bare, text)):
+        if each:
+            yield from _kinds(each)
+
+
+def _kinds(text: str) -> Iterator[tuple[str, str]]:
+    yield from _long(text) if len(text) >= SHORTEST else ()
+    if len(text) in UDIDS and UDID.fullmatch(text):
+        yield "udid", text
     if "@" in text:
-        yield "email"
-    if text[-1].isdigit():
-        if PHONE.fullmatch(text):
-            yield "phone"
-        if IMEI.fullmatch(text):
-            yield "imei"
+        yield "email", text
+    number = EXTENSION.sub("", text).replace("_", "-")
+    if number[-1:].isdigit():
+        if PHONE.fullmatch(number):
+            yield "phone", number
+        if IMEI.fullmatch(number):
+            yield "imei", number
+
+
+def _long(text: str) -> Iterator[tuple[str, str]]:
+    """UUIDs and digests."""
+    for groups in UUID.finditer(text):
+        yield from ((kind, "-".join(groups.groups())) for kind in UUIDS)
+    apart = digests.GROUPS.sub("", text) if BYTES.fullmatch(text) else text
+    for run in HEX.findall(apart):
+        yield from ((kind, run) for kind in BY_LENGTH.get(len(run), ()) if len(run) == 2 * DIGESTS[kind])
+    kinds = BY_LENGTH.get(len(text), ())
+    if kinds and BASE64.fullmatch(text) and len(text) != 2 * DIGESTS[kinds[0]]:
+        yield from ((kind, text) for kind in kinds)
 
 
 def _is_ip(text: str) -> bool:

@@ -200,12 +200,12 @@ def _opaque(identifier: Json) -> Iterator[Json]:
 
 def _as_others(named: Sequence[Json]) -> Iterator[Json]:
     """The values under the other kinds that they could be: a phone's vendor id may stand where its ad id belongs."""
-    kinds: dict[object, set[object]] = {}
+    kinds: dict[object, set[str]] = {}
     for each in named:
         if isinstance(each.get("value"), str | int):
-            kinds.setdefault(each["value"], set()).add(each["type"])
+            kinds.setdefault(each["value"], set()).add(str(each["type"]))
     for value, own in kinds.items():
-        yield from ({"type": kind, "value": value} for kind in identity.could_be(value) if kind not in own)
+        yield from identity.alike(value, own)
 
 
 def _elsewhere(request: Json) -> tuple[list[Json], bool]:

@@ -40,6 +40,70 @@ def test_the_kinds_of_other_forms_are_not_among_them():
         assert could_be(word) == ()
 
 
+def hidden():
+    """An id in what programs put around it, by the kind and the plain value that has to be asked about."""
+    sha = hashlib.sha256(b"x")
+    for text in (
+        f"maid:{GAID}",
+        f"gps_adid = {GAID}",
+        f"advertising identifier of this phone: {GAID}",
+        f'"{GAID}"',
+        f"({GAID})",
+        f"[{GAID}]",
+        f"urn:uuid:{GAID}",
+        f"user_{GAID}",
+        f"{GAID}-v2",
+        f"{GAID};1",
+        GAID.replace("-", "_"),
+        GAID.replace("-", ":"),
+        GAID.replace("-", "\u2010"),
+        GAID.replace("-", "\uff0d"),
+        f"{GAID[:5]}\u200b{GAID[5:]}",
+        f"id='{GAID}'",
+        "".join(chr(0xFEE0 + ord(each)) for each in GAID),
+    ):
+        yield "gaid", text, GAID
+    grouped = ":".join(sha.hexdigest()[at : at + 2] for at in range(0, 64, 2))
+    raw = base64.b64encode(sha.digest()).decode()
+    for text in (
+        f"hem={sha.hexdigest()}",
+        f"0x{sha.hexdigest()}",
+        f'"{sha.hexdigest()}"',
+        grouped,
+        f"sha256-{raw}",
+        f"u_{sha.hexdigest()}",
+    ):
+        yield "email_sha256", text, sha.hexdigest()
+    for text in (
+        "phone=4155550101",
+        "ph:14155550101",
+        '"4155550101"',
+        "[415-555-0101]",
+        "4155550101x1",
+        "415_555_0101",
+        14155550101.0,
+    ):
+        yield "phone", text, phone(1)
+    for text in ("dev:490154203237518", '"490154203237518"'):
+        yield "imei", text, "490154203237518"
+    for text in ("ud:00008030-001a2b3c4d5e6f70", '"00008030-001a2b3c4d5e6f70"'):
+        yield "udid", text, "00008030-001a2b3c4d5e6f70"
+
+
+@pytest.mark.parametrize(("kind", "text", "plain"), hidden())
+def test_what_stands_around_an_id_hides_none(kind, text, plain):
+    named = {found.names[0] for each in alike(text) if each["type"] == kind
+             and isinstance(found := read(kind, each["value"]), Identifier)}  # fmt: skip
+    assert read(kind, plain).names[0] in named
+
+
+@pytest.mark.parametrize(
+    "text", ["jane\uff20example.com", "jane\ufe6bexample.com", "\uff0b14155550101", "jane%40example.com"]
+)
+def test_an_address_or_a_number_in_wide_letters_is_plainly_no_id(text):
+    assert says_who(text)
+
+
 def test_a_value_is_listed_under_each_kind_but_those_that_are_asked_about_anyway():
     assert {each["type"] for each in alike(GAID, ["gaid"])} == {*UUIDS} - {"gaid"}
     assert {each["value"] for each in alike(GAID)} == {GAID}
