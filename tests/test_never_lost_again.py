@@ -264,7 +264,16 @@ async def test_a_usprivacy_cookie_in_encoded_quotes_is_heard(client):
     assert "Opt-Out Request Honored" in page.text
 
 
-@pytest.mark.parametrize("hidden", [[gaid(2)], f"gaid:{gaid(2)}", {"v": gaid(2)}])
+async def test_an_ad_id_behind_its_kind_is_read_and_its_persons_no_stops_the_row(keyed):
+    await keyed.post("/v1/links", json={"account": "mine", "identifiers": [named("gaid", gaid(1))]})
+    await act(keyed, identifiers=[named("gaid", gaid(2))], choice="opt_out")
+    data = {"ad_id": f"gaid:{gaid(2)}", "lat": 1.0, "lon": 1.0}
+    row = {"id": "r", "identifiers": [named("gaid", gaid(1))], "place": "US-NY", "data": data}
+    answer = json.loads((await keyed.post("/v1/shares/teemo", json=row)).text.splitlines()[0])
+    assert (answer["outcome"], answer["reason"]) == ("refused", "opted_out")
+
+
+@pytest.mark.parametrize("hidden", [[gaid(2)], {"v": gaid(2)}])
 async def test_an_ad_id_inside_something_unreadable_does_not_leave(keyed, hidden):
     await keyed.post("/v1/links", json={"account": "mine", "identifiers": [named("gaid", gaid(1))]})
     await act(keyed, identifiers=[named("gaid", gaid(2))], choice="opt_out")

@@ -25,7 +25,7 @@ OTHER = {"state": 2, "purpose": "profiling", "age_band": "adult", "held": "devic
 A_ROW = {
     "own_choice": ("profiling", 1, 3, 5, None, "", 0, 0), "travelled_choice": ("profiling", b"o" * 16, b"v" * 16, 3),
     "device_state": ("device", "sale", 3), "grant_choice": ("teemo", "sale", "ad_id", "opted_in", 3, None, ""),
-    "told": ("privacy", 20_000, 3), "age": ("adult", "adult", 3, 0), "link": (b"i" * 16, 5, None, 3), "release": (3,),
+    "told": ("privacy", 20_000, 3), "age": ("adult", "adult", 3, 0), "link": (b"i" * 16, 5, None, 3, None, 0), "release": (3,),
 }  # fmt: skip
 
 

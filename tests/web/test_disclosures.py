@@ -377,7 +377,7 @@ async def test_whoever_was_sent_an_id_a_moment_before_the_no_is_told_of_it(keyed
     await asyncio.sleep(0.2)  # the period that was under way
     await keyed.post("/v1/openrtb?recipient=advertisers", json=bid())
     body = {"choice": "opt_out"} if call == "choices" else {"signals": {"gpc": "1"}}
-    assert (await keyed.post(f"/v1/{call}", json={"identifiers": [ME], **body})).status_code == 201
+    assert (await keyed.post(f"/v1/{call}", json={"identifiers": [ME], **body})).is_success
     assert await outbox(folder) == [("advertisers", "opt_out")]
 
 

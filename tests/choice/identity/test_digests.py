@@ -37,7 +37,7 @@ def test_a_person_known_by_a_digest_alone_is_found_by_the_address(kind):
         assert read(kind, spelling).names[0] in read("email", email(1)).names
 
 
-WRONG = ["x", "0", "g" * 64, SHA256[:-1], SHA256 + "0", "é" * 64, "=" * 44, "A" * 42, f"0x{SHA256}", SHA256[:-1] + " 0"]
+WRONG = ["x", "0", "g" * 64, SHA256[:-1], SHA256 + "0", "é" * 64, "=" * 44, "A" * 42, SHA256[:-1] + " 0"]
 
 
 @pytest.mark.parametrize("value", WRONG)

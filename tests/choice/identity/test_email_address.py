@@ -171,7 +171,7 @@ def test_an_unusual_address_is_somebodys(address):
 
 WRONG = ["x", "@", "a@", "@b", "a@b@c", "ana@example.com bea@example.com", "a" * 65 + "@example.com", "é" * 33 + "@b.c",
          ADDRESS_OF_254 + "c", "ana@" + "b" * 64 + ".com", "ana@" + ".".join(["b" * 63] * 4), "ana@example..com",
-         "ana@.example.com", "ana@example.com..", "Ana <ana@example.com>", "mailto:ana@example.com", "ana@[192.0.2.1]",
+         "ana@.example.com", "ana@example.com..", "Ana <ana@example.com>", "ana@[192.0.2.1]",
          "ana,bea@example.com", 'a"b@example.com', '"a@example.com', '""@example.com', '"a"b"@example.com',
          "a\x07@example.com", "ana@exa<mple.com", "ana@exämple,com", "ana@\x80.example", "a\\b@example.com"]  # fmt: skip
 
