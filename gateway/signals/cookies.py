@@ -9,13 +9,21 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
+FOLDED = re.compile(rb",[ \t]*(?=__(?:Host|Secure)-)")
 BLANK = " \t"  # RFC 6265: what may stand around a pair; latin-1 has more that str.strip() would take
 MAX_BYTES = 16 * 1024  # api.md: over 16 kB only the first 16 kB is read, and counted
 
 
 def pairs(headers: Iterable[bytes]) -> list[tuple[str, str]]:
     """All cookies in order as (name, raw value), however many there are: for whoever looks for its own names."""
-    return list(_pairs(b"; ".join(headers).decode("latin-1")))
+    return list(_pairs(unfolded(b"; ".join(headers)).decode("latin-1")))
+
+
+def unfolded(header: bytes) -> bytes:
+    """A proxy that folds two Cookie fields by a comma, as if they were a list, hides no cookie whose name has a prefix
+    of RFC 6265bis; other values may have commas.
+    """
+    return FOLDED.sub(b"; ", header) if b"," in header else header
 
 
 def parse(headers: Iterable[bytes]) -> tuple[list[tuple[str, str]], bool]:

@@ -49,7 +49,7 @@ class Sieve:
         """The Cookie fields of one request. Over `cookies.MAX_BYTES` nothing is left out, so that hearing knows that
         something was cut off; what is ours is found wherever it stands.
         """
-        whole = fields[0] if len(fields) == 1 else b"; ".join(fields)
+        whole = cookies.unfolded(fields[0] if len(fields) == 1 else b"; ".join(fields))
         if len(whole) > cookies.MAX_BYTES:
             return Sifted(tuple(fields), tuple(pair for pair in cookies.pairs(fields) if self._ours(pair[0])))
         mark = (hash(whole), len(whole))  # keyed and of 64 bits: no value is kept, and no two fields are taken for one

@@ -72,6 +72,13 @@ def test_an_opt_out_cookie_is_seen_behind_any_number_of_others(house, sealed, ja
     assert apart.cookie.browser == BROWSER
 
 
+@pytest.mark.parametrize("jar", ["a=b, {ours}", "a=b,{ours}", "{other},{ours}", "a=b; c=d,\t{ours}; e=f"])
+def test_an_opt_out_cookie_is_seen_where_a_proxy_folded_two_fields_by_a_comma(house, sealed, jar):
+    told = jar.format(ours=f"__Host-gateway={sealed}", other="__Host-gateway=x")
+    assert Visitors(house.consent).read(scope((b"cookie", told))).denied >= {Purpose.SALE}
+    assert Visitors(house.consent).read(scope((b"cookie", "a=b,c=d"))).denied == frozenset()
+
+
 def test_a_signed_in_person_is_known_behind_any_number_of_cookies(house, signed):
     assert Visitors(house.consent).read(scope((b"cookie", f"{FILL}; Gateway-Account={signed}"))).account == "a.1"
 
