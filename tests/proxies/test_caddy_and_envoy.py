@@ -43,7 +43,7 @@ LINES = {
         'Content-Security-Policy "(?i)': SPEAKS,
         'Cache-Control "private, no-store" -> X-Else "1"': PRIVATE,
         "header +Vary": PRIVATE,
-        "respond 403": ADS,
+        'respond "" 403': ADS,
     },
     "envoy": {
         "headers_with_underscores_action": FORGED,
@@ -76,6 +76,7 @@ LINES = {
 WHILE_AWAY = {
     "caddy": {
         'request_header Gateway-Consent "sale=?0': AWAY,
+        "respond 403": AWAY,
         "response_header_timeout": SLOW,
         "error 502": NONSENSE,
         "header @enforced": AWAY,
