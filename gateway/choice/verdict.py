@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.choice.law import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Ruling, Verdict
-from gateway.choice.rules import consent, identifiers, never, said
+from gateway.choice.rules import consent, never, said
 from gateway.choice.rules.case import DENY, Case, Rule, deny
 from gateway.choice.standing import Standing
 from gateway.terms import Answer, DataClass, Purpose, Reason
@@ -36,10 +36,10 @@ ORDER: tuple[Rule, ...] = (
     # 2. An explicit no, from any source, on any identifier that reaches this person.
     Rule("opted_out", "Did the person opt out, on any identifier?", said.opted_out),
     # Whom nobody can look up, nobody can know to be free.
-    Rule("undeclared", "Is an identifier of a kind that is not declared?", identifiers.undeclared),
-    Rule("malformed", "Is there an identifier that cannot be read?", identifiers.malformed),
-    Rule("no_identifier", "Is it a row about nobody?", identifiers.no_identifier),
-    Rule("unlinked", "Is it a row about somebody whom no account is known for?", identifiers.unlinked),
+    Rule("undeclared", "Is an identifier of a kind that is not declared?", said.undeclared),
+    Rule("malformed", "Is there an identifier that cannot be read?", said.malformed),
+    Rule("no_identifier", "Is it a row about nobody?", said.no_identifier),
+    Rule("unlinked", "Is it a row about somebody whom no account is known for?", said.unlinked),
     # What no choice reaches: data of nobody, the service itself, the law, the person's own wish.
     Rule("not_personal", "Is it data of nobody?", consent.not_personal),
     Rule("served", "Is it the service itself, the law, or the person's own wish?", consent.served),

@@ -34,9 +34,8 @@ class Asked:
         return unquote(self._parts[0])
 
     def is_below(self, beginnings: Sequence[str]) -> bool:
-        """Whether it begins with one of these, however it is spelled."""
-        served = _as_served(self.path)
-        return any(served.startswith(_beginning(each)) for each in beginnings)
+        """Whether it begins with one of these (`_beginning`), however it is spelled."""
+        return _as_served(self.path).startswith(tuple(beginnings))
 
     @property
     def query(self) -> bytes:
@@ -109,7 +108,7 @@ class ForwardAuth:
         self._visits = visits
         self._dialect = dialect
         self._status = status
-        self._ad_paths = tuple(ad_paths)
+        self._ad_paths = tuple(map(_beginning, ad_paths))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = self._dialect(scope)

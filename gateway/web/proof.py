@@ -8,6 +8,7 @@ at what), `parent` (by which method). A list of proofs proves what each does. No
 is known (V25).
 """
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -113,25 +114,19 @@ class Proofs:
         if not left:
             return opened
         phone, (purpose, recipient) = self._installation(stated), opted_into(use)
-        if phone is None or recipient or purpose in NOT_BY_TOKEN:
-            raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
-        if not all(each.kind in OF_A_PHONE or each.key == phone.key for each in left):
+        its_own = phone and all(each.kind in OF_A_PHONE or each.key == phone.key for each in left)
+        if not phone or not its_own or recipient or purpose in NOT_BY_TOKEN:
             raise Problem("proof_required", "the proof is not of every identifier that is named", "/proof")
         return opened._replace(whose=(*opened.whose, phone))
 
     def _installation(self, stated: object) -> Subject | None:
-        tokens = [each.get("token") for each in listed(stated) if each.get("kind") == "device"]
-        token = self._installations.read(tokens[0]) if tokens else None
+        token = self._installations.read(_first(stated, "device").get("token"))
         return self._installations.subject(token) if token else None
 
     async def attested(self, stated: object, act: bytes = b"") -> Phone | None:
         """What an attestation among the proofs shows; None without one, and while that cannot be told."""
-        for each in listed(stated):
-            if each.get("kind") == "attestation":
-                try:
-                    return await self._attested(each.get("token"), act)
-                except StoreUnavailable:
-                    return None
+        with contextlib.suppress(StoreUnavailable):
+            return await self._attested(_first(stated, "attestation").get("token"), act)
         return None
 
     def is_dev(self, stated: object) -> bool:
@@ -140,12 +135,8 @@ class Proofs:
 
     async def signed_in(self, stated: object, act: bytes = b"") -> Subject | None:
         """The account that an assertion among the proofs shows; None without one, and while that cannot be told."""
-        for each in listed(stated):
-            if each.get("kind") == "account":
-                try:
-                    return await self._asserted(each.get("assertion"), act)
-                except StoreUnavailable:
-                    return None
+        with contextlib.suppress(StoreUnavailable):
+            return await self._asserted(_first(stated, "account").get("assertion"), act)
         return None
 
     async def all(self, stated: object, key: ApiKey, subjects: Sequence[Subject], use: str, act: bytes = b"") -> None:
@@ -239,6 +230,11 @@ def listed(stated: object) -> list[Stated]:
     """The proofs of a call: one, or a list of them."""
     several = stated[:MAX_PROOFS] if isinstance(stated, list) else [stated]
     return [each for each in several if isinstance(each, Mapping)]
+
+
+def _first(stated: object, kind: str) -> Stated:
+    """The first proof of a kind; empty where there is none."""
+    return next((each for each in listed(stated) if each.get("kind") == kind), {})
 
 
 def _is_word(stated: object) -> bool:

@@ -232,14 +232,14 @@ class Visits:
 
     def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
         heard = visitor.heard
-        account = next((subject for subject in subjects if subject.is_account), None)
-        browser = next((subject for subject in subjects if subject.kind == "browser"), None)
+        browsers = [subject for subject in subjects if subject.kind == "browser"]
+        accounts = [subject for subject in subjects if subject.is_account]
+        browser, account = next(iter(browsers), None), next(iter(accounts), None)
         if browser is None and (heard.ended or heard.vendors):
             heard = heard.without_endings()  # nobody proved whose states these cookies would end
         learns = bool(browser or account) and site.learns(heard, subjects)
-        browsers = [subject for subject in subjects if subject.kind == "browser"]
-        accounts = [subject for subject in subjects if subject.is_account] if browser and not learns else []
-        ties = [each for each in accounts if browser and not self._consent.checks.tied(each, browser)]
+        asked = accounts if browser and not learns else []
+        ties = [each for each in asked if browser and not self._consent.checks.tied(each, browser)]
         brought = self._brought(visitor, browsers) if browser else Heard()
         brings = brought if brought.keeps else None
         if not (learns or ties or brings):

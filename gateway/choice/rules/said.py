@@ -1,4 +1,6 @@
-"""Said: what the person decided, on whichever identifier, and what this request says (law.md section 7, 2 to 4)."""
+"""Said: what the person decided, on whichever identifier, and what this request says (law.md section 7, 2 to 4); and
+how it names them, for somebody whom nobody can look up may have said no.
+"""
 
 from collections.abc import Mapping
 
@@ -82,6 +84,37 @@ def _keeps_programme(case: Case) -> bool:
         grant.kind is GrantKind.PROGRAMME and grant.recipient == programme and grant.purpose == case.purpose
         for grant in case.question.grants
     )
+
+
+def undeclared(case: Case) -> Ruling | None:
+    """A kind that the configuration does not know: its ids were never asked about (R23)."""
+    if case.question.naming.undeclared:
+        return deny(Reason.UNDECLARED_IDENTIFIER, "[identifiers] declares each further kind (R23)")
+    return None
+
+
+def malformed(case: Case) -> Ruling | None:
+    """One identifier that cannot be read, beside whatever others."""
+    if case.question.naming.malformed:
+        return deny(Reason.MALFORMED, "an identifier that cannot be read may be one that said no")
+    return None
+
+
+def no_identifier(case: Case) -> Ruling | None:
+    """A row of a share that names nobody; a check may ask about nobody, for an ad without a person."""
+    if not (case.question.naming.row and case.question.naming.nobody):
+        return None
+    reason = Reason.LIMITED if case.question.limited else Reason.NO_IDENTIFIER
+    return deny(reason, "a row is about somebody who can be looked up")
+
+
+def unlinked(case: Case) -> Ruling | None:
+    """A row about somebody of whom no account is known, for a recipient that gets no such rows (R2)."""
+    if not case.question.naming.row or case.recipient.unlinked != "deny":
+        return None
+    if any(standing.linked for standing in case.question.standings):
+        return None
+    return deny(Reason.UNLINKED, f"recipients.{case.recipient.name}.unlinked (R2)")
 
 
 def limited(case: Case) -> Ruling | None:
