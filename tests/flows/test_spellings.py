@@ -17,16 +17,10 @@ from gateway.people import People
 
 pytestmark = pytest.mark.anyio
 
-BY_NOW: tuple[str, ...] = ()  # what groups of the table may need that is there: "mailbox" once Gmail's is one
-
-
-def ready(groups):
-    return [each for each in groups if not each.needs or each.needs in BY_NOW]
-
 
 @pytest.mark.slow
 def test_whoever_opted_out_by_one_spelling_is_denied_by_every_other_at_every_door(tmp_path, vectors, figure):
-    groups, foreign = ready(spellings.ours()), spellings.outside(vectors)
+    groups, foreign = spellings.ours(), spellings.outside(vectors)
     listed = sorted({each.kind for each in groups})
     every, found = [*groups, *foreign], Tried()
     with Service(tmp_path / "before") as service:
@@ -50,7 +44,7 @@ def test_whoever_opted_out_by_one_spelling_is_denied_by_every_other_at_every_doo
 
 def test_an_app_key_and_a_form_say_no_by_spellings_that_are_asked_about_in_batches(tmp_path):
     """The quick part of the table: two doors in, one door out."""
-    groups, found = ready(spellings.ours()), Tried()
+    groups, found = spellings.ours(), Tried()
     with Service(tmp_path) as service:
         found.add(spellings.tried(service, "app key", groups, 3, ("checks",)))
     assert (found.wrong, found.merged) == ([], [])
@@ -59,7 +53,7 @@ def test_an_app_key_and_a_form_say_no_by_spellings_that_are_asked_about_in_batch
 @pytest.mark.slow
 def test_nobodys_yes_opens_what_somebody_elses_no_closed(tmp_path):
     with Service(tmp_path) as service:
-        assert spellings.opened_by_another(service, ready(spellings.ours())) == []
+        assert spellings.opened_by_another(service, spellings.ours()) == []
 
 
 def people():
@@ -68,7 +62,7 @@ def people():
 
 
 def test_every_spelling_of_the_table_is_read_as_what_it_is(figure, vectors):
-    pairs, opens, merged = spellings.apart(people(), [*ready(spellings.ours()), *spellings.outside(vectors)])
+    pairs, opens, merged = spellings.apart(people(), [*spellings.ours(), *spellings.outside(vectors)])
     figure("spellings by reading alone", f"{pairs} pairs")
     assert (opens, merged) == ([], [])
 
@@ -121,7 +115,7 @@ FAULTS = {
 def test_a_fault_in_a_normaliser_is_found_by_the_table(monkeypatch, fault):
     room, name, variant = FAULTS[fault]
     (monkeypatch.setitem if isinstance(room, dict) else monkeypatch.setattr)(room, name, variant)
-    _, opens, merged = spellings.apart(people(), ready(spellings.ours()))
+    _, opens, merged = spellings.apart(people(), spellings.ours())
     assert opens or merged
 
 

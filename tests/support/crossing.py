@@ -16,7 +16,8 @@ from support.proxies import NEW_YORK
 NO, YES = "sale=?0, sharing=?0, targeted_ads=?0, status=honored", "sale=?1, sharing=?1, targeted_ads=?1, status=none"
 DOUBT = "sale=?0, sharing=?0, targeted_ads=?0, status=unknown"  # not answered in time: nobody's answer, allows nothing
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
-PAGES, WORKERS = 5, 16
+# Of one key a page or a part may be kept first, as threads race; of so many pages one is, but once in 4,096 runs.
+PAGES, WORKERS = 12, 16
 
 
 @dataclass(frozen=True)

@@ -88,13 +88,12 @@ class Group:
     person: str
     spellings: tuple[dict, ...]
     denies: bool = False
-    needs: str = ""
     outside: bool = False
 
 
 def group(row: dict, *, outside: bool = False) -> Group:
     own = [each if isinstance(each, dict) else {"type": row["kind"], "value": each} for each in row["spellings"]]
-    more = {name: row[name] for name in ("denies", "needs") if name in row}
+    more = {name: row[name] for name in ("denies",) if name in row}
     return Group(row["relation"], row["kind"], row["person"], tuple(own), **more, outside=outside)
 
 
@@ -490,7 +489,7 @@ def opted_in(service: Service, spelling: dict) -> bool:
 
 def opened_by_another(service: Service, groups: list[Group]) -> list[tuple]:
     """The first says no, the second says yes: what the first's no let go all the same."""
-    apart = [each for each in groups if each.relation == "never_open" and not each.needs]
+    apart = [each for each in groups if each.relation == "never_open"]
     say_no(service, "api", [each.spellings[0] for each in apart])
     assert all(opted_in(service, each.spellings[1]) for each in apart)
     allowed = ask(service, "checks", [each.spellings[0] for each in apart])
