@@ -5,10 +5,11 @@ Knows nothing of what is opened.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
+from starlette.types import Scope
 
 from gateway.enrolment import EnrolmentRefused
 from gateway.following.follower import ReplicaRefused
@@ -18,7 +19,6 @@ from gateway.ledger.writer import StoreUnavailable
 from gateway.settings import SettingsRefused
 
 log = structlog.get_logger("gateway")
-Scope = MutableMapping[str, Any]
 UNUSABLE = (
     SecretsMissing,
     LedgerRefused,

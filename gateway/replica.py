@@ -201,12 +201,12 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
         waiting.set(replica.spool.waiting)
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    routes = [
+    served = [
         *ad_doors.routes(answering, recording, settings, credentials),
         Route("/v1/self", of_itself), Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
     ]  # fmt: skip
     handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle)
-    doors = Starlette(routes=routes, exception_handlers={**handlers, Exception: problem_page.handle})
+    doors = Starlette(routes=served, exception_handlers={**handlers, Exception: problem_page.handle})
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[Any]:

@@ -83,8 +83,8 @@ def checked(answer):
 @pytest.mark.parametrize("stands", Stands)
 def test_who_wants_no_ids_has_the_same_on_record(house, answer, stands):
     """Of what cannot go none is made, and that was never counted."""
-    decisions = Decisions(house.secrets, house.consent.recipients)
-    one, other = (Kept(house.consent.checks, decisions, lambda: NOON) for _ in range(2))
+    made = Decisions(house.secrets, house.consent.recipients)
+    one, other = (Kept(house.consent.checks, made, lambda: NOON) for _ in range(2))
     ask = Ask(("advertisers",))
     one.decide(ask, checked(answer), stands)
     other.record(ask, checked(answer), stands)

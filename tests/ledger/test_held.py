@@ -161,13 +161,13 @@ def test_a_limit_goes_out_as_an_opt_out_with_its_own_duty(story, who, leaves, sa
 
 def test_an_ad_id_whose_platform_nobody_told_is_found_under_each(house):
     """A row that lists one ad id and carries another: whoever opts out by either is found."""
-    people = house.consent.people
-    mine = people.name([named("gaid", GAID)]).subjects[0]
+    known = house.consent.people
+    mine = known.name([named("gaid", GAID)]).subjects[0]
     fields = {"ad_id": DataClass.AD_ID}
-    [one] = leaving.left(people, {"ad_id": GAID}, fields, ["gaid"], mine.keys)
+    [one] = leaving.left(known, {"ad_id": GAID}, fields, ["gaid"], mine.keys)
     assert (one.kind, one.named) == ("gaid", mine.key)
-    [other] = leaving.left(people, {"ad_id": gaid(2)}, fields, ["gaid"], mine.keys)
-    wanted = {people.name([named(kind, gaid(2))]).subjects[0].key for kind in ("gaid", "idfa", "oaid")}
+    [other] = leaving.left(known, {"ad_id": gaid(2)}, fields, ["gaid"], mine.keys)
+    wanted = {known.name([named(kind, gaid(2))]).subjects[0].key for kind in ("gaid", "idfa", "oaid")}
     assert wanted | set(mine.keys) <= set(other.keys)
 
 
