@@ -123,7 +123,7 @@ class Cuts:
         found, own = openrtb.suspects(self._bid, out, leave), openrtb.ids_of_auction(self._bid)
         for word, could_be in found.items():
             if word not in self._known:
-                self._known[word] = self._on_record(could_be) if len(self._known) < MOST_SUSPECTS else None
+                self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)
         known = [word for word in found if self._known[word] or (self._known[word] is None and word not in own)]
         return openrtb.without(out, openrtb.Traces(known), leave.name) if known else out
 
