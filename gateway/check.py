@@ -384,6 +384,11 @@ class Checks:
         except LookupRefused:
             return None
 
+    def on_record(self, identifiers: Sequence[Mapping[str, object]], place: object = None) -> bool | None:
+        """Whether anything at all stands of one of these, by any of their names; None where that cannot be read."""
+        rows = self.standings_of(self._people.keys_of(identifiers, country_of(place)))
+        return None if rows is None else bool(rows)
+
     def read_back(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None,
         instead: tuple[Standing, ...] = (),

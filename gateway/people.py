@@ -107,6 +107,23 @@ class People:
             tokens=tokens,
         )
 
+    def keys_of(self, identifiers: Sequence[Mapping[str, object]], country: str = "") -> tuple[bytes, ...]:
+        """The keys of all names that these go by, looser ones too, each made once. An id that may be several platforms'
+        is read once: all have one form, and an ad id's digests are the same whichever it is.
+        """
+        names, uuids = dict[identity.Name, None](), dict[object, Identifier]()
+        for item in identifiers:
+            kind, value = str(item.get("type")), item.get("value")
+            before = uuids.get(value) if kind in kinds.UUIDS else None
+            found = self._read(item, country or self._country) if before is None else before
+            if before is not None:
+                names[kind, before.value] = None
+            elif isinstance(found, Identifier):
+                names |= {name: None for each in (found, *found.further, *found.possible) for name in each.names}
+                if kind in kinds.AD_IDS:
+                    uuids[value] = found
+        return self._secrets.keys(names)
+
     def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
         """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""
         stated = country or self._country

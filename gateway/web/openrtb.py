@@ -6,8 +6,9 @@ What cannot be read is a 400, and then nothing may be sent.
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -35,6 +36,7 @@ CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Rea
 YEARS = re.compile(r"[0-9]{1,3}", re.ASCII)
 REMOVED_BYTES = 2048  # of `Gateway-Removed`: 40 paths can pass a proxy's buffer of 4 kB, a 502 (I27)
 YOUNGEST = AGES[0]
+MOST_SUSPECTS = 100  # words that look like ids and are looked up; more are taken for somebody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,19 @@ class Asked(NamedTuple):
 
 
 Bid = Mapping[str, Any]
+OnRecord = Callable[[Sequence[Mapping[str, object]]], bool | None]
 
 
 class Cuts:
-    """What may be sent of one bid request, made once for all recipients who may have the same."""
+    """What may be sent of one bid request, made once for all recipients who may have the same. `on_record`: whether
+    anything stands of one of some identifiers; None where nobody can tell.
+    """
 
-    def __init__(self, bid: Bid, options: OpenRtbOptions) -> None:
+    def __init__(self, bid: Bid, options: OpenRtbOptions, on_record: OnRecord) -> None:
         self._bid = bid
         self._options = options
+        self._on_record = on_record
+        self._known: dict[str, bool | None] = {}
         self._shaped: dict[Hashable, dict[str, object] | None] = {}
         self._differences: dict[Hashable, openrtb.Difference] = {}
 
@@ -103,8 +110,22 @@ class Cuts:
     def _whole(self, leave: openrtb.Leave) -> dict[str, object] | None:
         same = _alike(leave)
         if same not in self._shaped:
-            self._shaped[same] = openrtb.lawful(self._bid, leave)
+            out = openrtb.lawful(self._bid, leave)
+            self._shaped[same] = (
+                out if out is None or leave.word == openrtb.ALLOWED else self._without_known(out, leave)
+            )
         return self._shaped[same]
+
+    def _without_known(self, out: dict[str, object], leave: openrtb.Leave) -> dict[str, object] | None:
+        """Without what looks like an id, stands in no person's place, and is somebody's on record. While nobody can
+        tell, all that looks like one goes, but for the auction's own ids: an ad without a person still can be sold.
+        """
+        found, own = openrtb.suspects(self._bid, out, leave), openrtb.ids_of_auction(self._bid)
+        for word, could_be in found.items():
+            if word not in self._known:
+                self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)
+        known = [word for word in found if self._known[word] or (self._known[word] is None and word not in own)]
+        return openrtb.without(out, openrtb.Traces(known), leave.name) if known else out
 
 
 class Bids:
@@ -122,7 +143,7 @@ class Bids:
         names, flags = _recipients(query), wire.flags_of(query, "dry_run", "will_send", others=PARAMETERS)
         bid = _bid(body)
         ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
-        cuts = Cuts(bid, self._options)
+        cuts = Cuts(bid, self._options, partial(self._consent.checks.on_record, place=ask.place))
         if flags["will_send"] and asked.announces and not dry_run:
             checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, cuts.is_blocked)
         else:

@@ -1,9 +1,13 @@
 """POST /v1/openrtb: what an ad server gets back of a bid request."""
 
+import base64
+import hashlib
 import json
 
 import pytest
+from support import inside
 from support.people import gaid
+from support.service import service
 
 from gateway.web import openrtb
 
@@ -283,3 +287,145 @@ async def test_a_request_with_more_ids_in_odd_places_than_are_looked_up_tells_no
     assert (await ask(keyed, texts)).headers["gateway-verdict"] == "allow"
     slots = bid(imp=[{"id": gaid(number), "banner": {"w": 1}, "ext": {"tid": gaid(number)}} for number in range(120)])
     assert (await ask(keyed, slots)).headers["gateway-verdict"] == "allow"
+
+
+# --- an id that stands somewhere else than where a person's id does ---
+
+ZONE, SLOT = "97987bca-ae59-4c7d-94ba-ee4f19ab8c99", "0b2a6f5e-4d4b-4d3a-9c55-1f7d6f2f3a10"
+JANE, JANES_PHONE = "jane.roe@example.com", "+14155550107"
+JANES = {
+    "the digest of their address": hashlib.sha256(JANE.encode()).hexdigest(),
+    "its SHA-1 in base64": base64.b64encode(hashlib.sha1(JANE.encode()).digest()).decode(),
+    "the digest of their number": hashlib.sha256(JANES_PHONE.encode()).hexdigest(),
+    "their number": "4155550107",
+    "their number as a number": 14155550107,
+    "their other phone's ad id": gaid(2),
+    "that without hyphens": gaid(2).replace("-", "").upper(),
+    "its digest": hashlib.sha256(gaid(2).encode()).hexdigest(),
+    "a page with it": f"https://example.com/u/{gaid(2)}/x",
+}
+OUT_OF_IT = {"regs": {"ext": {"gpc": "1"}}}  # whoever asks said no themselves
+
+
+async def jane_opts_out(keyed):
+    """By her account, of which the ids are known: none of them is named by the requests below."""
+    link = {"account": "jane", "identifiers": [{"type": "email", "value": JANE}, {"type": "phone", "value": JANES_PHONE}, {"type": "gaid", "value": gaid(2)}]}  # fmt: skip
+    assert (await keyed.post("/v1/links", json=link)).status_code in {200, 201}
+    no = {"identifiers": [{"type": "account", "value": "jane"}], "choice": "opt_out"}
+    assert (await keyed.post("/v1/choices", json=no)).status_code == 201
+
+
+def with_bidders(**bags) -> dict:
+    return {"imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "ext": {"prebid": {"bidder": bags}}}]}
+
+
+@pytest.mark.parametrize("what", JANES)
+async def test_a_bidders_parameter_that_is_an_opted_out_persons_id_does_not_stay(keyed, what):
+    """Its schema names it and it is one word; it is another person's, too, or the caller would have named it."""
+    await jane_opts_out(keyed)
+    bags = with_bidders(admixer={"zone": "z", "customFloor": JANES[what]}, ix={"siteId": JANES[what]}, adf={"mid": 7})
+    answer = await ask(keyed, bid(**bags, **OUT_OF_IT))
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert answer.json()["imp"][0]["ext"]["prebid"]["bidder"] == {"admixer": {"zone": "z"}, "adf": {"mid": 7}}
+    assert str(JANES[what]) not in answer.text
+    alone = await ask(keyed, bid(**with_bidders(ix={"siteId": JANES[what]}), **OUT_OF_IT))
+    assert (alone.headers["gateway-verdict"], alone.json()) == ("block", {})
+
+
+async def test_a_placement_that_looks_like_an_id_and_is_nobodys_stays(keyed):
+    await jane_opts_out(keyed)
+    bags = with_bidders(ix={"siteId": ZONE}, admixer={"zone": "4155550123"}, adf={"mid": 14155550123})
+    answer = (await ask(keyed, bid(**bags, **OUT_OF_IT))).json()
+    assert answer["imp"] == bid(**bags)["imp"]
+
+
+@pytest.mark.parametrize(
+    ("place", "verdict"),
+    [("id", "block"), ("slot", "block"), ("one slot of two", "contextual"), ("a deal", "contextual"), ("badv", "contextual"), ("gpid", "contextual")],
+)  # fmt: skip
+async def test_an_opted_out_persons_id_in_an_id_of_the_auction_takes_what_is_called_so_with_it(keyed, place, verdict):
+    await jane_opts_out(keyed)
+    digest, slot = (
+        JANES["its SHA-1 in base64"].rstrip("=").replace("+", "-").replace("/", "_"),
+        {"id": "9", "banner": {"w": 1}},
+    )
+    request = {
+        "id": bid(id=gaid(2)),
+        "slot": bid(imp=[{"id": gaid(2)}]),
+        "one slot of two": bid(imp=[{"id": gaid(2)}, slot]),
+        "a deal": bid(imp=[slot | {"pmp": {"deals": [{"id": digest}, {"id": "d"}]}}]),
+        "badv": bid(badv=[digest, "ads.example.com"]),
+        "gpid": bid(imp=[slot | {"ext": {"gpid": digest}}]),
+    }[place]
+    answer = await ask(keyed, request | OUT_OF_IT)
+    assert answer.headers["gateway-verdict"] == verdict
+    assert gaid(2) not in answer.text
+    assert digest not in answer.text
+    control = await ask(keyed, bid(id=SLOT, imp=[{"id": ZONE}]) | OUT_OF_IT)
+    assert (control.json()["id"], control.json()["imp"]) == (SLOT, [{"id": ZONE}])
+
+
+@pytest.mark.parametrize("place", ["id", "imp.id", "tid", "ua", "badv", "bcat", "bapp"])
+@pytest.mark.parametrize("value", [JANE, JANES_PHONE, f"{gaid(2)}"])
+async def test_one_that_stands_in_a_browsers_text_or_a_long_list_is_asked_about(keyed, place, value):
+    """Beside somebody who said nothing. An id of the auction that is a UUID is taken for the auction's there."""
+    await jane_opts_out(keyed)
+    more = {
+        "id": {"id": value}, "imp.id": {"imp": [{"id": value}]}, "tid": {"source": {"tid": value}}, "ua": {"device": {"ua": f"Mozilla/5.0 ({value})"}},
+    }.get(place, {place: ["IAB25-3", value]})  # fmt: skip
+    plain = {"id": "1", "imp": [{"id": "1"}], "device": bid()["device"]}
+    answer = await ask(keyed, plain | {**more, "device": plain["device"] | more.get("device", {})})
+    asked = value != gaid(2) or place not in {"id", "imp.id", "tid"}
+    assert (answer.headers["gateway-verdict"] == "allow") == (not asked)
+    assert (value in answer.text) == (not asked)
+    assert (await ask(keyed, plain)).headers["gateway-verdict"] == "allow"
+
+
+async def test_while_the_ledger_is_away_what_looks_like_an_id_goes_and_the_auctions_own_stays(keyed, monkeypatch):
+    from gateway.mirror.lookup import Stale
+
+    def away(*_):
+        raise Stale("away")
+
+    monkeypatch.setattr("gateway.ledger.table.StandingTable.seen", away)
+    answer = await ask(keyed, bid(id=SLOT, **with_bidders(ix={"siteId": ZONE}, adf={"mid": 7})))
+    assert answer.headers["gateway-verdict"] == "contextual"
+    assert (answer.json()["id"], ZONE in answer.text) == (SLOT, False)
+    assert answer.json()["imp"][0]["ext"]["prebid"]["bidder"] == {"adf": {"mid": 7}}
+
+
+async def test_more_that_look_like_ids_than_are_looked_up_are_taken_for_somebodys(keyed):
+    (slot,) = with_bidders(ix={"siteId": "9"})["imp"]
+    many = [slot | {"id": str(n), "ext": {"prebid": {"bidder": {"ix": {"siteId": gaid(100 + n)}}}}} for n in range(120)]
+    answer = await ask(keyed, bid(imp=many, **OUT_OF_IT))
+    assert len(answer.json()["imp"]) == openrtb.MOST_SUSPECTS
+
+
+async def test_an_ad_id_that_may_go_is_no_trace_beside_what_may_not(keyed):
+    """Somebody who said no to one thing is on record; what the others may have stays where they may have it."""
+    no = {"identifiers": [{"type": "gaid", "value": gaid(1)}], "choice": "limit", "purposes": ["sensitive"]}
+    assert (await keyed.post("/v1/choices", json=no)).status_code == 201
+    request = bid(user={"keywords": "news", "geo": {"lat": 40.7128, "lon": -74.006, "country": "USA", "region": "NY"}})
+    answer = await ask(keyed, request | with_bidders(ix={"siteId": gaid(1)}))
+    assert answer.headers["gateway-verdict"] == "reduced", answer.headers
+    assert answer.json()["device"]["ifa"] == gaid(1)
+    assert answer.json()["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": gaid(1)}}
+
+
+@pytest.mark.slow
+def test_a_running_service_hands_out_no_opted_out_persons_id_in_a_parameter(tmp_path):
+    import httpx2
+
+    with service(tmp_path) as running, httpx2.Client(base_url=running.url, headers=inside.DEV) as calling:
+        link = {
+            "account": "jane",
+            "identifiers": [{"type": "email", "value": JANE}, {"type": "gaid", "value": gaid(2)}],
+        }
+        assert calling.post("/v1/links", json=link).status_code in {200, 201}
+        calling.post("/v1/choices", json={"identifiers": [{"type": "account", "value": "jane"}], "choice": "opt_out"})
+        digest = hashlib.sha256(JANE.encode()).hexdigest()
+        request = bid(**with_bidders(ix={"siteId": digest}, adf={"mid": 7}), device={"ifa": gaid(2), "os": "android"})
+        answer = calling.post("/v1/openrtb?recipient=advertisers", json=request)
+        assert answer.headers["gateway-verdict"] == "contextual"
+        assert digest not in answer.text
+        assert answer.json()["imp"][0]["ext"]["prebid"]["bidder"] == {"adf": {"mid": 7}}

@@ -62,6 +62,12 @@ def shown(e164: str) -> tuple[str, str]:
     return phonenumbers.region_code_for_number(number) or f"+{number.country_code}", e164[-2:]
 
 
+def at_home(digits: str) -> str:
+    """The digits of an E.164 number without its country code (ITU-T E.164: one to three, and none begins another)."""
+    codes = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    return next((digits[size:] for size in (1, 2, 3) if int(digits[:size]) in codes), digits)
+
+
 def _readings(text: str, stated: str, countries: Sequence[str], *, blank: bool) -> list[PhoneNumber]:
     """Every number that a text may be, the likeliest first."""
     starts = STARTS.match(text)

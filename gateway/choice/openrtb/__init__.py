@@ -1,15 +1,16 @@
 """Bid requests: what of one may be sent to a recipient (OpenRTB 2.5 and 2.6).
 
 `members` (with two files of data) what a request may consist of, `fields` where it keeps personal data, `reading`
-whom and what it says, `filtering` the request that may be sent, `pointers` the difference between two. Owns the format;
-never the decision, which is the verdict's.
+whom and what it says, `filtering` the request that may be sent, `traces` what of a person would still stand in it,
+`pointers` the difference between two. Owns the format; never the decision, which is the verdict's.
 """
 
 from gateway.choice.openrtb.fields import classes_in
-from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful
+from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful, suspects
 from gateway.choice.openrtb.members import BIDDERS
 from gateway.choice.openrtb.pointers import Difference, difference
 from gateway.choice.openrtb.reading import Said, TooDeep, check_depth, is_modern, said
+from gateway.choice.openrtb.traces import Traces, ids_of_auction, without
 
 __all__ = [
     "ALLOWED",
@@ -21,10 +22,14 @@ __all__ = [
     "Leave",
     "Said",
     "TooDeep",
+    "Traces",
     "check_depth",
     "classes_in",
     "difference",
+    "ids_of_auction",
     "is_modern",
     "lawful",
     "said",
+    "suspects",
+    "without",
 ]

@@ -44,6 +44,11 @@ def part(holder: object, name: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
+def is_for_somebody(extension: Json) -> bool:
+    """Whether a slot's extension names a bidder."""
+    return bool(part(part(extension, "prebid"), "bidder")) or "bidder" in extension
+
+
 def classes_in(request: Json) -> tuple[DataClass, ...]:
     """The data classes that a request would send, in a fixed order."""
     return tuple(sorted(set(_classes(request))))

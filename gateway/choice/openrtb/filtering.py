@@ -6,7 +6,6 @@ leaves, a denied address or region does not. A bidder of whose parameters nothin
 is denied.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +14,21 @@ from typing import NamedTuple
 from gateway.choice import geo, ip, keywords
 from gateway.choice.downstream import Strings
 from gateway.choice.keywords import Vocabulary
-from gateway.choice.openrtb.fields import EID, GEO, GEO_PLAIN, POINT, TRANSACTION, UID, USER, Json, part
+from gateway.choice.openrtb.fields import (
+    EID,
+    GEO,
+    GEO_PLAIN,
+    POINT,
+    TRANSACTION,
+    UID,
+    USER,
+    Json,
+    is_for_somebody,
+    part,
+)
 from gateway.choice.openrtb.members import BIDDERS, CLASSES, FORMS, MEMBERS, address, parameter, parsed, written
-from gateway.choice.openrtb.reading import is_modern, values_of_ids
+from gateway.choice.openrtb.reading import is_modern, persons_ids
+from gateway.choice.openrtb.traces import Traces, formed, without
 from gateway.terms import Answer, DataClass
 
 Out = dict[str, object]
@@ -25,7 +36,6 @@ NO_WORDS = Vocabulary()
 HOLDERS = (dict, list)  # as JSON has them; by `Mapping`, an abstract class, each question takes a microsecond
 IDS = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID})
 ALLOWED, REDUCED, CONTEXTUAL, BLOCKED = "allow", "reduced", "contextual", "block"
-UNESCAPED = re.compile(r"[ !#-&(-\[\]-~]+")  # what Python writes as it is: no quotes, no backslash, ASCII
 PLAY_STORE = "https://play.google.com/store/apps/details"  # whose addresses have the app in their query
 
 
@@ -47,6 +57,10 @@ class Leave:
 
     def may(self, data_class: DataClass) -> bool:
         return self.answers.get(data_class, Answer.DENY) is Answer.ALLOW
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        return frozenset(name for name, answer in self.answers.items() if answer is Answer.ALLOW)
 
     @property
     def word(self) -> str:
@@ -90,8 +104,7 @@ def lawful(request: Json, leave: Leave) -> Out | None:
     left as it is.
     """
     word = leave.word
-    classes = frozenset(name for name, answer in leave.answers.items() if answer is Answer.ALLOW)
-    cut = Cut(word == ALLOWED, word != CONTEXTUAL, classes, leave.anything_denied, leave)
+    cut = Cut(word == ALLOWED, word != CONTEXTUAL, classes := leave.allowed, leave.anything_denied, leave)
     out = _object(request, REQUEST, cut, "")
     for name, shaped in (("device", _device(request, cut)), ("user", _user(request, cut))):
         if shaped is not None and name in request:
@@ -103,7 +116,7 @@ def lawful(request: Json, leave: Leave) -> Out | None:
     if isinstance(app := out.get("app"), dict):
         _name_store(app)
     out["regs"] = _regs(request, cut)
-    return out if cut.whole else _without(_denied_ids(request, classes), out)
+    return out if cut.whole else without(out, _traces(request, classes), leave.name)
 
 
 # --- members by the list ---
@@ -253,13 +266,8 @@ def _imps(request: Json, cut: Cut) -> Iterator[Out]:
             continue
         out = _object(imp, RULES["imp"], cut, "imp")
         unnamed = "id" in imp and "id" not in out
-        if not unnamed and (not _asked(part(imp, "ext")) or _asked(part(out, "ext"))):
+        if not unnamed and (not is_for_somebody(part(imp, "ext")) or is_for_somebody(part(out, "ext"))):
             yield out
-
-
-def _asked(extension: Json) -> bool:
-    """Whether somebody is named whom it is for."""
-    return bool(part(part(extension, "prebid"), "bidder")) or "bidder" in extension
 
 
 def _imp_extension(value: object, cut: Cut, path: str) -> Out | None:
@@ -433,32 +441,30 @@ def _regs(request: Json, cut: Cut) -> Out:
 # --- an id that stands in a second place ---
 
 
-def _denied_ids(request: Json, classes: frozenset[str]) -> set[str]:
-    found = values_of_ids(request)
-    allowed = {value for value, data_class in found if data_class in classes}
-    return {value for value, _ in found} - allowed
+def _traces(request: Json, classes: Collection[str]) -> Traces:
+    """Of whom nothing may be left, by what the request itself gives as theirs."""
+    _, denied = _ids(request, classes)
+    device = part(request, "device")
+    return Traces(denied, (device.get("ip"), device.get("ipv6")))
 
 
-def _without(names: Collection[str], out: Out) -> Out | None:
-    """Without what holds one of these, which are of a person who may not be in it; None where that is the id of the
-    request. All of it is looked through at once first, as Python writes it: hardly ever one is there.
-    """
-    text = str(out).lower() if names else ""
-    found = tuple(name for name in names if name in text or not UNESCAPED.fullmatch(name))
-    if not found:
-        return out
-    kept = _pruned(out, found)
-    return kept if isinstance(kept, dict) and ("id" in kept) == ("id" in out) else None
+def _ids(request: Json, classes: Collection[str]) -> tuple[list[str], list[str]]:
+    """The ids that may go, and those that may not."""
+    found = persons_ids(request)
+    allowed = {value.lower() for value, data_class in found if data_class in classes}
+    values = {value for value, _ in found}
+    return [each for each in values if each.lower() in allowed], [
+        each for each in values if each.lower() not in allowed
+    ]
 
 
-def _pruned(value: object, names: tuple[str, ...]) -> object | None:
-    if isinstance(value, dict):
-        members = ((name, _pruned(item, names)) for name, item in value.items())
-        return {name: item for name, item in members if item is not None}
-    if isinstance(value, list):
-        return [item for each in value if (item := _pruned(each, names)) is not None]
-    text = str(value).lower()
-    return None if any(name in text for name in names) else value
+def suspects(request: Json, out: Out, leave: Leave) -> dict[str, list[dict[str, object]]]:
+    """What of a request that was cut has the form of an id and is none that may go, with what it could be."""
+    mine = _ids(request, leave.allowed)[0] if leave.any_id else []
+    device = part(out, "device")
+    found = formed(out, {*mine, device.get("ip"), device.get("ipv6")})
+    traces = Traces(mine) if found and mine else None
+    return {word: could_be for word, could_be in found.items() if not (traces and traces.are_in([word]))}
 
 
 RULES: Mapping[str, Mapping[str, Rule]] = {

@@ -5,6 +5,7 @@ stranger sends but for a request nested deeper than anybody's (`TooDeep`).
 """
 
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -47,23 +48,34 @@ HOLDERS: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("regs",), 0, "gpp"), (("regs", "ext"), 1, "gpp"), (("user",), 0, "tc"), (("user", "ext"), 1, "tc"),
     (("device",), 0, "lmt"), (("device", "ext"), 0, "att"),
 )  # fmt: skip
-TELLING = 8  # characters from which on an id is not found in any text by chance
+USER_IDS = ("id", "buyeruid", "customdata")
+# Members of a `user` that hold no id, or whose ids are read in their place; an eid's `source` is a host.
+NO_IDS = frozenset({
+    *USER_IDS, "eids", "geo", "data", "keywords", "kwarray", "consent", "ConsentedProvidersSettings",
+    "consented_providers_settings",
+})  # fmt: skip
+ID_LIKE = re.compile(r"(?=.*[0-9])[!-~]{8,512}")
+TEXT_OR_NUMBER = (str, int, float)
 NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
+NO_SENTENCE = 64  # characters: a text that is longer is no id as a whole, unless it has one of its signs
+BETWEEN = b" \t-_:.()/+"  # what stands within an id that is written in groups
+LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
 HOLDERS_OF_MORE = (dict, list)
 MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
 NOT_SEARCHED = frozenset({"id", "imp", "regs"})  # a slot's id is of the auction, as the request's own
-# Members that are read in their own place, name an auction, or are a browser's or a list's own long text.
+# Members that are read in their own place, or name an auction.
 READ_ELSEWHERE = frozenset({
-    *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent", "ua",
-    "ConsentedProvidersSettings", "consented_providers_settings", "skadnetids", "badv", "bcat", "acat", "bapp",
+    *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent",
+    "ConsentedProvidersSettings", "consented_providers_settings",
 })  # fmt: skip
 HEXES = re.compile(
     r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
     re.IGNORECASE,
 )
 ADDRESSES = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-NUMBERS = re.compile(r"\+[0-9]{8,15}\b")
+WITH_PLUS = re.compile(r"\+[0-9]{8,15}\b")
 NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
@@ -136,27 +148,37 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
-def values_of_ids(request: Json) -> frozenset[tuple[str, DataClass]]:
-    """The values of a request's identifiers in lower case, with their classes; but for those so short that any text has
-    them.
+def persons_ids(request: Json) -> frozenset[tuple[str, DataClass]]:
+    """What stands where a person's ids do, as it is written, with its class. Of a `user` also what it says in members
+    that are read nowhere, as far as it looks like an id.
     """
     device, user = part(request, "device"), part(request, "user")
-    extra = part(device, "ext")
-    found = [device.get("ifa"), user.get("id"), user.get("buyeruid")]
-    hardware = [device.get(name) for name in HASHED_DEVICE_IDS] + [
-        extra.get(name) for name in (*VENDOR_IDS, *APP_SET_IDS)
-    ]
-    for eids in (user.get("eids"), part(user, "ext").get("eids")):
-        for eid in eids[:MOST_EIDS] if isinstance(eids, list) else ():
-            uids = eid.get("uids") if isinstance(eid, dict) else None
-            found += (
-                [uid.get("id") for uid in uids[:MOST_EIDS] if isinstance(uid, dict)] if isinstance(uids, list) else []
-            )
+    extra, bag = part(device, "ext"), part(user, "ext")
+    of_person = [device.get("ifa"), extra.get("session_id"), *(user.get(name) for name in USER_IDS)]
+    of_device = [device.get(name) for name in HASHED_DEVICE_IDS]
+    of_device += [extra.get(name) for name in (*VENDOR_IDS, *APP_SET_IDS)]
+    for holder in (user, bag):
+        for eid in _objects(holder.get("eids"))[:MOST_EIDS]:
+            of_person += [uid.get("id") for uid in _objects(eid.get("uids"))[:MOST_EIDS]]
+    of_person += _id_like({name: value for name, value in user.items() if name not in NO_IDS})
     return frozenset(
-        (value.lower(), data_class)
-        for values, data_class in ((found, DataClass.AD_ID), (hardware, DataClass.DEVICE_ID))
-        for value in values if isinstance(value, str) and len(value) >= TELLING
+        (str(value), data_class)
+        for values, data_class in ((of_person, DataClass.AD_ID), (of_device, DataClass.DEVICE_ID))
+        for value in values if isinstance(value, TEXT_OR_NUMBER) and value is not True and value is not False
     )  # fmt: skip
+
+
+def _id_like(holder: object) -> Iterator[str]:
+    """One word of at least eight characters, with a digit."""
+    waiting = [holder]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            waiting += [item for name, item in inner.items() if name not in NO_IDS]
+        elif isinstance(inner, list):
+            waiting += inner
+        elif isinstance(inner, str | int) and ID_LIKE.fullmatch(str(inner)):
+            yield str(inner)
 
 
 def _of_device(device: Json) -> Iterator[Json]:
@@ -216,9 +238,19 @@ def _elsewhere(request: Json) -> tuple[list[Json], bool]:
     _gather({name: value for name, value in request.items() if name not in NOT_SEARCHED}, texts)
     for imp in _objects(request.get("imp")):
         _gather({name: value for name, value in imp.items() if name != "id"}, texts)
+    texts |= dict.fromkeys(each for each in _ids_of_auction(request) if "@" in each or "+" in each)
     found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
     named = [each for each in found.values() if each]
     return [one for each in named[:MOST_LOOSE] for one in each], len(named) <= MOST_LOOSE
+
+
+def _ids_of_auction(request: Json) -> Iterator[str]:
+    """A UUID is the usual one, an address or a number with its plus is none."""
+    source, imps = part(request, "source"), _objects(request.get("imp"))
+    for holder in (request, source, part(source, "ext"), *imps, *(part(imp, "ext") for imp in imps)):
+        for name in (*TRANSACTION, "id"):
+            if isinstance(value := holder.get(name), str):
+                yield value
 
 
 def _objects(listed: object) -> list[Json]:
@@ -242,14 +274,28 @@ def _gather(holder: object, texts: dict[str, None]) -> None:
 
 def _words(text: str) -> Iterator[str]:
     """The text, and what in it has the form of an id: in an address's query, in a list of words."""
-    yield text
     inside = unquote(text) if "%" in text else text
-    if len(inside) >= NO_WORD:
+    run = has_run(inside)
+    if run or len(text) <= NO_SENTENCE or "@" in inside or "+" in inside:
+        yield text
+    if run:
         yield from HEXES.findall(inside)
     if "@" in inside:
         yield from ADDRESSES.findall(inside)
     if "+" in inside:
-        yield from NUMBERS.findall(inside)
+        yield from WITH_PLUS.findall(inside)
+
+
+def bare(text: str) -> bytes:
+    """In lower case, without what stands between the digits of an id."""
+    return text.encode("utf-8", "surrogatepass").translate(LOWER, BETWEEN)
+
+
+def has_run(text: str) -> bool:
+    """Whether so many hex digits follow each other, with nothing but that between them, as the shortest digest has. It
+    takes a microsecond: hardly ever one is there, and the search for one takes ten.
+    """
+    return RUN in bare(text).translate(HEX)
 
 
 def _listed(stated: object) -> Iterator[object]:

@@ -1,0 +1,327 @@
+"""What of a person still stands in a bid request that was cut, in whatever member: `filtering` and the door ask.
+
+The list of members says what stays and in which form; a slot's name, a bidder's parameter or a browser's text of that
+form can be somebody's id all the same. So each text and number that stays is read once more for the ids of this
+request's person, in every spelling that the gateway reads and as their digests. What needs what must not stand goes
+with it: the request with its id, a slot with its id, a bidder with a parameter that it requires. Looks nobody up:
+`formed` is what could be somebody's by its form alone, for whoever can.
+"""
+
+import base64
+import contextlib
+import html
+import json
+import re
+import string
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import unquote
+
+from gateway.choice import identity, ip
+from gateway.choice.identity import kinds, phone_number, spelling
+from gateway.choice.identity.likeness import LARGEST
+from gateway.choice.openrtb.fields import Json, is_for_somebody, part
+from gateway.choice.openrtb.members import BIDDERS, MEMBERS
+from gateway.choice.openrtb.reading import ADDRESSES, HEXES, WITH_PLUS, bare, has_run
+
+Out = dict[str, object]
+SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one
+UNAMBIGUOUS = 10  # digits, or hex digits, without what is written between them: fewer stand in any long number
+SMALL = 10**6  # numbers below are sizes, prices, enumerations
+MOST_FOLDS = 5  # of one encoding in another
+APART = "\x00"  # between two texts: it is in no id
+# Everything but an alphabet of base64 is a blank; a `/` of the usual one may be an address's.
+LETTERS = frozenset((string.ascii_letters + string.digits).encode())
+SIXTY_FOUR, FOR_URLS = (
+    bytes(each if each in LETTERS or each in more else 32 for each in range(256)) for more in (b"+/_-", b"_-")
+)
+IN_BASE64: Mapping[int, str] = {22: "md5", 27: "sha1", 43: "sha256"}  # by characters, without padding
+NAMED = re.compile(rb"sha-?(?:256|1)-", re.IGNORECASE)  # before one (Subresource Integrity)
+JSON_BEGINS = ("{", "[")
+WORD = re.compile(r"[\w-]*", re.ASCII)
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
+STANDARD, ANY = bytes.maketrans(b"-_", b"+/"), ("md5", "sha1", "sha256")
+HEX_DIGITS = re.compile(r"[0-9a-f]+")
+UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+BAGS = frozenset(MEMBERS["imp_ext"]) - {"bidder"}  # of a slot's extension, beside bidders' own
+IN_HEX = frozenset(2 * size for size in kinds.DIGESTS.values())  # characters of a digest
+LONG = min(IN_BASE64)
+AS_IT_STANDS = 36  # characters of a UUID with its hyphens; without them it may be a digest
+UUID_LENGTHS = frozenset({32, AS_IT_STANDS})
+
+
+def texts_of(value: object) -> list[str]:
+    """Every text of a request, those of an object in a text too, and every number that is long enough to be somebody's.
+    Each member passes here.
+    """
+    found: list[str] = []
+    waiting: list[Any] = [value]
+    while waiting:
+        inner = waiting.pop()
+        kind = type(inner)  # as JSON has them: asked this way it takes half as long
+        if kind is str:
+            found.append(inner)
+            if inner[:1] in JSON_BEGINS:
+                with contextlib.suppress(ValueError, RecursionError):
+                    waiting.append(json.loads(inner))
+        elif kind is dict:
+            waiting.extend(inner.values())
+        elif kind is list:
+            waiting.extend(inner)
+        elif (kind is int or kind is float) and SMALL <= abs(inner) < LARGEST:
+            found.append(str(int(inner)) if inner == int(inner) else str(inner))
+    return found
+
+
+def unfolded(text: str) -> str:
+    """With the characters that an address, a page or a JSON text writes by their codes; letters as `spelling` reads
+    them.
+    """
+    if _is_plain(text):
+        return text
+    for _ in range(MOST_FOLDS):
+        before = text
+        text = unquote(text) if "%" in text else text
+        text = html.unescape(text) if "&" in text else text
+        text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
+        if text == before:
+            break
+    return spelling.ascii_digits(spelling.plain(text))
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return text if _is_plain(text := APART.join(texts)) else APART.join(map(unfolded, texts))
+
+
+class Traces:
+    """By which a person is found again. `values`: their ids as they are written; `addresses`: of their network, which
+    are never sent whole.
+    """
+
+    def __init__(self, values: Iterable[str], addresses: Iterable[object] = ()) -> None:
+        told = (unfolded(each).strip() for each in values)
+        self._values = tuple({value for value in told if len(value) >= SHORT and value.strip("0-")})
+        lower = {value.lower() for value in self._values}
+        self._short = frozenset(value for value in lower if len(value) < TELLING)
+        self._words = tuple(lower - self._short)
+        self._cores = tuple({core for value in self._values if len(value) >= TELLING for core in _cores(value)})
+        self._made: dict[str, frozenset[bytes]] = {}
+        self._addresses = tuple(form for each in addresses for form in _spellings_of_address(each))
+
+    def are_in(self, texts: list[str]) -> bool:
+        """Whether any of these texts holds one of them."""
+        if self._short and not self._short.isdisjoint(map(str.lower, texts)):
+            return True
+        if not (self._words or self._addresses):
+            return False
+        if self._stand_in(_joined(texts)):
+            return True
+        long = [text for text in texts if len(text) >= LONG] if self._words else []
+        uuids = [text for text in long if len(text) in UUID_LENGTHS and UUID.fullmatch(text)]
+        if self._hashed and any(not self._hashed.isdisjoint(_digests(each, ANY)) for each in uuids):
+            return True
+        others = [text for text in long if len(text) != AS_IT_STANDS or text not in uuids]
+        return bool(others) and self._digests_stand_in(_joined(others))
+
+    def _stand_in(self, text: str) -> bool:
+        lower = text.lower()
+        if any(word in lower for word in self._words) or any(
+            each in lower and _stands_whole(each, lower) for each in self._addresses
+        ):
+            return True
+        digits = bare(lower)
+        if any(core in digits for core in self._cores):
+            return True
+        return "@" in lower and not self._mailboxes.isdisjoint(_mailboxes(lower))
+
+    def _digests_stand_in(self, text: str) -> bool:
+        bare_text, raw = bare(text), text.encode("utf-8", "surrogatepass")
+        if has_run(text) and any(each in bare_text for by in ANY for each in self._digests(by)):
+            return True
+        return any(word in self._digests(IN_BASE64[size]) for size, word in _from_base64(raw))
+
+    def _digests(self, algorithm: str) -> frozenset[bytes]:
+        """Of each id, in hex, by one algorithm."""
+        if algorithm not in self._made:
+            made = (each for value in self._values if len(value) >= TELLING for each in _digests(value, (algorithm,)))
+            self._made[algorithm] = self._hashed.union(made)
+        return self._made[algorithm]
+
+    @cached_property
+    def _hashed(self) -> frozenset[bytes]:
+        """Those that are, or could be, a digest of what stands elsewhere as it is."""
+        return frozenset(core for core in self._cores if len(core) in IN_HEX)
+
+    @cached_property
+    def _mailboxes(self) -> frozenset[identity.Name]:
+        return frozenset(name for value in self._values if "@" in value for name in _mailboxes(value.lower()))
+
+
+def _from_base64(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """What in a text could be a digest in base64: its length as it stands, and its bytes in hex."""
+    for word in {word for alphabet in (SIXTY_FOUR, FOR_URLS) for word in raw.translate(alphabet).split()}:
+        named = NAMED.sub(b"", word, count=1) if len(word) > LONG else word
+        if len(named) in IN_BASE64:
+            with contextlib.suppress(ValueError):
+                yield len(named), base64.b64decode(named.translate(STANDARD) + b"=" * (-len(named) % 4)).hex().encode()
+
+
+def _cores(value: str) -> Iterator[bytes]:
+    """What is left of an id in any spelling of it once nothing stands between its digits."""
+    digits = bare(value)
+    if len(digits) >= UNAMBIGUOUS and not digits.strip(b"0123456789abcdef"):
+        yield digits
+        if digits.isdigit():
+            yield from _without_country(value, digits)
+    elif not WORD.fullmatch(value):  # behind a label, in brackets
+        yield from map(bare, HEXES.findall(value))
+    if len(value.rstrip("=")) in IN_BASE64:
+        found = (identity.read(kind, value) for kind in identity.could_be(value))
+        yield from (each.value.encode() for each in found if isinstance(each, identity.Identifier))
+
+
+def _without_country(value: str, digits: bytes) -> Iterator[bytes]:
+    """A phone number as it is dialled at home. One without a plus may have North America's code before it."""
+    if value.startswith("+"):
+        yield phone_number.at_home(digits.decode()).encode()
+    elif len(digits) == 1 + UNAMBIGUOUS and digits.startswith(b"1"):
+        yield digits[1:]
+
+
+def _digests(value: str, algorithms: Iterable[str]) -> Iterator[bytes]:
+    """In hex: of a text as it is written and in either case, of a UUID also without its hyphens, of an address and a
+    number in all forms that anybody hashes.
+    """
+    if kinds.unwritable(value):
+        return
+    forms = {value, value.lower(), value.upper()}
+    if len(value) in UUID_LENGTHS and UUID.fullmatch(value):
+        forms |= {form.replace("-", "") for form in forms}
+    yield from (kinds.digest(algorithm, form).encode() for form in forms for algorithm in algorithms)
+    kind = "email" if "@" in value else "phone" if DIALLED.fullmatch(value) else ""
+    if kind and isinstance(found := identity.read(kind, value), identity.Identifier):
+        yield from (hashed.encode() for _, hashed in found.names if HEX_DIGITS.fullmatch(hashed))
+
+
+def _mailboxes(text: str) -> Iterator[identity.Name]:
+    """The names of the addresses in a text."""
+    for each in ADDRESSES.findall(text):
+        if isinstance(found := identity.read("email", each), identity.Identifier):
+            yield from found.names
+
+
+def _spellings_of_address(stated: object) -> tuple[str, ...]:
+    """A network's address as it is written, and one of version 6 in the usual form too (RFC 5952)."""
+    if not isinstance(stated, str) or not stated:
+        return ()
+    with contextlib.suppress(ValueError):
+        return (stated.lower(), str(ip_address(stated))) if ":" in stated else (stated,)
+    return ()
+
+
+def _stands_whole(address: str, text: str) -> bool:
+    """203.0.113.7 is in no 203.0.113.77, and a network's own address is nobody's."""
+    signs = "0-9a-f:" if ":" in address else "0-9."
+    alone = rf"(?<![{signs}]){re.escape(address)}(?![{signs[:-1]}]|[.:][0-9])"
+    return ip.truncate(address) != address and re.search(alone, text) is not None
+
+
+# --- taking out ---
+
+
+def without(request: Out, traces: Traces, bidder: str) -> Out | None:
+    """The request without what holds a trace; None where that is its own id, or no slot is left. `bidder`: whose
+    parameters stand in `imp.ext.bidder`. All of it is looked through at once first: hardly ever one is there.
+    """
+    if not traces.are_in(texts_of(request)):
+        return request
+    kept = {name: left for name, item in request.items() if (left := _pruned(item, traces)) is not None}
+    if ("id" in kept) != ("id" in request):
+        return None
+    imps = request.get("imp")
+    if isinstance(imps, list) and imps:
+        kept["imp"] = [left for imp in imps if (left := _slot(imp, traces, bidder)) is not None]
+        return kept if kept["imp"] else None
+    return kept
+
+
+def _pruned(value: object, traces: Traces) -> object | None:
+    if isinstance(value, dict):
+        members = ((name, _pruned(item, traces)) for name, item in value.items())
+        return {name: item for name, item in members if item is not None}
+    if isinstance(value, list):
+        pairs = ((each, _pruned(each, traces)) for each in value)
+        return [item for each, item in pairs if item is not None and not _lost_its_id(each, item)]
+    texts = texts_of(value)
+    return None if texts and traces.are_in(texts) else value
+
+
+def _lost_its_id(before: object, after: object) -> bool:
+    """Of several: a deal, a slot or a format that nobody can name is none."""
+    return isinstance(before, dict) and isinstance(after, dict) and "id" in before and "id" not in after
+
+
+def _slot(imp: object, traces: Traces, bidder: str) -> Out | None:
+    """A slot without traces; None without its id, or where no bidder is left for whom it is."""
+    left = _pruned(imp, traces)
+    if not isinstance(imp, dict) or not isinstance(left, dict) or _lost_its_id(imp, left):
+        return None
+    before, after = part(imp, "ext"), part(left, "ext")
+    in_bag, others = part(part(before, "prebid"), "bidder"), {n: before[n] for n in before if n not in BAGS}
+    if in_bag:
+        usable = _usable(in_bag, part(part(after, "prebid"), "bidder"), bidder)
+        after = {**after, "prebid": {**part(after, "prebid"), "bidder": usable}}
+    gone = others.keys() - _usable(others, after, bidder).keys()
+    if after:
+        left["ext"] = after = {name: item for name, item in after.items() if name not in gone}
+    return None if is_for_somebody(before) and not is_for_somebody(after) else left
+
+
+def _usable(before: Json, after: Json, bidder: str) -> Out:
+    """Without bidders that lost a parameter without which their schema takes no request."""
+    return {name: after[name] for name in before if name in after and _takes(name, before[name], after[name], bidder)}
+
+
+def _takes(name: str, before: object, after: object, bidder: str) -> bool:
+    if not isinstance(before, dict) or not isinstance(after, dict) or before.keys() == after.keys():
+        return True
+    known = BIDDERS.get((bidder if name == "bidder" else name).lower())
+    required = known.required if known else ()
+    return bool(after) and (not required or any(each <= after.keys() for each in required))
+
+
+# --- what could be somebody's ---
+
+
+def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, object]]]:
+    """What in a request has the form of an id, without these, each with the identifiers that it could be."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for text in texts_of(request):
+        if len(text) >= UNAMBIGUOUS and text not in but and _may_hold_one(text):
+            plain = unfolded(text)
+            for word in (text, *HEXES.findall(plain), *ADDRESSES.findall(plain), *WITH_PLUS.findall(plain)):
+                if word not in found and (could_be := identity.alike(word)):
+                    found[word] = could_be
+    return found
+
+
+def _may_hold_one(text: str) -> bool:
+    if "@" in text or "+" in text or not _is_plain(text) or DIALLED.fullmatch(text):
+        return True
+    if len(text) < LONG:
+        return False
+    return len(text.rstrip("=")) in IN_BASE64 or has_run(text)
+
+
+def ids_of_auction(request: Json) -> frozenset[str]:
+    """Of the request and of its slots, by which its answer is matched."""
+    imps = request.get("imp")
+    named = [request, *(imp for imp in (imps if isinstance(imps, list) else ()) if isinstance(imp, dict))]
+    return frozenset(str(each["id"]) for each in named if "id" in each)

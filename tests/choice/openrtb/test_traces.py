@@ -1,0 +1,223 @@
+"""An id of the person who is asked about is in nothing that stays of a bid request, whichever member and spelling."""
+
+import base64
+import hashlib
+import json
+
+import pytest
+from support.bids import OBJECTS, made, places, put, said, sample, texts
+
+from gateway.choice import openrtb
+from gateway.choice.downstream import Outcome, strings
+from gateway.choice.openrtb import BIDDERS, Leave, traces
+from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass
+
+NOBODY = Leave({}, strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}))))
+UUID = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
+PHONE, WORD = "+14155550107", "u-7f3k9q2z"
+MAIL_DIGEST = hashlib.sha256(b"jane.doe@example.com").hexdigest()
+
+
+def sha(name, text):
+    return hashlib.new(name, text.encode()).digest()
+
+
+def written(name, text):
+    """A digest as anybody writes one."""
+    raw = sha(name, text)
+    plain = base64.b64encode(raw).decode()
+    return [
+        raw.hex(),
+        raw.hex().upper(),
+        plain,
+        plain.rstrip("="),
+        base64.urlsafe_b64encode(raw).decode(),
+        f"{name}:{raw.hex()}",
+    ]
+
+
+def hashed(*forms):
+    return [each for form in forms for name in ("sha256", "sha1", "md5") for each in written(name, form)]
+
+
+def escaped(text, times=1):
+    for _ in range(times):
+        text = (
+            "".join(f"%{ord(each):02x}" for each in text)
+            if times == 1
+            else text.replace("%", "%25").replace("@", "%40")
+        )
+    return text
+
+
+# whose id it is and where the request says so; how it may be written elsewhere
+PEOPLE = {
+    "an ad id": (
+        {"device": {"ifa": UUID}},
+        [UUID, UUID.upper(), UUID.replace("-", ""), UUID.replace("-", "_"), UUID.replace("-", ":"), f"gaid:{UUID}", f"slot/{UUID}/a",
+         f"https://example.com/a/{UUID}/b", escaped(UUID), f'{{"u":"{UUID}"}}', f"n-{UUID.replace('-', '')}",
+         *hashed(UUID, UUID.upper(), UUID.replace("-", ""))],
+    ),
+    "a phone number": (
+        {"user": {"id": PHONE}},
+        [14155550107, 4155550107, 14155550107.0, "14155550107", "4155550107", "415-555-0107", "(415) 555 0107", "1.415.555.0107", "tel:4155550107",
+         "/4155550107/top", *hashed(PHONE, "14155550107", "4155550107")],
+    ),
+    "a number without its plus": ({"user": {"id": "14155550107"}}, ["415-555-0107", 4155550107, *hashed(PHONE)]),
+    "an address": (
+        {"user": {"id": "Jane.Doe@gmail.com"}},
+        ["Jane.Doe@gmail.com", "janedoe+x@googlemail.com", "jane.doe%2540gmail.com", "jane.doe&#64;gmail.com", "jane.doe\\u0040gmail.com",
+         *hashed("jane.doe@gmail.com", "janedoe@gmail.com")],
+    ),
+    "an id of a partner": ({"user": {"eids": [{"source": "a.example", "uids": [{"id": WORD}]}]}}, [WORD, WORD.upper(), f"x:{WORD}", escaped(WORD), *hashed(WORD)]),
+    "a number as an id": ({"user": {"buyeruid": 7203685477}}, [7203685477, "7203685477", "a-7203685477"]),
+    "a short word": ({"user": {"id": "j7Ro"}}, ["j7Ro", "J7RO", '{"u":["j7Ro"]}', '["j7Ro"]']),
+    "a digest": (
+        {"user": {"id": MAIL_DIGEST}}, [*written("sha256", "jane.doe@example.com"), ":".join(MAIL_DIGEST[at : at + 2] for at in range(0, 64, 2))],
+    ),
+    "a digest in base64": ({"user": {"id": base64.b64encode(bytes.fromhex(MAIL_DIGEST)).decode()}}, [MAIL_DIGEST]),
+    "a digest of an ad id that stands there": ({"user": {"id": hashlib.sha1(UUID.encode()).hexdigest()}}, [UUID, UUID.upper()]),
+    "a bidder's id in the user's bag": ({"user": {"ext": {"prebid": {"buyeruids": {"ix": WORD}}}}}, [WORD]),
+    "an unknown member of a user": ({"user": {"ext": {"fpid": {"v": [WORD]}}}}, [WORD]),
+    "a session": ({"device": {"ext": {"session_id": WORD}}}, [WORD]),
+    "a vendor's id": ({"device": {"ext": {"ifv": UUID}}}, [UUID.upper(), *hashed(UUID)]),
+    "a network's address": ({"device": {"ip": "203.0.113.77"}}, ["203.0.113.77", "ip:203.0.113.77"]),
+    "a network's address of version 6": ({"device": {"ipv6": "2001:DB8::7:1"}}, ["2001:db8::7:1", "2001:DB8::7:1"]),
+}  # fmt: skip
+STAY = [(path, entry) for path, _, _, entry in places() if entry is not None]
+AUCTION = {"id", "imp.id"}
+PARAMETERS = sum(len(bidder.scalar) for bidder in BIDDERS.values())
+
+
+def joined(request, theirs):
+    return request | {name: {**request.get(name, {}), **part} for name, part in theirs.items()}
+
+
+def with_parameters(value):
+    bags = {name: dict.fromkeys(sorted(bidder.scalar), value) for name, bidder in BIDDERS.items()}
+    return {"id": "1", "imp": [{"id": "1", "ext": {"prebid": {"bidder": bags}}}, {"id": "2"}]}
+
+
+def is_in(value, out):
+    text = texts(out)
+    return (f"{value}" in text or json.dumps(value) in text) if isinstance(value, str) else str(int(value)) in text
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_whatever_somebodys_id_is_planted_in_and_however_it_is_written_it_does_not_stay(name, figure):
+    theirs, spellings = PEOPLE[name]
+    for each in spellings:
+        request = made(
+            lambda path, entry, each=each: sample(path, entry) if entry is None or said(path) in AUCTION else each
+        )
+        out = openrtb.lawful(joined(request, theirs), NOBODY)
+        assert out is not None
+        assert not is_in(each, out), each
+        assert not is_in(each, openrtb.lawful(joined(with_parameters(each), theirs), NOBODY)), each
+    figure(f"spellings of {name} planted, each in so many members", f"{len(spellings)}; {len(STAY) + PARAMETERS}")
+
+
+SAMPLES = [("an ad id", UUID.upper()), ("an ad id", sha("sha1", UUID).hex()), ("a phone number", "4155550107"), ("an id of a partner", WORD)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spelling"), SAMPLES, ids=str)
+def test_one_that_stands_in_a_single_member_is_found_in_each(name, spelling, figure):
+    theirs, _ = PEOPLE[name]
+    for path, _ in STAY:
+        request = made(sample)
+        put(request, path, spelling)
+        out = openrtb.lawful(joined(request, theirs), NOBODY)
+        assert (out is None) == (said(path) in AUCTION), said(path)
+        assert not is_in(spelling, out), said(path)
+    figure(f"members in which {name} alone was planted", len(STAY))
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_request_and_the_slot_that_are_called_so_are_not_sent(name):
+    theirs, spellings = PEOPLE[name]
+    for each in spellings:
+        assert openrtb.lawful({"id": each, "imp": [{"id": "1"}], **theirs}, NOBODY) is None, each
+        out = openrtb.lawful({"id": "1", "imp": [{"id": each}, {"id": "2"}], **theirs}, NOBODY)
+        assert out["imp"] == [{"id": "2"}], each
+
+
+def test_if_nothing_were_looked_for_it_would_be_seen(monkeypatch):
+    monkeypatch.setattr(traces.Traces, "are_in", lambda *_: False)
+    each = [(name, spelling) for name, (_, spellings) in PEOPLE.items() for spelling in spellings]
+    left = {name for name, spelling in each if is_in(spelling, openrtb.lawful(joined(with_parameters(spelling), PEOPLE[name][0]), NOBODY))}  # fmt: skip
+    assert left == PEOPLE.keys()
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [("_stand_in", "an id of a partner"), ("_digests_stand_in", "an ad id"), ("_hashed", "a digest of an ad id that stands there")],
+)  # fmt: skip
+def test_each_way_of_looking_that_were_blind_would_be_seen(blind, monkeypatch):
+    way, name = blind
+    monkeypatch.setattr(traces.Traces, way, frozenset() if way == "_hashed" else lambda *_: False)
+    theirs, spellings = PEOPLE[name]
+    assert any(is_in(each, openrtb.lawful(joined(with_parameters(each), theirs), NOBODY)) for each in spellings)
+
+
+def test_member_names_are_the_lists_and_never_a_strangers():
+    """A key that is somebody's id: of an unknown member, of a bidder, of a parameter, of a text that holds an object."""
+    theirs, _ = PEOPLE["an ad id"]
+    request = made(sample)
+    request["imp"][0]["native"]["request"] = json.dumps({"assets": [{"id": 1, UUID: 1}], UUID: {"id": 1}})
+    for holder in (request, request["site"], request["app"], request["device"], request["imp"][0], request["source"]):
+        holder[UUID] = "1"
+        holder.setdefault("ext", {})[UUID] = {UUID: 1}
+    bag = request["imp"][0]["ext"].setdefault("prebid", {})
+    bag["bidder"] = {UUID: {"placement": 1}, "ix": {"siteId": "9", UUID: 1}}
+    out = openrtb.lawful(joined(request, theirs), NOBODY)
+    assert out["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": "9"}}
+    assert UUID not in texts(out)
+
+
+def test_an_id_that_may_go_stays_in_every_place_beside_a_denied_one():
+    answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.DEVICE_ID: Answer.DENY}
+    request = {
+        "id": "1", "imp": [{"id": "1", "tagid": f"a-{WORD}"}, {"id": "2", "tagid": "vendor-7f3k9q2z"}],
+        "device": {"ifa": UUID, "ext": {"ifv": "vendor-7f3k9q2z"}}, "user": {"id": WORD, "buyeruid": "vendor-7f3k9q2z"},
+    }  # fmt: skip
+    out = openrtb.lawful(request, Leave(answers, NOBODY.strings))
+    assert (out["device"]["ifa"], out["user"]["id"], out["imp"][0]["tagid"]) == (UUID, WORD, f"a-{WORD}")
+    assert out["imp"][1]["tagid"] == "vendor-7f3k9q2z"  # one of its places may have it
+
+
+def test_where_everything_may_go_nothing_is_looked_for(monkeypatch):
+    monkeypatch.setattr(traces.Traces, "are_in", lambda *_: pytest.fail("looked"))
+    free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), frozenset({"US-NY"}))))
+    request = {"id": UUID, "imp": [{"id": "1"}], "device": {"ifa": UUID}}
+    assert openrtb.lawful(request, free)["id"] == UUID
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kept"),
+    [
+        ({"user": {"id": "1"}}, "1"), ({"user": {"id": "300"}}, "300"), ({"user": {"id": ""}}, "7"), ({"device": {"ifa": "0" * 8 + "-0000-0000-0000-" + "0" * 12}}, "0" * 16),
+        ({"device": {"ip": "203.0.113.7"}}, "203.0.113.77"), ({"device": {"ip": "203.0.113.0"}}, "203.0.113.0"), ({"user": {"id": True}}, "true"),
+        ({"user": {"eids": [{"source": "seller.example", "uids": [{"id": WORD}]}]}}, "seller.example"), ({"user": {"id": "j7Ro"}}, "xj7Rox"),
+        ({"user": {"keywords": "news12345"}}, "news12345"), ({"device": {"ifa": UUID}}, UUID[:-1] + "d"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_nobodys_id_stays_for_the_seller(theirs, kept):
+    request = {"id": "1", "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"ix": {"siteId": kept}}}}}]} | theirs
+    out = openrtb.lawful(request, NOBODY)
+    assert out["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": kept}}
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud83d", "%ud83d%%%", "\\ud83d", "&#xd83d;", "&" * 50, "%25" * 50, 1e308, -(10**30), "é" * 30, "\x00" * 30], ids=ascii,
+)  # fmt: skip
+def test_no_text_of_a_stranger_stops_the_search(value):
+    openrtb.lawful(
+        {"id": "1", "imp": [{"id": "1", "tagid": UUID}], "user": {"id": value}, "device": {"ifa": UUID}}, NOBODY
+    )
+    assert not traces.Traces([UUID]).are_in(traces.texts_of({"a": value}))
+
+
+def test_the_list_of_members_is_the_whole_one():
+    assert len(STAY) > 250
+    assert "BidRequest" in OBJECTS
