@@ -114,9 +114,9 @@ class Cutter:
         return line
 
 
-def of_body(body: bytes) -> Iterator[Line]:
-    """The lines of NDJSON that was read whole."""
-    cutter = Cutter(len(body))
+def of_body(body: bytes, ends: re.Pattern[bytes] = LF) -> Iterator[Line]:
+    """The lines of what was read whole; of NDJSON unless something else is said."""
+    cutter = Cutter(len(body), ends)
     yield from cutter.lines(body)
     yield from cutter.rest()
 

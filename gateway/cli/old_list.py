@@ -33,7 +33,7 @@ BATCH = 500  # lines between two progress steps
 COLUMNS = Columns(("type", "value", "purposes", "made_at", "place", "country"), ("type", "value"))
 KEPT, DOUBT, REFUSED, EMPTY = "kept", "kept in doubt", "refused", "empty"
 # What a spreadsheet makes of a long number, and of what it cannot show: 1.41556E+10, #N/A, #####.
-SPREADSHEET = re.compile(r"[0-9]+([.,][0-9]*)?E\+?[0-9]+|#+|#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)", re.IGNORECASE)
+SPREADSHEET = re.compile(r"[0-9]+([.,][0-9]*)?E\+[0-9]+|#+|#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)", re.IGNORECASE)
 SHORTENED = "value is a number or an error as a spreadsheet shows it, its digits are gone: format the column as text"
 UNREAD = {
     "limited": "limited: an id that its platform withholds is nobody's, and denied everywhere",
@@ -42,6 +42,7 @@ UNREAD = {
 }
 ALL = "all"
 STDIN = "-"
+NOBODY = "malformed: value is empty"
 EVERYTHING = "opted out of everything"
 NO_PLACE = "place is an ISO 3166 code: US-CA, DE; kept without"
 NO_COUNTRY = "country is an ISO 3166-1 code with numbers of its own: US, MX; the number was read without"
@@ -146,8 +147,8 @@ async def _outcome(house: House, row: Row | Refused | Empty, country: str) -> Ou
     if isinstance(row, Refused):
         return Outcome(row.number, REFUSED, (row.why,))
     kind, value = row.cells["type"].strip(), row.cells["value"]
-    if SPREADSHEET.fullmatch(value.strip()):
-        return Outcome(row.number, REFUSED, (SHORTENED,))
+    if not value.strip() or SPREADSHEET.fullmatch(value.strip()):
+        return Outcome(row.number, REFUSED, (SHORTENED if value.strip() else NOBODY,))
     said = OldNo.of(row, datetime.now(UTC))
     named = house.consent.people.name([{"type": kind, "value": value}], said.country or country)
     if not named.subjects:

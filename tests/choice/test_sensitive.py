@@ -194,13 +194,13 @@ def test_both_kinds_of_file_are_read():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("lat,lon\n1,2\n", "the header has no radius_m"),
+        ("lat,lon\n1,2\n", "lacks radius_m"),
         ("lat,lon,radius_m\n1,2,\n", "line 2: radius_m"),
         ("lat,lon,radius_m\n1,2,5\n1,2,0\n", "line 3: radius_m"),
         ("lat,lon,radius_m\n91,2,5\n", "line 2: lat"),
         ("lat,lon,radius_m\n1\n", "line 2: "),
         ("lat,lon,radius_m\n", "lists no place"),
-        ("", "the header"),
+        ("", "no header: it lacks lat, lon, radius_m"),
     ],
 )
 def test_a_table_with_one_bad_line_is_refused_whole(text, why):
