@@ -116,9 +116,11 @@ class Cutter:
 
 def of_body(body: bytes, ends: re.Pattern[bytes] = LF) -> Iterator[Line]:
     """The lines of what was read whole; of NDJSON unless something else is said."""
-    cutter = Cutter(len(body), ends)
-    yield from cutter.lines(body)
-    yield from cutter.rest()
+    *texts, rest = body.split(b"\n") if ends is LF else ends.split(body)
+    for number, text in enumerate(texts, 1):
+        yield Line(number, text.removeprefix(MARK))
+    if rest:
+        yield Line(len(texts) + 1, rest.removeprefix(MARK), ended=False)
 
 
 def of_text(opened: BinaryIO, longest: int = LONGEST) -> Iterator[Line]:

@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
     " in the line's country, else in that of its place, else in --country, and in each of [phone] countries where they"
     " are valid; lines that may be numbers of several are listed. A row is one line. Each line is counted once: kept,"
     " kept in doubt, refused or empty. What is in doubt opts out of everything. Lines in doubt and refused are listed"
-    " by number, and then the exit code is 1 (gateway help old_list). Running it again changes nothing for 35 days,"
+    " by number, and then the exit code is 1 (gateway help lists). Running it again changes nothing for 35 days,"
     " also where a run was ended in the middle.",
 )
 @click.argument("csv_file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
