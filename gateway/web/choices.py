@@ -93,7 +93,7 @@ class Choices:
             name = f"{key.id}:{repeat}:{place}" if repeat else ""
             return (await self._take(said, name, line))[1]
 
-        return await desk_call.each(wire.numbered(body), one, {})
+        return await desk_call.each(wire.lines_of(body), one, {})
 
     def _said(
         self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES, act: bytes = b""

@@ -35,7 +35,7 @@ async def answer(request: Request, credentials: Credentials, take: Take, nothing
     async def one(_: int, row: bytes) -> dict[str, Any]:
         return await take(wire.parse(row))
 
-    return await each(wire.numbered(body), one, {nothing: 0})
+    return await each(wire.lines_of(body), one, {nothing: 0})
 
 
 async def each(
@@ -52,7 +52,7 @@ async def each(
         try:
             return True, await one(place, row.text)
         except problem.HANDLED as error:
-            return False, {**nothing, **problem.line(error, row.number)}
+            return False, wire.placed({**nothing, **problem.line(error)}, row)
 
     answers: list[tuple[bool, dict[str, Any]]] = []
     for start in range(0, len(rows), together):

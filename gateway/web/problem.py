@@ -65,10 +65,10 @@ class Problem(Exception):
     because: Sequence[Mapping[str, str]] = ()
 
 
-def line(error: Exception, number: int) -> dict[str, object]:
-    """An error as the answer to one line of NDJSON, by its number in the body: empty ones are counted, not answered."""
+def line(error: Exception) -> dict[str, str]:
+    """An error as the answer to one line of NDJSON."""
     problem = of(error)
-    return {"problem": problem.kind, "detail": problem.detail, "line": number}
+    return {"problem": problem.kind, "detail": problem.detail}
 
 
 def response(problem: Problem, request_id: str = "") -> Response:

@@ -69,7 +69,7 @@ class ShareDoor:
             await self._without_end(recipient, request, tally, job)
             return _minimally(_summary(tally, job))
         body = await wire.read_body(request, self._max_bytes)
-        rows = wire.numbered(body, self._max_rows) if lines else [Line(1, body.replace(b"\n", b" "))]
+        rows = wire.lines_of(body, self._max_rows) if lines else [Line(1, body.replace(b"\n", b" "))]
         answers = self._answers(recipient, rows, tally, job)
         if not minimal:
             return await streamed(_lines(answers, tally, job), wire.NDJSON)

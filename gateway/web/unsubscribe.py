@@ -101,13 +101,13 @@ class UnsubscribeLinks:
         body = await wire.read_body(request)
         if not lines:
             return wire.answer(self._made(wire.parse(body)), 201)
-        return wire.lines_answer([self._line(line) for line in wire.numbered(body)])
+        return wire.lines_answer([self._line(line) for line in wire.lines_of(body)])
 
     def _line(self, line: Line) -> object:
         try:
             return self._made(wire.parse(line.text))
         except problem.HANDLED as error:
-            return problem.line(error, line.number)
+            return wire.placed(dict(problem.line(error)), line)
 
     def _made(self, stated: object) -> Made:
         body = desk_call.members(stated, KNOWN, "an unsubscribe link")

@@ -263,9 +263,9 @@ async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> Asyn
         yield line
 
 
-def lines_in(body: bytes) -> list[bytes]:
-    """The lines of NDJSON, empty ones passed over."""
-    return [line.text for line in filter(_says, of_body(body))]
+def lines_in(body: bytes) -> list[Line]:
+    """The lines of NDJSON, empty ones passed over and counted: each has the number by which its sender finds it."""
+    return list(filter(_says, of_body(body)))
 
 
 def _says(line: Line) -> bool:
@@ -285,17 +285,17 @@ def require_json(request: Request, *, lines: bool = False) -> bool:
     raise Problem("unsupported_media_type", f"send {JSON}" + (f" or {NDJSON}" if lines else ""))
 
 
-def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
+def lines_of(body: bytes, most: int = MAX_LINES) -> list[Line]:
     """The same, 413 for too many, before any is taken."""
-    return [line.text for line in numbered(body, most)]
-
-
-def numbered(body: bytes, most: int = MAX_LINES) -> list[Line]:
-    """The same with the number that each has in the body."""
-    lines = list(filter(_says, of_body(body)))
+    lines = lines_in(body)
     if len(lines) > most:
         raise Problem("too_large", f"at most {most} lines a call")
     return lines
+
+
+def placed(told: dict[str, Any], line: Line) -> dict[str, Any]:
+    """What is told of a line, with its number where it was refused."""
+    return {**told, "line": line.number} if "problem" in told else told
 
 
 def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:

@@ -199,6 +199,12 @@ def test_both_kinds_of_file_are_read():
         ("lat,lon,radius_m\n1,2,5\n1,2,0\n", "line 3: radius_m"),
         ("lat,lon,radius_m\n91,2,5\n", "line 2: lat"),
         ("lat,lon,radius_m\n1\n", "line 2: "),
+        ('lat,lon,radius_m\n1,2,"5\n1,2,5\n', "line 2: a quote"),
+        ('lat,lon,radius_m,name\n1,2,5,"a\n1,2,5,b\n1,2,5,c"\n', "line 2: a quote"),  # b was no place
+        ("lat,lon,radius_m\n1,2,5,6\n", "line 2: more cells"),
+        ("lat,lon,radius_m\n1,2,5\u20281,2,5\n", "line 2: it holds a control"),
+        ("lat,lon,radius_m\n\n1,2,5\nlat,lon,radius_m\n", "line 4: the header again"),
+        ("lat,lon,radius_m,lat\n1,2,5,6\n", "column 4 is there twice"),
         ("lat,lon,radius_m\n", "lists no place"),
         ("", "no header: it lacks lat, lon, radius_m"),
     ],

@@ -60,7 +60,7 @@ FAULTS = {
     "no value of its kind": (b"email,amy at example.com,,,,", REFUSED, "malformed"),
     "a withheld id": (b"gaid," + ZERO.encode() + b",,,,", REFUSED, "limited"),
     "a number of a spreadsheet": (b"phone,1.41556E+10,,,,", REFUSED, "as text"),
-    "one that would be somebody's": (b"phone,4.1555601E+9,,,,", REFUSED, "as text"),
+    "a shorter number of a spreadsheet": (b"phone,4.1555601E+9,,,,", REFUSED, "as text"),
     "an account of a spreadsheet": (b"account,1.41556E+10,,,,", REFUSED, "as text"),
     "an error of a spreadsheet": (b"account,#N/A,,,,", REFUSED, "as text"),
     "a purpose misspelt": (A + b",sale sharng,,,", DOUBT, "word 2 of purposes is none of sale, sharing"),

@@ -25,8 +25,6 @@ INTERNATIONAL = re.compile(r"00|011")
 NORTH_AMERICA = 1  # the country code
 # In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
 NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
-# 14155550100 as a spreadsheet shows it: E would be read as the 3 of a vanity number, and make it somebody else's.
-SHORTENED = re.compile(r"\s*\+?[0-9][.,]?[0-9]*E\+[0-9]{1,2}\s*", re.IGNORECASE)
 NANP = re.compile(r"[2-9]\d{2}[2-9]\d{6}")  # the North American Numbering Plan: NPA-NXX-XXXX, N from 2 to 9
 
 
@@ -39,8 +37,6 @@ def read(text: str, country: str, countries: Sequence[str] = (), *, blank: bool 
     if sentinels.word(text):
         return Limited("phone")
     text, stated = spelling.ascii_digits(text), country.upper()
-    if SHORTENED.fullmatch(text):
-        return Malformed("phone", "value")
     found = _readings(text, stated, countries, blank=blank and bool(countries))
     if _placeholder(text, found[0] if found else None):
         return Limited("phone")
