@@ -188,7 +188,9 @@ class OldNo:
             made, doubts = "", [*doubts, NO_MOMENT]
         details = {"made_at": made} if made else {}
         choice = Choice(ChoiceKind.OPT_OUT, purposes, Source.IMPORT, now, place, details=details)
-        content = repr(sorted(row.cells.items())) + (EVERYTHING if doubt else "")
+        # Beside the words, what was made of them where earlier versions made less: their key must not stand for it.
+        more = [*purposes] if doubt or ALL in cells["purposes"].split() else ""
+        content = f"{sorted(row.cells.items())!r}{more}"
         return cls(choice, country or country_of(place), tuple(doubts), content.encode())
 
 
