@@ -1,7 +1,6 @@
 """`gateway choose`, `gateway link`: writing from the desk."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,9 +64,7 @@ def choose(
     for subject in named.subjects:
         if subject.further:
             click.echo(f"a number without its country code, read as {readings(subject)}")
-    if named.ignored:
-        click.echo(f"not usable: {len(named.ignored)} of the identifiers", err=True)
-        sys.exit(1)
+    options.all_used(named)
 
 
 def _default(kind: ChoiceKind) -> tuple[Purpose, ...]:
@@ -90,6 +87,7 @@ def link(data: Path, file: Path | None, released: bool, **values: Any) -> None:
         span = Span(milliseconds(datetime.now(UTC)))
         changed = asyncio.run(house.consent.link(account, others, span, released=released))
     click.echo(f"{changed} links changed")
+    options.all_used(named)
 
 
 def readings(subject: Subject) -> str:

@@ -248,6 +248,16 @@ def test_a_link_carries_a_choice_and_a_released_number_carries_none(run):
     assert verdict(run, "--gaid", gaid(1))[0]["reason"] == "opted_out"
 
 
+@pytest.mark.parametrize(
+    "words", [["link", "--account", "a1"], ["told", "privacy"], ["age", "13_15"], ["choose", "opt_out"]]
+)
+def test_what_cannot_be_used_of_a_command_is_counted_beside_what_was_done(run, words):
+    done = run(*words, "--gaid", gaid(1), "--email", "no address")
+    assert done.exit_code == 1
+    assert "not usable: 1 of the identifiers" in done.stderr
+    assert run(*words, "--gaid", gaid(1)).exit_code == 0
+
+
 @pytest.mark.parametrize("words", [["--phone", phone(1)], ["--account", "a1", "--account", "a2", "--phone", phone(1)]])
 def test_a_link_names_one_account(run, words):
     refused = run("link", *words)
