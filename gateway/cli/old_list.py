@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,12 +24,14 @@ from gateway.app import House
 from gateway.choice.law import PLACE, country_of
 from gateway.cli import options
 from gateway.cli.tell import readings
-from gateway.ledger.records import Choice
+from gateway.ledger.records import Choice, Subject
+from gateway.ledger.writer import StoreUnavailable
 from gateway.lines import Columns, Empty, NoHeader, Refused, Row
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 from gateway.web import wire
 
-BATCH = 500  # lines between two progress steps
+BATCH = 100  # lines that wait for one another, as of a call of the desk
+TRIES, PAUSE = 20, 1.0  # of a row whose ledger is busy: a try waits ten seconds (writer.WRITE_SECONDS), then this long
 COLUMNS = Columns(("type", "value", "purposes", "made_at", "place", "country"), ("type", "value"))
 KEPT, DOUBT, REFUSED, EMPTY = "kept", "kept in doubt", "refused", "empty"
 # What a spreadsheet makes of a long number, and of what it cannot show: 1.41556E+10, #N/A, #####.
@@ -155,10 +157,23 @@ async def _outcome(house: House, row: Row | Refused | Empty, country: str) -> Ou
         return Outcome(row.number, REFUSED, (UNREAD[named.ignored[0][1]],))
     content = said.content + country.encode()
     key = "import:" + hashlib.sha256(content).hexdigest()
-    chosen = await house.consent.choose(named.subjects, said.choice, key=key, body=content)
+    before = await _entered(house, named.subjects, said.choice, key, content)
     several = (subject for subject in named.subjects if subject.further)
     read = tuple(f"a number without its country code, read as {readings(subject)}" for subject in several)
-    return Outcome(row.number, DOUBT if said.doubts else KEPT, (*said.doubts, *read), chosen.replayed)
+    return Outcome(row.number, DOUBT if said.doubts else KEPT, (*said.doubts, *read), before)
+
+
+async def _entered(house: House, subjects: Sequence[Subject], said: Choice, key: str, content: bytes) -> bool:
+    """Whether it was entered before this run. A list of an hour is not given up for a busy minute: the same key makes
+    one entry of all tries. Raises `StoreUnavailable`.
+    """
+    for tried in range(TRIES - 1):
+        with contextlib.suppress(StoreUnavailable):
+            done = await house.consent.choose(subjects, said, key=key, body=content)
+            return done.replayed and not tried  # of a second try that may be the first one's own
+        await asyncio.sleep(PAUSE)
+    await house.consent.choose(subjects, said, key=key, body=content)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ from support.people import GAID, ZERO, email
 
 from gateway.app import open_house
 from gateway.cli.root import group
+from gateway.consent import Consent
 from gateway.ledger.records import Choice
 from gateway.ledger.schema import FILE
+from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 
 HEADER = b"type,value,purposes,made_at,place,country\n"
@@ -254,6 +256,28 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_said_to_have(take, tmp_
     told, counts = take(HEADER + good(1) + good(2))
     assert (told.exit_code, counts) == (1, [1, 1, 0, 0, 0])
     assert "changed while it was read" in told.stderr
+
+
+def test_a_busy_minute_of_the_ledger_stops_no_list_and_a_longer_one_says_where_it_stopped(take, folder, monkeypatch):
+    choose, busy = Consent.choose, iter([True] * 3)
+
+    async def slow(self, *subjects, **more):
+        done = await choose(self, *subjects, **more)
+        if next(busy, False):
+            raise StoreUnavailable("not written yet; ask again with the same Idempotency-Key")
+        return done
+
+    from gateway.cli import old_list
+
+    monkeypatch.setattr(old_list, "PAUSE", 0)
+    monkeypatch.setattr(Consent, "choose", slow)
+    before = entries(folder)
+    told, counts = take(HEADER + good(1) + good(2))
+    assert (counts, entries(folder)) == ([2, 2, 0, 0, 0], before + 2)
+    assert "there before" not in told.stdout
+    busy = iter([True] * 1_000)
+    with pytest.raises(StoreUnavailable):
+        take(HEADER + good(3))
 
 
 BYTES = st.lists(
