@@ -328,10 +328,10 @@ def test_a_real_run_by_a_pipe_names_its_lines_and_answers_by_its_exit_code(folde
 
 @pytest.mark.slow
 def test_a_hundred_thousand_rows_with_faults_among_them_are_all_there(take, folder):
-    """Every other line has a fault; what it is in is what it is out."""
+    """One in four has no fault; what it is in is what it is out."""
     count, before = 100_000, entries(folder)
     faults = [(line, outcome) for name, (line, outcome, _) in FAULTS.items() if "megabyte" not in name]
-    planted = {number: faults[number // 2 % len(faults)] for number in range(2, count + 2) if number % 2}
+    planted = {number: faults[number * 3 // 4 % len(faults)] for number in range(2, count + 2) if number % 4}
     people = (f"gaid,{GAID[:-12]}{number:012x},,,,".encode() for number in range(2, count + 2))
     rows = (planted[number][0] if number in planted else line for number, line in enumerate(people, 2))
     told, (total, *parts) = take(HEADER + b"\n".join(rows) + b"\n")
@@ -340,7 +340,12 @@ def test_a_hundred_thousand_rows_with_faults_among_them_are_all_there(take, fold
     assert (total, parts) == (count, expected)
     named = {int(number) for number in re.findall(r"line (\d+): ", told.stderr)}
     assert named == {number for number, (_, outcome) in planted.items() if outcome in {DOUBT, REFUSED}}
-    different = {line for line, outcome in faults if outcome in {KEPT, DOUBT}}
+    marked = (
+        line.removeprefix(b"\xef\xbb\xbf").rstrip(b",")
+        for line, outcome in planted.values()
+        if outcome in {KEPT, DOUBT}
+    )
+    different = set(marked)  # the same row twice is one entry
     assert entries(folder) - before == count - len(planted) + len(different)
     last = f"{GAID[:-12]}{count:012x}"
     assert off(folder, "gaid", last) == {*ALL_PURPOSES}
