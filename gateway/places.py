@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.choice import geo
 from gateway.choice.law import UNREADABLE_PLACE
@@ -159,22 +159,34 @@ def _iso(record: object) -> str:
     return code if isinstance(code, str) else ""
 
 
-def boundaries(geojson: Mapping[str, object]) -> list[Boundary]:
-    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError."""
+def boundaries(geojson: object) -> list[Boundary]:
+    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError, which names
+    the feature: an outline that is left out silently is a state.
+    """
+    features = geojson.get("features") if isinstance(geojson, Mapping) else None
+    if not isinstance(features, list) or not features:
+        raise ValueError("no GeoJSON FeatureCollection with a feature in it")
     found = []
-    features = geojson.get("features")
-    for feature in features if isinstance(features, list) else []:
-        place, geometry = (feature.get("properties") or {}).get("place"), feature.get("geometry") or {}
-        if not isinstance(place, str) or geometry.get("type") not in {"Polygon", "MultiPolygon"}:
-            raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
-        polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-        rings = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
-        found.append(Boundary(place, rings))
+    for number, feature in enumerate(features):
+        try:
+            found.append(_outline(feature))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"feature {number}: {error}") from None
     for box in BOXES:
         own = [outline for outline in found if outline.place == box.place]
         if own and not _reaches(own, box):
             raise ValueError(f"the outline of {box.place} ends before the state does: a point in it would be sold")
     return found
+
+
+def _outline(feature: Mapping[str, Any]) -> Boundary:
+    place, geometry = feature["properties"].get("place"), feature["geometry"]
+    if not isinstance(place, str) or geometry["type"] not in {"Polygon", "MultiPolygon"}:
+        raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
+    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
+    return Boundary(
+        place, tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
+    )
 
 
 def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:

@@ -50,7 +50,8 @@ HANDLE = "row"  # the member of a row that leaves which tells it from others
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row as it came. `problem`: why it cannot be read; it is then refused as malformed. `count`, `collected`,
-    `during_call`: as in a question. `handle`: what its caller was told that its recipient will have it under.
+    `during_call`: as in a question. `handle`: what its caller was told that its recipient will have it under. `line`:
+    where it stood in its call.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Row:
     during_call: bool = False
     problem: str = ""
     handle: bytes | None = None
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Shared:
     """What became of one row: sent, returned, refused, duplicate or unknown. `dropped`: how many of its values were
     held back, by why (`rows.Shaped`). `row`: what is handed back; of one that leaves otherwise, its handle alone.
     `until`: of one that was handed back, until when a send of it may start; `again`: it was handed back before, and
-    nobody said what became of it.
+    nobody said what became of it. `line`: of a row that cannot be read, for it may have no id.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Shared:
     dropped: Mapping[str, int] = field(default_factory=dict)
     until: datetime | None = None
     again: bool = False
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +240,7 @@ class Sharing:
 
     def _decide(self, recipient: Recipient, row: Row) -> _Ready | Shared:
         if row.problem:
-            return Shared(row.id, "refused", Reason.MALFORMED)
+            return Shared(row.id, "refused", Reason.MALFORMED, line=row.line)
         classes = rows_of.classes_of(row.data, recipient.fields)
         ask = Ask(
             (recipient.name,), row.identifiers, data=classes, place=row.place,

@@ -212,7 +212,7 @@ async def test_an_import_of_two_gzip_members_keeps_both(keyed):
     ]
     headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
     answer = await keyed.post("/v1/choices", content=b"".join(map(gzip.compress, lines)), headers=headers)
-    assert json.loads(answer.text.splitlines()[-1]) == {"end": True, "count": 2}
+    assert json.loads(answer.text.splitlines()[-1]) == {"end": True, "count": 2, "refused": 0}
 
 
 async def test_a_number_is_read_in_the_country_of_the_call(keyed):

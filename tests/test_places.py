@@ -122,6 +122,16 @@ def test_neighbouring_states_both_count_for_a_point_in_both():
     assert Places(boundaries=both).at(1, 1) == {"US-NV", "US-CA"}
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [None, [], {}, {"features": None}, {"features": []}, {"features": [None]}, {"features": [{}]},
+     feature("US-OR", "Polygon", [SQUARE]), {"features": [{"properties": {"place": "US-OR"}, "geometry": {"type": "Polygon"}}]}],
+)  # fmt: skip
+def test_a_boundary_file_with_nothing_that_can_be_read_is_no_empty_one(bad):
+    with pytest.raises(ValueError):
+        boundaries(bad)
+
+
 def test_points_with_a_height_are_read_too():
     [outline] = boundaries({"features": [feature("US-NV", "Polygon", [[[x, y, 9.0] for x, y in SQUARE]])]})
     assert outline == NEVADA[0]

@@ -3,15 +3,16 @@
 A line or feature that cannot be read refuses the whole file: a place that is left out silently is a person at a clinic.
 """
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway import lines
 from gateway.choice import geo
 from gateway.choice.sensitive import Circle, Polygon, Ring, Shape, on_earth
 
 LEAST_CORNERS = 3
+COLUMNS = lines.Columns(("lat", "lon", "radius_m"), ("lat", "lon", "radius_m"), others=True)
 
 
 def read(text: str, *, geojson: bool) -> list[Shape]:
@@ -23,15 +24,21 @@ def read(text: str, *, geojson: bool) -> list[Shape]:
 
 
 def _lines(text: str) -> Iterator[Shape]:
-    reader = csv.DictReader(text.splitlines())
-    missing = {"lat", "lon", "radius_m"} - set(reader.fieldnames or ())
-    if missing:
-        raise ValueError(f"the header has no {', '.join(sorted(missing))}")
-    for line in reader:
+    for row in COLUMNS.rows(lines.of_body(text.encode(), lines.ANY)):
+        if isinstance(row, lines.Empty):
+            continue
         try:
-            yield _circle(line["lat"], line["lon"], line["radius_m"])
+            yield _of_row(row)
         except ValueError as error:
-            raise ValueError(f"line {reader.line_num}: {error}") from None
+            raise ValueError(f"line {row.number}: {error}") from None
+
+
+def _of_row(row: lines.Row | lines.Refused) -> Circle:
+    if isinstance(row, lines.Refused):
+        raise ValueError(row.why)  # noqa: TRY004 - one error for whatever cannot be read
+    if {lines.MORE, lines.FEWER}.intersection(row.why):
+        raise ValueError(row.why[0])
+    return _circle(*(row.cells[name] for name in COLUMNS.known))
 
 
 def _features(text: str) -> Iterator[Shape]:

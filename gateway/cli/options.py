@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from gateway import decision_log
 from gateway import settings as settings_of
 from gateway.app import House, open_house
 from gateway.choice.identity import UUIDS
+from gateway.people import Named
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,6 +71,13 @@ def listed(values: dict[str, Any]) -> list[dict[str, object]]:
         kind, _, value = text.partition("=")
         found.append({"type": kind, "value": value})
     return found
+
+
+def all_used(named: Named) -> None:
+    """Ends a command with 1 that did what it could with some of what was listed, and says so."""
+    if named.ignored:
+        click.echo(f"not usable: {len(named.ignored)} of the identifiers", err=True)
+        sys.exit(1)
 
 
 def answered_from(folder: Path) -> Path:

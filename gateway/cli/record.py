@@ -33,9 +33,11 @@ def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime
     if on > now:
         raise click.UsageError("--on lies in the future")
     with options.house(data, file) as house:
-        subjects = _subjects(house.consent.people.name(options.listed(values)).subjects)
+        named = house.consent.people.name(options.listed(values))
+        subjects = _subjects(named.subjects)
         asyncio.run(house.consent.tell(subjects, NoticeKind(notice), on, Told(outcome)))
     click.echo(f"{outcome} on {on}: recorded for {len(subjects)}")
+    options.all_used(named)
 
 
 @click.command(
@@ -47,9 +49,11 @@ def told(notice: str, data: Path, file: Path | None, outcome: str, day: datetime
 @options.identifiers
 def age(band: str, data: Path, file: Path | None, **values: Any) -> None:
     with options.house(data, file) as house:
-        subjects = _subjects(house.consent.people.name(options.listed(values)).subjects)
+        named = house.consent.people.name(options.listed(values))
+        subjects = _subjects(named.subjects)
         changed = asyncio.run(house.consent.say_age(subjects, band, may_rise=True))
     click.echo(f"{changed} of {len(subjects)} changed")
+    options.all_used(named)
 
 
 @click.command(help="Log a text that people are shown, once; prints the hash that a choice names it by.")

@@ -21,6 +21,7 @@ from gateway.cli.keys import keys, rekey
 from gateway.cli.law import law
 from gateway.cli.marketing import unsubscribe
 from gateway.cli.officer import appeal, evidence, export, record
+from gateway.cli.old_list import import_
 from gateway.cli.receipt import ledger, receipt
 from gateway.cli.recipe import recipe
 from gateway.cli.record import age, notice, told, void_consents
@@ -31,7 +32,7 @@ from gateway.cli.restore import backup, restore
 from gateway.cli.serve import migrate, serve
 from gateway.cli.signals import decode, encode
 from gateway.cli.suppression import suppression
-from gateway.cli.tell import choose, import_, link
+from gateway.cli.tell import choose, link
 from gateway.cli.verify import prune, verify
 from gateway.cli.void import void
 from gateway.cli.witness import witness

@@ -3,12 +3,14 @@
 import contextlib
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from gateway import lines
 from gateway.app import House
 from gateway.cli import options
 from gateway.ledger import schema, void_choices
@@ -16,6 +18,7 @@ from gateway.ledger.entry import minute
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.records import milliseconds, moment
 from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
+from gateway.people import Named
 from gateway.terms import CALLERS_CHOICES, Source
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -59,11 +62,13 @@ def void(
         raise click.UsageError("name the entries (--seqs) and the documented belief (--belief)")
     held = Belief(hashlib.sha256(belief.read_bytes()).digest(), officers)
     with options.house(data, file) as house:
+        deque(_named(house, who), maxlen=0)  # all of it can be read, before anything is voided
         voided = _void(house, _numbers(seqs), held, rehearse=dry_run)
         verb = "would be voided" if dry_run else "were voided"
         click.echo(f"{voided.entries} choices {verb}; {len(voided.changed)} standings change")
-        for line in _affected(house, who, voided.keys | voided.changed):
-            click.echo(line)
+        for line, whom in _named(house, who):
+            if (voided.keys | voided.changed).intersection(whom.keys):
+                click.echo(line)
 
 
 def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) -> Voided:
@@ -80,19 +85,42 @@ def _void(house: House, seqs: Iterable[int], belief: Belief, *, rehearse: bool) 
 
 
 def _numbers(file: Path) -> list[int]:
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    words = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    if strange := [word for word in words if not word.isdecimal()]:
-        raise click.UsageError(f"{file}: {strange[0]!r} is not the number of an entry")
-    return [int(word) for word in words]
+    """All of them, or none: a list that was read in part would void in part."""
+    found = list[int]()
+    for number, text in _said(file):
+        word = text.split()[0]
+        if text.startswith("#"):
+            continue
+        if not (word.isascii() and word.isdecimal()):
+            raise click.UsageError(f"{file}: line {number}: its first word is not the number of an entry")
+        found.append(int(word))
+    return found
 
 
-def _affected(house: House, file: Path | None, keys: set[bytes]) -> Iterator[str]:
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file else ():
-        with contextlib.suppress(ValueError):
-            named = house.consent.people.name([json.loads(line)])
-            if keys.intersection(named.keys):
-                yield line
+def _said(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines with something on them, by number; of one that cannot be read, an error that names it."""
+    with file.open("rb") as opened:
+        for line in lines.of_text(opened):
+            try:
+                text = lines.words_of(line)
+            except ValueError as error:
+                raise click.UsageError(f"{file}: line {line.number}: {error}") from None
+            if text.strip():
+                yield line.number, text
+
+
+def _named(house: House, file: Path | None) -> Iterator[tuple[str, Named]]:
+    """Each line of somebody's, and whom it names; an error where one cannot be read, for they would not be told."""
+    for number, text in _said(file) if file else ():
+        try:
+            named = house.consent.people.name([json.loads(text)])
+        except (ValueError, RecursionError):
+            named = Named()
+        if not named.subjects:
+            raise click.UsageError(
+                f'{file}: line {number} is no usable {{"type", "value"}}: put it right or take it out'
+            )
+        yield text, named
 
 
 def _candidates(data: Path, source: str, between: tuple[datetime, datetime]) -> Iterator[str]:

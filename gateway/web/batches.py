@@ -62,7 +62,7 @@ class BatchesDoor:
     async def post(self, request: Request) -> Response:
         key = auth.caller(request, self._credentials, "replica")
         wire.require_json(request, lines=True)
-        lines = wire.lines_of(await wire.read_body(request))
+        lines = [line.text for line in wire.lines_of(await wire.read_body(request))]
         head = wire.convert(wire.parse(lines[0] if lines else b""), Head)
         numbered = Numbered(bytes.fromhex(head.spool), key.name, head.number)
         taken = await self._handed_over.take(_batch(numbered, head, lines[1:]))

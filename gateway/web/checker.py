@@ -126,7 +126,7 @@ def finished(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def _reported(disclosing: reports_of.Taking, body: bytes) -> Response:
-    return _answer(await reports_of.taken(disclosing, wire.lines_of(body)))
+    return _answer(await reports_of.taken(disclosing, [line.text for line in wire.lines_of(body)]))
 
 
 def _answer(body: object) -> Response:

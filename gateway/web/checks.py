@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.writer import StoreUnavailable
+from gateway.lines import Line
 from gateway.turns import Turn
 from gateway.web import auth, wire
 from gateway.web.answering import Answering, refused
@@ -51,11 +52,12 @@ class ChecksDoor:
             before = b","
         yield b"]" if asked else b"[]"
 
-    async def _lines(self, lines: Sequence[bytes], key: ApiKey, request: str) -> AsyncGenerator[bytes]:
+    async def _lines(self, lines: Sequence[Line], key: ApiKey, request: str) -> AsyncGenerator[bytes]:
         """An answer a line, then the end; or, past the limit, the problem: what follows was not answered."""
-        answers = self._answered(lines[: wire.MAX_LINES], key, request)
-        async for answer in answers:
-            yield orjson.dumps(answer) + b"\n"
+        asked = lines[: wire.MAX_LINES]
+        numbers = iter(asked)
+        async for answer in self._answered([line.text for line in asked], key, request):
+            yield orjson.dumps(wire.placed(answer, next(numbers))) + b"\n"
         if len(lines) > wire.MAX_LINES:
             yield orjson.dumps({"problem": "too_large", "detail": f"at most {wire.MAX_LINES} checks a call"}) + b"\n"
         else:

@@ -25,7 +25,7 @@ from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
-from gateway.web import auth, desk_call, problem, wire
+from gateway.web import auth, desk_call, wire
 from gateway.web.apps import App, Apps
 from gateway.web.lenient import Body
 from gateway.web.metrics import Metrics
@@ -88,16 +88,12 @@ class Choices:
         if not key.may("desk"):
             raise Problem("forbidden", "NDJSON wants scope desk")
 
-        async def one(number: int, line: bytes) -> object:
-            try:
-                said = self._said(wire.parse(line, lenient=True), key, ONLY_OUT)
-                name = f"{key.id}:{repeat}:{number}" if repeat else ""
-                return (await self._take(said, name, line))[1]
-            except problem.HANDLED as error:
-                return problem.line(error)
+        async def one(place: int, line: bytes) -> dict[str, Any]:
+            said = self._said(wire.parse(line, lenient=True), key, ONLY_OUT)
+            name = f"{key.id}:{repeat}:{place}" if repeat else ""
+            return (await self._take(said, name, line))[1]
 
-        answers = await desk_call.each(wire.lines_of(body), one)
-        return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
+        return await desk_call.each(wire.lines_of(body), one, {})
 
     def _said(
         self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES, act: bytes = b""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from gateway.choice.law import country_of
 from gateway.consent import Consent
 from gateway.credentials import Credentials
+from gateway.lines import Line
 from gateway.people import Named
 from gateway.web import auth, problem, wire
 from gateway.web.problem import Problem
@@ -31,27 +32,35 @@ async def answer(request: Request, credentials: Credentials, take: Take, nothing
     if not lines:
         return wire.answer(await take(wire.parse(body)), 201)
 
-    async def one(_: int, row: bytes) -> object:
-        try:
-            return await take(wire.parse(row))
-        except problem.HANDLED as error:
-            return {nothing: 0, **problem.line(error)}
+    async def one(_: int, row: bytes) -> dict[str, Any]:
+        return await take(wire.parse(row))
 
-    answers = await each(wire.lines_of(body), one)
-    return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])
+    return await each(wire.lines_of(body), one, {nothing: 0})
 
 
-async def each(rows: Sequence[bytes], one: Callable[[int, bytes], Awaitable[object]]) -> list[object]:
-    """What `one` makes of each row and its number, in order. Rows are begun in order too, and the writer takes what it
-    is handed in order, so a number that is released and given on in one call goes the right way. Ages are said in a
-    second step of their line: such a body goes line by line.
+async def each(
+    rows: Sequence[Line], one: Callable[[int, bytes], Awaitable[dict[str, Any]]], nothing: Mapping[str, Any]
+) -> Response:
+    """A line with what `one` makes of each row and its place among them, in order; of one that is refused its `line`,
+    and `nothing`; then the end, which counts both. Rows are begun in order too, and the writer takes what it is handed
+    in order, so a number that is released and given on in one call goes the right way. Ages are said in a second step
+    of their line: such a body goes line by line.
     """
-    together = 1 if any(b'"age"' in row or b"\\u" in row for row in rows) else TOGETHER
-    answers: list[object] = []
+    together = 1 if any(b'"age"' in row.text or b"\\u" in row.text for row in rows) else TOGETHER
+
+    async def answered(place: int, row: Line) -> tuple[bool, dict[str, Any]]:
+        try:
+            return True, await one(place, row.text)
+        except problem.HANDLED as error:
+            return False, wire.placed({**nothing, **problem.line(error)}, row)
+
+    answers: list[tuple[bool, dict[str, Any]]] = []
     for start in range(0, len(rows), together):
         part = enumerate(rows[start : start + together], start)
-        answers += await asyncio.gather(*(one(number, row) for number, row in part))
-    return answers
+        answers += await asyncio.gather(*(answered(place, row) for place, row in part))
+    refused = sum(not taken for taken, _ in answers)
+    end = {"end": True, "count": len(answers), "refused": refused}
+    return wire.lines_answer([*(told for _, told in answers), end])
 
 
 def members(body: object, known: frozenset[str], what: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.credentials import Credentials
+from gateway.lines import Line
 from gateway.web import auth, reports_of, wire
 
 
@@ -32,5 +33,7 @@ class DisclosuresDoor:
         lines = wire.require_json(request, lines=True)
         body = await wire.read_body(request)
         rows = self._rows if key.may("share") else None
-        answers = await reports_of.taken(self._disclosing, wire.lines_of(body) if lines else [body], rows)
+        said = wire.lines_of(body) if lines else [Line(1, body)]
+        told = await reports_of.taken(self._disclosing, [line.text for line in said], rows)
+        answers = [wire.placed(each, line) for each, line in zip(told, said, strict=True)]
         return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])

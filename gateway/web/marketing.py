@@ -76,7 +76,9 @@ class Marketing:
     def _chosen(self, said: Form) -> Sequence[Purpose]:
         if said.action != TICKED:
             return self._offered
-        return tuple(purpose for purpose in self._offered if purpose in said.purposes)
+        ticked = tuple(purpose for purpose in self._offered if purpose in said.purposes)
+        unread = set(said.purposes) - set(self._offered)
+        return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
 
     def _troubles(self, visitor: Visitor, said: Form, chosen: Sequence[Purpose]) -> list[Trouble]:
         """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What

@@ -37,6 +37,9 @@ ERRORS = {
 KEPT = "kept durably, entered once the ledger can be written; do not resend"
 
 
+A_LINE = (
+    "one a line; where lines are answered one by one, what is refused says its `line`, counted from 1 with empty ones"
+)
 FORM_KIND = "application/x-www-form-urlencoded"
 ALL = ("400", "401", "403", "413", "415")
 
@@ -56,7 +59,7 @@ def call(
     if body:
         content = {kind: {"schema": body}}
         if lines:
-            content[wire.NDJSON] = {"schema": {"type": "string"}}
+            content[wire.NDJSON] = {"schema": {"type": "string", "description": A_LINE}}
         made["requestBody"] = {"required": True, "content": content}
     return made
 

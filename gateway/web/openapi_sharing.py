@@ -21,7 +21,8 @@ SHARED: list[dict[str, Any]] = [
 LINES = (
     "A line a row, as it is decided: id, outcome (sent, returned, refused, duplicate, unknown, spooled), reason, data;"
     ' row, what the recipient gets of it: in mode return all of it, else its handle alone ({"row": …}); in mode return'
-    " valid_until, and again where it was handed back before and nobody said that it was sent. Then"
+    " valid_until, and again where it was handed back before and nobody said that it was sent; line, its number in the"
+    " body, of one that cannot be read, of which the summary lists the first 100 (malformed_lines). Then"
     ' {"summary", "complete": true}; an answer without that is not whole: post the same rows again'
 )
 NAMED = {"name": "job", "in": "path", "required": True, "schema": JOB}

@@ -142,11 +142,13 @@ class Pages:
 
 
 def _purposes(said: Form) -> Sequence[Purpose]:
-    """What a form is about. Where a person wanted some uses only and none can be read, all: no opt-out is lost."""
+    """What a form is about. Where a person wanted some uses only and not all of them can be read, all: no opt-out is
+    lost.
+    """
     if said.action == ChoiceKind.LIMIT:
         return (Purpose.SENSITIVE,)
     ticked = [purpose for name, purposes in FINER.items() if name in said.purposes for purpose in purposes]
-    return ticked if said.action == TICKED and ticked else ALL_PURPOSES
+    return ticked if said.action == TICKED and ticked and FINER.keys() >= set(said.purposes) else ALL_PURPOSES
 
 
 def version(content: bytes) -> str:

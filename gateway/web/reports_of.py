@@ -24,7 +24,7 @@ class Handing(Protocol):
     async def acknowledge(self, said: Sequence[Acknowledged]) -> list[tuple[str, int]]: ...
 
 
-async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Handing | None = None) -> list[object]:
+async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Handing | None = None) -> list[dict[str, Any]]:
     """An answer a line. `rows`: None where nobody handed any back, or the caller may not speak of them. Raises
     `StoreUnavailable`: what was taken before that answers `repeated` when the same is said again.
     """
@@ -32,7 +32,7 @@ async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Handing | None
     took = iter(await disclosing.report([each for each in read if isinstance(each, Report)]))
     said = [each for each in read if isinstance(each, Acknowledged)]
     became = iter(await rows.acknowledge(said) if rows else [("unknown", 0)] * len(said))
-    answers = list[object]()
+    answers = list[dict[str, Any]]()
     for each in read:
         if isinstance(each, Report):
             answers.append({"decision": each.decision, "result": next(took)})

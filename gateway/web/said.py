@@ -10,6 +10,14 @@ from gateway.terms import ALL_PURPOSES, CHOOSABLE, SOURCES, ChoiceKind, Manner, 
 from gateway.web import wire
 from gateway.web.lenient import Body, Ignored
 
+Purposes = tuple[Purpose, ...]
+# What a choice is of that names no purpose, and one that names a purpose which cannot be read: it may have meant any of
+# them, so a no is of everything.
+UNSAID: Mapping[ChoiceKind, tuple[Purposes, Purposes]] = {
+    ChoiceKind.LIMIT: ((Purpose.SENSITIVE,), (Purpose.SENSITIVE,)),
+    ChoiceKind.OPT_IN: ((), ()),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -35,24 +43,23 @@ class Said:
         self.call.ignore(pointer, reason)
 
     def purposes(self) -> tuple[Purpose, ...]:
-        """The purposes named. An opt-out whose purposes cannot be read is of all (when in doubt, yes)."""
-        default = (Purpose.SENSITIVE,) if self.kind is ChoiceKind.LIMIT else ALL_PURPOSES
+        """The purposes named."""
+        unnamed, unread = UNSAID.get(self.kind, (ALL_PURPOSES, CHOOSABLE))
         named = self.body.get("purposes")
         items = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+        found: list[Purpose] = []
         if not isinstance(named, str | list | None):
             self.ignore("/purposes", "not a list")
-        opting_in = self.kind is ChoiceKind.OPT_IN
-        found: list[Purpose] = []
+            found += unread
         for index, item in enumerate(items):
-            if item == "all" and not opting_in:
-                found += default
+            if item == "all" and unnamed:
+                found += unnamed
             elif isinstance(item, str) and item in CHOOSABLE:
                 found.append(Purpose(item))
             else:
                 self.ignore(f"/purposes/{index}", "unknown")
-        if opting_in:
-            return tuple(dict.fromkeys(found))
-        return tuple(dict.fromkeys(found)) or default
+                found += unread
+        return tuple(dict.fromkeys(found)) or unnamed
 
     def source(self) -> str:
         stated = self.body.get("source")

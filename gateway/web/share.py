@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from gateway.credentials import Credentials
 from gateway.filing import Filing, JobOver, NoSuchJob
 from gateway.ledger.disclosures import CHUNK
 from gateway.ledger.writer import StoreUnavailable
+from gateway.lines import Line
 from gateway.sharing import Row, Shared, Sharing
 from gateway.turns import Turn
 from gateway.web import auth, wire
@@ -67,7 +69,7 @@ class ShareDoor:
             await self._without_end(recipient, request, tally, job)
             return _minimally(_summary(tally, job))
         body = await wire.read_body(request, self._max_bytes)
-        rows = wire.lines_of(body, self._max_rows) if lines else [body.replace(b"\n", b" ")]
+        rows = wire.lines_of(body, self._max_rows) if lines else [Line(1, body.replace(b"\n", b" "))]
         answers = self._answers(recipient, rows, tally, job)
         if not minimal:
             return await streamed(_lines(answers, tally, job), wire.NDJSON)
@@ -104,7 +106,7 @@ class ShareDoor:
         when all was read: a client that is still writing would not hear it.
         """
         body = wire.pieces(request)
-        lines, waiting = wire.lines_as_they_come(body, LONGEST), list[bytes]()
+        lines, waiting = wire.lines_as_they_come(body, LONGEST), list[Line]()
         try:
             async for line in lines:
                 waiting.append(line)
@@ -116,7 +118,7 @@ class ShareDoor:
             await _drain(body)
             raise
 
-    async def _patiently(self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str) -> None:
+    async def _patiently(self, recipient: Recipient, lines: Sequence[Line], tally: Tally, job: str) -> None:
         """A job of an hour is not given up for a busy second. What left before it is known by its row id."""
         for pause in (*PAUSES, None):
             try:
@@ -130,13 +132,14 @@ class ShareDoor:
                 return
 
     async def _answers(
-        self, recipient: Recipient, lines: Sequence[bytes], tally: Tally, job: str
+        self, recipient: Recipient, lines: Sequence[Line], tally: Tally, job: str
     ) -> AsyncGenerator[list[Shared]]:
         """What became of rows, in order, some at a time, and counted."""
         rows, turn = list[Row](), Turn()
         for line in lines:
             await turn.offered()
-            rows.append(self._row(recipient, line))
+            row = self._row(recipient, line.text)
+            rows.append(replace(row, line=line.number) if row.problem else row)
         async with contextlib.aclosing(self._shared(recipient, lines, rows, tally, job)) as parts:
             async for some in parts:
                 for item in some:
@@ -146,13 +149,13 @@ class ShareDoor:
                 yield some
 
     async def _shared(
-        self, recipient: Recipient, lines: Sequence[bytes], rows: Sequence[Row], tally: Tally, job: str
+        self, recipient: Recipient, lines: Sequence[Line], rows: Sequence[Row], tally: Tally, job: str
     ) -> AsyncGenerator[list[Shared]]:
         if tally.dry_run:
             yield await self._sharing.would_share(recipient, rows)
         elif recipient.mode == "files":
             try:
-                yield await self._filing.keep(recipient, job, lines, rows)
+                yield await self._filing.keep(recipient, job, [line.text for line in lines], rows)
             except JobOver as over:
                 raise Problem("job_over", str(over)) from None
         else:
@@ -232,6 +235,8 @@ def _line(item: Shared) -> dict[str, Any]:
         line["valid_until"] = wire.stamp(item.until)
     if item.again:
         line["again"] = True
+    if item.line:
+        line["line"] = item.line
     return line
 
 

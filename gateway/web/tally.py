@@ -6,17 +6,19 @@ from typing import Any
 
 from gateway.sharing import Shared
 
+MOST_NAMED = 100  # lines of a summary; each row's own answer names its line
 OUTCOMES = ("sent", "returned", "duplicate", "unknown")
 
 
 class Tally:
     """Rows of one call by outcome; of the refused ones by reason, of the values that were held back by why. `dry_run`:
-    what would become of them (I23).
+    what would become of them (I23). `unread`: the lines of rows that cannot be read, the first of them.
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
         self._rows = 0
+        self._unread: list[int] = []
         self._outcomes: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
@@ -30,9 +32,13 @@ class Tally:
             )  # JSON names are plain texts
             if item.outcome == "refused":
                 self._refused[str(item.reason)] += 1
+            if item.line and len(self._unread) < MOST_NAMED:
+                self._unread.append(item.line)
 
     def counts(self) -> dict[str, Any]:
         sums = {"refused": dict(sorted(self._refused.items())), "dropped": dict(sorted(self._dropped.items()))}
         spooled = {"spooled": self._outcomes["spooled"]} if self._outcomes["spooled"] else {}
         mark = {"dry_run": True} if self.dry_run else {}
-        return {"rows": self._rows, **spooled, **{word: self._outcomes[word] for word in OUTCOMES}, **sums, **mark}
+        unread = {"malformed_lines": self._unread} if self._unread else {}
+        outcomes = {word: self._outcomes[word] for word in OUTCOMES}
+        return {"rows": self._rows, **spooled, **outcomes, **sums, **unread, **mark}

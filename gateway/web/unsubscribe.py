@@ -12,6 +12,7 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.records import Choice
 from gateway.ledger.writer import StoreUnavailable
+from gateway.lines import Line
 from gateway.outcome import Chosen
 from gateway.terms import ChoiceKind, Manner, Purpose, Source
 from gateway.web import auth, desk_call, page, problem, unsubscribe_link, wire
@@ -102,11 +103,11 @@ class UnsubscribeLinks:
             return wire.answer(self._made(wire.parse(body)), 201)
         return wire.lines_answer([self._line(line) for line in wire.lines_of(body)])
 
-    def _line(self, line: bytes) -> object:
+    def _line(self, line: Line) -> object:
         try:
-            return self._made(wire.parse(line))
+            return self._made(wire.parse(line.text))
         except problem.HANDLED as error:
-            return problem.line(error)
+            return wire.placed(dict(problem.line(error)), line)
 
     def _made(self, stated: object) -> Made:
         body = desk_call.members(stated, KNOWN, "an unsubscribe link")

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from gateway.choice import geo
 from gateway.choice.law import AGES
+from gateway.lines import MARK, Cutter, Line, of_body
 from gateway.signals.hear import KNOWN
 from gateway.web import names_once
 from gateway.web.problem import Problem
@@ -26,7 +27,6 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MAX_BODY = 8 * 2**20
 MAX_LINES = 10_000
-MARK = b"\xef\xbb\xbf"  # byte order mark; JSON has none (RFC 8259 8.1), and its readers may pass over one
 PIECE = 64 * 1024  # of a body that is unpacked as it comes
 MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_ASKED = 256  # identifiers of one check
@@ -222,7 +222,7 @@ async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
         body += chunk
         if len(body) > limit:
             raise Problem("too_large", f"a body has at most {limit} bytes, unpacked")
-    return bytes(body).removeprefix(MARK)
+    return bytes(body).removeprefix(MARK)  # RFC 8259 8.1: JSON has none, and its readers may pass over one
 
 
 def pieces(request: Request) -> AsyncIterator[bytes]:
@@ -251,33 +251,26 @@ async def _gunzip(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         raise Problem("malformed", "the gzip stream ends early")
 
 
-async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[bytes]:
+async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[Line]:
     """The lines of NDJSON without end, empty ones passed over. One that is longer is cut off, and then reads as what it
     is: malformed.
     """
-    begun = bytearray()
+    cutter = Cutter(longest)
     async for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        begun += first[: max(longest - len(begun), 0)]
-        for line in others:
-            if whole := _unmarked(begun):
-                yield whole
-            begun = bytearray(line[:longest])
-    if whole := _unmarked(begun):
-        yield whole
+        for line in filter(_says, cutter.lines(chunk)):
+            yield line
+    for line in filter(_says, cutter.rest()):
+        yield line
 
 
-def lines_in(body: bytes) -> list[bytes]:
-    """The lines of NDJSON, empty ones passed over."""
-    return [line for line in map(_unmarked, body.split(b"\n")) if line]
+def lines_in(body: bytes) -> list[Line]:
+    """The lines of NDJSON, empty ones passed over and counted: each has the number by which its sender finds it."""
+    return list(filter(_says, of_body(body)))
 
 
-def _unmarked(line: bytes | bytearray) -> bytes:
-    """A line without the byte order mark that editors put before a file, and `cat` before the second one; empty where
-    nothing else is in it.
-    """
-    bare = bytes(line).removeprefix(MARK)
-    return bare if bare.strip() else b""
+def _says(line: Line) -> bool:
+    """Whether anything stands in it; of one that was cut off, nobody knows."""
+    return line.cut or bool(line.text.strip())
 
 
 def media_type(request: Request) -> str:
@@ -292,12 +285,17 @@ def require_json(request: Request, *, lines: bool = False) -> bool:
     raise Problem("unsupported_media_type", f"send {JSON}" + (f" or {NDJSON}" if lines else ""))
 
 
-def lines_of(body: bytes, most: int = MAX_LINES) -> list[bytes]:
+def lines_of(body: bytes, most: int = MAX_LINES) -> list[Line]:
     """The same, 413 for too many, before any is taken."""
     lines = lines_in(body)
     if len(lines) > most:
         raise Problem("too_large", f"at most {most} lines a call")
     return lines
+
+
+def placed(told: dict[str, Any], line: Line) -> dict[str, Any]:
+    """What is told of a line, with its number where it was refused."""
+    return {**told, "line": line.number} if "problem" in told else told
 
 
 def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:

@@ -194,13 +194,19 @@ def test_both_kinds_of_file_are_read():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("lat,lon\n1,2\n", "the header has no radius_m"),
+        ("lat,lon\n1,2\n", "lacks radius_m"),
         ("lat,lon,radius_m\n1,2,\n", "line 2: radius_m"),
         ("lat,lon,radius_m\n1,2,5\n1,2,0\n", "line 3: radius_m"),
         ("lat,lon,radius_m\n91,2,5\n", "line 2: lat"),
         ("lat,lon,radius_m\n1\n", "line 2: "),
+        ('lat,lon,radius_m\n1,2,"5\n1,2,5\n', "line 2: a quote"),
+        ('lat,lon,radius_m,name\n1,2,5,"a\n1,2,5,b\n1,2,5,c"\n', "line 2: a quote"),  # b was no place
+        ("lat,lon,radius_m\n1,2,5,6\n", "line 2: more cells"),
+        ("lat,lon,radius_m\n1,2,5\u20281,2,5\n", "line 2: it holds a control"),
+        ("lat,lon,radius_m\n\n1,2,5\nlat,lon,radius_m\n", "line 4: the header again"),
+        ("lat,lon,radius_m,lat\n1,2,5,6\n", "column 4 is there twice"),
         ("lat,lon,radius_m\n", "lists no place"),
-        ("", "the header"),
+        ("", "no header: it lacks lat, lon, radius_m"),
     ],
 )
 def test_a_table_with_one_bad_line_is_refused_whole(text, why):

@@ -248,6 +248,16 @@ def test_a_link_carries_a_choice_and_a_released_number_carries_none(run):
     assert verdict(run, "--gaid", gaid(1))[0]["reason"] == "opted_out"
 
 
+@pytest.mark.parametrize(
+    "words", [["link", "--account", "a1"], ["told", "privacy"], ["age", "13_15"], ["choose", "opt_out"]]
+)
+def test_what_cannot_be_used_of_a_command_is_counted_beside_what_was_done(run, words):
+    done = run(*words, "--gaid", gaid(1), "--email", "no address")
+    assert done.exit_code == 1
+    assert "not usable: 1 of the identifiers" in done.stderr
+    assert run(*words, "--gaid", gaid(1)).exit_code == 0
+
+
 @pytest.mark.parametrize("words", [["--phone", phone(1)], ["--account", "a1", "--account", "a2", "--phone", phone(1)]])
 def test_a_link_names_one_account(run, words):
     refused = run("link", *words)
@@ -264,7 +274,7 @@ def test_an_import_opts_everybody_out_and_twice_is_once(run, folder, tmp_path):
     )
     before = entries(folder)
     first = run("import", str(table))
-    assert (first.exit_code, first.stdout) == (0, "3 lines hold, 0 could not be read\n")
+    assert (first.exit_code, first.stdout) == (0, "3 lines: 3 kept, 0 kept in doubt, 0 refused, 0 empty\n")
     assert entries(folder) == before + 3
     again = run("import", str(table))
     assert (again.exit_code, entries(folder)) == (0, before + 3)
@@ -279,7 +289,7 @@ def test_a_number_of_an_old_list_is_read_in_the_country_of_its_line_and_in_the_o
     table = tmp_path / "old.csv"
     table.write_text("type,value,country\nphone,(415) 555-0123,MX\nphone,(415) 555-0124,\nphone,+1 415 555 0125,MX\n")
     done = run("import", str(table))
-    assert "3 lines hold" in done.output
+    assert "3 lines: 3 kept" in done.output
     assert (
         "line 2: a number without its country code, read as one of MX that ends in 23 and one of US that ends in 23"
         in (done.output)
@@ -310,7 +320,7 @@ def test_bad_lines_of_an_import_are_named_and_cost_only_themselves(run, tmp_path
     )
     told = run("import", str(table))
     assert told.exit_code == 1
-    assert told.stdout == "2 lines hold, 5 could not be read\n"
+    assert told.stdout == "7 lines: 1 kept, 1 kept in doubt, 5 refused, 0 empty\n"
     for line in ("line 2: malformed", "line 4: undeclared", "line 5: limited", "line 6: malformed"):
         assert line in told.stderr
     assert "rubbish" not in told.output

@@ -54,7 +54,7 @@ def people_decide(url: str) -> None:
     lines = [json.dumps({"account": f"a{n}", "identifiers": [named("gaid", gaid(n))]}).encode() for n in range(PEOPLE)]
     status, answers = call(f"{url}/v1/links", b"\n".join(lines), kind="application/x-ndjson")
     assert status == 200
-    assert answers[-1] == {"end": True, "count": PEOPLE}
+    assert answers[-1] == {"end": True, "count": PEOPLE, "refused": 0}
     for person in OUT:  # by account: the rows carry the ad id alone
         status, _ = call(f"{url}/v1/choices", {"identifiers": [named("account", f"a{person}")], "choice": "opt_out"})
         assert status == 201

@@ -210,7 +210,10 @@ class TestTheOffice:
         assert listed.startswith("0  2026-11-24T12:00Z  opt_out sale,sharing,targeted_ads  browser\n")
         (tmp_path / "seqs").write_text("# by a script\n" + listed + "300 and the phone\n")
         who = tmp_path / "accounts.ndjson"
-        lines = [json.dumps(named("phone", phone(1))), json.dumps(named("email", email(1))), "no json", ""]
+        lines = [json.dumps(named("phone", phone(1))), json.dumps(named("email", email(1))), ""]
+        who.write_text("\n".join([*lines, "no json"]))
+        asked = ("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
+        assert "accounts.ndjson: line 4 is no usable" in runs(*asked, code=2), "or somebody would not be told"
         who.write_text("\n".join(lines))
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--dry-run")
         assert told == "301 choices would be voided; 309 standings change\n"

@@ -11,7 +11,7 @@ from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
 from gateway import credentials
 from gateway.signals import gpp
-from gateway.terms import ALL_PURPOSES
+from gateway.terms import ALL_PURPOSES, CHOOSABLE
 from gateway.web import notices
 
 pytestmark = pytest.mark.anyio
@@ -117,19 +117,19 @@ async def test_an_opt_out_holds_from_one_send_window_after_it_was_accepted_and_i
         ("all", {*ALL_PURPOSES}, []),
         (None, {*ALL_PURPOSES}, []),
         ([], {*ALL_PURPOSES}, []),
-        (7, {*ALL_PURPOSES}, ["/purposes"]),
+        (7, {*CHOOSABLE}, ["/purposes"]),
         (["sale"], {"sale"}, []),
         ("sale", {"sale"}, []),
         (["sale", "sale", "sharing"], {"sale", "sharing"}, []),
         (["marketing_email"], {"marketing_email"}, []),
-        (["nonsense"], {*ALL_PURPOSES}, ["/purposes/0"]),
-        (["Sale"], {*ALL_PURPOSES}, ["/purposes/0"]),
-        (["service"], {*ALL_PURPOSES}, ["/purposes/0"]),
-        ([7, None, {}], {*ALL_PURPOSES}, ["/purposes/0", "/purposes/1", "/purposes/2"]),
-        (["sale", "nonsense"], {"sale"}, ["/purposes/1"]),
+        (["nonsense"], {*CHOOSABLE}, ["/purposes/0"]),
+        (["Sale"], {*CHOOSABLE}, ["/purposes/0"]),
+        (["service"], {*CHOOSABLE}, ["/purposes/0"]),
+        ([7, None, {}], {*CHOOSABLE}, ["/purposes/0", "/purposes/1", "/purposes/2"]),
+        (["sale", "nonsense"], {*CHOOSABLE}, ["/purposes/1"]),
     ],
 )
-async def test_an_opt_out_whose_purposes_cannot_be_read_is_of_all(quiet, purposes, standing, unread):
+async def test_an_opt_out_whose_purposes_cannot_all_be_read_is_of_everything(quiet, purposes, standing, unread):
     answer = await quiet.post(PATH, json=opt_out(purposes=purposes))
     assert answer.status_code == 201
     assert set(answer.json()["standing"]) == standing
@@ -675,7 +675,7 @@ async def test_an_import_opts_every_line_out_and_a_bad_line_costs_only_itself(ke
     assert [line.get("problem") for line in told[:-1]] == [
         None, "malformed", None, "malformed", "nothing_usable", "malformed", None,
     ]  # fmt: skip
-    assert told[-1] == {"end": True, "count": 7}
+    assert told[-1] == {"end": True, "count": 7, "refused": 4}
     for number in range(3):
         assert await reason(keyed, named("gaid", gaid(number))) == "opted_out"
 

@@ -47,7 +47,7 @@ async def test_two_hundred_lines_wait_for_the_disk_a_few_times(keyed, transactio
     rows = night(path)
     rows[7] = {"nobody": "can use this"}
     answers = await call(keyed, path, rows)
-    assert answers[-1] == {"end": True, "count": 200}
+    assert answers[-1] == {"end": True, "count": 200, "refused": 1}
     assert ["problem" in answer for answer in answers[:-1]] == [number == 7 for number in range(200)]
     if path == "/v1/choices":
         seqs = [answer["seq"] for answer in answers[:-1] if "seq" in answer]

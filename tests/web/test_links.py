@@ -162,7 +162,7 @@ async def test_a_bad_line_of_an_import_costs_only_itself(keyed):
     assert [line.get("linked") for line in told[:-1]] == [1, 0, 0, 1, 0, 1]
     assert told[1]["problem"] == "malformed"
     assert told[2]["problem"] == "unknown_member"
-    assert told[-1] == {"end": True, "count": 6}
+    assert told[-1] == {"end": True, "count": 6, "refused": 3}
 
 
 async def test_an_import_of_too_many_lines_is_refused_whole(keyed):

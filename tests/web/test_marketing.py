@@ -91,6 +91,11 @@ async def test_a_signed_in_person_types_nothing_and_sees_what_holds_for_the_acco
     assert "Stopped" not in (await client.get(PATH)).text  # a stranger sees nothing of it
 
 
+async def test_a_tick_that_cannot_be_read_beside_others_stops_all_of_it(client):
+    covered, _ = await lines(client, TICKED | {"purpose": ["marketing_mail", "marketing_txet"], "email": email(1)})
+    assert all("marketing by e-mail" in uses and "marketing by letter" in uses for _, uses in covered)
+
+
 async def test_the_page_says_that_legal_notices_go_out_regardless_and_offers_no_way_to_stop_them(client):
     text = (await client.get(PATH)).text
     assert "You cannot opt out of legal notices" in text

@@ -102,7 +102,7 @@ async def test_a_bad_line_costs_only_itself(keyed):
     answer = await keyed.post("/v1/notices", content=content, headers={"Content-Type": "application/x-ndjson"})
     told = [json.loads(line) for line in answer.text.splitlines()]
     assert [line.get("recorded") for line in told] == [1, 0, 1, None]
-    assert told[-1] == {"end": True, "count": 3}
+    assert told[-1] == {"end": True, "count": 3, "refused": 1}
 
 
 @pytest.mark.parametrize(
