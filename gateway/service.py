@@ -59,11 +59,11 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opt_in_page import OptInPage
-from gateway.web.outward import SAME
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
 from gateway.web.proof_download import ProofDownload
 from gateway.web.share import ShareDoor
+from gateway.web.shared_caches import SAME
 from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
