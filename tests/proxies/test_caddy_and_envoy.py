@@ -70,7 +70,9 @@ LINES = {
         'headers:replace("x-dns-prefetch-control"': SPEAKS,
         'headers:remove("link")': SPEAKS,
         'headers:replace("content-security-policy", kept': SPEAKS,
-        'not cookie:match("^%s*__Host%-gateway=") -> true': SEALED,
+        'name ~= "__Host-gateway" -> true': SEALED,
+        'name ~= "__Host-gateway-proof" -> true': SEALED,
+        'name ~= "__Host-gateway-code" -> true': SEALED,
     },
 }
 WHILE_AWAY = {

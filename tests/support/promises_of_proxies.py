@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from gateway import credentials, keys
+from gateway.web import sealed as sealed_cookies
 from gateway.web.edge import FROM_APPS
 from support.proxies import (
     CALIFORNIA,
@@ -106,11 +107,15 @@ def a_picture_or_a_form_that_was_sent_gets_no_cookie(at: Proxied) -> None:
     assert at.ask("/page", GPC, html, ("Sec-Fetch-Mode", "no-cors")).all("set-cookie") == []
 
 
+OTHER_SEALED = [name.decode() for name in sealed_cookies.COOKIES if name != sealed_cookies.BEGIN]
+
+
 def the_site_never_sees_the_sealed_cookie(at: Proxied) -> None:
     _, ours = remembered(at)
     sealed = ours.split("; ")[1]
     for sent in (ours, f"{sealed}; first=1; last=2", f"first=1; last=2; {sealed}",
-                 f"__Host-gateway-proof=x; first=1; {sealed}; last=2", f"first=1;{sealed}; __Host-gateway-proof=x; last=2"):  # fmt: skip
+                 *(f"{name}=x; first=1; {sealed}; last=2" for name in OTHER_SEALED),
+                 *(f"first=1;{sealed}; {name}=x; last=2" for name in OTHER_SEALED)):  # fmt: skip
         for path in ("/page", "/picture.png"):
             assert at.ask(path, ("Cookie", sent)).site_got("cookie") == ["first=1; last=2"], sent
     assert "".join(at.ask("/page", ("Cookie", sealed)).site_got("cookie")) == ""
