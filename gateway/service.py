@@ -96,9 +96,9 @@ class Mounted:
     settings: Settings
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        prefix, path = scope.get("root_path", ""), scope.get("path", "")
-        behind = path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else ""
-        if scope["type"] == "http" and behind and _is_own(behind, self.settings):
+        prefix, path = scope.get("root_path", "").rstrip("/"), scope.get("path", "")
+        behind = path[len(prefix) :] if path.startswith(f"{prefix}/") else path  # some servers take it out themselves
+        if scope["type"] == "http" and prefix and _is_own(behind, self.settings):
             state = {**scope.get("state", {}), "prefix": prefix}
             scope = {**scope, "path": behind, "raw_path": quote(behind).encode(), "root_path": "", "state": state}
         await self.app(scope, receive, send)
