@@ -63,6 +63,7 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "ad_paths": f"^(?:{'|'.join(map(re.escape, paths))})" if paths else NEVER,
         "ad_beginnings": " ".join(paths),
         "files": NEVER if enforced else FILES_ONLY,
+        "file_is_asked_about": "-f $request_filename" if enforced else '$host = ""',  # which it never is
         "vary": shared_caches.vary(settings.site.place_in_key)[1].decode(),
         "own_page_cookies": shared_caches.own_page_cookies(settings.browser.site_ids, name),
         "own_page_headers": " ".join(
