@@ -19,6 +19,7 @@ from support.proxies import (
     Gateway,
     Other,
     Slow,
+    answers_in_turn,
     ask,
     open_websocket,
     somebody_else,
@@ -180,6 +181,28 @@ SPEAKS = [  # what a site may say of its own accord
     ("Link", f"<https://{FAR}>; rel=PreConnect"),
     ("X-DNS-Prefetch-Control", "on"),
 ]  # fmt: skip
+
+
+HINTS = [  # 103 Early Hints, and what a page has too
+    ("Link", "<https://{far}/a.js>; rel=preload; as=script"), ("Link", "<https://{far}>; rel=preconnect"),
+    ("Content-Security-Policy", "img-src 'self'"), ("Vary", "Accept"), ("Set-Cookie", "a=b"), ("Cache-Control", "public"),
+]  # fmt: skip
+
+
+def in_turn(at: Proxied, path: str, *headers) -> list[Answer]:
+    return answers_in_turn(at.url, path, NAVIGATE, *headers)
+
+
+def a_site_that_sends_hints_early_opens_nothing(at: Proxied) -> None:
+    *early, page = in_turn(at, "/early", GPC)
+    assert FAR not in repr(early)
+    assert any(policy.startswith("default-src 'self'") for policy in page.all("content-security-policy"))
+    assert any(cookie.startswith("__Host-gateway=") for cookie in page.all("set-cookie"))
+    assert "private" in ", ".join(page.all("cache-control"))
+    *_, free = in_turn(at, "/early")
+    assert not free.all("content-security-policy")
+    for answer in (page, free):
+        assert "Sec-GPC" in ", ".join(answer.all("vary"))
 
 
 def nothing_of_the_sites_own_has_the_browser_speak_past_the_policy(at: Proxied) -> None:
