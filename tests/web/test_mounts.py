@@ -225,6 +225,14 @@ async def test_a_server_that_takes_the_prefix_out_of_the_path_is_given_links_wit
         assert (await client.get("/privacy")).json() == {"path": "/privacy", "root": "/shop"}
 
 
+def test_no_page_of_ours_has_an_address_that_begins_at_the_hosts_root():
+    """The confirmation's script among them: it asked there, and denied all the time."""
+    templates = resources.files("gateway.web") / "templates"
+    for template in templates.iterdir():
+        found = re.findall(r"""(?:href|src|action|content)=["']/[^"']*""", template.read_text())
+        assert found == [], template.name
+
+
 async def test_a_path_that_only_looks_like_ours_below_a_prefix_is_the_sites(folder):
     app = in_front_of(mine, folder)
     async with inside.lifespan(app), below(app, "/shop")("mount") as client:
