@@ -73,12 +73,20 @@ class Service:
     async def _live(self, scope: Scope, receive: Any, send: Any) -> None:
         started = await receive()
         try:
-            async with self._running() as self._app:
-                self._begun.set()
+            async with self._running() as opened:
+
+                async def told(message: Any) -> None:
+                    if (
+                        message["type"] == "lifespan.startup.complete"
+                    ):  # nothing is answered before a site that fails to
+                        self._app = opened
+                        self._begun.set()
+                    await send(message)
+
                 if self._site is None:
-                    await send({"type": "lifespan.startup.complete"})
+                    await told({"type": "lifespan.startup.complete"})
                     await receive()
-                elif not await Behind(self._site, started, receive, send).live(scope):
+                elif not await Behind(self._site, started, receive, told).live(scope):
                     return
         except UNUSABLE as refused:
             await send({"type": "lifespan.startup.failed", "message": str(refused)})

@@ -59,11 +59,11 @@ from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
 from gateway.web.opt_in_acts import Acts
 from gateway.web.opt_in_page import OptInPage
-from gateway.web.outward import SAME
 from gateway.web.pages import STATIC, Pages, PageSettings
 from gateway.web.peer import Peers, place_by_address
 from gateway.web.proof_download import ProofDownload
 from gateway.web.share import ShareDoor
+from gateway.web.shared_caches import SAME
 from gateway.web.shield import Shield
 from gateway.web.status import Status
 from gateway.web.texts import Texts
@@ -96,9 +96,9 @@ class Mounted:
     settings: Settings
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        prefix, path = scope.get("root_path", ""), scope.get("path", "")
-        behind = path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else ""
-        if scope["type"] == "http" and behind and _is_own(behind, self.settings):
+        prefix, path = scope.get("root_path", "").rstrip("/"), scope.get("path", "")
+        behind = path[len(prefix) :] if path.startswith(f"{prefix}/") else path  # some servers take it out themselves
+        if scope["type"] == "http" and prefix and _is_own(behind, self.settings):
             state = {**scope.get("state", {}), "prefix": prefix}
             scope = {**scope, "path": behind, "raw_path": quote(behind).encode(), "root_path": "", "state": state}
         await self.app(scope, receive, send)

@@ -7,8 +7,9 @@
   "use strict";
   const DEADLINE = 400; // milliseconds that an ad script waits for the gateway (I11)
   const TOOL_WAIT = 1000; // milliseconds that a consent tool may take to answer
-  const ROOM = "/privacy-choices";
-  const HOME = new URL(`${ROOM}/`, document.currentScript?.src || location);
+  const ROOM = "privacy-choices/";
+  const FROM = document.currentScript?.src || location + "";
+  const HOME = new URL(FROM.match(`.*/${ROOM}`)?.[0] || "/" + ROOM, FROM); // below a prefix of the site's, as this script is
   // What is said of everybody while nobody has answered: gateway/choice/downstream.py, opted_out, and its sections.
   const OUT = {"gpp":"DBABLA~CVVVAAEAAACA.QA","gpp_sid":[7],"us_privacy":"1YYN","consent_mode":{"ad_storage":"denied","ad_user_data":"denied","ad_personalization":"denied"},"parsed":{"usnat":[{"Version":2,"SharingNotice":1,"SaleOptOutNotice":1,"SharingOptOutNotice":1,"TargetedAdvertisingOptOutNotice":1,"SensitiveDataProcessingOptOutNotice":1,"SensitiveDataLimitUseNotice":1,"SaleOptOut":1,"SharingOptOut":1,"TargetedAdvertisingOptOut":1,"SensitiveDataProcessing":[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0],"KnownChildSensitiveDataConsents":[0,0,0],"PersonalDataConsents":0,"MspaCoveredTransaction":2,"MspaOptOutOptionMode":0,"MspaServiceProviderMode":0},{"GpcSegmentType":1,"Gpc":false}]}};
   const STATES = "ca va co ut ct fl mt or tx de ia ne nh nj tn mn".split(" ");
@@ -148,14 +149,14 @@
       settle(known ? body.strings : OUT);
       const shown = (silent) => silent && turn === turns && whenParsed(() => show(known && body));
       const enforced = known && body.enforced; // nothing is said to be honored on a page whose tags go on
-      if (enforced) import("./silence.js").then((page) => page.silence(enforced, ask)).then(shown, () => {});
+      if (enforced) import(HOME + "silence.js").then((page) => page.silence(enforced, ask)).then(shown, () => {});
       else shown(true);
       if (!known) return;
-      if (body.inventory) import("./hosts.js").catch(() => {}); // once a page, however often it is asked
+      if (body.inventory) import(HOME + "hosts.js").catch(() => {}); // once a page, however often it is asked
       document.dispatchEvent(new CustomEvent("gateway-status", { detail: body }));
     };
     setTimeout(() => turn === turns && ping.signalStatus !== "ready" && settle(OUT), DEADLINE);
-    fetch(new URL(said ? "observe" : "status", HOME), { credentials: "include", ...(said && post) })
+    fetch(HOME + (said ? "observe" : "status"), { credentials: "include", ...(said && post) })
       .then((response) => (response.ok ? response.json() : null))
       .then(answered, () => answered(null)); // the header of the next request says it again
   };
@@ -243,9 +244,9 @@
     inside.addEventListener("keydown", (key) => key.key === "Escape" && dialog.close());
     inside.addEventListener("click", (click) => {
       const link = click.target.closest("a[href]");
-      if (!link || link.pathname.startsWith(ROOM)) return;
+      if (!link || `${link.pathname}/`.startsWith(HOME.pathname)) return;
       link.target = "_top"; // the rest of the site is no part of the dialog
-      if (link.pathname !== "/") return;
+      if (link.pathname + ROOM !== HOME.pathname) return;
       click.preventDefault(); // the form's own Close
       dialog.close();
     });

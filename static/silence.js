@@ -4,7 +4,8 @@
 // (frames, workers, open sockets) obeys no later policy. It asks again when another tab, a new route or the site itself
 // may have changed what holds. It keeps one word in the browser: that all this was done.
 const KEPT = "gateway-silent";
-const OURS = location.pathname.startsWith("/privacy-choices"); // a page of the gateway's own talks to nobody
+const ROOM = new URL(".", import.meta.url).pathname;
+const OURS = `${location.pathname}/`.startsWith(ROOM); // a page of the gateway's own talks to nobody
 const HOME = new URL(import.meta.url).origin; // another one where a site's page has the script from another of its hosts
 const [{ type } = {}] = performance.getEntriesByType("navigation");
 let put = false; // whether this page was given the policy by script

@@ -124,6 +124,30 @@ async def test_what_cannot_be_opened_there_is_no_answer_that_allows(tmp_path):
                 await client.get("/")
 
 
+async def fails_to_start(scope, receive, send):
+    if scope["type"] != "lifespan":
+        await answers_plainly(scope, receive, send)
+        return
+    await receive()
+    await asyncio.sleep(0)
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+async def test_a_site_that_fails_to_start_refuses_the_start(folder):
+    with pytest.raises(BaseExceptionGroup) as refused:
+        async with inside.lifespan(in_front_of(fails_to_start, folder)):
+            pass
+    assert "no database" in repr(refused.value.exceptions)
+
+
+async def test_a_site_that_fails_to_start_below_an_application_that_hands_no_lifespan_on_answers_nothing(folder):
+    app = Starlette(routes=[Mount("/", in_front_of(fails_to_start, folder))])
+    async with inside.client(app) as client:
+        for _ in range(3):
+            with pytest.raises(NotStarted, match="no database"):
+                await client.get("/")
+
+
 async def end_tasks():
     """As a loop does at its end."""
     mine = [task for task in asyncio.all_tasks() if "Service._live" in repr(task.get_coro())]

@@ -14,7 +14,7 @@ import click
 from gateway import settings as settings_of
 from gateway.cli import options
 from gateway.settings import Settings
-from gateway.web import outward
+from gateway.web import outward, shared_caches
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.pages import static
 
@@ -63,7 +63,12 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "ad_paths": f"^(?:{'|'.join(map(re.escape, paths))})" if paths else NEVER,
         "ad_beginnings": " ".join(paths),
         "files": NEVER if enforced else FILES_ONLY,
-        "vary": outward.READ,
+        "file_is_asked_about": "-f $request_filename" if enforced else '$host = ""',  # which it never is
+        "vary": shared_caches.vary(settings.site.place_in_key)[1].decode(),
+        "own_page_cookies": shared_caches.own_page_cookies(settings.browser.site_ids, name),
+        "own_page_headers": " ".join(
+            f"$http_{name.lower().replace('-', '_')}" for name in shared_caches.own_page_headers()
+        ),
         "hints": outward.HINTS,
         "speaking": " ".join(name.lower() for name in outward.SPEAKING),
         **{name.lower().replace("-", "_"): value for name, value in outward.SILENT.items()},

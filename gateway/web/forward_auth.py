@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 
 from gateway.signals.field_values import OWS
-from gateway.web import outward, sealed
+from gateway.web import sealed, shared_caches
 from gateway.web.visit import Visit, Visits
 from gateway.web.visitor import Headers, Scope
 
@@ -129,4 +129,4 @@ def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _to_the_browser(visit: Visit) -> list[tuple[bytes, bytes]]:
-    return [*visit.to_browser, outward.PRIVATE] if visit.private else [*visit.to_browser]
+    return [*visit.to_browser, shared_caches.PRIVATE] if visit.private else [*visit.to_browser]

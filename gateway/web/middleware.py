@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.signals import gpc
-from gateway.web import ordinary, outward, sealed
+from gateway.web import ordinary, outward, sealed, shared_caches
 from gateway.web.visit import EVERYBODYS, Visit, Visits
 from gateway.web.visitor import NO_STATE, Headers, Scope
 
@@ -79,4 +79,4 @@ def _outward(headers: Headers, visit: Visit) -> Headers:
     if visit.policy:
         headers = outward.silently(headers)
     told = [*headers, *visit.to_browser]
-    return outward.privately(told) if visit.private else told
+    return shared_caches.privately(told) if visit.private else told

@@ -253,11 +253,19 @@ def _inside() -> dict[str, Any]:
     }
 
 
+TO_SITE_AND_BROWSER = (
+    "Gateway-Consent", "Gateway-Browser", "Gateway-Place", "Gateway-Request", "Cookie", "Set-Cookie",
+    "Content-Security-Policy", "Cache-Control", "Vary",
+)  # fmt: skip
+
+
 def _authz(status: str, path: list[dict[str, Any]] | None) -> dict[str, Any]:
     """Any method; GET stands for all."""
     told = f"the headers tell what holds for the visitor; {status} always, but for [site] ad_paths"
     answers = {status: told, "403": "one of [site] ad_paths, of somebody who must not be tracked"}
-    return {"get": _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)}
+    asked = _call("A proxy asks about a page (inside only)", answers, secured=False, parameters=path)
+    asked["responses"][status]["headers"] = {name: {"schema": {"type": "string"}} for name in TO_SITE_AND_BROWSER}
+    return {"get": asked}
 
 
 def _person() -> dict[str, Any]:

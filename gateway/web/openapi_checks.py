@@ -44,6 +44,7 @@ BIDDERS: list[dict[str, Any]] = [
       for name in ("dry_run", "will_send")),
 ]  # fmt: skip
 SHAPES = {"Step": STEP, "Verdict": VERDICT}
+WARNING = {"Gateway-Warning": {"schema": {"type": "string"}, "description": "what was asked for and is not configured"}}
 
 
 def _explained() -> dict[str, Any]:
@@ -76,10 +77,13 @@ def _many() -> dict[str, Any]:
 
 
 def _bid() -> dict[str, Any]:
-    headers = {
+    headers = WARNING | {
         name: {"schema": {"type": "string"}}
-        for name in ("Gateway-Verdict", "Gateway-Reason", "Gateway-Removed", "Gateway-Decision", "Gateway-Valid-For-Ms")
-    }
+        for name in (
+            "Gateway-Verdict", "Gateway-Reason", "Gateway-Removed", "Gateway-Decision", "Gateway-Valid-For-Ms",
+            "Gateway-Dry-Run",
+        )
+    }  # fmt: skip
     call = _call(
         "What may be sent of a bid request", {}, body={"type": "object"}, errors=(*ALL, "503"), parameters=BIDDERS
     )
@@ -111,7 +115,9 @@ def _reported() -> dict[str, Any]:
 
 def paths() -> dict[str, Any]:
     checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=(*ALL, "503"))
-    checked["responses"]["200"] = {"description": "the verdict, yes or no", "content": _json(_ref("Verdict"))}
+    checked["responses"]["200"] = {
+        "description": "the verdict, yes or no", "headers": WARNING, "content": _json(_ref("Verdict")),
+    }  # fmt: skip
     return {
         "/v1/check": {"post": checked},
         "/v1/checks": {"post": _many()},

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gateway.following.tags import CHALLENGE, HEADER
 from gateway.web.openapi_calls import answers, call, ref
 from gateway.web.openapi_records import MAYBE, TEXT, TIME_OR_NONE
 
@@ -9,7 +10,7 @@ WHOLE: dict[str, Any] = {"type": "integer", "minimum": 0}
 CHANGE: dict[str, Any] = {
     "type": "object",
     "description": "A line. The last one is `end`, with `seq` to go on after. Server-sent events: the same as `data`,"
-    " and `head` events that say up to where all was sent.",
+    " and `head` events that say up to where all was sent, with a `tag` over the challenge of `Gateway-Feed`.",
     "required": ["seq", "key", "purposes", "age_band", "at"],
     "properties": {
         "seq": {**WHOLE, "description": "of the change, never less than that of the entry it came with"},
@@ -68,15 +69,29 @@ PAGE: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def _tagged(said: str, when: str = "", *, required: bool) -> dict[str, Any]:
+    return {
+        "name": HEADER, "in": "header", "required": required,
+        "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{CHALLENGE}}}\\.[0-9a-f]{{64}}$"},
+        "description": f"CHALLENGE.TAG, both in hex: a challenge that was never used, and the HMAC-SHA256 of {said}"
+        f" with what the replica was enrolled with{when}. The answer's `tag` is over the same challenge. A tag that no"
+        " replica enrolled with this key has made is 403 (`gateway help replica`)",
+    }  # fmt: skip
+
+
 def paths() -> dict[str, Any]:
+    follows = _tagged(
+        "it and `after`; of a stream of events alone, and none from whoever keeps an export", required=False
+    )
     changes = call(
-        "What changed of the standings; after=0 begins with all of them", {}, parameters=PAGE,
+        "What changed of the standings; after=0 begins with all of them", {}, parameters=[*PAGE, follows],
         errors=("400", "401", "403", "410", "503"),
     )  # fmt: skip
     lines = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "text/event-stream")}
     changes["responses"]["200"] = {"description": "a change a line (`Change`)", "content": lines}
     lease = call(
         "Until when a replica may answer", {}, body=ref("LeaseAsked"),
+        parameters=[_tagged('["renews",CHALLENGE,holder,applied,log,leave]', required=True)],
         errors=("400", "401", "403", "409", "410", "413", "415", "503"),
     )  # fmt: skip
     answers(lease, "200", "granted or not yet", "Lease")

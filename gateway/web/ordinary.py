@@ -10,9 +10,9 @@ from gateway.signals import adchoices, gpc
 name_of = itemgetter(0)
 PREFIX = b"gateway-"
 # What is read of a request; none of these may ever be ordinary (a test holds it to that).
-READ = frozenset({gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"gateway-account"})
+READ = frozenset({gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"gateway-account", b"authorization"})
 REQUEST = frozenset(
-    b"accept accept-charset accept-encoding accept-language authorization cache-control connection content-length"
+    b"accept accept-charset accept-encoding accept-language cache-control connection content-length"
     b" content-type device-memory downlink dpr ect forwarded from host if-match if-modified-since if-none-match"
     b" if-range if-unmodified-since keep-alive max-forwards origin pragma priority purpose range referer rtt save-data"
     b" sec-ch-ua sec-ch-ua-arch sec-ch-ua-bitness sec-ch-ua-full-version-list sec-ch-ua-mobile sec-ch-ua-model"

@@ -1,20 +1,15 @@
 """What an answer carries to the browser, whether the gateway stands before the site itself or a proxy asks it.
 
-`Vary` with all that hearing reads, the cookie that remembers, the policy of delivery; for one person's answer the word
-that no shared cache may keep it (R33); and what is taken out of a page that must be silent. The recipes' lines on both
-are made from the lists here. Never decides what holds.
+`Vary`, the cookie that remembers, the policy of delivery; and what is taken out of a page that must be silent: the
+recipes' lines on that are made from the lists here. Whose an answer is stands in `shared_caches`. Never decides what
+holds.
 """
 
 import re
 from collections.abc import Iterable
 
-Headers = list[tuple[bytes, bytes]]
-# Whatever hearing reads of a request. A page that is nobody's is kept by shared caches, and none of them may hand it to
-# somebody whose cookie would have made it another (R33).
-READ = "Sec-GPC, Cookie, DNT, X-AdChoices, Cookie2"
-VARY = (b"vary", READ.encode())
-SAME = "same"  # `[site] place_in_key` of a site whose visitors are all told one place
-PRIVATE = (b"cache-control", b"private, no-cache")
+from gateway.web.shared_caches import VARY, Headers
+
 # Headers that have a browser speak to hosts which no policy is asked about: reports of what the policy stopped, of
 # failures and of deprecations, and documents to be fetched ahead.
 SPEAKING = ("Content-Security-Policy-Report-Only", "NEL", "Report-To", "Reporting-Endpoints", "Speculation-Rules")
@@ -30,13 +25,6 @@ SAID = [(name.lower().encode(), value.encode()) for name, value in SILENT.items(
 HINTING = re.compile(HINTS.encode(), re.IGNORECASE)
 NEXT_LINK = re.compile(rb",(?=\s*<)")
 REPORTS = (b"report-uri", b"report-to")
-
-
-def vary(place_in_key: str) -> tuple[bytes, bytes]:
-    """`VARY`, with the header by which a cache knows a visitor's place, if it does."""
-    if place_in_key in {"", SAME}:
-        return VARY
-    return VARY[0], VARY[1] + b", " + place_in_key.encode()
 
 
 def fields(
@@ -72,14 +60,3 @@ def _without_reports(policies: bytes) -> bytes:
         b";".join(said for said in policy.split(b";") if not said.strip().lower().startswith(REPORTS))
         for policy in policies.split(b",")
     )
-
-
-def privately(headers: Headers) -> Headers:
-    """The same, and no shared cache may keep it; what the site says of its own accord stands where that is said."""
-    said = b", ".join([value for name, value in headers if name.lower() == b"cache-control"]).lower()
-    if not said:
-        return [*headers, PRIVATE]
-    if b"no-store" in said or (b"private" in said and b"public" not in said):
-        return headers
-    kept = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-    return [*kept, PRIVATE]

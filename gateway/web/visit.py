@@ -21,7 +21,7 @@ from gateway.signals.heard import Heard, Said
 from gateway.site import Site
 from gateway.site_answer import SiteAnswer, answer
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
-from gateway.web import outward
+from gateway.web import outward, shared_caches
 from gateway.web.browser_cookie import day, is_due, remembering
 from gateway.web.delivery_policy import delivery_policy
 from gateway.web.metrics import Metrics
@@ -56,7 +56,7 @@ class Options:
         """Which caches may keep a page, for the log of the start."""
         if self.cached:
             return "pages are the same for everybody: any cache may keep them ([site] cached)"
-        keys = outward.vary(self.place_in_key)[1].decode()
+        keys = shared_caches.vary(self.place_in_key)[1].decode()
         if self.place_in_key:
             return f"pages of visitors without a cookie of ours may be kept by caches that heed Vary: {keys}"
         return f"pages made for a known place are private; others may be kept by caches that heed Vary: {keys}"
@@ -119,7 +119,7 @@ class Visits:
         self._metrics = metrics
         self._options = options or Options()
         self._cached = self._options.cached
-        self._vary = outward.vary(self._options.place_in_key)
+        self._vary = shared_caches.vary(self._options.place_in_key)
         self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
         self._version = consent.checks.version
         self._seen: object = None
@@ -207,8 +207,8 @@ class Visits:
             (BROWSER, self._token(visitor, now)),
             (b"gateway-place", site.place.encode()),
         )
-        by_place = bool(site.places) and not self._options.place_in_key
-        private = cookie is not None or by_place or _is_of_one(visitor)
+        placed = bool(site.places) and not self._options.place_in_key
+        private = shared_caches.is_one_persons(shared_caches.Facts(visitor, cookie is not None, placed))
         told_here = answer(site.allowed, site.status, site.place, gpc=site.gpc)
         return Visit(
             site,
@@ -285,16 +285,6 @@ class Visits:
         if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
             return None
         return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
-
-
-def _is_of_one(visitor: Visitor) -> bool:
-    """Who says nothing, and who says it by Sec-GPC alone, share a page; whatever else had a part makes it one
-    person's, for caches that pass over `Vary` as well (R33).
-    """
-    beyond_gpc = any(said.source != Source.GPC for said in visitor.heard.said)
-    if visitor.unclear:
-        return True
-    return visitor.cookie is not None or visitor.account is not None or bool(visitor.site_ids) or beyond_gpc
 
 
 @lru_cache(maxsize=4096)

@@ -28,6 +28,7 @@ from gateway.web.browser_cookie import COOKIE
 
 ACCOUNT_HEADER = b"gateway-account"
 ACCOUNT_COOKIE = "gateway-account"
+CREDENTIALS = b"authorization"
 SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may set (I1)
 KEPT = 1024  # what so many requests said is remembered, by its bytes
 KEPT_BYTES = 4096  # of one request; longer ones are read each time
@@ -50,7 +51,8 @@ NOTHING_DENIED: frozenset[Purpose] = frozenset()
 class Visitor:
     """What one request says about whom. `site_ids`: the site's own configured cookie ids. `cookie` is what all cookies
     of ours together say, of the first browser that they name. `others`: further browsers and accounts that this request
-    names as surely as the first; each of them counts.
+    names as surely as the first; each of them counts. `credentials`: the request has some of the site's own, or an
+    id of the site's that cannot be read: the page is somebody's, whom the gateway does not know by them.
     """
 
     heard: Heard
@@ -63,6 +65,7 @@ class Visitor:
     nobody: bool = False  # says nothing and is known by nothing: the same answer for all of them
     ordinary: bool = False  # and sends no header with a name that is out of the ordinary
     others: tuple[Subject, ...] = field(default=(), repr=False)
+    credentials: bool = False
 
     def with_heard(self, heard: Heard) -> "Visitor":
         return replace(self, heard=heard)
@@ -111,11 +114,13 @@ class Visitors:
             return self._nobody(place, True)
         signals, found = self._fields(headers)
         heard = self._heard(signals, query) if signals or query else SILENT
-        if not who and (found or ACCOUNT_HEADER in [name for name, _ in headers]):
+        names = [name for name, _ in headers]
+        if not who and (found or ACCOUNT_HEADER in names):
             who = self._asserted(headers, found, malformed)
+        credentials = CREDENTIALS in names
         if not (found or who or malformed) and heard is SILENT:
-            return self._nobody(place, False)
-        visitor = self._recalled(heard, found, who, place, tuple(malformed))
+            return self._nobody(place, False, credentials)
+        visitor = self._recalled(heard, found, who, place, tuple(malformed), credentials)
         return replace(visitor, unclear=True) if unclear else visitor
 
     def site(self, visitor: Visitor, subjects: Sequence[Subject]) -> Site:
@@ -171,15 +176,16 @@ class Visitors:
         return None
 
     def _recalled(
-        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...]
-    ) -> Visitor:
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        credentials: bool,
+    ) -> Visitor:  # fmt: skip
         """The same object for whoever is heard the same, so that what follows from it may be kept beside it."""
         if malformed or not isinstance(place, str | None):
-            return self._visitor(heard, found, who, place, malformed)
-        said = (id(heard), found, who, place)
+            return self._visitor(heard, found, who, place, malformed, credentials)
+        said = (id(heard), found, who, place, credentials)
         known = self._known.get(said)
         if known is None or known.heard is not heard:
-            known = self._visitor(heard, found, who, place, ())
+            known = self._visitor(heard, found, who, place, (), credentials)
             if len(self._known) >= KEPT:
                 self._known.clear()
             self._known[said] = known
@@ -195,26 +201,28 @@ class Visitors:
         return [*found, *visitor.others] if visitor.others else found
 
     def _visitor(
-        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...]
-    ) -> Visitor:
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        credentials: bool,
+    ) -> Visitor:  # fmt: skip
         wrong = [*malformed]
         sealed = self._cookies(found, wrong) if found else []
         ids = self._ids(found) if self._site_ids else ()
+        credentials = credentials or (not ids and any(name in self._site_ids for name, _ in found))
         cookie = _together(sealed) if sealed else None
         account = who[0] if who else None
         others = self._others(sealed, who) if len(sealed) > 1 or len(who) > 1 else ()
-        return Visitor(heard, cookie, account, place, ids, tuple(wrong), others=others)
+        return Visitor(heard, cookie, account, place, ids, tuple(wrong), others=others, credentials=credentials)
 
     def _others(self, found: Sequence[BrowserCookie], who: Sequence[str]) -> tuple[Subject, ...]:
         browsers = dict.fromkeys(each.value for each in found if each.value)
         people = self._consent.people
         return (*map(self._browser, [*browsers][1:]), *map(people.account, who[1:]))
 
-    def _nobody(self, place: object, is_ordinary: bool) -> Visitor:
+    def _nobody(self, place: object, is_ordinary: bool, credentials: bool = False) -> Visitor:
         try:
-            return self._nobodys(tuple(place) if isinstance(place, list) else place, is_ordinary)
+            return self._nobodys(tuple(place) if isinstance(place, list) else place, is_ordinary, credentials)
         except TypeError:  # no place has this form
-            return _nobody(place, is_ordinary)
+            return _nobody(place, is_ordinary, credentials)
 
     def _is_ours(self, name: str) -> bool:
         return name == COOKIE or name.lower() == ACCOUNT_COOKIE or name in self._site_ids
@@ -291,12 +299,12 @@ def _as_written(text: str) -> Iterator[str]:
                 yield form.encode("latin-1").decode()
 
 
-def _nobody(place: object, is_ordinary: bool) -> Visitor:
+def _nobody(place: object, is_ordinary: bool, credentials: bool) -> Visitor:
     place = list(place) if isinstance(place, tuple) else place
-    return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary)
+    return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary, credentials=credentials)
 
 
-HEARD = ordinary.READ - {b"cookie", ACCOUNT_HEADER}
+HEARD = ordinary.READ - {b"cookie", ACCOUNT_HEADER, CREDENTIALS}
 
 
 def _speaks(hearing: Hearing) -> Callable[[str], bool]:

@@ -14,11 +14,12 @@ from support import inside
 from gateway import settings as settings_of
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import group
-from gateway.signals import adchoices, gpc
-from gateway.web import outward
+from gateway.web import outward, shared_caches
 from gateway.web.edge import FROM_APPS
 
-HEARD = {gpc.HEADER, b"cookie", b"dnt", *adchoices.HEADERS, b"sec-fetch-mode", b"accept", b"x-forwarded-for"}
+OURS = "gateway-"  # what a client sends under this goes before Envoy asks
+HEARD = {name.lower() for name in shared_caches.HEARD if not name.lower().startswith(OURS)}
+BESIDES = {"sec-fetch-mode", "accept", "x-forwarded-for"}  # a navigation, and where it is
 
 
 def run(*words, **environment):
@@ -82,7 +83,7 @@ def test_envoy_hands_on_every_header_that_the_gateway_hears():
     (listener,) = yaml.safe_load(text("envoy"))["static_resources"]["listeners"]
     filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
     (asked,) = [each["typed_config"] for each in filters if each["name"].endswith("ext_authz")]
-    assert {item["exact"].encode() for item in asked["allowed_headers"]["patterns"]} == HEARD
+    assert {item["exact"] for item in asked["allowed_headers"]["patterns"]} == HEARD | BESIDES
 
 
 def test_traefiks_recipe_holds_together():
@@ -168,7 +169,67 @@ def test_every_recipe_takes_out_all_that_speaks_past_the_policy_and_says_what_al
     for header in (*outward.SPEAKING, *outward.SILENT, "Link"):
         assert header.lower() in printed, header
     assert outward.HINTS in printed
-    assert outward.READ.lower() in printed
+
+
+# --- whose an answer is: every recipe says it by the one table ------------------------------------------------------
+
+VARYING = ("nginx", "wordpress", "caddy", "envoy", "traefik")
+KEEPING = ("nginx", "wordpress")  # recipes with a cache of their own
+
+
+def unsaid(name: str, printed: str, **configured) -> set[str]:
+    """What of the table a recipe's lines do not say: `Vary` names every header, and a cache of its own keeps no page
+    that the site makes for one person.
+    """
+    place = inside.settings(**configured).site.place_in_key
+    said = " ".join(line for line in printed.lower().splitlines() if re.search(r"\bvary\b", line))
+    heard = {*shared_caches.HEARD, *([place] if place else [])}
+    missing = {f"Vary: {header}" for header in heard if not re.search(rf"[ ,\"]{header.lower()}[,\"]", said)}
+    if name not in KEEPING:
+        return missing
+    for line in ("_cache_bypass", "_no_cache"):
+        found = re.search(rf"^ *\w+{line} (.*);", printed, re.MULTILINE)
+        stated = found[1].split() if found else []
+        needed = ["$own_page", *(f"$http_{h.lower().replace('-', '_')}" for h in shared_caches.own_page_headers())]
+        missing |= {f"{line} {word}" for word in needed if word not in stated}
+    found = re.search(r'^map \$http_cookie \$own_page \{\n.*\n  "~\*(.*)" 1;', printed, re.MULTILINE)
+    names = [n for mark in shared_caches.MARKS if mark.own_page for n in mark.cookies]
+    names += [*inside.settings(**configured).browser.site_ids]
+    cookies = {n: f"{n}=x" for n in names} | {n: f"{n}7=x" for n in shared_caches.OF_APPLICATIONS.get(name, ())}
+    for cookie, sent in cookies.items():
+        for jar in (sent, f"a=b; {sent}", sent.upper()):
+            if not (found and re.search(found[1], jar, re.IGNORECASE)):
+                missing.add(f"cookie {cookie}")
+    return missing
+
+
+@pytest.mark.parametrize("name", VARYING)
+@pytest.mark.parametrize("configured", [{}, {"site__place_in_key": "CF-IPCountry", "browser__site_ids": "uid,s.id"}])
+def test_every_recipe_says_whose_a_page_is_as_the_gateway_does(name, configured):
+    printed = text(name, **configured)
+    assert unsaid(name, printed, **configured) == set()
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_a_recipe_that_leaves_one_of_them_out_is_found(name):
+    """Control, each row of the table."""
+    printed = text(name, browser__site_ids="uid")
+    for header in shared_caches.HEARD:
+        assert f"Vary: {header}" in unsaid(name, re.sub(rf"(?i)(\bvary\b.*?)\b{header}\b", r"\1x", printed)), header
+    if name not in KEEPING:
+        return
+    for word in ("$own_page", *(f"$http_{h.lower().replace('-', '_')}" for h in shared_caches.own_page_headers())):
+        assert len(unsaid(name, re.sub(rf"(_cache(?:_bypass)? .*?){re.escape(word)}", r"\1", printed))) == 2, word
+    for cookie in ("gateway-account", "uid", *shared_caches.OF_APPLICATIONS.get(name, ())):
+        broken = printed.replace(re.escape(cookie), "x")
+        assert unsaid(name, broken, browser__site_ids="uid") >= {f"cookie {cookie}"}, cookie
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_another_cookie_makes_no_page_somebodys(name):
+    found = re.search(r'\n  "~\*(.*gateway.*)" 1;', text(name, browser__site_ids="s.id"))
+    for jar in ("a=b", "not-gateway-account=1", "sxid=1", "x=gateway-account", "wordpress_test_cookie=1"):
+        assert not re.search(found[1], jar, re.IGNORECASE), jar
 
 
 @pytest.mark.parametrize(

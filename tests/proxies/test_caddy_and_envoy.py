@@ -4,6 +4,8 @@ import pytest
 from support import promises_of_proxies as promises
 from support.promises_of_proxies import without
 
+from gateway.web.shared_caches import HEARD
+
 pytestmark = pytest.mark.slow
 TOLD = promises.the_site_reads_what_may_be_done
 COOKIE = promises.the_cookie_arrives_and_is_heard_when_it_comes_back
@@ -17,6 +19,12 @@ NAVIGATION = promises.a_picture_or_a_form_that_was_sent_gets_no_cookie
 PLACE = promises.the_place_is_of_the_address_that_the_proxy_saw
 AWAY = promises.everybody_counts_as_opted_out_and_the_page_stays_up
 NONSENSE = promises.an_answer_that_is_none_of_the_gateways_counts_as_none
+EARLY = promises.a_site_that_sends_hints_early_opens_nothing
+POLICY, COOKIE_LINE = (
+    "+Content-Security-Policy {rp.header.Content-Security-Policy}",
+    "+Set-Cookie {rp.header.Set-Cookie}",
+)
+VARY_LINE = f'+Vary "{", ".join(HEARD)}"'
 SLOW = promises.nobody_waits_for_a_gateway_that_takes_a_second
 LINES = {
     "caddy": {
@@ -30,8 +38,8 @@ LINES = {
         "request_header Gateway-Browser {rp": COOKIE,
         "request_header Gateway-Place {rp": TOLD,
         "request_header Gateway-Request {rp": TOLD,
-        "header @cookie": COOKIE,
-        "header @policy": SHUT,
+        "+Set-Cookie -> +X-Else": COOKIE,
+        "+Content-Security-Policy {rp -> +X-Else {rp": SHUT,
         "import silently @policy": SPEAKS,
         "-Content-Security-Policy-Report-Only": SPEAKS,
         "-Reporting-Endpoints": SPEAKS,
@@ -42,7 +50,11 @@ LINES = {
         'Link "': SPEAKS,
         'Content-Security-Policy "(?i)': SPEAKS,
         'Cache-Control "private, no-store" -> X-Else "1"': PRIVATE,
-        "header +Vary": PRIVATE,
+        "+Vary -> +X-Else": PRIVATE,
+        f"{POLICY}\n\t\t\t\t\t\tdefer -> {POLICY}": EARLY,
+        f"{COOKIE_LINE}\n\t\t\t\t\t\tdefer -> {COOKIE_LINE}": EARLY,
+        f"{VARY_LINE}\n\t\tdefer -> {VARY_LINE}": EARLY,
+        "|preload -> ": EARLY,
         'respond "" 403': ADS,
     },
     "envoy": {
@@ -70,7 +82,9 @@ LINES = {
         'headers:replace("x-dns-prefetch-control"': SPEAKS,
         'headers:remove("link")': SPEAKS,
         'headers:replace("content-security-policy", kept': SPEAKS,
-        'not cookie:match("^%s*__Host%-gateway=") -> true': SEALED,
+        'name ~= "__Host-gateway" -> true': SEALED,
+        'name ~= "__Host-gateway-proof" -> true': SEALED,
+        'name ~= "__Host-gateway-code" -> true': SEALED,
     },
 }
 WHILE_AWAY = {
@@ -79,7 +93,7 @@ WHILE_AWAY = {
         "respond 403": AWAY,
         "response_header_timeout": SLOW,
         "error 502": NONSENSE,
-        "header @enforced": AWAY,
+        '+Content-Security-Policy "default -> +X-Else "default': AWAY,
         "vars asking yes\n\t\t\treverse_proxy": AWAY,
     },
     "envoy": {
@@ -115,3 +129,14 @@ def test_without_its_line_the_promise_is_broken_while_the_gateway_is_away(starte
     broken = started(name, taken_out(mark), running=gone)
     with pytest.raises((AssertionError, ValueError)):
         WHILE_AWAY[name][mark](broken)
+
+
+@pytest.mark.parametrize("name", ["caddy", "envoy"])
+def test_a_site_that_sends_hints_early_opens_nothing(started, name):
+    EARLY(started(name))
+
+
+def test_caddy_hands_early_hints_on_to_whoever_said_nothing(started):
+    """Control: there is something to keep back."""
+    early, page = promises.in_turn(started("caddy"), "/early")
+    assert (early.status, page.status, promises.FAR in repr(early.headers)) == (103, 200, True)

@@ -59,8 +59,17 @@ def a_page_that_was_made_for_credentials_is_nobody_elses(at: Proxied) -> None:
     assert at.ask(page, mine).site_got("authorization"), "and mine is not out of the cache"
 
 
+def a_page_that_the_site_makes_for_one_person_is_nobody_elses(at: Proxied) -> None:
+    page = "/own/control=public,_max-age=600"
+    for mine in (("Cookie", "a=b; gateway-account=v1.a.1.0"), ("Gateway-Account", "v1.a.1.0")):
+        at.ask(page)
+        first, again = at.ask(page, mine), at.ask(page, mine)
+        assert first.told["count"] < again.told["count"], "neither came out of the cache"
+        assert at.ask(page).told["count"] == 1, "nor went into it"
+
+
 OWN = [
-    a_page_that_was_made_for_credentials_is_nobody_elses,
+    a_page_that_the_site_makes_for_one_person_is_nobody_elses, a_page_that_was_made_for_credentials_is_nobody_elses,
     a_cached_page_is_for_those_alone_of_whom_the_same_holds, a_page_out_of_the_cache_shuts_trackers_out,
     a_page_that_was_cached_is_shut_while_the_gateway_is_away, pages_share_connections_to_the_gateway,
 ]  # fmt: skip
@@ -92,6 +101,8 @@ LINES = {
     '"~^(.*?); *__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^(.*?); *__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
+    '"~^__Host-gateway-code=': promises.the_site_never_sees_the_sealed_cookie,
+    '"~^(.*?); *__Host-gateway-code=': promises.the_site_never_sees_the_sealed_cookie,
     "proxy_set_header Cookie $site_cookie": promises.the_site_never_sees_the_sealed_cookie,
     "proxy_set_header Gateway-Consent": promises.nothing_forged_reaches_the_site,
     "proxy_set_header Gateway-Browser": promises.nothing_forged_reaches_the_site,
@@ -120,6 +131,7 @@ LINES = {
     "proxy_cache_bypass": a_page_that_was_made_for_credentials_is_nobody_elses,
     "proxy_no_cache": a_page_that_was_made_for_credentials_is_nobody_elses,
     "proxy_cache_key": a_cached_page_is_for_those_alone_of_whom_the_same_holds,
+    '"~*(?:^|;) *(?:gateway\\-account': a_page_that_the_site_makes_for_one_person_is_nobody_elses,
     "keepalive 32; }  #": pages_share_connections_to_the_gateway,
 }
 AWAY = {

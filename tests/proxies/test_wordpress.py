@@ -4,12 +4,13 @@ Real nginx, real php-fpm, the recipe and the plugin as they are printed; WordPre
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 
 import pytest
 from support.people import email, gaid, named, phone
-from support.proxies import CALIFORNIA, Slow, gateway, somebody_else
+from support.proxies import CALIFORNIA, Other, Slow, ask, gateway, somebody_else
 from support.wire import call
 from support.wordpress import Browser, until_key_answers, wordpress
 
@@ -261,9 +262,10 @@ def test_asked_in_the_location_of_files_the_answer_is_lost(site):
 
     def moved(text: str) -> str:
         names = ("auth_request", "add_header")
-        lines = [line for line in text.splitlines() if line.strip().startswith(names)]
+        lines = dict.fromkeys(line for line in text.splitlines() if line.strip().startswith(names))
         rest = without(*names)(text)
-        return rest.replace("location / { try_files", "location / { " + "\n".join(lines) + "\n try_files")
+        assert "    try_files $uri $uri/" in rest
+        return rest.replace("    try_files $uri $uri/", "\n".join(lines) + "\n try_files $uri $uri/")
 
     with site(change=moved) as wp:
         answer = Browser(wp.url, gpc=True).get("/a-post/")
@@ -291,6 +293,103 @@ def test_a_signed_in_persons_page_comes_out_of_no_cache_and_goes_into_none(site,
 def test_without_the_lines_that_keep_it_out_a_signed_in_person_is_shown_a_strangers_page(site, desk):
     with site(account_key=False, change=without("fastcgi_cache_bypass", "fastcgi_no_cache")) as wp:
         assert told(opted_out_person_on_a_kept_page(wp, desk)) == YES
+
+
+# --- files, where the site enforces --------------------------------------------------------------------------------
+
+ADS = [
+    "/ads/tag.js",
+    "/pixel.gif",
+    "/ads/serve.php",
+    "/ads/123",
+    "//ads/tag.js",
+    "/%61ds/tag.js",
+    "/x/../ads/tag.js",
+    "/ads;v=1/x",
+]
+GPC = ("Sec-GPC", "1")
+
+
+@pytest.fixture
+def enforcing(tool, tmp_path):
+    """A site with ads of its own among its files, and the gateway beside it; `change` as in `wordpress`."""
+
+    @contextlib.contextmanager
+    def start(**how):
+        chosen = {"site__enforce": "true", "site__ad_paths": "/ads/,/pixel.gif", "site__place_in_key": "same"}
+        with (
+            gateway(tmp_path, **chosen | how.pop("configured", {})) as running,
+            wordpress(tool, running, tmp_path / "wp", **how) as wp,
+        ):
+            (wp.root / "ads").mkdir()
+            for name in ("ads/tag.js", "pixel.gif", "ads/serve.php", "worker.js"):
+                (wp.root / name).write_text("x")
+            yield wp
+
+    return start
+
+
+def served(wp, path: str, *headers) -> int:
+    return ask(wp.url, path, *headers).status
+
+
+def has_policy(wp, path: str, *headers) -> bool:
+    answer = ask(wp.url, path, *headers)
+    assert answer.status == 200, path
+    return any(policy.startswith("default-src 'self'") for policy in answer.all("Content-Security-Policy"))
+
+
+def test_ads_of_the_sites_own_are_refused_to_whoever_opted_out_be_they_files_pages_or_programs(enforcing):
+    with enforcing() as wp:
+        for path in ADS:
+            assert (served(wp, path, GPC), served(wp, path)) == (403, 200), path
+        for path in ("/worker.js", "/style.css", "/no-such-file.png"):
+            assert (has_policy(wp, path, GPC), has_policy(wp, path)) == (True, False), path
+        before = wp.gateway.asked()
+        for path in ("/a-post/", "/style.css"):
+            served(wp, path)
+        assert wp.gateway.asked() == before + 2, "one question a page, and one a file"
+        wp.gateway.stop()
+        for path in ADS[:-1]:
+            assert served(wp, path) == 403, path
+        assert has_policy(wp, "/worker.js")
+        assert has_policy(wp, "/a-post/")
+
+
+def test_a_site_that_does_not_enforce_asks_about_no_file(enforcing):
+    with enforcing(configured={"site__enforce": "false"}) as wp:
+        before = wp.gateway.asked()
+        assert [served(wp, path, GPC) for path in ("/ads/tag.js", "/style.css")] == [200, 200]
+        assert wp.gateway.asked() == before
+        assert not has_policy(wp, "/style.css", GPC)
+
+
+def test_without_the_question_about_files_ads_and_workers_are_handed_out(enforcing):
+    """Control."""
+    with enforcing(change=without("if (-f")) as wp:
+        assert (served(wp, "/ads/tag.js", GPC), has_policy(wp, "/worker.js", GPC)) == (200, False)
+
+
+def test_without_the_gateways_own_no_an_ad_that_is_spelled_otherwise_is_handed_out(enforcing):
+    """Control."""
+    with enforcing(change=without("if ($upstream_http_gateway_consent)")) as wp:
+        assert served(wp, "/ads;v=1/x", GPC) == 200
+
+
+def test_without_its_line_ads_are_handed_out_while_the_gateway_is_away(enforcing):
+    """Control."""
+    with enforcing(change=without("if ($ad)")) as wp:
+        wp.gateway.stop()
+        assert served(wp, "/ads/tag.js") == 200
+
+
+def test_whatever_else_answers_where_the_gateway_was_is_no_answer(enforcing):
+    with enforcing() as wp:
+        wp.gateway.stop()
+        for status in (302, 404, 503):
+            with somebody_else(type("Other", (Other,), {"status": status}), wp.gateway.internal):
+                assert has_policy(wp, "/a-post/"), status
+                assert has_policy(wp, "/style.css"), status
 
 
 # --- what leaves the site ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whether a shared cache hands one visitor's answer to another: visitors of four kinds, shuffled and at once (R33).
+"""Whether a shared cache hands one visitor's answer to another: visitors of each row of the table, at once (R33).
 
 A page tells the `Gateway-Consent` that the site saw and whose visit it was made for, `consent|visitor`. Everybody knows
 what they should have been told. Never knows which cache or site it is that answers.
@@ -11,7 +11,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from gateway.web.shared_caches import MARKS
 from support.proxies import NEW_YORK
+from support.signals import ADCHOICES_OUT
 
 NO, YES = "sale=?0, sharing=?0, targeted_ads=?0, status=honored", "sale=?1, sharing=?1, targeted_ads=?1, status=none"
 DOUBT = "sale=?0, sharing=?0, targeted_ads=?0, status=unknown"  # not answered in time: nobody's answer, allows nothing
@@ -20,9 +22,16 @@ NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
 PAGES, WORKERS = 12, 16
 
 
+# Rows of `shared_caches.MARKS` that no visitor brings: what the site or the answer adds.
+OF_NO_VISITOR = {"unclear", "remembered", "place"}
+OWN_PAGE = {mark.name for mark in MARKS if mark.own_page}
+SAY_NOTHING = {"none", "site_ids", "credentials"}  # the page is theirs, and everything may be done
+OUT = "usprivacy=1YYN"
+
+
 @dataclass(frozen=True)
 class Visitor:
-    """`kind`: header, cookie, account or none. `headers`: what the browser sends with everything."""
+    """`kind`: a row of the table, or none. `headers`: what the browser sends with everything."""
 
     kind: str
     name: str
@@ -30,7 +39,7 @@ class Visitor:
 
     @property
     def consent(self) -> str:
-        return YES if self.kind == "none" else NO
+        return YES if self.kind in SAY_NOTHING else NO
 
 
 @dataclass(frozen=True)
@@ -51,17 +60,37 @@ class Answer:
 
     @property
     def foreign(self) -> bool:
-        """Whether one person's page is another's: of those who are known by a cookie each has pages of their own."""
-        return self.visitor.kind in {"cookie", "account"} and self.page.partition("|")[2] != self.visitor.name
+        """Whether one person's page is another's: of those who are known by more than GPC each has pages of their own."""
+        return self.visitor.kind not in {"gpc", "none"} and self.page.partition("|")[2] != self.visitor.name
+
+
+def ways(cookies, accounts) -> dict[str, list[dict[str, str]]]:
+    """How visitors of each row of the table come. `cookies`: sealed ones of browsers that opted out. `accounts`:
+    assertions of people who did.
+    """
+    return {
+        "gpc": [{"Sec-GPC": "1"}] * 4 + [{"Sec-GPC": "1", "Sec-Fetch-Mode": "no-cors"}] * 4,  # pages get a cookie: private
+        "signals": [{"Cookie": OUT}, {"DNT": "1"}, {"X-AdChoices": ADCHOICES_OUT}, {"Cookie2": ADCHOICES_OUT}],
+        "browser": [{"Cookie": f"__Host-gateway={cookie}"} for cookie in cookies],
+        "account": [*({"Cookie": f"Gateway-Account={each}"} for each in accounts[::2]),
+                    *({"Gateway-Account": each} for each in accounts[1::2])],
+        "site_ids": [{"Cookie": f"uid=visitor-{n}"} for n in range(2)],
+        "credentials": [{"Authorization": f"Basic {n}"} for n in range(2)],
+    }  # fmt: skip
 
 
 def crowd(cookies, accounts) -> list[Visitor]:
-    """Some of each kind. `cookies`: sealed ones of browsers that opted out. `accounts`: assertions of people who did."""
-    pages = [Visitor("header", f"header-{n}", {"Sec-GPC": "1"}) for n in range(4)]  # each is given a cookie: private
-    parts = [Visitor("header", f"part-{n}", {"Sec-GPC": "1", "Sec-Fetch-Mode": "no-cors"}) for n in range(4)]
-    browsers = [Visitor("cookie", f"cookie-{n}", {"Cookie": f"__Host-gateway={c}"}) for n, c in enumerate(cookies)]
-    people = [Visitor("account", f"account-{n}", {"Cookie": f"Gateway-Account={a}"}) for n, a in enumerate(accounts)]
-    return [*pages, *parts, *browsers, *people, *(Visitor("none", f"none-{n}") for n in range(8))]
+    """Some of each kind, and of those who say nothing."""
+    told = ways(cookies, accounts)
+    return [Visitor(kind, f"{kind}-{n}", way) for kind, found in told.items() for n, way in enumerate(found)] + [
+        Visitor("none", f"none-{n}") for n in range(8)
+    ]
+
+
+def reached(header: str) -> set[str]:
+    """Whom a cache that does not heed a header hands pages of people who did not send it, or theirs to others."""
+    kinds = {mark.name for mark in MARKS if header in mark.headers}
+    return kinds | {"none"} if "gpc" in kinds else kinds
 
 
 def visit(url: str, visitors: list[Visitor], times: int, seed: int) -> list[Answer]:
@@ -92,4 +121,5 @@ def leaks(answers: list[Answer]) -> set[str]:
     """The kinds of visitors that got somebody else's answer; `set-cookie`: one sealed cookie was given to two."""
     given = Counter(cookie for answer in answers for cookie in answer.cookies if cookie.startswith("__Host-gateway="))
     twice = {"set-cookie"} if given and max(given.values()) > 1 else set()
-    return {answer.visitor.kind for answer in answers if answer.wrong} | twice
+    others = {answer.visitor.kind for answer in answers if answer.foreign} & OWN_PAGE
+    return {answer.visitor.kind for answer in answers if answer.wrong} | others | twice

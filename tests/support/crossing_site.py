@@ -10,6 +10,7 @@ import os
 import uvicorn
 
 from gateway.service import in_front_of
+from gateway.web.shared_caches import HEARD
 
 CACHEABLE = (b"cache-control", b"public, max-age=600")
 
@@ -39,7 +40,7 @@ def _public(headers):
     return [CACHEABLE if name == b"cache-control" else (name, value) for name, value in headers]
 
 
-BREAKS = {"": list, "vary-gpc": _without_vary("sec-gpc"), "vary-cookie": _without_vary("cookie"), "private": _public}
+BREAKS = {"": list, "private": _public, **{f"vary-{name}": _without_vary(name.lower()) for name in HEARD}}
 
 
 def broken(app, change):
@@ -60,5 +61,6 @@ if __name__ == "__main__":
         parser.add_argument(name, default="")
     said = vars(parser.parse_args())
     os.environ["GATEWAY_SITE__PLACE_IN_KEY"] = "same"  # everybody here is in one place
+    os.environ["GATEWAY_BROWSER__SITE_IDS"] = "uid"
     guarded = in_front_of(site, said["data"], place=lambda _: "US-CA")
     uvicorn.run(broken(guarded, BREAKS[said["break"]]), port=int(said["port"]), log_level="warning", lifespan="on")

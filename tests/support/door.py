@@ -7,7 +7,7 @@ from gateway.seals import BrowserCookie
 from gateway.terms import SIGNAL_PURPOSES
 from gateway.web.metrics import Metrics
 from gateway.web.middleware import ConsentMiddleware
-from gateway.web.outward import SAME
+from gateway.web.shared_caches import SAME
 from gateway.web.visit import Options, Visits
 from gateway.web.visitor import Visitors
 from support import inside

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from gateway import credentials, keys
+from gateway.web import sealed as sealed_cookies
 from gateway.web.edge import FROM_APPS
 from support.proxies import (
     CALIFORNIA,
@@ -18,6 +19,7 @@ from support.proxies import (
     Gateway,
     Other,
     Slow,
+    answers_in_turn,
     ask,
     open_websocket,
     somebody_else,
@@ -106,11 +108,15 @@ def a_picture_or_a_form_that_was_sent_gets_no_cookie(at: Proxied) -> None:
     assert at.ask("/page", GPC, html, ("Sec-Fetch-Mode", "no-cors")).all("set-cookie") == []
 
 
+OTHER_SEALED = [name.decode() for name in sealed_cookies.COOKIES if name != sealed_cookies.BEGIN]
+
+
 def the_site_never_sees_the_sealed_cookie(at: Proxied) -> None:
     _, ours = remembered(at)
     sealed = ours.split("; ")[1]
     for sent in (ours, f"{sealed}; first=1; last=2", f"first=1; last=2; {sealed}",
-                 f"__Host-gateway-proof=x; first=1; {sealed}; last=2", f"first=1;{sealed}; __Host-gateway-proof=x; last=2"):  # fmt: skip
+                 *(f"{name}=x; first=1; {sealed}; last=2" for name in OTHER_SEALED),
+                 *(f"first=1;{sealed}; {name}=x; last=2" for name in OTHER_SEALED)):  # fmt: skip
         for path in ("/page", "/picture.png"):
             assert at.ask(path, ("Cookie", sent)).site_got("cookie") == ["first=1; last=2"], sent
     assert "".join(at.ask("/page", ("Cookie", sealed)).site_got("cookie")) == ""
@@ -175,6 +181,28 @@ SPEAKS = [  # what a site may say of its own accord
     ("Link", f"<https://{FAR}>; rel=PreConnect"),
     ("X-DNS-Prefetch-Control", "on"),
 ]  # fmt: skip
+
+
+HINTS = [  # 103 Early Hints, and what a page has too
+    ("Link", "<https://{far}/a.js>; rel=preload; as=script"), ("Link", "<https://{far}>; rel=preconnect"),
+    ("Content-Security-Policy", "img-src 'self'"), ("Vary", "Accept"), ("Set-Cookie", "a=b"), ("Cache-Control", "public"),
+]  # fmt: skip
+
+
+def in_turn(at: Proxied, path: str, *headers) -> list[Answer]:
+    return answers_in_turn(at.url, path, NAVIGATE, *headers)
+
+
+def a_site_that_sends_hints_early_opens_nothing(at: Proxied) -> None:
+    *early, page = in_turn(at, "/early", GPC)
+    assert FAR not in repr(early)
+    assert any(policy.startswith("default-src 'self'") for policy in page.all("content-security-policy"))
+    assert any(cookie.startswith("__Host-gateway=") for cookie in page.all("set-cookie"))
+    assert "private" in ", ".join(page.all("cache-control"))
+    *_, free = in_turn(at, "/early")
+    assert not free.all("content-security-policy")
+    for answer in (page, free):
+        assert "Sec-GPC" in ", ".join(answer.all("vary"))
 
 
 def nothing_of_the_sites_own_has_the_browser_speak_past_the_policy(at: Proxied) -> None:

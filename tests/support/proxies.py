@@ -159,6 +159,8 @@ class Site(BaseHTTPRequestHandler):
         if self.headers.get("Upgrade"):
             self._upgrade(told)
             return
+        if self.path == "/early":
+            self._hint()
         kind, text = self.page(told)
         self.send_response(int(self.path.partition("status=")[2] or 200))
         self.send_header("Content-Type", kind)
@@ -174,6 +176,15 @@ class Site(BaseHTTPRequestHandler):
         if name.startswith("do_"):
             return self.answer
         raise AttributeError(name)
+
+    def _hint(self):
+        """103 Early Hints, with headers that the page has too."""
+        from support.promises_of_proxies import FAR, HINTS
+
+        self.send_response_only(103)
+        for name, value in HINTS:
+            self.send_header(name, value.format(far=FAR))
+        self.end_headers()
 
     def _upgrade(self, told):
         """Opens what a WebSocket would be, says in it what it was asked with, and ends it."""
@@ -357,6 +368,21 @@ def open_websocket(url: str, *headers: tuple[str, str]) -> Answer:
     head, _, body = got.partition(b"\r\n\r\n")
     status, *fields = head.decode("latin-1").split("\r\n")
     return Answer(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields], body)
+
+
+def answers_in_turn(url: str, path: str, *headers: tuple[str, str]) -> list[Answer]:
+    """Those of one request: informational ones, which http.client reads none of, and the page."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    asked = [("Host", f"{host}:{port}"), ("Connection", "close"), *headers]
+    with socket.create_connection((host, int(port)), timeout=10, source_address=(NEW_YORK, 0)) as connection:
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in asked)]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        rest, found = b"".join(iter(lambda: connection.recv(65_536), b"")), []
+    while not found or found[-1].status < 200:
+        head, _, rest = rest.partition(b"\r\n\r\n")
+        status, *fields = head.decode("latin-1").split("\r\n")
+        found.append(Answer(int(status.split()[1]), [tuple(field.split(": ", 1)) for field in fields], rest))
+    return found
 
 
 def ask(url: str, path: str = "/page", *headers: tuple[str, str], method="GET", body=None, by=NEW_YORK) -> Answer:

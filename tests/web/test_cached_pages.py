@@ -3,13 +3,16 @@
 import pytest
 import structlog
 from support import inside
+from support.crossing import OF_NO_VISITOR, ways
 from support.door import Door
 from support.people import named
 
+from gateway import credentials
 from gateway.check import Ask
 from gateway.settings import SettingsRefused
 from gateway.site_answer import SiteAnswer
 from gateway.terms import SIGNAL_PURPOSES
+from gateway.web import ordinary, shared_caches
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -18,7 +21,7 @@ SAME = ", ".join(f"{purpose}=?0" for purpose in SIGNAL_PURPOSES) + ", status=unk
 PAGE = ((b"content-type", b"text/html"), (b"cache-control", b"public, max-age=600"))
 
 
-def ways(door):
+def browsers(door):
     known = door.sealed(denied=frozenset())
     return [
         {}, GPC, {"cookie": "usprivacy=1YYN"}, {"cookie": door.sealed()}, {"cookie": known}, {"cookie": known, **GPC},
@@ -30,7 +33,7 @@ def ways(door):
 @pytest.mark.parametrize("account", [None, "a1"])
 async def test_a_page_and_what_the_site_is_told_for_it_are_the_same_whoever_asks(house, method, account):
     door, pages, told = Door(house, *PAGE, cached=True, add_gpc=True, account=lambda _: account), set(), set()
-    for way in ways(door):
+    for way in browsers(door):
         answer = await door.get(method=method, **way, **NAVIGATE)
         assert door.site.consent == SAME
         pages.add(tuple(sorted((n, v) for n, v in answer.headers.items() if n != "date")))
@@ -47,7 +50,7 @@ async def test_a_page_and_what_the_site_is_told_for_it_are_the_same_whoever_asks
 async def test_without_that_the_same_pages_differ(house):
     """Control."""
     door, told = Door(house, *PAGE), set()
-    for way in ways(door):
+    for way in browsers(door):
         answer = await door.get(**way, **NAVIGATE)
         told.add(door.site.consent)
         assert "vary" in answer.headers
@@ -97,6 +100,53 @@ async def test_a_proxy_that_asks_is_told_the_same_of_everybody(tmp_path):
 def test_a_policy_of_delivery_on_pages_that_are_everybodys_is_refused_with_what_helps():
     with pytest.raises(SettingsRefused, match=r"site.cached: .*gateway help proxies"):
         inside.settings(site__cached="true", site__enforce="true")
+
+
+# --- the table by which an answer is somebody's ----------------------------------------------------------------------
+
+
+def everybody(house, door) -> dict[str, list[dict[str, str]]]:
+    """Visitors of each row."""
+    accounts = [credentials.assert_account(house.consent.secrets.accounts[-1], name, 4_000_000_000) for name in "ab"]
+    return ways([door.sealed(denied=frozenset()).partition("=")[2]], accounts)
+
+
+def test_every_row_has_its_visitors_and_every_header_of_it_is_sent_by_one():
+    told = ways(["x"], ["a", "b"])
+    assert told.keys() | OF_NO_VISITOR == {mark.name for mark in shared_caches.MARKS}
+    for mark in shared_caches.MARKS:
+        assert {name for way in told.get(mark.name, []) for name in way} - {"Sec-Fetch-Mode"} == set(mark.headers)
+
+
+def test_all_that_is_read_of_a_request_is_in_the_table_and_so_in_vary():
+    assert {name.lower().encode() for name in shared_caches.HEARD} == ordinary.READ
+
+
+async def test_an_answer_is_private_where_a_row_of_the_table_says_that_it_is_one_persons(house):
+    door = Door(house, *PAGE, visitors={"site_ids": ["uid"]})
+    assert shared(await door.get())
+    for kind, visitors in everybody(house, door).items():
+        for way in visitors:
+            answer = await door.send([*way.items()])
+            assert shared(answer) == (kind == "gpc"), way
+            assert answer.headers["vary"] == ", ".join(shared_caches.HEARD)
+
+
+async def test_without_its_row_the_answer_is_everybodys(house, monkeypatch):
+    """Control: it is the table that decides."""
+    for kind, visitors in everybody(house, Door(house)).items():
+        marks = tuple(mark for mark in shared_caches.MARKS if mark.name != kind)
+        monkeypatch.setattr(shared_caches, "MARKS", marks)
+        door = Door(house, *PAGE, visitors={"site_ids": ["uid"]})
+        assert all([shared(await door.send([*way.items()])) for way in visitors]), kind
+
+
+@pytest.mark.parametrize("cookie", ["gateway-account=v1.a1.1.00", "Gateway-Account=x", "uid=7"])
+async def test_a_page_of_somebody_whose_assertion_ran_out_or_whose_id_is_none_is_theirs_too(house, cookie):
+    """The site may know them all the same."""
+    door = Door(house, *PAGE, visitors={"site_ids": ["uid"]})
+    assert not shared(await door.get(cookie=cookie))
+    assert shared(await door.get(cookie="uidd=7"))
 
 
 # --- pages that differ by place --------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import structlog
 from support import inside, proxies
 
 from gateway import credentials, keys
-from gateway.web.outward import VARY
+from gateway.web.shared_caches import VARY
 
 pytestmark = pytest.mark.anyio
 ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"

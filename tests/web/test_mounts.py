@@ -1,4 +1,6 @@
-"""The gateway before Starlette, FastAPI and Django: the code of `gateway help mount` is what runs here."""
+"""The gateway before Starlette, FastAPI and Django, at the root and below a prefix: the code of `gateway help mount` is what
+runs here.
+"""
 
 import re
 import textwrap
@@ -12,9 +14,11 @@ from gateway import settings
 from gateway.app import open_house
 from gateway.check import Ask
 from gateway.service import in_front_of
+from gateway.web.pages import static
 
 pytestmark = pytest.mark.anyio
 SITES = ("Starlette", "FastAPI", "Django")
+SCRIPT = static("consent.js")
 NAVIGATE = {"Sec-Fetch-Mode": "navigate"}
 GPC = {"Sec-GPC": "1"}
 FORGED = {"Gateway-Consent": "sale=?1", "Gateway_Consent": "sale=?1", "Gateway-Browser": "FORGED"}
@@ -125,7 +129,7 @@ def below(app, prefix):
 
     outer = fastapi.FastAPI()
     outer.mount(prefix, app)
-    served = {"mount": Starlette(routes=[Mount(prefix, app)]), "fastapi": outer, "root_path": app}
+    served = {"mount": Starlette(routes=[Mount(prefix, app)]), "fastapi": outer, "root_path": app, "at the root": app}
 
     def calls(how):
         transport = httpx2.ASGITransport(app=served[how], root_path=prefix if how == "root_path" else "")
@@ -154,6 +158,79 @@ async def test_below_a_prefix_the_choices_page_is_ours_and_every_link_of_it_lead
         assert "Opt-Out Request Honored" in done.text
         assert (await client.get("/shop/privacy-choices/status", headers=kept)).json()["status"] == "opted_out"
         assert (await client.get("/shop/.well-known/gpc.json")).json()["gpc"] is True
+
+
+# --- the story of a page, at the root and below a prefix, in front of three frameworks -----------------------------
+
+
+@pytest.fixture(params=["at the root", "mount", "fastapi", "root_path"])
+def placed(request, site):
+    """The site, and where in it the way to everything begins; below `Mount` nobody hands the lifespan on but we do."""
+    prefix = "" if request.param == "at the root" else "/shop"
+    return prefix, site, lambda: below(site, "/shop")(request.param)
+
+
+async def test_a_person_with_gpc_is_heard_told_shown_and_remembered(placed):
+    prefix, site, opened = placed
+    async with inside.lifespan(site), opened() as client:
+        assert (await client.get(f"{prefix}/")).json() == {"ads": True, "status": "none"}
+        first = await client.get(f"{prefix}/", headers=GPC | NAVIGATE | FORGED)
+        assert first.json() == {"ads": False, "status": "honored"}
+        kept = inside.kept(first)
+        assert kept["Cookie"].startswith("__Host-gateway=")
+        assert (await client.get(f"{prefix}/", headers=kept)).json() == {"ads": False, "status": "honored"}
+        status = (await client.get(f"{prefix}/privacy-choices/status", headers=kept)).json()
+        assert (status["status"], status["display"]) == ("opted_out", "Opt-Out Request Honored")
+        page = await client.get(f"{prefix}/privacy-choices", headers=kept)
+        assert "Opt-Out Request Honored" in page.text
+        assert (await client.get(f"{prefix}/.well-known/gpc.json")).json()["gpc"] is True
+        script = await client.get(f"{prefix}/privacy-choices/consent.js")
+        assert (script.status_code, script.content) == (200, SCRIPT)
+
+
+async def test_a_person_without_a_signal_says_no_in_the_form_and_the_site_is_told(placed):
+    prefix, site, opened = placed
+    async with inside.lifespan(site), opened() as client:
+        page = await client.get(f"{prefix}/privacy-choices")
+        assert f'href="{prefix}/"' in page.text, "Close leads back to the site"
+        [action] = set(re.findall(r'<form[^>]* action="([^"]*)"', page.text)) or {f"{prefix}/privacy-choices"}
+        posted = await client.post(action, data={"action": "opt_out"})
+        done = await client.get(posted.headers["location"], headers=inside.kept(posted))
+        assert "Opt-Out Request Honored" in done.text
+        told = (await client.get(f"{prefix}/", headers=inside.kept(posted))).json()
+        assert told == {"ads": False, "status": "honored"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/shop"])
+async def test_a_signed_in_person_says_no_below_a_prefix_for_the_account(site, folder, prefix):
+    where = "root_path" if prefix else "at the root"
+    async with inside.lifespan(site), below(site, "/shop")(where) as client:
+        session = (await client.post(f"{prefix}/sign-in", content=b"7")).headers["set-cookie"].partition(";")[0]
+        signed_in = {"Cookie": session}
+        await client.post(f"{prefix}/privacy-choices", data={"action": "opt_out"}, headers=signed_in)
+        assert (await client.get(f"{prefix}/", headers=signed_in)).json() == {"ads": False, "status": "honored"}
+    assert standing(folder, "7") == "opted_out"
+
+
+async def test_a_server_that_takes_the_prefix_out_of_the_path_is_given_links_with_it(folder):
+    """As ASGI's path was understood before 2023, and as some servers still do behind a proxy that strips it."""
+    app = in_front_of(mine, folder, place=lambda _: "US-CA")
+    async with inside.lifespan(app), below(app, "/shop")("root_path") as client:
+        shown = await client.get("/privacy-choices")
+        links = re.findall(r"""(?:href|src|action)="(/[^"]*privacy-choices[^"]*)""", shown.text)
+        assert len(links) > 5
+        assert [link for link in links if not link.startswith("/shop/")] == []
+        posted = await client.post("/privacy-choices", data={"action": "opt_out"})
+        assert posted.headers["location"].startswith("/shop/privacy-choices/done/")
+        assert (await client.get("/privacy")).json() == {"path": "/privacy", "root": "/shop"}
+
+
+def test_no_page_of_ours_has_an_address_that_begins_at_the_hosts_root():
+    """The confirmation's script among them: it asked there, and denied all the time."""
+    templates = resources.files("gateway.web") / "templates"
+    for template in templates.iterdir():
+        found = re.findall(r"""(?:href|src|action|content)=["']/[^"']*""", template.read_text())
+        assert found == [], template.name
 
 
 async def test_a_path_that_only_looks_like_ours_below_a_prefix_is_the_sites(folder):

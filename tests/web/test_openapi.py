@@ -1,7 +1,9 @@
 import re
+from pathlib import Path
 
 import pytest
 
+from gateway.following.tags import HEADER, Tags, asker, fresh
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, Purpose, Reason
 from gateway.web import openapi, problem
@@ -20,6 +22,8 @@ UNDESCRIBED = {
     "/demo",
     "/demo/second",
 }
+
+NO_CALLS = {"gateway-account"}  # what a site says of its own visitor (gateway help accounts)
 
 
 def routes(app):
@@ -93,3 +97,27 @@ def test_the_calls_with_a_key_say_so_and_the_calls_of_a_person_do_not():
     for path, calls in openapi.document()["paths"].items():
         for call in calls.values():
             assert ("security" in call) is path.startswith("/v1/"), path
+
+
+def test_whatever_header_of_ours_a_call_reads_or_answers_with_is_described():
+    """The feed's tag among them. What goes to the site behind us is no call's (gateway help mount)."""
+    written = "".join(
+        path.read_text() for path in Path(openapi.__file__).parent.glob("*.py") if "openapi" not in path.name
+    )
+    headers = {name.lower() for name in re.findall('"(gateway-[a-z-]*[a-z])"', written, re.IGNORECASE)}
+    headers.add(HEADER.lower())
+    assert {"gateway-job", "gateway-dry-run", "gateway-warning", "gateway-consent"} <= headers, "the harness sees them"
+    described = repr(openapi.document()).lower()
+    assert {name for name in headers if name not in described} == NO_CALLS
+
+
+def test_the_feeds_tag_is_asked_for_as_it_is_read():
+    described = openapi.document()["paths"]
+    (lease,) = described["/v1/leases"]["post"]["parameters"]
+    (follows,) = [each for each in described["/v1/changes"]["get"]["parameters"] if each["in"] == "header"]
+    assert (lease["name"], lease["required"]) == (follows["name"], not follows["required"]) == (HEADER, True)
+    tags = Tags(b"k" * 32)
+    challenge = fresh()
+    for tag in (tags.follows(challenge, 7), tags.renews(challenge, "h", 7, "log", leave=False)):
+        assert re.search(lease["schema"]["pattern"], f"{challenge}.{tag}")
+        assert asker(f"{challenge}.{tag}", [tags], lambda *_, tag=tag: tag) == (tags, challenge)

@@ -10,7 +10,7 @@ from support.people import named
 from gateway.check import Ask
 from gateway.site_answer import SiteAnswer
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.outward import PRIVATE
+from gateway.web.shared_caches import PRIVATE
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
