@@ -62,7 +62,7 @@ def choose(
     source = ADDED.get(manner or "", Source.API)
     said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came)
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values), country_of(place))
+        named = house.consent.people.name(options.listed(values), country_of(place)).for_a_no()
         if not named.subjects:
             raise click.UsageError("name at least one usable identifier")
         chosen = asyncio.run(house.consent.choose(named.subjects, said, tie=tie))
@@ -141,7 +141,8 @@ async def _import(house: House, lines: Iterator[tuple[int, Mapping[str, str]]], 
     waiting: list[Any] = []
     for number, line in lines:
         stated = (line.get("country") or "").strip() or country_of((line.get("place") or "").strip().upper()) or country
-        named = house.consent.people.name([{"type": (line["type"] or "").strip(), "value": line["value"]}], stated)
+        listed = [{"type": (line["type"] or "").strip(), "value": line["value"]}]
+        named = house.consent.people.name(listed, stated).for_a_no()
         if not named.subjects:
             bad.append((number, named.ignored[0][1] if named.ignored else "empty"))
             continue

@@ -90,7 +90,7 @@ def _numbers(file: Path) -> list[int]:
 def _affected(house: House, file: Path | None, keys: set[bytes]) -> Iterator[str]:
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file else ():
         with contextlib.suppress(ValueError):
-            named = house.consent.people.name([json.loads(line)])
+            named = house.consent.people.name([json.loads(line)]).for_a_no()
             if keys.intersection(named.keys):
                 yield line
 

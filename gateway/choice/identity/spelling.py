@@ -27,6 +27,7 @@ WIDTHS = ("<wide>", "<narrow>", "<small>")
 MINUS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"))
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 CLOSING = str.maketrans("{<([", "}>)]")
+BETWEEN = re.compile(r"[\s_-]+")  # what parts the words of a kind's name: `ad_id_sha256`, "Ad-ID SHA256"
 
 
 def ignorable(character: str) -> bool:
@@ -52,6 +53,11 @@ def plain(text: str) -> str:
 def _usual_width(character: str) -> str:
     width, _, usual = unicodedata.decomposition(character).partition(" ")
     return "".join(chr(int(code, 16)) for code in usual.split()) if width in WIDTHS else character
+
+
+def folded(kind: str) -> str:
+    """The name of a kind as it is compared where it is none: without case, and without what parts its words."""
+    return BETWEEN.sub("", plain(kind).casefold())
 
 
 def ascii_digits(text: str) -> str:
