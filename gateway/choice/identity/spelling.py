@@ -4,6 +4,8 @@ Characters that nobody sees come with a paste, wide ones from an East Asian keyb
 the label of a box or from another program. Used by the readers of identifiers; knows no normal form of any of them.
 """
 
+import base64
+import binascii
 import re
 import unicodedata
 
@@ -28,6 +30,17 @@ MINUS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 CLOSING = str.maketrans("{<([", "}>)]")
 BETWEEN = re.compile(r"[\s_-]+")  # what parts the words of a kind's name: `ad_id_sha256`, "Ad-ID SHA256"
+# Words that stand for the signs of an address, in the languages of the pages and in German: against harvesters.
+AT, DOT = "at|\u00e4t|arroba|arobase|@", r"dot|punkt|punto|point|\."
+BRACKETED = tuple(
+    (re.compile(rf"\s*[(\[{{<]\s*(?:{words})\s*[)\]}}>]\s*", re.IGNORECASE), sign)
+    for words, sign in ((AT, "@"), (DOT, "."))
+)
+WORDED = re.compile(  # "jane at example dot com", "jane_at_example.com"
+    rf"([^\s@]{{1,64}}?)[\s_-]+(?:{AT})[\s_-]+([^\s@]+(?:(?:\.|[\s_-]+(?:{DOT})[\s_-]+)[^\s@]+)+)", re.IGNORECASE
+)
+DOTTED = re.compile(rf"[\s_-]+(?:{DOT})[\s_-]+", re.IGNORECASE)
+CODED = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")  # base64 in either alphabet, of six bytes or more
 
 
 def ignorable(character: str) -> bool:
@@ -84,3 +97,33 @@ def unbracketed(text: str) -> str:
     return (
         bare[1:-1].strip() if len(bare) > 1 and bare[0] in "{<([" and bare[0].translate(CLOSING) == bare[-1] else bare
     )
+
+
+def with_signs(text: str, *, loosely: bool = False) -> str:
+    """An address with its signs, where words in brackets stand for them: `jane (at) example [dot] com`; as it stands
+    where none do. `loosely`: words without brackets too, which may be words like any other.
+    """
+    bare = text
+    for words, sign in BRACKETED:
+        bare = words.sub(sign, bare)
+    if loosely and (worded := WORDED.fullmatch(bare)):
+        bare = f"{worded[1]}@{DOTTED.sub('.', worded[2])}"
+    return bare if bare.count("@") == 1 else text
+
+
+def decoded(text: str) -> bytes:
+    """What is written in base64, of either alphabet, with its filling or without; nothing where it is none."""
+    if not CODED.fullmatch(text):
+        return b""
+    standard = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return raw if base64.b64encode(raw).decode().rstrip("=") == standard else b""  # else bits are left over
+
+
+def decoded_text(text: str) -> str:
+    """The same, where it is printed ASCII itself."""
+    raw = decoded(text)
+    return raw.decode("ascii") if raw.isascii() and raw.decode("ascii").isprintable() else ""
