@@ -33,13 +33,14 @@ BETWEEN = re.compile(r"[\s_-]+")  # what parts the words of a kind's name: `ad_i
 # Words that stand for the signs of an address, in the languages of the pages and in German: against harvesters.
 AT, DOT = "at|\u00e4t|arroba|arobase|@", r"dot|punkt|punto|point|\."
 BRACKETED = tuple(
-    (re.compile(rf"\s*[(\[{{<]\s*(?:{words})\s*[)\]}}>]\s*", re.IGNORECASE), sign)
+    (re.compile(rf"\s{{0,8}}[(\[{{<]\s{{0,8}}(?:{words})\s{{0,8}}[)\]}}>]\s{{0,8}}", re.IGNORECASE), sign)
     for words, sign in ((AT, "@"), (DOT, "."))
 )
 WORDED = re.compile(  # "jane at example dot com", "jane_at_example.com"
-    rf"([^\s@]{{1,64}}?)[\s_-]+(?:{AT})[\s_-]+([^\s@]+(?:(?:\.|[\s_-]+(?:{DOT})[\s_-]+)[^\s@]+)+)", re.IGNORECASE
+    rf"([^\s@]{{1,64}})[\s_-]{{1,8}}(?:{AT})[\s_-]{{1,8}}([^@]{{1,255}})", re.IGNORECASE
 )
-DOTTED = re.compile(rf"[\s_-]+(?:{DOT})[\s_-]+", re.IGNORECASE)
+DOTTED = re.compile(rf"[\s_-]{{1,8}}(?:{DOT})[\s_-]{{1,8}}", re.IGNORECASE)
+DOMAIN = re.compile(r"[^\s@.]+(?:\.[^\s@.]+)+")
 CODED = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")  # base64 in either alphabet, of six bytes or more
 
 
@@ -106,9 +107,10 @@ def with_signs(text: str, *, loosely: bool = False) -> str:
     bare = text
     for words, sign in BRACKETED:
         bare = words.sub(sign, bare)
-    if loosely and (worded := WORDED.fullmatch(bare)):
-        bare = f"{worded[1]}@{DOTTED.sub('.', worded[2])}"
-    return bare if bare.count("@") == 1 else text
+    worded = WORDED.fullmatch(bare) if loosely else None
+    if worded and DOMAIN.fullmatch(domain := DOTTED.sub(".", worded[2])):
+        bare = f"{worded[1]}@{domain}"
+    return bare if bare.count("@") == 1 and all(bare.split("@")) else text
 
 
 def decoded(text: str) -> bytes:

@@ -113,7 +113,7 @@ def hidden():
         yield "udid", text, "00008030-001a2b3c4d5e6f70"
 
 
-@pytest.mark.parametrize(("kind", "text", "plain"), list(hidden()))
+@pytest.mark.parametrize(("kind", "text", "plain"), list(dict.fromkeys(hidden())))
 def test_what_stands_around_an_id_hides_none(kind, text, plain):
     named = {found.names[0] for each in alike(text) if each["type"] == kind
              and isinstance(found := read(kind, each["value"]), Identifier)}  # fmt: skip
