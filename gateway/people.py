@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gateway import device_token, seals
 from gateway.choice import identity
-from gateway.choice.identity import Identifier, Limited, Undeclared, kinds
+from gateway.choice.identity import Identifier, Limited, Undeclared, kinds, spelling
 from gateway.device_token import DeviceToken
 from gateway.keys import Secrets
 from gateway.ledger.records import Subject, one_each
@@ -22,12 +22,14 @@ INSTALLATION = "device"  # the type of a device token as an identifier (api.md, 
 OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 Said = dict[tuple[str, str], Subject]  # type and value as they came
 Ignored = Limited | Undeclared | Malformed
+MAX_KIND = 64  # characters of a kind's name that is looked at twice
 WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
 
 
 class Named(NamedTuple):
     """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
-    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them.
+    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them. `respelled`: whom
+    an undeclared kind names if it is read as the kind that is spelled nearly so, with its place among the ignored.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -36,6 +38,17 @@ class Named(NamedTuple):
     malformed: bool = False
     ignored: tuple[tuple[int, str], ...] = ()
     tokens: tuple[DeviceToken, ...] = ()
+    respelled: tuple[tuple[int, Subject], ...] = ()
+
+    def for_a_no(self) -> "Named":
+        """The same with those of a kind that is spelled otherwise (`GAID`, ` Email `): a no is theirs too. What opens
+        asks for the kind as it is.
+        """
+        if not self.respelled:
+            return self
+        read = {index for index, _ in self.respelled}
+        named = self.beside([subject for _, subject in self.respelled])
+        return named._replace(ignored=tuple(each for each in self.ignored if each[0] not in read))
 
     @property
     def only_limited(self) -> bool:
@@ -55,7 +68,10 @@ class Named(NamedTuple):
     @property
     def looser(self) -> tuple[bytes, ...]:
         """Keys that can only deny."""
-        return tuple([key for subject in self.subjects for key in (*subject.looser, *_others(subject))])
+        deny = [key for subject in self.subjects for key in (*subject.looser, *_others(subject))]
+        for _, subject in self.respelled:
+            deny += [*subject.keys, *subject.looser, *_others(subject)]
+        return tuple(deny)
 
 
 class People:
@@ -76,6 +92,9 @@ class People:
         self._declared = frozenset(declared)
         self._country = country
         self._countries = tuple(dict.fromkeys((country, *countries)))
+        self._kinds: dict[str, list[str]] = {}
+        for kind in (*kinds.KINDS, INSTALLATION, *(f"id:{name}" for name in declared)):
+            self._kinds.setdefault(spelling.folded(kind), []).append(kind)
 
     def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
         """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
@@ -84,6 +103,7 @@ class People:
         subjects: dict[bytes, Subject] = {}
         ignored: list[tuple[int, str]] = []
         tokens: tuple[DeviceToken, ...] = ()
+        respelled: list[tuple[int, Subject]] = []
         for index, item in enumerate(identifiers):
             found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
             if isinstance(found, Subject):
@@ -94,6 +114,8 @@ class People:
                     tokens = (*tokens, *self._tokens(item))
             else:
                 ignored.append((index, WORDS[type(found)]))
+                if isinstance(found, Undeclared):
+                    respelled += [(index, each) for each in self._respelled(item, country or self._country)]
         named = tuple(subjects.values())
         if not ignored:
             return Named(named, tokens=tokens)
@@ -105,6 +127,7 @@ class People:
             malformed="malformed" in words,
             ignored=tuple(ignored),
             tokens=tokens,
+            respelled=tuple(respelled),
         )
 
     def keys_of(self, identifiers: Sequence[Mapping[str, object]], country: str = "") -> tuple[bytes, ...]:
@@ -123,6 +146,17 @@ class People:
                 if kind in kinds.AD_IDS:
                     uuids[value] = found
         return self._secrets.keys(names)
+
+    def _respelled(self, item: object, country: str) -> Iterator[Subject]:
+        """Whom an identifier names under each kind that its own is another spelling of."""
+        assert isinstance(item, Mapping)  # only of one can the kind be undeclared
+        kind = item.get("type")
+        if not isinstance(kind, str) or len(kind) > MAX_KIND:
+            return
+        for each in self._kinds.get(spelling.folded(kind), ()):
+            found = self._named({**item, "type": each}, country)
+            if isinstance(found, Subject):
+                yield found
 
     def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
         """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""

@@ -106,3 +106,23 @@ def test_the_same_text_as_another_kind_is_somebody_else():
 def test_a_cookie_is_told_apart_by_the_name_of_its_site():
     one, two = ({"type": "cookie", "value": "v", "source": source} for source in ("uid", "sid"))
     assert PEOPLE.name([one]).keys != PEOPLE.name([two]).keys
+
+
+def test_a_kind_that_is_spelled_otherwise_is_read_for_a_no_and_for_nothing_else():
+    found = PEOPLE.name(
+        [named("GAID", GAID), named("Device", "forged"), named("ID: Loyalty", "7"), named("gaids", GAID)]
+    )
+    [gaid] = PEOPLE.name([named("gaid", GAID)]).subjects
+    [card] = PEOPLE.name([named("id:loyalty", "7")]).subjects
+    assert (found.subjects, found.keys, found.undeclared, found.limited) == ((), (), True, True)
+    assert set(found.looser) == {*gaid.keys, *gaid.looser, *card.keys}, "they can only deny"
+    no = found.for_a_no()
+    assert no.subjects == (gaid, card)
+    assert no.ignored == ((1, "undeclared"), (3, "undeclared"))
+    assert (no.undeclared, no.limited) == (True, True), "what is answered of it opens nothing"
+
+
+def test_two_declared_kinds_that_are_spelled_alike_are_both_meant_by_a_third_spelling():
+    people = People(SECRETS, lambda: AT, declared=("card", "Card"))
+    assert len(people.name([named("id:card", "7")]).subjects) == 1
+    assert len(people.name([named("ID:CARD", "7")]).for_a_no().subjects) == 2

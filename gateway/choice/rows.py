@@ -84,7 +84,7 @@ def identifiers_in(
             others = identity.alike(value, kinds) or [
                 {"type": kind, "value": value} for kind in WORDS if kind not in kinds
             ]
-            found += [{"type": kind, "value": value} for kind in kinds] + others
+            found += [{"type": kind, "value": value} for kind in kinds] + others + identity.as_account(value, kinds)
     return found
 
 

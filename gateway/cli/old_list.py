@@ -152,7 +152,7 @@ async def _outcome(house: House, row: Row | Refused | Empty, country: str) -> Ou
     if not value.strip() or SPREADSHEET.fullmatch(value.strip()):
         return Outcome(row.number, REFUSED, (SHORTENED if value.strip() else NOBODY,))
     said = OldNo.of(row, datetime.now(UTC))
-    named = house.consent.people.name([{"type": kind, "value": value}], said.country or country)
+    named = house.consent.people.name([{"type": kind, "value": value}], said.country or country).for_a_no()
     if not named.subjects:
         return Outcome(row.number, REFUSED, (UNREAD[named.ignored[0][1]],))
     content = said.content + country.encode()

@@ -54,7 +54,7 @@ def choose(
     source = ADDED.get(manner or "", Source.API)
     said = Choice(kind, named_purposes, source, at, place, manner=manner or "", received=came)
     with options.house(data, file) as house:
-        named = house.consent.people.name(options.listed(values), country_of(place))
+        named = house.consent.people.name(options.listed(values), country_of(place)).for_a_no()
         if not named.subjects:
             raise click.UsageError("name at least one usable identifier")
         chosen = asyncio.run(house.consent.choose(named.subjects, said, tie=tie))

@@ -113,7 +113,7 @@ def _named(house: House, file: Path | None) -> Iterator[tuple[str, Named]]:
     """Each line of somebody's, and whom it names; an error where one cannot be read, for they would not be told."""
     for number, text in _said(file) if file else ():
         try:
-            named = house.consent.people.name([json.loads(text)])
+            named = house.consent.people.name([json.loads(text)]).for_a_no()
         except (ValueError, RecursionError):
             named = Named()
         if not named.subjects:

@@ -20,6 +20,8 @@ SELECT account, identifier, start, seq,
 FROM link_event
 """
 
+KEPT = " UNION ".join(f"SELECT key FROM kept_{what}" for what in ("deny", "age", "end", "revoked"))  # noqa: S608 - ours
+
 
 class Member(NamedTuple):
     """An identifier with its other names and looser forms, all of them its own alone. `linked`: from when on an account
@@ -108,7 +110,7 @@ def _root(parent: dict[bytes, bytes], key: bytes) -> bytes:
 def _find_families(db: sqlite3.Connection, found: Connected) -> None:
     names, looser = _forms(db, "name", found.since), _forms(db, "looser_name", found.since)
     links, odd = _links(db)
-    odd |= (kept := {row[0] for row in db.execute("SELECT key FROM kept_deny UNION SELECT key FROM kept_age")})
+    odd |= (kept := {row[0] for row in db.execute(KEPT)})
     found.lone = kept - found.group_of.keys()
     for keys in found.groups.values():
         if odd and not odd.isdisjoint(keys):

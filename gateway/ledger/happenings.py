@@ -32,6 +32,10 @@ SEEDED = (
 OVER = "SELECT min(seq) FROM detail WHERE seq >= ? AND at >= ?"  # of a link that has no end no time is
 SPENT = "SELECT seq, at, turn, key, recipient FROM act_used WHERE key IN ({marks}) AND at <= ?"
 KEPT_DENIES = "SELECT seq, at, key, purpose, origin, via FROM kept_deny WHERE key IN ({marks}) AND at <= ?"
+KEPT_ENDS = "SELECT seq, at, key, purpose, what, ui FROM kept_end WHERE key IN ({marks}) AND at <= ?"
+KEPT_REVOKED = (
+    "SELECT seq, at, key, recipient, purpose, data_class, kind FROM kept_revoked WHERE key IN ({marks}) AND at <= ?"
+)
 KEPT_NOTICES = "SELECT seq, at, key, notice, day FROM kept_told WHERE key IN ({marks}) AND at <= ?"
 KEPT_AGES = "SELECT seq, at, key, band, youngest, fixed FROM kept_age WHERE key IN ({marks}) AND at <= ?"
 SAID = (
@@ -145,7 +149,11 @@ def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
 
 
 def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
-    """What stayed with somebody of a person who is unlinked."""
+    """What stayed with somebody of a person who is unlinked. What ended is over before what stayed is there."""
+    for seq, at, *ended in rows_of(db, KEPT_ENDS, keys, now):
+        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.end_again, ended=ended, seq=seq, now=at))
+    for seq, at, *grant in rows_of(db, KEPT_REVOKED, keys, now):
+        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.revoke_again, grant=grant, now=at))
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
         yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.deny_again, deny=deny, seq=seq, now=at))
     for seq, at, *notice in rows_of(db, KEPT_NOTICES, keys, now):

@@ -86,7 +86,8 @@ def put(
     ).fetchone()
     old, ended, was_claimed = (Span(*row[:2]), row[2] is not None, bool(row[3])) if row else (None, False, False)
     goes_on = old is not None and not ended and not old.over(now)
-    if (goes_on and claimed and not was_claimed) or (old == span and claimed == was_claimed):
+    told_before = old == span and (ended or not span.over(now))  # an end that came by its date alone is news
+    if (goes_on and claimed and not was_claimed) or (told_before and claimed == was_claimed):
         return Outcome.SAME
     if old is not None and goes_on and claimed == was_claimed:
         told = old.told_again(span, now)

@@ -42,6 +42,8 @@ KEY_COLUMNS = (
     ("kept_deny", "key"),
     ("kept_deny", "origin"),
     ("kept_deny", "via"),
+    ("kept_end", "key"),
+    ("kept_revoked", "key"),
     ("kept_age", "key"),
     ("kept_told", "key"),
     ("suppression", "key"),

@@ -10,12 +10,17 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from gateway.ledger import ages, kept_rows, links, live_rows, replay, suppression
+from gateway.choice.standing import NONE, OUT
+from gateway.ledger import ages, component, happenings, kept_rows, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
-from gateway.ledger.reach import carriers, group, looser, spellings, targets_of
+from gateway.ledger.kept_rows import End
+from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser
 from gateway.ledger.records import Subject
+from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.writer import Transaction
+from gateway.terms import ChoiceKind, GrantKind
 
 DATED = (  # table, column with a key; each has a `seq` of its own
     ("own_choice", "key"),
@@ -31,6 +36,8 @@ DATED = (  # table, column with a key; each has a `seq` of its own
     ("link_event", "account"),
     ("link_event", "identifier"),
     ("kept_deny", "key"),
+    ("kept_end", "key"),
+    ("kept_revoked", "key"),
     ("kept_age", "key"),
     ("kept_told", "key"),
 )
@@ -42,6 +49,24 @@ KEEP = {
 SENT = (
     "SELECT key, purpose, origin, via FROM travelled_choice WHERE (origin = ?1 OR via = ?1) AND key <> ?1 AND seq >= ?2"
 )
+CROSSED = (  # what other spellings of a mailbox sent over a link of these, a road of all of them
+    "SELECT t.key, t.purpose, t.origin, t.via FROM link l JOIN travelled_choice t ON t.via = l.account"
+    " WHERE l.identifier = ? AND t.origin = ? AND t.seq >= ?"
+)
+SENT_OF = "SELECT key, purpose, origin, via FROM travelled_choice WHERE origin = ? AND purpose = ?"
+ENDED = f"""
+SELECT c.purpose, c.ui, d.key, d.seq, json_extract(CAST({BODY} AS TEXT), '$.e')
+FROM own_choice c JOIN detail d ON d.seq = c.seq {JOINED} WHERE c.key = ? AND c.state = ? AND d.key <> c.key
+"""  # noqa: S608 - ours
+GIVEN_BACK = "SELECT c.purpose FROM own_choice c JOIN voided_ui v ON v.seq = c.seq WHERE c.key = ? AND c.state = ?"
+ALLOWED = f"""
+SELECT d.key FROM detail d {JOINED}
+WHERE d.key IN ({{marks}}) AND json_extract(CAST({BODY} AS TEXT), '$.to') IS NOT NULL
+"""  # noqa: S608 - ours
+GRANTS = f"""
+SELECT key, recipient, purpose, data_class, kind FROM grant_choice
+WHERE key IN ({{marks}}) AND kind <> '{GrantKind.DIRECTED}'
+"""  # noqa: S608 - the word is ours; an act is ended by no no
 GOT = "SELECT key, purpose, origin, via FROM travelled_choice WHERE key = ?"
 OTHERS = (
     "SELECT 1 FROM detail WHERE key = ?",
@@ -64,7 +89,7 @@ OF_ENTRIES = ("given", "told_event", "age_event", "acted")  # keyed by an entry'
 def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
     """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
     others = _keep_ages(tx, own, seq, now)
-    others |= _keep_denies(tx, own, seq, now)
+    others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
     _forget_entries(tx, own)
     for table, column in DATED:
@@ -77,6 +102,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
         suppression.drop(tx, key)
         tx.db.execute("DELETE FROM erased WHERE identifier = ?", (key,))
     _stand(tx, own, others - own.keys(), now)
+    _keep_revoked(tx, others - own.keys(), seq, now)
 
 
 def _keep_ages(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
@@ -104,21 +130,62 @@ def _accounts(tx: Transaction, own: Own) -> set[bytes]:
     return {account for found in rows for (account,) in found} - own.keys()
 
 
-def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
+    """What these ended stays ended, and what others got from them stays there. Returns whose rows change."""
+    ended = _ended(tx, own)
+    forms = {form for key in own for form in looser(tx, key, tx.size)} - own.keys()
+    rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
+    rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
+    rows |= {
+        row for key, since in own.items() for other in _beside(tx, own, key)
+        for row in tx.db.execute(CROSSED, (key, other, since)).fetchall()
+    }  # fmt: skip
+    rows |= {row for key, purpose, *_ in ended for row in tx.db.execute(SENT_OF, (key, purpose)).fetchall()}
+    for sql in LOSE:
+        tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
+    changed = {row[0] for row in rows} | _ever_reached(tx, {key for key, *_ in ended})
+    for each in ended:
+        changed |= kept_rows.end(tx, each, seq, now)
+    tx.db.executemany("INSERT INTO kept_end VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *each) for each in ended])
+    _keep_denies(tx, own, rows, {form for form in forms if not _is_others(tx, form, own)}, seq, now)
+    return changed
+
+
+def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
+    """Whoever may have got something of these at any time, and has a row: from the log alone they had it until now."""
+    near = with_looser(tx, component.of(tx.db, keys)) if keys else ()
+    return {row[0] for row in happenings.rows_of(tx.db, "SELECT key FROM standing WHERE key IN ({marks})", near)}
+
+
+def _beside(tx: Transaction, own: Own, key: bytes) -> set[bytes]:
+    """Every name of the spellings of a mailbox that stay."""
+    return mailbox(tx, key) - own.keys()
+
+
+def _ended(tx: Transaction, own: Own) -> list[tuple[bytes, str, str, str]]:
+    """What other spellings of a mailbox had said, until one of these said something else."""
+    found = set[tuple[bytes, str, str, str]]()
+    for key in sorted({other for name in own for other in _beside(tx, own, name)}):
+        for purpose, ui, by, at, said in tx.db.execute(ENDED, (key, NONE)).fetchall():
+            if by in own and at >= own[by]:
+                found.add((key, purpose, End.BOTH if said == ChoiceKind.OPT_IN else End.YES, ui))
+        found |= {(key, purpose, End.BACK, "") for (purpose,) in tx.db.execute(GIVEN_BACK, (key, OUT)).fetchall()}
+    return sorted(found)
+
+
+Row = tuple[bytes, str, bytes, bytes]  # of a deny that travelled: key, purpose, origin, via
+
+
+def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes], seq: int, now: int) -> None:
     """Denies that others got from these or through them go on, from somebody random and from this entry on. What came
     through an account that is no more came through what that had: the row names it, and that one's own yes lifts it.
-    What a mailbox said in a spelling that is no more is as if it had been said in another that is there.
+    What a mailbox said in a spelling that is no more is as if it had been said in another that is there. `free`: forms
+    that are nobody's any more.
     """
     through = {account: carriers(tx, account) for account in own}
     still = {key: min(others) for key in own if (others := spellings(tx, key) - own.keys())}
     stranger: dict[bytes, bytes] = defaultdict(lambda: os.urandom(16))
-    forms = {form for key in own for form in looser(tx, key, tx.size)} - own.keys()
-    free = {form for form in forms if not _is_others(tx, form, own)}
-    rows = {row for key, since in own.items() for row in tx.db.execute(SENT, (key, since)).fetchall()}
-    rows |= {row for form in forms for row in tx.db.execute(GOT, (form,)).fetchall()}
-    for sql in LOSE:
-        tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
-    kept: set[tuple[bytes, str, bytes, bytes]] = set()
+    kept: set[Row] = set()
     for key, purpose, origin, via in rows:
         if key in own or key in free:
             continue
@@ -132,7 +199,23 @@ def _keep_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[bytes]:
     for row in sorted(kept):
         kept_rows.stay(tx, row, seq)
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
-    return {row[0] for row in rows}
+
+
+def _keep_revoked(tx: Transaction, others: Iterable[bytes], seq: int, now: int) -> None:
+    """What others had allowed a recipient, and what a no of these ended, stays ended: without it a life that is lived
+    again would have it. Whoever never allowed one anything is not looked at.
+    """
+    near = component.of(tx.db, others)
+    allowed = sorted({row[0] for row in happenings.rows_of(tx.db, ALLOWED, near)})
+    if not allowed:
+        return
+    everybody = component.of(tx.db, allowed)
+    happened = happenings.of(tx.db, everybody, FOR_EVER)
+    with contextlib.closing(replay.live_again(tx.db, everybody, happened, settle_last=True)) as life:
+        made, live = ({*happenings.rows_of(db, GRANTS, allowed)} for db in (life, tx.db))
+    revoked = sorted(made - live)
+    tx.db.executemany("INSERT INTO kept_revoked VALUES (?, ?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in revoked])
+    recompute(tx, {row[0] for row in revoked}, now)
 
 
 def _is_others(tx: Transaction, form: bytes, own: Own) -> bool:

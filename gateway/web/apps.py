@@ -268,7 +268,8 @@ class Apps:
         subjects, say = app.named.subjects, self._consent.say_age
         if not app.everybodys or app.dev or app.token is None:
             youngest = wire.youngest(stated, bracket)
-            return await say(subjects, youngest, may_rise=key.may("desk")) if youngest else 0
+            may_rise = key.may("desk") and not app.named.respelled
+            return await say(subjects, youngest, may_rise=may_rise) if youngest else 0
         account, checks, mark = app.account, self._consent.checks, app.token.mark
         vouched = [each for each in subjects if each.key in app.attested or (account and checks.tied(account, each))]
         sure = [*([account] if account else []), *(each for each in vouched if each != account)]

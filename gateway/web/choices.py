@@ -124,7 +124,7 @@ class Choices:
             chosen = replace(chosen, standing=self._apps.standing(app, purposes))
             more |= await self._still_out(chosen, app, purposes)
             return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
-        named = said.call.named(said.call.place())
+        named = said.call.named(said.call.place(), no=said.kind not in OPENS)
         if said.kind is ChoiceKind.OPT_IN:
             answer, whose = await self._opting_in.ask(said, named, said.purposes())
             app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
@@ -171,6 +171,7 @@ class Choices:
         choice = self._choice(said, purposes, await self._notice(said))
         tie = said.key.may("desk") and choice.source != Source.IMPORT
         heard = said.call.heard(said.key)
+        heard = heard.without_endings() if named.respelled else heard
         chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
         if chosen.waits:
             return await self._kept(chosen, said, app, heard)

@@ -43,24 +43,27 @@ class Body:
         for name in sorted(set(members) - known):
             self.ignore(f"{under}/{name[:64]}", "unknown")
 
-    def named(self, place: object) -> Named:
-        """The identifiers; national phone numbers are read in the country of the place."""
+    def named(self, place: object, *, no: bool = False) -> Named:
+        """The identifiers; national phone numbers are read in the country of the place. `no`: of somebody who says no,
+        which is theirs too whose kind is spelled otherwise.
+        """
         items = self.members.get("identifiers")
         if not isinstance(items, list):
             self.ignore("/identifiers", "not a list")
             items = []
         for index in range(wire.MAX_IDENTIFIERS, len(items)):
             self.ignore(f"/identifiers/{index}", "too many")
-        return self._named(items[: self.at_once], place, 0)
+        return self._named(items[: self.at_once], place, 0, no=no)
 
     def beyond(self, place: object) -> Named:
-        """Those of the identifiers that are not taken at once."""
+        """Those of the identifiers of a no that are not taken at once."""
         items = self.members.get("identifiers")
         more = items[self.at_once : wire.MAX_IDENTIFIERS] if isinstance(items, list) else []
-        return self._named(more, place, self.at_once) if more else Named()
+        return self._named(more, place, self.at_once, no=True) if more else Named()
 
-    def _named(self, items: list[object], place: object, first: int) -> Named:
+    def _named(self, items: list[object], place: object, first: int, *, no: bool) -> Named:
         named = self.consent.people.name(items, country_of(place))
+        named = named.for_a_no() if no else named
         for index, reason in named.ignored:
             self.ignore(f"/identifiers/{first + index}", reason)
         self.metrics.malformed(Malformed(self.channel, reason) for _, reason in named.ignored)

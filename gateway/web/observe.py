@@ -55,8 +55,9 @@ class Observe:
         body.tell_of_place()
         heard = body.heard(key)
         body, cookie = new_browser.make(body, key, heard, self._remember)
-        app = await self._apps.read(body, key, body.named(members.get("place")))
+        app = await self._apps.read(body, key, body.named(members.get("place"), no=True))
         named = app.named
+        heard = heard.without_endings() if named.respelled else heard
         later = await self._later(body, heard)
         app = replace(app, beyond=later)
         try:

@@ -294,9 +294,10 @@ def test_a_value_leaves_only_as_the_kind_that_its_field_holds(kind, own, others)
 def test_a_rows_ids_are_looked_up_as_their_fields_kind_and_as_what_they_could_be():
     held = {"device_id": Holds(("id:appsflyer",))}
     found = rows.identifiers_in({"device_id": GAID, "kw": GAID}, DEVICE | {"kw": DataClass.KEYWORDS}, held)
-    assert {each["type"] for each in found} == {"id:appsflyer", *identity.UUIDS}
+    hyphenated = {kind for kind, size in identity.DIGESTS.items() if size == 16}
+    assert {each["type"] for each in found} == {"id:appsflyer", *identity.UUIDS, *hyphenated, "account"}
     plain = rows.identifiers_in({"device_id": "a-word"}, DEVICE, held)
-    kinds = ("id:appsflyer", "imei", "serial", "udid")  # an opted-out phone's serial number is a word like any other
+    kinds = ("id:appsflyer", "imei", "serial", "udid", "account")  # a serial number is a word like any other
     assert plain == [{"type": kind, "value": "a-word"} for kind in kinds]
 
 

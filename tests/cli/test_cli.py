@@ -270,7 +270,7 @@ def test_an_import_opts_everybody_out_and_twice_is_once(run, folder, tmp_path):
     table = tmp_path / "old.csv"
     table.write_text(
         f"type,value,purposes,made_at,place\ngaid,{gaid(1)},,,\nemail,{email(1)},sale sharing,2024-05-01,us-ca\n"
-        f"phone,{phone(1)},,,\n"
+        f" Phone ,{phone(1)},,,\n"
     )
     before = entries(folder)
     first = run("import", str(table))

@@ -118,6 +118,16 @@ class TestTheNightlyImport:
             link(a, each)
         assert states(a, number, device) == [IN, OUT, NONE]
 
+    @pytest.mark.parametrize("again", [False, True])
+    def test_an_announced_end_holds_for_a_no_once_it_is_told_when_it_has_come(
+        self, a, number, link, says, states, again
+    ):
+        link(a, number, until=NOW + 50)
+        if again:
+            assert [link(a, number, until=NOW + 50, now=NOW + after) for after in (10, 100, 200)] == [0, 1, 0]
+        says("opt_out", a)
+        assert states(number) == [NONE if again else OUT]
+
     def test_an_end_that_is_announced_is_kept_without_passing_anything_on(self, a, number, link, says, states):
         link(a, number)
         says("opt_out", number)

@@ -11,7 +11,7 @@ from gateway.ledger.links import Span
 from gateway.ledger.records import Choice, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.people import People
-from gateway.terms import ChoiceKind
+from gateway.terms import ChoiceKind, DataClass
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 PEOPLE = People(Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g"))), lambda: BEGAN)
@@ -56,6 +56,13 @@ class Ledger:
     def choose(self, kind, who, purpose):
         self.now()
         choice = Choice(kind, (purpose,), "api", self.at)
+        return records.write(self.tx, self.subjects[who], choice, os.urandom(16))
+
+    def allow(self, who, purpose, recipient="acme"):
+        self.now()
+        choice = Choice(
+            ChoiceKind.OPT_IN, (purpose,), "api", self.at, recipient=recipient, data_class=DataClass.PRECISE_GEO
+        )
         return records.write(self.tx, self.subjects[who], choice, os.urandom(16))
 
     def link(self, account, thing):

@@ -471,6 +471,21 @@ async def test_an_identifier_that_cannot_be_used_is_never_an_allow(quiet, identi
     assert (found["allowed"], found["partly"], found["data"], found["reason"]) == (False, False, DENY, reason)
 
 
+@pytest.mark.parametrize("kind", ["GAID", " Gaid "])
+async def test_a_kind_that_is_spelled_otherwise_hides_no_opt_out_and_allows_nothing(keyed, kind):
+    assert (await ask(keyed, identifiers=[named(kind, GAID)]))["reason"] == "undeclared_identifier"
+    await opt_out(keyed, named("gaid", GAID))
+    assert (await ask(keyed, identifiers=[named(kind, GAID)]))["reason"] == "opted_out"
+    assert (await ask(keyed, identifiers=[ME, named(kind, GAID)]))["reason"] == "opted_out"
+
+
+async def test_so_does_one_that_the_operator_declared(tmp_path):
+    settings = inside.settings(identifiers__declared="Loyalty-Card")
+    async with inside.application(tmp_path / "data", settings) as app, inside.client(app, **inside.DEV) as client:
+        await opt_out(client, named("ID: loyalty card", "7"))
+        assert (await ask(client, identifiers=[named("id:Loyalty-Card", "7")]))["reason"] == "opted_out"
+
+
 async def test_a_check_of_nobody_in_particular_is_a_question_too(keyed):
     assert (await ask(keyed, identifiers=[]))["data"]["ad_id"] == "allow"
     assert (await ask(keyed, identifiers=[], signals={"gpc": "1"}))["reason"] == "gpc"

@@ -150,6 +150,53 @@ async def test_one_bad_identifier_of_three_costs_an_opt_out_nothing(keyed):
     assert ignored(answer) == {"/identifiers/1": "malformed"}
 
 
+OTHERWISE = ["GAID", "Gaid", " gaid", "gaid\t", "\u200bgaid", "\uff27\uff21\uff29\uff24"]
+
+
+@pytest.mark.parametrize("kind_of_it", OTHERWISE)
+async def test_an_opt_out_is_heard_whose_kind_is_spelled_otherwise(keyed, kind_of_it):
+    answer = await keyed.post(PATH, json=opt_out(named(kind_of_it, GAID)))
+    assert (answer.status_code, ignored(answer)) == (201, {})
+    assert await reason(keyed, named("gaid", GAID)) == "opted_out"
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        (named("Email", email(1)), named("email", email(1))),
+        (named("E-Mail", email(1)), named("email", email(1))),
+        (named("Phone ", phone(1)), named("phone", phone(1))),
+        (named("EMAIL-SHA256", "5a" * 32), named("email_sha256", "5a" * 32)),
+        (named("ACCOUNT", "a1"), named("account", "a1")),
+        ({"type": "Cookie", "value": "42", "source": "ads.example"}, named("cookie", "42") | {"source": "ads.example"}),
+    ],
+)
+async def test_so_is_one_of_any_kind(keyed, said, asked):
+    answer = await keyed.post(PATH, json=opt_out(said))
+    assert (answer.status_code, ignored(answer)) == (201, {})
+    assert await reason(keyed, asked) == "opted_out"
+
+
+async def test_an_app_key_says_no_by_a_kind_that_is_spelled_otherwise(keyed, folder):
+    app = await key(folder, "app", "choose", publishable=True)
+    answer = await keyed.post(PATH, json=opt_out(named("Idfa", GAID)), headers=app)
+    assert (answer.status_code, ignored(answer)) == (201, {})
+    assert await reason(keyed, named("idfa", GAID)) == "opted_out"
+
+
+async def test_a_limit_is_heard_too_and_what_opens_wants_the_kind_as_it_is(keyed):
+    answer = await keyed.post(PATH, json=opt_out(named("GAID", GAID)) | {"choice": "limit"})
+    assert (answer.status_code, answer.json()["standing"]) == (201, {"sensitive": "opted_out"})
+    refused = await keyed.post(PATH, json=OPT_IN | {"identifiers": [named("GAID", GAID)]})
+    assert (refused.status_code, kind(refused)) == (422, "one_purpose")
+
+
+async def test_a_word_that_is_no_kind_is_listed_as_before(keyed):
+    answer = await keyed.post(PATH, json=opt_out(named("gaids", GAID), named("x" * 5000, GAID), named("gaid", GAID)))
+    assert (answer.status_code, len(answer.json()["events"])) == (201, 1)
+    assert ignored(answer) == {"/identifiers/0": "undeclared", "/identifiers/1": "undeclared"}
+
+
 async def test_a_withheld_id_is_already_a_no_and_leaves_nothing_to_write(keyed):
     before = await entries(keyed)
     answer = await keyed.post(PATH, json=opt_out(named("gaid", ZERO), named("idfa", ZERO.replace("-", ""))))
@@ -730,7 +777,7 @@ async def test_an_opt_out_is_taken_and_tells_of_each_member_that_could_not_be_re
 
 
 async def test_a_choice_of_nobody_tells_what_is_wrong_with_each_identifier(keyed):
-    listed = [{"type": "GAID", "value": GAID}, {"type": "email", "value": "nobody"}, 5]
+    listed = [{"type": "loyalty", "value": GAID}, {"type": "email", "value": "nobody"}, 5]
     answer = await keyed.post("/v1/choices", json={"identifiers": listed, "choice": "opt_out"})
     assert answer.status_code == 422
     first, *others = answer.json()["errors"]

@@ -314,6 +314,28 @@ async def test_an_app_is_told_what_to_keep_now_and_when_its_person_opts_out_offl
     assert (after["store"]["gad_rdp"], body["store"]["gad_rdp"]) == (1, None)
 
 
+async def test_a_signal_is_heard_whose_ids_kind_is_spelled_otherwise(keyed):
+    answer = await observe(keyed, {"gpc": True}, named("GAID", GAID))
+    assert (answer.status_code, ignored(answer)) == (200, {})
+    assert await reason(keyed) == "opted_out"
+
+
+async def test_a_setting_ends_for_an_id_by_its_kind_as_it_is_alone(keyed):
+    mine = named("idfa", GAID)
+    before = await reason(keyed, mine)
+    await observe(keyed, {"att": 2}, named("IDFA", GAID))
+    assert await reason(keyed, mine) == "opted_out"
+    await observe(keyed, {"att": 3}, named("IDFA", GAID))
+    assert await reason(keyed, mine) == "opted_out"
+    await observe(keyed, {"att": 3}, mine)
+    assert await reason(keyed, mine) == before
+
+
+async def test_an_answer_about_a_kind_that_is_spelled_otherwise_opens_nothing(keyed):
+    answer = await observe(keyed, {"att": 3}, named("IDFA", GAID))
+    assert set(answer.json()["standing"].values()) == {"opted_out"}
+
+
 async def test_what_cannot_be_used_is_listed_and_costs_the_rest_nothing(keyed):
     signals = {"gpc": True, "gpp": 7, "us_privacy": "rubbish", "idfa": 1, "att": 9}
     answer = await observe(

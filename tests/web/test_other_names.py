@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from urllib.parse import quote
 
 import pytest
@@ -136,9 +137,16 @@ async def test_a_partners_own_id_leaves_as_that_alone(tmp_path):
         sent = await share(calling, {"device_id": another, "city": "portland"}, "measuring")
         assert sent["row"].pop("row")
         assert sent["row"] == {"device_id": another, "city": "Portland"}
-        for identifier in (named("id:appsflyer", theirs), named("gaid", gaid(2)), named("email", MAIL)):
+        members = [named("account", "member-2002"), named("account", str(uuid.UUID(int=7)))]
+        for identifier in (named("id:appsflyer", theirs), named("gaid", gaid(2)), named("email", MAIL), *members):
             await opts_out(calling, identifier)
-        for value in (theirs, gaid(2), digest("sha256", MAIL), MAIL, phone(7), "40.7128,-74.0060"):
+        coded = [
+            base64.b64encode(each).decode() for each in (uuid.UUID(gaid(2)).bytes, gaid(2).encode(), MAIL.encode())
+        ]
+        written = [*coded, *(each.rstrip("=").translate(str.maketrans("+/", "-_")) for each in coded),
+                   str(uuid.UUID(digest("md5", MAIL))), MAIL.replace("@", "(at)"), MAIL.replace("@", " at ").replace(".", " dot "),
+                   *(each["value"] for each in members)]  # fmt: skip
+        for value in (theirs, gaid(2), digest("sha256", MAIL), MAIL, phone(7), "40.7128,-74.0060", *written):
             told = await share(calling, {"device_id": value, "city": "Salem"}, "measuring")
             assert told["outcome"] == "refused", value
 

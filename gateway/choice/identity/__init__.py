@@ -20,7 +20,7 @@ from gateway.choice.identity.kinds import (
     Read,
     Undeclared,
 )
-from gateway.choice.identity.likeness import alike, could_be, says_who
+from gateway.choice.identity.likeness import alike, as_account, could_be, says_who
 from gateway.choice.identity.reading import read
 from gateway.choice.identity.typed import may_be, typed
 
@@ -38,6 +38,7 @@ __all__ = [
     "Read",
     "Undeclared",
     "alike",
+    "as_account",
     "could_be",
     "may_be",
     "read",

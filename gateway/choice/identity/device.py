@@ -11,6 +11,7 @@ from gateway.choice.identity.kinds import AD_IDS, Identifier, Limited, Read, alo
 from gateway.terms import Malformed
 
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
+UUID_BYTES = 16
 IMEI = re.compile(r"([0-9]{14})[0-9]{0,2}")  # 3GPP TS 23.003 6.2: with a check digit 15, with a software version 16
 CODE = re.compile(r"[!-~]{1,128}")  # one word of visible ASCII; the longest, a SHA-512 in hex
 SPACED = re.compile(r"[ ./-]")  # how an IMEI is printed on a box
@@ -25,9 +26,9 @@ UDID_LABEL = re.compile(r"udid\s*[:=#]\s*", re.IGNORECASE)
 
 
 def uuid(kind: str, text: str) -> Read:
-    """Lower case with hyphens; braces, and ids without hyphens, are read too."""
+    """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too."""
     text = spelling.unlabelled(text, UUID_LABEL)
-    groups = UUID.fullmatch(text.lower())
+    groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
     if sentinels.repeated("".join(groups.groups())) if groups else sentinels.placeholder(text):
         return Limited(kind)
     if not groups:
@@ -38,6 +39,11 @@ def uuid(kind: str, text: str) -> Read:
     # recipients hash the lower or the upper spelling with hyphens (LiveRamp, X, Meta, Adjust); others go without
     forms = (value, value.upper(), bare := value.replace("-", ""), bare.upper())
     return named(kind, value, ((kind, value), *digests("ad_id", forms)))
+
+
+def _uncoded(text: str) -> str:
+    raw = spelling.decoded(text)
+    return raw.hex() if len(raw) == UUID_BYTES else spelling.decoded_text(text).lower()
 
 
 def imei(kind: str, text: str) -> Read:

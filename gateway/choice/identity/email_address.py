@@ -48,8 +48,19 @@ ONE_MAILBOX, PLAINEST = frozenset({"gmail.com", "googlemail.com"}), "gmail.com"
 
 
 def read(text: str) -> Read:
-    """An address as it was typed or sent, whatever stands around it or cannot be seen in it. What was said under the
-    spelling while that was a part of it still denies; so does what somebody else may take its letters for.
+    """An address as it was typed or sent. What is none may be one in base64, or with words for its signs."""
+    found = _seen(text)
+    if isinstance(found, Malformed):
+        plain = spelling.unlabelled(spelling.plain(text), MAILTO)
+        for other in (spelling.with_signs(plain), spelling.decoded_text(plain)):
+            if "@" in other and isinstance(again := _seen(other), Identifier):
+                return again
+    return found
+
+
+def _seen(text: str) -> Read:
+    """Whatever stands around an address or cannot be seen in it. What was said under the spelling while that was a part
+    of it still denies; so does what somebody else may take its letters for.
     """
     if text.isascii() and spelling.unlabelled(text, MAILTO) == text:
         return _plainly(text)

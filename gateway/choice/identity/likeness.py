@@ -6,6 +6,7 @@ What stands around an id (a label of any name, quotes, brackets, what a program 
 """
 
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
@@ -29,6 +30,10 @@ UDID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{16}|[0-9a-f]{40}", re.IGNORECASE)
 IMEI = re.compile(r"(?:[0-9][ ./-]?){14,16}")
 PHONE = re.compile(r"\+?(?:[ ().\u2010-\u2015/-]*[0-9]){7,15}")
 IP = re.compile(r"[0-9a-fA-F]*[.:][0-9a-fA-F.:]*")
+ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+UUID_BYTES = 16
+MD5S = tuple(kind for kind, size in DIGESTS.items() if size == UUID_BYTES)  # a uuid's hyphens fit them too
+FEWEST, FEWEST_DIGITS = 6, 12  # characters of an account's id that is no other number or word by chance
 POINT = re.compile(r"[-+]?[0-9]{1,3}\.[0-9]+\s*[,;/ ]\s*[-+]?[0-9]{1,3}\.[0-9]+")
 
 
@@ -54,7 +59,24 @@ def says_who(value: object) -> bool:
     device, a partner or an account looks like that.
     """
     text = _text(value)
-    return _is_plainly(text) or _is_plainly(spelling.unlabelled(text, LABEL))
+    bare = spelling.unlabelled(text, LABEL)
+    return any(map(_is_plainly, (text, bare))) or any(
+        "@" in other for each in (text, bare) for other in _readable(each)
+    )
+
+
+def _readable(text: str) -> Iterator[str]:
+    """An address or an id that is written otherwise: in base64, or with words in brackets for its signs."""
+    if "@" not in text and (other := spelling.with_signs(text)) != text:
+        yield other
+    other = spelling.decoded_text(text)
+    if (
+        ADDRESS.fullmatch(other)
+        or UUID.fullmatch(other)
+        or HEX.fullmatch(other)
+        or (other[:1] == "+" and PHONE.fullmatch(other))
+    ):
+        yield other
 
 
 def _is_plainly(text: str) -> bool:
@@ -68,11 +90,22 @@ def alike(value: object, but: Iterable[str] = ()) -> list[dict[str, object]]:
     left of it without its surroundings.
     """
     if isinstance(value, str) and AS_IT_STANDS.fullmatch(value):  # as nearly all are, and nothing else but that
-        return [{"type": kind, "value": value} for kind in UUIDS if kind not in but]
+        return [{"type": kind, "value": value} for kind in (*UUIDS, *MD5S) if kind not in but]
     found = dict.fromkeys(_found(_text(value)))
+    found |= {(kind, text): None for one, text in found if one == UUIDS[0] and "-" in text for kind in MD5S}
     bare = [(kind, text) for kind, text in found if text != value and not (kind in but and str(value) == text)]
     whole = [(kind, value) for kind in dict.fromkeys(kind for kind, _ in found) if kind not in but]
     return [{"type": kind, "value": each} for kind, each in (*whole, *bare)]
+
+
+def as_account(value: object, but: Iterable[str] = ()) -> list[dict[str, object]]:
+    """A value as an account's id, which any word may be: of the operator's account in a field of another's ids. Not
+    what is as short as many an other number or word is.
+    """
+    text = _text(value)
+    if "account" in but or len(text) < (FEWEST_DIGITS if text.isdigit() else FEWEST):
+        return []
+    return [{"type": "account", "value": value if isinstance(value, int | str) else text}]
 
 
 def _text(value: object) -> str:
@@ -100,12 +133,24 @@ def _kinds(text: str) -> Iterator[tuple[str, str]]:
         yield "udid", text
     if "@" in text:
         yield "email", text
+    elif (worded := spelling.with_signs(text, loosely=True)) != text:
+        yield "email", worded
+    yield from _coded(text)
     number = EXTENSION.sub("", text).replace("_", "-")
     if number[-1:].isdigit():
         if PHONE.fullmatch(number):
             yield "phone", number
         if IMEI.fullmatch(number):
             yield "imei", number
+
+
+def _coded(text: str) -> Iterator[tuple[str, str]]:
+    """What base64 hides; the bytes of a uuid in either order, for Windows has its first three groups turned."""
+    for other in _readable(text):
+        yield from _kinds(other)
+    raw = spelling.decoded(text)
+    if len(raw) == UUID_BYTES:
+        yield from ((kind, str(each)) for each in (uuid.UUID(bytes=raw), uuid.UUID(bytes_le=raw)) for kind in UUIDS)
 
 
 def _long(text: str) -> Iterator[tuple[str, str]]:

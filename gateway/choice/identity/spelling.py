@@ -4,6 +4,8 @@ Characters that nobody sees come with a paste, wide ones from an East Asian keyb
 the label of a box or from another program. Used by the readers of identifiers; knows no normal form of any of them.
 """
 
+import base64
+import binascii
 import re
 import unicodedata
 
@@ -27,6 +29,19 @@ WIDTHS = ("<wide>", "<narrow>", "<small>")
 MINUS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"))
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 CLOSING = str.maketrans("{<([", "}>)]")
+BETWEEN = re.compile(r"[\s_-]+")  # what parts the words of a kind's name: `ad_id_sha256`, "Ad-ID SHA256"
+# Words that stand for the signs of an address, in the languages of the pages and in German: against harvesters.
+AT, DOT = "at|\u00e4t|arroba|arobase|@", r"dot|punkt|punto|point|\."
+BRACKETED = tuple(
+    (re.compile(rf"\s{{0,8}}[(\[{{<]\s{{0,8}}(?:{words})\s{{0,8}}[)\]}}>]\s{{0,8}}", re.IGNORECASE), sign)
+    for words, sign in ((AT, "@"), (DOT, "."))
+)
+WORDED = re.compile(  # "jane at example dot com", "jane_at_example.com"
+    rf"([^\s@]{{1,64}})[\s_-]{{1,8}}(?:{AT})[\s_-]{{1,8}}([^@]{{1,255}})", re.IGNORECASE
+)
+DOTTED = re.compile(rf"[\s_-]{{1,8}}(?:{DOT})[\s_-]{{1,8}}", re.IGNORECASE)
+DOMAIN = re.compile(r"[^\s@.]+(?:\.[^\s@.]+)+")
+CODED = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")  # base64 in either alphabet, of six bytes or more
 
 
 def ignorable(character: str) -> bool:
@@ -54,6 +69,11 @@ def _usual_width(character: str) -> str:
     return "".join(chr(int(code, 16)) for code in usual.split()) if width in WIDTHS else character
 
 
+def folded(kind: str) -> str:
+    """The name of a kind as it is compared where it is none: without case, and without what parts its words."""
+    return BETWEEN.sub("", plain(kind).casefold())
+
+
 def ascii_digits(text: str) -> str:
     """Of a number or a code: its digits and hyphens in ASCII, in whichever script they were written."""
     if text.isascii():
@@ -78,3 +98,34 @@ def unbracketed(text: str) -> str:
     return (
         bare[1:-1].strip() if len(bare) > 1 and bare[0] in "{<([" and bare[0].translate(CLOSING) == bare[-1] else bare
     )
+
+
+def with_signs(text: str, *, loosely: bool = False) -> str:
+    """An address with its signs, where words in brackets stand for them: `jane (at) example [dot] com`; as it stands
+    where none do. `loosely`: words without brackets too, which may be words like any other.
+    """
+    bare = text
+    for words, sign in BRACKETED:
+        bare = words.sub(sign, bare)
+    worded = WORDED.fullmatch(bare) if loosely else None
+    if worded and DOMAIN.fullmatch(domain := DOTTED.sub(".", worded[2])):
+        bare = f"{worded[1]}@{domain}"
+    return bare if bare.count("@") == 1 and all(bare.split("@")) else text
+
+
+def decoded(text: str) -> bytes:
+    """What is written in base64, of either alphabet, with its filling or without; nothing where it is none."""
+    if not CODED.fullmatch(text):
+        return b""
+    standard = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return raw if base64.b64encode(raw).decode().rstrip("=") == standard else b""  # else bits are left over
+
+
+def decoded_text(text: str) -> str:
+    """The same, where it is printed ASCII itself."""
+    raw = decoded(text)
+    return raw.decode("ascii") if raw.isascii() and raw.decode("ascii").isprintable() else ""

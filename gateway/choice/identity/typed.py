@@ -41,6 +41,7 @@ def typed(kind: str, text: str, country: str, countries: Sequence[str] = ()) -> 
     blank, text = text[:1] == " ", spelling.seen(text)  # which a form's plus may have been
     quoted = QUOTES.fullmatch(text)
     text = (quoted[1] if quoted else text).strip()
+    text = spelling.with_signs(text, loosely=kind == "email")
     own = [(kind, f" {text}" if blank else text)] if _readable(kind, text, country, countries) else []
     if own and not (kind == "email" and BLANK.search(text)):  # "Jane jane@example.com" is readable without its blank
         return Typed(tuple(own), whole=True)

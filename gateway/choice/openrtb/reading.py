@@ -228,6 +228,7 @@ def _as_others(named: Sequence[Json]) -> Iterator[Json]:
             kinds.setdefault(each["value"], set()).add(str(each["type"]))
     for value, own in kinds.items():
         yield from identity.alike(value, own)
+        yield from identity.as_account(value, own)
 
 
 def _elsewhere(request: Json) -> tuple[list[Json], bool]:

@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
+import uuid
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.people import GAID, IDFV, email, phone
 
-from gateway.choice.identity import DIGESTS, UUIDS, Identifier, alike, could_be, read, says_who
+from gateway.choice.identity import DIGESTS, UUIDS, Identifier, alike, as_account, could_be, read, says_who
 from gateway.choice.identity.kinds import ALGORITHMS
 
 SPELLED = {
@@ -38,6 +39,12 @@ def test_the_kinds_of_other_forms_are_not_among_them():
     assert set(could_be(GAID)) == {*UUIDS}
     for word in ("account-7", "R58N12ABCDE", "", None, True, 2.5, [GAID], {"id": GAID}, "x" * 400, "1001", "\ud800"):
         assert could_be(word) == ()
+
+
+WORDED = (
+    "{}(at){}.{}", "{} [at] {} [dot] {}", "{}{{AT}}{}(DOT){}", "{} at {} dot {}", "{}_at_{}.{}", "{}-at-{}.{}", "{}[@]{}.{}",
+    "{} (arroba) {} (punto) {}",
+)  # fmt: skip
 
 
 def hidden():
@@ -84,13 +91,29 @@ def hidden():
         14155550101.0,
     ):
         yield "phone", text, phone(1)
+    raw = uuid.UUID(GAID)
+    for own in (raw.bytes, raw.bytes_le, GAID.encode(), GAID.upper().encode()):
+        yield "gaid", base64.b64encode(own).decode(), GAID
+        yield "gaid", base64.urlsafe_b64encode(own).decode().rstrip("="), GAID
+    md5 = hashlib.md5(b"x", usedforsecurity=False)
+    for text in (str(uuid.UUID(md5.hexdigest())), "{" + str(uuid.UUID(md5.hexdigest())).upper() + "}"):
+        yield "email_md5", text, md5.hexdigest()
+    yield "email_sha256", base64.b64encode(sha.hexdigest().encode()).decode(), sha.hexdigest()
+    for text in (
+        *(each.format("jane", "example", "com") for each in WORDED),
+        base64.b64encode(b"jane@example.com").decode(),
+        base64.urlsafe_b64encode(b"Jane@Example.com").decode().rstrip("="),
+        "uid=" + base64.b64encode(b"jane@example.com").decode(),
+    ):
+        yield "email", text, "jane@example.com"
+    yield "phone", base64.b64encode(phone(1).encode()).decode(), phone(1)
     for text in ("dev:490154203237518", '"490154203237518"'):
         yield "imei", text, "490154203237518"
     for text in ("ud:00008030-001a2b3c4d5e6f70", '"00008030-001a2b3c4d5e6f70"'):
         yield "udid", text, "00008030-001a2b3c4d5e6f70"
 
 
-@pytest.mark.parametrize(("kind", "text", "plain"), list(hidden()))
+@pytest.mark.parametrize(("kind", "text", "plain"), list(dict.fromkeys(hidden())))
 def test_what_stands_around_an_id_hides_none(kind, text, plain):
     named = {found.names[0] for each in alike(text) if each["type"] == kind
              and isinstance(found := read(kind, each["value"]), Identifier)}  # fmt: skip
@@ -98,14 +121,24 @@ def test_what_stands_around_an_id_hides_none(kind, text, plain):
 
 
 @pytest.mark.parametrize(
-    "text", ["jane\uff20example.com", "jane\ufe6bexample.com", "\uff0b14155550101", "jane%40example.com"]
+    "text",
+    [
+        "jane(at)example.com",
+        "jane [at] example [dot] com",
+        "amFuZUBleGFtcGxlLmNvbQ==",
+        "jane\uff20example.com",
+        "jane\ufe6bexample.com",
+        "\uff0b14155550101",
+        "jane%40example.com",
+    ],
 )
-def test_an_address_or_a_number_in_wide_letters_is_plainly_no_id(text):
+def test_an_address_or_a_number_that_is_written_otherwise_is_plainly_no_id(text):
     assert says_who(text)
 
 
 def test_a_value_is_listed_under_each_kind_but_those_that_are_asked_about_anyway():
-    assert {each["type"] for each in alike(GAID, ["gaid"])} == {*UUIDS} - {"gaid"}
+    digests_of_its_size = {kind for kind, size in DIGESTS.items() if size == 16}
+    assert {each["type"] for each in alike(GAID, ["gaid"])} == {*UUIDS, *digests_of_its_size} - {"gaid"}
     assert {each["value"] for each in alike(GAID)} == {GAID}
 
 
@@ -122,6 +155,32 @@ def test_what_is_plainly_no_id_is_told_apart(value):
 )
 def test_an_id_or_a_word_tells_plainly_of_nobody(value):
     assert not says_who(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "look at this one",
+        "meet-at-noon",
+        "YWJjZGVmZw==",
+        "R58N12ABCDE",
+        "attribute",
+        "a(at)",
+        "x" * 22,
+        "507f1f77bcf86cd799439011",
+    ],
+)
+def test_a_word_like_any_other_is_no_address(value):
+    assert not {"email", "phone"} & set(could_be(value))
+    assert not says_who(value)
+
+
+def test_an_accounts_id_is_looked_up_in_a_field_of_others_ids_unless_it_may_be_any_number():
+    for value in ("user-1001", GAID, "100000000001", 100000000001, "janedoe"):
+        assert as_account(value) == [{"type": "account", "value": value}]
+    for value in ("1003", 1003, "4155550", "abc", "", None, ["user-1001"], {"id": "user-1001"}):
+        assert as_account(value) == []
+    assert as_account("user-1001", ["account"]) == []
 
 
 @given(st.one_of(st.text(max_size=60), st.integers(), st.floats(), st.binary(), st.lists(st.text())))

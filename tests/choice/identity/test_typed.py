@@ -64,11 +64,17 @@ def test_a_person_is_told_where_a_part_could_not_be_read(text):
     assert not whole
 
 
-@pytest.mark.parametrize(
-    "text", ["call me", "☎", "12/24/2026", "555-0123", "+1" + "5" * 300, "a@b@c", "@", "me(at)example.com"]
-)
+@pytest.mark.parametrize("text", ["call me", "☎", "12/24/2026", "555-0123", "+1" + "5" * 300, "a@b@c", "@", "me(at)"])
 def test_nobody_is_found_where_nobody_stands(text):
     assert values("email", text) == values("phone", text) == (set(), False)
+
+
+@pytest.mark.parametrize(
+    "text", ["jane(at)example.com", "jane [at] example [dot] com", "jane at example dot com", "jane_at_example.com"]
+)
+def test_an_address_with_words_for_its_signs_is_read(text):
+    assert values("email", text) == ({"jane@example.com"}, True)
+    assert "@" in text or values("phone", "jane (at) example.com") == ({"jane@example.com"}, True)
 
 
 def test_a_national_number_in_a_text_is_read_in_the_country_that_was_given():
@@ -89,7 +95,18 @@ def test_whatever_is_written_nothing_raises_and_what_is_found_can_be_read(kind, 
 
 
 @pytest.mark.parametrize(
-    "text", ['"' + " " * 318 + "x", "\u201c" * 320, "a@" * 160, "1 " * 160, "(" * 320], ids=lambda text: text[:4]
+    "text",
+    [
+        '"' + " " * 318 + "x",
+        "\u201c" * 320,
+        "a@" * 160,
+        "1 " * 160,
+        "(" * 320,
+        "a at " + "a." * 150 + " ",
+        "_at" * 100,
+        "( at" * 80,
+    ],
+    ids=lambda text: text[:4],
 )
 def test_no_text_of_a_forms_length_holds_the_service_up(text):
     before = time.thread_time()
