@@ -13,7 +13,8 @@ from typing import Protocol
 
 from gateway.choice import geo
 from gateway.choice.law import UNREADABLE_PLACE
-from gateway.choice.sensitive import SensitivePlaces
+from gateway.choice.sensitive import SensitivePlaces, on_earth
+from gateway.choice.sensitive_file import LEAST_CORNERS
 
 CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
@@ -161,20 +162,37 @@ def _iso(record: object) -> str:
 
 def boundaries(geojson: Mapping[str, object]) -> list[Boundary]:
     """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError."""
-    found = []
-    features = geojson.get("features")
-    for feature in features if isinstance(features, list) else []:
-        place, geometry = (feature.get("properties") or {}).get("place"), feature.get("geometry") or {}
-        if not isinstance(place, str) or geometry.get("type") not in {"Polygon", "MultiPolygon"}:
-            raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
-        polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-        rings = tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
-        found.append(Boundary(place, rings))
+    features = geojson.get("features") if isinstance(geojson, Mapping) else None
+    if not isinstance(features, list) or not features:
+        raise ValueError("no GeoJSON FeatureCollection with a feature")
+    found = [_outline(number, feature) for number, feature in enumerate(features)]
     for box in BOXES:
         own = [outline for outline in found if outline.place == box.place]
         if own and not _reaches(own, box):
             raise ValueError(f"the outline of {box.place} ends before the state does: a point in it would be sold")
     return found
+
+
+def _outline(number: int, feature: object) -> Boundary:
+    try:
+        place, geometry = feature["properties"]["place"], feature["geometry"]  # type: ignore[index]
+        polygons = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[geometry["type"]]
+        rings = tuple(tuple(_corner(point) for point in ring) for polygon in polygons for ring in polygon)
+    except (TypeError, KeyError, IndexError, ValueError, AttributeError):
+        raise ValueError(f"feature {number} wants properties.place and a Polygon or MultiPolygon on earth") from None
+    if not isinstance(place, str) or not CODE.fullmatch(place):
+        raise ValueError(f"feature {number}: its place is none: write ISO 3166-2, US-OR")
+    if not rings or min(len(set(ring)) for ring in rings) < LEAST_CORNERS:
+        raise ValueError(f"feature {number}: an outline has three corners at least")
+    return Boundary(place, rings)
+
+
+def _corner(point: Sequence[object]) -> tuple[float, float]:
+    """Raises ValueError for one that is not on earth."""
+    east, north = geo.number(point[0]), geo.number(point[1])
+    if east is None or north is None or not on_earth(north, east):
+        raise ValueError
+    return east, north
 
 
 def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:
