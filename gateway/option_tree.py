@@ -52,13 +52,18 @@ class Source:
             (self._variables[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._variables), ""
         )
 
+    def _variable_below(self, path: OptionPath) -> str:
+        """Which variable alone said something of a table."""
+        below = [name for said, name in self._variables.items() if said[: len(path)] == path]
+        return below[0] if below and not self._line(path) else ""
+
     def refused(self, wrong: Wrong) -> SettingsRefused:
         """The one form of every refusal."""
         write = f"; write {wrong.write}" if wrong.write else ""
         return SettingsRefused(f"{self._where(wrong.path)}: {wrong.why}{write}")
 
     def _where(self, path: OptionPath) -> str:
-        if name := self.variable(path):
+        if name := self.variable(path) or self._variable_below(path):
             return name
         line = next(filter(None, (self._line(path[:end]) for end in range(len(path), 0, -1))), 0)
         return f"{self._file or 'config.toml'}{f':{line}' if line else ''}: {option_name(path)}"

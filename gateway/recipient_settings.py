@@ -14,7 +14,6 @@ from gateway.choice.rows import KINDS_OF
 from gateway.shapes import (
     CalendarDay,
     Contract,
-    Name,
     OptionalUrl,
     OptionPath,
     PageHost,
@@ -69,7 +68,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"da
 
     data_class: DataClass
     kind: Kind | tuple[Kind, ...] = ()
-    values: tuple[Name, ...] = ()
+    values: tuple[Text, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -185,7 +184,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
             yield path, "holds ids and does not say of which kind", line
         strange = [kind for kind in kinds if kind not in possible and not (possible and kind.startswith("id:"))]
         if strange and possible:
-            yield path, f"its kind is no kind of {data_class}", f"{_either(possible)} or id:NAME"
+            yield path, f"it holds what is no kind of {data_class}", f"{_either(possible)} or id:NAME"
         elif strange:
             yield path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"'
         if possible and isinstance(stated, Field) and stated.values:

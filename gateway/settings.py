@@ -223,7 +223,7 @@ class Identifiers(Strict, frozen=True):
 
 
 class Keywords(Strict, frozen=True):
-    vocabulary: tuple[Name, ...]
+    vocabulary: tuple[Text, ...]
     sensitive: tuple[Name, ...]
 
 
@@ -255,7 +255,7 @@ class Settings(Strict, frozen=True, dict=True):  # `dict`: where they were said 
     mirror: Mirror
     replicas: Replicas
     retention: Retention
-    witnesses: dict[Name, Witness]
+    witnesses: dict[Label, Witness]
     consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles

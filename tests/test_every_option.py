@@ -10,6 +10,8 @@ import json
 import math
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import date, datetime, time
@@ -27,6 +29,7 @@ from gateway.settings import Settings, SettingsRefused, load
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
 SECRET = "hunter2"
+COMMAND = [sys.executable, "-m", "gateway"]
 NAMED = ("recipients", "witnesses", "consent_tools")  # sections whose next name is the operator's
 ANY = "*"
 NAME = "<name>"  # the name of a table's entry, which is an option too
@@ -345,7 +348,7 @@ ROWS |= {
     "browser.site_ids": Row(([], ["_ga", "uid"]), {"ours": ["__Host-gateway-code"], "pair": ["_ga=1"], "two": ["a,b"], "blank in it": ["a b"]},
         SHIPPED_LIST | why(NOBODY_SENDS, "[secret]")),
     "apps.sdks": Row(([], ["teemo", "flurry"]), {"nobody": ["nobody"], "capitals": ["Teemo"], "twice": ["teemo", "teemo"]}, why(EMPTY, "no list")),
-    "apps.assertion_keys": Row((file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, DEFAULT, ((("apps", "assertion_audience"), "gateway"),)),
+    "apps.assertion_keys": Row((file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, {}, ((("apps", "assertion_audience"), "gateway"),)),
     "apps.assertion_audience": Row(("gateway",), PLACEHOLDERS, why("the backend has to write the same, or nobody is believed", *SHOWN), ((("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)),)),
     "apps.attestation": Row((file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, DEFAULT, (
         (("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)), (("apps", "assertion_audience"), "gateway"))),
@@ -387,7 +390,7 @@ ROWS |= {
     "retention.bodies_months": Row((24, 36)),
     "retention.details_months": Row((24, 36)),
     "retention.keys_backup_days": Row((1, 7)),
-    "witnesses.<name>": Row(("auditor",)),
+    "witnesses.<name>": Row(("auditor", "w"), {}, why("by what the command line calls it", "to do", "none", "change me", "secret")),
     "witnesses.*": Row((), {"no key": {"url": "https://w.example.org"}, "no url": {"key": WITNESS}}),
     "witnesses.*.url": Row(("https://w.example.org",), ADDRESS, SIGNED),
     "witnesses.*.key": Row((WITNESS,), {"cut": WITNESS[:-9], "no name": WITNESS.partition("+")[2], "another id": WITNESS.replace("+", "+f", 1)}),
@@ -417,7 +420,7 @@ ROWS |= {
         SHIPPED_LIST | why("a kind that nobody sends", "[to do]", "[none]", "[change me]", "[secret]")),
     "keywords.vocabulary": Row(([], ["running shoes"]), {"sensitive": ["prayer times"], "four words": ["a fine long walk"], "a number": ["iphone 15"]},
         SHIPPED_LIST | why("one keyword, that has to be sent just so and tells of nobody", "[semicolon]", "[quote]", "[outside]", "[file:]", "[http]",
-                           "[underscore]", "[trailing dot]", "[wild card]", "[no ASCII]")),
+                           "[underscore]", "[trailing dot]", "[wild card]", "[no ASCII]", "[to do]", "[none]", "[change me]")),
     "keywords.sensitive": Row((["health"],), {"none at all": [], "twice": ["health", "health"]}, dict.fromkeys(ITEMS, "a word more that never leaves; the only ones" " that leave are those of `vocabulary`, which an operator lists one by one")),
     "share.send_window_ms": Row((1, 250, 2000)),
     "share.max_rows": Row((1, 10_000)),
@@ -434,7 +437,7 @@ ROWS |= {
         SIGNED["credentials"], "[credentials]")),
     "recipients.<name>": Row(("lab", "Lab-2"), {
         "two words": "a b", "umlaut": "läb", "dot": "lab.x", "65 letters": "a" * 65, "another's": "Teemo", "taken": "texts", "taken too": "account_backend"},
-        why("its name, and no more: what goes there says its row", "nan", "infinite", "to do", "none", "change me", "secret")),
+        why("its name, and no more: what goes there says its row", "to do", "none", "change me", "secret")),
     "recipients.*": Row((), {"no role": {"purposes": ["sale"], "data": ["ip"]}, "no purposes": {"role": "legal", "data": ["ip"]}}),
     "recipients.*.role": Row(("third_party", "service_provider"), {"provider": "provider", "first_party": "first_party"}),
     "recipients.*.purposes": Row((["sale"], ["sale", "sharing"]), {"sell": ["sell"], "all": ["all"], "transfer to no successor": ["transfer"], "twice": ["sale", "sale"]}),
@@ -459,7 +462,7 @@ ROWS |= {
         "directive": ["a.example; script-src *"], "two in one": ["a.example b.example"], "port 0 behind": ["a.example:0"], "twice": ["a.example", "a.example"],
         "port beyond": ["a.example:65536"], "no port": ["a.example:"], "data": ["data:"], "https": ["https:"]}, SHIPPED_LIST),
     "recipients.*.fields.<name>": Row(("maid", "gps.lat"), {"row": "row", "consent": "consent", "blank in it": "a b", "digit first": "1a"},
-        why("a member of that name leaves as its class says, where a row has it", "nan", "infinite", "to do", "none", "change me", "secret")),
+        why("a member of that name leaves as its class says, where a row has it", "to do", "none", "change me", "secret")),
     "recipients.*.fields.*": Row(("ip", {"class": "ad_id", "kind": "gaid"}), {
         "a class that it may not have": "precise_geo", "ids without a kind": "ad_id", "unknown kind": {"class": "ad_id", "kind": "email"}}),
     "recipients.*.fields.*.class": Row(("ad_id",), {"another that it may not have": "email_hash", "none": "none"}),
@@ -557,7 +560,11 @@ def cells(option):
     found = {**wrong_by_type(option.hint), **ROWS[str(option)].wrong}
     for edge, number in (bounds(option.hint) or {}).items():
         found[edge] = number
-    return {name: value for name, value in found.items() if isinstance(value, str) or not option.is_name}
+    return {
+        name: value
+        for name, value in found.items()
+        if not option.is_name or (isinstance(value, str) and not isinstance(value, Raw))
+    }
 
 
 def test_every_option_has_its_row_and_each_row_its_option():
@@ -582,9 +589,9 @@ def is_told(option, why, value):
     section = f"[{'.'.join(concrete(option.path)[: 2 if option.path[0] in NAMED and not option.is_name else 1])}"
     place, _, rest = why.removeprefix(f"{FOLDER}/mine.toml:").partition(": ")
     assert place.isdigit(), why
-    assert (rest.startswith(section) and option.path[-1] in {*re.findall(r"\w+|[*]", rest), ANY, NAME}) or isinstance(
-        value, Raw | dict
-    ), why
+    if not rest.startswith("no TOML"):
+        assert rest.startswith(section), why
+        assert option.path[-1] in {*re.findall(r"\w+", rest), ANY, NAME} or isinstance(value, dict), why
     assert "; write " in why
     assert "\n" not in why
     assert SECRET not in why or option.is_name or name_of_word(option), why
@@ -619,3 +626,132 @@ def test_a_name_that_is_nearly_an_options_is_refused_by_its_place(name):
             r"mine\.toml:\d+: \[.*(there is no such option|does not belong here|is missing).*; write ",
             refusal(written(other, 1)),
         )
+
+
+HELD_TWICE = {  # by what their text is looked up in, too
+    "apps.assertion_keys", "apps.attestation", "places.database", "witnesses.*.key", "recipients.*.fields.*.kind",
+}  # fmt: skip
+
+
+def test_a_shape_that_holds_nothing_back_is_noticed(monkeypatch):
+    """The control: with texts of every shape taken, the table says so of each option that has one."""
+    from gateway.shapes import Shape
+
+    monkeypatch.setattr(Shape, "wrong", lambda *_: "")
+    texts = [
+        name
+        for name, option in OPTIONS.items()
+        if str in {plain(each) for each in arms(option.hint)} and not option.is_name
+    ]
+    unnoticed = [name for name in texts if not loosened(OPTIONS[name], ROWS[name])]
+    assert len(texts) > 40
+    assert set(unnoticed) == HELD_TWICE
+
+
+def loosened(option, row):
+    """Whether a value is taken that is wrong."""
+    for cell, value in cells(option).items():
+        try:
+            if cell not in row.harmless and not refusal(written(option, value, row.beside)):
+                return True
+        except Exception:
+            return True
+    return False
+
+
+# --- by the environment -----------------------------------------------------------------------------------------------
+
+SAID = [
+    "",
+    " ",
+    "TODO",
+    "*",
+    SECRET,
+    "nan",
+    "inf",
+    "1e400",
+    str(10**30),
+    "-1",
+    "0x10",
+    "None",
+    "a;b",
+    "a\nb",
+    "2026-02-30",
+    "yes please",
+    "\u202e1",
+    "a,b",
+]
+BY_VARIABLE = [name for name, option in OPTIONS.items() if NAME not in option.path and not is_table(option.hint) and ".fields.*." not in name
+               and all(step.islower() and step.replace("_", "").isalpha() for step in concrete(option.path))]  # fmt: skip
+
+
+def by_variable(option):
+    """What a variable may hold of what is wrong: it is a text, and a list's commas part it."""
+    for cell, value in {**cells(option), **{f"said {text!r}": text for text in SAID}}.items():
+        text = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(text, str) and "\x00" not in text and not isinstance(text, Raw):
+            yield cell, text
+
+
+@pytest.mark.parametrize("name", BY_VARIABLE)
+def test_a_variable_is_refused_by_its_name_where_the_file_would_be(name):
+    option, row = OPTIONS[name], ROWS[name]
+    variable = f"GATEWAY_{'__'.join(concrete(option.path)).upper()}"
+    beside = {path: value for path, value in written(option, None, row.beside).items() if path != concrete(option.path)}
+    for cell, text in by_variable(option):
+        why = refusal(beside, {variable: text})
+        file = refusal(written(option, meant(option, text), row.beside))
+        assert bool(why) == bool(file), (cell, text[:40], why, file)
+        if why:
+            assert re.match(rf"{variable}: .+; write .+", why), why
+            assert SECRET not in why or name_of_word(option)
+
+
+def meant(option, text):
+    """What a file would say for a variable's text."""
+    kinds = {get_origin(arm) or arm for arm in arms(option.hint)}
+    if tuple in kinds:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    for kind, read in ((bool, {"true": True, "false": False, "1": True, "0": False}.get), (int, int), (float, float)):
+        if kind in kinds:
+            try:
+                return (
+                    read(text.lower())
+                    if kind is bool and read(text.lower()) is not None
+                    else text
+                    if kind is bool
+                    else read(text)
+                )
+            except ValueError:
+                return text
+    return text
+
+
+# --- by the command ---------------------------------------------------------------------------------------------------
+
+BY_COMMAND = [
+    ("site.url", "https://*.example.com"), ("site.origins", ["null"]), ("site.policy_file", "/nowhere/policy"), ("listen.trusted_proxies", ["0.0.0.0/0"]),
+    ("listen.public", "127.0.0.1:65536"), ("notice.told_everyone", date(2199, 1, 1)), ("gpc.last_update", Raw("2026-02-30")), ("aggregate.least", 10**30),
+    ("apps.strict_alarm", Raw("nan")), ("places.boundaries", NO_PLACES["corners of text"]), ("places.sensitive", NO_TEXT["binary"]),
+    ("keywords.vocabulary", ["prayer times"]), ("witnesses.*.key", "TODO"), ("recipients.*.contract", "TBD"), ("recipients.*.hosts", ["*"]),
+    ("recipients.*.announced", date(1, 1, 1)), ("recipients.<name>", "a\nb"), ("texts.endpoint", f"http://me:{SECRET}@texts.example.com/"),
+    ("mail.password_file", "/dev/full"), ("site", "text"), ("delivery.networks", ["::/0"]), ("controller.name", "x" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "value"), BY_COMMAND, ids=[name for name, _ in BY_COMMAND])
+def test_the_command_that_checks_and_the_start_say_the_same_and_no_traceback(tmp_path, name, value):
+    option = OPTIONS[name]
+    why = refusal(written(option, value, ROWS[name].beside))
+    assert why
+    for command in (
+        ["config", "check", FOLDER / "mine.toml"],
+        ["serve", "--config", FOLDER / "mine.toml", "--data", tmp_path / "data"],
+    ):
+        subprocess.run([*COMMAND, "migrate", "--data", tmp_path / "data"], capture_output=True, check=True, timeout=60)
+        ran = subprocess.run([*COMMAND, *map(str, command)], capture_output=True, text=True, timeout=60)
+        assert ran.returncode == 3, ran.stderr
+        assert why in ran.stderr
+        assert "Traceback" not in ran.stderr + ran.stdout
+        assert SECRET not in ran.stderr + ran.stdout
