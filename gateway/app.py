@@ -196,9 +196,8 @@ def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -
 
 def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
     """`dev` has mail without a server: in a folder."""
-    mail, carriers = settings.mail, dict[str, Carrier]()
+    mail, carriers, password = settings.mail, dict[str, Carrier](), password_file_of(settings)
     if mail.server:
-        password = password_file_of(settings)
         carriers["email"] = Mail(
             MailServer(mail.server, mail.port, mail.security, mail.from_address, mail.username, password)
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.shapes import LocalFolder, Name, Url
+from gateway.shapes import LocalFolder, Text, Url
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +22,7 @@ class Ledger(Strict, frozen=True):
 
 class Witness(Strict, frozen=True):
     url: Url
-    key: Name
+    key: Text
 
 
 class Retention(Strict, frozen=True):

@@ -158,7 +158,9 @@ def _table(struct: type[msgspec.Struct], value: Any, source: Source, path: Optio
     for name in value:
         if name not in options:
             near = get_close_matches(str(name), options, n=1)
-            raise NotShaped((*path, name), "there is no such option", f"{near[0]} = …" if near else "none of this name")
+            raise NotShaped(
+                (*path, name), "there is no such option", near[0] if near else f"one of {', '.join(options)}"
+            )
     missing = next((name for name, each in options.items() if each.required and name not in value), None)
     if missing:
         raise NotShaped((*path, missing), "is missing", f"{missing} = {to_write(options[missing].type)}")

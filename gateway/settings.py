@@ -300,10 +300,12 @@ class Settings(Strict, frozen=True, dict=True):  # `dict`: where they were said 
         """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow. A day's
         leeway is for zones of time.
         """
-        stated = (("notice", "told_everyone", self.notice.told_everyone), ("gpc", "last_update", self.gpc.last_update))
-        for section, option, said in stated:
-            if said > day + timedelta(days=1):
-                raise self.refused(section, option, why=f"{said} has not come", write="a day that has been")
+        if self.notice.told_everyone > day + timedelta(days=1):
+            why, day_of = (
+                f"{self.notice.told_everyone} has not come",
+                "the day of the last notice that everybody was sent",
+            )
+            raise self.refused("notice", "told_everyone", why=why, write=day_of)
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,

@@ -372,7 +372,8 @@ def test_a_recipients_name_is_one_that_may_stand_in_an_address(file, name):
 def test_nobody_was_told_of_anything_tomorrow(file):
     told = load(file("[notice]\ntold_everyone = 2026-11-29"), {})
     with pytest.raises(
-        SettingsRefused, match=r":2: \[notice\] told_everyone: 2026-11-29 has not come; write a day that has been"
+        SettingsRefused,
+        match=r":2: \[notice\] told_everyone: 2026-11-29 has not come; write the day of the last notice",
     ):
         told.refuse_on(date(2026, 11, 27))
     told.refuse_on(date(2026, 11, 28))  # a day's leeway, for zones of time
