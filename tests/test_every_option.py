@@ -23,6 +23,7 @@ import pytest
 from support import inside
 
 from gateway import app
+from gateway import settings as settings_of
 from gateway.in_force import in_force
 from gateway.ledger.cosignature import Cosigner
 from gateway.settings import Settings, SettingsRefused, load
@@ -567,6 +568,15 @@ def cells(option):
         for name, value in found.items()
         if not option.is_name or (isinstance(value, str) and not isinstance(value, Raw))
     }
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """What is shipped with two recipients and one sensitive word: the rest would be read thousands of times."""
+    whole = settings_of._shipped()
+    two = {name: whole["recipients"][name] for name in ("teemo", "flurry")}
+    less = {**whole, "recipients": two, "keywords": {**whole["keywords"], "sensitive": ["prayer"]}}
+    monkeypatch.setattr(settings_of, "_shipped", lambda: less)
 
 
 def test_every_option_has_its_row_and_each_row_its_option():
