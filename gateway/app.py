@@ -52,9 +52,10 @@ from gateway.ledger.table import StandingTable
 from gateway.ledger.verify import Report
 from gateway.ledger.watch import FileMoved, FileWatch
 from gateway.ledger.writer import Writer
+from gateway.option_tree import SettingsRefused
 from gateway.people import People
 from gateway.places import AddressBook, Places, boundaries
-from gateway.settings import Settings, SettingsRefused
+from gateway.settings import Settings
 from gateway.sharing import Sharing
 from gateway.signals import cmp_cookies, industry_cookies
 from gateway.signals.hear import Hearing
@@ -195,9 +196,8 @@ def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -
 
 def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
     """`dev` has mail without a server: in a folder."""
-    mail, carriers = settings.mail, dict[str, Carrier]()
+    mail, carriers, password = settings.mail, dict[str, Carrier](), password_file_of(settings)
     if mail.server:
-        password = Path(mail.password_file) if mail.password_file else None
         carriers["email"] = Mail(
             MailServer(mail.server, mail.port, mail.security, mail.from_address, mail.username, password)
         )
@@ -268,10 +268,14 @@ def _migrated(folder: Path, origin: str) -> int:
 
 def witnesses_of(settings: Settings) -> dict[str, Witness]:
     """Whom the log's checkpoints are shown to. Raises `SettingsRefused`."""
-    try:
-        return {name: Witness(item.url, cosignature.verifier(item.key)) for name, item in settings.witnesses.items()}
-    except ValueError as error:
-        raise SettingsRefused(f"witnesses: a key is a witness's verifier key: {error}") from error
+    found: dict[str, Witness] = {}
+    for name, item in settings.witnesses.items():
+        try:
+            found[name] = Witness(item.url, cosignature.verifier(item.key))
+        except ValueError:
+            why, key = "is no verifier key", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
+            raise settings.refused("witnesses", name, "key", why=why, write=key) from None
+    return found
 
 
 def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
@@ -361,10 +365,11 @@ def _industry() -> industry_cookies.Table:
 
 def hearing(settings: Settings) -> Hearing:
     """How signals are heard here, with the operator's own words for what consent tools call ads."""
-    try:
-        categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
-    except ValueError as error:
-        raise SettingsRefused(f"consent_tools: {error}") from error
+    for tool in settings.consent_tools:
+        if tool not in cmp_cookies.CATEGORIES:
+            one = f"one of {', '.join(sorted(cmp_cookies.CATEGORIES))}"
+            raise settings.refused("consent_tools", tool, why="there is no such consent tool", write=one)
+    categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
     return Hearing(
         ad_choice_purposes=frozenset(settings.ad_choices.purposes),
         participant=settings.ad_choices.participant,
@@ -379,21 +384,47 @@ def vocabulary(settings: Settings) -> Vocabulary:
     try:
         return keywords.vocabulary(settings.keywords.vocabulary, settings.keywords.sensitive)
     except ValueError as error:
-        raise SettingsRefused(f"keywords.vocabulary: {error}") from error
+        raise settings.refused("keywords", "vocabulary", why=str(error), write="it without that") from None
 
 
 def places_of(settings: Settings) -> Places:
-    book: AddressBook | None = None
-    path, sensitive = settings.places.boundaries, settings.places.sensitive
+    """What the operator's files say of places. Raises `SettingsRefused`."""
+    files = settings.places
     try:
-        if settings.places.database:
-            book = maxminddb.open_database(settings.places.database)
-        outlines = boundaries(orjson.loads(Path(path).read_bytes())) if path else []
+        path = settings.file_at("places", "database") if files.database else None
+        book: AddressBook | None = maxminddb.open_database(path) if path else None
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-        raise SettingsRefused(f"places: {error}") from error
+        raise _unreadable(settings, "database", error, "an IP database in MaxMind's format") from None
     try:
-        geojson = not sensitive.lower().endswith(".csv")
-        shapes = sensitive_file.read(Path(sensitive).read_text(encoding="utf-8"), geojson=geojson) if sensitive else []
-    except (OSError, ValueError) as error:
-        raise SettingsRefused(f"places.sensitive: {sensitive}: {error}") from error
-    return Places(book, outlines, SensitivePlaces(shapes, settings.places.sensitive_margin_m))
+        outlines = boundaries(orjson.loads(settings.contents("places", "boundaries"))) if files.boundaries else []
+    except ValueError as error:
+        raise _unreadable(settings, "boundaries", error, "a GeoJSON FeatureCollection") from None
+    try:
+        geojson = not files.sensitive.lower().endswith(".csv")
+        text = settings.contents("places", "sensitive").decode("utf-8") if files.sensitive else ""
+        shapes = sensitive_file.read(text, geojson=geojson) if files.sensitive else []
+    except ValueError as error:
+        raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
+    return Places(book, outlines, SensitivePlaces(shapes, files.sensitive_margin_m))
+
+
+def _unreadable(settings: Settings, option: str, error: Exception, what: str) -> SettingsRefused:
+    return settings.refused("places", option, why=f"the file: {error}", write=f"the path of {what}")
+
+
+def password_file_of(settings: Settings) -> Path | None:
+    """The file that signs in at the mail server. Raises `SettingsRefused` for one that no code could be sent with."""
+    if not settings.mail.password_file:
+        return None
+    if not settings.contents("mail", "password_file").decode("utf-8", "replace").strip():
+        file = "the path of a file that holds the password and nothing else"
+        raise settings.refused("mail", "password_file", why="the file holds no password", write=file)
+    return Path(settings.mail.password_file)
+
+
+def prove(settings: Settings, on: date) -> None:
+    """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
+    settings.refuse_on(on)
+    settings.registry()
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of):
+        reading(settings)

@@ -2,38 +2,40 @@
 believed. Part of `gateway.settings`, which reads them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from gateway import assertions
 from gateway.assertions import Assertions
+from gateway.shapes import Label, LocalFile, PartOfOne, Stated, Wrong
 
 
 class Apps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    sdks: tuple[str, ...]
-    assertion_keys: str
-    assertion_audience: str
-    attestation: str
-    strict_alarm: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    sdks: tuple[Label, ...]
+    assertion_keys: LocalFile
+    assertion_audience: Stated
+    attestation: LocalFile
+    strict_alarm: PartOfOne
 
-    def wrong(self, recipients: Collection[str]) -> str:
-        """What the shapes cannot say is wrong with it, or nothing."""
-        strange = set(self.sdks) - set(recipients)
-        if strange:
-            return f"apps.sdks: {min(strange)} is no configured recipient"
+    def wrong(self, recipients: Collection[str]) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        for number, name in enumerate(self.sdks):
+            if name not in recipients:
+                yield Wrong(("apps", "sdks", number), "is no configured recipient", f"one of {', '.join(recipients)}")
         if bool(self.assertion_keys) != bool(self.assertion_audience):
-            return "apps.assertion_keys, apps.assertion_audience: both or neither"
+            option = "assertion_audience" if self.assertion_keys else "assertion_keys"
+            yield Wrong(("apps", option), "is empty: assertion_keys and assertion_audience, both or neither", "both")
         if self.attestation and not self.assertion_audience:
-            return "apps.attestation: wants assertion_audience and assertion_keys too"
+            why = "wants assertion_audience and assertion_keys too"
+            yield Wrong(("apps", "attestation"), why, "all three")
         for name, path in (("assertion_keys", self.assertion_keys), ("attestation", self.attestation)):
             try:
                 assertions.keys_of(Path(path)) if path else None
             except assertions.KeysUnreadable as error:
-                return f"apps.{name}: {error}"
-        return ""
+                why = f"the file: {error}"
+                yield Wrong(("apps", name), why, "the path of a JWKS file with public keys")
 
     def assertions(self) -> Assertions:
         """By whose signature it is believed who is signed in in an app."""

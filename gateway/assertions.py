@@ -124,17 +124,19 @@ class Assertions:
 def keys_of(file: Path) -> list[jwt.PyJWK]:
     """The signing keys of a JWKS file. Raises `KeysUnreadable`."""
     try:
+        if not file.is_file():  # a device never ends
+            raise FileNotFoundError
         stated = json.loads(file.read_text(encoding="utf-8"))
         keys = [jwt.PyJWK(each) for each in stated["keys"] if each.get("use", "sig") == "sig"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError) as error:
-        raise KeysUnreadable(f"{file}: not a JWKS (RFC 7517): {type(error).__name__}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
+        raise KeysUnreadable(f"no JWKS (RFC 7517): {type(error).__name__}") from None
     for key in keys:
         if key.algorithm_name not in ALGORITHMS:
-            raise KeysUnreadable(f"{file}: a key for {key.algorithm_name}; taken are {', '.join(ALGORITHMS)}")
+            raise KeysUnreadable(f"a key for {key.algorithm_name}; taken are {', '.join(ALGORITHMS)}")
         if getattr(key.key, "key_size", RSA_BITS) < RSA_BITS and key.key_type == "RSA":
-            raise KeysUnreadable(f"{file}: an RSA key has {RSA_BITS} bits at least")
+            raise KeysUnreadable(f"an RSA key has {RSA_BITS} bits at least")
         if hasattr(key.key, "private_bytes"):
-            raise KeysUnreadable(f"{file}: holds a private key; it belongs to the backend alone")
+            raise KeysUnreadable("holds a private key; it belongs to the backend alone")
     return keys
 
 

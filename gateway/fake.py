@@ -20,7 +20,8 @@ from gateway.check import Ask, Checked, Checks
 from gateway.choice.question import Verdict
 from gateway.keys import SECRETS
 from gateway.ledger.records import Choice
-from gateway.settings import Settings, SettingsRefused
+from gateway.option_tree import SettingsRefused
+from gateway.settings import Settings
 from gateway.terms import ALL_PURPOSES, Answer, ChoiceKind, Reason, Source
 from gateway.web import problem
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses, Scope

@@ -16,7 +16,7 @@ import msgspec
 from gateway import __version__
 from gateway.ledger import documents
 from gateway.ledger.documents import Document
-from gateway.settings import Settings, SettingsRefused
+from gateway.settings import Settings
 
 MACHINE = ("listen", "mirror", "recipients", "controller", "mail")  # of this machine, or in a document of their own
 PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
@@ -29,11 +29,11 @@ def in_force(settings: Settings, *, dev: bool = False) -> list[Document]:
     kept = effective.get("retention", FOR_EVER)
     return [
         _json(documents.RECIPIENTS, _recipients(settings, dev=dev)),
-        _json(documents.SETTINGS, _deciding(effective, dev=dev)),
+        _json(documents.SETTINGS, _deciding(settings, effective, dev=dev)),
         _json(documents.RETENTION, {"records": kept, "told": settings.controller.retention}),
         *_tables(documents.LAW, "gateway.choice", "tables"),
         *_tables(documents.SIGNAL_TABLE, "gateway.signals", ""),
-        *_policy(settings.site.policy_file),
+        *_policy(settings),
     ]
 
 
@@ -51,13 +51,13 @@ def _recipients(settings: Settings, *, dev: bool) -> dict[str, Any]:
     }
 
 
-def _deciding(effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
+def _deciding(settings: Settings, effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
     """Settings without what is the machine's; of files whether there is one, of sensitive places which list."""
     told = {name: section for name, section in effective.items() if name not in MACHINE}
     places = effective["places"]
     told["places"] = {name: bool(value) if isinstance(value, str) else value for name, value in places.items()}
     if places["sensitive"]:
-        told["places"]["sensitive"] = _sha256(places["sensitive"])
+        told["places"]["sensitive"] = _sha256(settings)
     told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
     told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
     told["apps"] = {**effective["apps"], "assertion_keys": bool(effective["apps"]["assertion_keys"])}
@@ -83,11 +83,8 @@ def _bare(value: Any, *, path: bool) -> Any:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
 
 
-def _sha256(file: str) -> str:
-    try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError as error:
-        raise SettingsRefused(f"places.sensitive: {file}: {error.strerror}") from error
+def _sha256(settings: Settings) -> str:
+    return hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
 
 
 def _tables(kind: str, package: str, inside: str) -> list[Document]:
@@ -97,8 +94,6 @@ def _tables(kind: str, package: str, inside: str) -> list[Document]:
     return [Document(kind, item.name.removesuffix(".toml"), "", item.read_bytes()) for item in found]
 
 
-def _policy(file: str) -> list[Document]:
-    try:
-        return [Document(documents.POLICY, Path(file).name, "", Path(file).read_bytes())] if file else []
-    except OSError as error:
-        raise SettingsRefused(f"site.policy_file: {file}: {error.strerror}") from error
+def _policy(settings: Settings) -> list[Document]:
+    file = settings.site.policy_file
+    return [Document(documents.POLICY, Path(file).name, "", settings.contents("site", "policy_file"))] if file else []

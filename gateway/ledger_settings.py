@@ -6,27 +6,31 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.shapes import LocalFolder, Text, Url
+
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
 class Ledger(Strict, frozen=True):
-    checkpoint_store: str
-    emergency_mib: Annotated[int, msgspec.Meta(ge=1)]
-    witness_seconds: Annotated[int, msgspec.Meta(ge=1)]
+    checkpoint_store: LocalFolder
+    emergency_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    witness_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
     public_entries: bool
 
 
 class Witness(Strict, frozen=True):
-    url: str
-    key: str
+    url: Url
+    key: Text
 
 
 class Retention(Strict, frozen=True):
-    bodies_months: Annotated[int, msgspec.Meta(ge=24)]  # 11 CCR 7101: records of requests are kept 24 months at least
-    details_months: Annotated[int, msgspec.Meta(ge=24)]
-    keys_backup_days: Annotated[int, msgspec.Meta(ge=1)]
+    bodies_months: Annotated[
+        int, msgspec.Meta(ge=24, le=1200)
+    ]  # 11 CCR 7101: records of requests are kept 24 months at least
+    details_months: Annotated[int, msgspec.Meta(ge=24, le=1200)]
+    keys_backup_days: Annotated[int, msgspec.Meta(ge=1, le=366)]
 
     def policy(self) -> str:
         """The text that is logged when something is pruned."""

@@ -16,7 +16,7 @@ from gateway.following.follower import ReplicaRefused
 from gateway.keys import SecretsMissing
 from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import StoreUnavailable
-from gateway.settings import SettingsRefused
+from gateway.option_tree import SettingsRefused
 
 log = structlog.get_logger("gateway")
 UNUSABLE = (

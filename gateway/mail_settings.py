@@ -2,13 +2,13 @@
 `gateway.settings`, which reads them. Never sends anything.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 
 from gateway.addresses import is_loopback
-
-MAILBOX = r"^([^@\s<>]+@[^@\s<>]+)?\Z"
+from gateway.shapes import Country, LocalFile, Mailbox, MailServerName, OptionalUrl, Stated, Wrong
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,27 +16,30 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mail(Strict, frozen=True):
-    server: str
+    server: MailServerName
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
     security: Literal["starttls", "tls", "none"]
-    username: str
-    password_file: str
-    from_address: Annotated[str, msgspec.Meta(pattern=MAILBOX, description="an e-mail address")]
+    username: Stated
+    password_file: LocalFile
+    from_address: Mailbox
 
-    def wrong(self) -> str:
-        """What the shapes cannot say is wrong with it, or nothing."""
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
         if self.server and not self.from_address:
-            return "mail.from_address: from whom mail comes"
+            yield Wrong(("mail", "from_address"), "is empty: from whom mail comes", '"privacy@example.com"')
         if self.server and self.security == "none" and not is_loopback(self.server):
-            return "mail.security: none is for a server on loopback; codes do not go in the clear"
-        return ""
+            why = "none is for a server on loopback; codes do not go in the clear"
+            yield Wrong(("mail", "security"), why, '"starttls" or "tls"')
+        if bool(self.username) != bool(self.password_file):
+            option = "password_file" if self.username else "username"
+            yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
 
 
 class Texts(Strict, frozen=True):
-    endpoint: str
-    prices: dict[Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z")], Annotated[int, msgspec.Meta(ge=0)]]
-    cost_a_day: Annotated[int, msgspec.Meta(ge=0)]
+    endpoint: OptionalUrl
+    prices: dict[Country, Annotated[int, msgspec.Meta(ge=0, le=100_000)]]
+    cost_a_day: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
 
 class Codes(Strict, frozen=True):
-    an_hour: Annotated[int, msgspec.Meta(ge=1)]
+    an_hour: Annotated[int, msgspec.Meta(ge=1, le=10**6)]

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.choice import geo
 from gateway.choice.law import UNREADABLE_PLACE
-from gateway.choice.sensitive import SensitivePlaces
+from gateway.choice.sensitive import SensitivePlaces, on_earth
+from gateway.choice.sensitive_file import LEAST_CORNERS
 
 CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
 # OpenRTB writes countries in alpha-3. Only where subdivisions matter to a rule is a translation needed; every other
@@ -160,18 +161,13 @@ def _iso(record: object) -> str:
 
 
 def boundaries(geojson: object) -> list[Boundary]:
-    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError, which names
-    the feature: an outline that is left out silently is a state.
+    """Outlines from a GeoJSON FeatureCollection whose features have a property `place`. Raises ValueError, which
+    names the feature: an outline that is left out silently is a state.
     """
     features = geojson.get("features") if isinstance(geojson, Mapping) else None
     if not isinstance(features, list) or not features:
         raise ValueError("no GeoJSON FeatureCollection with a feature in it")
-    found = []
-    for number, feature in enumerate(features):
-        try:
-            found.append(_outline(feature))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"feature {number}: {error}") from None
+    found = [_outline(number, feature) for number, feature in enumerate(features)]
     for box in BOXES:
         own = [outline for outline in found if outline.place == box.place]
         if own and not _reaches(own, box):
@@ -179,14 +175,26 @@ def boundaries(geojson: object) -> list[Boundary]:
     return found
 
 
-def _outline(feature: Mapping[str, Any]) -> Boundary:
-    place, geometry = feature["properties"].get("place"), feature["geometry"]
-    if not isinstance(place, str) or geometry["type"] not in {"Polygon", "MultiPolygon"}:
-        raise ValueError("a boundary wants properties.place and a Polygon or MultiPolygon")
-    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    return Boundary(
-        place, tuple(tuple((float(x), float(y)) for x, y, *_ in ring) for polygon in polygons for ring in polygon)
-    )
+def _outline(number: int, feature: object) -> Boundary:
+    try:
+        place, geometry = feature["properties"]["place"], feature["geometry"]  # type: ignore[index]
+        polygons = {"Polygon": [geometry["coordinates"]], "MultiPolygon": geometry["coordinates"]}[geometry["type"]]
+        rings = tuple(tuple(_corner(point) for point in ring) for polygon in polygons for ring in polygon)
+    except (TypeError, KeyError, IndexError, ValueError, AttributeError):
+        raise ValueError(f"feature {number} wants properties.place and a Polygon or MultiPolygon on earth") from None
+    if not isinstance(place, str) or not CODE.fullmatch(place):
+        raise ValueError(f"feature {number}: its place is none: write ISO 3166-2, US-OR")
+    if not rings or min(len(set(ring)) for ring in rings) < LEAST_CORNERS:
+        raise ValueError(f"feature {number}: an outline has three corners at least")
+    return Boundary(place, rings)
+
+
+def _corner(point: Sequence[object]) -> tuple[float, float]:
+    """Raises ValueError for one that is not on earth."""
+    east, north = geo.number(point[0]), geo.number(point[1])
+    if east is None or north is None or not on_earth(north, east):
+        raise ValueError
+    return east, north
 
 
 def _reaches(outlines: Iterable[Boundary], box: Boundary) -> bool:

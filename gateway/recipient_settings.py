@@ -1,38 +1,36 @@
 """Settings of one recipient. Part of `gateway.settings`, which reads them. Never sends anything."""
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.addresses import is_loopback, is_origin, may_send_to
+from gateway.addresses import is_domain, is_loopback, is_origin
 from gateway.choice.recipient import Holds, Recipient
 from gateway.choice.rows import KINDS_OF
+from gateway.shapes import (
+    CalendarDay,
+    Contract,
+    OptionalUrl,
+    OptionPath,
+    PageHost,
+    Paragraphs,
+    Shape,
+    Stated,
+    Text,
+)  # fmt: skip
 from gateway.terms import DataClass, Purpose, Role
 
-SHORTEST = 2  # characters of a contract's reference
 TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
 
 # What was measured with a point goes exactly or not at all, as the point does (I29).
 OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
 
 
-# What stands where a contract's reference is still to be written: it opens what a contract opens, to nobody's terms.
-UNWRITTEN = frozenset(
-    """todo tbd tba tbc none no null nil na n/a unknown pending missing later xxx fixme changeme placeholder example
-    contract yes true false test dev draft""".split()  # noqa: SIM905 - a list of words reads better as one
-)
-# A host of a Content-Security-Policy that lets something through: one name, no wild card, no scheme, no path.
-PageHost = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(:[0-9]{1,5})?\Z",
-        description="a host's name, lower case",
-    ),
-]
-DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+Said = tuple[OptionPath, str, str]  # an option of a recipient, why it cannot stand, what to write
 
 
 def is_loopback_origin(text: str) -> bool:
@@ -40,12 +38,37 @@ def is_loopback_origin(text: str) -> bool:
     return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
 
 
+def _is_framework_domain(text: str) -> bool:
+    return is_domain(text) or is_loopback_origin(text)
+
+
+# A member of an `ext` object by its whole path: an open end would keep whatever a bidder puts there next year.
+Extension = Annotated[
+    str, Shape(
+        lambda text: re.fullmatch(r"([A-Za-z0-9_]+(\[\])?\.)*ext(\.[A-Za-z0-9_-]+)+", text) is not None,
+        "is no path of a member of an ext object", '"imp.ext.mybidder.placement"',
+    ),
+]  # fmt: skip
+FrameworkDomain = Annotated[str, Shape(_is_framework_domain, "is no domain", '"vendor.example"', empty=True)]
+Kind = Annotated[
+    str,
+    Shape(lambda text: re.fullmatch(r"(id:)?[A-Za-z0-9_-]+", text) is not None, "is no kind of identifier", '"gaid"'),
+]
+FieldName = Annotated[
+    str,
+    Shape(
+        lambda text: re.fullmatch(r"[^\W\d][\w.-]*", text) is not None, "is no name of a field", '"ad_id"', longest=128
+    ),
+]
+Argument = Annotated[str, Shape(bool, "is empty", '"sftp-put"', longest=4096)]
+
+
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"data_class": "class"}):
     """A field of a row of which more is said than its class: the kinds of its ids, or the texts that it may hold."""
 
     data_class: DataClass
-    kind: str | tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
+    kind: Kind | tuple[Kind, ...] = ()
+    values: tuple[Text, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -56,29 +79,29 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     role: Role
     purposes: tuple[Purpose, ...]
     data: tuple[DataClass, ...]
-    company: str = ""
-    address: str = ""
-    contract: str = ""
-    contract_until: date | None = None
+    company: Stated = ""
+    address: Paragraphs = ""
+    contract: Contract = ""
+    contract_until: CalendarDay | None = None
     unlinked: Literal["deny", "allow"] | None = None
     mode: Literal["forward", "return", "files"] = "return"
-    endpoint: str = ""
-    sandbox_endpoint: str = ""
-    deliveries: str = ""
-    ddrf: str = ""
+    endpoint: OptionalUrl = ""
+    sandbox_endpoint: OptionalUrl = ""
+    deliveries: OptionalUrl = ""
+    ddrf: FrameworkDomain = ""
     digest: Literal["sha256", "sha1", "md5"] = "sha256"
     hosts: tuple[PageHost, ...] = ()
-    fields: dict[str, DataClass | Field] = {}
-    extensions: tuple[str, ...] = ()
+    fields: dict[FieldName, DataClass | Field] = {}
+    extensions: tuple[Extension, ...] = ()
     same_brand: bool = False
     transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
-    announced: date | None = None
-    announced_later: dict[str, date] = {}
+    announced: CalendarDay | None = None
+    announced_later: dict[Text, CalendarDay] = {}
     surface: Literal["", "web", "app"] = ""
     tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
-    programme: str = ""
-    max_age_days: Annotated[int, msgspec.Meta(ge=0)] = 0
-    upload: tuple[str, ...] = ()
+    programme: Stated = ""
+    max_age_days: Annotated[int, msgspec.Meta(ge=0, le=36_525)] = 0
+    upload: tuple[Argument, ...] = ()
     valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
     contextual: bool = False
 
@@ -122,64 +145,50 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         """The class of each field."""
         return {name: each.data_class if isinstance(each, Field) else each for name, each in self.fields.items()}
 
-    def wrong(self) -> str:
-        """What the shapes cannot say is wrong with it, or nothing; begins with the option's name."""
+    def wrong(self) -> Iterator[Said]:
+        """What the shapes cannot say is wrong with it."""
+        for option, stated in (("purposes", self.purposes), ("data", self.data)):
+            if not stated:
+                yield (option,), "is empty: of nothing everything is allowed", "what it gets, and for what"
         if Purpose.TRANSFER in self.purposes and self.role is not Role.SUCCESSOR:
-            return "purposes: transfer is for a successor only"
+            yield ("purposes",), "transfer is for a successor only", "it without transfer"
         if self.same_brand and self.role is not Role.AFFILIATE:
-            return "same_brand: only an affiliate is of the same brand or not"
-        strange = set(self.announced_later) - {*Purpose, *DataClass}
-        if strange:
-            return f"announced_later: {min(strange)} is neither a purpose nor a data class"
+            yield ("same_brand",), "only an affiliate is of the same brand or not", "false"
+        for what in sorted(set(self.announced_later) - {*Purpose, *DataClass}):
+            yield (
+                ("announced_later", what),
+                "is neither a purpose nor a data class",
+                f"one of {', '.join(self.purposes)}",
+            )
         if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
-            return "mode: what one act directs is sent at once, not in a file"
-        for option, endpoint in (("endpoint", self.endpoint), ("sandbox_endpoint", self.sandbox_endpoint)):
-            if endpoint and not may_send_to(endpoint):
-                return f"{option}: the address is neither https nor http on loopback"
-        if self.ddrf and not (DOMAIN.fullmatch(self.ddrf) or is_loopback_origin(self.ddrf)):
-            return f"ddrf: {self.ddrf} is no domain"
-        return self._wrong_contract() or self._wrong_fields()
+            yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
+        yield from self._wrong_fields()
 
-    def _wrong_contract(self) -> str:
-        """A reference that says nothing: a blank, a placeholder, signs alone."""
-        said = self.contract.strip(" .-_<>[]{}()*?!#'\"").casefold()
-        if self.contract and (len(said) < SHORTEST or said in UNWRITTEN):
-            return f'contract: "{self.contract}" names none: write its number or its name, or "", and nothing goes'
-        return ""
+    def _wrong_fields(self) -> Iterator[Said]:
+        for name, data_class in self.classes().items():
+            if data_class not in {*self.data, DataClass.COARSE_GEO}:
+                yield ("fields", name), f"{data_class} is not in data", "another class, or that one in data too"
+            if name.lower().rpartition(".")[2] in OF_A_POINT and data_class is not DataClass.PRECISE_GEO:
+                yield ("fields", name), "is part of a precise point, and precise_geo as that is", '"precise_geo"'
+            if name in TAKEN:
+                yield ("fields", name), "is a member of every row", "another name"
+            yield from self._wrong_kind(name, data_class)
 
-    def _wrong_fields(self) -> str:
-        classes = self.classes()
-        unmapped = set(classes.values()) - set(self.data) - {DataClass.COARSE_GEO}
-        if unmapped:
-            return f"fields: {', '.join(sorted(unmapped))} is not in data"
-        loose = {name for name in classes if name.lower().rpartition(".")[2] in OF_A_POINT} - {
-            name for name, data_class in classes.items() if data_class is DataClass.PRECISE_GEO
-        }
-        if loose:
-            return f"fields: {min(loose)} is part of a precise point, and precise_geo as that is"
-        taken = TAKEN & classes.keys()
-        if taken:
-            return f"fields: {min(taken)} is a member of every row"
-        return next(filter(None, (self._wrong_kind(name, data_class) for name, data_class in classes.items())), "")
-
-    def _wrong_kind(self, name: str, data_class: DataClass) -> str:
+    def _wrong_kind(self, name: str, data_class: DataClass) -> Iterator[Said]:
         """An id goes to somebody else as the kind that it was looked up as, so its field says which that is."""
-        stated, possible = self.fields[name], KINDS_OF.get(data_class, ())
+        stated, possible, path = self.fields[name], KINDS_OF.get(data_class, ()), ("fields", name)
         kinds = stated.kinds if isinstance(stated, Field) else ()
         if possible and not kinds and self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}:
-            return (
-                f"fields: {name} holds ids and does not say of which kind. Write"
-                f' {name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: '
-                f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
-            )
+            what = f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
+            line = f'{name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: {what}'
+            yield path, "holds ids and does not say of which kind", line
         strange = [kind for kind in kinds if kind not in possible and not (possible and kind.startswith("id:"))]
-        if strange:
-            return f"fields: {name}: {strange[0]!r} is no kind of {data_class}" + (
-                f", which has {_either(possible)} and id:NAME" if possible else ", whose values name nobody"
-            )
+        if strange and possible:
+            yield path, f"it holds what is no kind of {data_class}", f"{_either(possible)} or id:NAME"
+        elif strange:
+            yield path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"'
         if possible and isinstance(stated, Field) and stated.values:
-            return f"fields: {name}: ids have a kind, no list of values"
-        return ""
+            yield path, "ids have a kind, no list of values", "it without values"
 
     def own_kinds(self) -> dict[str, str]:
         """By field, the names of the operator's own kinds of ids that it is said to hold."""

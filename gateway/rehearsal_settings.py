@@ -1,10 +1,11 @@
 """Settings of the rehearsal. Part of `gateway.settings`, which reads them."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 
-from gateway.addresses import may_send_to
+from gateway.shapes import Url, Wrong
 
 Hours = Annotated[int, msgspec.Meta(ge=0, le=8784)]  # a leap year's
 
@@ -12,13 +13,10 @@ Hours = Annotated[int, msgspec.Meta(ge=0, le=8784)]  # a leap year's
 class Rehearsal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_hours: Hours
     alarm_after_hours: Hours
-    pages: tuple[str, ...]
+    pages: tuple[Url, ...]
 
-    def wrong(self) -> str:
-        """What the shapes cannot say is wrong with it, or nothing."""
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
         if self.every_hours and self.alarm_after_hours <= self.every_hours:
-            return "rehearsal.alarm_after_hours: more than every_hours, or each run would be late"
-        for page in self.pages:
-            if not may_send_to(page):
-                return f"rehearsal.pages: {page} is neither https nor http on loopback"
-        return ""
+            why = "more than every_hours, or each run would be late"
+            yield Wrong(("rehearsal", "alarm_after_hours"), why, f"{self.every_hours + 1} or more")

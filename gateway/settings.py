@@ -6,47 +6,90 @@ variable of ours refuses to start: a setting that is silently ignored is how an 
 
 import re
 import tomllib
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from difflib import SequenceMatcher
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from phonenumbers import SUPPORTED_REGIONS
 
-from gateway.addresses import is_of_one_house, is_origin, may_send_to
 from gateway.app_settings import Apps
 from gateway.choice.downstream import GppSections
-from gateway.choice.place import PLACE
 from gateway.choice.recipient import Recipient
 from gateway.delivery.guard import leads_inside, network_of
 from gateway.delivery_settings import Delivery, Erasure
 from gateway.ledger_settings import Ledger, Mirror, Replicas, Retention, Witness
 from gateway.mail_settings import Codes, Mail, Texts
+from gateway.option_tree import NotShaped, SettingsRefused, Source, built, is_too_deep
 from gateway.recipient_settings import RecipientSettings
 from gateway.rehearsal_settings import Rehearsal
+from gateway.shapes import (
+    Address,
+    CalendarDay,
+    CookieName,
+    Country,
+    FilePath,
+    HeaderName,
+    Host,
+    HouseNetwork,
+    Label,
+    LocalFile,
+    Mailbox,
+    Name,
+    OptionalDomain,
+    OptionalOrigin,
+    OptionalPlace,
+    OptionPath,
+    Origin,
+    Paragraphs,
+    PathBeginning,
+    PlaceName,
+    PublicUrl,
+    Shape,
+    SitePage,
+    Stated,
+    Text,
+    Wrong,
+)
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
 
 PREFIX = "GATEWAY_"
 PRODUCTION = "production"
 ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
 TEXTS = "texts"  # the operator's sender of text messages, likewise
+LARGEST_FILE = 2**28  # bytes of one that an option names; outlines of all countries have some 2**25
+LONGEST_FILE = 2**20  # bytes of a configuration; the shipped one has some 25,000
 OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
-Address = Annotated[str, msgspec.Meta(pattern=r"^[^:\s]*:[0-9]{1,5}\Z", description="host:port")]
-RECIPIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-SEVERAL_LINES = frozenset({"address", "retention", "withdrawal"})  # texts of people, which may have several
-HSTS = r"^(max-age=[0-9]+(; includeSubDomains)?(; preload)?)?\Z"
-Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z", description="ISO 3166-1")]
-Host = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+\Z", description="a host's name, lower case")]
-FilePath = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]+\Z", description="a file's path on the site")]
-PathBeginning = Annotated[str, msgspec.Meta(pattern=r"^/[A-Za-z0-9/._~-]*\Z", description="the beginning of a path")]
+MISSPELT = 0.8  # how alike two words are of which one is the other with a slip
+PRODUCTION_TOO = frozenset({"prod", "prd", "live"})
+HSTS = r"^(max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?)?\Z"
 
 
-class SettingsRefused(Exception):
-    """The text names the file or variable, the key and what is wrong with it."""
+def _is_environment(text: str) -> bool:
+    """A name that is `production`, or cannot be meant as that: elsewhere nobody is told of an opt-out (I24)."""
+    meant = text in PRODUCTION_TOO or SequenceMatcher(None, text, PRODUCTION).ratio() >= MISSPELT
+    return re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text) is not None and (text == PRODUCTION or not meant)
+
+
+def _is_opt_out_cookie(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]*opt[_-]?out", text, re.IGNORECASE) is not None
+
+
+EnvironmentName = Annotated[
+    str, Shape(_is_environment, "is no name in lower case, or production misspelt", '"production", "staging", "test"')
+]
+Hsts = Annotated[
+    str, Shape(lambda text: re.fullmatch(HSTS, text) is not None, "is not as RFC 6797 has it",
+               '"max-age=31536000; includeSubDomains"', empty=True),
+]  # fmt: skip
+OptOutCookie = Annotated[
+    str,
+    Shape(_is_opt_out_cookie, "does not end in optout, by which servers know it", '"ad_choices_optout"', longest=128),
+]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +97,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Environment(Strict, frozen=True):
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+    name: EnvironmentName
 
     @property
     def is_production(self) -> bool:
@@ -70,24 +113,24 @@ class Listen(Strict, frozen=True):
     public: Address
     internal: Address
     metrics: Address
-    keep_alive: Annotated[int, msgspec.Meta(ge=1)]
-    trusted_proxies: tuple[str, ...]
+    keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)]
+    trusted_proxies: tuple[HouseNetwork, ...]
     level_answers: bool
 
 
 class Site(Strict, frozen=True):
-    name: str
-    url: str
-    hsts: Annotated[str, msgspec.Meta(pattern=HSTS, description="RFC 6797")]
-    policy_url: str
-    policy_file: str
-    origins: tuple[str, ...]
-    notices: dict[str, str]
+    name: Text
+    url: OptionalOrigin
+    hsts: Hsts
+    policy_url: SitePage
+    policy_file: LocalFile
+    origins: tuple[Origin, ...]
+    notices: dict[PlaceName, SitePage]
     enforce: bool
     ad_paths: tuple[PathBeginning, ...]
     service_workers: tuple[FilePath, ...]
     cached: bool
-    place_in_key: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]*)?\Z", description="a header's name")]
+    place_in_key: HeaderName
     mode: Literal["link", "frictionless", "no_link"]
     inventory: bool
 
@@ -97,27 +140,27 @@ class Site(Strict, frozen=True):
 
 
 class Controller(Strict, frozen=True):
-    name: str
-    address: str
-    contact: str
-    email: str
-    phone: str
-    url: str
-    jurisdiction: str
-    storage_locations: tuple[str, ...]
-    retention: str
-    withdrawal: str
+    name: Stated
+    address: Paragraphs
+    contact: Stated
+    email: Mailbox
+    phone: Stated
+    url: PublicUrl
+    jurisdiction: OptionalPlace
+    storage_locations: tuple[Name, ...]
+    retention: Paragraphs
+    withdrawal: Paragraphs
 
 
 class Gpc(Strict, frozen=True):
-    last_update: date
+    last_update: CalendarDay
     add_for_opted_out: bool
 
 
 class Browser(Strict, frozen=True):
     remember_gpc: Literal["id", "flag", "off"]
     embedded: bool
-    site_ids: tuple[str, ...]
+    site_ids: tuple[CookieName, ...]
 
 
 class Account(Strict, frozen=True):
@@ -143,26 +186,26 @@ class AdChoices(Strict, frozen=True):
     purposes: tuple[Purpose, ...]
     redirect_hosts: tuple[Host, ...]
     referers: tuple[Host, ...]
-    cookie: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]*(?i:opt[_-]?out)\Z", description="ends in opt-out")]
-    cookie_domain: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?\Z", description="a host's name")]
-    iba_cookies: tuple[Annotated[str, msgspec.Meta(pattern=r"^[^\s;=,]+\Z", description="a cookie's name")], ...]
+    cookie: OptOutCookie
+    cookie_domain: OptionalDomain
+    iba_cookies: tuple[CookieName, ...]
 
 
 class PlaceFiles(Strict, frozen=True):
-    database: str
-    boundaries: str
-    sensitive: str
+    database: LocalFile
+    boundaries: LocalFile
+    sensitive: LocalFile
     sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 
 
 class NoticeGap(Strict, frozen=True, rename={"start": "from"}):
-    start: date
-    until: date
+    start: CalendarDay
+    until: CalendarDay
     surface: Literal["", "web", "app"] = ""
 
 
 class Notice(Strict, frozen=True):
-    told_everyone: date
+    told_everyone: CalendarDay
     wait_days: Annotated[int, msgspec.Meta(ge=0, le=365)]
     gaps: tuple[NoticeGap, ...]
 
@@ -172,25 +215,25 @@ class Cpni(Strict, frozen=True):
 
 
 class Aggregate(Strict, frozen=True):
-    least: Annotated[int, msgspec.Meta(ge=1)]
+    least: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)]
 
 
 class Identifiers(Strict, frozen=True):
-    declared: tuple[str, ...]
+    declared: tuple[Label, ...]
 
 
 class Keywords(Strict, frozen=True):
-    vocabulary: tuple[str, ...]
-    sensitive: tuple[str, ...]
+    vocabulary: tuple[Text, ...]
+    sensitive: tuple[Name, ...]
 
 
 class Share(Strict, frozen=True):
     send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)]
-    max_rows: Annotated[int, msgspec.Meta(ge=1)]
-    max_mib: Annotated[int, msgspec.Meta(ge=1)]
+    max_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    max_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)]
 
 
-class Settings(Strict, frozen=True):
+class Settings(Strict, frozen=True, dict=True):  # `dict`: where they were said is beside what they are
     environment: Environment
     listen: Listen
     site: Site
@@ -212,8 +255,8 @@ class Settings(Strict, frozen=True):
     mirror: Mirror
     replicas: Replicas
     retention: Retention
-    witnesses: dict[str, Witness]
-    consent_tools: dict[str, dict[str, Literal["sale", "ads"]]]
+    witnesses: dict[Label, Witness]
+    consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]]
     ad_choices: AdChoices
     places: PlaceFiles
     identifiers: Identifiers
@@ -222,17 +265,47 @@ class Settings(Strict, frozen=True):
     erasure: Erasure
     delivery: Delivery
     rehearsal: Rehearsal
-    recipients: dict[str, RecipientSettings]
+    recipients: dict[Label, RecipientSettings]
+
+    @property
+    def source(self) -> Source:
+        """Where each was said; nowhere, where a program made them."""
+        return self.__dict__.get("said_in") or Source()
+
+    def refused(self, *path: str | int, why: str, write: str = "") -> SettingsRefused:
+        """What is said of an option that cannot stand as it is."""
+        return self.source.refused(Wrong(path, why, write))
+
+    def file_at(self, section: str, option: str) -> Path:
+        """The file that an option names. Raises `SettingsRefused` where none is: no device, which never ends."""
+        path = Path(getattr(getattr(self, section), option))
+        if not path.is_file():
+            raise self._no_file(section, option, "there is no such file")
+        return path
+
+    def contents(self, section: str, option: str) -> bytes:
+        """What is in the file that an option names. Raises `SettingsRefused`."""
+        path = self.file_at(section, option)
+        try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise self._no_file(section, option, "the file is larger than 256 MiB")
+            return path.read_bytes()
+        except OSError as error:
+            raise self._no_file(section, option, f"the file: {error.strerror}") from None
+
+    def _no_file(self, section: str, option: str, why: str) -> SettingsRefused:
+        return self.refused(section, option, why=why, write="the path of a file that is there and can be read")
 
     def refuse_on(self, day: date) -> None:
         """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow. A day's
         leeway is for zones of time.
         """
         if self.notice.told_everyone > day + timedelta(days=1):
-            raise SettingsRefused(
-                f"notice.told_everyone: {self.notice.told_everyone} has not come; write the day of the last notice that"
-                " everybody was shown or sent"
+            why, day_of = (
+                f"{self.notice.told_everyone} has not come",
+                "the day of the last notice that everybody was sent",
             )
+            raise self.refused("notice", "told_everyone", why=why, write=day_of)
 
     def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
         """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
@@ -244,10 +317,12 @@ class Settings(Strict, frozen=True):
         for name, item in found.items():
             host = urlsplit(item.endpoint).hostname or ""
             if item.mode == "forward" and leads_inside(host, allowed):
-                raise SettingsRefused(
-                    f"recipients.{name}: rows are sent to addresses of the public internet; for one of your own write"
-                    f' [delivery] networks = ["{network_of(host)}"]'
-                )
+                option = "endpoint" if real else "sandbox_endpoint"
+                raise self.refused(
+                    "recipients", name, option,
+                    why="rows are sent to addresses of the public internet",
+                    write=f'another one, or for one of your own [delivery] networks = ["{network_of(host)}"]',
+                )  # fmt: skip
         return found
 
     def deliveries(self) -> dict[str, str]:
@@ -278,91 +353,121 @@ def shipped() -> str:
     return (Path(__file__).parent.parent / "config.toml").read_text(encoding="utf-8")
 
 
+@cache
+def _shipped() -> Mapping[str, Any]:
+    """To read it takes more than all the rest."""
+    return tomllib.loads(shipped())
+
+
 def load(file: Path | None, environment: Mapping[str, str]) -> Settings:
     """Raises `SettingsRefused`."""
-    merged: dict[str, Any] = tomllib.loads(shipped())
-    if file is not None:
-        try:
-            _merge(merged, tomllib.loads(file.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise SettingsRefused(f"{file}: {error}") from error
-    _from_environment(merged, environment)
-    _check_texts(merged, "")
+    text, stated = _read_file(file) if file is not None else ("", {})
+    merged = _merged(_shipped(), stated)
+    source = Source(file, text, _from_environment(merged, environment))
     try:
-        settings = msgspec.convert(merged, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsRefused(f"{file or 'config.toml'}: {error}") from error
-    _check(settings)
+        settings: Settings = built(Settings, merged, source)
+    except NotShaped as error:
+        raise source.refused(error.wrong) from None
+    wrong = next(_wrong(settings), None)
+    if wrong is not None:
+        raise source.refused(wrong)
+    settings.__dict__["said_in"] = source
     return settings
 
 
-def _check_texts(value: object, path: str) -> None:
-    """No text has a line's end or another control character: it would end a header, a policy or a mail's line."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            _check_texts(name, path)
-            _check_texts(item, f"{path}.{name}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_texts(item, path)
-    elif isinstance(value, str):
-        text = value.replace("\n", " ") if path.rpartition(".")[2] in SEVERAL_LINES else value
-        if any(unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for sign in text):
-            raise SettingsRefused(f"{path}: there is a line's end or an invisible character in its text")
+def _read_file(file: Path) -> tuple[str, dict[str, Any]]:
+    """The operator's file, as it is and as TOML has it. Raises `SettingsRefused`."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST_FILE + 1)
+        text = raw.decode("utf-8")
+        stated = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsRefused(
+            f"{file}: cannot be read: {error.strerror}; write another path, or who may read it"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsRefused(f"{file}: is no text; write it in UTF-8") from None
+    except (ValueError, RecursionError) as error:  # not TOML, a number of a million digits, a thousand brackets
+        raise SettingsRefused(_not_toml(file, error)) from None
+    if len(raw) > LONGEST_FILE or is_too_deep(stated):
+        raise SettingsRefused(f"{file}: is no configuration of ours; write what `gateway config show` shows, changed")
+    return text, stated
+
+
+def _not_toml(file: Path, error: Exception) -> str:
+    """What TOML's reader said, in our form and without what stands in the file."""
+    told, _, place = str(error).partition(" (at line ")
+    line = f":{place.partition(',')[0]}" if place else ""
+    why = told.partition("'")[0].rstrip(" :") or type(error).__name__
+    return f"{file}{line}: no TOML: {why}; write it as https://toml.io has it"
 
 
 WHOLE = ("fields", "notices")  # a table that stands in the operator's file replaces ours
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(base.get(key), dict) and key not in WHOLE:
-            _merge(base[key], value)
-        else:
-            base[key] = value
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    return {**base, **{key: _one(base.get(key), value, key) for key, value in over.items()}}
 
 
-def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """GATEWAY_SECTION__KEY. Tables and lists are for the file: a list is written with commas."""
+def _one(base: Any, over: Any, key: str) -> Any:
+    both = isinstance(over, dict) and isinstance(base, dict) and key not in WHOLE
+    return _merged(base, over) if both else over
+
+
+def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> dict[OptionPath, str]:
+    """GATEWAY_SECTION__KEY over what the files say. Tables are for the file: a list is written with commas. Returns
+    which variable said which option. Raises `SettingsRefused`.
+    """
+    said: dict[OptionPath, str] = {}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
-        if "__" not in variable:
-            raise SettingsRefused(f"{variable}: an option is GATEWAY_SECTION__KEY, with two underscores")
-        path = variable.removeprefix(PREFIX).lower().split("__")
-        target = merged
+        path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        if len(path) == 1:
+            raise SettingsRefused(f"{variable}: is none of ours; write GATEWAY_SECTION__KEY, with two underscores")
+        if path in said:
+            raise SettingsRefused(f"{variable}: {said[path]} says the same option; write one of them")
+        target: Any = merged
         for part in path[:-1]:
-            target = target.setdefault(part, {})
-            if not isinstance(target, dict):
-                raise SettingsRefused(f"{variable}: {part} is not a section")
-        is_list = isinstance(target.get(path[-1]), list)
-        target[path[-1]] = [item.strip() for item in text.split(",") if item.strip()] if is_list else text
+            inner = target.get(part, {})
+            if not isinstance(inner, dict):
+                raise SettingsRefused(f"{variable}: {part} is no section; write GATEWAY_SECTION__KEY")
+            target[part] = target = {**inner}  # what is shipped stays as it is
+        target[path[-1]] = text
+        said[path] = variable
+    return said
 
 
-def _check(settings: Settings) -> None:
+def _wrong(settings: Settings) -> Iterator[Wrong]:
     """What the shapes cannot say."""
-    if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
-        raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
-    for country in (settings.phone.country, *settings.phone.countries):
-        if country not in SUPPORTED_REGIONS:
-            raise SettingsRefused(f"phone: {country} has no numbers of its own; ISO 3166-1 codes: US, CA, GB")
-    _check_notices(settings.site.notices)
-    _check_proxies(settings.listen.trusted_proxies)
-    _check_site(settings.site)
-    _check_mode(settings)
-    for gap in settings.notice.gaps:
+    yield from _wrong_lists(settings)
+    for number, gap in enumerate(settings.notice.gaps):
         if gap.until < gap.start:
-            raise SettingsRefused(f"notice.gaps: {gap.until} is before {gap.start}")
-    _check_recipients(settings.recipients, settings.identifiers.declared)
+            why = f"until, {gap.until}, is before from, {gap.start}"
+            yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")
+    yield from _wrong_site(settings.site)
+    yield from _wrong_mode(settings)
+    yield from _wrong_recipients(settings)
+    yield from settings.mail.wrong()
+    yield from settings.delivery.wrong()
+    yield from settings.apps.wrong(settings.recipients)
+    yield from settings.rehearsal.wrong()
+
+
+def _wrong_lists(settings: Settings) -> Iterator[Wrong]:
+    if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
+        why = "targeted_ads and sharing, and sale or not (R25)"
+        yield Wrong(("ad_choices", "purposes"), why, '["targeted_ads", "sharing"]')
+    if not settings.keywords.sensitive:
+        why = "without a word nothing would be sensitive"
+        yield Wrong(("keywords", "sensitive"), why, "the words that never leave, or leave the option out")
     if any(item.ddrf for item in settings.recipients.values()) and not settings.delivery.ddrf_domain:
-        raise SettingsRefused("delivery.ddrf_domain: whoever asks by the framework says which domain has its key")
-    said = settings.mail.wrong(), settings.delivery.wrong(), settings.apps.wrong(settings.recipients)
-    for wrong in filter(None, (*said, settings.rehearsal.wrong())):
-        raise SettingsRefused(wrong)
-    _check_endpoints(settings)
+        why = "whoever asks by the framework says which domain has its key"
+        yield Wrong(("delivery", "ddrf_domain"), why, '"example.com", your domain')
 
 
-def _check_mode(settings: Settings) -> None:
+def _wrong_mode(settings: Settings) -> Iterator[Wrong]:
     """Without a link the signal alone has to stop every sale and sharing (11 CCR 7025(g)(3), L59). A browser's signal
     reaches what pages send: not rows that are kept by account, phone or ad id, and not an app.
     """
@@ -372,75 +477,43 @@ def _check_mode(settings: Settings) -> None:
         outside = item.role is Role.THIRD_PARTY or (item.role is Role.AFFILIATE and not item.same_brand)
         if outside and not set(SIGNAL_PURPOSES).isdisjoint(item.purposes) and (item.fields or item.surface != "web"):
             why = f"gets rows ({', '.join(sorted(item.fields))})" if item.fields else "is not of the website alone"
-            raise SettingsRefused(
-                f'site.mode = "no_link": recipients.{name} {why}, which a browser\'s signal alone does not stop (11 CCR'
-                f' 7025(g)(3)). Keep the link, site.mode = "frictionless", or end what recipients.{name} gets beyond'
-                ' the website: fields = {}, surface = "web"'
+            yield Wrong(
+                ("site", "mode"),
+                f"recipients.{name} {why}, which a browser's signal alone does not stop (11 CCR 7025(g)(3))",
+                'site.mode = "frictionless", which keeps the link, or end what'
+                f' recipients.{name} gets beyond the website: fields = {{}}, surface = "web"',
             )
 
 
-def _check_recipients(recipients: Mapping[str, RecipientSettings], declared: Sequence[str]) -> None:
+def _wrong_recipients(settings: Settings) -> Iterator[Wrong]:
+    recipients, declared = settings.recipients, settings.identifiers.declared
     for name, item in recipients.items():
-        if item.wrong():
-            raise SettingsRefused(f"recipients.{name}.{item.wrong()}")
+        for option, why, write in item.wrong():
+            yield Wrong(("recipients", name, *option), why, write)
         for field, kind in item.own_kinds().items():
             if kind not in declared:
                 listed = ", ".join(f'"{each}"' for each in (*declared, kind))
-                raise SettingsRefused(
-                    f"recipients.{name}.fields: {field} holds id:{kind}, which nobody declared. Write"
-                    f" [identifiers] declared = [{listed}]"
-                )
-    _check_names(recipients)
-    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
-        if taken in recipients:
-            raise SettingsRefused(f"recipients.{taken}: the name is taken by {by}")
+                why, path = f"its kind, id:{kind}, is one that nobody declared", ("recipients", name, "fields", field)
+                yield Wrong(path, why, f"[identifiers] declared = [{listed}]")
+    yield from _wrong_names(recipients)
 
 
-def _check_names(recipients: Mapping[str, RecipientSettings]) -> None:
+def _wrong_names(recipients: Mapping[str, RecipientSettings]) -> Iterator[Wrong]:
     """Two that differ in case alone are one company to whoever reads the file, and two to the ledger."""
     alike: dict[str, str] = {}
     for name in recipients:
-        if not RECIPIENT.fullmatch(name):
-            raise SettingsRefused(f"recipients.{name!r}: a name has letters, digits, `-` and `_`, 64 at most")
         other = alike.setdefault(name.casefold().replace("-", "_"), name)
         if other != name:
-            raise SettingsRefused(f"recipients.{name}: is recipients.{other} already, but for its spelling")
+            yield Wrong(("recipients", name), f"is recipients.{other} already, but for its spelling", "one of them")
+    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
+        if taken in recipients:
+            yield Wrong(("recipients", taken), f"the name is taken by {by}", "another name")
 
 
-def _check_endpoints(settings: Settings) -> None:
-    endpoints = {f"deliveries of {name}": endpoint for name, endpoint in settings.deliveries().items()}
-    endpoints |= {f"witnesses.{name}.url": witness.url for name, witness in settings.witnesses.items()}
-    endpoints |= {"texts.endpoint": settings.texts.endpoint} if settings.texts.endpoint else {}
-    for what, endpoint in endpoints.items():
-        if not may_send_to(endpoint):
-            raise SettingsRefused(f"{what}: the address is neither https nor http on loopback")
-
-
-def _check_notices(notices: Mapping[str, str]) -> None:
-    for place, address in notices.items():
-        if not PLACE.fullmatch(place) or not address.startswith(("/", "https://")):
-            raise SettingsRefused(f'site.notices: {place} = "{address}" is not a place with a path or an https address')
-
-
-def _check_proxies(trusted: tuple[str, ...]) -> None:
-    """Whoever is in a trusted network may say to be anybody."""
-    for text in trusted:
-        try:
-            ours = is_of_one_house(text)
-        except ValueError:
-            raise SettingsRefused(f"listen.trusted_proxies: {text} is no address and no network") from None
-        if not ours:
-            raise SettingsRefused(f"listen.trusted_proxies: {text} would believe the whole internet")
-
-
-def _check_site(site: Site) -> None:
-    for origin in site.origins:
-        if not is_origin(origin):
-            raise SettingsRefused(f"site.origins: {origin} is no exact origin: https://host, http on loopback only")
+def _wrong_site(site: Site) -> Iterator[Wrong]:
     if site.cached and site.enforce:
-        raise SettingsRefused(
-            "site.cached: a page that is the same for everybody cannot carry the policy of one (site.enforce). Switch"
-            " one off; with enforce a proxy before the cache asks for each page (gateway help proxies)"
-        )
-    if site.url and not is_origin(site.url):
-        raise SettingsRefused("site.url: https://host, without a path; http on loopback only")
+        yield Wrong(
+            ("site", "cached"),
+            "a page that is the same for everybody cannot carry the policy of one (site.enforce). With enforce a proxy"
+            " before the cache asks for each page (gateway help proxies)", "false for one of the two",
+        )  # fmt: skip

@@ -38,5 +38,5 @@ def test_an_address_that_is_none_refuses_the_configuration_by_its_name(tmp_path,
 
 def test_of_an_address_that_nobody_can_take_apart_only_the_beginning_is_logged(tmp_path):
     file = tmp_path / "config.toml"
-    file.write_text('[site.notices]\nUS = "https://[hunter2"\n')
+    file.write_text('[site]\nname = "https://[hunter2"\n')
     assert not [item.kind for item in in_force(inside.settings(file)) if b"hunter2" in item.body]

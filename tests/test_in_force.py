@@ -63,7 +63,7 @@ def test_a_password_in_an_address_and_a_path_of_the_machine_are_not_logged(tmp_p
 
 def test_the_operators_policy_is_logged_as_it_is_and_a_missing_one_refuses(tmp_path):
     policy = tmp_path / "policy.txt"
-    with pytest.raises(SettingsRefused, match="policy_file"):
+    with pytest.raises(SettingsRefused, match="GATEWAY_SITE__POLICY_FILE: there is no such file"):
         in_force(inside.settings(site__policy_file=str(policy)))
     policy.write_bytes(b"We sell nothing.\r\n")
     (document,) = of_kind(in_force(inside.settings(site__policy_file=str(policy))), "privacy_policy")

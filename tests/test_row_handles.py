@@ -139,5 +139,5 @@ async def test_an_id_that_the_recipient_must_see_is_a_field_and_the_handle_is_ou
     file.write_text('[recipients.teemo]\nfields = { id = { class = "ad_id", kind = "gaid" } }\n')
     assert inside.settings(file).registry(dev=True)["teemo"].fields["id"] == "ad_id"
     file.write_text('[recipients.teemo]\nfields = { row = { class = "ad_id", kind = "gaid" } }\n')
-    with pytest.raises(SettingsRefused, match=r"fields: row is a member of every row"):
+    with pytest.raises(SettingsRefused, match=r"fields\.row: is a member of every row"):
         inside.settings(file)

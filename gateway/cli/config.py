@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from gateway import settings as settings_of
-from gateway.app import law_table
+from gateway.app import law_table, now, prove
+from gateway.in_force import in_force
 
 NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
     "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
@@ -24,6 +25,8 @@ def config() -> None:
 def check(file: Path | None) -> None:
     settings = settings_of.load(file, os.environ)
     law_table()
+    prove(settings, now().date())
+    in_force(settings)
     click.echo("the configuration can be used")
     for name, recipient in settings.registry().items():
         what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")

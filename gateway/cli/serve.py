@@ -17,7 +17,8 @@ from gateway import fake, service
 from gateway import settings as settings_of
 from gateway.cli import logs, options
 from gateway.ledger import schema
-from gateway.settings import Listen, Settings, SettingsRefused
+from gateway.option_tree import SettingsRefused
+from gateway.settings import Listen, Settings
 from gateway.web import demo
 from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.protocol import Protocol

@@ -230,10 +230,10 @@ async def test_a_gateway_without_the_backends_keys_believes_no_assertion(tmp_pat
     ids=repr,
 )
 def test_a_half_configured_gateway_refuses_to_start(wrong):
-    with pytest.raises(SettingsRefused, match="apps"):
+    with pytest.raises(SettingsRefused, match=r"GATEWAY_APPS|\[apps\]"):
         inside.settings(**wrong)
 
 
 def test_keys_that_cannot_be_read_refuse_to_start(tmp_path):
-    with pytest.raises(SettingsRefused, match="assertion_keys"):
+    with pytest.raises(SettingsRefused, match="GATEWAY_APPS__ASSERTION_KEYS: the file: no JWKS"):
         inside.settings(apps__assertion_keys=str(tmp_path / "gone"), apps__assertion_audience=AUDIENCE)

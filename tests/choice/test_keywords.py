@@ -133,7 +133,7 @@ class TestTheSettings:
 
     def test_a_vocabulary_of_the_operators_is_what_leaves(self, tmp_path):
         (tmp_path / "mine.toml").write_text('[keywords]\nvocabulary = ["Travel", "used cars"]\nsensitive = ["cars"]\n')
-        with pytest.raises(SettingsRefused, match=re.escape("keywords.vocabulary: 'used cars' never leaves")):
+        with pytest.raises(SettingsRefused, match=re.escape("[keywords] vocabulary: 'used cars' never leaves")):
             app.vocabulary(load(tmp_path / "mine.toml", {}))
         mine = load(tmp_path / "mine.toml", {"GATEWAY_KEYWORDS__SENSITIVE": "green card, visa"})
         assert app.vocabulary(mine) == Vocabulary(frozenset({"travel", "used cars"}), frozenset({"green card", "visa"}))

@@ -513,7 +513,7 @@ def test_the_doors_options_are_those_of_the_settings():
     ],
 )
 def test_a_slip_in_the_settings_refuses_to_start(option, text):
-    with pytest.raises(SettingsRefused, match=rf"ad_choices\.{option}"):
+    with pytest.raises(SettingsRefused, match=f"GATEWAY_AD_CHOICES__{option.upper()}: "):
         inside.settings(**{f"ad_choices__{option}": text})
 
 

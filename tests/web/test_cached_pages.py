@@ -98,7 +98,7 @@ async def test_a_proxy_that_asks_is_told_the_same_of_everybody(tmp_path):
 
 
 def test_a_policy_of_delivery_on_pages_that_are_everybodys_is_refused_with_what_helps():
-    with pytest.raises(SettingsRefused, match=r"site.cached: .*gateway help proxies"):
+    with pytest.raises(SettingsRefused, match=r"GATEWAY_SITE__CACHED: .*gateway help proxies"):
         inside.settings(site__cached="true", site__enforce="true")
 
 
@@ -199,5 +199,5 @@ async def test_the_start_names_the_pages_cache_rule(tmp_path, settings, rule):
 
 
 def test_a_header_that_no_cache_knows_refuses_the_start():
-    with pytest.raises(SettingsRefused, match="place_in_key"):
+    with pytest.raises(SettingsRefused, match="GATEWAY_SITE__PLACE_IN_KEY: "):
         inside.settings(site__place_in_key="CF IPCountry\r\n")

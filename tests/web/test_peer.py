@@ -89,7 +89,7 @@ def test_an_address_that_is_none_is_none_and_no_fault(text):
     "trusted", ["*", "0.0.0.0/0", "::/0", "128.0.0.0/1", "proxy.example.com", "10.0.0.1/8", "127.0.0.1,*"]
 )
 def test_a_configuration_that_would_believe_anybody_does_not_start(trusted):
-    with pytest.raises(SettingsRefused, match=r"listen\.trusted_proxies"):
+    with pytest.raises(SettingsRefused, match="GATEWAY_LISTEN__TRUSTED_PROXIES: "):
         inside.settings(listen__trusted_proxies=trusted)
 
 

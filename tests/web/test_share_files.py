@@ -273,7 +273,10 @@ async def test_an_act_of_a_person_is_not_put_off_into_a_file(tmp_path):
     file.write_text(
         '[recipients.mine]\nrole = "consumer_directed"\npurposes = ["service"]\ndata = ["contact"]\nmode = "files"\n'
     )
-    with pytest.raises(SettingsRefused, match=r"recipients\.mine\.mode"), open_house(tmp_path, inside.settings(file)):
+    with (
+        pytest.raises(SettingsRefused, match=r"\[recipients\.mine\] mode: "),
+        open_house(tmp_path, inside.settings(file)),
+    ):
         pass
 
 

@@ -73,7 +73,9 @@ def test_no_link_is_refused_beside_a_feed_that_a_signal_does_not_reach(tmp_path,
     ]  # fmt: skip
     path = tmp_path / "config.toml"
     path.write_text("[recipients.".join(changed))
-    with pytest.raises(SettingsRefused, match=rf'no_link": recipients.{name} .*{why}.*site.mode = "frictionless"'):
+    with pytest.raises(
+        SettingsRefused, match=rf'\[site\] mode: recipients.{name} .*{why}.*write site.mode = "frictionless"'
+    ):
         inside.settings(path)
 
 
