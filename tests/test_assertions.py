@@ -156,11 +156,11 @@ WEAK = json.loads(KINDS["RS256"][1].to_jwk(rsa.generate_private_key(65537, 1024)
     ("keys", "why"),
     [
         ([{"kty": "oct", "k": "AAAA"}], "HS256"),
-        ([{"kty": "EC", "crv": "P-384"}], "not a JWKS"),
+        ([{"kty": "EC", "crv": "P-384"}], "no JWKS"),
         ([WEAK], "2048"),
         ([private(Backend())], "private"),
-        (["k1"], "not a JWKS"),
-        (None, "not a JWKS"),
+        (["k1"], "no JWKS"),
+        (None, "no JWKS"),
     ],
     ids=["shared secret", "no curve", "short", "private half", "a word", "no list"],
 )

@@ -138,7 +138,7 @@ def test_a_log_in_which_nothing_happened_is_not_dated(tmp_path, authority):
         ("http://example.com/tsa", "https, or http on this machine"),  # the nonce and the token in the clear
         ("http://[::1", "https, or http on this machine"),
         ("https://example..com:x/", "https, or http on this machine"),
-        ("https://a\x7fb.example.com/", "did not answer"),
+        ("https://a\x7fb.example.com/", "is asked for"),
     ],
 )
 def test_an_address_that_is_none_is_told_in_words(signed, authority, tmp_path, url, says):

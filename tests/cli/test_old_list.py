@@ -64,7 +64,7 @@ FAULTS = {
     "U+0085": ("email,amy@example.com,,,,\u0085email,x@example.com".encode(), REFUSED, "one row a line"),
     "a vertical tab": (A + b",,,,\x0bemail,x@example.com", REFUSED, "one row a line"),
     "a form feed": (A + b",,,,\x0cemail,x@example.com", REFUSED, "one row a line"),
-    "a kind that there is not": (b"e-mail,amy@example.com,,,,", REFUSED, "undeclared"),
+    "a kind that there is not": (b"postal,amy@example.com,,,,", REFUSED, "undeclared"),
     "no value of its kind": (b"email,amy at example.com,,,,", REFUSED, "malformed"),
     "a withheld id": (b"gaid," + ZERO.encode() + b",,,,", REFUSED, "limited"),
     "a number of a spreadsheet": (b"phone,1.41556E+10,,,,", REFUSED, "as text"),
