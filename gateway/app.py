@@ -40,6 +40,7 @@ from gateway.ledger.cosigning import Witness
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.emergency import LATER, Emergency
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.examination import Examination
 from gateway.ledger.intake import Intake
 from gateway.ledger.log_reader import LogReader
@@ -62,6 +63,7 @@ from gateway.signals.hear import Hearing
 from gateway.telling import Telling
 from gateway.vault import persons
 from gateway.vault.persons import Vault
+from gateway.wal import close_to_others, make_folder
 from gateway.witnessing import Witnessing, submit
 
 Clock = Callable[[], datetime]
@@ -154,10 +156,10 @@ def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> tim
 
 def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
     """The mark that the installation is in use; without one the last stop is in doubt."""
-    keys.close_to_others(folder)
+    close_to_others(folder)
     try:
         return stack.enter_context(clean_stop.opened(folder))
-    except schema.LedgerRefused:
+    except LedgerRefused:
         if not patient:
             raise
         return Stop(doubtful=True)
@@ -170,7 +172,7 @@ def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
     schema.prove_mark(db, folder / schema.FILE, secrets.mark)
     ours = persons.opened_by(folder, secrets.wraps)
     if ours is False:
-        raise schema.LedgerRefused(schema.anothers(folder / schema.FILE))
+        raise LedgerRefused(schema.anothers(folder / schema.FILE))
     if ours:
         schema.claim(db, folder / schema.FILE, secrets.mark)
 
@@ -182,13 +184,13 @@ def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
             _claim(db, folder, secrets)
             waits = pending.waits(db) or patient  # and whatever is wrong, in its own words
-    except (schema.LedgerRefused, sqlite3.Error):
+    except (LedgerRefused, sqlite3.Error):
         if not patient:
             raise
     try:
         watch.start(patient=patient)
     except FileMoved as moved:
-        raise schema.LedgerRefused(
+        raise LedgerRefused(
             f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
         ) from moved
     return waits
@@ -235,12 +237,12 @@ def migrate(folder: Path, origin: str = "") -> int:
     ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
     """
     try:
-        keys.make_folder(folder)
-        keys.close_to_others(folder)
+        make_folder(folder)
+        close_to_others(folder)
         with clean_stop.opened(folder):
             return _migrated(folder, origin)
     except (OSError, sqlite3.OperationalError) as error:
-        raise schema.LedgerRefused(
+        raise LedgerRefused(
             f"{folder} cannot be written to ({error}). Nothing half made is used. Make room, or mend the disk; then"
             f" again: gateway migrate --data {folder}"
         ) from error
@@ -250,7 +252,7 @@ def _migrated(folder: Path, origin: str) -> int:
     ledger = folder / schema.FILE
     if (not ledger.exists() or not ledger.stat().st_size) and persons.anybody(folder):
         # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
-        raise schema.LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
+        raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
     keys.complete(folder)
     try:
         secrets = keys.load(folder)
@@ -324,7 +326,7 @@ def prune(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now
 def _prove(folder: Path, settings: Settings) -> None:
     report, _ = verify(folder, settings, boxes=False)
     if not report.passed:
-        raise schema.LedgerRefused(
+        raise LedgerRefused(
             f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
         )
 

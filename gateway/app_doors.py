@@ -1,5 +1,5 @@
 """The doors that apps and backends say choices at, put together: choices, observations, standings, and what proves in
-them. Part of `gateway.service`, which opens them.
+them. Part of gateway.service.Doors, which opens them.
 """
 
 from starlette.routing import Route

@@ -12,7 +12,7 @@ from typing import Any
 from gateway import seals
 from gateway.keys import Secrets, wrap
 from gateway.ledger.entry import b64
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.outcome import Refused
 from gateway.terms import DataClass, Purpose
 

@@ -21,7 +21,7 @@ from gateway.choice.standing import Standing, out_bits, unnumbered
 from gateway.choice.verdict import decide, deny_all, explain, numbered
 from gateway.device_token import DeviceToken
 from gateway.known import Explained, Known, Then
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
 from gateway.people import OF_A_PHONE, Named, People, Said
 from gateway.places import FOREIGN, Places

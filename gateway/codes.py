@@ -22,9 +22,12 @@ from gateway.delivery.letter import Letter
 from gateway.keys import Secrets
 from gateway.ledger import codes
 from gateway.ledger.entry import b64
-from gateway.ledger.records import Subject, milliseconds
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Writer
 from gateway.outcome import Refused
+from gateway.terms import Purpose
+
+ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 
 DIGITS = 8
 SECONDS = codes.GOOD_FOR * 60
@@ -196,3 +199,18 @@ def spaced(code: str) -> str:
 def digits(typed: str) -> str:
     """What was typed or pasted, without blanks and dashes; digits of other scripts count (WCAG 3.3.8: paste works)."""
     return "".join(str(int(each)) for each in typed[:64] if each.isdecimal())
+
+
+def opting_in(purpose: Purpose, recipient: str = "") -> str:
+    """The use of a code for opting in: to one purpose, and where one is named for one recipient."""
+    return f"opt_in:{purpose}:{recipient}" if recipient else f"opt_in:{purpose}"
+
+
+def is_opting_in(use: str) -> bool:
+    return use.startswith("opt_in:")
+
+
+def opted_into(use: str) -> tuple[str, str]:
+    """(purpose, recipient or nothing) of such a use."""
+    purpose, _, recipient = use.removeprefix("opt_in:").partition(":")
+    return purpose, recipient

@@ -41,7 +41,6 @@ from gateway.ledger import (
     installation,
     links,
     passing_on,
-    records,
     replay,
     states,
     told,
@@ -49,14 +48,16 @@ from gateway.ledger import (
 )
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice, b64
+from gateway.ledger.errors import NothingKept, StoreUnavailable
 from gateway.ledger.kept import Kept
 from gateway.ledger.kept import answer as answer_of
 from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import TIGHTENS, Choice, Subject, milliseconds
+from gateway.ledger.records import TIGHTENS
 from gateway.ledger.replay import Rebuilt
-from gateway.ledger.writer import NothingKept, StoreUnavailable, Transaction, Writer
+from gateway.ledger.subjects import Choice, Subject, Written, every_reading, milliseconds
+from gateway.ledger.writer import Transaction, Writer
 from gateway.mirror.lookup import LookupRefused
 from gateway.outcome import Chosen, Refused, silent_until
 from gateway.people import People
@@ -135,7 +136,7 @@ class Consent:
 
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
-            everybody = records.every_reading(subjects)
+            everybody = every_reading(subjects)
             written = [passing_on.hear(tx, subject, chosen, request) for subject in everybody if chosen]
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
@@ -165,7 +166,7 @@ class Consent:
         can be. Raises `StoreUnavailable`.
         """
         openings = list[Opening]()
-        everybody = records.every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
+        everybody = every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
         kept = Kept(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
 
         def act(tx: Transaction) -> bytes:
@@ -200,7 +201,7 @@ class Consent:
         if said is None:
             raise StoreUnavailable("nothing was kept")
         choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
-        return await self._keep(Kept(seals.new_browser(), records.every_reading(subjects), choice, signal=True))
+        return await self._keep(Kept(seals.new_browser(), every_reading(subjects), choice, signal=True))
 
     async def choose_later(
         self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
@@ -421,7 +422,7 @@ class Consent:
 
         return await self._writer.commit(job) if subjects else 0
 
-    async def erase(self, order: erasure.Order) -> records.Written:
+    async def erase(self, order: erasure.Order) -> Written:
         """Forgets, and returns once that is done; see `erasure.carry_out`."""
         await self._counted(ERASE_SECONDS)
         return await erasure.carry_out(self._writer, order)
@@ -475,4 +476,4 @@ def _coarse(place: str) -> str:
 
 def _parts(subjects: Sequence[Subject]) -> list[tuple[Subject, ...]]:
     """In requests small enough that none holds the writer long, each with all that its numbers are read as."""
-    return [records.every_reading(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]
+    return [every_reading(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.leases import Leases, Terms
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.store import Store
 from gateway.ledger.table import StandingTable
 from gateway.ledger.watch import FileWatch, boot_seconds
-from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.ledger.writer import Writer
 from gateway.mirror.answers import MirrorLookup
 from gateway.mirror.lookup import Lookup
 from gateway.settings import Settings

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gateway.keys import digest, write_durably
+from gateway.keys import digest
+from gateway.wal import write_durably
 
 FILE = "api_keys.json"
 SCOPES = ("check", "choose", "share", "desk", "export", "replica", "admin")

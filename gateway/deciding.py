@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.check import Ask, Checked, Checks
 from gateway.decisions import NOBODY, Decision, Decisions, Stands, in_order
 from gateway.ledger.disclosed import POSSIBLE, SENT
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.terms import Answer, DataClass
 
 ATTEMPTS = 3  # checks of one announced send

@@ -23,8 +23,9 @@ from gateway.leaving import named
 from gateway.ledger import disclosed, disclosures
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.records import milliseconds
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction, Writer
 from gateway.people import People
 from gateway.reporting import INTENDED, LOST, NOT_SENT, REPORTED_WITHIN, Report, Reporting, Took, counts_of
 from gateway.terms import Purpose

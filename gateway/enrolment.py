@@ -13,11 +13,12 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 from gateway import seals
+from gateway.terms import Unusable
 
 LABEL = b"replica/1"
 
 
-class EnrolmentRefused(Exception):
+class EnrolmentRefused(Unusable):
     """The text says what is wrong and what helps."""
 
 

@@ -17,8 +17,9 @@ from typing import TypeVar
 
 from gateway.ledger import evidence
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.evidence import CHANGE, CUT_OFF, DAILY, START, STOP, Counts, Period
-from gateway.ledger.writer import WRITE_SECONDS, Job, StoreUnavailable, Writer
+from gateway.ledger.writer import WRITE_SECONDS, Job, Writer
 from gateway.running import Running, left_behind
 from gateway.spells import Spells
 

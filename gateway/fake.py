@@ -19,7 +19,7 @@ from gateway.app import migrate, open_house
 from gateway.check import Ask, Checked, Checks
 from gateway.choice.question import Verdict
 from gateway.keys import SECRETS
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.option_tree import SettingsRefused
 from gateway.settings import Settings
 from gateway.terms import ALL_PURPOSES, Answer, ChoiceKind, Reason, Source

@@ -21,7 +21,7 @@ from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.handed import Numbered
 from gateway.ledger.held import Left
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.people import People
 from gateway.reporting import INTENDED, LOST, REPORTED_WITHIN, Report, Reporting, counted, counts_of

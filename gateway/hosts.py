@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from gateway.keys import write_durably
+from gateway.wal import write_durably
 
 FILE, LOCK = "hosts.json", ".hosts.lock"
 MOST = 1000  # hosts in the table; pages that are full of ads have some two hundred

@@ -16,8 +16,9 @@ from gateway.check import Checks
 from gateway.device_token import DeviceToken
 from gateway.keys import Secrets
 from gateway.ledger import idempotency, installation, links
-from gateway.ledger.records import Subject, milliseconds
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject, milliseconds
+from gateway.ledger.writer import Transaction, Writer
 from gateway.people import OF_A_PHONE, People
 from gateway.seals import Opening
 from gateway.terms import ALL_PURPOSES, Purpose

@@ -11,22 +11,9 @@ from typing import Any
 import structlog
 from starlette.types import Scope
 
-from gateway.enrolment import EnrolmentRefused
-from gateway.following.follower import ReplicaRefused
-from gateway.keys import SecretsMissing
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
-from gateway.option_tree import SettingsRefused
+from gateway.terms import Unusable
 
 log = structlog.get_logger("gateway")
-UNUSABLE = (
-    SecretsMissing,
-    LedgerRefused,
-    SettingsRefused,
-    StoreUnavailable,
-    ReplicaRefused,
-    EnrolmentRefused,
-)  # each text says what helps
 
 
 class NotStarted(RuntimeError):
@@ -88,7 +75,7 @@ class Service:
                     await receive()
                 elif not await Behind(self._site, started, receive, told).live(scope):
                     return
-        except UNUSABLE as refused:
+        except Unusable as refused:
             await send({"type": "lifespan.startup.failed", "message": str(refused)})
             return
         await send({"type": "lifespan.shutdown.complete"})

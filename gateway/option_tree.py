@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import msgspec
 
 from gateway.shapes import Days, OptionPath, Shape, Wrong
+from gateway.terms import Unusable
 
 OWN_NAMES = frozenset({"recipients", "witnesses", "consent_tools"})  # sections whose next name is the operator's
 MAY_REPEAT = frozenset({"upload"})  # arguments of a command; in any other list a value that stands twice is a slip
@@ -28,7 +29,7 @@ PLAIN_NAME, SHOWN = re.compile(r"[A-Za-z0-9_.-]{1,64}"), 32  # of other names th
 DEEPEST = 32  # tables and lists in each other; ours have four
 
 
-class SettingsRefused(Exception):
+class SettingsRefused(Unusable):
     """The text names the file and line or the variable, the option, what is wrong with it and what to write."""
 
 

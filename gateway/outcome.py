@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 
 
 class Refused(Exception):

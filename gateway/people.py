@@ -15,7 +15,7 @@ from gateway.choice import identity
 from gateway.choice.identity import Identifier, Limited, Undeclared, kinds, spelling
 from gateway.device_token import DeviceToken
 from gateway.keys import Secrets
-from gateway.ledger.records import Subject, one_each
+from gateway.ledger.subjects import Subject, one_each
 from gateway.terms import Malformed
 
 INSTALLATION = "device"  # the type of a device token as an identifier (api.md, Keys)

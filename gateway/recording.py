@@ -18,8 +18,8 @@ from gateway.decisions import FORMED, Decisions, NotOurs, Stands, name_of
 from gateway.following.spool import Spool
 from gateway.leaving import leaves
 from gateway.ledger.disclosed import DESPITE_NO, SENT
-from gateway.ledger.records import milliseconds
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
 from gateway.reporting import INTENDED, LOST, NOT_SENT, Report, is_over
 
 REMEMBERED = 100_000  # decisions whose report is known again; the gateway knows the others

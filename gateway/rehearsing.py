@@ -26,10 +26,11 @@ import msgspec
 import structlog
 
 from gateway.delivery.beside import thread_beside
-from gateway.ledger import rehearsals, schema
+from gateway.ledger import rehearsals
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.rehearsals import Last, Rehearsal
-from gateway.ledger.writer import WRITE_SECONDS, StoreUnavailable, Writer
+from gateway.ledger.writer import WRITE_SECONDS, Writer
 from gateway.settings import Settings
 
 FOUND = "found.json"
@@ -179,7 +180,7 @@ class Rehearsing:
         if self._read is None or not timedelta(0) <= now - self._read[0] < timedelta(seconds=STALE):
             last = since = None
             with (
-                contextlib.suppress(sqlite3.Error, schema.LedgerRefused),
+                contextlib.suppress(sqlite3.Error, LedgerRefused),
                 contextlib.closing(self._writer.store.open_to_read()) as db,
             ):
                 last, since = rehearsals.last(db), rehearsals.owed_since(db)

@@ -19,8 +19,8 @@ from gateway.keys import Secrets
 from gateway.ledger import clean_stop, rotate, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.mirrored import Mirrored
-from gateway.ledger.records import moment
 from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.subjects import moment
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Transaction, Writer
 from gateway.settings import Settings

@@ -16,10 +16,11 @@ from gateway.credentials import FILE as API_KEYS
 from gateway.keys import Secrets
 from gateway.ledger import backup, clean_stop, new_log, schema
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.new_log import Begun
-from gateway.ledger.schema import LedgerRefused
 from gateway.settings import Settings
 from gateway.vault.persons import FILE as VAULT
+from gateway.wal import make_folder, write_durably
 
 STAMP = "%Y%m%dT%H%M%SZ"
 KEYS_FILE = re.compile(r"vault-([0-9]{8}T[0-9]{6}Z)\.sqlite3", re.ASCII)
@@ -38,7 +39,7 @@ def back_up(folder: Path, into: Path) -> Checkpoint:
 
 def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
     """The persons' keys, wrapped, into a dated file: kept for days only, for an erasure does not reach it."""
-    keys.make_folder(into)
+    make_folder(into)
     made = into / f"vault-{clock().astimezone(UTC):{STAMP}}.sqlite3"
     backup.copy(folder / VAULT, made)
     return made
@@ -50,7 +51,7 @@ def back_up_secrets(folder: Path, into: Path) -> Path:
         content = (folder / keys.SECRETS).read_bytes()
     except FileNotFoundError as error:
         raise LedgerRefused(f"{folder / keys.SECRETS} is not there") from error
-    keys.make_folder(into)
+    make_folder(into)
     made = into / keys.SECRETS
     _write_new(made, content)
     return made
@@ -85,7 +86,7 @@ def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None,
     be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
     """
     _prove(ledger)
-    keys.make_folder(folder)
+    make_folder(folder)
     with _alone(folder):
         loaded = _secrets_of(folder, ledger, secrets)
         if vault and not (folder / VAULT).exists():
@@ -161,11 +162,11 @@ def _alone(folder: Path) -> Iterator[None]:
 def _make(into: Path) -> None:
     if into.exists() and any(into.iterdir()):
         raise LedgerRefused(f"{into} is there already, and nothing is overwritten; name another place")
-    keys.make_folder(into)
+    make_folder(into)
 
 
 def _write_new(path: Path, content: bytes) -> None:
     try:
-        keys.write_durably(path, content, exclusive=True)
+        write_durably(path, content, exclusive=True)
     except FileExistsError as error:
         raise LedgerRefused(f"{path} is there already, and nothing is overwritten; name another place") from error

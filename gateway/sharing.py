@@ -33,8 +33,9 @@ from gateway.ledger import consent_proof, disclosures, grants, received
 from gateway.ledger.disclosed import POSSIBLE
 from gateway.ledger.disclosures import FIRST, NOT_SENT, Acknowledged, Intended
 from gateway.ledger.entry import b64
-from gateway.ledger.records import milliseconds
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction, Writer
 from gateway.people import People
 from gateway.terms import Answer, DataClass, Reason, Role
 from gateway.turns import Turn

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from gateway.consent import Consent
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.web import notices
 
 

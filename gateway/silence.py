@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gateway import device_token
 from gateway.ledger import installation, reach, records, travel
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.outcome import silent_until
 from gateway.terms import SIGNAL_PURPOSES, Purpose

@@ -15,7 +15,7 @@ from gateway.choice.recipient import Recipient
 from gateway.choice.rules.case import youngest
 from gateway.choice.standing import Standing, out_bits
 from gateway.choice.verdict import decide
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.signals.heard import Heard
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Reason, Role
 

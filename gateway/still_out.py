@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from gateway.choice.standing import OUT
 from gateway.ledger import reach
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.people import OF_A_PHONE
 from gateway.terms import SIGNAL_PURPOSES, Purpose

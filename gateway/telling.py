@@ -22,11 +22,12 @@ from gateway.delivery.carrier import Carrier, Parcel
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.post import Outcome, Tried
 from gateway.keys import Secrets
-from gateway.ledger import acknowledged, endpoints, outbox, schema
+from gateway.ledger import acknowledged, endpoints, outbox
 from gateway.ledger.entry import b64
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.outbox import Kind, Listed, Message, State
-from gateway.ledger.records import milliseconds, moment
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.writer import Transaction, Writer
 
 PERIOD = 5.0  # seconds between two looks; a recipient has days
 AT_ONCE = 50  # messages of one recipient between two looks at the outbox
@@ -116,7 +117,7 @@ class Telling:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
                 due = {way: outbox.next_due(db, way.recipient, way.kind) for way in self._ways}
                 return [way for way, at in due.items() if at is not None and at <= now]
-        except (sqlite3.Error, schema.LedgerRefused):
+        except (sqlite3.Error, LedgerRefused):
             return []
 
     async def _deliver(self, way: Way) -> int:
@@ -182,7 +183,7 @@ class Telling:
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
                 waiting, gone = outbox.waiting(db), endpoints.gone(db)
-        except (sqlite3.Error, schema.LedgerRefused) as error:
+        except (sqlite3.Error, LedgerRefused) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
         counts: dict[str, Counter[str]] = {}
         oldest: dict[str, int] = {}

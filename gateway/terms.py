@@ -242,3 +242,7 @@ class Malformed:
 
     channel: str
     reason: str
+
+
+class Unusable(Exception):
+    """What this installation cannot start with, or go on with: the text says what, and the command that helps."""

@@ -8,10 +8,14 @@ before is trusted it is written once more. A second process that has the file op
 """
 
 import contextlib
+import errno
 import logging
 import os
+import secrets
 import sqlite3
 from pathlib import Path
+
+PRIVATE = 0o600
 
 LONG = 1000  # pages, about 4 MB: then a log is worth emptying
 FAILED = "the disk failed; nothing is lost, and the log beside it grows until the service is restarted: do so soon"
@@ -83,3 +87,74 @@ def write_back(folder: Path) -> None:
             file.seek(0)
             file.write(content)
             os.fsync(file.fileno())
+
+
+def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> None:
+    """A small private file: written beside, synced, renamed. `exclusive`: FileExistsError where there is one. What root
+    writes belongs to the folder's owner: the service runs as somebody else, and must go on reading its own files.
+    """
+    if exclusive and path.exists():
+        raise FileExistsError(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write(beside, content)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a disk that stays full would fill up with them
+        raise
+    sync_folder(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = _new(path)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # half a file must not take its place
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _new(path: Path) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    owner = path.parent.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
+def reserve(path: Path) -> None:
+    """An empty file of ours where there is none, which nobody else may read whatever the umask and the folder say.
+    SQLite would make a database as the umask has it; its log and index have the database's own mode.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(_new(path))
+
+
+def close_to_others(folder: Path) -> None:
+    """Takes from everybody else what an older version, a copy or an unpacked archive gave them of the files in a data
+    folder. Folders stay as they are: a socket that others are to reach may lie in one.
+    """
+    for path in [found for found in folder.rglob("*") if found.is_file() and not found.is_symlink()]:
+        with contextlib.suppress(OSError):  # another user's, who then sees to it; or gone meanwhile
+            mode = path.stat().st_mode
+            if mode & 0o077:
+                path.chmod(mode & 0o700)
+
+
+def make_folder(path: Path) -> None:
+    """A private folder and what is missing above it, whose names outlive a power cut: a name is kept once the folder
+    that it stands in was synced.
+    """
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)  # also where it is there already: whoever made it may have been stopped before this
+
+
+def sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

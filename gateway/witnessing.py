@@ -15,8 +15,8 @@ from gateway.delivery.beside import beside
 from gateway.delivery.outgoing import NoAnswer, ask_blocking
 from gateway.ledger import checkpoint, cosigning, note
 from gateway.ledger.cosigning import Post, Witness, WitnessDisagrees, WitnessUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.writer import StoreUnavailable
 
 log = structlog.get_logger("gateway")
 SECONDS = 12.0  # for one witness; it answers in tenths

@@ -11,10 +11,10 @@ from gateway.app import open_house
 from gateway.check import Ask
 from gateway.consent import CONFIRM_SECONDS
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Mismatch, Used
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.outcome import Refused
 from gateway.seals import new_browser
 from gateway.signals.hear import from_call

@@ -13,8 +13,8 @@ from support.people import GAID, email, named, phone
 from gateway.evidence import Evidence
 from gateway.ledger import schema
 from gateway.ledger.documents import NOTICE, Document
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.evidence import CHECKS_FAILED, FORMS_FAILED
-from gateway.ledger.writer import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 THIRD = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from support.people import email, phone
 
-from gateway import credentials, keys
+from gateway import credentials, keys, wal
+from gateway.wal import make_folder, write_durably
 
 NAME = ("phone", phone(1))
 
@@ -87,14 +88,14 @@ def test_a_stored_key_is_wrapped_to_the_key_that_the_raw_value_now_gives():
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "api_keys.json"
-    keys.write_durably(file, b"old")
+    write_durably(file, b"old")
 
     def full(descriptor, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keys.os, "write", full)
+    monkeypatch.setattr(wal.os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        keys.write_durably(file, b"new")
+        write_durably(file, b"new")
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == [file.name], "a disk that stays full is not filled up"
 
@@ -113,22 +114,22 @@ def test_what_root_writes_is_the_services_own_so_that_it_is_not_locked_out(tmp_p
 
 def test_half_a_file_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch):
     file = tmp_path / "api_keys.json"
-    keys.write_durably(file, b"old")
-    write = keys.os.write
-    monkeypatch.setattr(keys.os, "write", lambda descriptor, content: write(descriptor, content[:2]))
+    write_durably(file, b"old")
+    write = wal.os.write
+    monkeypatch.setattr(wal.os, "write", lambda descriptor, content: write(descriptor, content[:2]))
     with pytest.raises(OSError, match="No space"):
-        keys.write_durably(file, b"new")
+        write_durably(file, b"new")
     assert file.read_bytes() == b"old"
 
 
 def test_a_folder_that_is_made_is_named_durably_all_the_way_up(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(keys, "sync_folder", synced.append)
+    monkeypatch.setattr(wal, "sync_folder", synced.append)
     folder = tmp_path / "new" / "data"
-    keys.make_folder(folder)
+    make_folder(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert synced == [tmp_path, tmp_path / "new"]
-    keys.make_folder(folder)
+    make_folder(folder)
     assert synced[2:] == [tmp_path / "new"], "whoever made it may have been killed before this"
 
 

@@ -18,9 +18,8 @@ from support.people import GAID, email, gaid, named, phone
 from gateway import rekey
 from gateway.app import migrate
 from gateway.ledger import links, records, schema
-from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror.lookup import Stale
 from gateway.service import in_front_of
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose

@@ -10,7 +10,7 @@ from support.people import GAID, gaid, named
 from gateway.check import Ask
 from gateway.decisions import Decisions, Stands
 from gateway.following.spool import HEAD, Spool
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.recording import Recording
 from gateway.reporting import Report
 from gateway.web.checker import finished

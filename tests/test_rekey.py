@@ -14,7 +14,8 @@ from gateway.consent import Refused
 from gateway.ledger import checkpoint, note, receipt, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.ledger.records import Choice
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.subjects import Choice
 from gateway.rekey import Kind, RekeyRefused
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.visitor import Visitors
@@ -147,7 +148,7 @@ def test_who_opts_out_at_a_service_that_knows_the_older_wrapping_key_alone_keeps
     opts_out(folder)
     with opened(folder) as serving:
         rekey.replace_key(folder, inside.settings(), Kind.KEY_ENCRYPTION)
-        with pytest.raises(schema.LedgerRefused, match="stop the service first"):
+        with pytest.raises(LedgerRefused, match="stop the service first"):
             rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION)
         subjects = serving.consent.people.name([named("gaid", GAID)]).subjects
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)

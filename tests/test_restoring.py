@@ -14,9 +14,9 @@ from gateway import keys, rekey, restoring
 from gateway.app import migrate, open_house, publisher_of, verify
 from gateway.ledger import checkpoint, new_log, note, schema
 from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.publisher import RolledBack
-from gateway.ledger.records import Choice
-from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 from gateway.vault.persons import FILE as VAULT
 

@@ -19,9 +19,9 @@ from gateway.ledger import disclosures, erasure, held, outbox
 from gateway.ledger.disclosures import CHUNK, Acknowledged
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice
 from gateway.sharing import GROUP, Row
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 

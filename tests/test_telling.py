@@ -23,7 +23,7 @@ from gateway.ledger import acknowledged, disclosures, outbox
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
 from gateway.ledger.outbox import Kind, State
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.telling import Telling, Way
 from gateway.terms import Erasing, Purpose
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from gateway.addresses import may_send_to
 from gateway.cli import options
 from gateway.delivery.outgoing import NoAnswer, ask_blocking
-from gateway.keys import make_folder, write_durably
+from gateway.wal import make_folder, write_durably
 
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"  # RFC 3161 3.4
 SECONDS = 30.0  # authorities answer in one or two

@@ -12,7 +12,7 @@ from gateway import seals
 from gateway.app import House
 from gateway.cli import options
 from gateway.ledger.outbox import Listed, Message, State
-from gateway.ledger.records import moment
+from gateway.ledger.subjects import moment
 from gateway.telling import Open, name_of
 
 SHOWN = 1_000  # messages of one list

@@ -14,7 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from gateway import keys, seals
+from gateway import seals
 from gateway import settings as settings_of
 from gateway.app import House
 from gateway.cli import options
@@ -24,6 +24,7 @@ from gateway.exports import iso_27560, kantara, material, network_information, r
 from gateway.exports.report import report as yearly
 from gateway.ledger import appeals, rehearsals
 from gateway.vault.persons import Vault
+from gateway.wal import make_folder, write_durably
 
 
 def _days(start: datetime, end: datetime) -> tuple[date, date]:
@@ -88,22 +89,22 @@ def evidence(
 
 def _write_receipt(folder: Path | None, item: days.Told) -> None:
     if folder and item.receipt:
-        keys.make_folder(folder)
-        keys.write_durably(folder / f"{item.seq}.receipt", item.receipt.encode())
+        make_folder(folder)
+        write_durably(folder / f"{item.seq}.receipt", item.receipt.encode())
 
 
 def _write_documents(folder: Path, texts: Mapping[days.Named, bytes | None]) -> bool:
     """Each by its kind and hash, and SHA256SUMS beside them; whether all of them were there."""
-    keys.make_folder(folder)
+    make_folder(folder)
     sums = []
     for named, body in texts.items():
         if body is None:
             click.echo(f"not in the ledger, or not what its hash says: {' '.join(named)}", err=True)
             continue
         name = f"{named.kind}-{named.sha256}"
-        keys.write_durably(folder / name, body)
+        write_durably(folder / name, body)
         sums.append(f"{named.sha256}  {name}\n")
-    keys.write_durably(folder / "SHA256SUMS", "".join(sums).encode())
+    write_durably(folder / "SHA256SUMS", "".join(sums).encode())
     return len(sums) == len(texts)
 
 

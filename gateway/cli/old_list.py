@@ -24,8 +24,8 @@ from gateway.app import House
 from gateway.choice.law import PLACE, country_of
 from gateway.cli import options
 from gateway.cli.tell import readings
-from gateway.ledger.records import Choice, Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject
 from gateway.lines import Columns, Empty, NoHeader, Refused, Row
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 from gateway.web import wire

@@ -14,7 +14,7 @@ import click
 from gateway.choice.law import AGES
 from gateway.cli import options
 from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.terms import NoticeKind, Told
 
 OLDEST_FIRST = tuple(reversed(AGES))

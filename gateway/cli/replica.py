@@ -12,6 +12,7 @@ from gateway.cli import logs, options
 from gateway.cli.serve import bind_one, bind_unix, run
 from gateway.enrolment import Enrolment
 from gateway.replica import Replica, application
+from gateway.wal import write_durably
 
 
 @click.group(
@@ -67,5 +68,5 @@ def enrol(data: Path, name: str, out: Path) -> None:
     maker = key.partition(".")[0]
     enrolled = Enrolment(name, key, secrets.peppers, decisions.key_of_replica(secrets, maker))
     text, secret = enrolment.seal(enrolled)
-    keys.write_durably(out, text.encode(), exclusive=True)
+    write_durably(out, text.encode(), exclusive=True)
     click.echo(secret)

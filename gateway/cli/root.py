@@ -36,7 +36,7 @@ from gateway.cli.tell import choose, link
 from gateway.cli.verify import prune, verify
 from gateway.cli.void import void
 from gateway.cli.witness import witness
-from gateway.lifespan import UNUSABLE
+from gateway.terms import Unusable
 
 EXIT_UNUSABLE = 3
 
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _speak()
     try:
         group.main(list(arguments) if arguments is not None else None, standalone_mode=True)
-    except UNUSABLE as refused:
+    except Unusable as refused:
         click.echo(f"gateway: {refused}", err=True)
         sys.exit(EXIT_UNUSABLE)
     except OSError as error:  # a full disk, a folder that is not there or may not be written to

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from gateway import keys
 from gateway import settings as settings_of
 from gateway.cli import options
 from gateway.exports import suppression_file
 from gateway.ledger import suppressed
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES
+from gateway.wal import write_durably
 
 
 @click.command(
@@ -41,7 +41,7 @@ def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: 
             raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
         end = int(house.consent.clock().timestamp())
     content = suppression_file.as_csv(found.listed) if form == "csv" else suppression_file.as_uid2(found.listed, 0, end)
-    keys.write_durably(out, content)
+    write_durably(out, content)
     written = len(found.listed) if form == "csv" else suppression_file.of_uid2(found.listed)
     click.echo(f"{written} digests; the next file: --since {found.position}")
     if written < len(found.listed):

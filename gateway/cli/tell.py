@@ -11,7 +11,7 @@ from gateway.choice.identity import phone_number
 from gateway.choice.law import PLACE, country_of
 from gateway.cli import options
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Manner, Purpose, Source
 
 ADDED = {

@@ -16,7 +16,7 @@ from gateway.cli import options
 from gateway.ledger import schema, void_choices
 from gateway.ledger.entry import minute
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.void_choices import Belief, NotVoided, Rehearsed, Voided
 from gateway.people import Named
 from gateway.terms import CALLERS_CHOICES, Source

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway import seals
-from gateway.keys import Secrets, make_folder, sync_folder, write_durably
+from gateway.keys import Secrets
+from gateway.wal import make_folder, sync_folder, write_durably
 
 LABEL = b"spool/1\x00"
 LENGTH = struct.Struct(">I")

@@ -13,7 +13,7 @@ from gateway.ledger import documents, entry, schema
 from gateway.ledger.documents import EVIDENCE
 from gateway.ledger.evidence import REHEARSAL
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, moment
 
 # Those that tell of the day, and the one before: what it names was in force when the day began.
 TELLING = """

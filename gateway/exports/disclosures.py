@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.ledger import schema, sent_after
-from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.terms import DataClass, Purpose
 
 DAY = 86_400_000  # milliseconds

@@ -16,10 +16,10 @@ from gateway import seals
 from gateway.choice import law
 from gateway.choice.question import Gap, Notices, Office
 from gateway.choice.recipient import Recipient
-from gateway.ledger import documents, evidence, schema
-from gateway.ledger.records import milliseconds
+from gateway.ledger import documents, evidence
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.store import Store
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
 
 LAST = """
 SELECT v.seq, e.body, d.body FROM evidence v LEFT JOIN entry e USING (seq) LEFT JOIN document d ON d.seq = v.seq
@@ -46,7 +46,7 @@ def read(store: Store, moment: datetime) -> HeldThen | None:
             if row is None or row[1] is None:
                 return None
             texts = _texts(db, evidence.named_in(row[1], row[2]))
-    except (sqlite3.Error, schema.LedgerRefused) as error:
+    except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
     try:
         [registry], [settings] = texts[documents.RECIPIENTS], texts[documents.SETTINGS]

@@ -15,7 +15,7 @@ from gateway.exports import requests
 from gateway.exports.disclosures import NETWORK, network_information
 from gateway.ledger import documents, schema
 from gateway.ledger.evidence import FORMS_FAILED
-from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.terms import NoticeKind
 
 NOTICES = """

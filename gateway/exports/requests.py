@@ -16,7 +16,7 @@ from gateway.exports.material import CHOICES, PersonOf
 from gateway.ledger import appeals, openings, schema
 from gateway.ledger.entry import b64
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.records import milliseconds, moment
+from gateway.ledger.subjects import milliseconds, moment
 from gateway.terms import ChoiceKind, Source
 
 DAY = 86_400_000  # milliseconds

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from gateway.ledger.records import moment
+from gateway.ledger.subjects import moment
 from gateway.ledger.suppressed import Suppressed
 
 HASH, SECONDS = 32, 7

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.following.feed import Feed, FeedRefused, Gone, LeaseAnswer, Piece
-from gateway.keys import SECRETS, make_folder
+from gateway.keys import SECRETS
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
+from gateway.terms import Unusable
+from gateway.wal import make_folder
 
 TERM = 2.0  # seconds: the longest term that a gateway can have, whatever one says
 LATE = 0.5  # seconds that a gateway grants beyond it to one that is a piece behind (ledger/leases.py)
@@ -27,7 +29,7 @@ LOCK = "replica.lock"  # in a replica's folder, and in no other
 NOBODYS = bytes(16)  # a replica's map is of no ledger's file
 
 
-class ReplicaRefused(Exception):
+class ReplicaRefused(Unusable):
     """The replica cannot be started as it is. The text says what helps."""
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.keys import make_folder, sync_folder, write_durably
+from gateway.wal import make_folder, sync_folder, write_durably
 
 FOLDER, BOOT, ENDED = "disclosures", "boot", "ended"
 LINES = 1_000  # of one batch, which is one entry (design decision 12)

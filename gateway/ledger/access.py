@@ -14,13 +14,13 @@ from typing import Any
 
 from gateway import seals
 from gateway.keys import PersonKeys
-from gateway.ledger import disclosed, documents, openings, owned, schema
+from gateway.ledger import disclosed, documents, openings, owned
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.owned import Window
-from gateway.ledger.records import Subject, milliseconds, moment
 from gateway.ledger.store import Store
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Source
 
 # Which account has what is not shown by the identifier, but by the account's own list of what it has.
@@ -124,7 +124,7 @@ def read(store: Store, subjects: Sequence[Subject], now: datetime) -> Sealed:
             rows = _rows(db, opened)
             texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
             return Sealed(rows, _received(db, opened), _linked(db, subjects, at), texts)
-    except (sqlite3.Error, schema.LedgerRefused) as error:
+    except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from gateway.choice.law import AGES
 from gateway.ledger import records
 from gateway.ledger.reach import group, own_names, targets_of
-from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 

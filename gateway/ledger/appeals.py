@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from gateway.ledger import entry
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
 MADE, GRANTED, REFUSED = "made", "granted", "refused"

@@ -14,11 +14,12 @@ import sqlite3
 import time
 from pathlib import Path
 
-from gateway import keys
 from gateway.ledger import schema, tree, unallocated
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.schema import FILE, LedgerRefused
+from gateway.ledger.schema import FILE
+from gateway.wal import make_folder, reserve
 
 PAGES = 1024  # of one step, 4 MiB: a stop is noticed between two
 TAIL = ("-wal", "-shm")
@@ -51,7 +52,7 @@ def _reading(path: Path) -> contextlib.closing[sqlite3.Connection]:
 
 
 def _writing(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    keys.reserve(path)
+    reserve(path)
     return contextlib.closing(sqlite3.connect(path, isolation_level=None))
 
 
@@ -72,7 +73,7 @@ def put_back(backup: Path, folder: Path) -> Path | None:
     else has the folder open. Returns where the old one is. Raises `LedgerRefused`.
     """
     examined(backup)
-    keys.make_folder(folder)
+    make_folder(folder)
     arriving = folder / f".{FILE}.arriving"
     arriving.unlink(missing_ok=True)
     copy(backup / FILE, arriving)

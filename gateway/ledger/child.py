@@ -4,8 +4,8 @@ there; what is forgotten is erasure.py's.
 
 from gateway.ledger import ages, travel
 from gateway.ledger.reach import group, targets_of, whole_of
-from gateway.ledger.records import Subject
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import wal
-from gateway.ledger.schema import FILE, LedgerRefused
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.schema import FILE
 
 NAME = f"{FILE}.open"
 MARK = b"open\n"

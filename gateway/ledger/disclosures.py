@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gateway.ledger import entry, grants, held
 from gateway.ledger.disclosed import POSSIBLE, SENT
 from gateway.ledger.held import Left
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import seals
-from gateway.keys import Secrets, make_folder, sync_folder
+from gateway.keys import Secrets
 from gateway.ledger import kept
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.kept import Kept
-from gateway.ledger.writer import StoreUnavailable
+from gateway.wal import make_folder, sync_folder
 
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"

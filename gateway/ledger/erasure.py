@@ -15,10 +15,11 @@ from datetime import datetime
 
 from gateway.ledger import account_names, belongings, child, held, received, records, suppression, unlinking
 from gateway.ledger.belongings import Own
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.reach import whole_of
 from gateway.ledger.received import Word
-from gateway.ledger.records import Choice, Subject, Written, milliseconds
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
+from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
 
 ENTRY = {

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from gateway.ledger import documents, entry
 from gateway.ledger.documents import DESPITE_SIGNAL, EVIDENCE, NOTICE, SCREEN, Document
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
 Counts = Mapping[str, Mapping[str, int]]  # by table, then by labels

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gateway.ledger import schema
 from gateway.ledger.clean_stop import Stop
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.tree import TreeBroken
 
 AGAIN = 5.0  # seconds before a file that was found damaged is read through once more, unless it changed

@@ -15,7 +15,7 @@ from gateway.ledger import entry, passing_on, received
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.reach import released
 from gateway.ledger.received import NAMED_BY, Got, Identified, Word
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, Erasing
 

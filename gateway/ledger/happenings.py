@@ -14,8 +14,8 @@ from typing import Any
 from gateway.ledger import ages, child, grants, kept_rows, links, records, states, told, voiding
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import looser
-from gateway.ledger.records import Choice, Subject
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, moment
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
@@ -217,7 +217,7 @@ def _choice(
     if kind is ChoiceKind.OPT_IN and recipient and not classes:
         classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
     return Choice(
-        kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), records.moment(at),
+        kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), moment(at),
         recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=_screen(kind, leaf),
         informed=informed, parental=parental, details={"device": mark} if mark else {},
     )  # fmt: skip

@@ -20,11 +20,11 @@ from gateway import seals
 from gateway.keys import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.records import milliseconds
-from gateway.ledger.records import moment as _moment
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.subjects import moment as _moment
 from gateway.ledger.travel import NO_DAY
-from gateway.ledger.writer import StoreUnavailable
 from gateway.terms import CHOOSABLE, ChoiceKind, Purpose
 
 PersonOf = Callable[[bytes], PersonKeys]

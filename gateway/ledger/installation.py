@@ -15,7 +15,8 @@ from typing import Any
 from gateway.choice.standing import IN, OUT
 from gateway.ledger import states
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.records import TIGHTENS, Choice, Subject
+from gateway.ledger.records import TIGHTENS
+from gateway.ledger.subjects import Choice, Subject
 from gateway.ledger.travel import widened
 from gateway.ledger.writer import Transaction
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source

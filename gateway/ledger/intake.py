@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from gateway.ledger.emergency import Emergency
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.kept import Kept
 from gateway.ledger.watch import PERIOD, FileWatch
-from gateway.ledger.writer import StoreUnavailable, Transaction, Writer
+from gateway.ledger.writer import Transaction, Writer
 
 AT_ONCE = 256  # requests of one transaction
 WAITS = "requests wait in the emergency file; they are entered as soon as the ledger can be written"

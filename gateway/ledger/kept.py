@@ -12,7 +12,7 @@ from typing import Any
 from gateway.keys import wrap
 from gateway.ledger import idempotency, links, passing_on
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.records import Choice, Subject, Written, milliseconds, moment
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, Purpose
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.ledger import changes
-from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
 from gateway.ledger.writer import Transaction
 from gateway.mirror.memory_map import boot_id

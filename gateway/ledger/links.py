@@ -15,8 +15,8 @@ from enum import Enum
 from gateway.choice.standing import IN, NONE
 from gateway.ledger import ages, grants, records, told, travel
 from gateway.ledger.reach import group, spellings
-from gateway.ledger.records import Choice, Subject, Written
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, Written, moment
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind
 
@@ -149,7 +149,7 @@ def release(tx: Transaction, identifier: Subject, now: int) -> Written:
     and travels to nobody who gets it later (R5).
     """
     records.know(tx, identifier, now)
-    choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", records.moment(now))
+    choice = Choice(ChoiceKind.NUMBER_RELEASED, (), "", moment(now))
     written = records.append(tx, identifier, choice, os.urandom(16))
     for account, name, span, claimed in let_go(tx, identifier.key, now):
         _keep_event(tx, written.seq, account, name, span, now, claimed=claimed, released=True)
@@ -202,7 +202,7 @@ def _write(
 ) -> None:
     begins = outcome is Outcome.BEGAN or span.until is None or span.start > now
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
-    choice = Choice(kind, (), "", records.moment(now), details={"start": span.start, "until": span.until})
+    choice = Choice(kind, (), "", moment(now), details={"start": span.start, "until": span.until})
     written = records.append(tx, identifier, choice, request)
     [claimed] = tx.db.execute(
         "SELECT claimed FROM link WHERE account = ? AND identifier = ?", (account.key, identifier.key)

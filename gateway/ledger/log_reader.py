@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.ledger import checkpoint, entry, note, proofs, schema, tiles, tree
+from gateway.ledger import checkpoint, entry, note, proofs, tiles, tree
 from gateway.ledger.checkpoint_store import StoreBroken
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.proofs import Node
 from gateway.ledger.publisher import Publisher
 from gateway.ledger.receipt import Receipt
 from gateway.ledger.store import Store
-from gateway.ledger.writer import StoreUnavailable
 
 # As the index entry_about_nobody says it, word for word.
 ABOUT_NOBODY = """
@@ -105,7 +105,7 @@ class LogReader:
                 signed = self.publisher.latest(db, refused_too=refused_too)
                 db.execute("BEGIN")
                 yield db, signed
-        except (sqlite3.Error, OSError, schema.LedgerRefused, tree.TreeBroken, StoreBroken) as error:
+        except (sqlite3.Error, OSError, LedgerRefused, tree.TreeBroken, StoreBroken) as error:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 

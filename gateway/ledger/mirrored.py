@@ -16,7 +16,7 @@ from typing import Protocol
 import lmdb
 
 from gateway.ledger import changes, schema
-from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.watch import Judge
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap

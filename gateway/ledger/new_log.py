@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gateway.keys import write_durably
 from gateway.ledger import checkpoint, entry
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.tree import Tree
+from gateway.wal import write_durably
 
 ENDED = ".ended"  # of the file with the last checkpoint of a log that is over
 NUMBERED = re.compile(r"(.+)\.([0-9]+)")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.ledger.links import Span
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 
 PASSED_ON = ("phone", "email")  # kinds that other people get later, and the digests of them
 EVENTS = (

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from gateway.ledger import received, records, travel
 from gateway.ledger.reach import group, reach, released
 from gateway.ledger.received import Identified, Word
-from gateway.ledger.records import TIGHTENS, Choice, Subject, Written, milliseconds
+from gateway.ledger.records import TIGHTENS
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose
 

@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.ledger import acknowledged, documents, entry, held, restate
 from gateway.ledger.documents import Document
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.suppressed import keep_digests
 from gateway.ledger.tiles import WIDTH
 from gateway.ledger.writer import Job, Transaction

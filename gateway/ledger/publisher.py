@@ -12,9 +12,9 @@ from pathlib import Path
 from gateway.ledger import note, tree
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore, Overtaken
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.note import Signer
-from gateway.ledger.schema import LedgerRefused
 
 
 class RolledBack(LedgerRefused):

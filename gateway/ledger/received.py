@@ -17,7 +17,7 @@ from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
 from gateway.ledger import held, outbox, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.records import Subject, milliseconds
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.ledger import evidence
 from gateway.ledger.documents import Document
-from gateway.ledger.records import moment
+from gateway.ledger.subjects import moment
 from gateway.ledger.writer import Transaction
 
 KIND = evidence.REHEARSAL

@@ -9,10 +9,10 @@ import sqlite3
 from pathlib import Path
 
 from gateway.ledger import history, openings, schema
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.history import PersonOf
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Subject
 
 BOX = "SELECT seq, person, opening FROM detail WHERE event = ? AND key = ?"
 
@@ -24,7 +24,7 @@ def opening_of(folder: Path, event: bytes, subject: Subject, keys_of: PersonOf) 
             row = db.execute(BOX, (event, subject.key)).fetchone()
             if row is None or row[0] not in history.shown_to_holder(db, subject.key):
                 return None
-    except (sqlite3.Error, schema.LedgerRefused) as error:
+    except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
     rs = openings.open_(keys_of(row[1]), event, None, row[2]).rs
     return Opening(subject.kind, subject.value, rs) if rs else None

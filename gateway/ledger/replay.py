@@ -18,10 +18,11 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
 from gateway.keys import PersonKeys
 from gateway.ledger import component, happenings, links, schema, standing_rows, table
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.happenings import ENTRIES, Happening, Link
-from gateway.ledger.records import milliseconds
 from gateway.ledger.store import Store
-from gateway.ledger.writer import StoreUnavailable, Transaction
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction
 
 LOOSER = "SELECT alias, canonical, seq FROM looser_name WHERE canonical IN ({marks})"
 LAST = """
@@ -50,7 +51,7 @@ def standings_at(store: Store, keys: Sequence[bytes], moment: datetime) -> Rebui
         with contextlib.closing(store.open_to_read()) as db:
             db.execute("BEGIN")  # one snapshot
             return rebuild(db, keys, milliseconds(moment))
-    except (sqlite3.Error, schema.LedgerRefused) as error:
+    except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 

@@ -14,11 +14,11 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
 from gateway.ledger import connected, entry, happenings, live_rows, replay
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
 from gateway.ledger.happenings import ENTRIES, Happening
 from gateway.ledger.reading import Reading, blocks
 from gateway.ledger.rows_check import BATCH, FOR_EVER
-from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.writer import Transaction
 
 BODY_OF = """

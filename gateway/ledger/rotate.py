@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.ledger import entry
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
 REPLACED, RETIRED = "replaced", "retired"

@@ -13,8 +13,9 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway import keys
 from gateway.ledger import tree
+from gateway.ledger.errors import LedgerRefused
+from gateway.wal import reserve
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"
@@ -36,10 +37,6 @@ OUTSIDE = frozenset({
 })  # fmt: skip
 # In one statement, which is one moment: between two of them another process may commit.
 ENDS = "SELECT (SELECT size FROM head), (SELECT coalesce(max(seq) + 1, 0) FROM entry)"
-
-
-class LedgerRefused(Exception):
-    """The file must not be used as it is. The text carries what is wrong and the command that helps."""
 
 
 @contextlib.contextmanager
@@ -94,7 +91,7 @@ def migrate(folder: Path, peppers: int, steps: Mapping[int, Step] = MappingProxy
     beside its SQL. `mark`: of the secrets that its keys are made with, as in `claim`. Returns the version.
     """
     path = folder / FILE
-    keys.reserve(path)
+    reserve(path)
     db = _connect(path, "rwc")
     try:
         _settle(db, path)

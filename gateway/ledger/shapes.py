@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from gateway.ledger import entry
-from gateway.ledger.records import moment
+from gateway.ledger.subjects import moment
 
 OPENS, CLOSES = b'{"d":"', b'","v":1}'
 COMMITMENT, EVENT, TIME = 43, 22, 17  # letters: base64url of 32 and of 16 bytes, a time to the minute

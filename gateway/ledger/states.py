@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from gateway.ledger import records, travel
 from gateway.ledger.reach import canonicals, group, own_names
-from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 

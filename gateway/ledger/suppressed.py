@@ -13,7 +13,7 @@ from gateway.choice.identity.kinds import digest
 from gateway.choice.standing import out_bits
 from gateway.ledger import held, suppression
 from gateway.ledger.reach import group
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import CHOOSABLE, Purpose
 

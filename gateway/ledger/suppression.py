@@ -8,7 +8,7 @@ from gateway import seals
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, Identifier
 from gateway.choice.identity.kinds import digest
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 
 LABEL = b"suppression/1"

@@ -9,10 +9,11 @@ from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.ledger import installation, schema
+from gateway.ledger import installation
 from gateway.ledger.entry import b64
-from gateway.ledger.records import milliseconds
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.watch import FileWatch
 from gateway.mirror.lookup import Seen, Stale, Unreadable
 from gateway.terms import DataClass, GrantKind, Purpose
@@ -120,7 +121,7 @@ class StandingTable:
                 self._reopen()
             assert self._db is not None
             rows = self._db.execute(sql, values).fetchall()
-        except (sqlite3.Error, schema.LedgerRefused) as error:
+        except (sqlite3.Error, LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self.close()
             raise Unreadable(type(error).__name__) from error

@@ -9,8 +9,8 @@ from datetime import date, datetime
 
 from gateway.ledger import records
 from gateway.ledger.reach import group, whole_of
-from gateway.ledger.records import Choice, Subject, Written, milliseconds
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, NoticeKind, Told
 

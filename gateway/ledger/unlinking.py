@@ -16,9 +16,9 @@ from gateway.ledger.belongings import Own
 from gateway.ledger.kept_rows import End
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser
-from gateway.ledger.records import Subject
 from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 from gateway.terms import ChoiceKind, GrantKind
 

@@ -18,8 +18,8 @@ from gateway import seals
 from gateway.ledger import component, entry, happenings, live_rows, replay
 from gateway.ledger.happenings import rows_of
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.records import milliseconds
 from gateway.ledger.rows_check import FOR_EVER
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Job, Transaction
 from gateway.terms import CALLERS_CHOICES
 

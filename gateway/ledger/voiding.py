@@ -23,8 +23,8 @@ from gateway.ledger.reach import (
     whole_of,
     with_looser,
 )
-from gateway.ledger.records import milliseconds
 from gateway.ledger.standing_rows import recompute
+from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.ledger import schema
+from gateway.ledger.errors import LedgerRefused
 
 PERIOD = 0.5
 TERM = 1.2  # seconds a proof is good for: with PERIOD, every check denies within 1.7 s of the last good proof
@@ -27,7 +28,7 @@ class FileMoved(Exception):
     """The path no longer leads to the file that was opened, or its keys are not ours."""
 
 
-DOUBTS = (OSError, sqlite3.Error, FileMoved, schema.LedgerRefused)
+DOUBTS = (OSError, sqlite3.Error, FileMoved, LedgerRefused)
 
 
 boot_seconds = partial(time.clock_gettime, time.CLOCK_BOOTTIME)  # asked at every request: no frame of ours

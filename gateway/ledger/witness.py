@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.keys import make_folder
 from gateway.ledger import checkpoint, note, proofs
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.merkle import EMPTY_ROOT
 from gateway.ledger.note import NoteRefused, Signature, Signer, Verifier
+from gateway.wal import make_folder
 
 OLD = "old "
 MAX_HASHES = 63  # C2SP tlog-witness: a client must not send more

@@ -16,7 +16,8 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from gateway.keys import PersonKeys
-from gateway.ledger import pending, schema
+from gateway.ledger import pending
+from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.publisher import Publisher
@@ -29,16 +30,6 @@ BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (ledg
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
-
-
-class StoreUnavailable(Exception):
-    """Nothing was kept, or nothing that may be answered for. Ask again with the same Idempotency-Key."""
-
-
-class NothingKept(StoreUnavailable):
-    """The batch is not in the ledger, or not so that it may be answered for: what tightens can be kept elsewhere under
-    the same request id, and is entered once whichever it was.
-    """
 
 
 class Persons(pending.Keys, Protocol):
@@ -231,7 +222,7 @@ class Writer:
         if self._zero_at is None or self._db is None:
             return
         try:
-            with contextlib.suppress(schema.LedgerRefused), self.store.held():
+            with contextlib.suppress(LedgerRefused), self.store.held():
                 self._zero_at = self.store.zero(self._db, self._zero_at)
         except Exception:  # noqa: BLE001 - whatever it was, it is tried again on a new connection, and the thread goes on
             self._let_go()
@@ -297,7 +288,7 @@ class Writer:
     def _let_go(self) -> None:
         """Closing the last read-write connection is a hidden checkpoint: only under the lock, if it can be had."""
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(schema.LedgerRefused):
+            with contextlib.suppress(LedgerRefused):
                 stack.enter_context(self.store.held())
             self._close()
 
@@ -313,5 +304,5 @@ class Writer:
         if self._db is None or now - self._checkpointed < CHECKPOINT_EVERY:
             return
         self._checkpointed = now
-        with contextlib.suppress(sqlite3.Error, schema.LedgerRefused), self.store.held():
+        with contextlib.suppress(sqlite3.Error, LedgerRefused), self.store.held():
             self.store.tidy(self._db, idle=self._queue.empty())

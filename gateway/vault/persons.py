@@ -18,8 +18,9 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from gateway import keys, seals, wal
+from gateway import seals, wal
 from gateway.keys import PersonKeys
+from gateway.wal import reserve
 
 FILE = "vault.sqlite3"
 LABEL = b"person/1"
@@ -83,7 +84,7 @@ class Vault:
     def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
         self._wraps = wraps
         self._path = folder / FILE
-        keys.reserve(self._path)
+        reserve(self._path)
         self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write

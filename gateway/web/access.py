@@ -12,10 +12,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.codes import ACCESS
 from gateway.consent import Consent
 from gateway.credentials import Credentials
-from gateway.ledger.records import Subject
-from gateway.web import access_report, auth, code_steps, desk_call, form_fields, page, proof, report_words, wire
+from gateway.ledger.subjects import Subject
+from gateway.web import access_report, auth, code_steps, desk_call, form_fields, page, report_words, wire
 from gateway.web.code_steps import Steps
 from gateway.web.proof import Proofs
 
@@ -38,7 +39,7 @@ class Access:
         wire.require_json(request)
         body = desk_call.members(wire.parse(await wire.read_body(request)), KNOWN, "an access request")
         named, ignored = desk_call.named(self._consent, body)
-        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, proof.ACCESS)
+        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
             ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
         return wire.answer({**await access_report.of(self._consent, proved), "ignored": ignored})
@@ -79,7 +80,7 @@ class AccessPage:
         """The browser, the signed-in account, and what a code has shown; a site's own cookie ids, which anybody can
         send, prove nothing.
         """
-        coded = self._steps.proved(request, proof.ACCESS)
+        coded = self._steps.proved(request, ACCESS)
         return [*self._steps.known(request), *([coded] if coded else [])]
 
     def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:

@@ -10,7 +10,7 @@ from gateway.consent import Consent
 from gateway.ledger.access import Entry, Linked, Received, Report
 from gateway.ledger.documents import Document
 from gateway.ledger.entry import b64
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE
 from gateway.web import wire
 

@@ -18,9 +18,9 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.consent import Consent
 from gateway.ledger import idempotency
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Used
-from gateway.ledger.records import Choice, Subject, milliseconds
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.seals import Tokens
 from gateway.signals import form, token_choices
 from gateway.signals.token_choices import TokenChoice

@@ -11,7 +11,7 @@ from gateway.credentials import ApiKey
 from gateway.deciding import Blocked
 from gateway.decision_log import DecisionLog
 from gateway.decisions import Stands
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.terms import Reason
 from gateway.web import asking, wire
 from gateway.web.metrics import DRY_RUN, LIVE, Metrics

@@ -22,7 +22,7 @@ from gateway.credentials import ApiKey
 from gateway.device_token import DeviceToken
 from gateway.installations import Installations, Reading
 from gateway.ledger import ages
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.outcome import silent_until
 from gateway.people import Named
 from gateway.signals.heard import Heard

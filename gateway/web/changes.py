@@ -25,10 +25,10 @@ from gateway.credentials import ApiKey, Credentials
 from gateway.following.tags import HEADER, Lines, Tags, asker
 from gateway.ledger import changes
 from gateway.ledger.changes import Change
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.leases import Renewal, TooManyHolders
-from gateway.ledger.records import moment
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.ledger.subjects import moment
+from gateway.ledger.writer import Writer
 from gateway.terms import CHOOSABLE
 from gateway.web import auth, wire
 from gateway.web.problem import Problem

@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 
 from gateway.client.connection import Response
 from gateway.credentials import ApiKey
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.web import reports_of, wire
 from gateway.web.answering import Answering, refused
 from gateway.web.itself import itself

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.credentials import ApiKey, Credentials
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.lines import Line
 from gateway.turns import Turn
 from gateway.web import auth, wire

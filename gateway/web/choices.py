@@ -19,8 +19,8 @@ from gateway.choice.identity import phone_number
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import Notice
-from gateway.ledger.records import Choice, Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject
 from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.signals.heard import Heard

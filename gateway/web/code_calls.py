@@ -12,17 +12,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.choice.law import country_of
-from gateway.codes import SECONDS, Bound, Codes
+from gateway.codes import ACCESS, ERASURE, SECONDS, Bound, Codes, opting_in
 from gateway.consent import Consent
 from gateway.credentials import Credentials
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE, Purpose
-from gateway.web import auth, code_letters, desk_call, fair_queue, language, proof, wire
+from gateway.web import auth, code_letters, desk_call, fair_queue, language, wire
 from gateway.web.problem import Problem
 
 KNOWN = frozenset({"identifier", "use", "purpose", "recipient", "language", "place"})
 OPT_IN = "opt_in"
-USES = (OPT_IN, proof.ACCESS, proof.ERASURE)
+USES = (OPT_IN, ACCESS, ERASURE)
 
 
 class CodeCalls:
@@ -56,7 +56,7 @@ class CodeCalls:
             raise Problem("one_purpose", "a code for opting in is for exactly one purpose", "/purpose")
         if recipient is not None and recipient not in self._consent.recipients:
             raise Problem("malformed", "recipient is one that is configured", "/recipient")
-        return proof.opting_in(Purpose(purpose), recipient or "")
+        return opting_in(Purpose(purpose), recipient or "")
 
     def _subject(self, body: Mapping[str, Any]) -> Subject:
         named = self._consent.people.name([body.get("identifier")], country_of(body.get("place")))

@@ -4,10 +4,10 @@ do nothing. Says nothing about the address it goes to (V25).
 
 from collections.abc import Callable
 
-from gateway.codes import SECONDS
+from gateway.codes import ACCESS, ERASURE, SECONDS, opted_into
 from gateway.delivery.letter import Letter
 from gateway.terms import Purpose
-from gateway.web import proof, purpose_words
+from gateway.web import purpose_words
 from gateway.web.language import mark, say
 
 SUBJECT = mark("Your code")
@@ -23,8 +23,8 @@ SHORT = mark(
     " did not ask for it, do nothing."
 )
 USES = {
-    proof.ACCESS: mark("see what is held about you, and who received it"),
-    proof.ERASURE: mark("have what is held about you deleted"),
+    ACCESS: mark("see what is held about you, and who received it"),
+    ERASURE: mark("have what is held about you deleted"),
 }
 ALLOW = mark("allow this again: %(what)s")
 
@@ -40,5 +40,5 @@ def what_for(language: str, use: str) -> str:
     """A use in words."""
     if use in USES:
         return say(language, USES[use])
-    purpose, recipient = proof.opted_into(use)
+    purpose, recipient = opted_into(use)
     return say(language, ALLOW) % {"what": purpose_words.said(language, Purpose(purpose), recipient)}

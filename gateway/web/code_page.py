@@ -9,18 +9,18 @@ from collections.abc import Collection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.codes import Bound, CodeOver, NotSent, TooManyCodes, WrongCode
-from gateway.ledger.writer import StoreUnavailable
-from gateway.web import code_cookie, code_letters, code_steps, form_fields, language, page, proof
+from gateway.codes import ACCESS, ERASURE, Bound, CodeOver, NotSent, TooManyCodes, WrongCode
+from gateway.ledger.errors import StoreUnavailable
+from gateway.web import code_cookie, code_letters, code_steps, form_fields, language, page
 from gateway.web.code_cookie import Coded
 from gateway.web.code_steps import Steps
 from gateway.web.language import mark
 from gateway.web.problem import Problem
 
 # Where a person goes on with what they have shown; what is in neither is opting in.
-NEXT = {proof.ACCESS: "/privacy-choices/data", proof.ERASURE: "/privacy-choices/erase"}
+NEXT = {ACCESS: "/privacy-choices/data", ERASURE: "/privacy-choices/erase"}
 OPT_IN = "/privacy-choices/opt-in/read"
-START = {proof.ACCESS: "/privacy-choices/data", proof.ERASURE: "/privacy-choices/data"}
+START = {ACCESS: "/privacy-choices/data", ERASURE: "/privacy-choices/data"}
 BEGIN = "/privacy-choices/opt-in"
 WRONG = mark("That is not the code that we sent. Tries that are left: %(left)d.")
 OVER = mark("This code is over: used, older than ten minutes, or tried too often. Please have a new one sent.")

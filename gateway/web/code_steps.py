@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.codes import Bound, Codes, NotSent, TooManyCodes
 from gateway.consent import Consent
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.web import code_cookie, code_letters, fair_queue, language, page
 from gateway.web.code_cookie import Coded
 from gateway.web.language import mark

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from gateway import seals
 from gateway.consent import Consent
 from gateway.ledger import history
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.site import NOTHING_SAID, Word
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
 from gateway.web import page, positions, proof_cookie

@@ -12,13 +12,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.codes import ACCESS
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.exports import disclosures
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.terms import DataClass
-from gateway.web import access_report, auth, desk_call, proof, wire
+from gateway.web import access_report, auth, desk_call, wire
 from gateway.web.problem import Problem
 from gateway.web.proof import Proofs
 
@@ -61,7 +61,7 @@ class DisclosureQueries:
         if classes is not None and not set(classes) <= set(DataClass):
             raise Problem("malformed", f"data classes are {', '.join(DataClass)}", "/data")
         named, ignored = desk_call.named(self._consent, body)
-        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, proof.ACCESS)
+        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         report = await access_report.of(self._consent, proved)
         wanted = set(classes or DataClass)
         found = [each for each in report["disclosures"] if not wanted.isdisjoint(each["data"])]

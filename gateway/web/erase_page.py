@@ -10,12 +10,13 @@ from collections.abc import Collection, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.codes import ACCESS, ERASURE
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.terms import Erasing
-from gateway.web import code_steps, form_fields, page, proof
+from gateway.web import code_steps, form_fields, page
 from gateway.web.code_steps import Steps
 from gateway.web.language import mark
 
@@ -47,12 +48,12 @@ class ErasePage:
         return code_steps.forget(page.show(request, "erased.html", event=b64(written.event)))
 
     def _proved(self, request: Request) -> Sequence[Subject]:
-        coded = self._steps.proved(request, proof.ERASURE)
+        coded = self._steps.proved(request, ERASURE)
         return [*self._steps.known(request), *([coded] if coded else [])]
 
     def _page(self, request: Request, problem: str = "", status: int = 200) -> Response:
         coded = self._steps.read(request)
-        shown = coded.kind if coded and coded.proved and coded.use == proof.ACCESS else ""
+        shown = coded.kind if coded and coded.proved and coded.use == ACCESS else ""
         kinds = [subject.kind for subject in self._proved(request)]
         ways = self._steps.codes.kinds
         return page.show(request, "erase.html", status, problem=problem, kinds=kinds, shown=shown, ways=ways)

@@ -10,13 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.codes import ERASURE
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
 from gateway.ledger.received import ACCOUNT_BACKEND
 from gateway.terms import Erasing
-from gateway.web import auth, desk_call, proof, wire
+from gateway.web import auth, desk_call, wire
 from gateway.web.problem import Problem
 from gateway.web.proof import Proofs
 
@@ -54,7 +55,7 @@ class Erasures:
         """A person alone may have the details forgotten; the other ways are the desk's, which looks at who asks."""
         if order.mode is not Erasing.DETAILS:
             raise Problem("forbidden", f"{order.mode} wants scope desk", "/mode")
-        await self._proofs.all(stated, key, order.subjects, proof.ERASURE)
+        await self._proofs.all(stated, key, order.subjects, ERASURE)
 
     def _order(self, body: Any) -> Order:
         """All of the identifiers, or none: what is left out would be taken for forgotten."""

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.rehearsals import Last
-from gateway.ledger.schema import LedgerRefused, has_reset_bug
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.schema import has_reset_bug
 from gateway.telling import Open, Telling
 from gateway.web import auth, wire
 from gateway.web.edge import PUBLIC

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.ledger.links import Span
-from gateway.ledger.records import Subject, milliseconds
+from gateway.ledger.subjects import Subject, milliseconds
 from gateway.people import OF_A_PHONE, Named
 from gateway.web import auth, desk_call, wire
 from gateway.web.problem import Problem

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent import Consent
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.signals.form import Form
 from gateway.terms import ChoiceKind, Purpose
 from gateway.web import language, notices, page

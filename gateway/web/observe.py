@@ -16,8 +16,8 @@ from starlette.responses import Response
 from gateway.choice.downstream import stores
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import NothingKept
+from gateway.ledger.errors import NothingKept
+from gateway.ledger.subjects import Subject
 from gateway.people import Named
 from gateway.signals.heard import Heard
 from gateway.site import widened

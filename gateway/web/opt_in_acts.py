@@ -12,15 +12,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.codes import opting_in
 from gateway.ledger.entry import Notice
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Used
-from gateway.ledger.records import Choice
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice
 from gateway.outcome import Chosen, Refused
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals.form import Form
 from gateway.terms import ChoiceKind, DataClass, Manner, Purpose, Source
-from gateway.web import code_steps, cross_site, language, notices, opting_in_for, page, proof, proof_cookie
+from gateway.web import code_steps, cross_site, language, notices, opting_in_for, page, proof_cookie
 from gateway.web import purpose_words as words
 from gateway.web.browser_cookie import day, set_cookie
 from gateway.web.code_steps import Steps
@@ -156,7 +157,7 @@ class Acts:
     def _person(self, request: Request, visitor: Visitor, wanted: Wanted, by: str) -> Person | None:
         """Whoever this request shows that it is."""
         if by in self._steps.codes.kinds:
-            subject = self._steps.proved(request, proof.opting_in(wanted.purpose, wanted.recipient))
+            subject = self._steps.proved(request, opting_in(wanted.purpose, wanted.recipient))
             return Person(by, subject) if subject and subject.kind == by else None
         return opting_in_for.known(self._consent, visitor, by)
 

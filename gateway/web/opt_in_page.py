@@ -15,16 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import seals
-from gateway.codes import NotSent, TooManyCodes
+from gateway.codes import NotSent, TooManyCodes, is_opting_in, opted_into, opting_in
 from gateway.consent import Consent
 from gateway.ledger import history
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.history import OptedIn
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.signals.form import Form
 from gateway.site import NOTHING_SAID, Word
 from gateway.terms import CHOOSABLE, DataClass, Purpose
-from gateway.web import code_steps, form_fields, language, opting_in_for, page, positions, proof, proof_cookie
+from gateway.web import code_steps, form_fields, language, opting_in_for, page, positions, proof_cookie
 from gateway.web import purpose_words as words
 from gateway.web.code_steps import Steps
 from gateway.web.language import mark
@@ -63,7 +63,7 @@ class OptInPage:
             return self._choose(request, CHOOSE, 422)
         if by not in self._steps.codes.kinds:
             return self._acts.read(request, wanted, by)
-        use = proof.opting_in(wanted.purpose, wanted.recipient)
+        use = opting_in(wanted.purpose, wanted.recipient)
         try:
             sent = await self._steps.send(request, use, by, said.get(by, ""))
         except (NotSent, TooManyCodes, StoreUnavailable) as refused:
@@ -73,9 +73,9 @@ class OptInPage:
     async def read(self, request: Request) -> Response:
         """`GET /privacy-choices/opt-in/read`: the notice, for whoever has just entered a code."""
         coded = self._steps.read(request)
-        if coded is None or not coded.proved or not proof.is_opting_in(coded.use):
+        if coded is None or not coded.proved or not is_opting_in(coded.use):
             return self._choose(request)
-        purpose, recipient = proof.opted_into(coded.use)
+        purpose, recipient = opted_into(coded.use)
         return self._acts.read(request, Wanted(Purpose(purpose), recipient), coded.kind)
 
     async def done(self, request: Request) -> Response:

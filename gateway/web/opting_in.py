@@ -10,9 +10,10 @@ from typing import Any
 
 from gateway import seals
 from gateway.choice.law import AGES
+from gateway.codes import opting_in
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice
-from gateway.ledger.records import Choice, Subject
+from gateway.ledger.subjects import Choice, Subject
 from gateway.outcome import Chosen
 from gateway.people import Named
 from gateway.terms import ChoiceKind, DataClass, Purpose
@@ -54,7 +55,7 @@ class OptingIn:
             where = said.ignored[0]["pointer"] if said.ignored else "/purposes"
             raise Problem("one_purpose", "opting in names exactly one purpose and usable identifiers", where)
         recipient, data_class = self._grant(said, purposes[0])
-        use = proof.opting_in(purposes[0], recipient)
+        use = opting_in(purposes[0], recipient)
         whose = (await self._proofs.opening(said.body.get("proof"), said.key, named.subjects, use, said.act)).whose
         shown, now = await self.shown(said), self.fresh(said)
         await self._not_superseded(said, whose, purposes[0])
@@ -72,7 +73,7 @@ class OptingIn:
         if not isinstance(token, str):
             raise Problem("malformed", "confirm is the token of the first act", "/confirm")
         asked = self._consent.asked(token)
-        use = proof.opting_in(asked.purpose, asked.recipient)
+        use = opting_in(asked.purpose, asked.recipient)
         vouched = (await self._proofs.opening(said.body.get("proof"), said.key, asked.subjects, use, said.act)).vouched
         self.fresh(said)
         if asked.parental and not _is_parents(said):

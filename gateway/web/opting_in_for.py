@@ -11,7 +11,7 @@ from gateway.check import Checks
 from gateway.choice.law import AGES
 from gateway.codes import Codes
 from gateway.consent import Consent
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.outcome import Refused
 from gateway.site import widened
 from gateway.terms import Purpose

@@ -15,7 +15,7 @@ from gateway import seals
 from gateway.choice.law import STATES
 from gateway.consent import Consent
 from gateway.ledger.entry import Notice, b64
-from gateway.ledger.records import Choice, Subject, every_reading, one_each
+from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
 from gateway.outcome import Chosen
 from gateway.seals import BrowserCookie, Tokens
 from gateway.signals import form

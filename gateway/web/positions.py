@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.consent import Consent
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.site import Word, widened
 from gateway.still_out import Still, Where
 from gateway.terms import Purpose

@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Mismatch, Used
-from gateway.ledger.writer import StoreUnavailable
 from gateway.outcome import Refused
 
 MEDIA_TYPE = "application/problem+json"

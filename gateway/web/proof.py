@@ -14,20 +14,18 @@ from typing import Any, NamedTuple
 
 from gateway import seals
 from gateway.assertions import Assertions
-from gateway.codes import Bound, CodeOver, Codes
+from gateway.codes import ACCESS, ERASURE, Bound, CodeOver, Codes, is_opting_in, opted_into
 from gateway.consent import Consent
 from gateway.credentials import ApiKey
 from gateway.installations import Installations
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.installation import NOT_BY_TOKEN
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.people import OF_A_PHONE
-from gateway.terms import Purpose
 from gateway.web.problem import Problem
 
 KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent", "attestation"})
 DEV = ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"})
-ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
 HISTORY = frozenset({ACCESS, ERASURE})  # whose an ad id was before is not its phone's to know
 VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
 MAX_CODED = 8  # identifiers of a call that a code is tried with
@@ -48,21 +46,6 @@ class Opened(NamedTuple):
 
     whose: tuple[Subject, ...]
     vouched: frozenset[bytes] = frozenset()
-
-
-def opting_in(purpose: Purpose, recipient: str = "") -> str:
-    """The use of a code for opting in: to one purpose, and where one is named for one recipient."""
-    return f"opt_in:{purpose}:{recipient}" if recipient else f"opt_in:{purpose}"
-
-
-def is_opting_in(use: str) -> bool:
-    return use.startswith("opt_in:")
-
-
-def opted_into(use: str) -> tuple[str, str]:
-    """(purpose, recipient or nothing) of such a use."""
-    purpose, _, recipient = use.removeprefix("opt_in:").partition(":")
-    return purpose, recipient
 
 
 class Proofs:

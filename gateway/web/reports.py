@@ -13,8 +13,7 @@ from starlette.responses import Response
 from gateway.credentials import Credentials
 from gateway.exports import requests
 from gateway.exports.report import report
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.web import auth, wire
 from gateway.web.problem import Problem
 

@@ -23,7 +23,7 @@ from gateway.consent import Consent
 from gateway.credentials import Credentials
 from gateway.filing import Filing, JobOver, NoSuchJob
 from gateway.ledger.disclosures import CHUNK
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.lines import Line
 from gateway.sharing import Row, Shared, Sharing
 from gateway.turns import Turn

@@ -3,10 +3,11 @@
 A door that says something itself is not overruled. The site behind us is the operator's: its answers are left alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import lru_cache
+from typing import Any
 
-from gateway.web.peer import Peers, Scope
+from gateway.web.peer import Peers
 
 Headers = list[tuple[bytes, bytes]]
 # Nothing of ours is a page by default, so none of it may load, frame or post anything; pages say what they may.
@@ -20,6 +21,7 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
 RESOURCES = b"cross-origin-resource-policy"
 # Read on purpose by other sites' pages, and the same for everybody: the log, the statement, the ad tools' endpoints,
 # and the files of a choices page that stands on another of the operator's hosts.
+Scope = MutableMapping[str, Any]
 PUBLIC = ("/ledger/", "/.well-known/", "/adchoices", "/privacy-choices/consent.js", "/privacy-choices/choices.css")
 SAME_SITE = (b"SameSite=Lax", b"SameSite=Strict")
 EVERYWHERE = b"SameSite=None; Partitioned"  # CHIPS: a cookie jar for each site that the page is framed by

@@ -17,7 +17,7 @@ from gateway.choice.downstream import stores
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
 from gateway.installations import Installations
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.signals.heard import Heard
 from gateway.terms import ALL_PURPOSES, CHOOSABLE
 from gateway.web import auth, wire

@@ -17,8 +17,8 @@ from gateway import seals
 from gateway.choice.downstream import strings
 from gateway.consent import Consent
 from gateway.ledger import history
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.outcome import silent_until
 from gateway.signals import hear
 from gateway.site import Site

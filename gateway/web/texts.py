@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from gateway.consent import Consent
 from gateway.credentials import ApiKey, Credentials
-from gateway.ledger.records import Choice, Subject
+from gateway.ledger.subjects import Choice, Subject
 from gateway.outcome import Chosen
 from gateway.signals import stop_words
 from gateway.signals.stop_words import Act, Read

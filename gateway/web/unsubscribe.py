@@ -10,8 +10,8 @@ from starlette.responses import Response
 from gateway import seals
 from gateway.consent import Consent
 from gateway.credentials import Credentials
-from gateway.ledger.records import Choice
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice
 from gateway.lines import Line
 from gateway.outcome import Chosen
 from gateway.terms import ChoiceKind, Manner, Purpose, Source

@@ -13,7 +13,7 @@ import orjson
 
 from gateway import seals
 from gateway.ledger.entry import b64
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.terms import Purpose
 
 LABEL = b"unsubscribe/1"

@@ -14,8 +14,8 @@ from gateway import seals
 from gateway.check import Checks
 from gateway.choice.standing import Standing
 from gateway.consent import Consent
-from gateway.ledger.records import Subject
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
 from gateway.signals.field_values import OWS
 from gateway.signals.heard import Heard, Said
 from gateway.site import Site

@@ -14,7 +14,7 @@ import structlog
 
 from gateway import credentials, seals
 from gateway.consent import Consent
-from gateway.ledger.records import Subject
+from gateway.ledger.subjects import Subject
 from gateway.seals import BrowserCookie
 from gateway.signals import cmp_cookies, cookies, hear
 from gateway.signals.field_values import OWS

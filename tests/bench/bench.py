@@ -98,7 +98,7 @@ def in_the_writer(data: Path) -> float:
     from gateway import settings
     from gateway.app import now, open_house
     from gateway.ledger import records
-    from gateway.ledger.records import Choice
+    from gateway.ledger.subjects import Choice
     from gateway.terms import ALL_PURPOSES, ChoiceKind
 
     with open_house(data, settings.load(None, {}), dev=True) as house:

@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway import app, settings
 from gateway.ledger import links, records, schema
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

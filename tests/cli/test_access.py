@@ -12,7 +12,7 @@ from gateway.app import open_house
 from gateway.cli.root import group
 from gateway.ledger import disclosed
 from gateway.ledger.disclosed import Counted
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

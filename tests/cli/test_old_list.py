@@ -24,9 +24,9 @@ from support.people import GAID, ZERO, email
 from gateway.app import open_house
 from gateway.cli.root import group
 from gateway.consent import Consent
-from gateway.ledger.records import Choice
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.schema import FILE
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
 
 HEADER = b"type,value,purposes,made_at,place,country\n"

@@ -17,7 +17,7 @@ from gateway.cli.root import group
 from gateway.ledger import cosignature, note, receipt
 from gateway.ledger.entry import b64
 from gateway.ledger.receipt import Opening
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Source
 
 AT = datetime(2026, 11, 24, 12, 34, tzinfo=UTC)

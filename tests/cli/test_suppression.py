@@ -23,8 +23,8 @@ from gateway.ledger import disclosures, records
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
 from gateway.ledger.held import Left
-from gateway.ledger.records import Choice
 from gateway.ledger.schema import FILE
+from gateway.ledger.subjects import Choice
 from gateway.ledger.suppressed import Suppressed
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
 

@@ -9,7 +9,7 @@ from gateway.exports import material
 from gateway.ledger import documents, records
 from gateway.ledger.documents import NOTICE, Document
 from gateway.ledger.evidence import Period, note
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
 TOLD = {

@@ -15,7 +15,7 @@ from gateway.app import open_house
 from gateway.cli.root import group
 from gateway.evidence import Evidence
 from gateway.in_force import in_force
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
 pytestmark = pytest.mark.usefixtures("noon")

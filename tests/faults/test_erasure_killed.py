@@ -21,7 +21,7 @@ from gateway.check import Ask
 from gateway.ledger import receipt
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
 pytestmark = pytest.mark.slow

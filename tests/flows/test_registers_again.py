@@ -15,6 +15,7 @@ from support.people import GAID, email, named, phone
 
 from gateway import app, rekey
 from gateway.ledger import restate, schema
+from gateway.ledger.errors import LedgerRefused
 
 pytestmark = pytest.mark.anyio
 MAIL, DEVICE, OTHER_MAIL = named("email", email(1)), named("gaid", GAID), named("email", email(2))
@@ -91,7 +92,7 @@ async def test_a_prune_that_says_nothing_again_would_lose_them_and_is_not_finish
     folder = tmp_path / "data"
     await opts_out_and_is_erased(folder)
     monkeypatch.setattr(restate, "needed", lambda *_: set())
-    with pytest.raises(schema.LedgerRefused, match="does not verify"):
+    with pytest.raises(LedgerRefused, match="does not verify"):
         await asyncio.to_thread(rotates_and_prunes, folder)
 
 

@@ -22,7 +22,7 @@ from gateway.ledger import checkpoint, checkpoint_store, cosigning, note, receip
 from gateway.ledger.cosignature import CosignatureVerifier
 from gateway.ledger.cosigning import WitnessDisagrees
 from gateway.ledger.ed25519 import Ed25519Signer
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 from gateway.witnessing import submit
 

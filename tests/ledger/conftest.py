@@ -9,7 +9,7 @@ from support.people import named
 
 from gateway.choice.standing import Standing
 from gateway.ledger import links, records
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ from gateway.keys import PersonKeys
 from gateway.ledger import access, ages, disclosures, documents, links, owned, told
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.held import Left
-from gateway.ledger.records import milliseconds
 from gateway.ledger.sqlite_store import SqliteStore
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import ChoiceKind, NoticeKind, Purpose, Told
 
 HOUR = timedelta(hours=1)

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.ledger import clean_stop, schema
 from gateway.ledger.clean_stop import NAME, opened
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.examination import Examination
-from gateway.ledger.schema import LedgerRefused
 
 KILLED = """
 import os, sys

@@ -9,7 +9,7 @@ from support.people import gaid, phone
 from gateway.ledger import access, disclosed, erasure, received
 from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.ledger import disclosures
 from gateway.ledger.disclosures import CHUNK, DAY, DAYS, Intended
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

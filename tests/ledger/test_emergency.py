@@ -8,9 +8,9 @@ from support.people import email, named
 from gateway import keys
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.kept import Kept
-from gateway.ledger.records import Choice
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, 0, 250_000, UTC)

@@ -15,8 +15,8 @@ from gateway.choice import identity
 from gateway.ledger import ages, disclosures, erasure, history, outbox, replay, suppression
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import milliseconds
 from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
 
 

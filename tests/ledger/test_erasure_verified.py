@@ -12,7 +12,7 @@ from gateway.choice.standing import IN, NONE, OUT, state
 from gateway.ledger import ages, erasure, records, replay, rows_check, verify, void_choices, voiding
 from gateway.ledger.component import of
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
 KINDS = {"a": ("account", "a"), "b": ("account", "b"), "mail": ("email", email(1)), "dots": ("email", "per.son@gmail.com"),

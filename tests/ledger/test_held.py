@@ -14,7 +14,7 @@ from gateway.ledger.erasure import Order
 from gateway.ledger.held import Left
 from gateway.ledger.kept import Kept
 from gateway.ledger.received import Word
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
 

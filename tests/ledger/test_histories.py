@@ -21,7 +21,7 @@ from gateway.choice.law import AGES
 from gateway.ledger import component, erasure, rows_check, schema, void_choices
 from gateway.ledger.entry import Notice
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.void_choices import Belief
 from gateway.signals.heard import Heard, Kept, Said
 from gateway.terms import ChoiceKind, DataClass, Erasing, Purpose, Source

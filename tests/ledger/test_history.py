@@ -7,7 +7,7 @@ from support.people import email, named, phone
 from gateway import seals
 from gateway.ledger import documents, history, links, records
 from gateway.ledger.documents import Document
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from gateway import keys
 from gateway.app import kept_beside, open_house
 from gateway.ledger import idempotency, intake, schema
 from gateway.ledger.kept import Kept
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

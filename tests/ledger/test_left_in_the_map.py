@@ -12,7 +12,7 @@ from support.people import gaid, named
 from gateway.app import open_house
 from gateway.ledger import changes, schema
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.mirror import memory_map
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
 

@@ -8,7 +8,7 @@ from support.people import GAID, IDFV, phone
 
 from gateway.ledger import links, records
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ChoiceKind, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -15,10 +15,10 @@ from support.people import gaid, named
 
 from gateway.app import open_house
 from gateway.ledger import changes, links, mirrored, records, schema
+from gateway.ledger.errors import NothingKept
 from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.publisher import Publisher
-from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.writer import NothingKept
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror import memory_map
 from gateway.mirror.answers import MirrorLookup
 from gateway.mirror.lookup import LookupRefused, Stale

@@ -36,9 +36,10 @@ from gateway.ledger import (
     tree,
 )
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
 from gateway.ledger.reading import Reading, blocks
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import milliseconds
 from gateway.settings import SettingsRefused
 from gateway.terms import Purpose
 
@@ -309,7 +310,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
 @pytest.mark.slow
 def test_a_ledger_that_does_not_verify_is_not_pruned(old):
     tamper(old, "UPDATE standing SET own = 0")
-    with pytest.raises(schema.LedgerRefused, match="gateway verify"):
+    with pytest.raises(LedgerRefused, match="gateway verify"):
         pruned(old)
     assert rows(old, "SELECT min(seq) FROM entry") == [(0,)]
 

@@ -8,7 +8,7 @@ from support.people import GAID, email, phone
 
 from gateway import seals
 from gateway.ledger import entry, links, openings, records
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 34, 56, 789_000, UTC)

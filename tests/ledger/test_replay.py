@@ -12,10 +12,10 @@ from support.lives import BEGAN
 from support.people import phone
 
 from gateway.ledger import happenings, links, records, replay, schema
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, Subject, milliseconds
 from gateway.ledger.sqlite_store import SqliteStore
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Purpose
 
 
@@ -146,5 +146,5 @@ class TestTheDesk:
 
 def test_the_time_of_an_entry_is_kept_to_the_millisecond():
     for now in range(1_795_521_600_000, 1_795_521_601_000):
-        assert milliseconds(records.moment(now)) == now
+        assert milliseconds(moment(now)) == now
     assert milliseconds(BEGAN) == int(BEGAN.timestamp()) * 1000

@@ -13,9 +13,8 @@ from gateway import keys, rekey
 from gateway.app import open_house
 from gateway.check import Ask
 from gateway.ledger import history, links, records, rotate, schema, states
-from gateway.ledger.records import Choice, milliseconds
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from support import inside
 
 from gateway import app, keys, rekey
 from gateway.ledger import replay, schema
-from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.errors import LedgerRefused
 from gateway.terms import Purpose
 from gateway.vault.persons import Vault
 

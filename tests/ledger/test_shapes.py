@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.ledger import entry, shapes
-from gateway.ledger.records import milliseconds
 from gateway.ledger.shapes import Shapes
+from gateway.ledger.subjects import milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
 AT = datetime(2026, 11, 24, 12, 0, 59, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from support.people import GAID, gaid
 
 from gateway.ledger import links, records, states, travel
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -23,15 +23,15 @@ from gateway.choice.standing import Standing
 from gateway.ledger import checkpoint, idempotency, merkle, note, proofs, records, tiles, tree
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import Publisher, RolledBack
-from gateway.ledger.records import Choice
-from gateway.ledger.schema import LedgerRefused
 from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.subjects import Choice
 from gateway.ledger.table import StandingTable
 from gateway.ledger.watch import FileWatch
-from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.ledger.writer import Writer
 from gateway.people import People
 from gateway.terms import ChoiceKind, Purpose
 

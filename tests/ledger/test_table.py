@@ -5,8 +5,9 @@ import pytest
 from support.people import GAID, phone
 
 from gateway.choice.question import Grant
-from gateway.ledger import entry, links, records, schema, table
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger import entry, links, records, table
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror.lookup import Stale, Unreadable
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
@@ -97,7 +98,7 @@ def test_an_answer_read_while_the_proof_ran_out_is_not_given(lookup, monkeypatch
 
 def test_rows_that_cannot_be_read_are_unreadable_and_never_an_empty_answer(lookup, monkeypatch):
     def refuse(folder):
-        raise schema.LedgerRefused("damaged")
+        raise LedgerRefused("damaged")
 
     monkeypatch.setattr(table.schema, "open_to_read", refuse)
     lookup.close()

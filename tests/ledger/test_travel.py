@@ -8,7 +8,7 @@ import pytest
 from support.people import GAID, IDFV, email, gaid, named, phone
 
 from gateway.ledger import links, records, travel
-from gateway.ledger.records import Choice, Subject, milliseconds
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

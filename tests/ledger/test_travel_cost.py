@@ -12,7 +12,7 @@ from support.people import IDFV, named
 from gateway.choice.standing import out_bits
 from gateway.ledger import component, erasure, links, records, rows_check, standing_rows, travel
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
 
 ROW = "SELECT own, travelled, seq FROM standing WHERE key = ?"

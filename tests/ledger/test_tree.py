@@ -5,13 +5,12 @@ import sqlite3
 import pytest
 from support import inside
 
-from gateway import app
+from gateway import app, keys
 from gateway.app import open_house
 from gateway.ledger import checkpoint, merkle, note, proofs, schema, tiles, tree
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.publisher import RolledBack
-from gateway.ledger.schema import LedgerRefused
-from gateway.ledger.writer import StoreUnavailable
 
 
 def reference(bodies):
@@ -137,7 +136,7 @@ class TestWhatWasSigned:
             raise AssertionError("it must not open")
         with reading(folder) as db:
             assert db.execute("SELECT size FROM head").fetchone() == (3,)
-            publisher = app.publisher_of(folder, inside.settings(), app.keys.load(folder))
+            publisher = app.publisher_of(folder, inside.settings(), keys.load(folder))
             with pytest.raises(RolledBack, match=r"signed at 6 entries .* gateway restore --new-log --data"):
                 publisher.prove(db)
 
@@ -148,7 +147,7 @@ class TestWhatWasSigned:
         shutil.rmtree(folder)
         shutil.copytree(tmp_path / "another", folder)
         with reading(folder) as db:
-            publisher = app.publisher_of(folder, inside.settings(), app.keys.load(folder))
+            publisher = app.publisher_of(folder, inside.settings(), keys.load(folder))
             with pytest.raises(RolledBack, match="Put back the newer one"):
                 publisher.prove(db)
 

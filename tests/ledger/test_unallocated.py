@@ -16,7 +16,7 @@ from gateway import app
 from gateway.app import open_house
 from gateway.ledger import backup, schema, unallocated
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.ledger.unallocated import FIRST
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 

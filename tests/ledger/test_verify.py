@@ -36,7 +36,7 @@ from gateway.ledger.erasure import Order
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER
 from gateway.ledger.reading import Reading, blocks
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
 SIMPLE = [lives_of.ACTS.index(act) for act in ("no", "yes", "hears", "limits", "limits_no_more", "gets")]

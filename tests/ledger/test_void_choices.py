@@ -21,7 +21,7 @@ from gateway import app
 from gateway.choice.standing import Standing
 from gateway.cli import root
 from gateway.ledger import records, replay, schema, verify, void_choices
-from gateway.ledger.records import milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.void_choices import Belief, NotVoided
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 
@@ -177,7 +177,7 @@ class TestTheOffice:
         return folder
 
     def says(self, house, kind, value):
-        choice = records.Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
+        choice = Choice(ChoiceKind.OPT_OUT, SIGNAL_PURPOSES, "form", AT)
         subject = house.consent.people.name([named(kind, value)]).subjects[0]
         return house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16))).result(60)
 

@@ -3,6 +3,7 @@ import contextlib
 import pytest
 
 from gateway.ledger import schema, watch
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.watch import TERM, FileMoved, FileWatch
 
 
@@ -190,7 +191,7 @@ class TestWithAJudge:
 
         def judge(_):
             if refusing[0]:
-                raise schema.LedgerRefused("an older copy: gateway restore --new-log")
+                raise LedgerRefused("an older copy: gateway restore --new-log")
             return True
 
         made = FileWatch(folder, 1, clock, judge=judge, tell=told.append)

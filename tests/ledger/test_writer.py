@@ -12,9 +12,10 @@ from support import inside
 from gateway import keys
 from gateway.app import publisher_of
 from gateway.ledger import schema
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
-from gateway.ledger.writer import StoreUnavailable, Writer
+from gateway.ledger.writer import Writer
 from gateway.vault.persons import Vault
 
 

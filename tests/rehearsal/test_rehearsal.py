@@ -13,7 +13,7 @@ from gateway.choice import verdict
 from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
 from gateway.consent import Consent
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.rehearsal import judging, people, running, stage, ways
 from gateway.sharing import Shared, Sharing
 from gateway.terms import Answer, Purpose, Reason

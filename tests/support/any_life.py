@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.choice.standing import Standing
 from gateway.ledger import ages, grants, links, records, replay, states, table, told, voiding
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
@@ -148,7 +148,7 @@ class Lives(Ledger):
         act, kind = (states.end, ChoiceKind.STATE_ENDED) if other % 3 == 0 else (states.begin, ChoiceKind.STATE_BEGAN)
         by = {"device": MARKS[how % 2]} if how % 5 else {}
         device = SUBJECTS[("tablet", "tablet hashed", "other tablet")[who % 3]]
-        choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, records.moment(now), details=by)
+        choice = Choice(kind, (Purpose.SALE,), Source.DEVICE, moment(now), details=by)
         act(self.tx, device, choice, os.urandom(16))
 
     def ages_in_an_app(self, who, other, how):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from gateway.ledger import links, records
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Purpose, Source
 from support.people import GAID, email, named, phone
 

@@ -22,7 +22,7 @@ from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import Order
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
 from support import inside

@@ -8,7 +8,7 @@ from gateway.choice.standing import Standing
 from gateway.keys import PersonKeys, Secrets
 from gateway.ledger import links, records, schema, states
 from gateway.ledger.links import Span
-from gateway.ledger.records import Choice, milliseconds
+from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.people import People
 from gateway.terms import ChoiceKind, DataClass

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 
 from gateway.ledger import schema, tree
-from gateway.ledger.schema import LedgerRefused
+from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Caps
 
 

@@ -18,9 +18,8 @@ from gateway.check import Ask
 from gateway.ledger import merkle, openings, records, schema, tree
 from gateway.ledger.checkpoint_store import CheckpointStore, beside
 from gateway.ledger.merkle import Frontier
-from gateway.ledger.records import Choice
-from gateway.lifespan import UNUSABLE
-from gateway.terms import ChoiceKind, Purpose, Reason
+from gateway.ledger.subjects import Choice
+from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
 from gateway.vault.persons import FILE as VAULT
 from gateway.vault.persons import Vault
 from support import inside
@@ -73,7 +72,7 @@ def promises(image: Image) -> list[str]:
             migrate(image.data)  # the cut came while the installation was made: the next start goes on making it
         with _opened(image) as opened:
             return [broken for check in CHECKS for broken in check(opened)]
-    except (*UNUSABLE, sqlite3.Error, tree.TreeBroken) as refused:
+    except (Unusable, sqlite3.Error, tree.TreeBroken) as refused:
         return [f"the start-up refuses it: {type(refused).__name__}: {refused}", *_left(image)]
 
 
@@ -191,7 +190,7 @@ def it_goes_on(opened: Opened) -> Iterator[str]:
     job = opened.house.writer.submit(lambda tx: records.write(tx, subject, choice, os.urandom(16)))
     try:
         written = job.result(20)
-    except UNUSABLE as refused:
+    except Unusable as refused:
         yield f"it does not go on: {refused}"
     else:
         if written.seq != opened.head[0]:

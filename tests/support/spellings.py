@@ -30,7 +30,7 @@ from gateway.choice.identity import DIGESTS
 from gateway.choice.place import country_of
 from gateway.cli import main
 from gateway.client import Client
-from gateway.ledger.records import every_reading
+from gateway.ledger.subjects import every_reading
 from gateway.people import People
 from gateway.replica import Replica
 from gateway.service import build

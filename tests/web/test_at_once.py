@@ -8,7 +8,7 @@ from support import inside
 from support.door import Door
 
 from gateway.app import open_house
-from gateway.ledger.records import Choice
+from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind
 from gateway.web import ordinary
 

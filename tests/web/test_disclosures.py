@@ -11,7 +11,7 @@ from support import inside
 from support.people import GAID, email, gaid, named
 
 from gateway import credentials, disclosing
-from gateway.ledger.writer import NothingKept
+from gateway.ledger.errors import NothingKept
 
 pytestmark = pytest.mark.anyio
 ME = named("gaid", GAID)

@@ -7,8 +7,8 @@ from support.people import email, named
 
 from gateway import credentials
 from gateway.ledger import checkpoint, merkle, note, proofs, receipt, tiles
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
-from gateway.ledger.writer import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 ENTRIES = 300  # more than one tile of 256

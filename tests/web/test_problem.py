@@ -6,8 +6,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 import gateway
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Mismatch, Used
-from gateway.ledger.writer import StoreUnavailable
 from gateway.outcome import Refused
 from gateway.web import problem
 from gateway.web.problem import Problem

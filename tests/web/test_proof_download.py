@@ -10,9 +10,9 @@ from support.people import email, phone
 
 from gateway.app import now
 from gateway.ledger import receipt
+from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.ledger.writer import StoreUnavailable
 from gateway.web import proof_cookie
 from gateway.web.proof_cookie import COOKIE, Kept
 

@@ -9,7 +9,7 @@ from support.people import gaid, named
 
 from gateway.delivery.forward import Forwarder, Outcome, Sending
 from gateway.ledger.entry import b64
-from gateway.ledger.writer import StoreUnavailable
+from gateway.ledger.errors import StoreUnavailable
 from gateway.sharing import Sharing
 from gateway.web import share
 
