@@ -12,7 +12,7 @@ import time_machine
 from support import examples, inside, moved_rows
 from support.days import today
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import emergency
 
 examples.load_profile()

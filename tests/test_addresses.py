@@ -3,9 +3,9 @@
 import pytest
 from support import inside
 
-from gateway.addresses import may_send_to
-from gateway.in_force import in_force
-from gateway.settings import SettingsRefused
+from gateway.delivery.guard import may_send_to
+from gateway.evidence.in_force import in_force
+from gateway.settings.load import SettingsRefused
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
 from support.phones import AUDIENCE, KINDS, Backend
 
-from gateway import assertions
-from gateway.assertions import LIFE, SKEW, Assertions, KeysUnreadable
+from gateway.keys import account_assertions
+from gateway.keys.account_assertions import LIFE, SKEW, Assertions, KeysUnreadable
 
 NOW = int(time.time())
 
@@ -130,7 +130,7 @@ def test_without_keys_or_an_audience_nobody_is_believed(tmp_path, backend):
 
 
 def test_a_key_that_is_taken_out_of_the_file_is_believed_no_longer(tmp_path, backend, monkeypatch):
-    monkeypatch.setattr(assertions, "RELOAD", -1)
+    monkeypatch.setattr(account_assertions, "RELOAD", -1)
     file, other = backend.publish(tmp_path / "keys.json"), Backend(kid="k2")
     believed = Assertions(file, AUDIENCE)
     assert read(believed, backend.asserts()) == "a1"
@@ -167,4 +167,4 @@ WEAK = json.loads(KINDS["RS256"][1].to_jwk(rsa.generate_private_key(65537, 1024)
 def test_a_file_that_shows_nobody_for_certain_refuses_to_start(tmp_path, keys, why):
     (tmp_path / "keys.json").write_text(json.dumps({"keys": keys} if keys else {}))
     with pytest.raises(KeysUnreadable, match=why):
-        assertions.keys_of(tmp_path / "keys.json")
+        account_assertions.keys_of(tmp_path / "keys.json")

@@ -3,20 +3,20 @@
 import pytest
 from blockbuster import BlockingError
 
-from gateway import settings
+from gateway.settings import load
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_blocking_call_of_ours_in_the_loop_fails():
     with pytest.raises(BlockingError):
-        settings.shipped()
+        load.shipped()
 
 
 async def test_where_nothing_is_watched_it_does_not(watch):
     watch.on = False
-    assert settings.shipped()
+    assert load.shipped()
 
 
 def test_without_a_loop_it_does_not():
-    assert settings.shipped()
+    assert load.shipped()

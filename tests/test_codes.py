@@ -8,9 +8,9 @@ import pytest
 from support.mailbox import code_in
 from support.people import email, named, phone
 
-from gateway import codes
-from gateway.codes import Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
-from gateway.delivery.letter import Letter
+from gateway.consent import codes
+from gateway.consent.codes import Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
+from gateway.delivery.letters import Letter
 from gateway.ledger.codes import AN_ADDRESS, TRIES
 
 pytestmark = pytest.mark.anyio

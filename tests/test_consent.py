@@ -7,19 +7,28 @@ import pytest
 from support import inside
 from support.people import GAID, IDFV, email, named, phone
 
-from gateway.app import open_house
-from gateway.check import Ask
-from gateway.consent import CONFIRM_SECONDS
+from gateway.app.composition import open_house
+from gateway.consent.check import Ask
+from gateway.consent.choice_result import Refused
+from gateway.consent.verbs import CONFIRM_SECONDS
+from gateway.keys.seals import new_browser
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Mismatch, Used
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.outcome import Refused
-from gateway.seals import new_browser
 from gateway.signals.hear import from_call
-from gateway.signals.heard import Heard, Kept, Said
-from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
+from gateway.signals.heard import Heard, KeptFor, Said
+from gateway.terms import (
+    ALL_PURPOSES,
+    SIGNAL_PURPOSES,
+    ChoiceKind,
+    DataClass,
+    NoticeKind,
+    Purpose,
+    Source,
+    Told,
+)
 
 pytestmark = pytest.mark.anyio
 SHOWN = Document("opt-in", "1", "en", b"You are about to opt in.\n")
@@ -266,7 +275,7 @@ class TestADevicesState:
         assert [body["e"] for body in await bodies(house)] == ["opt_out", "state_began", "state_ended"]
 
     async def test_of_two_sources_is_two_states(self, house, consent, device):
-        both = Heard((*LIMITED.said, Said("cmp_cookie:klaro:ads", frozenset({Purpose.SHARING}), Kept.STATE)))
+        both = Heard((*LIMITED.said, Said("cmp_cookie:klaro:ads", frozenset({Purpose.SHARING}), KeptFor.STATE)))
         assert await consent.observe([device], both) == 2
         assert [(body["src"], len(body["p"])) for body in await bodies(house)] == [
             ("device", 3), ("cmp_cookie:klaro:ads", 1),

@@ -3,15 +3,15 @@ import time
 
 import pytest
 
-from gateway import credentials
-from gateway.credentials import SCOPES, Credentials, assert_account, read_account
+from gateway.keys import api_keys
+from gateway.keys.api_keys import SCOPES, Credentials, assert_account, read_account
 
 SITE, OLDER = b"s" * 32, b"o" * 32
 
 
 @pytest.fixture
 def add(tmp_path):
-    return lambda name="ads", scopes=("check",), publishable=False: credentials.add(
+    return lambda name="ads", scopes=("check",), publishable=False: api_keys.add_api_key(
         tmp_path, name, scopes, publishable=publishable
     )
 
@@ -19,7 +19,7 @@ def add(tmp_path):
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """The file is looked at with every call; one test puts the waiting time back."""
-    monkeypatch.setattr(credentials, "RELOAD", -1.0)
+    monkeypatch.setattr(api_keys, "RELOAD", -1.0)
 
 
 def test_a_key_is_found_by_its_whole_self(tmp_path, add):
@@ -45,7 +45,7 @@ def test_the_secret_of_one_key_does_not_open_another(tmp_path, add):
 
 def test_the_file_holds_no_secret_and_only_its_owner_reads_it(tmp_path, add):
     _, _, secret = add().partition(".")
-    file = tmp_path / credentials.FILE
+    file = tmp_path / api_keys.FILE
     assert secret not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -60,17 +60,17 @@ def test_a_revoked_key_may_nothing_and_is_still_known(tmp_path, add):
     made, other = add("ads"), add("desk", ("desk",))
     held = Credentials(tmp_path)
     assert held.find(made).may("check")
-    assert credentials.revoke(tmp_path, "ads") is True
+    assert api_keys.revoke(tmp_path, "ads") is True
     assert held.find(made).revoked
     assert not any(held.find(made).may(scope) for scope in SCOPES)
     assert held.find(other).may("desk")
 
 
 def test_a_revocation_holds_within_half_a_second(tmp_path, add, monkeypatch):
-    monkeypatch.setattr(credentials, "RELOAD", 0.5)
+    monkeypatch.setattr(api_keys, "RELOAD", 0.5)
     held, made = Credentials(tmp_path), add()
     assert held.find(made).may("check")
-    credentials.revoke(tmp_path, "ads")
+    api_keys.revoke(tmp_path, "ads")
     began = asked = time.monotonic()
     while held.find(made).may("check"):
         assert asked < began + 0.5
@@ -80,14 +80,14 @@ def test_a_revocation_holds_within_half_a_second(tmp_path, add, monkeypatch):
 
 def test_revoking_nobody_says_so(tmp_path, add):
     add()
-    assert credentials.revoke(tmp_path, "nobody") is False
-    assert credentials.revoke(tmp_path, "ads") is True
-    assert credentials.revoke(tmp_path, "ads") is False
+    assert api_keys.revoke(tmp_path, "nobody") is False
+    assert api_keys.revoke(tmp_path, "ads") is True
+    assert api_keys.revoke(tmp_path, "ads") is False
 
 
 def test_a_revoked_name_may_be_used_again_and_the_old_key_stays_revoked(tmp_path, add):
     old = add()
-    credentials.revoke(tmp_path, "ads")
+    api_keys.revoke(tmp_path, "ads")
     new = add()
     held = Credentials(tmp_path)
     assert (held.find(old).revoked, held.find(new).revoked) == (True, False)

@@ -5,11 +5,10 @@ from itertools import product
 
 import pytest
 
-from gateway import deciding
-from gateway.check import Ask, Checked
 from gateway.choice.question import Verdict
-from gateway.deciding import Deciding, Told
-from gateway.decisions import Decisions, Stands
+from gateway.consent import decisions
+from gateway.consent.check import Ask, Checked
+from gateway.consent.decisions import Deciding, Decisions, DecisionTold, Stands
 from gateway.signals.heard import Heard
 from gateway.terms import Answer, DataClass, Purpose, Reason
 
@@ -26,9 +25,9 @@ def verdicts():
         yield from (data, data[::-1], data[:1], ())
 
 
-def remembered_is_fresh(told=deciding._told):
+def remembered_is_fresh(told=decisions._told):
     for stated, data, sends in product(PURPOSES, verdicts(), (False, True)):
-        assert told(stated, data, sends=sends) == deciding._told.__wrapped__(stated, data, sends=sends), (stated, data)
+        assert told(stated, data, sends=sends) == decisions._told.__wrapped__(stated, data, sends=sends), (stated, data)
 
 
 def test_what_an_id_says_is_remembered_as_it_would_be_made():
@@ -39,9 +38,9 @@ def test_what_an_id_says_is_remembered_as_it_would_be_made():
 @pytest.mark.parametrize(
     "forgetful",
     [
-        lambda stated, data, *, sends: deciding._told(stated, data, sends=True),
-        lambda stated, data, *, sends: deciding._told(("sale",), data, sends=sends),
-        lambda stated, data, *, sends: deciding._told(stated, data[:1], sends=sends),
+        lambda stated, data, *, sends: decisions._told(stated, data, sends=True),
+        lambda stated, data, *, sends: decisions._told(("sale",), data, sends=sends),
+        lambda stated, data, *, sends: decisions._told(stated, data[:1], sends=sends),
     ],
     ids=["sends", "purposes", "classes"],
 )
@@ -52,9 +51,11 @@ def test_if_it_were_remembered_by_less_the_property_would_fail(forgetful):
 
 def test_an_id_names_purposes_and_classes_in_one_order_and_says_whether_anything_goes():
     data = (("precise_geo", Answer.DENY), ("ad_id", Answer.ALLOW), ("aggregate", Answer.ALLOW))
-    assert deciding._told(("sharing", "sale"), data, sends=True) == Told(("sale", "sharing"), ("ad_id",), True, False)
-    assert deciding._told(("sale",), data, sends=False).denied
-    assert not deciding._told(("sale",), data[2:], sends=True).personal
+    assert decisions._told(("sharing", "sale"), data, sends=True) == DecisionTold(
+        ("sale", "sharing"), ("ad_id",), True, False
+    )
+    assert decisions._told(("sale",), data, sends=False).denied
+    assert not decisions._told(("sale",), data[2:], sends=True).personal
 
 
 class Kept(Deciding):
@@ -89,4 +90,4 @@ def test_who_wants_no_ids_has_the_same_on_record(house, answer, stands):
     one.decide(ask, checked(answer), stands)
     other.record(ask, checked(answer), stands)
     assert [decision for _, decision in one.noted] == [decision for _, decision in other.noted]
-    assert bool(one.noted) is (answer is not Answer.DENY and stands in deciding.COUNTED_AS)
+    assert bool(one.noted) is (answer is not Answer.DENY and stands in decisions.COUNTED_AS)

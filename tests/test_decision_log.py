@@ -11,11 +11,11 @@ from support import inside
 from support.days import today
 from support.people import GAID, email, named, phone
 
-from gateway import decision_log
-from gateway.check import Checked
 from gateway.choice.question import Verdict
 from gateway.cli.root import group
-from gateway.decision_log import Cell, DecisionLog
+from gateway.consent import decision_log
+from gateway.consent.check import Checked
+from gateway.consent.decision_log import Cell, DecisionLog
 from gateway.signals.heard import Heard
 from gateway.terms import Answer
 
@@ -49,8 +49,8 @@ def test_every_no_is_logged_and_one_yes_in_a_hundred_and_all_are_counted(log, tm
         log.note("r2", "check", checked(allowed=True, reason="no_choice"), "live")
     log._write_lines()
     log._write_counts()
-    assert len(list(decision_log.find(tmp_path, "r1"))) == 30
-    assert len(list(decision_log.find(tmp_path, "r2"))) == 3
+    assert len(list(decision_log.find_decision(tmp_path, "r1"))) == 30
+    assert len(list(decision_log.find_decision(tmp_path, "r2"))) == 3
     assert decision_log.counted(tmp_path, TODAY) == {
         Cell("advertisers", "denied", "opted_out", "US-CA", "live"): 30,
         Cell("advertisers", "allowed", "no_choice", "US-CA", "live"): 250,
@@ -63,7 +63,7 @@ def test_what_a_caller_made_up_is_not_written(log, tmp_path, text):
     log.note("r1", "check", checked(name=text, place=text), "live")
     log._write_lines()
     log._write_counts()
-    [told] = decision_log.find(tmp_path, "r1")
+    [told] = decision_log.find_decision(tmp_path, "r1")
     assert (told["recipient"], told["place"]) == ("unknown", "other")
     assert not any(text in path.read_text() for path in (tmp_path / "decisions").iterdir())
 
@@ -74,8 +74,8 @@ def test_the_log_of_a_run_has_an_end_and_keeps_what_is_newest(log, tmp_path, mon
         log.note(f"r{number}", "check", checked(), "live")
         log._write_lines()
     assert sum(path.stat().st_size for path in (tmp_path / "decisions").glob("log-*")) < 21_000
-    assert list(decision_log.find(tmp_path, "r299"))
-    assert not list(decision_log.find(tmp_path, "r0"))
+    assert list(decision_log.find_decision(tmp_path, "r299"))
+    assert not list(decision_log.find_decision(tmp_path, "r0"))
 
 
 def test_counts_of_one_day_have_an_end_too(log, monkeypatch):
@@ -130,7 +130,7 @@ def found_again(folder, plain, trace):
     def run(*arguments):
         return CliRunner().invoke(group, [*arguments, "--data", str(folder)])
 
-    [found] = decision_log.find(folder, plain)
+    [found] = decision_log.find_decision(folder, plain)
     assert (found["door"], found["verdict"], found["reason"], found["place"], found["mode"]) == (
         "check", "denied", "gpc", "US-NY", "live",
     )  # fmt: skip

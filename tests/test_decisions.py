@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import keys
-from gateway.decisions import NOBODY, SEALED, Decision, Decisions, NotOurs, Stands
-from gateway.keys import Secrets
+from gateway.consent.decisions import NOBODY, SEALED, Decision, Decisions, NotOurs, Stands
+from gateway.keys import secret_files
+from gateway.keys.secret_files import Secrets
 from gateway.terms import DataClass, Purpose
 
 KEY = bytes(range(16))
@@ -23,11 +23,19 @@ def decisions():
 
 
 DECISIONS = st.builds(
-    Decision, key=st.binary(min_size=16, max_size=16), recipient=st.sampled_from(NAMES),
-    purposes=st.sets(st.sampled_from(Purpose)).map(lambda found: tuple(word.value for word in Purpose if word in found)),
-    classes=st.sets(st.sampled_from(DataClass)).map(lambda found: tuple(word.value for word in DataClass if word in found)),
-    at=st.integers(0, 2**32 - 1), stands=st.sampled_from(Stands), denied=st.booleans(),
-)  # fmt: skip
+    Decision,
+    key=st.binary(min_size=16, max_size=16),
+    recipient=st.sampled_from(NAMES),
+    purposes=st.sets(st.sampled_from(Purpose)).map(
+        lambda found: tuple(word.value for word in Purpose if word in found)
+    ),
+    classes=st.sets(st.sampled_from(DataClass)).map(
+        lambda found: tuple(word.value for word in DataClass if word in found)
+    ),
+    at=st.integers(0, 2**32 - 1),
+    stands=st.sampled_from(Stands),
+    denied=st.booleans(),
+)
 
 
 @given(decision=DECISIONS)
@@ -71,7 +79,7 @@ def test_an_older_id_is_read_under_new_keys_and_names_the_person_as_the_ledger_d
     text = decisions.make(MADE)
     newer = replace(SECRETS, seals=(*SECRETS.seals, b"s" * 32), peppers=(*SECRETS.peppers, b"p" * 32))
     found = Decisions(newer, NAMES).read(text)
-    assert found == replace(MADE, key=keys.wrap(KEY, [b"p" * 32]))
+    assert found == replace(MADE, key=secret_files.wrap(KEY, [b"p" * 32]))
     assert Decisions(newer, NAMES).read(Decisions(newer, NAMES).make(MADE)) == MADE
 
 

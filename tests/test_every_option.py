@@ -1,7 +1,9 @@
-"""What an operator may write by mistake: each option of the configuration against twenty and more values that are wrong.
+"""What an operator may write by mistake: each option of the configuration against twenty and more values that are
+wrong.
 
 The options are found by looking at the types, so one that is new has no row here and fails. A value is refused by the
-start and by `gateway config check`, with file, line, option and what to write; or it is harmless, and the table says why.
+start and by `gateway config check`, with file, line, option and what to write; or it is harmless, and the table says
+why.
 """
 
 import atexit
@@ -22,11 +24,11 @@ import msgspec
 import pytest
 from support import inside
 
-from gateway import app
-from gateway import settings as settings_of
-from gateway.in_force import in_force
+from gateway.app import composition
+from gateway.evidence.in_force import in_force
 from gateway.ledger.cosignature import Cosigner
-from gateway.settings import Settings, SettingsRefused, load
+from gateway.settings import load as settings_of
+from gateway.settings.load import Settings, SettingsRefused, load_settings
 
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
@@ -96,61 +98,182 @@ OPTIONS = {str(each): each for each in options()}
 # --- wrong values by type -------------------------------------------------------------------------------------------
 
 OTHERS = {
-    "number": 7, "fraction": 1.5, "true": True, "list": ["a"], "no list": [], "table": {"a": 1}, "no table": {},
-    "tables": [{"a": 1}], "day": date(2026, 1, 2), "moment": datetime(2026, 1, 2, 3), "hour": time(7, 30), "nan": Raw("nan"),
-    "infinite": Raw("inf"), "huge": 10**30,
-}  # fmt: skip
+    "number": 7,
+    "fraction": 1.5,
+    "true": True,
+    "list": ["a"],
+    "no list": [],
+    "table": {"a": 1},
+    "no table": {},
+    "tables": [{"a": 1}],
+    "day": date(2026, 1, 2),
+    "moment": datetime(2026, 1, 2, 3),
+    "hour": time(7, 30),
+    "nan": Raw("nan"),
+    "infinite": Raw("inf"),
+    "huge": 10**30,
+}
 TEXTS = {
-    "empty": "", "blank": " ", "blanks": "   ", "tab": "\t", "to do": "TODO", "none": "none", "change me": "changeme", "star": "*",
-    "semicolon": "a;b", "two lines": "a\nb", "line's end": "www.example.com\n", "NUL": "a\x00b", "quote": 'a"b', "tag": "<script>alert(1)</script>",
-    "100 kB": "x" * 100_000, "right to left": "a\u202eb", "zero width": "a\u200bb", "filler": "a\u3164b", "outside": "../../etc/passwd",
-    "file:": "file:///etc/passwd", "javascript:": "javascript:alert(1)", "credentials": f"https://me:{SECRET}@www.example.com/",
-    "http": "http://www.example.com/", "underscore": "https://a_b.example.com", "trailing dot": "https://www.example.com.",
-    "wild card": "https://*.example.com", "port 0": "https://www.example.com:0", "no ASCII": "https://münchen.example", "blank behind": "www.example.com ",
+    "empty": "",
+    "blank": " ",
+    "blanks": "   ",
+    "tab": "\t",
+    "to do": "TODO",
+    "none": "none",
+    "change me": "changeme",
+    "star": "*",
+    "semicolon": "a;b",
+    "two lines": "a\nb",
+    "line's end": "www.example.com\n",
+    "NUL": "a\x00b",
+    "quote": 'a"b',
+    "tag": "<script>alert(1)</script>",
+    "100 kB": "x" * 100_000,
+    "right to left": "a\u202eb",
+    "zero width": "a\u200bb",
+    "filler": "a\u3164b",
+    "outside": "../../etc/passwd",
+    "file:": "file:///etc/passwd",
+    "javascript:": "javascript:alert(1)",
+    "credentials": f"https://me:{SECRET}@www.example.com/",
+    "http": "http://www.example.com/",
+    "underscore": "https://a_b.example.com",
+    "trailing dot": "https://www.example.com.",
+    "wild card": "https://*.example.com",
+    "port 0": "https://www.example.com:0",
+    "no ASCII": "https://münchen.example",
+    "blank behind": "www.example.com ",
     "secret": SECRET,
-}  # fmt: skip
+}
 HOSTS = {
-    "host:port": "www.example.com:8443", "wild host": "*.example.com", "host_name": "a_b.example.com", "host.": "www.example.com.",
-    "no ASCII host": "münchen.example", "capitals": "WWW.example.com", "hyphen": "-a.example.com", "two dots": "www..example.com",
-    "one name": "changeme", "number": 7, "long label": f"{'a' * 64}.example.com", "path behind": "www.example.com/x",
-}  # fmt: skip
+    "host:port": "www.example.com:8443",
+    "wild host": "*.example.com",
+    "host_name": "a_b.example.com",
+    "host.": "www.example.com.",
+    "no ASCII host": "münchen.example",
+    "capitals": "WWW.example.com",
+    "hyphen": "-a.example.com",
+    "two dots": "www..example.com",
+    "one name": "changeme",
+    "number": 7,
+    "long label": f"{'a' * 64}.example.com",
+    "path behind": "www.example.com/x",
+}
 URLS = {
-    "https alone": "https://", "no host": "https:///x", "bracket": "https://[x", "port of letters": "https://www.example.com:x/",
-    "port beyond": "https://www.example.com:65536/", "blank in it": "https://www.example.com/a b", "fragment": "https://www.example.com/#x",
-    "backslash": "https://www.example.com\\x", "ftp": "ftp://www.example.com/", "data": "data:text/html,x", "no scheme": "www.example.com/x",
-    "placeholder host": "https://todo/", "wild": "https://*/", "http elsewhere": "http://10.0.0.1/",
-}  # fmt: skip
+    "https alone": "https://",
+    "no host": "https:///x",
+    "bracket": "https://[x",
+    "port of letters": "https://www.example.com:x/",
+    "port beyond": "https://www.example.com:65536/",
+    "blank in it": "https://www.example.com/a b",
+    "fragment": "https://www.example.com/#x",
+    "backslash": "https://www.example.com\\x",
+    "ftp": "ftp://www.example.com/",
+    "data": "data:text/html,x",
+    "no scheme": "www.example.com/x",
+    "placeholder host": "https://todo/",
+    "wild": "https://*/",
+    "http elsewhere": "http://10.0.0.1/",
+}
 NETWORKS = {
-    "everywhere": "0.0.0.0/0", "everywhere 6": "::/0", "half of it": "128.0.0.0/1", "host bits": "10.1.2.3/8", "wide 6": "2000::/3",
-    "mapped": "::ffff:0:0/96", "NAT64": "64:ff9b::/96", "no mask": "10.0.0.0/", "mask 33": "10.0.0.0/33", "range": "10.0.0.1-10.0.0.9", "short": "10.1",
-    "name": "proxy.example.com", "zone": "fe80::1%eth0", "any": "0.0.0.0", "any 6": "::", "octal": "010.0.0.1", "group": "224.0.0.1",
-}  # fmt: skip
+    "everywhere": "0.0.0.0/0",
+    "everywhere 6": "::/0",
+    "half of it": "128.0.0.0/1",
+    "host bits": "10.1.2.3/8",
+    "wide 6": "2000::/3",
+    "mapped": "::ffff:0:0/96",
+    "NAT64": "64:ff9b::/96",
+    "no mask": "10.0.0.0/",
+    "mask 33": "10.0.0.0/33",
+    "range": "10.0.0.1-10.0.0.9",
+    "short": "10.1",
+    "name": "proxy.example.com",
+    "zone": "fe80::1%eth0",
+    "any": "0.0.0.0",
+    "any 6": "::",
+    "octal": "010.0.0.1",
+    "group": "224.0.0.1",
+}
 WHOLES = {
-    "text": "seven", "number as text": "7", "empty": "", "blank": " ", "to do": "TODO", "hex": "0x10", "negative": -1, "negative huge": -(10**30),
-    "64 bits": 2**63, "as a fraction": 16.0, "minus 2**31": -(2**31), "minus infinite": Raw("-inf"), "secret": SECRET,
-}  # fmt: skip
+    "text": "seven",
+    "number as text": "7",
+    "empty": "",
+    "blank": " ",
+    "to do": "TODO",
+    "hex": "0x10",
+    "negative": -1,
+    "negative huge": -(10**30),
+    "64 bits": 2**63,
+    "as a fraction": 16.0,
+    "minus 2**31": -(2**31),
+    "minus infinite": Raw("-inf"),
+    "secret": SECRET,
+}
 PARTS = {**WHOLES, "zero": 0, "above one": 1.01, "percent": 50, "minus a half": -0.5}
 SWITCHES = {
-    "as text": "true", "yes": "yes", "on": "on", "one": 1, "zero": 0, "minus one": -1, "capitals": "True", "empty": "", "blank": " ",
-    "to do": "TODO", "secret": SECRET, "star": "*",
-}  # fmt: skip
+    "as text": "true",
+    "yes": "yes",
+    "on": "on",
+    "one": 1,
+    "zero": 0,
+    "minus one": -1,
+    "capitals": "True",
+    "empty": "",
+    "blank": " ",
+    "to do": "TODO",
+    "secret": SECRET,
+    "star": "*",
+}
 DAYS = {
-    "text": "soon", "30 February": Raw("2026-02-30"), "30 February as text": "2026-02-30", "German": "30.11.2026", "American": "11/30/2026",
-    "as a number": 20261124, "year 1": date(1, 1, 1), "year 9999": date(9999, 12, 31), "1970": date(1970, 1, 1), "empty": "", "blank": " ",
-    "to do": "TODO", "month 13": "2026-13-01", "short": "2026-1-1", "moment as text": "2026-11-24T00:00:00", "tomorrow": "tomorrow", "star": "*",
-    "line's end": "2026-11-24\n", "secret": SECRET,
-}  # fmt: skip
+    "text": "soon",
+    "30 February": Raw("2026-02-30"),
+    "30 February as text": "2026-02-30",
+    "German": "30.11.2026",
+    "American": "11/30/2026",
+    "as a number": 20261124,
+    "year 1": date(1, 1, 1),
+    "year 9999": date(9999, 12, 31),
+    "1970": date(1970, 1, 1),
+    "empty": "",
+    "blank": " ",
+    "to do": "TODO",
+    "month 13": "2026-13-01",
+    "short": "2026-1-1",
+    "moment as text": "2026-11-24T00:00:00",
+    "tomorrow": "tomorrow",
+    "star": "*",
+    "line's end": "2026-11-24\n",
+    "secret": SECRET,
+}
 WORDS = {
-    "blank": " ", "to do": "TODO", "star": "*", "two lines": "a\nb", "NUL": "a\x00b", "100 kB": "x" * 100_000, "zero width": "a\u200bb",
-    "semicolon": "a;b", "secret": SECRET, "null": "null", "true as text": "true",
-}  # fmt: skip
+    "blank": " ",
+    "to do": "TODO",
+    "star": "*",
+    "two lines": "a\nb",
+    "NUL": "a\x00b",
+    "100 kB": "x" * 100_000,
+    "zero width": "a\u200bb",
+    "semicolon": "a;b",
+    "secret": SECRET,
+    "null": "null",
+    "true as text": "true",
+}
 
 
 def spelled(words):
     """A closed list's words, each nearly."""
     stated = [word for word in words if word]
-    return {f"{how} {word}": text for word in stated[:3] for how, text in (
-        ("capitals", word.upper()), ("cut", word[:-1]), ("blank behind", f"{word} "), ("line behind", f"{word}\n"), ("two", f"{word},{word}"))}  # fmt: skip
+    return {
+        f"{how} {word}": text
+        for word in stated[:3]
+        for how, text in (
+            ("capitals", word.upper()),
+            ("cut", word[:-1]),
+            ("blank behind", f"{word} "),
+            ("line behind", f"{word}\n"),
+            ("two", f"{word},{word}"),
+        )
+    }
 
 
 def wrong_by_type(hint):
@@ -226,30 +349,54 @@ def outline(place="US-NV", ring=((0, 0), (0, 9), (9, 9)), kind="Polygon"):
 
 SOMETHING = file_of("something.txt", "something")
 NO_FILE = {
-    "not there": "/nowhere/file", "folder not there": "/nowhere/", "a folder": str(FOLDER), "a device": "/dev/full", "NUL in it": "/etc/\0",
-}  # fmt: skip
+    "not there": "/nowhere/file",
+    "folder not there": "/nowhere/",
+    "a folder": str(FOLDER),
+    "a device": "/dev/full",
+    "NUL in it": "/etc/\0",
+}
 NO_TEXT = {"binary": file_of("binary", b"\xff\xfe\x00"), "nothing in it": file_of("nothing", "")}
 NO_JSON = {
-    **NO_TEXT, "no JSON": file_of("no.json", "{"), "a number": file_of("number.json", "7"), "a list": file_of("list.json", "[]"),
-    "an object": file_of("object.json", "{}"), "deep": file_of("deep.json", "[" * 100_000),
-}  # fmt: skip
+    **NO_TEXT,
+    "no JSON": file_of("no.json", "{"),
+    "a number": file_of("number.json", "7"),
+    "a list": file_of("list.json", "[]"),
+    "an object": file_of("object.json", "{}"),
+    "deep": file_of("deep.json", "[" * 100_000),
+}
 NO_PLACES = {
-    "no feature": file_of("none.json", '{"features": []}'), "features of text": file_of("text.json", '{"features": ["a"]}'),
-    "a feature without place": file_of("noplace.json", outline(None)), "corners of text": file_of("corners.json", outline(ring=("ab", "cd", "ef"))),
-    "two corners": file_of("two.json", outline(ring=((0, 0), (1, 1)))), "beyond the pole": file_of("pole.json", outline(ring=((0, 0), (0, 99), (9, 9)))),
-    "corners nan": file_of("nan.json", outline(ring=((0, 0), (0, math.nan), (9, 9)))), "a line": file_of("line.json", outline(kind="LineString")),
-}  # fmt: skip
+    "no feature": file_of("none.json", '{"features": []}'),
+    "features of text": file_of("text.json", '{"features": ["a"]}'),
+    "a feature without place": file_of("noplace.json", outline(None)),
+    "corners of text": file_of("corners.json", outline(ring=("ab", "cd", "ef"))),
+    "two corners": file_of("two.json", outline(ring=((0, 0), (1, 1)))),
+    "beyond the pole": file_of("pole.json", outline(ring=((0, 0), (0, 99), (9, 9)))),
+    "corners nan": file_of("nan.json", outline(ring=((0, 0), (0, math.nan), (9, 9)))),
+    "a line": file_of("line.json", outline(kind="LineString")),
+}
 CERTAIN = '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}'
 NO_KEYS = {
-    **NO_JSON, "keys of text": file_of("keys.json", '{"keys": ["a"]}'), "a key of none": file_of("kty.json", '{"keys": [{"kty": "x"}]}'),
-    "a private key": file_of("private.json", CERTAIN.replace('"x"', '"d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "x"')),
-}  # fmt: skip
+    **NO_JSON,
+    "keys of text": file_of("keys.json", '{"keys": ["a"]}'),
+    "a key of none": file_of("kty.json", '{"keys": [{"kty": "x"}]}'),
+    "a private key": file_of(
+        "private.json", CERTAIN.replace('"x"', '"d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "x"')
+    ),
+}
 WITNESS = Cosigner("witness.example.com", bytes(32), lambda: 0).vkey
 RECIPIENT = {"role": "third_party", "purposes": ["sale"], "data": ["ad_id", "ip"]}
 
 ADDRESS = {**HOSTS, **URLS}
-LISTENING = {"port beyond": "127.0.0.1:65536", "no port": "127.0.0.1", "port of letters": "127.0.0.1:x", "every host": "*:8080", "IPv6": "::1:8080",
-             "address alone": ":", "minus": "127.0.0.1:-1", "a scheme": "http://127.0.0.1:8080"}  # fmt: skip
+LISTENING = {
+    "port beyond": "127.0.0.1:65536",
+    "no port": "127.0.0.1",
+    "port of letters": "127.0.0.1:x",
+    "every host": "*:8080",
+    "IPv6": "::1:8080",
+    "address alone": ":",
+    "minus": "127.0.0.1:-1",
+    "a scheme": "http://127.0.0.1:8080",
+}
 PATHS = {
     "no slash": "ads/",
     "root": "/",
@@ -268,8 +415,21 @@ ON_SITE = {
     "relative": "privacy",
     **URLS,
 }
-PLACEHOLDERS = {"t.b.d.": "TBD.", "dash": "-", "long dash": "\u2014", "brackets": "<contract>", "braces": "{{contract}}", "x": "XXX", "one letter": "x",
-                "question": "???", "null": "null", "n/a": "n/a", "0": "0", "false": "false", "draft": "[DRAFT]"}  # fmt: skip
+PLACEHOLDERS = {
+    "t.b.d.": "TBD.",
+    "dash": "-",
+    "long dash": "\u2014",
+    "brackets": "<contract>",
+    "braces": "{{contract}}",
+    "x": "XXX",
+    "one letter": "x",
+    "question": "???",
+    "null": "null",
+    "n/a": "n/a",
+    "0": "0",
+    "false": "false",
+    "draft": "[DRAFT]",
+}
 COUNTRIES = {
     "lower": "us",
     "alpha 3": "USA",
@@ -290,8 +450,22 @@ EMPTY = "it is what is shipped, and switches the thing off"
 DEFAULT = why(EMPTY, "empty")
 SHIPPED_TABLE = why("an empty table says nothing: what is shipped holds", "no table")
 SHIPPED_LIST = why("nobody and nothing is named", "no list")
-SHOWN = ("semicolon", "quote", "tag", "outside", "file:", "javascript:", "credentials", "http", "underscore", "trailing dot", "wild card", "port 0",
-         "no ASCII", "secret")  # fmt: skip
+SHOWN = (
+    "semicolon",
+    "quote",
+    "tag",
+    "outside",
+    "file:",
+    "javascript:",
+    "credentials",
+    "http",
+    "underscore",
+    "trailing dot",
+    "wild card",
+    "port 0",
+    "no ASCII",
+    "secret",
+)
 FREE = why("a text for people: it is shown escaped, and nothing is decided by it", *SHOWN)
 LETTER = FREE | why("it may have several lines", "two lines", "line's end", "blank behind")
 ITEMS = why("a text for people, in exported records", *(f"[{name}]" for name in SHOWN))
@@ -306,84 +480,206 @@ NONE_OR_URL = Row(("", "https://vendor.example.com:8443/x?y=1", "http://127.0.0.
 ROWS: dict[str, Row] = {name: SECTION for name, option in OPTIONS.items() if len(option.path) == 1}
 ROWS |= {name: SWITCH for name, option in OPTIONS.items() if option.hint is bool}
 ROWS |= {
-    "environment.name": Row(("production", "staging", "test", "dev"), {
-        "misspelt": "producton", "misspelt too": "prodction", "short": "prod", "live": "live", "capitals": "Production", "end": "productions"},
-        why("not production: nothing goes to anybody real, and new keys say so (I24)", "none", "change me", "secret")),
+    "environment.name": Row(
+        ("production", "staging", "test", "dev"),
+        {
+            "misspelt": "producton",
+            "misspelt too": "prodction",
+            "short": "prod",
+            "live": "live",
+            "capitals": "Production",
+            "end": "productions",
+        },
+        why("not production: nothing goes to anybody real, and new keys say so (I24)", "none", "change me", "secret"),
+    ),
     "listen.public": Row(("127.0.0.1:0", "0.0.0.0:8080", ":8080", "localhost:1", "gateway:8080"), LISTENING),
     "listen.internal": Row(("127.0.0.1:8081",), LISTENING),
     "listen.metrics": Row(("127.0.0.1:8082",), LISTENING),
     "listen.keep_alive": Row((1, 75, 3600)),
-    "listen.trusted_proxies": Row((["127.0.0.1", "::1"], ["10.0.0.0/8"], ["fd00::/8"], ["2001:db8::/32"]), {
-        **{name: [value] for name, value in NETWORKS.items()}, "every": ["*"], "twice": ["10.0.0.1", "10.0.0.1"]}, SHIPPED_LIST),
-    "site.name": Row(("the site", "Example", "Zoë & Söhne"), {}, FREE | why("how pages call the operator, shown escaped", "to do", "none", "change me", "star")),
-    "site.url": Row(("", "https://www.example.com", "https://www.example.com:8443", "http://127.0.0.1:8080", "https://127.0.0.1:8080"), {
-        **ADDRESS, "a path": "https://www.example.com/", "capitals in it": "https://WWW.example.com", "one name": "https://changeme"}, DEFAULT),
-    "site.hsts": Row(("", "max-age=0", "max-age=31536000; includeSubDomains; preload"), {
-        "no number": "max-age=", "huge": "max-age=99999999999", "order": "includeSubDomains; max-age=1", "header": "max-age=1\r\nX: y", "comma": "max-age=1, x"}, DEFAULT),
+    "listen.trusted_proxies": Row(
+        (["127.0.0.1", "::1"], ["10.0.0.0/8"], ["fd00::/8"], ["2001:db8::/32"]),
+        {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"], "twice": ["10.0.0.1", "10.0.0.1"]},
+        SHIPPED_LIST,
+    ),
+    "site.name": Row(
+        ("the site", "Example", "Zoë & Söhne"),
+        {},
+        FREE | why("how pages call the operator, shown escaped", "to do", "none", "change me", "star"),
+    ),
+    "site.url": Row(
+        (
+            "",
+            "https://www.example.com",
+            "https://www.example.com:8443",
+            "http://127.0.0.1:8080",
+            "https://127.0.0.1:8080",
+        ),
+        {
+            **ADDRESS,
+            "a path": "https://www.example.com/",
+            "capitals in it": "https://WWW.example.com",
+            "one name": "https://changeme",
+        },
+        DEFAULT,
+    ),
+    "site.hsts": Row(
+        ("", "max-age=0", "max-age=31536000; includeSubDomains; preload"),
+        {
+            "no number": "max-age=",
+            "huge": "max-age=99999999999",
+            "order": "includeSubDomains; max-age=1",
+            "header": "max-age=1\r\nX: y",
+            "comma": "max-age=1, x",
+        },
+        DEFAULT,
+    ),
     "site.policy_url": Row(("/privacy-policy", "https://www.example.com/p?x=1"), ON_SITE),
     "site.policy_file": Row(("", SOMETHING), NO_FILE, DEFAULT),
-    "site.origins": Row(([], ["https://www.example.com", "http://localhost:8080"]), {
-        **{name: [value] for name, value in ADDRESS.items()}, "a path": ["https://www.example.com/"], "null": ["null"], "every": ["*"],
-        "twice": ["https://www.example.com", "https://www.example.com"]}, SHIPPED_LIST),
+    "site.origins": Row(
+        ([], ["https://www.example.com", "http://localhost:8080"]),
+        {
+            **{name: [value] for name, value in ADDRESS.items()},
+            "a path": ["https://www.example.com/"],
+            "null": ["null"],
+            "every": ["*"],
+            "twice": ["https://www.example.com", "https://www.example.com"],
+        },
+        SHIPPED_LIST,
+    ),
     "site.notices.<name>": Row(("US-CA", "DE", "US"), PLACES),
     "site.notices.*": Row(("/notice", "https://www.example.com/notice"), ON_SITE),
     "site.ad_paths": Row(([], ["/ads/", "/pixel.gif"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST),
-    "site.service_workers": Row(([], ["/sw.js", "/push/worker.js"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST),
-    "site.place_in_key": Row(("", "same", "CF-IPCountry"), {
-        "capitals": "SAME", "two": "A, B", "colon": "CF-IPCountry:", "header": "A\r\nX: y", "underscore in it": "CF_IPCountry", "digit first": "1A"},
-        DEFAULT | why("any header may be the cache's key: the operator's cache knows it, and nobody else", "secret")),
+    "site.service_workers": Row(
+        ([], ["/sw.js", "/push/worker.js"]), {name: [value] for name, value in PATHS.items()}, SHIPPED_LIST
+    ),
+    "site.place_in_key": Row(
+        ("", "same", "CF-IPCountry"),
+        {
+            "capitals": "SAME",
+            "two": "A, B",
+            "colon": "CF-IPCountry:",
+            "header": "A\r\nX: y",
+            "underscore in it": "CF_IPCountry",
+            "digit first": "1A",
+        },
+        DEFAULT | why("any header may be the cache's key: the operator's cache knows it, and nobody else", "secret"),
+    ),
     "site.mode": Row(("link", "frictionless"), {"no_link, as it stands": "no_link"}),
     "controller.name": Row(("", "Example Phone, Inc."), PLACEHOLDERS, FREE | DEFAULT),
     "controller.address": Row(("", "1 Main Street\nAnytown"), PLACEHOLDERS, LETTER | DEFAULT),
     "controller.contact": Row(("", "Privacy office"), PLACEHOLDERS, FREE | DEFAULT),
-    "controller.email": Row(("", "privacy@example.com"), {
-        "a name": "Privacy <p@example.com>", "two": "a@example.com,b@example.com", "no domain": "a@", "no name": "@example.com", "one name": "a@example",
-        "header": "a@example.com\r\nBcc: b@example.com"}, DEFAULT),
+    "controller.email": Row(
+        ("", "privacy@example.com"),
+        {
+            "a name": "Privacy <p@example.com>",
+            "two": "a@example.com,b@example.com",
+            "no domain": "a@",
+            "no name": "@example.com",
+            "one name": "a@example",
+            "header": "a@example.com\r\nBcc: b@example.com",
+        },
+        DEFAULT,
+    ),
     "controller.phone": Row(("", "+1 415 555 0100"), PLACEHOLDERS, FREE | DEFAULT),
     "controller.url": Row(("", "https://www.example.com/about"), ADDRESS, DEFAULT),
     "controller.jurisdiction": Row(("", "US-CA"), PLACES, DEFAULT),
-    "controller.storage_locations": Row(([], ["US", "Frankfurt"]), {name: [value] for name, value in PLACEHOLDERS.items()}, ITEMS | SHIPPED_LIST),
+    "controller.storage_locations": Row(
+        ([], ["US", "Frankfurt"]), {name: [value] for name, value in PLACEHOLDERS.items()}, ITEMS | SHIPPED_LIST
+    ),
     "controller.retention": Row(("", "Three years.\nThen nothing."), PLACEHOLDERS, LETTER | DEFAULT),
     "controller.withdrawal": Row(("", "On the choices page."), PLACEHOLDERS, LETTER | DEFAULT),
-    "gpc.last_update": Row((date(2026, 11, 24), "2026-11-24"), {"next year": date(2027, 11, 27)},
-        why("a day that a file tells, by which nothing is decided; a clock that is behind may not keep the gateway away", "next year")),
+    "gpc.last_update": Row(
+        (date(2026, 11, 24), "2026-11-24"),
+        {"next year": date(2027, 11, 27)},
+        why(
+            "a day that a file tells, by which nothing is decided; a clock that is behind may not keep the gateway away",
+            "next year",
+        ),
+    ),
     "browser.remember_gpc": Row(("id", "flag", "off"), {"none": "none", "cookie": "cookie"}),
-    "browser.site_ids": Row(([], ["_ga", "uid"]), {"ours": ["__Host-gateway-code"], "pair": ["_ga=1"], "two": ["a,b"], "blank in it": ["a b"]},
-        SHIPPED_LIST | why(NOBODY_SENDS, "[secret]")),
-    "apps.sdks": Row(([], ["teemo", "flurry"]), {"nobody": ["nobody"], "capitals": ["Teemo"], "twice": ["teemo", "teemo"]}, why(EMPTY, "no list")),
-    "apps.assertion_keys": Row((file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, {}, ((("apps", "assertion_audience"), "gateway"),)),
-    "apps.assertion_audience": Row(("gateway",), PLACEHOLDERS, why("the backend has to write the same, or nobody is believed", *SHOWN), ((("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)),)),
-    "apps.attestation": Row((file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, DEFAULT, (
-        (("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)), (("apps", "assertion_audience"), "gateway"))),
+    "browser.site_ids": Row(
+        ([], ["_ga", "uid"]),
+        {"ours": ["__Host-gateway-code"], "pair": ["_ga=1"], "two": ["a,b"], "blank in it": ["a b"]},
+        SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
+    "apps.sdks": Row(
+        ([], ["teemo", "flurry"]),
+        {"nobody": ["nobody"], "capitals": ["Teemo"], "twice": ["teemo", "teemo"]},
+        why(EMPTY, "no list"),
+    ),
+    "apps.assertion_keys": Row(
+        (file_of("jwks.json", CERTAIN),), NO_FILE | NO_KEYS, {}, ((("apps", "assertion_audience"), "gateway"),)
+    ),
+    "apps.assertion_audience": Row(
+        ("gateway",),
+        PLACEHOLDERS,
+        why("the backend has to write the same, or nobody is believed", *SHOWN),
+        ((("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)),),
+    ),
+    "apps.attestation": Row(
+        (file_of("jwks.json", CERTAIN),),
+        NO_FILE | NO_KEYS,
+        DEFAULT,
+        ((("apps", "assertion_keys"), file_of("jwks.json", CERTAIN)), (("apps", "assertion_audience"), "gateway")),
+    ),
     "apps.strict_alarm": Row((0.01, 0.5, 1, 1.0)),
-    "mail.server": Row(("", "mail.example.com", "127.0.0.1", "localhost", "smtp"), {
-        **{name: value for name, value in HOSTS.items() if name != "one name"}, "a scheme": "smtp://mail.example.com"},
-        DEFAULT | why("a server that is not there: no code goes by mail", "secret"), ((("mail", "from_address"), "p@example.com"),)),
+    "mail.server": Row(
+        ("", "mail.example.com", "127.0.0.1", "localhost", "smtp"),
+        {**{name: value for name, value in HOSTS.items() if name != "one name"}, "a scheme": "smtp://mail.example.com"},
+        DEFAULT | why("a server that is not there: no code goes by mail", "secret"),
+        ((("mail", "from_address"), "p@example.com"),),
+    ),
     "mail.port": Row((25, 587)),
-    "mail.security": Row(("starttls", "tls"), {"ssl": "ssl", "none for a server elsewhere": "none"}, {}, (
-        (("mail", "server"), "mail.example.com"), (("mail", "from_address"), "p@example.com"))),
+    "mail.security": Row(
+        ("starttls", "tls"),
+        {"ssl": "ssl", "none for a server elsewhere": "none"},
+        {},
+        ((("mail", "server"), "mail.example.com"), (("mail", "from_address"), "p@example.com")),
+    ),
     "mail.username": Row(("gateway",), PLACEHOLDERS, FREE, ((("mail", "password_file"), SOMETHING),)),
-    "mail.password_file": Row((SOMETHING,), NO_FILE | {"nothing in it": NO_TEXT["nothing in it"]}, {}, ((("mail", "username"), "gateway"),)),
-    "mail.from_address": Row(("", "privacy@example.com"), {"a name": "Privacy <p@example.com>", "header": "a@example.com\r\nBcc: b@c.example"}, DEFAULT),
+    "mail.password_file": Row(
+        (SOMETHING,), NO_FILE | {"nothing in it": NO_TEXT["nothing in it"]}, {}, ((("mail", "username"), "gateway"),)
+    ),
+    "mail.from_address": Row(
+        ("", "privacy@example.com"),
+        {"a name": "Privacy <p@example.com>", "header": "a@example.com\r\nBcc: b@c.example"},
+        DEFAULT,
+    ),
     "texts.endpoint": NONE_OR_URL,
     "texts.prices.<name>": Row(("US", "DE"), COUNTRIES),
     "texts.prices.*": Row((0, 1, 100)),
     "texts.cost_a_day": Row((0, 2000)),
     "codes.an_hour": Row((1, 1000)),
     "phone.country": Row(("US", "DE"), COUNTRIES),
-    "phone.countries": Row(([], ["DE", "GB"]), {**{name: [value] for name, value in COUNTRIES.items()}, "twice": ["DE", "DE"]}, SHIPPED_LIST),
+    "phone.countries": Row(
+        ([], ["DE", "GB"]),
+        {**{name: [value] for name, value in COUNTRIES.items()}, "twice": ["DE", "DE"]},
+        SHIPPED_LIST,
+    ),
     "age.floor": Row((0, 13, 16, 18)),
     "signals.gpp_sections": Row(("both", "state", "national")),
-    "notice.told_everyone": Row((date(2024, 6, 25), date(2026, 11, 28)), {"the day after tomorrow": date(2026, 11, 29), "next year": date(2027, 6, 25)}),
+    "notice.told_everyone": Row(
+        (date(2024, 6, 25), date(2026, 11, 28)),
+        {"the day after tomorrow": date(2026, 11, 29), "next year": date(2027, 6, 25)},
+    ),
     "notice.wait_days": Row((0, 3, 365)),
-    "notice.gaps": Row(([], [{"from": date(2025, 3, 1), "until": date(2025, 4, 9)}]), {
-        "backwards": [{"from": date(2025, 3, 2), "until": date(2025, 3, 1)}], "no end": [{"from": date(2025, 3, 1)}], "start": [{"start": date(2025, 3, 1)}],
-        "twice": [{"from": date(2025, 3, 1), "until": date(2025, 4, 9)}] * 2}, SHIPPED_LIST),
+    "notice.gaps": Row(
+        ([], [{"from": date(2025, 3, 1), "until": date(2025, 4, 9)}]),
+        {
+            "backwards": [{"from": date(2025, 3, 2), "until": date(2025, 3, 1)}],
+            "no end": [{"from": date(2025, 3, 1)}],
+            "start": [{"start": date(2025, 3, 1)}],
+            "twice": [{"from": date(2025, 3, 1), "until": date(2025, 4, 9)}] * 2,
+        },
+        SHIPPED_LIST,
+    ),
     "notice.gaps.*.from": Row((date(2026, 1, 2),), {"after its end": date(2026, 1, 4)}),
     "notice.gaps.*.until": Row((date(2026, 1, 3), date(2030, 1, 1)), {"before its beginning": date(2026, 1, 1)}),
     "notice.gaps.*.surface": Row(("", "web", "app"), {"both": "both", "tv": "tv"}),
     "aggregate.least": Row((2, 10)),
-    "ledger.checkpoint_store": Row(("", "/srv/checkpoints"), {"relative": "checkpoints", "dots in it": "/srv/../x", "home": "~/x"}, DEFAULT),
+    "ledger.checkpoint_store": Row(
+        ("", "/srv/checkpoints"), {"relative": "checkpoints", "dots in it": "/srv/../x", "home": "~/x"}, DEFAULT
+    ),
     "ledger.emergency_mib": Row((1, 64)),
     "ledger.witness_seconds": Row((1, 60)),
     "mirror.map_mib": Row((1, 1024)),
@@ -393,87 +689,261 @@ ROWS |= {
     "retention.bodies_months": Row((24, 36)),
     "retention.details_months": Row((24, 36)),
     "retention.keys_backup_days": Row((1, 7)),
-    "witnesses.<name>": Row(("auditor", "w"), {}, why("by what the command line calls it", "to do", "none", "change me", "secret")),
+    "witnesses.<name>": Row(
+        ("auditor", "w"), {}, why("by what the command line calls it", "to do", "none", "change me", "secret")
+    ),
     "witnesses.*": Row((), {"no key": {"url": "https://w.example.org"}, "no url": {"key": WITNESS}}),
     "witnesses.*.url": Row(("https://w.example.org",), ADDRESS, SIGNED),
-    "witnesses.*.key": Row((WITNESS,), {"cut": WITNESS[:-9], "no name": WITNESS.partition("+")[2], "another id": WITNESS.replace("+", "+f", 1)}),
+    "witnesses.*.key": Row(
+        (WITNESS,),
+        {"cut": WITNESS[:-9], "no name": WITNESS.partition("+")[2], "another id": WITNESS.replace("+", "+f", 1)},
+    ),
     "consent_tools.<name>": Row(("klaro",), {"misspelt": "klara", "capitals": "Klaro"}),
-    "consent_tools.*.<name>": Row(("adtracker", "Google Ads"), {}, why(
-        "a name that no tool's cookie has says nothing, and one that it has can only deny", *SHOWN, "to do", "none", "change me", "star")),
+    "consent_tools.*.<name>": Row(
+        ("adtracker", "Google Ads"),
+        {},
+        why(
+            "a name that no tool's cookie has says nothing, and one that it has can only deny",
+            *SHOWN,
+            "to do",
+            "none",
+            "change me",
+            "star",
+        ),
+    ),
     "consent_tools.*.*": Row(("ads", "sale"), {"none": "none", "sharing": "sharing", "all": "all"}),
     "ad_choices.participant": Row((0, 7, 4095)),
-    "ad_choices.purposes": Row((["targeted_ads", "sharing"], ["sale", "sharing", "targeted_ads"]), {
-        "one": ["targeted_ads"], "another": ["targeted_ads", "sharing", "profiling"], "twice": ["sharing", "targeted_ads", "sharing"]}),
-    "ad_choices.redirect_hosts": Row(([], ["optout.aboutads.info"]), {name: [value] for name, value in ADDRESS.items()}, SHIPPED_LIST),
-    "ad_choices.referers": Row(([], ["optout.aboutads.info"]), {name: [value] for name, value in ADDRESS.items()}, SHIPPED_LIST),
-    "ad_choices.cookie": Row(("ad_choices_optout", "opt-out"), {"another": "choice", "pair": "a=optout", "begins so": "optout_x", "blank in it": "a optout"}),
-    "ad_choices.cookie_domain": Row(("", "ads.example.com"), {**ADDRESS, "with a dot": ".example.com", "an address": "192.0.2.1"}, DEFAULT),
-    "ad_choices.iba_cookies": Row(([], ["_ads"]), {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
-        SHIPPED_LIST | why(NOBODY_SENDS, "[secret]")),
+    "ad_choices.purposes": Row(
+        (["targeted_ads", "sharing"], ["sale", "sharing", "targeted_ads"]),
+        {
+            "one": ["targeted_ads"],
+            "another": ["targeted_ads", "sharing", "profiling"],
+            "twice": ["sharing", "targeted_ads", "sharing"],
+        },
+    ),
+    "ad_choices.redirect_hosts": Row(
+        ([], ["optout.aboutads.info"]), {name: [value] for name, value in ADDRESS.items()}, SHIPPED_LIST
+    ),
+    "ad_choices.referers": Row(
+        ([], ["optout.aboutads.info"]), {name: [value] for name, value in ADDRESS.items()}, SHIPPED_LIST
+    ),
+    "ad_choices.cookie": Row(
+        ("ad_choices_optout", "opt-out"),
+        {"another": "choice", "pair": "a=optout", "begins so": "optout_x", "blank in it": "a optout"},
+    ),
+    "ad_choices.cookie_domain": Row(
+        ("", "ads.example.com"), {**ADDRESS, "with a dot": ".example.com", "an address": "192.0.2.1"}, DEFAULT
+    ),
+    "ad_choices.iba_cookies": Row(
+        ([], ["_ads"]),
+        {"ours": ["__Host-gateway-proof"], "pair": ["a=1"], "two": ["a;b"], "blank in it": ["a b"]},
+        SHIPPED_LIST | why(NOBODY_SENDS, "[secret]"),
+    ),
     "places.database": Row(("",), NO_FILE | NO_JSON, DEFAULT),
-    "places.boundaries": Row(("", file_of("nevada.json", outline())), NO_FILE | NO_JSON | NO_PLACES | {
-        "Oregon, but small": file_of("oregon.json", outline("US-OR")), "a place by its name": file_of("name.json", outline("Oregon"))}, DEFAULT),
-    "places.sensitive": Row(("", file_of("clinics.csv", "lat,lon,radius_m\n45.5,-122.6,50\n"), file_of("area.json", outline())), {
-        **NO_FILE, **NO_JSON, **{name: value for name, value in NO_PLACES.items() if name != "a feature without place"},
-        "without a radius": file_of("noradius.csv", "lat,lon\n45.5,-122.6\n"), "no line": file_of("noline.csv", "lat,lon,radius_m\n"),
-        "a radius of 0": file_of("zero.csv", "lat,lon,radius_m\n45.5,-122.6,0\n"), "a radius nan": file_of("nanradius.csv", "lat,lon,radius_m\n45.5,-122.6,nan\n"),
-        "beyond": file_of("beyond.csv", "lat,lon,radius_m\n145.5,-122.6,50\n")}, DEFAULT),
+    "places.boundaries": Row(
+        ("", file_of("nevada.json", outline())),
+        NO_FILE
+        | NO_JSON
+        | NO_PLACES
+        | {
+            "Oregon, but small": file_of("oregon.json", outline("US-OR")),
+            "a place by its name": file_of("name.json", outline("Oregon")),
+        },
+        DEFAULT,
+    ),
+    "places.sensitive": Row(
+        ("", file_of("clinics.csv", "lat,lon,radius_m\n45.5,-122.6,50\n"), file_of("area.json", outline())),
+        {
+            **NO_FILE,
+            **NO_JSON,
+            **{name: value for name, value in NO_PLACES.items() if name != "a feature without place"},
+            "without a radius": file_of("noradius.csv", "lat,lon\n45.5,-122.6\n"),
+            "no line": file_of("noline.csv", "lat,lon,radius_m\n"),
+            "a radius of 0": file_of("zero.csv", "lat,lon,radius_m\n45.5,-122.6,0\n"),
+            "a radius nan": file_of("nanradius.csv", "lat,lon,radius_m\n45.5,-122.6,nan\n"),
+            "beyond": file_of("beyond.csv", "lat,lon,radius_m\n145.5,-122.6,50\n"),
+        },
+        DEFAULT,
+    ),
     "places.sensitive_margin_m": Row((0, 50)),
-    "identifiers.declared": Row(([], ["loyalty", "crm"]), {"a prefix": ["id:loyalty"], "two": ["a,b"], "dot": ["a.b"], "twice": ["crm", "crm"]},
-        SHIPPED_LIST | why("a kind that nobody sends", "[to do]", "[none]", "[change me]", "[secret]")),
-    "keywords.vocabulary": Row(([], ["running shoes"]), {"sensitive": ["prayer times"], "four words": ["a fine long walk"], "a number": ["iphone 15"]},
-        SHIPPED_LIST | why("one keyword, that has to be sent just so and tells of nobody", "[semicolon]", "[quote]", "[outside]", "[file:]", "[http]",
-                           "[underscore]", "[trailing dot]", "[wild card]", "[no ASCII]", "[to do]", "[none]", "[change me]", "[star]")),
-    "keywords.sensitive": Row((["health"],), {"none at all": [], "twice": ["health", "health"]}, dict.fromkeys(ITEMS, "a word more that never leaves; the only ones" " that leave are those of `vocabulary`, which an operator lists one by one")),
+    "identifiers.declared": Row(
+        ([], ["loyalty", "crm"]),
+        {"a prefix": ["id:loyalty"], "two": ["a,b"], "dot": ["a.b"], "twice": ["crm", "crm"]},
+        SHIPPED_LIST | why("a kind that nobody sends", "[to do]", "[none]", "[change me]", "[secret]"),
+    ),
+    "keywords.vocabulary": Row(
+        ([], ["running shoes"]),
+        {"sensitive": ["prayer times"], "four words": ["a fine long walk"], "a number": ["iphone 15"]},
+        SHIPPED_LIST
+        | why(
+            "one keyword, that has to be sent just so and tells of nobody",
+            "[semicolon]",
+            "[quote]",
+            "[outside]",
+            "[file:]",
+            "[http]",
+            "[underscore]",
+            "[trailing dot]",
+            "[wild card]",
+            "[no ASCII]",
+            "[to do]",
+            "[none]",
+            "[change me]",
+            "[star]",
+        ),
+    ),
+    "keywords.sensitive": Row(
+        (["health"],),
+        {"none at all": [], "twice": ["health", "health"]},
+        dict.fromkeys(
+            ITEMS,
+            "a word more that never leaves; the only ones"
+            " that leave are those of `vocabulary`, which an operator lists one by one",
+        ),
+    ),
     "share.send_window_ms": Row((1, 250, 2000)),
     "share.max_rows": Row((1, 10_000)),
     "share.max_mib": Row((1, 16)),
     "erasure.account_backend": NONE_OR_URL,
     "delivery.holidays": Row(("us_federal", "none"), {"us": "us", "federal": "federal"}),
-    "delivery.more_holidays": Row(([], [date(2026, 12, 24)]), {
-        "every day of a month": [date(2027, 1, day) for day in range(1, 32)], "twice": [date(2026, 12, 24)] * 2}, SHIPPED_LIST),
-    "delivery.ddrf_domain": Row(("", "example.com"), {**ADDRESS, "an address": "192.0.2.1", "a scheme": "https://example.com"}, DEFAULT),
-    "delivery.networks": Row(([], ["10.1.0.0/16", "127.0.0.1"]), {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"]}, SHIPPED_LIST),
+    "delivery.more_holidays": Row(
+        ([], [date(2026, 12, 24)]),
+        {"every day of a month": [date(2027, 1, day) for day in range(1, 32)], "twice": [date(2026, 12, 24)] * 2},
+        SHIPPED_LIST,
+    ),
+    "delivery.ddrf_domain": Row(
+        ("", "example.com"), {**ADDRESS, "an address": "192.0.2.1", "a scheme": "https://example.com"}, DEFAULT
+    ),
+    "delivery.networks": Row(
+        ([], ["10.1.0.0/16", "127.0.0.1"]),
+        {**{name: [value] for name, value in NETWORKS.items()}, "every": ["*"]},
+        SHIPPED_LIST,
+    ),
     "rehearsal.every_hours": Row((0, 24), {"more than the alarm": 40}),
     "rehearsal.alarm_after_hours": Row((25, 30), {"less than every": 24}),
-    "rehearsal.pages": Row(([], ["https://www.example.com/"]), {name: [value] for name, value in ADDRESS.items()}, SHIPPED_LIST | why(
-        SIGNED["credentials"], "[credentials]")),
-    "recipients.<name>": Row(("lab", "Lab-2"), {
-        "two words": "a b", "umlaut": "läb", "dot": "lab.x", "65 letters": "a" * 65, "another's": "Teemo", "taken": "texts", "taken too": "account_backend"},
-        why("its name, and no more: what goes there says its row", "to do", "none", "change me", "secret")),
-    "recipients.*": Row((), {"no role": {"purposes": ["sale"], "data": ["ip"]}, "no purposes": {"role": "legal", "data": ["ip"]}}),
-    "recipients.*.role": Row(("third_party", "service_provider"), {"provider": "provider", "first_party": "first_party"}),
-    "recipients.*.purposes": Row((["sale"], ["sale", "sharing"]), {"sell": ["sell"], "all": ["all"], "transfer to no successor": ["transfer"], "twice": ["sale", "sale"]}),
+    "rehearsal.pages": Row(
+        ([], ["https://www.example.com/"]),
+        {name: [value] for name, value in ADDRESS.items()},
+        SHIPPED_LIST | why(SIGNED["credentials"], "[credentials]"),
+    ),
+    "recipients.<name>": Row(
+        ("lab", "Lab-2"),
+        {
+            "two words": "a b",
+            "umlaut": "läb",
+            "dot": "lab.x",
+            "65 letters": "a" * 65,
+            "another's": "Teemo",
+            "taken": "texts",
+            "taken too": "account_backend",
+        },
+        why("its name, and no more: what goes there says its row", "to do", "none", "change me", "secret"),
+    ),
+    "recipients.*": Row(
+        (), {"no role": {"purposes": ["sale"], "data": ["ip"]}, "no purposes": {"role": "legal", "data": ["ip"]}}
+    ),
+    "recipients.*.role": Row(
+        ("third_party", "service_provider"), {"provider": "provider", "first_party": "first_party"}
+    ),
+    "recipients.*.purposes": Row(
+        (["sale"], ["sale", "sharing"]),
+        {"sell": ["sell"], "all": ["all"], "transfer to no successor": ["transfer"], "twice": ["sale", "sale"]},
+    ),
     "recipients.*.data": Row((["ip"], ["ad_id", "precise_geo"]), {"everything": ["everything"], "twice": ["ip", "ip"]}),
     "recipients.*.company": Row(("", "Example Ads, Inc."), PLACEHOLDERS, FREE | DEFAULT),
     "recipients.*.address": Row(("", "1 Main Street\nAnytown"), PLACEHOLDERS, LETTER | DEFAULT),
-    "recipients.*.contract": Row(("", "MSA-7", "2026/113", "Vertrag 12", "c1", "Processing addendum of 3 March 2025", "https://contracts.example.com/42"), PLACEHOLDERS,
-        why("without one nothing goes", "empty") | why("a reference: by what an operator finds a contract nobody else can know", "semicolon",
-            "underscore", "trailing dot", "port 0", "no ASCII", "secret")),
+    "recipients.*.contract": Row(
+        (
+            "",
+            "MSA-7",
+            "2026/113",
+            "Vertrag 12",
+            "c1",
+            "Processing addendum of 3 March 2025",
+            "https://contracts.example.com/42",
+        ),
+        PLACEHOLDERS,
+        why("without one nothing goes", "empty")
+        | why(
+            "a reference: by what an operator finds a contract nobody else can know",
+            "semicolon",
+            "underscore",
+            "trailing dot",
+            "port 0",
+            "no ASCII",
+            "secret",
+        ),
+    ),
     "recipients.*.contract_until": Row((date(2027, 12, 31),)),
     "recipients.*.unlinked": Row(("deny", "allow"), {"yes": "yes", "none": "none"}),
     "recipients.*.mode": Row(("return", "files"), {"forward to nowhere in particular": "forwards", "file": "file"}),
-    "recipients.*.endpoint": Row(("", "https://vendor.example.com:8443/x?y=1"), {**ADDRESS, "within": "https://10.0.0.1/x", "this machine": "http://127.0.0.1/"},
-        DEFAULT | SIGNED, ((("recipients", "lab", "mode"), "forward"),)),
+    "recipients.*.endpoint": Row(
+        ("", "https://vendor.example.com:8443/x?y=1"),
+        {**ADDRESS, "within": "https://10.0.0.1/x", "this machine": "http://127.0.0.1/"},
+        DEFAULT | SIGNED,
+        ((("recipients", "lab", "mode"), "forward"),),
+    ),
     "recipients.*.sandbox_endpoint": NONE_OR_URL,
     "recipients.*.deliveries": NONE_OR_URL,
-    "recipients.*.ddrf": Row(("", "vendor.example", "http://127.0.0.1:9"), dict(ADDRESS.items()), DEFAULT, (
-        (("delivery", "ddrf_domain"), "example.com"),)),
+    "recipients.*.ddrf": Row(
+        ("", "vendor.example", "http://127.0.0.1:9"),
+        dict(ADDRESS.items()),
+        DEFAULT,
+        ((("delivery", "ddrf_domain"), "example.com"),),
+    ),
     "recipients.*.digest": Row(("sha256", "md5"), {"sha512": "sha512", "none": "none"}),
-    "recipients.*.hosts": Row(([], ["pay.example", "pay.example:8443", "192.0.2.1"]), {
-        **{name: [value] for name, value in {**HOSTS, **URLS}.items() if name != "host:port"}, "self": ["'self'"], "inline": ["'unsafe-inline'"],
-        "directive": ["a.example; script-src *"], "two in one": ["a.example b.example"], "port 0 behind": ["a.example:0"], "twice": ["a.example", "a.example"],
-        "port beyond": ["a.example:65536"], "no port": ["a.example:"], "data": ["data:"], "https": ["https:"]}, SHIPPED_LIST),
-    "recipients.*.fields.<name>": Row(("maid", "gps.lat"), {"row": "row", "consent": "consent", "blank in it": "a b", "digit first": "1a"},
-        why("a member of that name leaves as its class says, where a row has it", "to do", "none", "change me", "secret")),
-    "recipients.*.fields.*": Row(("ip", {"class": "ad_id", "kind": "gaid"}), {
-        "a class that it may not have": "precise_geo", "ids without a kind": "ad_id", "unknown kind": {"class": "ad_id", "kind": "email"}}),
+    "recipients.*.hosts": Row(
+        ([], ["pay.example", "pay.example:8443", "192.0.2.1"]),
+        {
+            **{name: [value] for name, value in {**HOSTS, **URLS}.items() if name != "host:port"},
+            "self": ["'self'"],
+            "inline": ["'unsafe-inline'"],
+            "directive": ["a.example; script-src *"],
+            "two in one": ["a.example b.example"],
+            "port 0 behind": ["a.example:0"],
+            "twice": ["a.example", "a.example"],
+            "port beyond": ["a.example:65536"],
+            "no port": ["a.example:"],
+            "data": ["data:"],
+            "https": ["https:"],
+        },
+        SHIPPED_LIST,
+    ),
+    "recipients.*.fields.<name>": Row(
+        ("maid", "gps.lat"),
+        {"row": "row", "consent": "consent", "blank in it": "a b", "digit first": "1a"},
+        why(
+            "a member of that name leaves as its class says, where a row has it", "to do", "none", "change me", "secret"
+        ),
+    ),
+    "recipients.*.fields.*": Row(
+        ("ip", {"class": "ad_id", "kind": "gaid"}),
+        {
+            "a class that it may not have": "precise_geo",
+            "ids without a kind": "ad_id",
+            "unknown kind": {"class": "ad_id", "kind": "email"},
+        },
+    ),
     "recipients.*.fields.*.class": Row(("ad_id",), {"another that it may not have": "email_hash", "none": "none"}),
-    "recipients.*.fields.*.kind": Row(("gaid", ["gaid", "idfa"]), {"undeclared": "id:loyalty", "of another class": "email", "capitals": "GAID", "no name": "id:"}),
+    "recipients.*.fields.*.kind": Row(
+        ("gaid", ["gaid", "idfa"]),
+        {"undeclared": "id:loyalty", "of another class": "email", "capitals": "GAID", "no name": "id:"},
+    ),
     "recipients.*.fields.*.values": Row(([],), {"beside a kind": ["Portland"]}, SHIPPED_LIST),
-    "recipients.*.extensions": Row(([], ["imp.ext.mybidder", "imp.ext.mybidder.placement", "ext.prebid"]), {
-        "an open end": ["imp.ext"], "ext alone": ["ext"], "no ext": ["imp.mybidder"], "wild": ["imp.ext.*"], "dots": ["imp..ext.a"], "end": ["imp.ext.a."],
-        "slashes": ["imp/ext/a"], "twice": ["ext.a", "ext.a"]}, SHIPPED_LIST),
+    "recipients.*.extensions": Row(
+        ([], ["imp.ext.mybidder", "imp.ext.mybidder.placement", "ext.prebid"]),
+        {
+            "an open end": ["imp.ext"],
+            "ext alone": ["ext"],
+            "no ext": ["imp.mybidder"],
+            "wild": ["imp.ext.*"],
+            "dots": ["imp..ext.a"],
+            "end": ["imp.ext.a."],
+            "slashes": ["imp/ext/a"],
+            "twice": ["ext.a", "ext.a"],
+        },
+        SHIPPED_LIST,
+    ),
     "recipients.*.same_brand": Row((False,), {"of a third party": True}),
     "recipients.*.transfer_basis": Row(("", "scc", "within"), {"shield": "privacy_shield", "none": "none"}),
     "recipients.*.announced": Row((date(2024, 6, 25), date(2030, 1, 1)), {"before there were any": date(1989, 12, 31)}),
@@ -481,19 +951,46 @@ ROWS |= {
     "recipients.*.announced_later.*": Row((date(2026, 12, 1),)),
     "recipients.*.surface": Row(("", "web", "app"), {"both": "both", "tv": "tv"}),
     "recipients.*.tcf_vendor": Row((0, 755, 65_535)),
-    "recipients.*.programme": Row(("", "club"), PLACEHOLDERS, FREE | DEFAULT | why("a programme that nobody joined: it asks for more, never for less", *SHOWN)),
+    "recipients.*.programme": Row(
+        ("", "club"),
+        PLACEHOLDERS,
+        FREE | DEFAULT | why("a programme that nobody joined: it asks for more, never for less", *SHOWN),
+    ),
     "recipients.*.max_age_days": Row((0, 30)),
-    "recipients.*.upload": Row(([], ["sftp-put", "--to", "teemo", "--to"]), {"empty first": ["", "a"]}, SHIPPED_LIST | dict.fromkeys((*ITEMS, "[to do]", "[none]", "[change me]", "[star]"), "an argument of the operator's own command, which no shell reads; where there is no such command nothing is sent, and the job says so")),
+    "recipients.*.upload": Row(
+        ([], ["sftp-put", "--to", "teemo", "--to"]),
+        {"empty first": ["", "a"]},
+        SHIPPED_LIST
+        | dict.fromkeys(
+            (*ITEMS, "[to do]", "[none]", "[change me]", "[star]"),
+            "an argument of the operator's own command, which no shell reads; where there is no such command nothing is sent, and the job says so",
+        ),
+    ),
     "recipients.*.valid_minutes": Row((1, 15, 1440)),
-}  # fmt: skip
+}
 
 # --- what becomes of a value ------------------------------------------------------------------------------------------
 
-NAMES = {"recipients": "lab", "witnesses": "auditor", "consent_tools": "klaro", "consent_tools.*": "adtracker", "site.notices": "US-CA",
-         "texts.prices": "US", "recipients.*.fields": "maid", "recipients.*.announced_later": "sale"}  # fmt: skip
-ENTRIES = {"recipients": RECIPIENT, "witnesses": {"url": "https://w.example.org", "key": WITNESS}, "consent_tools": {"adtracker": "ads"},
-           "consent_tools.*": "ads", "site.notices": "/notice", "texts.prices": 1, "recipients.*.fields": "ip",
-           "recipients.*.announced_later": date(2026, 1, 2)}  # fmt: skip
+NAMES = {
+    "recipients": "lab",
+    "witnesses": "auditor",
+    "consent_tools": "klaro",
+    "consent_tools.*": "adtracker",
+    "site.notices": "US-CA",
+    "texts.prices": "US",
+    "recipients.*.fields": "maid",
+    "recipients.*.announced_later": "sale",
+}
+ENTRIES = {
+    "recipients": RECIPIENT,
+    "witnesses": {"url": "https://w.example.org", "key": WITNESS},
+    "consent_tools": {"adtracker": "ads"},
+    "consent_tools.*": "ads",
+    "site.notices": "/notice",
+    "texts.prices": 1,
+    "recipients.*.fields": "ip",
+    "recipients.*.announced_later": date(2026, 1, 2),
+}
 INSIDE = {
     "notice.gaps.*": {"from": date(2026, 1, 2), "until": date(2026, 1, 3)},
     "recipients.*.fields.*": {"class": "ad_id", "kind": "gaid"},
@@ -537,11 +1034,11 @@ def proved(settings):
     settings.refuse_on(TODAY)
     settings.registry()
     for reading in (
-        app.vocabulary,
-        app.hearing,
-        app.places_of,
-        app.witnesses_of,
-        getattr(app, "password_file_of", bool),
+        composition.vocabulary,
+        composition.hearing,
+        composition.places_of,
+        composition.witnesses_of,
+        getattr(composition, "password_file_of", bool),
     ):
         reading(settings)
     in_force(settings)
@@ -552,7 +1049,7 @@ def refusal(lines, environment=None):
     file = FOLDER / "mine.toml"
     file.write_text("".join(f"{'.'.join(map(json.dumps, path))} = {toml(value)}\n" for path, value in lines.items()))
     try:
-        proved(load(file, environment or {}))
+        proved(load_settings(file, environment or {}))
     except SettingsRefused as refused:
         return str(refused)
     return ""
@@ -647,7 +1144,7 @@ HELD_TWICE = {  # by what their text is looked up in, too
 
 def test_a_shape_that_holds_nothing_back_is_noticed(monkeypatch):
     """The control: with texts of every shape taken, the table says so of each option that has one."""
-    from gateway.shapes import Shape
+    from gateway.settings.shapes import Shape
 
     monkeypatch.setattr(Shape, "wrong", lambda *_: "")
     texts = [
@@ -693,8 +1190,14 @@ SAID = [
     "\u202e1",
     "a,b",
 ]
-BY_VARIABLE = [name for name, option in OPTIONS.items() if NAME not in option.path and not is_table(option.hint) and ".fields.*." not in name
-               and all(step.islower() and step.replace("_", "").isalpha() for step in concrete(option.path))]  # fmt: skip
+BY_VARIABLE = [
+    name
+    for name, option in OPTIONS.items()
+    if NAME not in option.path
+    and not is_table(option.hint)
+    and ".fields.*." not in name
+    and all(step.islower() and step.replace("_", "").isalpha() for step in concrete(option.path))
+]
 
 
 def by_variable(option):
@@ -742,15 +1245,25 @@ def meant(option, text):
 # --- by the command ---------------------------------------------------------------------------------------------------
 
 BY_COMMAND = [
-    ("site.url", "https://*.example.com"), ("site.policy_file", "/nowhere/policy"), ("listen.trusted_proxies", ["0.0.0.0/0"]),
-    ("gpc.last_update", Raw("2026-02-30")), ("aggregate.least", 10**30), ("apps.strict_alarm", Raw("nan")), ("places.sensitive", NO_TEXT["binary"]),
-    ("witnesses.*.key", "TODO"), ("recipients.*.contract", "TBD"), ("recipients.*.hosts", ["*"]), ("recipients.<name>", "a\nb"),
+    ("site.url", "https://*.example.com"),
+    ("site.policy_file", "/nowhere/policy"),
+    ("listen.trusted_proxies", ["0.0.0.0/0"]),
+    ("gpc.last_update", Raw("2026-02-30")),
+    ("aggregate.least", 10**30),
+    ("apps.strict_alarm", Raw("nan")),
+    ("places.sensitive", NO_TEXT["binary"]),
+    ("witnesses.*.key", "TODO"),
+    ("recipients.*.contract", "TBD"),
+    ("recipients.*.hosts", ["*"]),
+    ("recipients.<name>", "a\nb"),
     ("texts.endpoint", f"http://me:{SECRET}@texts.example.com/"),
-]  # fmt: skip
+]
 BY_START = [
-    ("listen.public", "127.0.0.1:65536"), ("notice.told_everyone", date(2199, 1, 1)), ("places.boundaries", NO_PLACES["corners of text"]),
+    ("listen.public", "127.0.0.1:65536"),
+    ("notice.told_everyone", date(2199, 1, 1)),
+    ("places.boundaries", NO_PLACES["corners of text"]),
     ("mail.password_file", "/dev/full"),
-]  # fmt: skip
+]
 
 
 def prints(why, *command):

@@ -10,7 +10,7 @@ import pytest
 from support import inside
 from support.people import GAID, email, named, phone
 
-from gateway.evidence import Evidence
+from gateway.evidence.keeper import Evidence
 from gateway.ledger import schema
 from gateway.ledger.documents import NOTICE, Document
 from gateway.ledger.errors import StoreUnavailable

@@ -13,11 +13,12 @@ from support import inside
 from support.people import GAID, named
 from support.ports import free_port
 
-from gateway import credentials, fake
+from gateway.app import fake
 from gateway.cli.root import group
 from gateway.client import Client
-from gateway.settings import SettingsRefused
-from gateway.web import openapi
+from gateway.keys import api_keys
+from gateway.settings.load import SettingsRefused
+from gateway.web.api import openapi
 
 pytestmark = pytest.mark.anyio
 ASK = {"recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}
@@ -96,11 +97,20 @@ ME = {"identifiers": [named("gaid", GAID)]}
 
 async def test_its_answers_have_the_shapes_that_are_described(faked):
     bid = {"id": "1", "device": {"ifa": GAID, "os": "Android"}}
-    calls = [("/v1/check", ASK | {"identifiers": account("test-deny")}), ("/v1/checks", [ASK | {"identifiers": []}]),
-             ("/v1/openrtb?recipient=teemo", bid), ("/v1/check", {}),
-             ("/v1/choices", ME | {"choice": "opt_out"}), ("/v1/choices", {}), ("/v1/observe", ME | {"signals": {"gpc": "1"}}),
-             ("/v1/standing", ME | {"proof": PROOF}), ("/v1/links", ME | {"account": "a1"}),
-             ("/v1/shares/{recipient}", ROW), ("/v1/access", ME), ("/v1/erasures", ME | {"mode": "erase_details"})]  # fmt: skip
+    calls = [
+        ("/v1/check", ASK | {"identifiers": account("test-deny")}),
+        ("/v1/checks", [ASK | {"identifiers": []}]),
+        ("/v1/openrtb?recipient=teemo", bid),
+        ("/v1/check", {}),
+        ("/v1/choices", ME | {"choice": "opt_out"}),
+        ("/v1/choices", {}),
+        ("/v1/observe", ME | {"signals": {"gpc": "1"}}),
+        ("/v1/standing", ME | {"proof": PROOF}),
+        ("/v1/links", ME | {"account": "a1"}),
+        ("/v1/shares/{recipient}", ROW),
+        ("/v1/access", ME),
+        ("/v1/erasures", ME | {"mode": "erase_details"}),
+    ]
     for path, body in calls:
         answer = await faked.post(path.replace("{recipient}", "teemo"), json=body)
         assert answer.status_code < 500
@@ -262,5 +272,5 @@ def test_a_key_of_staging_is_seen_to_be_one(tmp_path):
     command = ["keys", "add", "--data", str(folder), "--scope", "check", "--name"]
     staged = CliRunner().invoke(group, [*command, "one", "--config", str(tmp_path / "c.toml")]).output
     assert staged.startswith("test_")
-    assert credentials.Credentials(folder).find(staged.strip()).name == "one"
+    assert api_keys.Credentials(folder).find(staged.strip()).name == "one"
     assert not CliRunner().invoke(group, [*command, "two"]).output.startswith("test_")

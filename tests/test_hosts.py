@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import hosts
 from gateway.cli.root import group
-from gateway.hosts import MOST, MOST_NEW_AN_HOUR, Inventory, Seen, readable, registered
-from gateway.web.delivery_policy import delivery_policy
+from gateway.web.site import hosts
+from gateway.web.site.header_fields import delivery_policy
+from gateway.web.site.hosts import MOST, MOST_NEW_AN_HOUR, HostSeen, Inventory, readable, registered
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def clock():
 
 
 def kept(folder):
-    return {seen.host: (seen.first.isoformat(), seen.last.isoformat()) for seen in hosts.read(folder)}
+    return {seen.host: (seen.first.isoformat(), seen.last.isoformat()) for seen in hosts.read_hosts(folder)}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_flood_of_made_up_names_neither_grows_without_end_nor_takes_the_place_
 )
 def test_a_table_that_is_none_is_begun_anew(tmp_path, clock, text):
     (tmp_path / hosts.FILE).write_text(text)
-    assert hosts.read(tmp_path) == []
+    assert hosts.read_hosts(tmp_path) == []
     inventory = Inventory(tmp_path, clock)
     inventory.note(["a.example.net"])
     inventory.save()
@@ -162,4 +162,4 @@ def test_the_operator_reads_the_table(folder, tmp_path, clock):
     assert lines[1].split(maxsplit=3) == ["pay.example", "2026-03-01", "2026-03-01", "payments: service_provider"]
     assert lines[2].split(maxsplit=3)[3] == hosts.UNREGISTERED
     assert json.loads(run("--json").output)[1]["registered"] == hosts.UNREGISTERED
-    assert hosts.read(folder)[0] == Seen("pay.example", date(2026, 3, 1), date(2026, 3, 1))
+    assert hosts.read_hosts(folder)[0] == HostSeen("pay.example", date(2026, 3, 1), date(2026, 3, 1))

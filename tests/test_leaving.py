@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
-from gateway import people as people_of
-from gateway.check import Ask
 from gateway.choice.identity import AD_IDS
 from gateway.choice.rows import KINDS_OF, identifiers_in
-from gateway.keys import Secrets
-from gateway.leaving import left
-from gateway.people import People
+from gateway.consent import people as people_of
+from gateway.consent.check import Ask
+from gateway.consent.people import People, left
+from gateway.keys.secret_files import Secrets
 from gateway.terms import DataClass
 
 PEOPLE = People(Secrets(*((bytes([number]) * 32,) for number in range(6))), lambda: datetime(2026, 11, 24, tzinfo=UTC))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import lines
-from gateway.lines import ANY, LF, MARK, Columns, Cutter, Empty, Line, NoHeader, Refused, Row
+from gateway.signals import lines
+from gateway.signals.lines import ANY, LF, MARK, Columns, Cutter, Empty, Line, ListRow, NoHeader, RefusedLine
 
 COLUMNS = Columns(("type", "value", "note"), ("type", "value"))
 HEADER = b"type,value,note\n"
@@ -21,12 +21,12 @@ PIECES = st.lists(
 TEXT = PIECES.map(b"".join)
 
 
-def table(content: bytes, columns: Columns = COLUMNS) -> list[Row | Refused | Empty]:
+def table(content: bytes, columns: Columns = COLUMNS) -> list[ListRow | RefusedLine | Empty]:
     return list(columns.rows(lines.of_text(io.BytesIO(content))))
 
 
 def values(content: bytes) -> list[str]:
-    return [row.cells["value"] for row in table(content) if isinstance(row, Row)]
+    return [row.cells["value"] for row in table(content) if isinstance(row, ListRow)]
 
 
 @given(TEXT)
@@ -38,8 +38,8 @@ def test_each_line_behind_the_header_comes_out_once_and_by_its_number(body):
 @given(WITHOUT_ENDS)
 def test_whatever_stands_in_a_line_the_people_before_and_behind_it_are_read(fault):
     first, _, last = table(HEADER + AMY + fault + b"\n" + BEN)
-    assert isinstance(first, Row)
-    assert isinstance(last, Row)
+    assert isinstance(first, ListRow)
+    assert isinstance(last, ListRow)
     assert [first.cells["value"], last.cells["value"]] == ["amy@example.com", "ben@example.com"]
 
 

@@ -10,17 +10,19 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from gateway.web import language, notices, page
-from gateway.web.states import STATE_NAMES
+from gateway.web.shell import language, notices, page
+from gateway.web.shell.words import STATE_NAMES
 
-WEB = Path(language.__file__).parent
+WEB = Path(language.__file__).parent.parent
 METHODS = [("**/templates/**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 OPTIONS = {"**/templates/**.html": {"trimmed": "true", "silent": "false"}}  # as page.py sets the templates up
 KEYWORDS = {"_": None, "gettext": None, "mark": None, "say": (2,)}
 OTHERS = sorted(set(language.LANGUAGES) - {language.ENGLISH})
 PLACEHOLDER, TAG = re.compile(r"%\(\w+\)s"), re.compile(r"</?\w+[^>]*>")
 
-LOGGED = {part for kind in (notices.CHOICES, notices.MARKETING) for part in notices.paragraphs(notices.load(kind))}
+LOGGED = {
+    part for kind in (notices.CHOICES, notices.MARKETING) for part in notices.paragraphs(notices.load_notice(kind))
+}
 
 
 def said(folder=WEB) -> set[str]:

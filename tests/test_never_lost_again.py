@@ -15,13 +15,13 @@ from starlette.routing import Route
 from support import inside
 from support.people import GAID, email, gaid, named, phone
 
-from gateway import rekey
-from gateway.app import migrate
+from gateway.app import maintenance
+from gateway.app.composition import migrate
+from gateway.app.service import in_front_of
 from gateway.ledger import links, records, schema
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror.lookup import Stale
-from gateway.service import in_front_of
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 pytestmark = pytest.mark.anyio
@@ -149,14 +149,14 @@ def test_a_link_with_a_planned_end_counts_until_then(desk, house):
 
 def test_a_process_with_old_peppers_denies_from_the_very_moment_of_the_rotation(house, folder):
     house.consent.checks._lookup.seen([])
-    rekey.pepper(folder, inside.settings())
+    maintenance.pepper(folder, inside.settings())
     house.writer._watch.fresh_until = house.writer._watch._clock() + 60  # the next proof is still to come
     with pytest.raises(Stale):
         house.consent.checks._lookup.seen([])
 
 
 def test_a_ledger_that_is_gone_is_never_replaced_by_an_empty_one(folder):
-    from gateway.vault.persons import Vault
+    from gateway.keys.person_keys import Vault
 
     with contextlib.closing(Vault(folder, (b"k" * 32,))) as vault:
         vault.new_person()

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 import pytest
 from support.people import GAID, ZERO, email, named, phone
 
-from gateway import seals
-from gateway.keys import Secrets
-from gateway.people import People
+from gateway.consent.people import People
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRETS = Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))

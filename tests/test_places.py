@@ -5,7 +5,7 @@ import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from gateway.places import FOREIGN, Boundary, Places, boundaries
+from gateway.consent.places import FOREIGN, Boundary, Places, boundaries
 
 SQUARE = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]  # made up: (longitude, latitude)
 HOLE = [[0.5, 0.5], [1.5, 0.5], [1.5, 1.5], [0.5, 1.5], [0.5, 0.5]]

@@ -26,8 +26,20 @@ def chosen(folder: Path, quick: str) -> list[str]:
     (folder / "test_made_up.py").write_text(TESTS)
     (folder / "conftest.py").write_text(CONFTEST)
     environment = os.environ | {"QUICK": quick, "PYTHONPATH": str(HERE), "PYTEST_ADDOPTS": ""}
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis",
-               "--rootdir", str(folder), str(folder)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
+        "--rootdir",
+        str(folder),
+        str(folder),
+    ]
     said = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
     return [line.partition("::")[2] for line in said.splitlines() if "::" in line]
 

@@ -7,13 +7,13 @@ import pytest
 from support.handed import enrolment_of
 from support.people import GAID, gaid, named
 
-from gateway.check import Ask
-from gateway.decisions import Decisions, Stands
-from gateway.following.spool import HEAD, Spool
+from gateway.consent.check import Ask
+from gateway.consent.decisions import Decisions, Stands
+from gateway.consent.disclosing import OutcomeReport
 from gateway.ledger.errors import StoreUnavailable
-from gateway.recording import Recording
-from gateway.reporting import Report
-from gateway.web.checker import finished
+from gateway.replica.recording import Recording
+from gateway.replica.spool import HEAD, ReplicaSpool
+from gateway.web.api.inside import finished
 
 ASK = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY", data=("ad_id",))
 
@@ -23,7 +23,7 @@ class Here:
 
     def __init__(self, house, folder, tmp_path, size=2**20):
         self.now, self.told = datetime(2026, 11, 24, 12, tzinfo=UTC), []
-        self.spool = Spool(tmp_path / "beside", size, b"b" * 16)
+        self.spool = ReplicaSpool(tmp_path / "beside", size, b"b" * 16)
         (tmp_path / "beside").mkdir()
         self.spool.start()
         decisions = Decisions.of_replica(enrolment_of(folder), house.consent.recipients)
@@ -44,7 +44,7 @@ class Here:
         return finished(self.recording.announce(ASK, self.checks.check(ASK)))[1]["advertisers"]
 
     def say(self, *reports):
-        return finished(self.recording.report([Report(*each) for each in reports]))
+        return finished(self.recording.report([OutcomeReport(*each) for each in reports]))
 
     def lines(self):
         batch = self.spool.oldest()

@@ -7,18 +7,19 @@ import pytest
 from support import inside
 from support.people import GAID, email, named
 
-from gateway import keys, rekey, seals
-from gateway.app import open_house
-from gateway.check import Ask
-from gateway.consent import Refused
+from gateway.app import maintenance
+from gateway.app.composition import open_house
+from gateway.app.maintenance import RekeyKind, RekeyRefused
+from gateway.consent.check import Ask
+from gateway.consent.verbs import Refused
+from gateway.keys import seals, secret_files
 from gateway.ledger import checkpoint, note, receipt, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice
-from gateway.rekey import Kind, RekeyRefused
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Purpose
-from gateway.web.visitor import Visitors
+from gateway.web.site.visitor import Visitors
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ADDRESS = named("email", email(1))
@@ -61,10 +62,10 @@ def test_receipt_and_opening_still_show_whose_opt_out_it_is_after_every_key_was_
     made, opening = opts_out(folder)
     known = verifier(folder)
     for kind in FIELDS:
-        rekey.replace_key(folder, inside.settings(), kind)
-        rekey.retire(folder, inside.settings(), kind, early=True)
-    rekey.pepper(folder, inside.settings())
-    rekey.pepper(folder, inside.settings())
+        maintenance.replace_key(folder, inside.settings(), kind)
+        maintenance.retire(folder, inside.settings(), kind, early=True)
+    maintenance.pepper(folder, inside.settings())
+    maintenance.pepper(folder, inside.settings())
     assert receipt.verify(made, [known]).size == 1
     assert receipt.is_about(made, opening)
     assert denied(folder)
@@ -74,34 +75,34 @@ def test_receipt_and_opening_still_show_whose_opt_out_it_is_after_every_key_was_
         receipt.verify(fresh, [known])
 
 
-FIELDS = [Kind.COOKIE, Kind.SIGNING, Kind.KEY_ENCRYPTION]
+FIELDS = [RekeyKind.COOKIE, RekeyKind.SIGNING, RekeyKind.KEY_ENCRYPTION]
 
 
 @pytest.mark.parametrize("kind", FIELDS)
 def test_each_new_key_and_each_retired_one_is_an_entry_of_the_log(folder, kind):
-    assert rekey.replace_key(folder, inside.settings(), kind, lambda: AT) == 2
-    rekey.retire(folder, inside.settings(), kind, lambda: AT, early=True)
+    assert maintenance.replace_key(folder, inside.settings(), kind, lambda: AT) == 2
+    maintenance.retire(folder, inside.settings(), kind, lambda: AT, early=True)
     assert [(k, step) for k, step, _ in leaves(folder)] == [(kind, "replaced"), (kind, "retired")]
-    assert len(getattr(keys.load(folder), rekey.FIELD[kind])) == 1
+    assert len(getattr(secret_files.load_secrets(folder), maintenance.FIELD[kind])) == 1
 
 
 @pytest.mark.parametrize("kind", FIELDS)
 def test_the_only_key_is_never_retired(folder, kind):
     with pytest.raises(RekeyRefused, match=f"gateway rekey {kind}"):
-        rekey.retire(folder, inside.settings(), kind, early=True)
+        maintenance.retire(folder, inside.settings(), kind, early=True)
 
 
-@pytest.mark.parametrize(("kind", "days"), [(Kind.COOKIE, 400), (Kind.SIGNING, 30)])
+@pytest.mark.parametrize(("kind", "days"), [(RekeyKind.COOKIE, 400), (RekeyKind.SIGNING, 30)])
 def test_an_older_key_is_kept_as_long_as_people_need_it(folder, kind, days):
-    rekey.replace_key(folder, inside.settings(), kind, lambda: AT)
-    with pytest.raises(RekeyRefused, match=f"is needed until .*{rekey.EARLY[kind]}"):
-        rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days, seconds=-1))
-    rekey.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days))
+    maintenance.replace_key(folder, inside.settings(), kind, lambda: AT)
+    with pytest.raises(RekeyRefused, match=f"is needed until .*{maintenance.EARLY[kind]}"):
+        maintenance.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days, seconds=-1))
+    maintenance.retire(folder, inside.settings(), kind, lambda: AT + timedelta(days=days))
 
 
 def test_while_two_signing_keys_overlap_both_sign_and_the_older_vouches_for_the_newer(folder):
     before = verifier(folder)
-    rekey.replace_key(folder, inside.settings(), Kind.SIGNING)
+    maintenance.replace_key(folder, inside.settings(), RekeyKind.SIGNING)
     made, _ = opts_out(folder)
     after = verifier(folder)
     assert after != before
@@ -112,19 +113,21 @@ def test_while_two_signing_keys_overlap_both_sign_and_the_older_vouches_for_the_
 
 
 def test_a_browser_that_comes_back_with_the_older_cookie_is_known_until_that_key_is_retired(folder):
-    old = keys.load(folder)
+    old = secret_files.load_secrets(folder)
     cookie = seals.seal_cookie(old.seals, seals.BrowserCookie(b"b" * 16, 1, frozenset({Purpose.SALE})))
-    rekey.replace_key(folder, inside.settings(), Kind.COOKIE)
-    assert seals.open_cookie(keys.load(folder).seals, cookie).browser == b"b" * 16
-    rekey.retire(folder, inside.settings(), Kind.COOKIE, early=True)
-    with pytest.raises(seals.Opening):
-        seals.open_cookie(keys.load(folder).seals, cookie)
+    maintenance.replace_key(folder, inside.settings(), RekeyKind.COOKIE)
+    assert seals.open_cookie(secret_files.load_secrets(folder).seals, cookie).browser == b"b" * 16
+    maintenance.retire(folder, inside.settings(), RekeyKind.COOKIE, early=True)
+    with pytest.raises(seals.OpeningFailed):
+        seals.open_cookie(secret_files.load_secrets(folder).seals, cookie)
 
 
 def test_a_browser_whose_cookie_nothing_opens_any_more_is_opted_out_of_everything(folder):
-    cookie = seals.seal_cookie(keys.load(folder).seals, seals.BrowserCookie(b"b" * 16, 1, frozenset({Purpose.SALE})))
-    rekey.replace_key(folder, inside.settings(), Kind.COOKIE)
-    rekey.retire(folder, inside.settings(), Kind.COOKIE, early=True)
+    cookie = seals.seal_cookie(
+        secret_files.load_secrets(folder).seals, seals.BrowserCookie(b"b" * 16, 1, frozenset({Purpose.SALE}))
+    )
+    maintenance.replace_key(folder, inside.settings(), RekeyKind.COOKIE)
+    maintenance.retire(folder, inside.settings(), RekeyKind.COOKIE, early=True)
     with opened(folder) as house:
         visitor = Visitors(house.consent).read({"headers": [(b"cookie", f"__Host-gateway={cookie}".encode())]})
     assert (visitor.denied, visitor.cookie.value) == (frozenset(ALL_PURPOSES), "")
@@ -136,8 +139,8 @@ def test_every_persons_keys_are_wrapped_anew_before_the_older_wrapping_key_goes(
     with opened(folder) as house, contextlib.closing(house.vault()) as vault:
         before = {row[0]: vault.keys(row[0]) for row in vault._db.execute("SELECT id FROM person")}
         boxes = [box for row in vault._db.execute("SELECT wrapped, openings FROM person") for box in row]
-    rekey.replace_key(folder, inside.settings(), Kind.KEY_ENCRYPTION)
-    assert rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION) == len(before) == 2
+    maintenance.replace_key(folder, inside.settings(), RekeyKind.KEY_ENCRYPTION)
+    assert maintenance.retire(folder, inside.settings(), RekeyKind.KEY_ENCRYPTION) == len(before) == 2
     with opened(folder) as house, contextlib.closing(house.vault()) as vault:
         assert {person: vault.keys(person) for person in before} == before
     raw = b"".join(path.read_bytes() for path in folder.glob("vault.sqlite3*"))
@@ -147,13 +150,13 @@ def test_every_persons_keys_are_wrapped_anew_before_the_older_wrapping_key_goes(
 def test_who_opts_out_at_a_service_that_knows_the_older_wrapping_key_alone_keeps_what_opens_their_receipt(folder):
     opts_out(folder)
     with opened(folder) as serving:
-        rekey.replace_key(folder, inside.settings(), Kind.KEY_ENCRYPTION)
+        maintenance.replace_key(folder, inside.settings(), RekeyKind.KEY_ENCRYPTION)
         with pytest.raises(LedgerRefused, match="stop the service first"):
-            rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION)
+            maintenance.retire(folder, inside.settings(), RekeyKind.KEY_ENCRYPTION)
         subjects = serving.consent.people.name([named("gaid", GAID)]).subjects
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "api", AT)
         asyncio.run(serving.consent.choose(subjects, choice))
-    assert rekey.retire(folder, inside.settings(), Kind.KEY_ENCRYPTION) == 2
+    assert maintenance.retire(folder, inside.settings(), RekeyKind.KEY_ENCRYPTION) == 2
     with opened(folder) as house, contextlib.closing(house.vault()) as vault:
         known = [vault.keys(row[0]) for row in vault._db.execute("SELECT id FROM person")]
     assert len([each for each in known if each.details and each.openings]) == 2
@@ -167,7 +170,7 @@ def test_no_key_of_the_older_pepper_is_left_in_the_raw_files(folder):
         before = [row[0] for row in db.execute("SELECT key FROM standing")]
     held = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
     assert all(key in held for key in before), "the control: they were there"
-    rekey.pepper(folder, inside.settings())
+    maintenance.pepper(folder, inside.settings())
     raw = b"".join(path.read_bytes() for path in folder.glob("ledger.sqlite3*"))
     assert not [key for key in before if key in raw]
     assert denied(folder)
@@ -182,7 +185,7 @@ def test_who_asked_to_opt_in_before_a_new_pepper_confirms_after_it_unless_they_s
         token, _ = house.consent.ask_to_confirm(subjects, choice)
     if said_no_between:
         opts_out(folder)
-    rekey.pepper(folder, inside.settings())
+    maintenance.pepper(folder, inside.settings())
     with opened(folder) as house:
         subjects = house.consent.people.name([ADDRESS]).subjects
         if said_no_between:
@@ -195,7 +198,7 @@ def test_who_asked_to_opt_in_before_a_new_pepper_confirms_after_it_unless_they_s
 
 
 def test_a_new_pepper_is_an_entry_in_the_transaction_that_rewrites_the_rows(folder):
-    rekey.pepper(folder, inside.settings(), lambda: AT)
+    maintenance.pepper(folder, inside.settings(), lambda: AT)
     assert leaves(folder) == [("pepper", "replaced", None)]
     with opened(folder) as house:
         assert checkpoint.parse(note.text_of(house.consent.log_reader.checkpoint())).size == 1

@@ -14,14 +14,14 @@ from support.service import service
 from support.sidecar import Sidecar
 from support.wire import call
 
-from gateway import enrolment, keys
-from gateway.check import Ask
+from gateway.app.replica import Replica
 from gateway.choice.downstream import downstream
 from gateway.cli import main
-from gateway.enrolment import EnrolmentRefused
-from gateway.following.follower import ReplicaRefused
+from gateway.consent.check import Ask
+from gateway.keys import seals, secret_files
+from gateway.keys.seals import EnrolmentRefused
 from gateway.mirror import memory_map
-from gateway.replica import Replica
+from gateway.replica.follower import ReplicaRefused
 from gateway.terms import Reason
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def enrolled(gateway, tmp_path, capsys):
 
 @pytest.fixture
 def opened(enrolled):
-    return enrolment.open_(enrolled[0].read_text(), enrolled[1])
+    return seals.open_enrolment(enrolled[0].read_text(), enrolled[1])
 
 
 def replica(gateway, opened, folder, **more):
@@ -156,7 +156,7 @@ def test_a_replica_goes_on_where_it_left_off_and_begins_anew_after_a_boot(gatewa
 
 def test_somebody_who_is_unlinked_is_gone_from_the_copy_too(gateway, opened, tmp_path):
     opts_out(gateway.url, 1)
-    key = keys.load(gateway.data).key(("gaid", gaid(1)))
+    key = secret_files.load_secrets(gateway.data).key(("gaid", gaid(1)))
     with replica(gateway, opened, tmp_path / "copy") as made:
         until(made.follower.fresh)
         assert made.follower.map.rows([key])
@@ -176,7 +176,7 @@ def test_a_folder_is_one_replicas(gateway, opened, tmp_path):
 
 def test_the_pepper_is_in_the_file_alone_and_opens_with_its_secret_alone(gateway, enrolled, opened):
     path, secret = enrolled
-    pepper = keys.load(gateway.data).peppers[0]
+    pepper = secret_files.load_secrets(gateway.data).peppers[0]
     assert opened.peppers == (pepper,)
     assert pepper.hex() not in path.read_text()
     assert opened.key not in path.read_text()
@@ -184,10 +184,10 @@ def test_the_pepper_is_in_the_file_alone_and_opens_with_its_secret_alone(gateway
     assert path.stat().st_mode & 0o777 == 0o600
     for wrong in ("", secret[:-1], secret + "x"):
         with pytest.raises(EnrolmentRefused):
-            enrolment.open_(path.read_text(), wrong)
+            seals.open_enrolment(path.read_text(), wrong)
     for text in ("", "[]", "{}", '{"replica": 1}', '{"replica": "a", "box": "!"}', '{"replica": "a", "box": 5}'):
         with pytest.raises(EnrolmentRefused):
-            enrolment.open_(text, secret)
+            seals.open_enrolment(text, secret)
 
 
 def test_a_replica_whose_key_was_revoked_stops(gateway, opened, tmp_path):

@@ -10,15 +10,16 @@ import pytest
 from support import inside
 from support.people import email, named
 
-from gateway import keys, rekey, restoring
-from gateway.app import migrate, open_house, publisher_of, verify
+from gateway.app import maintenance
+from gateway.app.composition import migrate, open_house, publisher_of, verify_ledger
+from gateway.keys import secret_files
+from gateway.keys.person_keys import FILE as VAULT
 from gateway.ledger import checkpoint, new_log, note, schema
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.publisher import RolledBack
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
-from gateway.vault.persons import FILE as VAULT
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SETTINGS = inside.settings()
@@ -49,7 +50,7 @@ def lived_in(folder, tmp_path):
     """Two opt-outs, a backup, and a third one after it."""
     with opened(folder) as house:
         opt_out(house, 1, 2)
-    restoring.back_up(folder, tmp_path / "backup")
+    maintenance.back_up(folder, tmp_path / "backup")
     with opened(folder) as house:
         opt_out(house, 3)
     return folder
@@ -58,12 +59,12 @@ def lived_in(folder, tmp_path):
 def test_a_backup_in_a_new_folder_denies_whom_it_knew(folder, tmp_path):
     with opened(folder) as house:
         opt_out(house, 1, 2)
-    told = restoring.back_up(folder, tmp_path / "ledger")
-    vault = restoring.back_up_keys(folder, tmp_path / "keys", lambda: AT)
-    restoring.back_up_secrets(folder, tmp_path / "secrets")
+    told = maintenance.back_up(folder, tmp_path / "ledger")
+    vault = maintenance.back_up_keys(folder, tmp_path / "keys", lambda: AT)
+    maintenance.back_up_secrets(folder, tmp_path / "secrets")
     assert vault.name == "vault-20261124T120000Z.sqlite3"
     shutil.rmtree(folder)
-    done = restoring.put_back(folder, SETTINGS, tmp_path / "ledger", vault, tmp_path / "secrets")
+    done = maintenance.put_back(folder, SETTINGS, tmp_path / "ledger", vault, tmp_path / "secrets")
     assert (done.checkpoint, done.aside, done.why) == (told, None, "")
     with opened(folder) as house:
         assert [says(house, person) for person in (1, 2, 3)] == ["opted_out", "opted_out", "none"]
@@ -84,7 +85,7 @@ def test_a_backup_under_load_is_of_one_moment_and_stops_nobody(folder, tmp_path,
         thread.start()
         copies = []
         while len(copies) < 5 or (len(written) <= 5 and len(copies) < 200):  # a busy machine writes none for a while
-            copies.append(restoring.back_up(folder, tmp_path / f"copy{len(copies)}"))
+            copies.append(maintenance.back_up(folder, tmp_path / f"copy{len(copies)}"))
         over.set()
         thread.join()
         assert len(written) > 5
@@ -102,18 +103,22 @@ def test_a_backup_under_load_is_of_one_moment_and_stops_nobody(folder, tmp_path,
 def test_ledger_keys_and_secrets_never_lie_in_one_backup(folder, tmp_path):
     with opened(folder):
         pass
-    restoring.back_up(folder, tmp_path / "ledger")
-    restoring.back_up_keys(folder, tmp_path / "keys", lambda: AT)
-    restoring.back_up_secrets(folder, tmp_path / "secrets")
+    maintenance.back_up(folder, tmp_path / "ledger")
+    maintenance.back_up_keys(folder, tmp_path / "keys", lambda: AT)
+    maintenance.back_up_secrets(folder, tmp_path / "secrets")
     assert {path.name for path in (tmp_path / "ledger").iterdir()} <= {schema.FILE, "api_keys.json"}
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["vault-20261124T120000Z.sqlite3"]
-    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [keys.SECRETS]
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == [secret_files.SECRETS]
 
 
 def test_nothing_is_overwritten(folder, tmp_path):
     with opened(folder):
         pass
-    for make in (restoring.back_up, restoring.back_up_secrets, lambda f, to: restoring.back_up_keys(f, to, lambda: AT)):
+    for make in (
+        maintenance.back_up,
+        maintenance.back_up_secrets,
+        lambda f, to: maintenance.back_up_keys(f, to, lambda: AT),
+    ):
         place = tmp_path / str(make)
         make(folder, place)
         before = {path: path.read_bytes() for path in place.iterdir()}
@@ -126,14 +131,14 @@ def test_only_copies_of_keys_that_are_too_old_are_deleted(folder, tmp_path):
     with opened(folder):
         pass
     place = tmp_path / "keys"
-    old, young = (restoring.back_up_keys(folder, place, lambda ago=ago: AT - timedelta(days=ago)) for ago in (8, 6))
+    old, young = (maintenance.back_up_keys(folder, place, lambda ago=ago: AT - timedelta(days=ago)) for ago in (8, 6))
     (place / "vault-notes.txt").write_text("somebody's")
-    assert restoring.prune(place, 7, lambda: AT) == [old]
+    assert maintenance.prune_ledger_of(place, 7, lambda: AT) == [old]
     assert sorted(path.name for path in place.iterdir()) == [young.name, "vault-notes.txt"]
 
 
 def test_an_older_copy_is_put_back_and_not_answered_from(lived_in, tmp_path):
-    done = restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    done = maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
     assert f"gateway restore --new-log --data {lived_in}" in done.why
     assert (done.aside / schema.FILE).exists()
     with pytest.raises(RolledBack), opened(lived_in):
@@ -141,16 +146,16 @@ def test_an_older_copy_is_put_back_and_not_answered_from(lived_in, tmp_path):
 
 
 def test_the_newer_one_that_is_put_back_again_goes_on_as_if_nothing_had_been(lived_in, tmp_path):
-    aside = restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None).aside
-    assert restoring.put_back(lived_in, SETTINGS, aside, None, None).why == ""
+    aside = maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None).aside
+    assert maintenance.put_back(lived_in, SETTINGS, aside, None, None).why == ""
     with opened(lived_in) as house:
         assert says(house, 3) == "opted_out"
 
 
 def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in, tmp_path):
     old = last(lived_in)
-    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
-    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    begun = maintenance.go_on(lived_in, SETTINGS, lambda: AT)
     assert (begun.origin, begun.last) == (f"{old.origin}.2", old)
     with contextlib.closing(schema.open_to_read(lived_in)) as db:
         leaf = json.loads(db.execute("SELECT body FROM entry WHERE seq = ?", (begun.size,)).fetchone()[0])
@@ -167,9 +172,9 @@ def test_an_older_copy_goes_on_as_a_new_log_that_names_the_old_ones_end(lived_in
 def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_path):
     with opened(lived_in) as house:
         before = house.consent.log_reader.checkpoint()
-    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
-    restoring.go_on(lived_in, SETTINGS, lambda: AT)
-    origin, [seed] = checkpoint.parse(note.text_of(before)).origin, keys.load(lived_in).signing
+    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    maintenance.go_on(lived_in, SETTINGS, lambda: AT)
+    origin, [seed] = checkpoint.parse(note.text_of(before)).origin, secret_files.load_secrets(lived_in).signing
     signer = Ed25519Signer(origin, seed)
     assert note.sign(note.text_of(before), [signer]) == before
     assert Ed25519Signer(f"{origin}.2", seed).key_id != signer.key_id
@@ -177,20 +182,20 @@ def test_receipts_of_the_old_log_still_verify_with_its_own_name(lived_in, tmp_pa
 
 def test_a_second_restore_of_the_same_copy_gets_a_name_that_was_never_used(lived_in, tmp_path):
     for expected in ("2", "3", "4"):
-        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
-        assert restoring.go_on(lived_in, SETTINGS, lambda: AT).origin.endswith(f".{expected}")
+        maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+        assert maintenance.go_on(lived_in, SETTINGS, lambda: AT).origin.endswith(f".{expected}")
 
 
 def test_a_new_log_that_was_cut_off_before_its_store_is_finished_by_running_it_again(lived_in, tmp_path, monkeypatch):
-    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
 
     def cut(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as crash, pytest.raises(KeyboardInterrupt):
         crash.setattr(new_log.CheckpointStore, "swap", cut)
-        restoring.go_on(lived_in, SETTINGS, lambda: AT)
-    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+        maintenance.go_on(lived_in, SETTINGS, lambda: AT)
+    begun = maintenance.go_on(lived_in, SETTINGS, lambda: AT)
     assert begun.origin.endswith(".2")
     with contextlib.closing(schema.open_to_read(lived_in)) as db:
         bodies = [body for (body,) in db.execute("SELECT body FROM entry")]
@@ -202,7 +207,7 @@ def test_a_store_that_is_lost_is_noticed_and_its_new_log_takes_no_name_that_may_
     shutil.rmtree(lived_in.with_name("data.checkpoints"))
     with pytest.raises(RolledBack, match="last checkpoint is gone"), opened(lived_in):
         raise AssertionError("it must not open")
-    begun = restoring.go_on(lived_in, SETTINGS, lambda: AT)
+    begun = maintenance.go_on(lived_in, SETTINGS, lambda: AT)
     assert begun.last is None
     assert begun.origin.endswith(".20261124120000")
     assert last(lived_in).origin == begun.origin
@@ -212,14 +217,14 @@ def test_a_log_that_is_well_needs_no_new_one(folder):
     with opened(folder) as house:
         house.writer.submit(lambda tx: tx.append(b"one")).result(60)
     with pytest.raises(LedgerRefused, match="needs no new one"):
-        restoring.go_on(folder, SETTINGS, lambda: AT)
+        maintenance.go_on(folder, SETTINGS, lambda: AT)
 
 
 def test_nothing_is_put_back_under_a_running_service(lived_in, tmp_path):
     with opened(lived_in):
         for act in (
-            lambda: restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None),
-            lambda: restoring.go_on(lived_in, SETTINGS),
+            lambda: maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None),
+            lambda: maintenance.go_on(lived_in, SETTINGS),
         ):
             with pytest.raises(LedgerRefused, match="stop the service first"):
                 act()
@@ -232,17 +237,17 @@ def test_a_damaged_backup_is_refused_and_what_is_there_stays(lived_in, tmp_path)
     file.write_bytes(bytes(content))
     before = last(lived_in)
     with pytest.raises(LedgerRefused):
-        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+        maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
     assert last(lived_in) == before
 
 
 def test_keys_and_secrets_that_are_there_are_never_put_back_to_before(lived_in, tmp_path):
-    old_keys = restoring.back_up_keys(lived_in, tmp_path / "keys", lambda: AT)
-    restoring.back_up_secrets(lived_in, tmp_path / "secrets")
-    secrets = keys.add_pepper(lived_in)
+    old_keys = maintenance.back_up_keys(lived_in, tmp_path / "keys", lambda: AT)
+    maintenance.back_up_secrets(lived_in, tmp_path / "secrets")
+    secrets = secret_files.add_pepper(lived_in)
     before = (lived_in / VAULT).stat().st_ino
-    restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", old_keys, tmp_path / "secrets")
-    assert keys.load(lived_in) == secrets
+    maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", old_keys, tmp_path / "secrets")
+    assert secret_files.load_secrets(lived_in) == secrets
     assert (lived_in / VAULT).stat().st_ino == before
 
 
@@ -274,7 +279,7 @@ def test_the_next_name_has_the_next_number(known, after):
 
 
 def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
-    publisher = publisher_of(folder, SETTINGS, keys.load(folder))
+    publisher = publisher_of(folder, SETTINGS, secret_files.load_secrets(folder))
     with opened(folder) as house:
         house.writer.submit(lambda tx: tx.append(b"one")).result(60)
     with contextlib.closing(schema.open_to_read(folder)) as db:
@@ -288,28 +293,28 @@ def test_a_witness_that_disagrees_stops_everything_until_it_is_settled(folder):
 
 def test_a_ledger_is_never_put_back_to_other_secrets_for_they_find_nobody_in_it(lived_in, tmp_path):
     """Whom nobody finds may be sold: this is what `gateway migrate` and then `gateway restore` came to."""
-    restoring.back_up_secrets(lived_in, tmp_path / "own")
-    restoring.back_up(lived_in, tmp_path / "copy")
+    maintenance.back_up_secrets(lived_in, tmp_path / "own")
+    maintenance.back_up(lived_in, tmp_path / "copy")
     other = tmp_path / "other"
     migrate(other)
     before = (other / schema.FILE).read_bytes()
     with pytest.raises(LedgerRefused, match="other secrets"):
-        restoring.put_back(other, SETTINGS, tmp_path / "copy", None, None)
+        maintenance.put_back(other, SETTINGS, tmp_path / "copy", None, None)
     assert (other / schema.FILE).read_bytes() == before
     new = tmp_path / "new"
     with pytest.raises(LedgerRefused, match="other secrets"):
-        restoring.put_back(new, SETTINGS, tmp_path / "copy", None, other)
-    assert not (new / keys.SECRETS).exists(), "the right ones could not be put there any more"
-    done = restoring.put_back(new, SETTINGS, tmp_path / "copy", None, tmp_path / "own")
+        maintenance.put_back(new, SETTINGS, tmp_path / "copy", None, other)
+    assert not (new / secret_files.SECRETS).exists(), "the right ones could not be put there any more"
+    done = maintenance.put_back(new, SETTINGS, tmp_path / "copy", None, tmp_path / "own")
     assert not done.keys
-    restoring.go_on(new, SETTINGS)
+    maintenance.go_on(new, SETTINGS)
     with opened(new) as house:
         assert [says(house, person) for person in (1, 2, 3)] == ["opted_out"] * 3
 
 
 def test_a_restore_without_secrets_does_not_say_to_make_new_ones(lived_in, tmp_path):
-    with pytest.raises(keys.SecretsMissing) as refused:
-        restoring.put_back(tmp_path / "new", SETTINGS, tmp_path / "backup", None, None)
+    with pytest.raises(secret_files.SecretsMissing) as refused:
+        maintenance.put_back(tmp_path / "new", SETTINGS, tmp_path / "backup", None, None)
     assert "--secrets FOLDER" in str(refused.value)
     assert "migrate" not in str(refused.value)
 
@@ -319,7 +324,7 @@ def test_a_service_with_other_secrets_answers_nobody_from_a_ledger_that_is_marke
     """Control: a ledger of an earlier gateway has no mark, and there whoever said no is not found."""
     other = tmp_path / "other"
     migrate(other)
-    for name in (keys.SECRETS, VAULT):
+    for name in (secret_files.SECRETS, VAULT):
         shutil.copyfile(other / name, lived_in / name)
     if not marked:
         with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
@@ -330,7 +335,7 @@ def test_a_service_with_other_secrets_answers_nobody_from_a_ledger_that_is_marke
         with open_house(lived_in, SETTINGS, dev=True, patient=True) as house:
             assert not house.fresh()
         with pytest.raises(LedgerRefused, match="other secrets"):
-            verify(lived_in, SETTINGS, boxes=False)
+            verify_ledger(lived_in, SETTINGS, boxes=False)
     else:
         with opened(lived_in) as house:
             assert says(house, 1) == "none"
@@ -340,17 +345,17 @@ def test_a_ledger_without_a_mark_is_refused_to_secrets_that_open_none_of_its_per
     lived_in, tmp_path
 ):
     """One start with the wrong file must not make it the right one for ever."""
-    other, own = tmp_path / "other", (lived_in / keys.SECRETS).read_bytes()
+    other, own = tmp_path / "other", (lived_in / secret_files.SECRETS).read_bytes()
     migrate(other)
     with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
         db.execute("PRAGMA application_id = 0")
-    shutil.copyfile(other / keys.SECRETS, lived_in / keys.SECRETS)
+    shutil.copyfile(other / secret_files.SECRETS, lived_in / secret_files.SECRETS)
     with pytest.raises(LedgerRefused, match="other secrets"), opened(lived_in):
         pass
     migrate(lived_in)
     with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (0,)
-    (lived_in / keys.SECRETS).write_bytes(own)
+    (lived_in / secret_files.SECRETS).write_bytes(own)
     with opened(lived_in) as house:
         assert says(house, 1) == "opted_out"
 
@@ -358,11 +363,11 @@ def test_a_ledger_without_a_mark_is_refused_to_secrets_that_open_none_of_its_per
 def test_a_new_pepper_leaves_the_mark_and_a_ledger_without_one_gets_it(lived_in):
     with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
         mark = db.execute("PRAGMA application_id").fetchone()[0]
-        assert mark == keys.load(lived_in).mark
+        assert mark == secret_files.load_secrets(lived_in).mark
         db.execute("PRAGMA application_id = 0")
     with opened(lived_in):
         pass
-    rekey.pepper(lived_in, SETTINGS)
+    maintenance.pepper(lived_in, SETTINGS)
     with contextlib.closing(sqlite3.connect(lived_in / schema.FILE)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (mark,)
     with opened(lived_in) as house:
@@ -371,7 +376,7 @@ def test_a_new_pepper_leaves_the_mark_and_a_ledger_without_one_gets_it(lived_in)
 
 def test_a_ledger_whose_store_was_lost_does_not_pass_as_one_that_was_never_signed(lived_in):
     shutil.rmtree(lived_in.with_name(lived_in.name + ".checkpoints"))
-    report, _ = verify(lived_in, SETTINGS, boxes=False)
+    report, _ = verify_ledger(lived_in, SETTINGS, boxes=False)
     assert not report.passed
     assert any("gone from its store" in text for text in report.different)
 
@@ -392,7 +397,7 @@ def test_a_backup_that_cannot_be_put_back_is_said_to_be_that_and_nobody_is_told_
             db.execute(f"PRAGMA user_version = {schema.version_wanted() - 1:d}")
     before = (lived_in / schema.FILE).read_bytes()
     with pytest.raises(LedgerRefused, match="this backup is not put back") as refused:
-        restoring.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
+        maintenance.put_back(lived_in, SETTINGS, tmp_path / "backup", None, None)
     assert (lived_in / schema.FILE).read_bytes() == before
     assert f"--data {tmp_path / 'backup'}" not in str(refused.value)
     assert not list(lived_in.glob("before-restore-*"))

@@ -1,4 +1,5 @@
-"""A caller's row id goes to nobody: a recipient has a row under a handle, which stays the same while its keys change."""
+"""A caller's row id goes to nobody: a recipient has a row under a handle, which stays the same while its keys
+change."""
 
 import asyncio
 import json
@@ -10,13 +11,13 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway import keys
-from gateway.app import migrate, open_house
-from gateway.delivery.forward import Outcome, Sending
-from gateway.filing import Filing
+from gateway.app.composition import migrate, open_house
+from gateway.consent.files import Filing
+from gateway.consent.share import ShareRow
+from gateway.delivery.forward import ForwardOutcome, Sending
+from gateway.keys import secret_files
 from gateway.ledger.disclosures import Acknowledged
-from gateway.settings import SettingsRefused
-from gateway.sharing import Row
+from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
 SECRET_ID = "jane.doe@example.com/2026-11-24"
@@ -30,8 +31,8 @@ class Clock:
         return self.at
 
 
-def row(row_id: str = SECRET_ID, person: int = 1) -> Row:
-    return Row(row_id, [named("gaid", gaid(person))], {"ad_id": gaid(person)}, "US-NY")
+def row(row_id: str = SECRET_ID, person: int = 1) -> ShareRow:
+    return ShareRow(row_id, [named("gaid", gaid(person))], {"ad_id": gaid(person)}, "US-NY")
 
 
 @pytest.fixture
@@ -50,11 +51,11 @@ def opened(tmp_path):
 
 def change_key(folder) -> None:
     """The key that handles are made with is replaced, and the old one is gone."""
-    old = keys.load(folder)
-    keys.store(folder, replace(old, seals=(secrets.token_bytes(32),)))
+    old = secret_files.load_secrets(folder)
+    secret_files.store(folder, replace(old, seals=(secrets.token_bytes(32),)))
 
 
-async def handed_back(house, one: Row, recipient: str = "teemo") -> str:
+async def handed_back(house, one: ShareRow, recipient: str = "teemo") -> str:
     to = replace(house.consent.recipients[recipient], mode="return")
     [shared] = await house.sharing.share(to, [one])
     assert SECRET_ID not in repr(shared.row)
@@ -66,7 +67,7 @@ async def test_the_recipient_of_a_forwarded_row_does_not_get_the_id_and_the_call
 
     async def send(endpoint, key, rows, deadline):
         batches.append((endpoint, key, json.dumps(rows)))
-        return Sending(Outcome.SENT, "")
+        return Sending(ForwardOutcome.SENT, "")
 
     with opened() as house:
         house.sharing._forwarder.send = send

@@ -6,8 +6,8 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import seals
-from gateway.seals import BrowserCookie, Opening, Tokens
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie, OpeningFailed, Tokens
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -26,55 +26,55 @@ def text(box):
 
 @given(st.binary(max_size=200))
 def test_what_was_sealed_opens_to_the_same(content):
-    assert seals.open_seal([NEW], b"confirm/1", seals.seal(NEW, b"confirm/1", content)) == content
+    assert seals.open_seal([NEW], b"confirm/1", seals.seal_box(NEW, b"confirm/1", content)) == content
 
 
 @pytest.mark.parametrize(("made", "opened"), [*itertools.permutations(LABELS, 2)])
 def test_one_kind_of_seal_is_never_taken_for_another(made, opened):
-    with pytest.raises(Opening):
-        seals.open_seal([NEW], opened, seals.seal(NEW, made, b"content"))
+    with pytest.raises(OpeningFailed):
+        seals.open_seal([NEW], opened, seals.seal_box(NEW, made, b"content"))
 
 
 def test_any_flipped_bit_is_refused():
-    box = seals.seal(NEW, b"confirm/1", b"content")
+    box = seals.seal_box(NEW, b"confirm/1", b"content")
     for position in range(8 * len(box)):
         flipped = bytearray(box)
         flipped[position // 8] ^= 1 << position % 8
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_seal([NEW], b"confirm/1", bytes(flipped))
 
 
 @pytest.mark.parametrize("box", [b"", b"x", b"x" * 12, b"x" * 27, b"x" * 28, b"x" * 1000])
 def test_what_was_never_a_seal_is_refused(box):
-    with pytest.raises(Opening):
+    with pytest.raises(OpeningFailed):
         seals.open_seal([NEW], b"confirm/1", box)
 
 
 @given(st.lists(st.binary(max_size=80), max_size=5))
 def test_many_boxes_open_to_what_each_opens_to(contents):
-    boxes = [(bytes([place]), seals.seal(NEW, bytes([place]), content)) for place, content in enumerate(contents)]
+    boxes = [(bytes([place]), seals.seal_box(NEW, bytes([place]), content)) for place, content in enumerate(contents)]
     assert seals.open_many(NEW, boxes) == contents
     assert seals.open_each((NEW, *box) for box in boxes) == contents
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [b"", b"x" * 12, b"x" * 60, seals.seal(OLD, b"a", b"content"), seals.seal(NEW, b"b", b"")],
+    [b"", b"x" * 12, b"x" * 60, seals.seal_box(OLD, b"a", b"content"), seals.seal_box(NEW, b"b", b"")],
     ids=["nothing", "too short", "nobody's", "an older key's", "another place's"],
 )
 def test_of_many_boxes_one_that_is_not_ours_refuses_all(wrong):
-    boxes = [(b"a", seals.seal(NEW, b"a", b"content")), (b"a", wrong)]
-    with pytest.raises(Opening):
+    boxes = [(b"a", seals.seal_box(NEW, b"a", b"content")), (b"a", wrong)]
+    with pytest.raises(OpeningFailed):
         seals.open_many(NEW, boxes)
-    with pytest.raises(Opening):
+    with pytest.raises(OpeningFailed):
         seals.open_each((NEW, *box) for box in boxes)
 
 
 def test_an_older_key_still_opens_and_a_strangers_never_does():
-    box = seals.seal(OLD, b"confirm/1", b"content")
+    box = seals.seal_box(OLD, b"confirm/1", b"content")
     assert seals.open_seal([OLD, NEW], b"confirm/1", box) == b"content"
     for keys in ([NEW], []):
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_seal(keys, b"confirm/1", box)
 
 
@@ -105,8 +105,8 @@ class TestTheBrowserCookie:
     def test_of_an_unknown_version_or_length_is_refused(self):
         content = seals.COOKIE_FORM.pack(2, 1, 0, BROWSER)
         for odd in (content, content + b"x", content[:-1], b""):
-            with pytest.raises(Opening):
-                seals.open_cookie([NEW], text(seals.seal(NEW, seals.COOKIE, odd)))
+            with pytest.raises(OpeningFailed):
+                seals.open_cookie([NEW], text(seals.seal_box(NEW, seals.COOKIE, odd)))
 
 
 class TestTheBrowserToken:
@@ -114,7 +114,7 @@ class TestTheBrowserToken:
         token = seals.seal_browser([NEW], BROWSER, 1000)
         assert seals.open_browser([NEW], token, 999) == BROWSER.hex()
         assert seals.open_browser([NEW], token, 1000) == BROWSER.hex()
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_browser([NEW], token, 1001)
 
     def test_no_two_of_one_browser_are_alike(self):
@@ -125,11 +125,11 @@ class TestTheBrowserToken:
 
     def test_the_cookie_itself_does_as_well_and_a_flag_does_not(self):
         assert seals.open_browser([NEW], seals.seal_cookie([NEW], COOKIE), 0) == BROWSER.hex()
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_browser([NEW], seals.seal_cookie([NEW], BrowserCookie(seals.NO_ID, 1, frozenset())), 0)
 
     def test_is_no_cookie(self):
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_cookie([NEW], seals.seal_browser([NEW], BROWSER, 1000))
 
     def test_any_flipped_bit_is_refused(self):
@@ -137,12 +137,12 @@ class TestTheBrowserToken:
         for position in range(8 * len(box)):
             flipped = bytearray(box)
             flipped[position // 8] ^= 1 << position % 8
-            with pytest.raises(Opening):
+            with pytest.raises(OpeningFailed):
                 seals.open_browser([NEW], text(bytes(flipped)), 0)
 
     @given(st.text(max_size=120))
     def test_whatever_a_stranger_sends_is_refused_and_never_raises_anything_else(self, said):
-        with pytest.raises(Opening):
+        with pytest.raises(OpeningFailed):
             seals.open_browser([NEW], said, 0)
 
 

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from support import inside
 
-from gateway import lifespan
-from gateway.lifespan import NotStarted
-from gateway.service import in_front_of
+from gateway.app.service import in_front_of
+from gateway.web.shell import lifespan
+from gateway.web.shell.lifespan import NotStarted
 
 pytestmark = pytest.mark.anyio
 

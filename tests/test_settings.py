@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.inside import settings
 
-from gateway import settings as settings_of
-from gateway.addresses import is_loopback
-from gateway.app import open_house
-from gateway.settings import SettingsRefused, load
+from gateway.app.composition import open_house
+from gateway.delivery.guard import is_loopback
+from gateway.settings import load as settings_of
+from gateway.settings.load import SettingsRefused, load_settings
 from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
 CONFIG = Path(__file__).parent.parent / "config.toml"
@@ -28,7 +28,7 @@ def file(tmp_path):
 
 def test_the_shipped_settings_are_the_repositorys_config_file_and_load():
     assert settings_of.shipped() == CONFIG.read_text()
-    assert load(None, {}) == settings(listen__level_answers="true")
+    assert load_settings(None, {}) == settings(listen__level_answers="true")
 
 
 def test_every_option_says_what_it_is_in_a_comment():
@@ -76,31 +76,31 @@ def test_third_parties_get_no_unlinked_rows_unless_the_operator_says_so(file):
         "advertisers": "deny", "flurry": "deny", "teemo": "deny", "matching": "deny", "payments": "allow",
         "legal": "allow",
     }  # fmt: skip
-    assert load(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
+    assert load_settings(file('[recipients.teemo]\nunlinked = "allow"'), {}).registry()["teemo"].unlinked == "allow"
 
 
 def test_in_development_a_recipient_without_an_endpoint_gets_its_rows_back(file):
     assert settings().registry()["teemo"].mode == "forward"
     assert settings().registry(dev=True)["teemo"].mode == "return"
-    sends = load(file('[recipients.teemo]\nendpoint = "http://127.0.0.1:9/x"'), {})
+    sends = load_settings(file('[recipients.teemo]\nendpoint = "http://127.0.0.1:9/x"'), {})
     assert sends.registry(dev=True)["teemo"].mode == "forward"
 
 
 def test_the_operators_file_changes_what_it_names_and_nothing_else(file):
-    mine = load(file('[site]\nname = "Example"\n[age]\nfloor = 18\n'), {})
+    mine = load_settings(file('[site]\nname = "Example"\n[age]\nfloor = 18\n'), {})
     assert (mine.site.name, mine.age.floor) == ("Example", 18)
     assert mine.site.policy_url == settings().site.policy_url
     assert mine.recipients == settings().recipients
 
 
 def test_a_recipients_field_map_is_replaced_and_not_mixed_with_ours(file):
-    mine = load(file('[recipients.teemo]\nfields = { maid = { class = "ad_id", kind = "gaid" } }'), {})
+    mine = load_settings(file('[recipients.teemo]\nfields = { maid = { class = "ad_id", kind = "gaid" } }'), {})
     assert mine.recipients["teemo"].classes() == {"maid": DataClass.AD_ID}
 
 
 def test_a_recipient_of_the_operators_own_is_added(file):
     text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ip"]\nhosts = ["lab.example.com"]'
-    mine = load(file(text), {})
+    mine = load_settings(file(text), {})
     assert mine.recipients["lab"].role is Role.SERVICE_PROVIDER
     assert mine.recipients["lab"].purposes == (Purpose.SECURITY,)
     assert mine.provider_hosts() == ("lab.example.com",)
@@ -108,10 +108,10 @@ def test_a_recipient_of_the_operators_own_is_added(file):
 
 def test_an_operator_vouches_for_what_nobody_else_can_and_development_fills_it_in(file):
     added = file('[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale"]\ndata = ["ad_id"]')
-    said = load(added, {}).registry()["newcomer"]
+    said = load_settings(added, {}).registry()["newcomer"]
     assert (said.contract, said.transfer_basis, said.announced) == ("", "", None)
     assert said.announced_on(Purpose.SALE, DataClass.AD_ID) is None
-    tried = load(added, {}).registry(dev=True)["newcomer"]
+    tried = load_settings(added, {}).registry(dev=True)["newcomer"]
     assert tried.contract
     assert tried.transfer_basis
     assert tried.announced_on(Purpose.SALE, DataClass.AD_ID) == date.min
@@ -122,7 +122,7 @@ def test_a_purpose_that_a_later_notice_added_is_announced_on_that_day(file):
         '[recipients.newcomer]\nrole = "third_party"\npurposes = ["sale", "sharing"]\ndata = ["ad_id", "ip"]\n'
         "announced = 2024-06-25\nannounced_later = { sharing = 2026-12-01, ip = 2027-01-01 }"
     )
-    newcomer = load(added, {}).registry()["newcomer"]
+    newcomer = load_settings(added, {}).registry()["newcomer"]
     assert newcomer.announced_on(Purpose.SALE, DataClass.AD_ID) == date(2024, 6, 25)
     assert newcomer.announced_on(Purpose.SHARING, DataClass.AD_ID) == date(2026, 12, 1)
     assert newcomer.announced_on(Purpose.SHARING, DataClass.IP) == date(2027, 1, 1)
@@ -130,8 +130,8 @@ def test_a_purpose_that_a_later_notice_added_is_announced_on_that_day(file):
 
 def test_an_affiliate_of_the_same_brand_is_the_operator_and_any_other_is_a_third_party(file):
     text = '[recipients.ooma]\nrole = "affiliate"\npurposes = ["service"]\ndata = ["contact"]\n'
-    assert load(file(text), {}).registry()["ooma"].third
-    assert not load(file(text + "same_brand = true"), {}).registry()["ooma"].third
+    assert load_settings(file(text), {}).registry()["ooma"].third
+    assert not load_settings(file(text + "same_brand = true"), {}).registry()["ooma"].third
 
 
 def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_unless_the_operator_says_so(file):
@@ -143,13 +143,13 @@ def test_a_phones_limit_stays_on_the_phone_and_industry_opt_outs_leave_the_sale_
     wider = (
         '[ad_choices]\npurposes = ["sale", "sharing", "targeted_ads"]\n[consent_tools]\nklaro = { adtracker = "ads" }'
     )
-    mine = load(file(wider), {})
+    mine = load_settings(file(wider), {})
     assert Purpose.SALE in mine.ad_choices.purposes
     assert mine.consent_tools == {"klaro": {"adtracker": "ads"}}
 
 
 def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder, file):
-    mine = load(
+    mine = load_settings(
         file(
             "[signals]\ndevice_limit_travels = true\n[consent_tools]\n"
             'klaro = { adtracker = "ads" }\n[ad_choices]\nparticipant = 7\n'
@@ -166,7 +166,7 @@ def test_what_the_operator_decides_about_hearing_is_how_signals_are_heard(folder
 
 
 def test_a_consent_tool_that_nobody_knows_refuses_to_start_with_the_fix(folder, file):
-    mine = load(file('[consent_tools]\nklara = { adtracker = "ads" }'), {})
+    mine = load_settings(file('[consent_tools]\nklara = { adtracker = "ads" }'), {})
     with pytest.raises(
         SettingsRefused, match=r"\[consent_tools\.klara\]: there is no such consent tool; write one of .*klaro"
     ):
@@ -175,7 +175,7 @@ def test_a_consent_tool_that_nobody_knows_refuses_to_start_with_the_fix(folder, 
 
 def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
     text = '[recipients.advertisers]\nhosts = ["ads.example.com"]\n[recipients.payments]\nhosts = ["b.example", "a.example"]'
-    assert load(file(text), {}).provider_hosts() == ("a.example", "b.example")
+    assert load_settings(file(text), {}).provider_hosts() == ("a.example", "b.example")
 
 
 @pytest.mark.parametrize(("text", "told"), [
@@ -220,18 +220,18 @@ def test_pages_may_talk_to_service_providers_and_never_to_advertisers(file):
 ], ids=str)  # fmt: skip
 def test_a_slip_in_the_file_refuses_to_start_and_says_where(file, text, told):
     with pytest.raises(SettingsRefused, match=f"(?i)mine.toml.*{told}|{told}"):
-        load(file(text), {})
+        load_settings(file(text), {})
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SettingsRefused, match=r"nowhere\.toml"):
-        load(tmp_path / "nowhere.toml", {})
+        load_settings(tmp_path / "nowhere.toml", {})
 
 
 class TestTheEnvironment:
     def test_wins_over_the_file(self, file):
         path = file("[age]\nfloor = 17")
-        assert load(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
+        assert load_settings(path, {"GATEWAY_AGE__FLOOR": "18"}).age.floor == 18
 
     @pytest.mark.parametrize(("variable", "text", "read"), [
         ("GATEWAY_LISTEN__PUBLIC", "0.0.0.0:80", lambda s: s.listen.public == "0.0.0.0:80"),
@@ -242,40 +242,44 @@ class TestTheEnvironment:
         ("GATEWAY_RECIPIENTS__TEEMO__CONTRACT", "c-1", lambda s: s.recipients["teemo"].contract == "c-1"),
     ], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
     def test_sets_any_option(self, variable, text, read):
-        assert read(load(None, {variable: text}))
-        assert not read(load(None, {})) or text == ""
+        assert read(load_settings(None, {variable: text}))
+        assert not read(load_settings(None, {})) or text == ""
 
     @pytest.mark.parametrize("variable", ["GATEWAY_AGE__FLOR", "GATEWAY_NOPE__X", "GATEWAY_RECIPIENTS__TEEMO__MODUS"])
     def test_a_variable_that_sets_nothing_refuses_to_start(self, variable):
         with pytest.raises(SettingsRefused, match=f"{variable}: there is no such option; write "):
-            load(None, {variable: "1"})
+            load_settings(None, {variable: "1"})
 
     def test_a_variable_below_a_value_is_no_section(self):
         with pytest.raises(SettingsRefused, match="GATEWAY_AGE__FLOOR__DEEP: floor is no section"):
-            load(None, {"GATEWAY_AGE__FLOOR__DEEP": "1"})
+            load_settings(None, {"GATEWAY_AGE__FLOOR__DEEP": "1"})
 
     def test_a_value_of_the_wrong_type_refuses_to_start(self):
         with pytest.raises(
             SettingsRefused, match="GATEWAY_AGE__FLOOR: that text does not fit; write a whole number from 0 to 18"
         ):
-            load(None, {"GATEWAY_AGE__FLOOR": "young"})
+            load_settings(None, {"GATEWAY_AGE__FLOOR": "young"})
 
     def test_other_programs_variables_are_none_of_ours(self):
-        assert load(None, {"PATH": "x", "GATEWAYS__AGE__FLOOR": "1", "XGATEWAY_AGE__FLOOR": "1"}) == load(None, {})
+        assert load_settings(
+            None, {"PATH": "x", "GATEWAYS__AGE__FLOOR": "1", "XGATEWAY_AGE__FLOOR": "1"}
+        ) == load_settings(None, {})
 
 
 @pytest.mark.parametrize("endpoint", ["http://feed.example.com/x", "ftp://feed.example.com", "feed.example.com/x", "https://",
                                       "http://127.0.0.1.example.com/", "http://[2001:db8::1]/", "http://0.0.0.0/"])  # fmt: skip
 def test_nothing_is_sent_in_the_clear_over_a_network(file, endpoint):
     with pytest.raises(SettingsRefused, match=r"\[recipients\.teemo\] endpoint: .* neither https nor http on loopback"):
-        load(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {})
+        load_settings(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {})
 
 
 @pytest.mark.parametrize(
     "endpoint", ["https://feed.example.com/x", "http://127.0.0.1:9/", "http://localhost/", "http://[::1]:9/"]
 )
 def test_https_and_loopback_may_be_sent_to(file, endpoint):
-    assert load(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
+    assert (
+        load_settings(file(f'[recipients.teemo]\nendpoint = "{endpoint}"'), {}).recipients["teemo"].endpoint == endpoint
+    )
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "10.1.2.3"])
@@ -284,14 +288,14 @@ def test_rows_go_to_an_address_of_ones_own_once_it_is_written_down_as_the_refusa
     with pytest.raises(
         SettingsRefused, match=r"\[recipients\.teemo\] endpoint: rows are sent to .*\[delivery\]"
     ) as refused:
-        load(file(text), {}).registry()
+        load_settings(file(text), {}).registry()
     networks = str(refused.value).partition("[delivery] ")[2]
-    assert load(file(f"{text}[delivery]\n{networks}\n"), {}).registry()["teemo"].mode == "forward"
+    assert load_settings(file(f"{text}[delivery]\n{networks}\n"), {}).registry()["teemo"].mode == "forward"
 
 
 def test_a_field_of_a_class_that_the_recipient_may_not_have_is_refused(file):
     with pytest.raises(SettingsRefused, match=r"\[recipients\.teemo\] fields\.mail: email_hash is not in data"):
-        load(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})
+        load_settings(file('[recipients.teemo]\nfields = { mail = "email_hash" }'), {})
 
 
 @pytest.mark.parametrize(("host", "here"), [("localhost", True), ("127.8.9.1", True), ("[::1]", True), ("::1", True),
@@ -317,15 +321,58 @@ def test_a_refusal_does_not_repeat_an_address_that_may_hold_a_key(tmp_path, text
 # --- what opens something is said, or it is not open ---
 
 NO_CONTRACT = [
-    " ", "  ", "-", "—", ".", "?", "TODO", "todo", "TBD", "tbd.", "None", "none", "n/a", "NA", "null", "[pending]", "<contract>", "XXX",
-    "x", "changeme", "Example", "unknown!", "true", "DRAFT", "0", "\u200b",
-]  # fmt: skip
+    " ",
+    "  ",
+    "-",
+    "—",
+    ".",
+    "?",
+    "TODO",
+    "todo",
+    "TBD",
+    "tbd.",
+    "None",
+    "none",
+    "n/a",
+    "NA",
+    "null",
+    "[pending]",
+    "<contract>",
+    "XXX",
+    "x",
+    "changeme",
+    "Example",
+    "unknown!",
+    "true",
+    "DRAFT",
+    "0",
+    "\u200b",
+]
 NO_HOST = [
-    "*", "*.example.com", "ads.example.com *", "ads.example.com; script-src *", "ads.example.com\n*", "ads.example.com\n",
-    "https://ads.example.com", "//ads.example.com", "ads.example.com/path", "ADS.example.com", "example", "", " ", "'self'",
-    "'unsafe-inline'", "data:", "https:", ".example.com", "ads..example.com", "-ads.example.com", "ads.example.com:", "a,b.example.com",
+    "*",
+    "*.example.com",
+    "ads.example.com *",
+    "ads.example.com; script-src *",
+    "ads.example.com\n*",
+    "ads.example.com\n",
+    "https://ads.example.com",
+    "//ads.example.com",
+    "ads.example.com/path",
+    "ADS.example.com",
+    "example",
+    "",
+    " ",
+    "'self'",
+    "'unsafe-inline'",
+    "data:",
+    "https:",
+    ".example.com",
+    "ads..example.com",
+    "-ads.example.com",
+    "ads.example.com:",
+    "a,b.example.com",
     "ads.example.com\u2028",
-]  # fmt: skip
+]
 
 
 def recipient(option, value):
@@ -337,20 +384,20 @@ def test_a_word_that_names_no_contract_opens_to_nobody(file, contract):
     with pytest.raises(
         SettingsRefused, match=r":5: \[recipients\.lab\] contract: .*; write its number or its name, or ..,"
     ):
-        load(file(recipient("contract", contract)), {})
+        load_settings(file(recipient("contract", contract)), {})
 
 
 @pytest.mark.parametrize(
     "contract", ["MSA-7", "2026/113", "Vertrag 12", "Processing addendum of 3 March 2025", "NO-4711"]
 )
 def test_a_contracts_reference_is_taken_as_it_is_written(file, contract):
-    assert load(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
+    assert load_settings(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
 
 
 @pytest.mark.parametrize("host", NO_HOST)
 def test_what_is_no_host_does_not_get_into_the_policy(file, host):
     with pytest.raises(SettingsRefused, match=r"recipients\.lab|recipients\[\.\.\.\]"):
-        load(file(recipient("hosts", [host])), {})
+        load_settings(file(recipient("hosts", [host])), {})
 
 
 @pytest.mark.parametrize("names", [("lab", "LAB"), ("Lab", "lab"), ("the-lab", "the_lab"), ("Teemo",)])
@@ -359,18 +406,18 @@ def test_two_recipients_that_differ_in_spelling_are_refused(file, names):
         f"[recipients.{name}]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']" for name in names
     )
     with pytest.raises(SettingsRefused, match="already, but for its spelling"):
-        load(file(text), {})
+        load_settings(file(text), {})
 
 
 @pytest.mark.parametrize("name", ["a b", "", "lab\\u000a", "läb", "lab;", "a" * 65, "../lab", "lab.x", "-lab"])
 def test_a_recipients_name_is_one_that_may_stand_in_an_address(file, name):
     text = f"[recipients.\"{name}\"]\nrole = 'service_provider'\npurposes = ['security']\ndata = ['ip']"
     with pytest.raises(SettingsRefused, match="recipients"):
-        load(file(text), {})
+        load_settings(file(text), {})
 
 
 def test_nobody_was_told_of_anything_tomorrow(file):
-    told = load(file("[notice]\ntold_everyone = 2026-11-29"), {})
+    told = load_settings(file("[notice]\ntold_everyone = 2026-11-29"), {})
     with pytest.raises(
         SettingsRefused,
         match=r":2: \[notice\] told_everyone: 2026-11-29 has not come; write the day of the last notice",
@@ -390,7 +437,7 @@ CONTROL = ["\n", "\r", "\r\nX: y", "\x00", "\x7f", "\u2028", "\u202e", "\ufeff",
 )  # fmt: skip
 def test_no_option_carries_the_end_of_a_line_into_a_header_a_policy_or_a_mail(file, section, option, sign):
     with pytest.raises(SettingsRefused):
-        load(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
+        load_settings(file(f"[{section}]\n{option} = {json.dumps('example.com' + sign)}"), {})
 
 
 # --- what a field of ids holds -----------------------------------------------------------------------------------
@@ -403,24 +450,24 @@ FIELD = '[recipients.teemo]\ndata = ["precise_geo", "ad_id", "device_id", "email
 )
 def test_an_id_of_a_third_party_that_says_no_kind_refuses_the_start_with_the_line_to_write(file, field, data_class):
     with pytest.raises(SettingsRefused) as refused:
-        load(file(FIELD % f'{field} = "{data_class}"'), {})
+        load_settings(file(FIELD % f'{field} = "{data_class}"'), {})
     assert f"[recipients.teemo] fields.{field}: holds ids and does not say of which kind" in str(refused.value)
     line = re.search(r"write (.*?\}),", str(refused.value))[1]
-    mine = load(file(FIELD % line), {}).registry()["teemo"]
+    mine = load_settings(file(FIELD % line), {}).registry()["teemo"]
     assert mine.fields == {field: data_class}
     assert mine.held[field].kinds
 
 
 def test_a_service_provider_may_say_it_by_the_class_alone(file):
     text = '[recipients.lab]\nrole = "service_provider"\npurposes = ["security"]\ndata = ["ad_id"]\nfields = { maid = "ad_id" }'
-    assert load(file(text), {}).registry()["lab"].fields == {"maid": DataClass.AD_ID}
+    assert load_settings(file(text), {}).registry()["lab"].fields == {"maid": DataClass.AD_ID}
 
 
 def test_a_kind_of_the_operators_own_is_declared(file):
     own = FIELD % 'af = { class = "device_id", kind = "id:appsflyer" }'
     with pytest.raises(SettingsRefused, match=r'declared = \["appsflyer"\]'):
-        load(file(own), {})
-    mine = load(file(f'[identifiers]\ndeclared = ["appsflyer"]\n{own}'), {})
+        load_settings(file(own), {})
+    mine = load_settings(file(f'[identifiers]\ndeclared = ["appsflyer"]\n{own}'), {})
     assert mine.registry()["teemo"].held["af"].kinds == ("id:appsflyer",)
 
 
@@ -441,5 +488,5 @@ def test_a_kind_of_the_operators_own_is_declared(file):
 )
 def test_what_cannot_be_meant_by_a_field_refuses_the_start(file, line, why):
     with pytest.raises(SettingsRefused) as refused:
-        load(file(FIELD % line), {})
+        load_settings(file(FIELD % line), {})
     assert why in str(refused.value)

@@ -13,16 +13,16 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import migrate, open_house
-from gateway.delivery.forward import Outcome, Sending
+from gateway.app.composition import migrate, open_house
+from gateway.consent.share import GROUP, ShareRow
+from gateway.delivery.forward import ForwardOutcome, Sending
 from gateway.ledger import disclosures, erasure, held, outbox
 from gateway.ledger.disclosures import CHUNK, Acknowledged
 from gateway.ledger.entry import b64
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice
-from gateway.sharing import GROUP, Row
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose, Role, Source
 
 pytestmark = pytest.mark.anyio
@@ -36,8 +36,8 @@ class Receiver:
 
     known: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, *answers: Outcome, at_send=None) -> None:
-        self.answers = list(answers) or [Outcome.SENT]
+    def __init__(self, *answers: ForwardOutcome, at_send=None) -> None:
+        self.answers = list(answers) or [ForwardOutcome.SENT]
         self.batches: list[tuple[str, str, list[dict]]] = []
         self._at_send = at_send
 
@@ -56,9 +56,9 @@ class Receiver:
         return [self.known[row["row"]] for _, _, rows in self.batches for row in rows]
 
 
-def row(number: int, **members) -> Row:
+def row(number: int, **members) -> ShareRow:
     members = {"data": {"ad_id": gaid(number), "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"} | members
-    return Row(f"r{number}", [named("gaid", gaid(number))], **members)
+    return ShareRow(f"r{number}", [named("gaid", gaid(number))], **members)
 
 
 def marks(folder) -> dict[str, str]:
@@ -157,7 +157,7 @@ async def test_whoever_is_erased_while_their_row_is_on_its_way_has_the_recipient
     assert me.kind == "gaid"
 
     def erase():
-        order = Order(Erasing.DETAILS, subjects, datetime.now(UTC))
+        order = ErasureOrder(Erasing.DETAILS, subjects, datetime.now(UTC))
         house.writer.submit(lambda tx: erasure.erase(tx, order, b"r" * 16)).result(60)
         queued.append(told())
 
@@ -242,8 +242,8 @@ async def test_a_connection_that_came_too_late_sends_nothing_and_all_is_checked_
             self.batches.append((endpoint, key, [dict(row) for row in rows]))
             if first:
                 await asyncio.to_thread(meanwhile)
-                return Sending(Outcome.LATE, "")
-            return Sending(Outcome.SENT, "")
+                return Sending(ForwardOutcome.LATE, "")
+            return Sending(ForwardOutcome.SENT, "")
 
     sharing._forwarder = receiver = Slow()
     first, second = await sharing.share(teemo, [row(1), row(2)])
@@ -287,7 +287,8 @@ async def test_who_hangs_up_was_handed_what_was_written_and_nothing_else(house, 
 async def test_an_identifier_is_still_known_to_have_left_where_another_row_of_its_person_was_stopped(
     house, sharing, teemo
 ):
-    """Whoever opted out between two rows of one entry: the recipient has the first one, and hears of what comes later."""
+    """Whoever opted out between two rows of one entry: the recipient has the first one, and hears of what comes
+    later."""
     back, rows = replace(teemo, mode="return"), [replace(row(1), id=f"r{number}") for number in range(GROUP * 2)]
     async for some in sharing.answers(back, rows):
         if some[0].id == "r0":
@@ -297,11 +298,11 @@ async def test_an_identifier_is_still_known_to_have_left_where_another_row_of_it
     assert known.recipient == "teemo"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, Outcome.REFUSED])
+@pytest.mark.parametrize("outcome", [ForwardOutcome.UNKNOWN, ForwardOutcome.REFUSED])
 async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_the_same_id(
     house, folder, sharing, teemo, outcome
 ):
-    sharing._forwarder = receiver = Receiver(outcome, Outcome.SENT)
+    sharing._forwarder = receiver = Receiver(outcome, ForwardOutcome.SENT)
     first = await sharing.share(teemo, [row(1)])
     assert [item.outcome for item in first] == ["unknown"]
     assert marks(folder) == {"r1": "unknown"}
@@ -315,7 +316,7 @@ async def test_a_row_of_which_it_is_not_known_whether_it_left_goes_again_with_th
 
 
 async def test_a_row_of_unknown_fate_does_not_go_again_once_its_person_opted_out(house, folder, sharing, teemo):
-    sharing._forwarder = receiver = Receiver(Outcome.UNKNOWN, Outcome.SENT)
+    sharing._forwarder = receiver = Receiver(ForwardOutcome.UNKNOWN, ForwardOutcome.SENT)
     await sharing.share(teemo, [row(1)])
     await opt_out(house, 1)
     (again,) = await sharing.share(teemo, [row(1)])
@@ -327,7 +328,7 @@ async def test_a_large_share_goes_in_chunks_each_with_its_own_key_and_one_bad_ch
     house, folder, sharing, teemo
 ):
     many = [replace(row(number % 6), id=f"r{number}") for number in range(CHUNK + 10)]
-    sharing._forwarder = receiver = Receiver(Outcome.SENT, Outcome.UNKNOWN)
+    sharing._forwarder = receiver = Receiver(ForwardOutcome.SENT, ForwardOutcome.UNKNOWN)
     shared = await sharing.share(teemo, many)
     assert [item.id for item in shared] == [item.id for item in many]
     assert [item.outcome for item in shared] == ["sent"] * CHUNK + ["unknown"] * 10
@@ -350,7 +351,7 @@ async def test_a_duplicate_in_another_chunk_of_the_same_call_leaves_once(house, 
 
 async def test_a_row_that_cannot_be_read_costs_only_itself(house, folder, sharing, teemo):
     sharing._forwarder = receiver = Receiver()
-    shared = await sharing.share(teemo, [Row("bad", problem="not JSON"), row(1), Row("bad", problem="again")])
+    shared = await sharing.share(teemo, [ShareRow("bad", problem="not JSON"), row(1), ShareRow("bad", problem="again")])
     assert [(item.outcome, item.reason) for item in shared if item.id == "bad"] == [("refused", "malformed")] * 2
     assert receiver.ids == ["r1"]
 
@@ -445,7 +446,9 @@ class TestAnActOfAPerson:
     async def test_whose_row_came_too_late_goes_when_it_is_posted_again(self, house, sharing, friend):
         await self.wish(house, friend, 1)
         mine = row(1, data={"ad_id": gaid(1)})
-        sharing._forwarder = Receiver(Outcome.LATE, Outcome.LATE, Outcome.LATE, Outcome.SENT)
+        sharing._forwarder = Receiver(
+            ForwardOutcome.LATE, ForwardOutcome.LATE, ForwardOutcome.LATE, ForwardOutcome.SENT
+        )
         assert await self.share(house, friend, mine) == [("unknown", "directed")]
         assert await self.share(house, friend, mine) == [("sent", "directed")]
 

@@ -12,19 +12,18 @@ from support import inside
 from support.listening import Quiet, listening
 from support.people import GAID, gaid, named
 
-from gateway.app import open_house
-from gateway.delivery import ddrf, schedule
-from gateway.delivery.carrier import Post
-from gateway.delivery.ddrf_post import Ddrf
+from gateway.app.composition import open_house
+from gateway.consent.telling import DeliveryWay, Telling
+from gateway.delivery import ddrf, webhook
+from gateway.delivery.ddrf import Ddrf
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.post import Courier, Outcome, Tried
+from gateway.delivery.webhook import Courier, Post, PostOutcome, Tried
 from gateway.ledger import acknowledged, disclosures, outbox
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import Order
-from gateway.ledger.outbox import Kind, State
+from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.outbox import OutboxKind, State
 from gateway.ledger.subjects import milliseconds
-from gateway.telling import Telling, Way
 from gateway.terms import Erasing, Purpose
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +37,7 @@ class Desk:
 
     def telling(self, allowed=LOOPBACK, **endpoints):
         carrier = Post(Courier(allowed))
-        ways = [Way(name, url, carrier) for name, url in endpoints.items()]
+        ways = [DeliveryWay(name, url, carrier) for name, url in endpoints.items()]
         return Telling(self.house.writer, ways, self.house.secrets, lambda: self.at, CALENDAR)
 
     async def erase(self):
@@ -50,7 +49,7 @@ class Desk:
             disclosures.mark(tx, "teemo", batch, rows, "sent")
 
         await self.house.writer.commit(job)
-        await self.house.consent.erase(Order(Erasing.DETAILS, [self.subject], self.at))
+        await self.house.consent.erase(ErasureOrder(Erasing.DETAILS, [self.subject], self.at))
 
     async def queue(self, recipient):
         """A message of another act."""
@@ -70,7 +69,7 @@ class Desk:
 
 @pytest.fixture
 def looks_often(monkeypatch):
-    monkeypatch.setattr("gateway.telling.PERIOD", 0.1)
+    monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.1)
 
 
 @pytest.fixture
@@ -120,13 +119,13 @@ async def test_after_the_last_try_it_is_the_officers_who_may_try_again(desk):
     await desk.erase()
     with listener(500) as (url, arrived):
         telling = desk.telling(teemo=url)
-        for _ in range(schedule.MOST_TRIES):
+        for _ in range(webhook.MOST_TRIES):
             await telling.deliver()
             desk.at += timedelta(days=2)
         assert await telling.deliver() == 0
         await telling.close()
-    assert len(arrived) == schedule.MOST_TRIES
-    assert await desk.states() == [("failed", schedule.MOST_TRIES, "500")]
+    assert len(arrived) == webhook.MOST_TRIES
+    assert await desk.states() == [("failed", webhook.MOST_TRIES, "500")]
     [found] = await telling.open()
     assert (found.pending, found.failed, found.overdue) == (0, 1, 1)
     with listener() as (url, _):
@@ -204,7 +203,7 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(desk, monkeypatch):
     )
     with listener() as (url, arrived):
         telling = desk.telling(teemo=url)
-        telling._ways = (Way("slow", url, Hangs()), *telling._ways)
+        telling._ways = (DeliveryWay("slow", url, Hangs()), *telling._ways)
         await desk.house.writer.commit(
             lambda tx: tx.db.execute(
                 "UPDATE outbox SET body = (SELECT body FROM outbox WHERE id <> x'01') WHERE id = x'01'"
@@ -361,10 +360,10 @@ async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its
         disclosures.mark(tx, "teemo", batch, rows, "sent")
 
     await desk.house.writer.commit(job)
-    await desk.house.consent.erase(Order(Erasing.DETAILS, subjects, desk.at))
+    await desk.house.consent.erase(ErasureOrder(Erasing.DETAILS, subjects, desk.at))
     with listening(recipient.handler()) as url:
         carrier = Ddrf(Courier(LOOPBACK), signer)
-        ways = [Way("teemo", url, carrier, Kind.DELETES, one_at_a_time=True)]
+        ways = [DeliveryWay("teemo", url, carrier, OutboxKind.DELETES, one_at_a_time=True)]
         telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
         assert await telling.deliver() == 3
         await telling.close()
@@ -379,14 +378,14 @@ async def test_a_deletion_goes_by_the_framework_one_identifier_a_request_and_its
 async def test_an_acknowledgement_that_was_given_before_is_none(desk):
     class Repeats:
         async def carry(self, parcel, at):
-            return Tried(Outcome.TAKEN, "202, successful", proof="token", proof_name="ack-1")
+            return Tried(PostOutcome.TAKEN, "202, successful", proof="token", proof_name="ack-1")
 
         async def close(self):
             pass
 
     await desk.erase()
     await desk.erase()
-    ways = [Way("teemo", "vendor.example", Repeats())]
+    ways = [DeliveryWay("teemo", "vendor.example", Repeats())]
     telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
     await telling.deliver()
     assert sorted(state for state, *_ in await desk.states()) == ["delivered", "pending"]
@@ -408,7 +407,7 @@ async def test_a_recipient_whose_answer_breaks_us_keeps_nobody_else_from_being_t
     """While it runs beside the service, too: one way that fails ends no other, now or later."""
     await desk.erase()
     with listener() as (url, arrived):
-        ways = [Way("teemo", "vendor.example", Breaks()), Way("matching", url, Post(Courier(LOOPBACK)))]
+        ways = [DeliveryWay("teemo", "vendor.example", Breaks()), DeliveryWay("matching", url, Post(Courier(LOOPBACK)))]
         telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
         async with telling.running():
             with anyio.fail_after(60):
@@ -433,7 +432,7 @@ async def test_a_fault_of_ours_about_one_recipient_keeps_nobody_else_from_being_
     monkeypatch.setattr(outbox, "split", breaks)
     with listener() as (url, arrived):
         carrier = Post(Courier(LOOPBACK))
-        ways = [Way(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]
+        ways = [DeliveryWay(name, url, carrier, one_at_a_time=True) for name in ("teemo", "matching")]
         telling = Telling(desk.house.writer, ways, desk.house.secrets, lambda: desk.at, CALENDAR)
         async with telling.running():
             with anyio.fail_after(60):

@@ -8,12 +8,12 @@ import time
 import pytest
 from support.people import gaid
 
-from gateway import turns
+from gateway.consent import share
 
 pytestmark = pytest.mark.anyio
 NDJSON = {"Content-Type": "application/x-ndjson"}
 ROWS = 600
-SHIPPED = turns.SECONDS
+SHIPPED = share.SECONDS
 
 
 def shared(number: int) -> dict:
@@ -59,7 +59,7 @@ async def longest_wait(call) -> tuple[float, float]:
 @pytest.mark.parametrize("what", CALLS)
 @pytest.mark.parametrize("seconds", [SHIPPED, pytest.param(3600, id="control")])
 async def test_whoever_asks_meanwhile_waits_for_a_small_part_of_it(keyed, monkeypatch, what, seconds):
-    monkeypatch.setattr(turns, "SECONDS", seconds)
+    monkeypatch.setattr(share, "SECONDS", seconds)
     path, one, headers = CALLS[what]
     said = [one(number) for number in range(1, ROWS + 1)]
     body = "\n".join(json.dumps(row) for row in said) if headers is NDJSON else json.dumps(said)

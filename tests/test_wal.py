@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import wal
+from gateway import disk
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def file(tmp_path):
 @pytest.fixture
 def db(file, monkeypatch):
     held = {}
-    monkeypatch.setattr(wal, "_in_doubt", held)
+    monkeypatch.setattr(disk, "_in_doubt", held)
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA wal_autocheckpoint = 0")
@@ -45,27 +45,27 @@ class Failing:
 
 
 def test_every_page_is_brought_over_and_the_log_is_emptied_where_that_is_asked(db, file):
-    done, pages = wal.bring_over(db)
+    done, pages = disk.bring_over(db)
     assert done
     assert pages > 0
     assert log(file).stat().st_size > 0
-    assert wal.bring_over(db, empty=True) == (True, 0)
+    assert disk.bring_over(db, empty=True) == (True, 0)
     assert log(file).stat().st_size == 0
 
 
 def filled(db):
     db.execute("BEGIN")
-    db.executemany("INSERT INTO kept VALUES (randomblob(4000))", [()] * wal.LONG)
+    db.executemany("INSERT INTO kept VALUES (randomblob(4000))", [()] * disk.LONG)
     db.execute("COMMIT")
 
 
 def test_a_long_log_is_emptied_once_nobody_waits_and_a_short_one_is_left(db, file):
-    wal.tidy(db)
+    disk.tidy(db)
     assert log(file).stat().st_size > 0
     filled(db)
-    wal.tidy(db, empty_from=None)
-    assert wal.is_long(file)
-    wal.tidy(db)
+    disk.tidy(db, empty_from=None)
+    assert disk.is_long(file)
+    disk.tidy(db)
     assert log(file).stat().st_size == 0
 
 
@@ -75,8 +75,8 @@ def test_tidying_waits_for_no_reader_and_leaves_the_connections_patience_as_it_w
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT 1 FROM kept").fetchone()
-        wal.tidy(db)
-    assert wal.is_long(file)
+        disk.tidy(db)
+    assert disk.is_long(file)
     assert db.execute("PRAGMA busy_timeout").fetchone() == (60000,)
 
 
@@ -85,17 +85,17 @@ def test_a_reader_in_the_way_leaves_the_rest_for_another_time(db, file):
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM kept").fetchone()
         db.execute("INSERT INTO kept VALUES (1)")
-        assert not wal.bring_over(db)[0]
-    assert wal.bring_over(db)[0]
+        assert not disk.bring_over(db)[0]
+    assert disk.bring_over(db)[0]
 
 
 def test_after_a_sync_that_failed_nothing_is_brought_over_and_the_log_never_starts_anew(db, file, caplog):
     with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
-        wal.bring_over(Failing(db))
-    assert wal.FAILED in caplog.text
+        disk.bring_over(Failing(db))
+    assert disk.FAILED in caplog.text
     before = log(file).read_bytes()
-    assert wal.bring_over(db) == (False, 0)
-    assert wal.bring_over(db, empty=True) == (False, 0)
+    assert disk.bring_over(db) == (False, 0)
+    assert disk.bring_over(db, empty=True) == (False, 0)
     with contextlib.closing(sqlite3.connect(file, isolation_level=None, timeout=0.1)) as another:
         another.execute("PRAGMA wal_checkpoint(RESTART)")
         another.execute("INSERT INTO kept VALUES (2)")
@@ -114,22 +114,22 @@ def test_a_busy_file_is_no_failed_sync(db):
             return self._db.execute(sql)
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        wal.bring_over(Busy(db))
-    assert wal.bring_over(db)[0]
+        disk.bring_over(Busy(db))
+    assert disk.bring_over(db)[0]
 
 
 def test_logs_are_written_once_more_as_they_are(db, file, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
     before = log(file).read_bytes()
-    wal.write_back(file.parent)
+    disk.write_back(file.parent)
     assert synced == [log(file)]
     assert log(file).read_bytes() == before
 
 
 def test_a_long_log_is_worth_emptying(db, file):
-    assert not wal.is_long(file)
+    assert not disk.is_long(file)
     with log(file).open("ab") as grown:
-        grown.truncate((wal.LONG + 1) * wal.FRAME)
-    assert wal.is_long(file)
-    assert not wal.is_long(file.with_name("gone.sqlite3"))
+        grown.truncate((disk.LONG + 1) * disk.FRAME)
+    assert disk.is_long(file)
+    assert not disk.is_long(file.with_name("gone.sqlite3"))

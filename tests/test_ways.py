@@ -4,8 +4,8 @@ import pytest
 from delivery.test_post import SECRETS
 from support import inside
 
-from gateway.ledger.outbox import Kind
-from gateway.ways import ways
+from gateway.app.composition import ways
+from gateway.ledger.outbox import OutboxKind
 
 CONFIGURED = """
 [recipients.teemo]
@@ -34,10 +34,10 @@ def told(tmp_path):
 
 def test_deletions_go_by_the_framework_where_a_recipient_takes_it_and_the_rest_by_post(told):
     assert told() == {
-        ("teemo", "https://teemo.example/told", Kind.OTHERS),
-        ("teemo", "teemo.example", Kind.DELETES),
-        ("matching", "http://127.0.0.1:9/told", Kind.ANY),
-        ("account_backend", "https://accounts.example/told", Kind.ANY),
+        ("teemo", "https://teemo.example/told", OutboxKind.OTHERS),
+        ("teemo", "teemo.example", OutboxKind.DELETES),
+        ("matching", "http://127.0.0.1:9/told", OutboxKind.ANY),
+        ("account_backend", "https://accounts.example/told", OutboxKind.ANY),
     }
 
 

@@ -7,16 +7,16 @@ from support import inside
 from support.log import verifiers
 from support.people import email, named
 
-from gateway import witnessing
-from gateway.consent import Choice
+from gateway.consent import witnesses
+from gateway.consent.verbs import Choice
+from gateway.consent.witnesses import MISSED, Witnessing
 from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
-from gateway.ledger.cosigning import Witness
+from gateway.ledger.cosigning import KnownWitness
 from gateway.ledger.witness import Witness as Signing
 from gateway.terms import ChoiceKind, Purpose
-from gateway.witnessing import MISSED, Witnessing
 
 OWN = Cosigner("witness.example.com/w1", b"w" * 32, lambda: 1_700_000_000)
-ADDRESS = Witness("https://witness.example.com/w1", CosignatureVerifier(OWN.name, OWN.public))
+ADDRESS = KnownWitness("https://witness.example.com/w1", CosignatureVerifier(OWN.name, OWN.public))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_witness_that_stays_away_is_an_alarm_until_it_signs_again(signing):
 
 @pytest.mark.anyio
 async def test_an_operator_is_told_where_other_alarms_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(witnessing, "MISSED", 1)
+    monkeypatch.setattr(witnesses, "MISSED", 1)
     config = tmp_path / "gateway.toml"
     config.write_text(f'[witnesses]\nauditor = {{ url = "http://127.0.0.1:1", key = "{OWN.vkey}" }}\n')
     async with (

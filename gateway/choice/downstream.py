@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import resources
 
 from gateway.choice.law import UNKNOWN_PLACE, UNREADABLE_PLACE, US
-from gateway.signals import gpp, stored_keys, usprivacy
+from gateway.signals import device, gpp, usprivacy
 from gateway.signals.gpp.layouts import BY_NAME, Layout, Section
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
@@ -128,10 +128,10 @@ class Strings:
         """The keys that an app writes; None is to be removed. Keys of sections that do not apply are removed, so that
         none is left from another place.
         """
-        other = {stored_keys.section_key(s.id): None for s in BY_NAME.values() if s.id not in self.sections}
+        other = {device.section_key(s.id): None for s in BY_NAME.values() if s.id not in self.sections}
         return {
-            **other, **stored_keys.write_gpp(self.gpp, self.sections, self.gpp_sid),
-            stored_keys.US_PRIVACY: self.us_privacy, stored_keys.RESTRICTED: 1 if self.out else None,
+            **other, **device.write_gpp(self.gpp, self.sections, self.gpp_sid),
+            device.US_PRIVACY: self.us_privacy, device.RESTRICTED: 1 if self.out else None,
         }  # fmt: skip
 
 
@@ -146,10 +146,10 @@ def strings(outcome: Outcome) -> Strings:
     """All strings of an outcome: a few hundred outcomes a day, asked for at each verdict (about 60 us a section)."""
     out = bool(outcome.denied)
     said = {section.name: fields(section, outcome) for section in sections_of(outcome)}
-    text = gpp.write(dict(said.items()))
+    text = gpp.write_gpp_string(dict(said.items()))
     if not said:
-        return Strings(text, [-1], {}, usprivacy.write("-", "-", "-"), out, {})
-    sections, us_privacy = gpp.split(text), usprivacy.write("Y", "Y" if out else "N", "N")
+        return Strings(text, [-1], {}, usprivacy.write_usprivacy("-", "-", "-"), out, {})
+    sections, us_privacy = gpp.split_gpp_string(text), usprivacy.write_usprivacy("Y", "Y" if out else "N", "N")
     return Strings(text, [*sections], sections, us_privacy, out, {name: _parsed(each) for name, each in said.items()})
 
 

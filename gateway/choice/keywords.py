@@ -36,7 +36,7 @@ class Vocabulary:
     sensitive: frozenset[str] = frozenset()
 
 
-class Sifted(NamedTuple):
+class SiftedKeywords(NamedTuple):
     """What leaves, in the shape it came in (a text with commas or a list), and how many did not, by why."""
 
     kept: object | None
@@ -53,7 +53,7 @@ def vocabulary(listed: Iterable[str], sensitive: Iterable[str]) -> Vocabulary:
     return Vocabulary(entries, terms)
 
 
-def sift(value: object, words: Vocabulary) -> Sifted:
+def sift(value: object, words: Vocabulary) -> SiftedKeywords:
     """Keeps the listed keywords of a text with commas or of a list of texts. Never raises."""
     kept: set[str] = set()
     dropped: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def sift(value: object, words: Vocabulary) -> Sifted:
             else:
                 dropped[why] += 1
     out = sorted(kept)
-    return Sifted((",".join(out) if isinstance(value, str) else out) if out else None, dropped)
+    return SiftedKeywords((",".join(out) if isinstance(value, str) else out) if out else None, dropped)
 
 
 def _keywords(texts: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,12 @@
-"""Recipients: the configured receivers of personal data, as the verdict needs to know them."""
+"""Recipients: who may receive personal data and what people were told of it, as the verdict needs to know. Pure.
 
-from collections.abc import Mapping
+Recipients: the configured receivers of personal data, as the verdict needs to know them.
+
+What was announced to people, and what a person is owed: each recipient, and each purpose or data class that it got
+later, with the day of the notice that named it (R15). Pure.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -78,3 +84,30 @@ class Recipient:
         if not later:
             return self.announced
         return max(self.announced, later.get(purpose, date.min), later.get(data_class, date.min))
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """`what`: a purpose or a data class; empty: the recipient itself. `on`: the day of the notice that named it."""
+
+    recipient: str
+    what: str
+    on: date
+
+
+def announcements(recipients: Iterable[Recipient], everyone: date, today: date) -> list[Announcement]:
+    """What somebody may not know yet: announced after the day on which everybody was told, and not in the future. Of
+    those outside alone, as the rule asks about them; what a person sends somewhere themselves needs no notice.
+    """
+    found = [
+        Announcement(item.name, what, on)
+        for item in recipients
+        if item.third and item.role is not Role.CONSUMER_DIRECTED and item.announced is not None
+        for what, on in [("", item.announced), *item.announced_later.items()]
+    ]
+    return sorted((each for each in found if everyone < each.on <= today), key=lambda each: (each.on, each.recipient))
+
+
+def owed(announced: Iterable[Announcement], told: date) -> list[Announcement]:
+    """What somebody was not told who was last told on a day."""
+    return [each for each in announced if each.on > told]

@@ -3,18 +3,113 @@
 A field that the recipient's field map does not name never goes (R20). A raw e-mail or phone leaves only as its hash, an
 IP address only as its network, a keyword only out of the vocabulary, a region or an age only as a known value, an id
 only where it reads as the kind that its field is said to hold. Owns the shape, never the decision.
+
+Which opt-ins a precise point leaves on. Never decides whether it may: the verdict did (gateway/choice/rules).
+
+Values of a row that are codes of a known list: of regions, metros, ages and genders. Free text could be anybody's.
+
+What a recipient's field needs beyond these the operator lists with it (`values`). Owns the lists; `rows` asks.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import islice, product
 from typing import NamedTuple
 
-from gateway.choice import geo, identity, ip, keywords, known_values
-from gateway.choice.keywords import Sifted, Vocabulary
-from gateway.choice.recipient import NOT_SAID, Holds
-from gateway.terms import Answer, DataClass
+from gateway.choice import coarsening, identity, keywords
+from gateway.choice.keywords import SiftedKeywords, Vocabulary
+from gateway.choice.place import STATES
+from gateway.choice.question import Grant
+from gateway.choice.recipient import NOT_SAID, Holds, Recipient
+from gateway.choice.rules.case import CONSUMER_DIRECTED, LEGAL, NOT_CHOOSABLE, OPTED_IN, PRECISE_GEO
+from gateway.terms import Answer, DataClass, Purpose
+
+
+def relied_on(recipient: Recipient, grants: Iterable[Grant]) -> tuple[Grant, ...] | None:
+    """One opt-in a purpose that wants one, the newest (`grants` are in that order); None where one is missing: then
+    nothing precise leaves, whoever allowed it (R7). Empty: the service itself or the law, which want none.
+    """
+    wanted = [purpose for purpose in recipient.purposes if _wants_one(recipient, purpose)]
+    found: dict[str, Grant] = {}
+    for grant in grants:
+        named = (grant.recipient, grant.kind, grant.data_class) == (recipient.name, OPTED_IN, PRECISE_GEO)
+        if named and grant.purpose in wanted:
+            found.setdefault(grant.purpose, grant)
+    return tuple(found[purpose] for purpose in wanted) if len(found) == len(wanted) else None
+
+
+def _wants_one(recipient: Recipient, purpose: Purpose) -> bool:
+    served = purpose in NOT_CHOOSABLE and recipient.role is not CONSUMER_DIRECTED
+    return not served and recipient.role is not LEGAL
+
+
+# ISO 3166-2 (US-CA, CA-ON) and ISO 3166-1 in two or three letters; a state's letters alone are of two.
+PLACE_CODE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?|[A-Z]{3}")
+AGES = re.compile(r"[0-9]{1,2}\s?[-\u2013]\s?[0-9]{1,3}|[0-9]{1,2}\+|under_13|13_15|16_17|adult")
+OLDEST, YEARS = 120, range(1900, 2100)
+GENDERS = frozenset(
+    {"f", "m", "o", "u", "x", "female", "male", "woman", "man", "other", "unknown", "nonbinary", "non-binary",
+     "non_binary", "prefer_not_to_say", "undisclosed"}
+)  # fmt: skip
+STATE_NAMES = frozenset(
+    """
+alabama|alaska|arizona|arkansas|california|colorado|connecticut|delaware|district of columbia|florida|georgia|hawaii
+idaho|illinois|indiana|iowa|kansas|kentucky|louisiana|maine|maryland|massachusetts|michigan|minnesota|mississippi
+missouri|montana|nebraska|nevada|new hampshire|new jersey|new mexico|new york|north carolina|north dakota|ohio|oklahoma
+oregon|pennsylvania|rhode island|south carolina|south dakota|tennessee|texas|utah|vermont|virginia|washington
+west virginia|wisconsin|wyoming|american samoa|guam|northern mariana islands|puerto rico|virgin islands
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
+EXACTEST = 10**6  # no altitude, speed, heading or accuracy is larger; a phone number is
+EDGES: Mapping[str, int] = {"lat": 90, "lon": 180}
+ZIP = re.compile(r"(?=.*[0-9])[A-Z0-9]{2,5}[ -]?[A-Z0-9]{0,5}", re.IGNORECASE)
+
+
+def is_region(_: str, value: object) -> bool:
+    """Of a field of a region or a metro."""
+    if coarsening.is_metro(value):
+        return True
+    text = value.strip() if isinstance(value, str) else ""
+    code = text.upper()
+    return code in STATES or text.casefold() in STATE_NAMES or PLACE_CODE.fullmatch(code) is not None
+
+
+def is_demographic(_: str, value: object) -> bool:
+    """Of a field of an age, a year of birth, a gender, or a yes or no."""
+    if isinstance(value, int | float):
+        return 0 <= value <= OLDEST or value in YEARS
+    text = value.strip().casefold() if isinstance(value, str) else ""
+    return text in GENDERS or AGES.fullmatch(text) is not None
+
+
+def is_exact(field: str, value: object) -> bool:
+    """Whether a value is a part of a precise point as its field's name says: a number in its bounds, a cell, a code."""
+    kind = coarsening.kind(field)
+    if kind in CELLS:
+        return isinstance(value, str) and CELLS[kind](value)
+    read = coarsening.number(value)
+    return read is not None and abs(read) <= EDGES.get(kind, EXACTEST)
+
+
+CELLS = {
+    "geohash": lambda text: coarsening.bounds(text) is not None,
+    "h3": lambda text: coarsening.H3_INDEX.fullmatch(text) is not None,
+    "zip": lambda text: ZIP.fullmatch(text.strip()) is not None,
+    "metro": coarsening.is_metro,
+}
+
+
+def tells_of_nobody(_: str, value: object) -> bool:
+    """Whether a value that is said to be of many people or of nobody has at least no form that names one."""
+    if not isinstance(value, str):
+        return isinstance(value, int | float)
+    number = value.strip().isdigit()  # a count
+    return not identity.says_who(value) and (number or not identity.could_be(value))
+
 
 KINDS_OF: Mapping[DataClass, tuple[str, ...]] = {
     DataClass.AD_ID: (*identity.AD_IDS, *identity.AD_ID_DIGESTS),
@@ -55,7 +150,7 @@ def shape(
     """
     going, dropped = _sorted(data, fields, answers)
     places = {name: value for name, value in going.items() if _is_place(name, fields[name], answers[fields[name]])}
-    out = geo.coarsen_point(places)
+    out = coarsening.coarsen_point(places)
     dropped[UNREADABLE] += len(places) - len(out)
     for name in [name for name in going if name not in places]:
         changed = _change(name, going[name], fields[name], answers[fields[name]], words, held.get(name, NOT_SAID))
@@ -101,7 +196,7 @@ def spots(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[
     found: dict[str, list[object]] = {}
     for name, value in data.items():
         if value is not None and fields.get(name) in {DataClass.PRECISE_GEO, DataClass.COARSE_GEO}:
-            found.setdefault(geo.kind(name), []).append(value)
+            found.setdefault(coarsening.kind(name), []).append(value)
     accuracy = {"accuracy": _worst(found["accuracy"])} if "accuracy" in found else {}
     pairs = product(found.get("lat", [None]), found.get("lon", [None]))
     named: list[dict[str, object]] = [
@@ -115,7 +210,7 @@ def spots(data: Mapping[str, object], fields: Mapping[str, DataClass]) -> tuple[
 
 def _worst(stated: list[object]) -> object:
     """The largest of several accuracies; one that cannot be read where there is such a one."""
-    read = [geo.number(value) for value in stated]
+    read = [coarsening.number(value) for value in stated]
     return UNREADABLE if None in read else max(value for value in read if value is not None)
 
 
@@ -139,13 +234,15 @@ def _sorted(
 
 def _is_place(name: str, data_class: DataClass, answer: Answer) -> bool:
     """What leaves coarse or not at all. An operator who calls a latitude coarse has not made it so."""
-    return answer is Answer.COARSEN or (data_class is DataClass.COARSE_GEO and bool(geo.kind(name)))
+    return answer is Answer.COARSEN or (data_class is DataClass.COARSE_GEO and bool(coarsening.kind(name)))
 
 
-def _change(name: str, value: object, data_class: DataClass, answer: Answer, words: Vocabulary, holds: Holds) -> Sifted:
+def _change(
+    name: str, value: object, data_class: DataClass, answer: Answer, words: Vocabulary, holds: Holds
+) -> SiftedKeywords:
     """The form in which one value may leave."""
     if data_class is DataClass.KEYWORDS:  # a hash of a text, or a coarse one, is a text that nobody has listed
-        return keywords.sift(value, words) if answer is Answer.ALLOW else Sifted(None, {DENIED: 1})
+        return keywords.sift(value, words) if answer is Answer.ALLOW else SiftedKeywords(None, {DENIED: 1})
     if answer is Answer.HASH:  # of anything else a hash is soon guessed: there are four billion addresses
         kept = _hash(value) if data_class in HASHED else None
     elif data_class in NAMING or (data_class is DataClass.CONTACT and holds.kinds):
@@ -154,7 +251,7 @@ def _change(name: str, value: object, data_class: DataClass, answer: Answer, wor
         kept = _of_list(name, value, data_class, holds)
     else:
         kept = CHANGED.get(data_class, _plain)(value)
-    return Sifted(kept, {UNREADABLE: 1} if kept is None else {})
+    return SiftedKeywords(kept, {UNREADABLE: 1} if kept is None else {})
 
 
 def _plain(value: object) -> object | None:
@@ -176,8 +273,8 @@ def _hash(value: object) -> object | None:
 
 def _hash_of(kind: str, value: object) -> object | None:
     for each in (f"{kind}_sha256", kind):
-        read = identity.read(each, value)
-        if isinstance(read, identity.Identifier):
+        read = identity.read_identifier(each, value)
+        if isinstance(read, identity.NormalIdentifier):
             return read.names[0][1]
     return None
 
@@ -187,8 +284,8 @@ def _named(kinds: tuple[str, ...], value: object) -> object | None:
     word reads as a serial number or as a partner's id, also an address, a number or a point, which are none.
     """
     declared = [kind.partition(":")[2] for kind in kinds if kind.startswith("id:")]
-    read = (identity.read(kind, value, declared=declared) for kind in kinds)
-    if not any(isinstance(one, identity.Identifier) for one in read):
+    read = (identity.read_identifier(kind, value, declared=declared) for kind in kinds)
+    if not any(isinstance(one, identity.NormalIdentifier) for one in read):
         return None
     stranger = identity.says_who(value) and not {"email", "phone"}.intersection(kinds)
     return None if stranger else _plain(value)
@@ -196,14 +293,14 @@ def _named(kinds: tuple[str, ...], value: object) -> object | None:
 
 NAMING = frozenset({DataClass.AD_ID, DataClass.DEVICE_ID, DataClass.ACCOUNT})
 LISTED: Mapping[DataClass, Callable[[str, object], bool]] = {
-    DataClass.COARSE_GEO: known_values.is_region,
-    DataClass.DEMOGRAPHICS: known_values.is_demographic,
-    DataClass.AGGREGATE: known_values.tells_of_nobody,
-    DataClass.DEIDENTIFIED: known_values.tells_of_nobody,
-    DataClass.PRECISE_GEO: known_values.is_exact,
+    DataClass.COARSE_GEO: is_region,
+    DataClass.DEMOGRAPHICS: is_demographic,
+    DataClass.AGGREGATE: tells_of_nobody,
+    DataClass.DEIDENTIFIED: tells_of_nobody,
+    DataClass.PRECISE_GEO: is_exact,
 }
 CHANGED: Mapping[DataClass, Callable[[object], object | None]] = {
     DataClass.EMAIL_HASH: partial(_hash_of, "email"),
     DataClass.PHONE_HASH: partial(_hash_of, "phone"),
-    DataClass.IP: ip.truncate,  # a whole address is a device's own number (enforcement.md sections 5 and 7)
+    DataClass.IP: coarsening.truncate,  # a whole address is a device's own number (enforcement.md sections 5 and 7)
 }

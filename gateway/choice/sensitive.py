@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.choice import geo
+from gateway.choice import coarsening
 
 EARTH_M = 6_371_008.8  # mean radius (IUGG); a place's own radius is nowhere known to half a percent
 DEGREE_M = math.radians(1) * EARTH_M
@@ -118,22 +118,24 @@ class SensitivePlaces:
         """
         if not self or not isinstance(spot, Mapping):
             return False
-        said = {geo.kind(name): value for name, value in spot.items() if value is not None and geo.kind(name)}
+        said = {
+            coarsening.kind(name): value for name, value in spot.items() if value is not None and coarsening.kind(name)
+        }
         if "h3" in said or "zip" in said:
             return True
         if "geohash" in said and self._in_geohash(said["geohash"]):
             return True
         if not {"lat", "lon"} & said.keys():
             return False
-        latitude, longitude = geo.number(said.get("lat")), geo.number(said.get("lon"))
-        accuracy = geo.number(said.get("accuracy", 0))
+        latitude, longitude = coarsening.number(said.get("lat")), coarsening.number(said.get("lon"))
+        accuracy = coarsening.number(said.get("accuracy", 0))
         if latitude is None or longitude is None or accuracy is None or not on_earth(latitude, longitude):
             return True
         return self.near(latitude, longitude, accuracy)
 
     def _in_geohash(self, value: object) -> bool:
         """A cell as its middle, known to the distance of its corners."""
-        bounds = geo.bounds(value)
+        bounds = coarsening.bounds(value)
         if bounds is None:
             return True
         south, north, west, east = bounds

@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway import lines
-from gateway.choice import geo
+from gateway.choice import coarsening
 from gateway.choice.sensitive import Circle, Polygon, Ring, Shape, on_earth
+from gateway.signals import lines
 
 LEAST_CORNERS = 3
 COLUMNS = lines.Columns(("lat", "lon", "radius_m"), ("lat", "lon", "radius_m"), others=True)
 
 
-def read(text: str, *, geojson: bool) -> list[Shape]:
+def read_shapes(text: str, *, geojson: bool) -> list[Shape]:
     """Raises ValueError, which names the line or the feature and never more of it than its number."""
     shapes = list(_features(text) if geojson else _lines(text))
     if not shapes:
@@ -33,8 +33,8 @@ def _lines(text: str) -> Iterator[Shape]:
             raise ValueError(f"line {row.number}: {error}") from None
 
 
-def _of_row(row: lines.Row | lines.Refused) -> Circle:
-    if isinstance(row, lines.Refused):
+def _of_row(row: lines.ListRow | lines.RefusedLine) -> Circle:
+    if isinstance(row, lines.RefusedLine):
         raise ValueError(row.why)  # noqa: TRY004 - one error for whatever cannot be read
     if {lines.MORE, lines.FEWER}.intersection(row.why):
         raise ValueError(row.why[0])
@@ -71,7 +71,7 @@ def _of_feature(feature: Mapping[str, Any]) -> Iterator[Shape]:
 
 
 def _circle(latitude: object, longitude: object, radius: object) -> Circle:
-    metres = geo.number(radius)
+    metres = coarsening.number(radius)
     if metres is None or metres <= 0:
         raise ValueError("radius_m is a number of metres above 0")
     return Circle(*_point(latitude, longitude), metres)
@@ -85,7 +85,7 @@ def _ring(points: Sequence[Sequence[object]]) -> Ring:
 
 
 def _point(latitude: object, longitude: object) -> tuple[float, float]:
-    north, east = geo.number(latitude), geo.number(longitude)
+    north, east = coarsening.number(latitude), coarsening.number(longitude)
     if north is None or east is None or not on_earth(north, east):
         raise ValueError("lat is within 90 degrees and lon within 180")
     return north, east

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.choice.law import UNKNOWN_PLACE
 from gateway.choice.question import Office, Question, Ruling, Verdict
-from gateway.choice.rules import consent, never, said
+from gateway.choice.rules import never, permission, refusals
 from gateway.choice.rules.case import DENY, Case, Rule, deny
 from gateway.choice.standing import Standing
 from gateway.terms import Answer, DataClass, Purpose, Reason
@@ -34,25 +34,25 @@ ORDER: tuple[Rule, ...] = (
     Rule("age", "Is the person old enough for this operator, and to say yes at all?", never.old_enough),
     Rule("banned", "Does the law ban it for this person?", never.not_banned),
     # 2. An explicit no, from any source, on any identifier that reaches this person.
-    Rule("opted_out", "Did the person opt out, on any identifier?", said.opted_out),
+    Rule("opted_out", "Did the person opt out, on any identifier?", refusals.opted_out),
     # Whom nobody can look up, nobody can know to be free.
-    Rule("undeclared", "Is an identifier of a kind that is not declared?", said.undeclared),
-    Rule("malformed", "Is there an identifier that cannot be read?", said.malformed),
-    Rule("no_identifier", "Is it a row about nobody?", said.no_identifier),
-    Rule("unlinked", "Is it a row about somebody whom no account is known for?", said.unlinked),
+    Rule("undeclared", "Is an identifier of a kind that is not declared?", refusals.undeclared),
+    Rule("malformed", "Is there an identifier that cannot be read?", refusals.malformed),
+    Rule("no_identifier", "Is it a row about nobody?", refusals.no_identifier),
+    Rule("unlinked", "Is it a row about somebody whom no account is known for?", refusals.unlinked),
     # What no choice reaches: data of nobody, the service itself, the law, the person's own wish.
-    Rule("not_personal", "Is it data of nobody?", consent.not_personal),
-    Rule("served", "Is it the service itself, the law, or the person's own wish?", consent.served),
+    Rule("not_personal", "Is it data of nobody?", permission.not_personal),
+    Rule("served", "Is it the service itself, the law, or the person's own wish?", permission.served),
     # 3. What this very request says, and 4. a consent that was given in sight of it.
-    Rule("signal", "Does this request say no, and was that not answered since?", said.signalled),
-    Rule("limited", "Is an identifier withheld?", said.limited),
+    Rule("signal", "Does this request say no, and was that not answered since?", refusals.signalled),
+    Rule("limited", "Is an identifier withheld?", refusals.limited),
     # 5. What needs a yes.
-    Rule("collected", "Was it collected while no notice was posted?", consent.collected_with_notice),
-    Rule("call_location", "Was it taken during a call, without authorisation?", consent.call_location),
-    Rule("cpni", "Is it network information without approval?", consent.cpni),
-    Rule("precise", "Is it a precise point, and who allowed it?", consent.precise),
+    Rule("collected", "Was it collected while no notice was posted?", permission.collected_with_notice),
+    Rule("call_location", "Was it taken during a call, without authorisation?", permission.call_location),
+    Rule("cpni", "Is it network information without approval?", permission.cpni),
+    Rule("precise", "Is it a precise point, and who allowed it?", permission.precise),
     # 6. The regime of place, day and age.
-    Rule("regime", "What does the law of the place say without more?", consent.regime),
+    Rule("regime", "What does the law of the place say without more?", permission.regime),
 )
 
 

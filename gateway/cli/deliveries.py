@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from gateway import seals
-from gateway.app import House
+from gateway.app.composition import House
 from gateway.cli import options
+from gateway.consent.telling import Open, name_of
+from gateway.keys import seals
 from gateway.ledger.outbox import Listed, Message, State
 from gateway.ledger.subjects import moment
-from gateway.telling import Open, name_of
 
 SHOWN = 1_000  # messages of one list
 OVERDUE = "overdue"
@@ -80,7 +80,7 @@ def _again(house: House, what: str) -> int:
         return asyncio.run(house.telling.again(recipient=what))
     try:
         return asyncio.run(house.telling.again(name=seals.unb64(what.removeprefix(MESSAGE))))
-    except seals.Opening:
+    except seals.OpeningFailed:
         raise click.UsageError(f"{what} is no message's name") from None
 
 

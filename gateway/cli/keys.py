@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from gateway import credentials
-from gateway import keys as secrets_of
-from gateway import rekey as rekeying
-from gateway import settings as settings_of
+from gateway.app import maintenance as rekeying
+from gateway.app.maintenance import RekeyKind
 from gateway.cli import options
-from gateway.following.follower import LOCK
+from gateway.keys import api_keys
+from gateway.keys import secret_files as secrets_of
 from gateway.ledger import clean_stop
-from gateway.rekey import Kind
+from gateway.replica.follower import LOCK
+from gateway.settings import load as settings_of
 
 
 @click.group(help="API keys for callers, and the keys of the installation.")
@@ -28,13 +28,13 @@ def keys() -> None:
 @options.data
 @options.config
 @click.option("--name", required=True)
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*credentials.SCOPES]))
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice([*api_keys.SCOPES]))
 @click.option("--publishable", is_flag=True, help="For apps: may opt out and limit, and proves nothing.")
 def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publishable: bool) -> None:
     _is_ours(data)  # nobody would know the key
-    mark = "" if settings_of.load(file, os.environ).environment.is_production else credentials.TEST
+    mark = "" if settings_of.load_settings(file, os.environ).environment.is_production else api_keys.TEST
     try:
-        click.echo(credentials.add(data, name, scopes, publishable=publishable, mark=mark))
+        click.echo(api_keys.add_api_key(data, name, scopes, publishable=publishable, mark=mark))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 
@@ -43,7 +43,7 @@ def add(data: Path, file: Path | None, name: str, scopes: tuple[str, ...], publi
 @options.data
 def list_(data: Path) -> None:
     _is_ours(data)  # an empty list would not be true of it
-    for key in credentials.read(data):
+    for key in api_keys.read_api_keys(data):
         state = "revoked" if key.revoked else "publishable" if key.publishable else "secret"
         click.echo(f"{key.id}  {key.name}  {state}  {' '.join(key.scopes)}")
 
@@ -53,7 +53,7 @@ def list_(data: Path) -> None:
 @click.argument("name")
 def revoke(data: Path, name: str) -> None:
     _is_ours(data)
-    if not credentials.revoke(data, name):
+    if not api_keys.revoke(data, name):
         raise click.UsageError(f"no live key is called {name}")
 
 
@@ -65,7 +65,7 @@ def _is_ours(data: Path) -> None:
             " start"
         )
     if not (data / LOCK).exists():
-        secrets_of.load(data)
+        secrets_of.load_secrets(data)
 
 
 @keys.command("account", help="Print a Gateway-Account assertion, for trying out the site's side.")
@@ -73,8 +73,8 @@ def _is_ours(data: Path) -> None:
 @click.argument("account")
 @click.option("--seconds", default=600, show_default=True)
 def account_(data: Path, account: str, seconds: int) -> None:
-    secret = secrets_of.load(data).accounts[-1]
-    click.echo(credentials.assert_account(secret, account, int(time.time()) + seconds))
+    secret = secrets_of.load_secrets(data).accounts[-1]
+    click.echo(api_keys.assert_account(secret, account, int(time.time()) + seconds))
 
 
 @click.command(
@@ -82,7 +82,7 @@ def account_(data: Path, account: str, seconds: int) -> None:
     " service first. The others overlap: restart the service with the newer key, and end the older one with --retire,"
     " that of persons' keys (key_encryption) with the service stopped."
 )
-@click.argument("kind", type=click.Choice([kind.value for kind in Kind]))
+@click.argument("kind", type=click.Choice([kind.value for kind in RekeyKind]))
 @options.data
 @options.config
 @click.option("--retire", is_flag=True, help="End the older keys of this kind.")
@@ -94,15 +94,15 @@ def account_(data: Path, account: str, seconds: int) -> None:
     " one that nobody knows, opted out of everything; older unsubscribe links and app tokens end.",
 )
 def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, lose_browsers: bool) -> None:
-    settings, which = settings_of.load(file, os.environ), Kind(kind)
-    if retire and which is Kind.PEPPER:  # a new one would be made, and that cannot be taken back
+    settings, which = settings_of.load_settings(file, os.environ), RekeyKind(kind)
+    if retire and which is RekeyKind.PEPPER:  # a new one would be made, and that cannot be taken back
         raise click.UsageError("a pepper is never retired: every later one wraps it")
     if (early or lose_browsers) and not retire:
         raise click.UsageError("--early and --lose-browsers are of --retire")
-    if (early and which is Kind.COOKIE) or (lose_browsers and which is not Kind.COOKIE):
+    if (early and which is RekeyKind.COOKIE) or (lose_browsers and which is not RekeyKind.COOKIE):
         raise click.UsageError(f"a {kind} key is ended before its time with {rekeying.EARLY[which]}")
     try:
-        if which is Kind.PEPPER:
+        if which is RekeyKind.PEPPER:
             with clean_stop.nobody_else(data):  # a service that knows the older ones denies everything from here on
                 standings, peppers = rekeying.pepper(data, settings)
             click.echo(f"{standings} standings are wrapped by {peppers} peppers; start the service again")
@@ -111,7 +111,7 @@ def rekey(kind: str, data: Path, file: Path | None, retire: bool, early: bool, l
             click.echo(f"the older {kind} keys are gone" + (f"; {wrapped} persons wrapped anew" if wrapped else ""))
         else:
             count = rekeying.replace_key(data, settings, which)
-            then = "stop the service, then" if which is Kind.KEY_ENCRYPTION else "restart the service, later"
+            then = "stop the service, then" if which is RekeyKind.KEY_ENCRYPTION else "restart the service, later"
             click.echo(f"{count} {kind} keys hold, the newest makes; {then}: --retire")
     except rekeying.RekeyRefused as refused:
         raise click.UsageError(str(refused)) from None

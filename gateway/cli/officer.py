@@ -1,5 +1,7 @@
 """What a privacy officer and an auditor ask for: a day's evidence, one record in a standard's form, the requests of a
 time, the numbers of a year; and the word on an appeal.
+
+`gateway suppression`: the file of people whom a recipient must not sell, share or target any more.
 """
 
 import contextlib
@@ -14,17 +16,18 @@ from typing import Any
 import click
 import msgspec
 
-from gateway import seals
-from gateway import settings as settings_of
-from gateway.app import House
+from gateway.app.composition import House
 from gateway.cli import options
 from gateway.cli.rehearse import lines as lines_of_rehearsal
-from gateway.exports import day as days
-from gateway.exports import iso_27560, kantara, material, network_information, requests
-from gateway.exports.report import report as yearly
-from gateway.ledger import appeals, rehearsals
-from gateway.vault.persons import Vault
-from gateway.wal import make_folder, write_durably
+from gateway.disk import make_folder, write_durably
+from gateway.keys import seals
+from gateway.keys.person_keys import Vault
+from gateway.ledger import appeals, rehearsals, suppressed
+from gateway.records import consent_records, requests, who_got_what
+from gateway.records import day as days
+from gateway.records.requests import yearly_report as yearly
+from gateway.settings import load as settings_of
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES
 
 
 def _days(start: datetime, end: datetime) -> tuple[date, date]:
@@ -53,7 +56,7 @@ def _vault(house: House) -> Iterator[Vault]:
 def _event(text: str) -> bytes:
     try:
         return seals.unb64(text)
-    except seals.Opening:
+    except seals.OpeningFailed:
         raise click.UsageError("EVENT is an event id as answers and receipts have it") from None
 
 
@@ -74,7 +77,7 @@ def evidence(
 ) -> None:
     on = moment.date()
     with options.house(data, file) as house:
-        found = days.told(data, house.consent.log_reader, on)
+        found = days.told_that_day(data, house.consent.log_reader, on)
     for item in found if receipts else ():
         _write_receipt(receipts, item)
     whole = _write_documents(documents, days.texts(data, found)) if documents else True
@@ -87,13 +90,13 @@ def evidence(
     sys.exit(0 if whole and told and not any(item.content.get("gone") for item in told) else 1)
 
 
-def _write_receipt(folder: Path | None, item: days.Told) -> None:
+def _write_receipt(folder: Path | None, item: days.DayTold) -> None:
     if folder and item.receipt:
         make_folder(folder)
         write_durably(folder / f"{item.seq}.receipt", item.receipt.encode())
 
 
-def _write_documents(folder: Path, texts: Mapping[days.Named, bytes | None]) -> bool:
+def _write_documents(folder: Path, texts: Mapping[days.DayNamed, bytes | None]) -> bool:
     """Each by its kind and hash, and SHA256SUMS beside them; whether all of them were there."""
     make_folder(folder)
     sums = []
@@ -108,7 +111,7 @@ def _write_documents(folder: Path, texts: Mapping[days.Named, bytes | None]) -> 
     return len(sums) == len(texts)
 
 
-def _lines(found: list[days.Told], on: date) -> Iterator[str]:
+def _lines(found: list[days.DayTold], on: date) -> Iterator[str]:
     """The entries of the day, then what they name as in force, and what changed in it."""
     for item in (each for each in found if each.of(on)):
         content = item.content
@@ -134,9 +137,9 @@ def _lines(found: list[days.Told], on: date) -> Iterator[str]:
     yield from _in_force(found)
 
 
-def _in_force(found: list[days.Told]) -> Iterator[str]:
+def _in_force(found: list[days.DayTold]) -> Iterator[str]:
     """What the first entry names (it may be the last one before the day), then what is another in each later one."""
-    before: tuple[days.Named, ...] | None = None
+    before: tuple[days.DayNamed, ...] | None = None
     for item in found:
         now = item.in_force
         if now is None or now == before:
@@ -151,7 +154,7 @@ def _in_force(found: list[days.Told]) -> Iterator[str]:
         before = now
 
 
-def _document(named: days.Named) -> str:
+def _document(named: days.DayNamed) -> str:
     return f"{named.sha256}  {named.kind} {named.version} {named.language}".rstrip()
 
 
@@ -166,18 +169,18 @@ def _document(named: days.Named) -> str:
 @options.config
 @click.option("--format", "form", type=click.Choice(["27560", "kantara"]), required=True)
 def record(event: str, data: Path, file: Path | None, form: str) -> None:
-    settings = settings_of.load(file, os.environ)
+    settings = settings_of.load_settings(file, os.environ)
     controller: dict[str, Any] = msgspec.to_builtins(settings.controller)
     with options.house(data, file) as house, _vault(house) as vault:
         try:
-            known = material.read(data, _event(event), vault.keys, controller, settings.site.policy_url)
-        except material.NoBody as gone:
+            known = consent_records.read_material(data, _event(event), vault.keys, controller, settings.site.policy_url)
+        except consent_records.NoBody as gone:
             raise click.ClickException(str(gone)) from None
-    if known is None or known.kind not in material.CHOICES:
+    if known is None or known.kind not in consent_records.CHOICES:
         raise click.UsageError("no choice of a person has this event")
     try:
-        told = iso_27560.render(known) if form == "27560" else kantara.render(known)
-    except kantara.NoConsent as refused:
+        told = consent_records.render_iso_27560(known) if form == "27560" else consent_records.render_kantara(known)
+    except consent_records.NoConsent as refused:
         raise click.UsageError(str(refused)) from None
     click.echo(json.dumps(told, indent=1))
     sys.exit(1 if told["missing"] else 0)
@@ -216,7 +219,7 @@ def requests_(data: Path, file: Path | None, start: datetime, end: datetime, det
 @click.option("--from", "start", type=options.DAY, required=True)
 @click.option("--to", "end", type=options.DAY, required=True)
 def network(data: Path, start: datetime, end: datetime) -> None:
-    click.echo(json.dumps(network_information.told(data, *_days(start, end)), indent=1))
+    click.echo(json.dumps(who_got_what.network_information_told(data, *_days(start, end)), indent=1))
 
 
 @export.command("report", help="The numbers of a calendar year (11 CCR 7102), as GET /v1/reports/{year} gives them.")
@@ -243,3 +246,40 @@ def appeal(event: str, data: Path, file: Path | None, outcome: str) -> None:
     if seq is None:
         raise click.UsageError("no request has this event")
     click.echo(f"{outcome}: entry {seq}")
+
+
+@click.command(
+    help="Write the digests of those who opted out, of the people that RECIPIENT got from us and of nobody else, in the"
+    " recipient's own digest ([recipients.X] digest). --since POSITION: only what may have changed since an earlier"
+    " file, whose position was printed with it (gateway help delivery)."
+)
+@click.argument("recipient")
+@options.data
+@options.config
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
+@click.option("--format", "form", type=click.Choice(["csv", "uid2"]), default="csv", show_default=True)
+@click.option("--since", type=click.IntRange(min=0), default=0, help="An earlier file's position.")
+def suppression(recipient: str, data: Path, file: Path | None, out: Path, form: str, since: int) -> None:
+    configured = settings_of.load_settings(file, os.environ)
+    with options.house(data, file) as house:
+        known = house.consent.recipients.get(recipient)
+        if known is None:
+            raise click.UsageError(f"no recipient {recipient!r} is configured")
+        algorithm = configured.recipients[recipient].digest
+        if form == "uid2" and algorithm != "sha256":
+            raise click.UsageError("a uid2 file holds sha256 digests")
+        purposes = {*SIGNAL_PURPOSES, *known.purposes} & set(CHOOSABLE)
+        found = house.writer.submit(
+            lambda tx: suppressed.of(tx, recipient, algorithm, purposes, since)
+        ).result()  # fmt: skip
+        if since > found.position:  # of another log, or of one that was lost: "none" would be taken for nobody
+            raise click.UsageError(f"the log has {found.position} entries; take a whole file, without --since")
+        end = int(house.consent.clock().timestamp())
+    content = who_got_what.as_csv(found.listed) if form == "csv" else who_got_what.as_uid2(found.listed, 0, end)
+    write_durably(out, content)
+    written = len(found.listed) if form == "csv" else who_got_what.of_uid2(found.listed)
+    click.echo(f"{written} digests; the next file: --since {found.position}")
+    if written < len(found.listed):
+        click.echo(f"{len(found.listed) - written} more are of kinds that {form} has no place for", err=True)
+    if found.unnamed:
+        click.echo(f"{found.unnamed} more have no {algorithm} digest that {recipient} could know", err=True)

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from gateway import decision_log
-from gateway import settings as settings_of
-from gateway.app import House, open_house
+from gateway.app.composition import House, open_house
 from gateway.choice.identity import UUIDS
-from gateway.people import Named
+from gateway.consent import decision_log
+from gateway.consent.people import Named
+from gateway.settings import load as settings_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,5 +90,5 @@ def answered_from(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def house(folder: Path, file: Path | None, *, dev: bool = False) -> Iterator[House]:
-    with open_house(folder, settings_of.load(file, os.environ), dev=dev) as opened:
+    with open_house(folder, settings_of.load_settings(file, os.environ), dev=dev) as opened:
         yield opened

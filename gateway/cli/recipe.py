@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
-from gateway import settings as settings_of
 from gateway.cli import options
-from gateway.settings import Settings
-from gateway.web import outward, shared_caches
-from gateway.web.delivery_policy import delivery_policy
-from gateway.web.pages import static
+from gateway.settings import load as settings_of
+from gateway.settings.load import Settings
+from gateway.web.pages.choices import static
+from gateway.web.site import header_fields, shared_caches
+from gateway.web.site.header_fields import delivery_policy
 
 # What a recipe is called, and its file. One that is not in the package is not offered.
 FILES = {
@@ -69,9 +69,9 @@ def filled(name: str, settings: Settings, *, host: str, site: str) -> str:
         "own_page_headers": " ".join(
             f"$http_{name.lower().replace('-', '_')}" for name in shared_caches.own_page_headers()
         ),
-        "hints": outward.HINTS,
-        "speaking": " ".join(name.lower() for name in outward.SPEAKING),
-        **{name.lower().replace("-", "_"): value for name, value in outward.SILENT.items()},
+        "hints": header_fields.HINTS,
+        "speaking": " ".join(name.lower() for name in header_fields.SPEAKING),
+        **{name.lower().replace("-", "_"): value for name, value in header_fields.SILENT.items()},
         **addresses,
         **{f"{name}_address": _as_mapping(address) for name, address in addresses.items()},
     }
@@ -96,6 +96,6 @@ def recipe(name: str | None, host: str, site: str, file: Path | None) -> None:
     if name is None:
         click.echo("\n".join(offered()))
     elif name in offered():
-        click.echo(filled(name, settings_of.load(file, os.environ), host=host, site=site), nl=False)
+        click.echo(filled(name, settings_of.load_settings(file, os.environ), host=host, site=site), nl=False)
     else:
         raise click.UsageError(f"no recipe {name!r}; there are {', '.join(offered())}")

@@ -1,4 +1,7 @@
-"""`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before."""
+"""`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before.
+
+`gateway hosts`: whom the site's pages talk to, beside the recipients that are registered.
+"""
 
 import asyncio
 import contextlib
@@ -11,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 
-from gateway import rehearsing
-from gateway import settings as settings_of
 from gateway.cli import options
-from gateway.exports import day as days
-from gateway.in_force import in_force
+from gateway.evidence import rehearsing
+from gateway.evidence.in_force import in_force
+from gateway.evidence.rehearsing import RehearsalOrder
+from gateway.keys import secret_files
 from gateway.ledger import rehearsals, schema
-from gateway.rehearsal import live
-from gateway.rehearsing import Order
+from gateway.records import day as days
+from gateway.rehearsal import outside
+from gateway.settings import load as settings_of
+from gateway.web.site import hosts as seen
 
 
 @click.command(
@@ -53,19 +59,19 @@ def rehearse(
         if not found:
             click.echo("no rehearsal is on record" + (f" for {moment.date()}" if moment else ""))
         sys.exit(0 if found and all(told["passed"] for told in found) else 1)
-    settings = settings_of.load(file, os.environ)
+    settings = settings_of.load_settings(file, os.environ)
     if address:
         if key_file is None:
             raise click.UsageError("--live asks with a key: --key-file")
-        told = asyncio.run(live.ask(address, key_file.read_text(encoding="utf-8").strip(), settings, dev=dev))
+        told = asyncio.run(outside.ask(address, key_file.read_text(encoding="utf-8").strip(), settings, dev=dev))
         told = {"from": datetime.now(UTC).isoformat(timespec="seconds"), **told}
     else:
-        told = _now(Order(settings, dev, only), None if only or unrecorded else data, file)
+        told = _now(RehearsalOrder(settings, dev, only), None if only or unrecorded else data, file)
     _tell(told, as_json=as_json)
     sys.exit(0 if told["passed"] else 1)
 
 
-def _now(order: Order, data: Path | None, file: Path | None) -> dict[str, Any]:
+def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[str, Any]:
     """What one finds that is made now; on record in `data`, where there is one."""
     if data:
         schema.open_to_read(data).close()  # refuses now what could not be written to afterwards
@@ -77,7 +83,7 @@ def _now(order: Order, data: Path | None, file: Path | None) -> dict[str, Any]:
     if data:
         with options.house(data, file, dev=order.dev) as house:
             documents = in_force(order.settings, dev=order.dev)
-            told["seq"] = rehearsing.enter(house.writer, made, documents, datetime.now(UTC))
+            told["seq"] = rehearsing.enter_rehearsal(house.writer, made, documents, datetime.now(UTC))
     return told
 
 
@@ -86,7 +92,7 @@ def _on_record(data: Path, file: Path | None, moment: datetime | None) -> Iterat
         with contextlib.closing(schema.open_to_read(data)) as db:
             last = rehearsals.last(db)
         on = moment.date() if moment else last.until.date() if last else None
-        for item in days.told(data, house.consent.log_reader, on) if on else ():
+        for item in days.told_that_day(data, house.consent.log_reader, on) if on else ():
             if "told" in item.content and (moment or (last and item.seq == last.seq)):
                 yield {"from": item.content["from"], "seq": item.seq, **item.content["told"]}
 
@@ -115,3 +121,30 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  could not be allowed here: {name} {purpose} ({why})" for name, purpose, why in told["not_allowed"])
     yield from (f"  not open here: {name} ({why})" for name, why in told["closed"].items())
     yield f"  {told['pages']} pages looked at from outside"
+
+
+@click.command(
+    help="List the hosts that pages were seen to talk to, with the first and the last day, and which recipient each is"
+    " registered as. With [site] inventory on, the page's script tells them (gateway help script)."
+)
+@options.data
+@options.config
+@options.as_json
+def hosts(data: Path, file: Path | None, as_json: bool) -> None:
+    settings = settings_of.load_settings(file, os.environ)
+    secret_files.load_secrets(
+        data
+    )  # refuses a folder that is none of a gateway's: "none was seen" would not be true of it
+    recipients = {name: (str(item.role), item.hosts) for name, item in settings.recipients.items()}
+    rows = [
+        (each.host, each.first, each.last, seen.registered(each.host, recipients)) for each in seen.read_hosts(data)
+    ]
+    if as_json:
+        named = [dict(zip(("host", "first", "last", "registered"), row, strict=True)) for row in rows]
+        click.echo(orjson.dumps(named).decode())
+        return
+    width = max((len(host) for host, *_ in rows), default=4)
+    for host, first, last, what in [("host", "first seen", "last seen", "registered as"), *rows]:
+        click.echo(f"{host:{width}}  {first!s:10}  {last!s:10}  {what}")
+    if not rows:
+        click.echo("none was seen" if settings.site.inventory else "none was seen: [site] inventory is off")

@@ -4,44 +4,47 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib import resources
+from importlib import import_module, resources
+from typing import NamedTuple
 
 import click
 
 from gateway import __version__
-from gateway.cli.access import access
-from gateway.cli.ask import check, history
-from gateway.cli.config import config
-from gateway.cli.deliveries import deliveries
-from gateway.cli.disclosures import disclosures
-from gateway.cli.erase import erase
-from gateway.cli.explain import explain
-from gateway.cli.hosts import hosts
-from gateway.cli.keys import keys, rekey
-from gateway.cli.law import law
-from gateway.cli.marketing import unsubscribe
-from gateway.cli.officer import appeal, evidence, export, record
-from gateway.cli.old_list import import_
-from gateway.cli.receipt import ledger, receipt
-from gateway.cli.recipe import recipe
-from gateway.cli.record import age, notice, told, void_consents
-from gateway.cli.rehearse import rehearse
-from gateway.cli.replica import replica
-from gateway.cli.report import report
-from gateway.cli.restore import backup, restore
-from gateway.cli.serve import migrate, serve
-from gateway.cli.signals import decode, encode
-from gateway.cli.suppression import suppression
-from gateway.cli.tell import choose, link
-from gateway.cli.verify import prune, verify
-from gateway.cli.void import void
-from gateway.cli.witness import witness
 from gateway.terms import Unusable
 
 EXIT_UNUSABLE = 3
+LIMIT = 60  # characters of a command's line in --help
 
 
-@click.group(help="The consent gateway. `gateway help` lists longer texts.")
+class Lazy(NamedTuple):
+    """A command whose file is loaded when it is asked for: `--version`, `--help` and `decode` need no ledger."""
+
+    file: str
+    name: str
+    help: str
+
+    def load(self) -> click.Command:
+        command: click.Command = getattr(import_module(f"gateway.cli.{self.file}"), self.name)
+        return command
+
+
+class Commands(click.Group):
+    """The commands by name; the list of them is printed without loading any."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted([*COMMANDS, *self.commands])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        lazy = COMMANDS.get(cmd_name)
+        return lazy.load() if lazy else super().get_command(ctx, cmd_name)
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {name: command.get_short_help_str(LIMIT) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**own, **{name: lazy.help for name, lazy in COMMANDS.items()}}.items()))
+
+
+@click.group(cls=Commands, help="The consent gateway. `gateway help` lists longer texts.")
 @click.version_option(__version__, prog_name="gateway")
 def group() -> None:
     pass
@@ -60,52 +63,50 @@ def manual(name: str | None) -> None:
         raise click.UsageError(f"no text {name!r}; there are {', '.join(names)}")
 
 
-COMMANDS = (
-    access,
-    age,
-    appeal,
-    backup,
-    check,
-    choose,
-    config,
-    decode,
-    deliveries,
-    disclosures,
-    encode,
-    erase,
-    evidence,
-    explain,
-    export,
-    history,
-    hosts,
-    import_,
-    keys,
-    law,
-    ledger,
-    link,
-    manual,
-    migrate,
-    notice,
-    prune,
-    receipt,
-    recipe,
-    record,
-    rehearse,
-    rekey,
-    replica,
-    report,
-    restore,
-    serve,
-    suppression,
-    told,
-    unsubscribe,
-    verify,
-    void,
-    void_consents,
-    witness,
-)
-for command in COMMANDS:
-    group.add_command(command)
+COMMANDS: dict[str, Lazy] = {
+    "access": Lazy("ask", "access", "What is held about whoever has these identifiers, and who..."),
+    "age": Lazy("say", "age", "Record how old somebody is."),
+    "appeal": Lazy("officer", "appeal", "Record that somebody appealed against the answer to a..."),
+    "backup": Lazy("ledger", "backup", "Copy the ledger into the new folder DEST, while the..."),
+    "check": Lazy("ask", "check", "Ask whether data may go to a recipient."),
+    "choose": Lazy("say", "choose", "Enter a choice that came by e-mail, phone or letter:..."),
+    "config": Lazy("serve", "config", "The configuration."),
+    "decode": Lazy("signals", "decode", "Show what a signal string, or a Cookie header, says,..."),
+    "deliveries": Lazy("deliveries", "deliveries", "List what recipients are still to be told, and send it..."),
+    "disclosures": Lazy("disclosures", "disclosures", "Answer who got what. received: who got data of one person..."),
+    "encode": Lazy("signals", "encode", "Write a GPP string from what `decode gpp --json` shows."),
+    "erase": Lazy("ledger", "erase", "Forget a person, of the identifiers that they proved..."),
+    "evidence": Lazy("officer", "evidence", "What was counted on a day (UTC), what failed from when..."),
+    "explain": Lazy("ask", "explain", "Show every rule that was tried for a verdict, and which..."),
+    "export": Lazy("officer", "export", "Take records out: requests for an auditor or a successor."),
+    "history": Lazy("ask", "history", "Every entry about one identifier, each checked against..."),
+    "hosts": Lazy("rehearse", "hosts", "List the hosts that pages were seen to talk to, with the..."),
+    "import": Lazy("opt_out_list", "import_", "Take in existing opt-outs from a CSV in UTF-8 with a..."),
+    "keys": Lazy("keys", "keys", "API keys for callers, and the keys of the installation."),
+    "law": Lazy("law", "law", "The law, as the dated tables have it."),
+    "ledger": Lazy("receipt", "ledger", "The log itself."),
+    "link": Lazy("say", "link", "Tell which identifiers an account has."),
+    "migrate": Lazy("serve", "migrate", "Make the installation's folder, or bring an older one up..."),
+    "notice": Lazy("say", "notice", "Log a text that people are shown, once; prints the hash..."),
+    "prune": Lazy("ledger", "prune", "Take away what [retention] no longer keeps: details, then..."),
+    "receipt": Lazy("receipt", "receipt", "Receipts of choices: check them without the log, or show..."),
+    "recipe": Lazy("recipe", "recipe", "Print tested configuration for a proxy or for this..."),
+    "record": Lazy("officer", "record", "One choice as a record in a standard's form: ISO/IEC TS..."),
+    "rehearse": Lazy("rehearse", "rehearse", "Try every way to opt out that the configuration has open..."),
+    "rekey": Lazy("keys", "rekey", "Replace a key of the installation, as an entry of the log."),
+    "replica": Lazy("serve", "replica", "Answer checks here from a copy of the gateway's..."),
+    "report": Lazy("disclosures", "report", "Numbers for whoever runs ads: counts only, of nobody."),
+    "restore": Lazy("ledger", "restore", "Put the ledger of BACKUP in place, with the service..."),
+    "serve": Lazy("serve", "serve", "Start the gateway."),
+    "suppression": Lazy("officer", "suppression", "Write the digests of those who opted out, of the people..."),
+    "told": Lazy("say", "told", "Record that people were shown or sent a notice, or that..."),
+    "unsubscribe-link": Lazy("say", "unsubscribe", "Print a link that ends marketing for whoever is named,..."),
+    "verify": Lazy("ledger", "verify", "Read the whole ledger: the tree made again from the bytes..."),
+    "void": Lazy("say", "void", "Void choices that are believed to be forged, in good..."),
+    "void-consents": Lazy("say", "void_consents", "Take back every opt-in that one screen asked for (11 CCR..."),
+    "witness": Lazy("serve", "witness", "Run a witness: it signs a log's checkpoint when that grew..."),
+}
+group.add_command(manual)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

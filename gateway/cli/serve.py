@@ -1,27 +1,117 @@
-"""`gateway serve` and `gateway migrate`."""
+"""`gateway serve` and `gateway migrate`.
 
+`gateway config`: reading a configuration without starting anything.
+
+Log lines: JSON on a pipe, text on a terminal, and nothing personal in either.
+
+`redact` keeps the fields that are named here and drops every other, so that a forgotten field costs a log line a
+detail and nobody their privacy.
+
+`gateway replica`: a sidecar that answers checks beside an ad server, and what it is given once.
+
+`gateway witness`: watch other people's logs, so that none of them can show two different pasts.
+"""
+
+import logging
 import os
 import socket
 import sqlite3
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+import structlog
 import uvicorn
+from starlette.applications import Starlette
 
-from gateway import app as composition
-from gateway import fake, service
-from gateway import settings as settings_of
-from gateway.cli import logs, options
-from gateway.ledger import schema
-from gateway.option_tree import SettingsRefused
-from gateway.settings import Listen, Settings
-from gateway.web import demo
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses
-from gateway.web.protocol import Protocol
+from gateway.app import composition, fake, service
+from gateway.app.composition import law_table, now, prove
+from gateway.app.replica import Replica, application
+from gateway.cli import options
+from gateway.consent import decisions
+from gateway.disk import write_durably
+from gateway.evidence.in_force import in_force
+from gateway.keys import api_keys, seals, secret_files
+from gateway.keys.seals import Enrolment
+from gateway.ledger import schema, witness_key
+from gateway.ledger import witness as witnessing
+from gateway.ledger.ed25519 import Ed25519Verifier
+from gateway.ledger.witness import InUse, Witness
+from gateway.ledger.witness_key import KeyRefused
+from gateway.settings import load as settings_of
+from gateway.settings.load import Listen, Settings
+from gateway.settings.option_tree import SettingsRefused
+from gateway.web.api import log as door
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
+from gateway.web.shell.protocol import Protocol
+from gateway.web.site import demo
+
+NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
+    "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
+    " for them on pages until they allow it"
+)
+
+
+@click.group(help="The configuration.")
+def config() -> None:
+    pass
+
+
+@config.command(help="Read a file (over the shipped one, under the environment) and say what is wrong, or what holds.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check(file: Path | None) -> None:
+    settings = settings_of.load_settings(file, os.environ)
+    law_table()
+    prove(settings, now().date())
+    in_force(settings)
+    click.echo("the configuration can be used")
+    for name, recipient in settings.registry().items():
+        what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
+        click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
+    if not settings.places.database:
+        click.echo(NO_PLACE)
+
+
+@config.command(help="Print the shipped configuration, every option with its default.")
+def show() -> None:
+    click.echo(settings_of.shipped(), nl=False)
+
+
+KEPT = frozenset(
+    {"event", "level", "timestamp", "route", "method", "status", "ms", "id", "on", "serves", "recipient", "error",
+     "exception", "entries", "logger", "why", "witness", "asked", "then", "rule"}
+)  # fmt: skip
+
+log = structlog.get_logger("gateway")
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Only the fields of `KEPT`."""
+    return {name: value for name, value in event.items() if name in KEPT}
+
+
+def configure() -> None:
+    """For the service; commands print plainly."""
+    terminal = sys.stdout.isatty()
+    render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    # uvicorn's own words: errors and failed starts. Its access log, with paths and addresses, is off.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
 
 RESET_BUG = (  # ledger.md 3.1
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
@@ -39,7 +129,7 @@ DRAIN = 5  # seconds that open requests get at a stop
     " [environment] is put behind it.",
 )
 def migrate(data: Path, file: Path | None, origin: str) -> None:
-    name = settings_of.load(file, os.environ).environment.log_name(origin)
+    name = settings_of.load_settings(file, os.environ).environment.log_name(origin)
     click.echo(f"{data}: ledger version {composition.migrate(data, name)}")
 
 
@@ -67,12 +157,12 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | Non
     if port is not None and not (dev or faked):
         raise click.UsageError("--port is for --dev and --fake; else [listen] says where (GATEWAY_LISTEN__PUBLIC, …)")
     port = 8080 if port is None else port
-    logs.configure()
-    settings = settings_of.load(file, os.environ)
+    configure()
+    settings = settings_of.load_settings(file, os.environ)
     if faked:
         built = fake.application(settings, data, production=file is not None and settings.environment.is_production)
         sockets = [bind_one(f":{port}"), *([bind_unix(unix)] if unix else [])]
-        logs.log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
+        log.info("listening", on=f"port {port}", serves="a fake: no answer here is anybody's")
         run(built, sockets, settings)
         return
     if dev:
@@ -93,7 +183,7 @@ def serve(data: Path, file: Path | None, dev: bool, faked: bool, port: int | Non
     app = ByPort(built, {tracker: demo.tracker()}) if tracker else built
     _say(sockets, ports, settings, tracker)
     if schema.has_reset_bug():
-        logs.log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
+        log.warning(RESET_BUG, error=f"SQLite {sqlite3.sqlite_version}")
     run(app, sockets, settings)
 
 
@@ -170,7 +260,7 @@ def _taken(path: Path) -> str:
 
 def _tell_refused(why: str) -> None:
     """Why the ledger must not be used, and the command that helps: in the log and on a terminal."""
-    logs.log.error("refused", error=why)
+    log.error("refused", error=why)
     click.echo(f"gateway: {why}", err=True)
 
 
@@ -186,14 +276,14 @@ def _say(
     for bound in sockets:
         name = bound.getsockname()
         if isinstance(name, str):
-            logs.log.info("listening", on=name, serves="internal")
+            log.info("listening", on=name, serves="internal")
         elif name[1] != tracker:
-            logs.log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
+            log.info("listening", on=f"http://{name[0]}:{name[1]}", serves=", ".join(sorted(ports[name[1]])))
     if tracker:
-        logs.log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
+        log.info("demo", on=f"http://127.0.0.1:{tracker}", serves="the demo's second origin")
     for name, recipient in settings.registry().items():
         if recipient.role != "legal" and not recipient.contract and tracker is None:
-            logs.log.warning("no contract: nothing goes there", recipient=name)
+            log.warning("no contract: nothing goes there", recipient=name)
 
 
 def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
@@ -206,3 +296,106 @@ def run(app: Any, sockets: list[socket.socket], settings: Settings) -> None:
     server.run(sockets=sockets)
     if not server.started:
         sys.exit(3)
+
+
+@click.group(
+    invoke_without_command=True,
+    help="Answer checks here from a copy of the gateway's standings: /v1/check, /v1/checks and /v1/openrtb, on a socket"
+    " or on this machine's loopback. See `gateway help replica`.",
+)
+@click.option("--of", "of", help="The gateway's internal address: http://10.0.0.5:8081.")
+@click.option("--unix", type=click.Path(path_type=Path), help="Serve on this socket.")
+@click.option("--port", type=int, help="Serve on this port of 127.0.0.1.")
+@click.option("--enrolment", "file_of", type=click.Path(path_type=Path, exists=True), help="What `enrol` has made.")
+@click.option("--secret-file", type=click.Path(path_type=Path, exists=True), help="What it opens with.")
+@click.option("--dev", is_flag=True, help="For trying out: the key `dev.dev` calls it, contracts are filled in.")
+@options.data
+@options.config
+@click.pass_context
+def replica(
+    context: click.Context, of: str | None, unix: Path | None, port: int | None, file_of: Path | None,
+    secret_file: Path | None, dev: bool, data: Path, file: Path | None,
+) -> None:  # fmt: skip
+    if context.invoked_subcommand:
+        return
+    if not of or not file_of or not secret_file or (unix is None and port is None):
+        raise click.UsageError("--of, --enrolment, --secret-file and one of --unix and --port are needed")
+    configure()
+    settings = settings_of.load_settings(file, os.environ)
+    enrolled = seals.open_enrolment(file_of.read_text(encoding="utf-8"), secret_file.read_text(encoding="utf-8"))
+    made = Replica(of, data, enrolled, settings, dev=dev, tell=lambda why: log.warning("stale", why=why))
+    sockets: list[socket.socket] = [bind_unix(unix)] if unix else []
+    sockets += [bind_one(f"127.0.0.1:{port}")] if port is not None else []
+    for bound in sockets:
+        log.info("listening", on=str(bound.getsockname()), serves="replica")
+    run(application(made, settings, data, dev=dev), sockets, settings)
+
+
+@replica.command(
+    help="Make what a replica is given once: a file, and a secret that is printed once and opens it. Send them on two"
+    " ways. End the replica with `gateway keys revoke NAME`."
+)
+@options.data
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to make.")
+def enrol(data: Path, name: str, out: Path) -> None:
+    if out.exists():
+        raise click.UsageError(f"{out} is there already")
+    if not (data / secret_files.SECRETS).exists():
+        raise click.UsageError(f"{data} is no gateway's folder: name the one that the replica is to follow (--data)")
+    secrets = secret_files.load_secrets(data)
+    try:
+        key = api_keys.add_api_key(data, name, ["replica"], publishable=False)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    maker = key.partition(".")[0]
+    enrolled = Enrolment(name, key, secrets.peppers, decisions.key_of_replica(secrets, maker))
+    text, secret = seals.seal_enrolment(enrolled)
+    write_durably(out, text.encode(), exclusive=True)
+    click.echo(secret)
+
+
+@click.command(
+    help="Run a witness: it signs a log's checkpoint when that grew out of the last one it signed. Makes its key at the"
+    " first start and prints the verifier key, which the log's operator and the readers of receipts need. Its folder"
+    " must not be within reach of the logs' operators, and never be put back from a backup."
+)
+@click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), required=True, help="The witness's own folder."
+)
+@click.option("--port", type=int, default=8090, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="TLS is for a proxy before it.")
+@click.option("--log", "vkeys", multiple=True, required=True, metavar="VKEY", help="A log's verifier key; repeatable.")
+@click.option("--name", required=True, help="The witness's name, a URL without a scheme: witness.example.com/w1.")
+def witness(state: Path, port: int, host: str, vkeys: tuple[str, ...], name: str) -> None:
+    configure()
+    try:
+        with witnessing.held(state):
+            app, vkey = _opened(state, vkeys, name)
+            click.echo(vkey)
+            _serve(app, host, port)
+    except (InUse, OSError) as refused:
+        raise click.ClickException(str(refused)) from refused
+
+
+def _opened(state: Path, vkeys: tuple[str, ...], name: str) -> tuple[Starlette, str]:
+    """The application, and the witness's verifier key."""
+    try:
+        watched = [Ed25519Verifier.from_vkey(text) for text in vkeys]
+    except ValueError as refused:
+        raise click.BadParameter(f"{refused}: <name>+<id>+<base64>", param_hint="--log") from refused
+    try:
+        signer = witness_key.load_or_make(state, name, lambda: int(time.time()))
+    except ValueError as refused:
+        raise click.BadParameter(str(refused), param_hint="--name") from refused
+    except KeyRefused as refused:
+        raise click.ClickException(str(refused)) from refused
+    return door.application(Witness(state, [signer], watched)), signer.vkey
+
+
+def _serve(app: Starlette, host: str, port: int) -> None:
+    config = uvicorn.Config(
+        app, host=host, port=port, http="httptools", loop="asyncio", ws="none", lifespan="off", log_config=None,
+        access_log=False, proxy_headers=False, server_header=False,
+    )  # fmt: skip
+    uvicorn.Server(config).run()

@@ -1,4 +1,7 @@
-"""`gateway decode` and `gateway encode`: what a signal says, and how it is written."""
+"""`gateway decode` and `gateway encode`: what a signal says, and how it is written.
+
+What the numbers of a decoded US section mean, in words for a person (signals.md 1.5).
+"""
 
 import os
 import sys
@@ -9,22 +12,53 @@ from typing import Any
 import click
 import orjson
 
-from gateway import app, settings
+from gateway.app import composition
 from gateway.cli import options
-from gateway.cli.signal_words import meaning
+from gateway.settings import load
 from gateway.signals import adchoices, additional_consent, cookies, gpp, hear, tcf, usprivacy
 from gateway.signals.cmp_cookies import ToolState
-from gateway.signals.cmp_cookies import read as read_tools
+from gateway.signals.cmp_cookies import read_tool as read_tools
 from gateway.signals.hear import Hearing
 from gateway.signals.reading import Reading, stated
 
+OPT_OUT = {0: "not applicable", 1: "opted out", 2: "did not opt out", 3: "reserved"}
+NOTICE = {0: "not applicable", 1: "notice given", 2: "notice not given", 3: "reserved"}
+CONSENT = {0: "not applicable", 1: "no consent", 2: "consent", 3: "reserved"}
+YES_NO = {0: "not applicable", 1: "yes", 2: "no", 3: "reserved"}
+MODE = {0: "not applicable", 1: "opt-out option mode", 2: "service provider mode", 3: "reserved"}
+# The first ending that fits.
+ENDINGS: tuple[tuple[str, Mapping[int, str]], ...] = (
+    ("Notice", NOTICE),
+    ("OptOut", OPT_OUT),
+    ("Consent", CONSENT),
+    ("Consents", CONSENT),
+    ("SensitiveDataProcessing", CONSENT),
+    ("MspaMode", MODE),
+    ("MspaCoveredTransaction", YES_NO),
+    ("Mode", YES_NO),
+)
+SENSITIVE_IS_OPT_OUT = frozenset({"usca", "usut", "usia"})
+
+
+def meaning(section: str, field: str, value: object) -> str:
+    """` (opted out)` behind a number of a US section; empty for everything else."""
+    if not section.startswith("us") or isinstance(value, bool):
+        return ""
+    words: Mapping[int, str] = next((words for ending, words in ENDINGS if field.endswith(ending)), {})
+    if field == "SensitiveDataProcessing" and section in SENSITIVE_IS_OPT_OUT:
+        words = OPT_OUT
+    values = value if isinstance(value, list) else [value]
+    found = [words[each] for each in values if isinstance(each, int) and each in words]
+    return f" ({', '.join(dict.fromkeys(found))})" if found else ""
+
+
 LINES = "-"
 FORMATS: Mapping[str, Callable[[str], Reading]] = {
-    "gpp": gpp.read,
+    "gpp": gpp.read_gpp_string,
     "tcf": tcf.read_eu,
-    "usp": usprivacy.read,
-    "ac": additional_consent.read,
-    "adchoices": adchoices.read,
+    "usp": usprivacy.read_usprivacy,
+    "ac": additional_consent.read_additional_consent,
+    "adchoices": adchoices.read_adchoices,
 }
 
 
@@ -45,12 +79,12 @@ def _numbers(_context: click.Context, _option: click.Parameter, value: str | Non
 @click.option("--gpp-sid", callback=_numbers, help="The applicable sections, as 7 or 7,8; -1: none. Without it all.")
 @options.as_json
 def decode(form: str, value: str, file: Path | None, gpp_sid: list[int] | None, as_json: bool) -> None:
-    hearing = app.hearing(settings.load(file, os.environ))
+    hearing = composition.hearing(load.load_settings(file, os.environ))
 
     def read(text: str) -> dict[str, Any]:
         if form == "cookies":
             return _cookies(text, hearing)
-        return (gpp.read(text, gpp_sid) if form == "gpp" else FORMATS[form](text)).as_json()
+        return (gpp.read_gpp_string(text, gpp_sid) if form == "gpp" else FORMATS[form](text)).as_json()
 
     if value == LINES:
         for line in _lines():
@@ -69,7 +103,7 @@ def encode(form: str, value: str) -> None:
     for line in _lines() if value == LINES else [value]:
         try:
             body = orjson.loads(line)
-            click.echo(gpp.write(body["sections"], body.get("absent", ())))
+            click.echo(gpp.write_gpp_string(body["sections"], body.get("absent", ())))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise click.UsageError(f"not a decoded GPP string: {error}") from None
 
@@ -86,7 +120,7 @@ def _lines() -> Iterable[str]:
 
 def _cookies(header: str, hearing: Hearing) -> dict[str, Any]:
     raw = header.encode("latin-1", "replace")
-    jar, _ = cookies.parse([raw])
+    jar, _ = cookies.parse_cookies([raw])
     heard = hear.from_web([(b"cookie", raw)], hearing)
     said = [_tool(state) for state in read_tools(jar, hearing.categories) if isinstance(state, ToolState)]
     choices = {purpose.value: word.value for purpose, word in stated(heard.denied).items()}

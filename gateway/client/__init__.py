@@ -4,11 +4,10 @@
 """
 
 from gateway.client.asking import BidAnswer, Client, NotReady, Verdicts
-from gateway.client.disclosure import Disclosure as Disclosure
-from gateway.client.disclosure import Expired, NothingMayGo
 from gateway.client.handed_back import Answered, HandedBack
-from gateway.client.verdict import EXPIRED, NO_ANSWER
-from gateway.client.verdict import Verdict as Verdict
+from gateway.client.verdict import EXPIRED, NO_ANSWER, Expired, NothingMayGo
+from gateway.client.verdict import ClientDisclosure as Disclosure
+from gateway.client.verdict import ClientVerdict as Verdict
 
 __all__ = [
     "EXPIRED", "NO_ANSWER", "Answered", "BidAnswer", "Client", "Disclosure", "Expired", "HandedBack", "NotReady",

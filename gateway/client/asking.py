@@ -1,26 +1,134 @@
-"""The client: check, checks, openrtb, disclosure, share. No call raises because of the gateway; without an answer it is
+"""The ad server's client: asks, sends and says what became of it; `gateway.client` is its public face.
+
+The client: check, checks, openrtb, disclosure, share. No call raises because of the gateway; without an answer it is
 no.
+
+What a fork leaves to the child of a server that is loaded before its workers are made (`gunicorn --preload`): open
+connections that are the parent's too, threads that are not there, names that were to be unique.
+
+Saying what became of answers, beside the work: kept in a bounded queue, said each second, said again until taken.
+
+What is lost, at a full queue or an end without `close`, stays "may have been sent" at the gateway.
 """
 
+import contextlib
 import itertools
+import os
 import re
 import secrets
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, overload
 from urllib.parse import urlencode
+from weakref import WeakSet
 
 import orjson
 
 from gateway.client import verdict as reading
 from gateway.client.connection import OK, Connections, NoAnswer, Response
-from gateway.client.disclosure import Disclosure
-from gateway.client.forked import begins_again
 from gateway.client.handed_back import HandedBack
-from gateway.client.reporting import Reporting
-from gateway.client.verdict import DENIED, EXPIRED, NO_ANSWER, Clock, Unreadable, Verdict
+from gateway.client.verdict import DENIED, EXPIRED, NO_ANSWER, ClientDisclosure, ClientVerdict, Clock, VerdictUnreadable
+
+
+class Forked(Protocol):
+    def forked(self) -> None:
+        """Begins again, in the child, before anything else runs there."""
+
+
+_living: WeakSet[Forked] = WeakSet()
+
+
+def begins_again(one: Forked) -> None:
+    """Has `one.forked()` called in every child, as long as it lives."""
+    _living.add(one)
+
+
+def _in_child() -> None:
+    for one in list(_living):
+        with contextlib.suppress(Exception):  # what one of them cannot do must not leave the others as the parent's
+            one.forked()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+BATCH = 1_000
+MOST = 20_000  # some 6 MB
+PERIOD = 1.0  # seconds
+CLOSING = 5.0  # seconds that a stop waits for the last ones
+
+
+class ClientReporting:
+    """`post` takes lines and says whether they were taken; `every` is done each period beside it."""
+
+    def __init__(self, post: Callable[[bytes], bool], beside: Callable[[], None]) -> None:
+        self._post = post
+        self._beside = beside
+        self.forked()
+
+    def forked(self) -> None:
+        """As at the beginning: the child of a fork has no thread, and what waited is the parent's to say."""
+        self._waiting: deque[bytes] = deque()
+        self._wake, self._idle = threading.Event(), threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self.lost = 0
+
+    def say(self, decision: str, outcome: str, at: int) -> None:
+        """Of an answer. Never waits."""
+        self.tell({"decision": decision, "outcome": outcome, "at": at})
+
+    def tell(self, line: Mapping[str, str | int]) -> None:
+        """A line of POST /v1/disclosures. Never waits."""
+        if len(self._waiting) >= MOST:
+            self.lost += 1
+            return
+        self._waiting.append(orjson.dumps(line))
+        if len(self._waiting) >= BATCH:
+            self._wake.set()
+        if self._thread is None:
+            self._start()
+
+    def close(self) -> None:
+        """Says what is left, for a few seconds."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(CLOSING)
+        self.lost += len(self._waiting)
+        self._waiting.clear()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gateway-reports", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            self._beside()
+            while self._waiting and self._said():
+                pass
+        while self._waiting and self._said():
+            pass
+
+    def _said(self) -> bool:
+        lines = list[bytes]()
+        with contextlib.suppress(IndexError):
+            while len(lines) < BATCH:
+                lines.append(self._waiting.popleft())
+        if self._post(b"\n".join(lines)):
+            return True
+        self._waiting.extendleft(reversed(lines))
+        self._wake.clear()
+        return False
+
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 REPORTING = 10.0  # seconds that the gateway may take to put reports on record
@@ -63,22 +171,22 @@ class BidAnswer:
         return self.stated if time.monotonic() < self.until else None
 
 
-class Verdicts(Sequence[Verdict]):
+class Verdicts(Sequence[ClientVerdict]):
     """The answers to many checks, each part asked when it is first looked at: go through them as you send."""
 
-    def __init__(self, count: int, ask: Callable[[int], list[Verdict]]) -> None:
+    def __init__(self, count: int, ask: Callable[[int], list[ClientVerdict]]) -> None:
         self._count = count
         self._ask = ask
-        self._parts: dict[int, list[Verdict]] = {}
+        self._parts: dict[int, list[ClientVerdict]] = {}
 
     def __len__(self) -> int:
         return self._count
 
     @overload
-    def __getitem__(self, index: int) -> Verdict: ...
+    def __getitem__(self, index: int) -> ClientVerdict: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Verdict]: ...
-    def __getitem__(self, index: int | slice) -> Verdict | list[Verdict]:
+    def __getitem__(self, index: slice) -> list[ClientVerdict]: ...
+    def __getitem__(self, index: int | slice) -> ClientVerdict | list[ClientVerdict]:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(self._count))]
         start, place = divmod(range(self._count)[index], PART)
@@ -103,7 +211,7 @@ class Client:
         if checker is None:
             self._connections = Connections(url, unix, {"Authorization": f"Bearer {key}", "Connection": "keep-alive"})
             self._connections.resolve()
-        self._reporting = Reporting(self._report, self._look_up)
+        self._reporting = ClientReporting(self._report, self._look_up)
         self._looked, self._name, self._numbers = 0, secrets.token_hex(4), itertools.count()
         self._clock: Clock | None = None
         self.failures: Counter[str] = Counter()
@@ -144,15 +252,15 @@ class Client:
     def check(
         self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (), data: Collection[str] | None = None,
         **more: Any,
-    ) -> Verdict:  # fmt: skip
+    ) -> ClientVerdict:  # fmt: skip
         """May this go now? `more`: the other members of POST /v1/check."""
         body = {"recipient": recipient, "identifiers": list(identifiers), **more, "ref": self._ref()}
         if data is not None:
             body["data"] = list(data)
         began = time.monotonic()
         try:
-            found = reading.read(self._json("/v1/check", body), body.get("data"), began, body["ref"])
-        except (NoAnswer, Unreadable) as error:
+            found = reading.read_verdict(self._json("/v1/check", body), body.get("data"), began, body["ref"])
+        except (NoAnswer, VerdictUnreadable) as error:
             return self._failed(error)
         return found if found.fresh else self._over(found)
 
@@ -168,16 +276,16 @@ class Client:
         began, path = time.monotonic(), f"/v1/openrtb?{urlencode({'recipient': recipient, **parameters})}"
         try:
             return _bid_answer(self._ask(path, _encoded(bid)), bid, began)
-        except (NoAnswer, Unreadable) as error:
+        except (NoAnswer, VerdictUnreadable) as error:
             return BidAnswer(reason=self._failed(error).reason)
 
     def disclosure(
         self, *, recipient: str, identifiers: Sequence[Mapping[str, Any]] = (),
         data: Mapping[str, Any] | Collection[str] = (), **more: Any,
-    ) -> Disclosure:  # fmt: skip
+    ) -> ClientDisclosure:  # fmt: skip
         """Asking and sending as one block; `data`: classes, or values by class. See `Disclosure`."""
         classes = list(data) or None
-        return Disclosure(
+        return ClientDisclosure(
             lambda: self.check(recipient=recipient, identifiers=identifiers, data=classes, **more),
             self._reporting.say, data,
         )  # fmt: skip
@@ -215,7 +323,7 @@ class Client:
         """
         try:
             stated = _parsed(self._ask("/v1/self", b"", timeout_ms / 1000, "GET"))
-        except (NoAnswer, Unreadable) as error:
+        except (NoAnswer, VerdictUnreadable) as error:
             raise NotReady(f"no answer from /v1/self: {error or 'unreadable'}") from None
         wanted = recipients if isinstance(recipients, Mapping) else {name: {} for name in recipients}
         wrong = list(_differences(stated, wanted, environment))
@@ -228,25 +336,25 @@ class Client:
     def _ref(self) -> str:
         return f"{self._name}-{next(self._numbers)}"
 
-    def _part(self, asked: Sequence[Mapping[str, Any]], seconds: float) -> list[Verdict]:
+    def _part(self, asked: Sequence[Mapping[str, Any]], seconds: float) -> list[ClientVerdict]:
         clock, began = self._known_clock(seconds), time.monotonic()
         marked = [{**one, "ref": self._ref()} for one in asked]
         try:
             stated = self._json("/v1/checks", marked, seconds)
-        except (NoAnswer, Unreadable) as error:
+        except (NoAnswer, VerdictUnreadable) as error:
             self._failed(error)
             return [DENIED] * len(asked)
         answers = stated if isinstance(stated, list) and len(stated) == len(asked) else [None] * len(asked)
         return [self._one(found, one, began, clock) for found, one in zip(answers, marked, strict=True)]
 
-    def _one(self, stated: object, asked: Mapping[str, Any], began: float, clock: Clock | None) -> Verdict:
+    def _one(self, stated: object, asked: Mapping[str, Any], began: float, clock: Clock | None) -> ClientVerdict:
         try:
-            found = reading.read(stated, asked.get("data"), began, asked["ref"], clock)
-        except Unreadable as error:
+            found = reading.read_verdict(stated, asked.get("data"), began, asked["ref"], clock)
+        except VerdictUnreadable as error:
             return self._failed(error)
         return self._over(found) if found.reason == EXPIRED else found
 
-    def _over(self, found: Verdict) -> Verdict:
+    def _over(self, found: ClientVerdict) -> ClientVerdict:
         """An answer that was over when it came."""
         self.failures[EXPIRED] += 1
         return found
@@ -259,7 +367,7 @@ class Client:
                 asked = time.monotonic()
                 try:
                     found = Clock.of(_parsed(self._ask("/v1/self", b"", seconds, "GET")), asked)
-                except (NoAnswer, Unreadable) as error:
+                except (NoAnswer, VerdictUnreadable) as error:
                     self._failed(error)
                     break
                 if self._clock is None or found.took < self._clock.took:
@@ -268,7 +376,7 @@ class Client:
                     break
         return self._clock
 
-    def _failed(self, error: Exception) -> Verdict:
+    def _failed(self, error: Exception) -> ClientVerdict:
         self.failures[str(error) or "unreadable"] += 1
         return DENIED
 
@@ -330,11 +438,11 @@ def _bid_answer(response: Response, bid: Mapping[str, Any], began: float) -> Bid
     headers, stated = response.headers, _parsed(response)
     word, lasts = headers.get("gateway-verdict"), headers.get("gateway-valid-for-ms", "")
     if word is None or not isinstance(stated, dict) or not lasts.isdecimal():
-        raise Unreadable
+        raise VerdictUnreadable
     if word not in BID_VERDICTS:
         word = BLOCK
     if word != BLOCK and stated.get("id") != bid.get("id"):
-        raise Unreadable
+        raise VerdictUnreadable
     until = began + reading.seconds_of(int(lasts))
     sent = stated if word != BLOCK else None
     return BidAnswer(word, headers.get("gateway-reason", ""), sent, headers.get("gateway-decision", ""), until)
@@ -344,7 +452,7 @@ def _parsed(response: Response) -> object:
     try:
         return orjson.loads(response.body)
     except orjson.JSONDecodeError:
-        raise Unreadable from None
+        raise VerdictUnreadable from None
 
 
 def _differences(

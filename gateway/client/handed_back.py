@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.client.connection import NoAnswer
-from gateway.client.verdict import EXPIRED, NO_ANSWER, Clock, Unreadable
+from gateway.client.verdict import EXPIRED, NO_ANSWER, Clock, VerdictUnreadable
 
 ROWS = 5_000  # of one call, which takes 10,000 and 16 MiB
 RETURNED = "returned"
@@ -109,7 +109,7 @@ class HandedBack:
         """Without the gateway's clock nobody knows that it is not over."""
         try:
             return clock.until(stated) if clock else float("-inf")
-        except Unreadable:
+        except VerdictUnreadable:
             return float("-inf")
 
 

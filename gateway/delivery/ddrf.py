@@ -8,22 +8,29 @@ The specification leaves open what an attacker would ask first (enforcement.md s
 algorithms, one key by its `kid`, no key out of a header, bounds of size, `iat` near the clock, `exp` and `aud` where
 they are said, and an acknowledgement that is of our own request to the letter. `sub` is an object, as the
 specification's examples have it. Pure: no network, no clock.
+
+A deletion by the IAB's Data Deletion Request Framework: the recipient's dsrdelete.json is read, a request posted,
+and its acknowledgement verified. https alone, but for loopback; no redirects, no private networks (guard.py).
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import secrets as random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from gateway.keys import Secrets
+from gateway.delivery.guard import may_send_to
+from gateway.delivery.webhook import Courier, Parcel, PostOutcome, Tried
+from gateway.keys.secret_files import Secrets
 
 VERSION = "1.0"
 ALGORITHMS = ("ES256", "ES384", "RS256")  # none, HMAC and what has no use here are not on it
@@ -48,7 +55,7 @@ class Untrusted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
+class DeletionAcknowledged:
     """What a recipient says of a request."""
 
     result: int
@@ -56,7 +63,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
+class DeletionSigner:
     """Ours. `issuer`: the domain whose /dsrdelete.json has the public key."""
 
     issuer: str
@@ -85,15 +92,15 @@ def _thumbprint(members: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
-def signer(secrets: Secrets, issuer: str) -> Signer:
+def signer(secrets: Secrets, issuer: str) -> DeletionSigner:
     """The installation's own key for this, made from its secrets."""
     raw = hmac.digest(secrets.tokens[0], LABEL, "sha512")  # twice the order's width: no bias to speak of
-    return Signer(issuer, ec.derive_private_key(int.from_bytes(raw) % (P256_ORDER - 1) + 1, ec.SECP256R1()))
+    return DeletionSigner(issuer, ec.derive_private_key(int.from_bytes(raw) % (P256_ORDER - 1) + 1, ec.SECP256R1()))
 
 
 def acknowledged(
     token: str, request: str, issuer: str, ours: str, keys: Sequence[Mapping[str, Any]], now: datetime
-) -> Acknowledged:
+) -> DeletionAcknowledged:
     """The acJWT of the recipient `issuer`, about our `request`. `keys`: the JWKs that it has. Raises `Untrusted`."""
     claims = _read(token, keys)
     if claims.get("version") != VERSION:
@@ -112,7 +119,7 @@ def acknowledged(
         result = int(result[:3])  # tables of the specification say number, implementations send text
     if not isinstance(result, int) or isinstance(result, bool) or result not in RESULTS:
         raise Untrusted("without a result")
-    return Acknowledged(result, jti)
+    return DeletionAcknowledged(result, jti)
 
 
 def _read(token: str, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -216,3 +223,108 @@ def subject(kind: str, value: str, accepts: Sequence[tuple[str, str]]) -> dict[s
         if stated in types and form in formats:
             return {"identifierValue": value, "identifierType": stated, "identifierFormat": form}
     return None
+
+
+PATH = "/dsrdelete.json"
+KEPT = timedelta(hours=1)  # how long a recipient's file is believed; a key that is not in it is looked for once
+AGAIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionKnown:
+    """A recipient's file, and when it was read."""
+
+    vendor: Vendor
+    at: datetime
+
+
+class Ddrf:
+    """Carries one identifier's deletion. `endpoint` of a parcel: the recipient's domain."""
+
+    def __init__(self, courier: Courier, signer: DeletionSigner) -> None:
+        self._courier = courier
+        self._signer = signer
+        self._known: dict[str, DeletionKnown] = {}
+
+    async def carry(self, parcel: Parcel, at: datetime) -> Tried:
+        try:
+            known = await self._vendor(parcel.endpoint, at, KEPT)
+            [identifier] = json.loads(parcel.body)["identifiers"]
+            return await self._ask(parcel, identifier, known.vendor, at)
+        except Untrusted as untrusted:
+            return Tried(PostOutcome.FAILED, str(untrusted))
+
+    async def _ask(self, parcel: Parcel, identifier: Mapping[str, str], vendor: Vendor, at: datetime) -> Tried:
+        sub = subject(identifier["type"], identifier["value"], vendor.accepts)
+        if sub is None:
+            return Tried(PostOutcome.REFUSED, "takes no such identifier")
+        request = self._signer.request(parcel.name, random.token_urlsafe(16), sub, at)
+        headers = {"Content-Type": "application/jwt", "Accept": "application/jwt"}
+        tried = await self._courier.send("POST", vendor.endpoint, at, headers=headers, body=request.encode())
+        if not tried.body or tried.outcome in {PostOutcome.GONE, PostOutcome.FORBIDDEN}:
+            return tried if not tried.taken else Tried(PostOutcome.FAILED, "no acknowledgement")
+        return await self._acknowledged(parcel, request, tried, at)
+
+    async def _acknowledged(self, parcel: Parcel, request: str, tried: Tried, at: datetime) -> Tried:
+        """202 and 400 both come with an acknowledgement; without one that holds, nothing was acknowledged."""
+        token = tried.body.decode("ascii", "replace").strip()
+        known = await self._vendor(parcel.endpoint, at, KEPT)
+        if not known.vendor.knows(_kid(token)):
+            known = await self._vendor(parcel.endpoint, at, AGAIN)
+        host = issuer_of(parcel.endpoint)
+        try:
+            said = acknowledged(token, request, host, self._signer.issuer, known.vendor.keys, at)
+        except Untrusted as untrusted:
+            return Tried(
+                PostOutcome.FAILED, f"acknowledgement {untrusted}" if tried.taken else tried.answer, tried.wait
+            )
+        answer = f"{tried.answer}, {RESULTS[said.result]}"
+        if said.result == OK and tried.taken:
+            return Tried(PostOutcome.TAKEN, answer, proof=token, proof_name=said.jti)
+        outcome = PostOutcome.REFUSED if said.result in FOR_GOOD else PostOutcome.FAILED
+        return Tried(outcome, answer, tried.wait, proof=token, proof_name=said.jti)
+
+    async def _vendor(self, domain: str, at: datetime, believed: timedelta) -> DeletionKnown:
+        known = self._known.get(domain)
+        if known is None or at - known.at >= believed:
+            tried = await self._courier.send("GET", discovery(domain), at)
+            if not tried.taken:
+                raise Untrusted(f"its dsrdelete.json: {tried.answer}")
+            found = vendor(tried.body)
+            if not _may_send_to(found.endpoint):
+                raise Untrusted("its endpoint is not https")
+            known = self._known[domain] = DeletionKnown(found, at)
+        return known
+
+    async def close(self) -> None:
+        await self._courier.close()
+
+
+def _may_send_to(endpoint: str) -> bool:
+    """The endpoint is a stranger's text: it may be no address at all."""
+    try:
+        return may_send_to(endpoint)
+    except ValueError:
+        return False
+
+
+def discovery(domain: str) -> str:
+    """Where a recipient's file is: at the root of its domain; a whole origin is for development."""
+    return (domain if "://" in domain else f"https://{domain}") + PATH
+
+
+def issuer_of(domain: str) -> str:
+    """What its acknowledgements are issued by."""
+    return (urlsplit(domain).hostname or "") if "://" in domain else domain
+
+
+def published(signer: DeletionSigner, endpoint: str) -> dict[str, Any]:
+    """Our own /dsrdelete.json: the keys of our requests. We take none by it, so no identifier is listed."""
+    return {"endpoint": endpoint, "identifiers": [], "publicKey": [signer.jwk], "vendorScriptRequirement": False}
+
+
+def _kid(token: str) -> str:
+    try:
+        return str(jwt.get_unverified_header(token[:MAX_TOKEN]).get("kid"))
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return ""

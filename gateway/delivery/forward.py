@@ -12,13 +12,13 @@ from enum import Enum
 import orjson
 
 from gateway.delivery.guard import Network
-from gateway.delivery.outgoing import NoAnswer, Outgoing
+from gateway.delivery.outgoing import NoHttpAnswer, Outgoing
 
 CONNECT, ANSWER = 2.0, 30.0  # seconds; a receiver's own batch insert fits in it, and a caller's call has 300
 SERVER_ERROR = 500  # RFC 9110 15.6: whether the rows were taken is not known
 
 
-class Outcome(Enum):
+class ForwardOutcome(Enum):
     SENT = "sent"
     UNKNOWN = "unknown"  # bytes may have left; post the same rows again
     REFUSED = "refused"  # the receiver answered that it did not take them, or was not reached
@@ -27,7 +27,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    outcome: Outcome
+    outcome: ForwardOutcome
     detail: str
 
 
@@ -56,13 +56,13 @@ class Forwarder:
                 "POST", endpoint, headers=headers, body=_in_time(body, deadline), seconds=CONNECT + ANSWER
             )
         except _TooLate:
-            return Sending(Outcome.LATE, "the connection took too long")
-        except NoAnswer as none:
-            return Sending(Outcome.UNKNOWN if none.reached else Outcome.REFUSED, none.why)
+            return Sending(ForwardOutcome.LATE, "the connection took too long")
+        except NoHttpAnswer as none:
+            return Sending(ForwardOutcome.UNKNOWN if none.reached else ForwardOutcome.REFUSED, none.why)
         if answer.is_success:
-            return Sending(Outcome.SENT, str(answer.status))
+            return Sending(ForwardOutcome.SENT, str(answer.status))
         broken = answer.status >= SERVER_ERROR
-        return Sending(Outcome.UNKNOWN if broken else Outcome.REFUSED, str(answer.status))
+        return Sending(ForwardOutcome.UNKNOWN if broken else ForwardOutcome.REFUSED, str(answer.status))
 
     async def close(self) -> None:
         await self._outgoing.close()

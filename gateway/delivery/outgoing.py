@@ -22,7 +22,7 @@ CONNECT = 5.0  # seconds
 AS_IT_IS = {"Accept-Encoding": "identity"}  # nothing is unpacked here: 400 MB came out of 408 kB of gzip
 
 
-class NoAnswer(Exception):
+class NoHttpAnswer(Exception):
     """There was none in time, or none that HTTP can read. `why`: a few words, never a text of the other side.
     `reached`: bytes may have left. `forbidden`: the name leads to an address that nothing is sent to.
     """
@@ -35,7 +35,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """`whole`: the body was not longer than the bound; of a longer one nothing is kept, and its status counts."""
 
     status: int
@@ -65,30 +65,30 @@ class Outgoing:
     async def ask(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None,
         body: bytes | AsyncIterator[bytes] = b"", seconds: float, most: int = MOST_ANSWER,
-    ) -> Answer:  # fmt: skip
+    ) -> HttpAnswer:  # fmt: skip
         """One request and its answer within `seconds` in all. Raises `NoAnswer`, and what `body` raises."""
         try:
             with anyio.fail_after(seconds):
                 return await self._ask(method, url, {**AS_IT_IS, **(headers or {})}, body, most)
         except TimeoutError:
-            raise NoAnswer("too slow") from None
+            raise NoHttpAnswer("too slow") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             if isinstance(error.__cause__, Forbidden):
-                raise NoAnswer("leads into a network that is not public", reached=False, forbidden=True) from None
+                raise NoHttpAnswer("leads into a network that is not public", reached=False, forbidden=True) from None
             early = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
-            raise NoAnswer(type(error).__name__, reached=not isinstance(error, early)) from None
+            raise NoHttpAnswer(type(error).__name__, reached=not isinstance(error, early)) from None
 
     async def _ask(
         self, method: str, url: str, headers: dict[str, str], body: bytes | AsyncIterator[bytes], most: int
-    ) -> Answer:
+    ) -> HttpAnswer:
         client = await self._pooled()
         async with client.stream(method, url, content=body, headers=headers) as response:
             received = bytearray()
             async for chunk in response.aiter_raw():
                 received += chunk
                 if len(received) > most:
-                    return Answer(response.status_code, response.headers, whole=False)
-        return Answer(response.status_code, response.headers, bytes(received))
+                    return HttpAnswer(response.status_code, response.headers, whole=False)
+        return HttpAnswer(response.status_code, response.headers, bytes(received))
 
     async def _pooled(self) -> httpx2.AsyncClient:
         context = await asyncio.to_thread(authorities)  # read from the disk, once a process
@@ -107,12 +107,12 @@ class Outgoing:
 
 def ask_blocking(
     method: str, url: str, *, headers: Mapping[str, str], body: bytes, seconds: float, most: int = MOST_ANSWER,
-) -> Answer:  # fmt: skip
+) -> HttpAnswer:  # fmt: skip
     """The same from a thread or a command, over a connection of its own, to wherever the operator said. Raises
     `NoAnswer`.
     """
 
-    async def once() -> Answer:
+    async def once() -> HttpAnswer:
         outgoing = Outgoing(EVERYWHERE)
         try:
             return await outgoing.ask(method, url, headers=headers, body=body, seconds=seconds, most=most)

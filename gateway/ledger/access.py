@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from gateway import seals
-from gateway.keys import PersonKeys
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import disclosed, documents, openings, owned
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -80,7 +80,7 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AccessReport:
     """`texts`: the documents that the entries name, by their hash as entries have it."""
 
     entries: tuple[Entry, ...]
@@ -101,7 +101,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedEntry:
     """What `read` found."""
 
     rows: tuple[tuple[Any, ...], ...] = field(repr=False)
@@ -114,7 +114,7 @@ class Sealed:
         return {row[4] for row in self.rows}
 
 
-def read(store: Store, subjects: Sequence[Subject], now: datetime) -> Sealed:
+def read(store: Store, subjects: Sequence[Subject], now: datetime) -> SealedEntry:
     """Raises `StoreUnavailable` where the ledger cannot be read."""
     at = milliseconds(now)
     try:
@@ -123,16 +123,16 @@ def read(store: Store, subjects: Sequence[Subject], now: datetime) -> Sealed:
             opened = [window for subject in subjects for window in owned.windows(db, subject, at)]
             rows = _rows(db, opened)
             texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
-            return Sealed(rows, _received(db, opened), _linked(db, subjects, at), texts)
+            return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
     except (sqlite3.Error, LedgerRefused) as error:
         raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
-def unseal(found: Sealed, keys: Mapping[bytes, PersonKeys]) -> Report:
+def unseal(found: SealedEntry, keys: Mapping[bytes, PersonKeys]) -> AccessReport:
     """The report, with the details that can still be opened."""
     entries = (_entry(row, keys[row[4]]) for row in found.rows)
     own = tuple(entry for entry in entries if "said" not in entry.details)  # the mark of a reading, in a pruned one
-    return Report(own, found.received, found.linked, found.texts)
+    return AccessReport(own, found.received, found.linked, found.texts)
 
 
 def _rows(db: sqlite3.Connection, windows: Iterable[Window]) -> tuple[tuple[Any, ...], ...]:

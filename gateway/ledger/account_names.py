@@ -6,7 +6,7 @@ account's id is the operator's own word and reaches nobody but the operator.
 
 from collections.abc import Iterable
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"account/1"
@@ -18,7 +18,7 @@ def keep(tx: Transaction, key: bytes, name: str) -> None:
         return
     person = tx.persons.new_person()
     assert person.details
-    sealed = seals.seal(person.details, LABEL, name.encode())
+    sealed = seals.seal_box(person.details, LABEL, name.encode())
     tx.db.execute("INSERT INTO account_name VALUES (?, ?, ?)", (key, person.person, sealed))
 
 
@@ -33,7 +33,7 @@ def open_(tx: Transaction, person: bytes, sealed: bytes) -> str | None:
     key = tx.persons.keys(person).details
     try:
         return seals.open_seal([key], LABEL, sealed).decode() if key else None
-    except seals.Opening:
+    except seals.OpeningFailed:
         return None
 
 

@@ -1,6 +1,6 @@
 """What recipients acknowledged of deletions: the signed tokens, sealed, and that none is taken twice."""
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"acknowledged/1"
@@ -12,7 +12,7 @@ def keep(tx: Transaction, message: bytes, recipient: str, jti: str, token: str, 
         return False
     person = tx.persons.new_person()
     assert person.details
-    sealed = seals.seal(person.details, LABEL + message, token.encode())
+    sealed = seals.seal_box(person.details, LABEL + message, token.encode())
     tx.db.execute(
         "INSERT INTO acknowledged VALUES (?, ?, ?, ?, ?, ?)", (message, recipient, jti, now, person.person, sealed)
     )

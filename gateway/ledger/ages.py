@@ -24,7 +24,7 @@ EVERYBODY = "*"  # in place of a mark
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AgeSaid:
     """One saying. `mark`: of the installation whose word it is; empty where it was proved."""
 
     band: str
@@ -41,7 +41,7 @@ def say(
         raise ValueError(f"an age is one of {', '.join(AGES)}")
     records.know(tx, subject, milliseconds(at))
     news = _is_new_word(tx, subject.key, band, mark) if mark else _news(tx, subject.key, band, may_rise=may_rise)
-    return _write(tx, subject, Said(band, may_rise, mark), at, request) if news else None
+    return _write(tx, subject, AgeSaid(band, may_rise, mark), at, request) if news else None
 
 
 def take_back(tx: Transaction, subject: Subject, mark: str, at: datetime, request: bytes) -> Written | None:
@@ -51,10 +51,10 @@ def take_back(tx: Transaction, subject: Subject, mark: str, at: datetime, reques
     words = {row[0] for row in tx.db.execute("SELECT mark FROM age_word WHERE key = ?", (subject.key,))}
     if not (words if mark == EVERYBODY else words & {mark}):
         return None
-    return _write(tx, subject, Said(TAKEN_BACK, may_rise=True, mark=mark), at, request)
+    return _write(tx, subject, AgeSaid(TAKEN_BACK, may_rise=True, mark=mark), at, request)
 
 
-def _write(tx: Transaction, subject: Subject, said: Said, at: datetime, request: bytes) -> Written:
+def _write(tx: Transaction, subject: Subject, said: AgeSaid, at: datetime, request: bytes) -> Written:
     details = {"band": said.band} | ({"device": said.mark} if said.mark else {})
     written = records.append(tx, subject, Choice(ChoiceKind.AGE, (), "", at, details=details), request)
     tx.db.execute("INSERT INTO age_event VALUES (?, ?, ?)", (written.seq, said.band, said.may_rise))
@@ -79,7 +79,7 @@ def _news(tx: Transaction, key: bytes, band: str, *, may_rise: bool) -> bool:
     )
 
 
-def apply(tx: Transaction, subject: Subject, said: Said, seq: int, now: int) -> None:
+def apply(tx: Transaction, subject: Subject, said: AgeSaid, seq: int, now: int) -> None:
     """A rise is of all names of the identifier: the youngest of them holds."""
     key, names, band = subject.key, (own_names if said.may_rise else group)(tx, subject.key), said.band
     if said.mark:
@@ -95,7 +95,7 @@ def apply(tx: Transaction, subject: Subject, said: Said, seq: int, now: int) -> 
     recompute(tx, targets_of(tx, key, now) if subject.is_account else names, now)
 
 
-def _word(tx: Transaction, key: bytes, said: Said, seq: int) -> None:
+def _word(tx: Transaction, key: bytes, said: AgeSaid, seq: int) -> None:
     if said.band == TAKEN_BACK:
         tx.db.execute("DELETE FROM age_word WHERE key = ?1 AND ?2 IN (mark, ?3)", (key, said.mark, EVERYBODY))
     else:

@@ -14,12 +14,12 @@ import sqlite3
 import time
 from pathlib import Path
 
+from gateway.disk import make_folder, reserve
 from gateway.ledger import schema, tree, unallocated
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.schema import FILE
-from gateway.wal import make_folder, reserve
 
 PAGES = 1024  # of one step, 4 MiB: a stop is noticed between two
 TAIL = ("-wal", "-shm")

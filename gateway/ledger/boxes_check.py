@@ -13,8 +13,8 @@ from typing import Protocol
 
 import orjson
 
-from gateway import seals
-from gateway.keys import PersonKeys
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings
 from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import Entry
@@ -36,7 +36,7 @@ SIDES = (
 UNLINKED = "SELECT 1 FROM erasure WHERE mode = 'unlink' AND seq > ? LIMIT 1"
 
 
-class Keys(Protocol):
+class BoxKeys(Protocol):
     """What the vault offers to whoever opens boxes."""
 
     def keys(self, person: bytes) -> PersonKeys: ...
@@ -46,7 +46,7 @@ class Keys(Protocol):
 class BoxesCheck:
     """Takes entries with their side rows, in any order. `opened`: boxes that hold what they should."""
 
-    def __init__(self, db: sqlite3.Connection, vault: Keys) -> None:
+    def __init__(self, db: sqlite3.Connection, vault: BoxKeys) -> None:
         self.found: list[str] = []
         self.opened = 0
         self._vault = vault
@@ -78,7 +78,7 @@ class BoxesCheck:
             (whole if both else left).append(row)
         try:
             openings_, details = openings.both([(keys[row[5]], row[4], row[6], row[7]) for row in whole])
-        except seals.Opening:
+        except seals.OpeningFailed:
             return rows
         if {*map(len, openings_)} - {SALT}:
             return rows

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from gateway.mirror.memory_map import Head
-from gateway.mirror.row import Allowed, Row, pack
+from gateway.mirror.row import Allowed, MirrorRow, pack
 
 CHUNK = 500  # keys of one statement
 COLUMNS = (
@@ -36,7 +36,7 @@ class Change(NamedTuple):
     revision: int
     at: int | None
     key: bytes
-    row: Row
+    row: MirrorRow
 
 
 def revision(db: sqlite3.Connection) -> int:
@@ -61,9 +61,9 @@ def keys_after(db: sqlite3.Connection, after: int) -> list[bytes]:
     return [key for (key,) in db.execute("SELECT key FROM change WHERE revision > ?", (after,))]
 
 
-def rows(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[bytes, Row]:
+def rows(db: sqlite3.Connection, keys: Iterable[bytes]) -> dict[bytes, MirrorRow]:
     """The rows of these keys that there are."""
-    left, found = iter(keys), dict[bytes, Row]()
+    left, found = iter(keys), dict[bytes, MirrorRow]()
     while chunk := list(islice(left, CHUNK)):
         for columns in db.execute(SOME.format(marks=",".join("?" * len(chunk))), chunk).fetchall():
             found[columns[0]] = _row(db, columns)
@@ -86,9 +86,9 @@ def after(db: sqlite3.Connection, last: int, limit: int) -> list[Change]:
     return [Change(number, at, columns[0], _row(db, columns)) for number, at, *columns in found]
 
 
-def _row(db: sqlite3.Connection, columns: Sequence[Any]) -> Row:
+def _row(db: sqlite3.Connection, columns: Sequence[Any]) -> MirrorRow:
     key, own, travelled, age, seq, linked, changed, informed, parental, grown, told, cpni_told, held, granted = columns
     allowed: tuple[Allowed, ...] = tuple(db.execute(GRANTS, (key,)).fetchall()) if granted else ()
-    return Row(
+    return MirrorRow(
         own, travelled, age, seq, linked, changed, informed, parental, bool(grown), told, cpni_told, held, allowed
     )

@@ -7,10 +7,10 @@ What witnesses signed lies beside it. Never holds a key.
 
 from pathlib import Path
 
+from gateway.disk import make_folder, write_durably
 from gateway.ledger import checkpoint
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.errors import LedgerRefused
-from gateway.wal import make_folder, write_durably
 
 SUFFIX = ".checkpoints"  # of the folder beside the data folder
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import wal
+from gateway import disk
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.schema import FILE
 
@@ -76,7 +76,7 @@ def _open(folder: Path) -> int:
 def _write_back(folder: Path) -> None:
     """What a sync that failed left in memory only must not be built upon."""
     try:
-        wal.write_back(folder)
+        disk.write_back(folder)
     except OSError as error:
         raise LedgerRefused(f"the logs in {folder} cannot be written to: {error.strerror}") from error
 

@@ -31,7 +31,7 @@ class Hashed:
     digest: bytes
 
 
-class Kept(Enum):
+class CodeKept(Enum):
     """What is to be done for whoever asked."""
 
     SEND = "send"
@@ -39,19 +39,19 @@ class Kept(Enum):
     FULL = "full"  # enough were sent to everybody
 
 
-def keep(tx: Transaction, code: Hashed, now: int, everybody: int) -> Kept:
+def keep(tx: Transaction, code: Hashed, now: int, everybody: int) -> CodeKept:
     """Who asks when an address was sent enough gets a ticket all the same, and enters a code that lies there: strangers
     who ask for somebody's codes keep nobody out, fill no mailbox, and see no difference.
     """
     tx.db.execute("DELETE FROM code WHERE at < ?", (now - HOUR * MINUTE,))
     if tx.db.execute("SELECT count(*) FROM code").fetchone()[0] >= everybody:
-        return Kept.FULL
+        return CodeKept.FULL
     sql = "SELECT count(*), max(iif(digest IS NOT NULL, at, 0)) FROM code WHERE address = ? AND digest IS NOT ?"
     sent, newest = tx.db.execute(sql, (code.address, NONE_OF_ITS_OWN)).fetchone()
     older = sent >= AN_ADDRESS and newest >= now - STAYS_GOOD * MINUTE
     row = (code.ticket, code.address, now, NONE_OF_ITS_OWN if older else code.digest)
     tx.db.execute("INSERT INTO code (ticket, address, at, digest) VALUES (?, ?, ?, ?)", row)
-    return Kept.OLDER if older else Kept.SEND
+    return CodeKept.OLDER if older else CodeKept.SEND
 
 
 def take_back(tx: Transaction, ticket: bytes) -> None:

@@ -35,14 +35,14 @@ class WitnessUnavailable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class KnownWitness:
     """Where a witness is asked (`url`: the submission prefix) and the key that its answers hold under."""
 
     url: str
     key: Verifier
 
 
-def cosigned(signed: str, witness: Witness, proof: Proof, post: Post, known: int = 0) -> str:
+def cosigned(signed: str, witness: KnownWitness, proof: Proof, post: Post, known: int = 0) -> str:
     """The checkpoint with the witness's signature under the log's own. `known`: the size that it signed last, as far as
     we know. Raises `WitnessDisagrees`, `WitnessUnavailable`.
     """
@@ -60,7 +60,7 @@ def cosigned(signed: str, witness: Witness, proof: Proof, post: Post, known: int
     raise WitnessUnavailable(f"{witness.url} named another size each time")
 
 
-def _asked(signed: str, witness: Witness, proof: Proof, post: Post, old: int) -> tuple[int, str, bytes]:
+def _asked(signed: str, witness: KnownWitness, proof: Proof, post: Post, old: int) -> tuple[int, str, bytes]:
     hashes = tuple(proof(old)) if old else ()
     try:
         return post(f"{witness.url.rstrip('/')}/add-checkpoint", Submission(old, hashes, signed).body())
@@ -68,7 +68,7 @@ def _asked(signed: str, witness: Witness, proof: Proof, post: Post, old: int) ->
         raise WitnessUnavailable(f"{witness.url} was not reached: {error}") from error
 
 
-def _size(body: bytes, witness: Witness) -> int:
+def _size(body: bytes, witness: KnownWitness) -> int:
     try:
         return checkpoint.number_of(body.decode().removesuffix("\n"))
     except ValueError:
@@ -88,7 +88,7 @@ def _text(ours: Checkpoint, seen: str) -> str:
     return f"{ours.origin} has {ours.size} entries, but a witness {seen}: an older or another copy was put back"
 
 
-def _taken_over(signed: str, witness: Witness, body: bytes) -> str:
+def _taken_over(signed: str, witness: KnownWitness, body: bytes) -> str:
     """Only the signature that holds under the witness's key; lines of other keys are left away."""
     text = note.text_of(signed)
     try:

@@ -187,7 +187,7 @@ class Acknowledged(NamedTuple):
     recipient: str = ""
 
 
-class Step(NamedTuple):
+class DisclosureStep(NamedTuple):
     """`moved`: of how many rows something is known now that was not; `known`: such rows were handed back at some time;
     `last`: there may be more behind this one.
     """
@@ -197,7 +197,9 @@ class Step(NamedTuple):
     last: Place | None
 
 
-def acknowledge(tx: Transaction, said: Sequence[Acknowledged], at: datetime, after: Place = FIRST) -> list[Step]:
+def acknowledge(
+    tx: Transaction, said: Sequence[Acknowledged], at: datetime, after: Place = FIRST
+) -> list[DisclosureStep]:
     """The next rows of each, `AT_ONCE` at most, of which nothing was said yet are what their caller says. A row that
     was sent went once, however often it was handed back: what nobody said of the times before stays as what may have
     been.
@@ -205,7 +207,7 @@ def acknowledge(tx: Transaction, said: Sequence[Acknowledged], at: datetime, aft
     return [_acknowledge(tx, each, milliseconds(at), after) for each in said]
 
 
-def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> Step:
+def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) -> DisclosureStep:
     named, values = _named(said)
     last = f" AND {LAST}" if said.outcome == SENT else ""
     found = tx.db.execute(
@@ -223,7 +225,7 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
             grants.let_go_of(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None
-    return Step(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
+    return DisclosureStep(len(found), known, found[-1][:3] if len(found) == AT_ONCE else None)
 
 
 def _named(said: Acknowledged) -> tuple[str, list[object]]:

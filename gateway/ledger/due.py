@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from gateway.choice.announcing import Announcement, owed
+from gateway.choice.recipient import Announcement, owed
 from gateway.ledger import account_names
 from gateway.ledger.writer import Transaction
 from gateway.terms import NoticeKind, Told

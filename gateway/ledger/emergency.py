@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import seals
-from gateway.keys import Secrets
+from gateway.disk import make_folder, sync_folder
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
 from gateway.ledger import kept
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept import Kept
-from gateway.wal import make_folder, sync_folder
+from gateway.ledger.kept import KeptRequest
 
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
@@ -29,12 +29,12 @@ NAME_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class EmergencyWaiting:
     """What the file holds: each request with its line. `size`: bytes that were read; `unread`: whole lines that nobody
     can open; `torn`: bytes after the last whole line.
     """
 
-    requests: tuple[tuple[bytes, Kept], ...]
+    requests: tuple[tuple[bytes, KeptRequest], ...]
     size: int
     unread: tuple[bytes, ...] = ()
     torn: int = 0
@@ -53,10 +53,10 @@ class Emergency:
         self._limit = limit
         self.torn = 0
 
-    def keep(self, *requests: Kept) -> None:
+    def keep(self, *requests: KeptRequest) -> None:
         """Appends requests, durably. Raises `StoreUnavailable` where that cannot be done: then nothing was kept."""
         texts = [request.text(len(self._secrets.peppers)) for request in requests]
-        boxes = [base64.b64encode(seals.seal(self._secrets.seals[-1], self._label, text)) for text in texts]
+        boxes = [base64.b64encode(seals.seal_box(self._secrets.seals[-1], self._label, text)) for text in texts]
         line = b"".join(box + b"\n" for box in boxes)
         try:
             make_folder(self.path.parent)
@@ -74,20 +74,20 @@ class Emergency:
         except OSError:
             return True
 
-    def read(self) -> Waiting:
+    def read(self) -> EmergencyWaiting:
         """Everything that was acknowledged and not yet taken in. Raises OSError."""
         with self._locked() as descriptor:
             content = _content(descriptor)
         *lines, rest = content.split(b"\n")
-        requests, unread = list[tuple[bytes, Kept]](), list[bytes]()
+        requests, unread = list[tuple[bytes, KeptRequest]](), list[bytes]()
         for line in lines:
             try:
                 requests.append((line, self._open(line)))
-            except (seals.Opening, ValueError):
+            except (seals.OpeningFailed, ValueError):
                 unread.append(line)
-        return Waiting(tuple(requests), len(content), tuple(unread), len(rest))
+        return EmergencyWaiting(tuple(requests), len(content), tuple(unread), len(rest))
 
-    def clear(self, read: Waiting, refused: Sequence[bytes] = ()) -> bool:
+    def clear(self, read: EmergencyWaiting, refused: Sequence[bytes] = ()) -> bool:
         """Empties the file durably once all of `read` is entered; False where more came meanwhile. Lines that nobody
         can open, and `refused` ones, are laid beside it first: they were acknowledged.
         """
@@ -108,7 +108,7 @@ class Emergency:
     def _aside(self) -> Path:
         return self.path.with_suffix(".unread")
 
-    def _open(self, line: bytes) -> Kept:
+    def _open(self, line: bytes) -> KeptRequest:
         box = base64.b64decode(line, validate=True)
         return kept.read(seals.open_seal(self._secrets.seals, self._label, box), self._secrets.peppers)
 

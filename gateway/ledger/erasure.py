@@ -17,7 +17,7 @@ from gateway.ledger import account_names, belongings, child, held, received, rec
 from gateway.ledger.belongings import Own
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.reach import whole_of
-from gateway.ledger.received import Word
+from gateway.ledger.received import ToldWord
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
@@ -30,7 +30,7 @@ ENTRY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ErasureOrder:
     """What to forget of whom. `subjects`: those that the caller proved control of, at least one. `note`: SHA-256 of
     what the desk wrote about it, kept beside the ledger and in no entry.
     """
@@ -41,7 +41,7 @@ class Order:
     note: bytes | None = None
 
 
-async def carry_out(writer: Writer, order: Order) -> Written:
+async def carry_out(writer: Writer, order: ErasureOrder) -> Written:
     """Returns once the keys are destroyed and no older page is left in a file. Raises `StoreUnavailable`: where it was
     written and is not finished yet, it is finished by itself, and asking again does no harm.
     """
@@ -52,7 +52,7 @@ async def carry_out(writer: Writer, order: Order) -> Written:
     return written
 
 
-def erase(tx: Transaction, order: Order, request: bytes) -> Written:
+def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
     """One entry for each subject; returns the first. It is not done before `done` says so."""
     now = milliseconds(order.at)
     for subject in order.subjects:
@@ -75,7 +75,7 @@ def done(tx: Transaction, seq: int) -> bool:
     return bool(row and row[0])
 
 
-def _write(tx: Transaction, subject: Subject, order: Order, request: bytes) -> Written:
+def _write(tx: Transaction, subject: Subject, order: ErasureOrder, request: bytes) -> Written:
     found = order.mode is Erasing.CHILD
     written = records.append(
         tx, subject, Choice(ENTRY[order.mode], CHOOSABLE if found else (), "", order.at), request
@@ -85,7 +85,7 @@ def _write(tx: Transaction, subject: Subject, order: Order, request: bytes) -> W
     return written
 
 
-def _reached(tx: Transaction, order: Order, now: int) -> set[bytes]:
+def _reached(tx: Transaction, order: ErasureOrder, now: int) -> set[bytes]:
     """The identifiers that were named; of a child's account also what it has now."""
     keys = {subject.key for subject in order.subjects}
     if order.mode is Erasing.CHILD:
@@ -93,13 +93,13 @@ def _reached(tx: Transaction, order: Order, now: int) -> set[bytes]:
     return keys
 
 
-def _tell(tx: Transaction, order: Order, own: Own) -> set[bytes]:
+def _tell(tx: Transaction, order: ErasureOrder, own: Own) -> set[bytes]:
     """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
     keys of the vault are not needed any more.
     """
     names, unlinks = received.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
     found = list(received.identified(tx, names, own))
-    received.tell(tx, ((each, Word.DELETE) for each in found), order.at)
+    received.tell(tx, ((each, ToldWord.DELETE) for each in found), order.at)
     if order.mode is Erasing.CHILD:
         received.tell_backend(tx, order.subjects, order.at)
     if unlinks:
@@ -107,7 +107,7 @@ def _tell(tx: Transaction, order: Order, own: Own) -> set[bytes]:
     return received.forget(tx, own if unlinks else {*names, *held.keys_among(tx, own)}, own)
 
 
-def _forget_details(tx: Transaction, order: Order, own: Own) -> None:
+def _forget_details(tx: Transaction, order: ErasureOrder, own: Own) -> None:
     tx.db.executemany("UPDATE detail SET sealed = NULL WHERE key = ? AND seq >= ?", list(own.items()))
     _begin_anew(tx, own)
     for subject in order.subjects:
@@ -123,7 +123,7 @@ def _begin_anew(tx: Transaction, keys: Iterable[bytes]) -> None:
     )
 
 
-def _pend(tx: Transaction, order: Order, seq: int, persons: Iterable[bytes]) -> None:
+def _pend(tx: Transaction, order: ErasureOrder, seq: int, persons: Iterable[bytes]) -> None:
     tx.db.execute(
         "INSERT INTO erasure (seq, mode, at, note) VALUES (?, ?, ?, ?)",
         (seq, order.mode, milliseconds(order.at), order.note),

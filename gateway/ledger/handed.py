@@ -14,7 +14,7 @@ from gateway.choice.standing import OUT, SHIFT
 from gateway.ledger import entry, passing_on, received
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.reach import released
-from gateway.ledger.received import NAMED_BY, Got, Identified, Word
+from gateway.ledger.received import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, Erasing
@@ -54,7 +54,7 @@ def lost(tx: Transaction, name: str, batches: int, answers: int | None, at: date
     return tx.append(entry.lost(event=os.urandom(16), by=name, batches=batches, count=answers, at=at))
 
 
-class Gone:
+class HandedGone:
     """Who may have been erased since a batch was answered: nothing is written about them. Who was unlinked has left no
     trace by which to tell; whoever was not known before may be one of them.
     """
@@ -90,7 +90,7 @@ def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool
     with the others. Only by names that are kept. Returns whether there are none: then it is told at the person's next
     call, which names them.
     """
-    word = Word.DELETE if gone else _stopped_by(tx, counted)
+    word = ToldWord.DELETE if gone else _stopped_by(tx, counted)
     if word is None:
         return False
     found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
@@ -98,7 +98,7 @@ def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool
     return not found
 
 
-def _stopped_by(tx: Transaction, counted: Counted) -> Word | None:
+def _stopped_by(tx: Transaction, counted: Counted) -> ToldWord | None:
     row = tx.db.execute(STANDS, (counted.key,)).fetchone()
     said = frozenset(purpose for purpose, shift in SHIFT.items() if row and row[0] >> shift & 3 == OUT)
     return passing_on.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None

@@ -51,7 +51,7 @@ SAID = (
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkHappening:
     """What one entry says of a link. Links of one call begin together."""
 
     request: bytes
@@ -69,7 +69,7 @@ class Happening:
     phase: int
     at: int
     turn: int
-    act: Callable[[Transaction], Any] | Link
+    act: Callable[[Transaction], Any] | LinkHappening
 
 
 def of(db: sqlite3.Connection, keys: Iterable[bytes], now: int) -> list[Happening]:
@@ -167,11 +167,11 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         leaf = json.loads(body)
         account, start, until, claimed, day, outcome, band, may_rise, mark = more
         word, subject = ChoiceKind(leaf["e"]), Subject(kind, "", (key,))
-        act: Callable[[Transaction], Any] | Link
+        act: Callable[[Transaction], Any] | LinkHappening
         if word is ChoiceKind.ERASED or (word in LINKS and account is None):
             continue  # forgets what is sealed; a link to somebody who is unlinked: what stayed of it is in `_kept`
         if word in LINKS:
-            act = Link(request, account, key, links.Span(start, until), bool(claimed))
+            act = LinkHappening(request, account, key, links.Span(start, until), bool(claimed))
         elif word is ChoiceKind.NUMBER_RELEASED:
             act = partial(links.let_go, key=key, now=at)
         elif word is ChoiceKind.TOLD:
@@ -181,7 +181,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:
-            said = ages.Said(band, bool(may_rise), mark or "")
+            said = ages.AgeSaid(band, bool(may_rise), mark or "")
             act = partial(ages.apply, subject=subject, said=said, seq=seq, now=at)
         else:
             choice = _choice(word, leaf, at, informed=bool(informed), parental=bool(parental), mark=mark)

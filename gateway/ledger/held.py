@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger.reach import released
 from gateway.ledger.writer import Transaction
 
@@ -70,7 +70,7 @@ def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     person = tx.persons.new_person()
     assert person.details
     content = json.dumps({"type": left.kind, "value": left.value}).encode()
-    sealed = seals.seal(person.details, LABEL + recipient.encode(), content)
+    sealed = seals.seal_box(person.details, LABEL + recipient.encode(), content)
     made = tx.db.execute(
         "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?)",
         (recipient, left.named, batch, person.person, sealed),
@@ -159,7 +159,7 @@ def open_(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict
     key = tx.persons.keys(person).details
     try:
         content = json.loads(seals.open_seal([key], LABEL + recipient.encode(), sealed)) if key else None
-    except seals.Opening:
+    except seals.OpeningFailed:
         return {}
     return {content["type"]: content["value"]} if content else {}
 

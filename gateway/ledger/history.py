@@ -16,8 +16,8 @@ from typing import Any
 
 import aiosqlite
 
-from gateway import seals
-from gateway.keys import PersonKeys
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings, schema
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import StoreUnavailable

@@ -24,7 +24,7 @@ class Used(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class RequestName:
     """SHA-256 of a caller's Idempotency-Key, and the hash under that key of the body that it came with: a bare one of a
     body that names somebody could be found by guessing, long after that person was forgotten. `bare`: as it was kept
     before, to know those again.
@@ -35,15 +35,15 @@ class Named:
     bare: bytes = b""
 
 
-def named(key: str, body: bytes) -> Named | None:
+def named(key: str, body: bytes) -> RequestName | None:
     """None where the caller sent no key."""
     if not key:
         return None
     content = hmac.digest(key.encode(), body, "sha256")
-    return Named(hashlib.sha256(key.encode()).digest(), content, hashlib.sha256(body).digest())
+    return RequestName(hashlib.sha256(key.encode()).digest(), content, hashlib.sha256(body).digest())
 
 
-def once(tx: Transaction, repeat: Named | None, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
+def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[], bytes]) -> tuple[bytes, bool]:
     """(answer, replayed). `act` runs the first time only. Raises `Mismatch`."""
     if repeat is None:
         return act(), False

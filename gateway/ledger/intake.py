@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept import Kept
+from gateway.ledger.kept import KeptRequest
 from gateway.ledger.watch import PERIOD, FileWatch
 from gateway.ledger.writer import Transaction, Writer
 
@@ -63,7 +63,7 @@ class Intake:
             self._watch.prove()
         return done
 
-    def _enter(self, requests: Sequence[tuple[bytes, Kept]]) -> Iterator[bytes]:
+    def _enter(self, requests: Sequence[tuple[bytes, KeptRequest]]) -> Iterator[bytes]:
         """Enters them all; the lines of those that the ledger refuses, which somebody has to look at."""
         for start in range(0, len(requests), AT_ONCE):
             chunk = requests[start : start + AT_ONCE]
@@ -87,7 +87,7 @@ class Intake:
         except (StoreUnavailable, OSError):
             return False
 
-    def _entered(self, kept: Kept) -> bool:
+    def _entered(self, kept: KeptRequest) -> bool:
         """Enters one, unless the service stops meanwhile; False where the ledger refuses it."""
         if self._stop.is_set() or not self.once():  # what waits in the emergency file goes first
             raise StoreUnavailable("entered at another time")
@@ -98,12 +98,12 @@ class Intake:
         return new is not None
 
 
-def enter(tx: Transaction, requests: Sequence[Kept]) -> list[bool | None]:
+def enter(tx: Transaction, requests: Sequence[KeptRequest]) -> list[bool | None]:
     """Of each request whether it was news; None: the ledger refuses it."""
     return [_enter_one(tx, request) for request in requests]
 
 
-def _enter_one(tx: Transaction, request: Kept) -> bool | None:
+def _enter_one(tx: Transaction, request: KeptRequest) -> bool | None:
     try:
         with tx.savepoint():
             return request.enter_once(tx)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.keys import wrap
+from gateway.keys.secret_files import wrap
 from gateway.ledger import idempotency, links, passing_on
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
@@ -18,7 +18,7 @@ from gateway.terms import ChoiceKind, Purpose
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptRequest:
     """`repeat`: what `idempotency.named` made of the caller's Idempotency-Key, or nothing. `tie`: link what was listed
     to the account among it. `signal`: heard and not chosen, so an entry only where it changes something.
     """
@@ -26,7 +26,7 @@ class Kept:
     request: bytes
     subjects: tuple[Subject, ...] = field(repr=False)
     choice: Choice
-    repeat: idempotency.Named | None = None
+    repeat: idempotency.RequestName | None = None
     tie: bool = False
     signal: bool = False
 
@@ -75,7 +75,7 @@ def answer(written: Sequence[Written]) -> bytes:
     return json.dumps([[b64(item.event), item.seq] for item in written]).encode()
 
 
-def read(text: bytes, peppers: Sequence[bytes]) -> Kept:
+def read(text: bytes, peppers: Sequence[bytes]) -> KeptRequest:
     """What `text` made, its keys under every pepper of now. Raises ValueError for what is none."""
     try:
         return _read(json.loads(text), peppers)
@@ -83,7 +83,7 @@ def read(text: bytes, peppers: Sequence[bytes]) -> Kept:
         raise ValueError("not a kept request") from error
 
 
-def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
+def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> KeptRequest:
     fresh = peppers[members["peppers"] :]
 
     def keys(texts: Sequence[str]) -> tuple[bytes, ...]:
@@ -102,9 +102,9 @@ def _read(members: dict[str, Any], peppers: Sequence[bytes]) -> Kept:
         Notice(bytes.fromhex(notice[0]), notice[1], notice[2]) if notice else None, members["manner"],
         None if received is None else moment(received), details=members["details"],
     )  # fmt: skip
-    named = idempotency.Named(*map(bytes.fromhex, repeat)) if repeat else None
+    named = idempotency.RequestName(*map(bytes.fromhex, repeat)) if repeat else None
     request = bytes.fromhex(members["request"])
-    return Kept(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])
+    return KeptRequest(request, subjects, choice, named, tie=members["tie"], signal=members["signal"])
 
 
 def _shown(subject: Subject) -> list[Any]:

@@ -39,7 +39,7 @@ class Span:
         return Span(min(self.start, other.start) if self.start > now else self.start, other.until)
 
 
-class Outcome(Enum):
+class LinkOutcome(Enum):
     """What became of one link."""
 
     SAME = 0
@@ -47,7 +47,7 @@ class Outcome(Enum):
     BEGAN = 2
 
 
-Changed = tuple[bytes, Span, Outcome]  # identifier and what became of its link
+Changed = tuple[bytes, Span, LinkOutcome]  # identifier and what became of its link
 
 
 def link(
@@ -61,7 +61,7 @@ def link(
     request, changed = os.urandom(16), list[Changed]()
     for identifier in identifiers:
         outcome = put(tx, account.key, identifier.key, span, now, claimed=claimed)
-        if outcome is not Outcome.SAME:
+        if outcome is not LinkOutcome.SAME:
             _write(tx, account, identifier, span, outcome, request, now)
             changed.append((identifier.key, span, outcome))
     carry(tx, account.key, changed, now)
@@ -79,7 +79,7 @@ def tie(
 
 def put(
     tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
-) -> Outcome:  # fmt: skip
+) -> LinkOutcome:  # fmt: skip
     """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew."""
     row = tx.db.execute(
         "SELECT start, until, ended, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
@@ -88,14 +88,14 @@ def put(
     goes_on = old is not None and not ended and not old.over(now)
     told_before = old == span and (ended or not span.over(now))  # an end that came by its date alone is news
     if (goes_on and claimed and not was_claimed) or (told_before and claimed == was_claimed):
-        return Outcome.SAME
+        return LinkOutcome.SAME
     if old is not None and goes_on and claimed == was_claimed:
         told = old.told_again(span, now)
         tx.db.execute(
             "UPDATE link SET start = ?, until = ?, ended = ? WHERE account = ? AND identifier = ?",
             (told.start, told.until, tx.size if told.over(now) else None, account, identifier),
         )
-        return Outcome.SAME if told == old else Outcome.DATED
+        return LinkOutcome.SAME if told == old else LinkOutcome.DATED
     if old is not None and claimed and not was_claimed:
         travel.make_own(tx, account, identifier)
     tx.db.execute(
@@ -104,7 +104,7 @@ def put(
         " ended = excluded.ended, claimed = excluded.claimed",
         (account, identifier, span.start, span.until, tx.size, tx.size if span.over(now) else None, claimed),
     )
-    return Outcome.DATED if span.over(now) else Outcome.BEGAN
+    return LinkOutcome.DATED if span.over(now) else LinkOutcome.BEGAN
 
 
 def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int) -> None:
@@ -117,7 +117,7 @@ def carry(tx: Transaction, account: bytes, changed: Sequence[Changed], now: int)
             travel.take_back(tx, account, key)
         elif span.until is not None:
             ages.keep(tx, account, [key], tx.size - 1)
-    began = {name for key, _, outcome in changed if outcome is Outcome.BEGAN for name in names[key]}
+    began = {name for key, _, outcome in changed if outcome is LinkOutcome.BEGAN for name in names[key]}
     if began:
         travel.carry_both_ways(tx, account, began, now)
     if names:
@@ -198,9 +198,9 @@ def forget_yes(tx: Transaction, names: Iterable[bytes]) -> None:
 
 
 def _write(
-    tx: Transaction, account: Subject, identifier: Subject, span: Span, outcome: Outcome, request: bytes, now: int
+    tx: Transaction, account: Subject, identifier: Subject, span: Span, outcome: LinkOutcome, request: bytes, now: int
 ) -> None:
-    begins = outcome is Outcome.BEGAN or span.until is None or span.start > now
+    begins = outcome is LinkOutcome.BEGAN or span.until is None or span.start > now
     kind = ChoiceKind.LINKED if begins else ChoiceKind.UNLINKED
     choice = Choice(kind, (), "", moment(now), details={"start": span.start, "until": span.until})
     written = records.append(tx, identifier, choice, request)

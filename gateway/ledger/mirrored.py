@@ -20,7 +20,7 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.watch import Judge
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
-from gateway.mirror.row import NotARow, Row, unpack
+from gateway.mirror.row import MirrorRow, NotARow, unpack
 
 GROW_AT = 0.75  # of the map: pages of a batch are only given back with the next ones
 CATCHES_UP = 0.3  # seconds that another process may be between its commit and its last step
@@ -250,7 +250,7 @@ class Mirrored:
         return opened
 
 
-def _row(packed: bytes | None) -> Row | None:
+def _row(packed: bytes | None) -> MirrorRow | None:
     """A row of another format is none: then only what denies is written."""
     with contextlib.suppress(NotARow):
         return unpack(packed) if packed is not None else None

@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from gateway.disk import write_durably
 from gateway.ledger import checkpoint, entry
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.tree import Tree
-from gateway.wal import write_durably
 
 ENDED = ".ended"  # of the file with the last checkpoint of a log that is over
 NUMBERED = re.compile(r"(.+)\.([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class NewLogBegun:
     """`last`: what the old log had signed last, None where its store is lost. `size`: how far the copy went."""
 
     origin: str
@@ -37,16 +37,16 @@ class Begun:
     size: int
 
 
-def begin(db: sqlite3.Connection, store: Path, at: datetime) -> Begun:
+def begin(db: sqlite3.Connection, store: Path, at: datetime) -> NewLogBegun:
     """Makes the open ledger a new log; under the writers' lock, with nobody else there. Cut off, it is run again."""
     size, ledger, packed, origin = db.execute("SELECT size, ledger, frontier, origin FROM head").fetchone()
     kept = CheckpointStore(store, ledger)
     last, now = kept.last(), Checkpoint(origin, size, Frontier(size, packed).root())
     if last and origin != last.origin and _says(db, size, last):
-        begun = Begun(origin, last, size - 1)  # cut off between the entry and the store
+        begun = NewLogBegun(origin, last, size - 1)  # cut off between the entry and the store
     else:
         known = [origin, *([last.origin] if last else []), *_ended(kept)]
-        begun = Begun(next_name(known, None if last else at), last, size)
+        begun = NewLogBegun(next_name(known, None if last else at), last, size)
         if last:
             write_durably(_evidence_of(kept, last), last.text().encode())
         _write(db, begun, last or now, at)
@@ -75,7 +75,7 @@ def _says(db: sqlite3.Connection, size: int, last: Checkpoint) -> bool:
     return leaf.get("e") == "restored" and told == (last.origin, last.size, entry.b64(last.root))
 
 
-def _write(db: sqlite3.Connection, begun: Begun, last: Checkpoint, at: datetime) -> None:
+def _write(db: sqlite3.Connection, begun: NewLogBegun, last: Checkpoint, at: datetime) -> None:
     """The entry and the new name, in one transaction. Nothing of the new name was signed yet."""
     db.execute("BEGIN IMMEDIATE")
     try:

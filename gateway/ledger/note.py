@@ -57,7 +57,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class NoteOpened:
     """`verified`: the signatures of known keys, each of which held; at least one."""
 
     text: str
@@ -154,7 +154,7 @@ def _signature(text: str) -> Signature:
     return Signature(name, raw[:ID], raw[ID:])
 
 
-def open_note(note: str | bytes, verifiers: Collection[Verifier]) -> Opened:
+def open_note(note: str | bytes, verifiers: Collection[Verifier]) -> NoteOpened:
     """Raises `NoteRefused` where a known key's signature fails, or none is there. Unknown keys are passed over."""
     if isinstance(note, bytes):
         try:
@@ -172,7 +172,7 @@ def open_note(note: str | bytes, verifiers: Collection[Verifier]) -> Opened:
         verified[each.name, each.key_id] = each
     if not verified:
         raise NoteRefused("no known key signed this")
-    return Opened(text, tuple(verified.values()))
+    return NoteOpened(text, tuple(verified.values()))
 
 
 def _has_control(text: str) -> bool:

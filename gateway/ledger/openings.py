@@ -7,8 +7,8 @@ of details (ledger.md 2.4): whoever erases the details keeps the proof that some
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway import seals
-from gateway.keys import PersonKeys
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
 
 SALT = 32  # bytes of rs and of rd
 OPENING = b"opening/1"
@@ -28,7 +28,7 @@ def seal(person: PersonKeys, event: bytes, rs: bytes, rd: bytes, details: bytes)
     """The two boxes of an entry's row: details, opening. Both are bound to the event."""
     assert person.details
     assert person.openings
-    return seals.seal(person.details, event, rd + details), seals.seal(person.openings, OPENING + event, rs)
+    return seals.seal_box(person.details, event, rd + details), seals.seal_box(person.openings, OPENING + event, rs)
 
 
 def both(boxes: Sequence[tuple[tuple[bytes, bytes], bytes, bytes, bytes]]) -> tuple[list[bytes], list[bytes]]:
@@ -50,6 +50,6 @@ def open_(person: PersonKeys, event: bytes, sealed: bytes | None, opening: bytes
         if person.details and sealed:
             content = seals.open_seal([person.details], event, sealed)
             rd, details = content[:SALT], content[SALT:]
-    except seals.Opening:
+    except seals.OpeningFailed:
         return Opened(broken=True)
     return Opened(rs, rd, details)

@@ -1,7 +1,7 @@
 """Messages to recipients that wait to be delivered (R18): written in the transaction of the act that they tell of.
 
 A message's body is sealed with a key of its own in the vault and goes once it was taken. Never decides who is told
-what, and never sends: gateway/ledger/received.py and gateway/telling.py do.
+what, and never sends: gateway/ledger/received.py and gateway/consent/telling.py do.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"outbox/1"
@@ -26,7 +26,7 @@ class State(StrEnum):
     FAILED = "failed"  # given up: the officer's
 
 
-class Kind(Enum):
+class OutboxKind(Enum):
     """Which messages go by a way."""
 
     ANY = ""
@@ -89,14 +89,14 @@ def queue(
     person, name = tx.persons.new_person(), os.urandom(16)
     assert person.details
     body = json.dumps(content, separators=(",", ":")).encode()
-    sealed = seals.seal(person.details, LABEL + name, body)
+    sealed = seals.seal_box(person.details, LABEL + name, body)
     tx.db.execute(
         "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (name, recipient, now, person.person, sealed, now, content["type"], received),
     )
 
 
-def next_due(db: sqlite3.Connection, recipient: str, kind: Kind = Kind.ANY) -> int | None:
+def next_due(db: sqlite3.Connection, recipient: str, kind: OutboxKind = OutboxKind.ANY) -> int | None:
     """When the next message is due, in Unix milliseconds; None: none waits."""
     sql = f"SELECT min(due) FROM outbox WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
     found: int | None = db.execute(sql, (recipient,)).fetchone()[0]
@@ -104,7 +104,7 @@ def next_due(db: sqlite3.Connection, recipient: str, kind: Kind = Kind.ANY) -> i
 
 
 def read(
-    tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: Kind = Kind.ANY
+    tx: Transaction, recipient: str, until: int | None = None, most: int = -1, kind: OutboxKind = OutboxKind.ANY
 ) -> list[Message]:
     """What is pending for a recipient, oldest first; due by a moment, or all that is open, given up or not."""
     which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
@@ -117,7 +117,7 @@ def _open(tx: Transaction, name: bytes, person: bytes, sealed: bytes) -> bytes |
     key = tx.persons.keys(person).details
     try:
         return seals.open_seal([key], LABEL + name, sealed) if key else None
-    except seals.Opening:
+    except seals.OpeningFailed:
         return None
 
 
@@ -140,13 +140,13 @@ def failed(tx: Transaction, name: bytes, now: int, due: int | None, answer: str)
     )
 
 
-def put_off(tx: Transaction, recipient: str, until: int, kind: Kind = Kind.ANY) -> None:
+def put_off(tx: Transaction, recipient: str, until: int, kind: OutboxKind = OutboxKind.ANY) -> None:
     """A receiver that asked for a pause, or is away, gets none of what else is due before it."""
     sql = f"UPDATE outbox SET due = ?1 WHERE recipient = ?2 AND state = 'pending' AND due < ?1{kind.sql}"  # noqa: S608 - ours
     tx.db.execute(sql, (until, recipient))
 
 
-def give_up(tx: Transaction, recipient: str, answer: str, kind: Kind = Kind.ANY) -> int:
+def give_up(tx: Transaction, recipient: str, answer: str, kind: OutboxKind = OutboxKind.ANY) -> int:
     """All that is pending for a recipient becomes the officer's. Returns how many."""
     sql = f"UPDATE outbox SET state = 'failed', answer = ? WHERE recipient = ? AND state = 'pending'{kind.sql}"  # noqa: S608 - ours
     return tx.db.execute(sql, (answer, recipient)).rowcount
@@ -154,7 +154,7 @@ def give_up(tx: Transaction, recipient: str, answer: str, kind: Kind = Kind.ANY)
 
 def split(tx: Transaction, recipient: str, now: int) -> None:
     """Deletions of several identifiers become one for each: some ways take one at a time."""
-    for message in read(tx, recipient, now, kind=Kind.DELETES):
+    for message in read(tx, recipient, now, kind=OutboxKind.DELETES):
         content = json.loads(message.body or b"{}")
         listed = content.get("identifiers", [])
         if len(listed) > 1:

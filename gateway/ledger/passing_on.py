@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from gateway.ledger import received, records, travel
 from gateway.ledger.reach import group, reach, released
-from gateway.ledger.received import Identified, Word
+from gateway.ledger.received import Identified, ToldWord
 from gateway.ledger.records import TIGHTENS
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
@@ -42,7 +42,7 @@ def _pass_on(tx: Transaction, subject: Subject, choice: Choice) -> None:
         received.tell(tx, _stopped(tx, subject, choice), choice.at, choice.received)
 
 
-def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tuple[Identified, Word]]:
+def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tuple[Identified, ToldWord]]:
     """What recipients have that the choice stops."""
     said = frozenset(travel.widened(choice.purposes))
     reached = reach(tx, subject.key, milliseconds(choice.at), account=subject.is_account)
@@ -54,7 +54,7 @@ def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tupl
             yield each, word
 
 
-def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str]) -> Word | None:
+def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozenset[str]) -> ToldWord | None:
     """What a recipient is told that got these classes for these purposes; None: the choice is not about it. A service
     that nobody can opt out of goes on (L41); whoever may market for the operator itself does so until that is said.
     """
@@ -63,6 +63,6 @@ def word_for(said: frozenset[Purpose], purposes: frozenset[str], classes: frozen
         return None
     underneath = not said.isdisjoint(SIGNAL_PURPOSES) and bool(choosable - OWN_MARKETING)
     if underneath or (said - {Purpose.SENSITIVE}) & choosable:
-        return Word.OPT_OUT
+        return ToldWord.OPT_OUT
     limits = Purpose.SENSITIVE in said and (Purpose.SENSITIVE in choosable or not SENSITIVE.isdisjoint(classes))
-    return Word.LIMIT if limits else None
+    return ToldWord.LIMIT if limits else None

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
-from gateway import wal
+from gateway import disk
 
 TRIES = 50
 PAUSE = 0.02  # seconds; a reader's snapshot is over in milliseconds
 
 
-class Keys(Protocol):
+class PendingKeys(Protocol):
     """What the vault offers to an erasure."""
 
     def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None: ...
@@ -29,7 +29,7 @@ def waits(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM erasure WHERE NOT done LIMIT 1").fetchone() is not None
 
 
-def finish(db: sqlite3.Connection, vault: Keys) -> None:
+def finish(db: sqlite3.Connection, vault: PendingKeys) -> None:
     """Everything that is pending. Raises `NotYet` or `sqlite3.Error`; then it stays pending."""
     if not waits(db):
         return
@@ -39,12 +39,12 @@ def finish(db: sqlite3.Connection, vault: Keys) -> None:
     mark_done(db)
 
 
-def destroy_keys(db: sqlite3.Connection, vault: Keys) -> None:
+def destroy_keys(db: sqlite3.Connection, vault: PendingKeys) -> None:
     rows = db.execute("SELECT person, whole FROM erasure_person").fetchall()
     vault.destroy({person for person, _ in rows}, {person for person, whole in rows if whole})
 
 
-def cut_vault(vault: Keys) -> None:
+def cut_vault(vault: PendingKeys) -> None:
     _until_cut(vault.cut)
 
 
@@ -67,7 +67,7 @@ def mark_done(db: sqlite3.Connection) -> None:
 
 def cut(db: sqlite3.Connection) -> bool:
     """Whether every page is in the main file and the write-ahead log is empty."""
-    return wal.bring_over(db, empty=True)[0]
+    return disk.bring_over(db, empty=True)[0]
 
 
 def _until_cut(step: Callable[[], bool]) -> None:

@@ -31,7 +31,7 @@ AND NOT EXISTS (
 """  # noqa: S608 - ours
 
 
-class Then(NamedTuple):
+class ReachThen(NamedTuple):
     """A moment that is over: the entry that it was, and its time in Unix milliseconds."""
 
     seq: int
@@ -96,7 +96,7 @@ def is_account(tx: Transaction, key: bytes) -> bool:
 
 
 def accounts_of(
-    tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+    tx: Transaction, key: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
 ) -> set[bytes]:  # fmt: skip
     """The accounts that an identifier's no goes to: those that have it now, by whichever of its names they were told,
     but for those that only an app's word ties it to. `lifts`: for what lifts a deny. `then`: those that had it at a
@@ -123,7 +123,7 @@ def _holders(tx: Transaction, key: bytes, within: Within, which: str = "") -> se
 
 
 def targets_of(
-    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
 ) -> set[bytes]:  # fmt: skip
     """An account and every name of every identifier that its no goes to now; an app's word is enough for that. `lifts`
     and `then` as in `accounts_of`.
@@ -132,7 +132,7 @@ def targets_of(
 
 
 def whole_of(
-    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: Then | None = None
+    tx: Transaction, account: bytes, now: int, *, lifts: bool = False, then: ReachThen | None = None
 ) -> set[bytes]:  # fmt: skip
     """The same without what only an app's word ties to it."""
     return _things(tx, account, _within(now, then, lifts=lifts), " AND NOT claimed")
@@ -150,7 +150,7 @@ def _things(tx: Transaction, account: bytes, within: Within, which: str = "") ->
     return found
 
 
-def _within(now: int, then: Then | None, *, lifts: bool) -> Within:
+def _within(now: int, then: ReachThen | None, *, lifts: bool) -> Within:
     if then is not None:
         return "seq <= ? AND (until IS NULL OR until > ?)", then
     return WITHIN, (now if lifts else now - SKEW,)
@@ -182,7 +182,7 @@ def carriers(tx: Transaction, account: bytes) -> dict[bytes, set[bytes]]:
     return found
 
 
-def reach(tx: Transaction, key: bytes, now: int, *, account: bool, then: Then | None = None) -> Reach:
+def reach(tx: Transaction, key: bytes, now: int, *, account: bool, then: ReachThen | None = None) -> Reach:
     """Whom a deny on `key` reaches, by what it goes through. The key itself is not in it. A mailbox is all of its
     spellings: its no reaches each of them and every account that has one.
     """

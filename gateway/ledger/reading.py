@@ -12,7 +12,7 @@ import orjson
 from gateway.ledger import entry, merkle, tree
 from gateway.ledger.connected import Connected
 from gateway.ledger.fold import Fold
-from gateway.ledger.shapes import Shape, Shapes, minute
+from gateway.ledger.shapes import LeafShape, Shapes, minute
 from gateway.ledger.tiles import WIDTH
 from gateway.terms import ChoiceKind
 
@@ -40,7 +40,7 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
             yield rows
 
 
-class Reading:
+class LedgerReading:
     """One pass over the log. `complex`: keys for the real rules that hang together with nobody."""
 
     def __init__(self, db: sqlite3.Connection, people: Connected, folded: Fold) -> None:
@@ -61,7 +61,7 @@ class Reading:
     def add(self, rows: Sequence[Entry]) -> None:
         """The next entries, all of them pruned ones or none."""
         seqs, bodies, keys, ats, events, *_ = zip(*rows, strict=True)
-        shapes: Sequence[Shape | None] = [None] * len(rows)
+        shapes: Sequence[LeafShape | None] = [None] * len(rows)
         if seqs[0] >= self._pruned:
             shapes = self._shapes.of(bodies, ats, events)
         groups, firsts, complex_, apart = self.people.group_of, self.fold.firsts, self.complex, self._apart

@@ -24,7 +24,7 @@ from gateway.terms import DataClass
 ACCOUNT_BACKEND = "account_backend"  # the operator's own system of accounts, told of a child (R14)
 
 
-class Word(StrEnum):
+class ToldWord(StrEnum):
     """What a message asks for."""
 
     DELETE = "delete"
@@ -34,13 +34,13 @@ class Word(StrEnum):
 
 
 DUTY = {
-    Word.DELETE: "Delete what you have from us under these identifiers, and have everyone delete it whom you passed it"
-    " on to.",  # Cal. Civ. Code 1798.105(c)
-    Word.OPT_OUT: "Stop selling and sharing what you have from us under these identifiers, and tell everyone whom you"
-    " passed it on to.",  # 11 CCR 7026(f)
-    Word.LIMIT: "Use and pass on what is sensitive of what you have from us under these identifiers only for what the"
-    " person asked for, and tell everyone whom you passed it on to.",  # 11 CCR 7027(g)
-    Word.CHILD: "Close the account.",
+    ToldWord.DELETE: "Delete what you have from us under these identifiers, and have everyone delete it whom"
+    " you passed it on to.",  # Cal. Civ. Code 1798.105(c)
+    ToldWord.OPT_OUT: "Stop selling and sharing what you have from us under these identifiers, and tell everyone"
+    " whom you passed it on to.",  # 11 CCR 7026(f)
+    ToldWord.LIMIT: "Use and pass on what is sensitive of what you have from us under these identifiers only"
+    " for what the person asked for, and tell everyone whom you passed it on to.",  # 11 CCR 7027(g)
+    ToldWord.CHILD: "Close the account.",
 }
 GOT = (
     "SELECT recipient, classes, purpose, max(batch) FROM disclosure WHERE key = :key AND batch >= :since"
@@ -117,10 +117,10 @@ def identified(tx: Transaction, names: Names, own: Own) -> Iterator[Identified]:
 
 
 def tell(
-    tx: Transaction, found: Iterable[tuple[Identified, Word]], at: datetime, received: datetime | None = None
+    tx: Transaction, found: Iterable[tuple[Identified, ToldWord]], at: datetime, received: datetime | None = None
 ) -> None:
     """One message to each recipient for each word, of what is news to it."""
-    now, addressed = milliseconds(at), dict[tuple[str, Word], Addressed]()
+    now, addressed = milliseconds(at), dict[tuple[str, ToldWord], Addressed]()
     for each, word in found:
         got = each.got
         if each.identifiers and held.is_news(tx, got.recipient, each.named, word, got.batch):
@@ -133,10 +133,10 @@ def tell(
         outbox.queue(tx, recipient, content, now, received=milliseconds(received) if received else None)
 
 
-def message(word: Word, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
+def message(word: ToldWord, identifiers: Iterable[tuple[str, str]], at: datetime) -> dict[str, object]:
     """What is sent: all of it."""
     listed = [{"type": kind, "value": value} for kind, value in sorted(identifiers)]
-    asked = Word.OPT_OUT if word is Word.LIMIT else word
+    asked = ToldWord.OPT_OUT if word is ToldWord.LIMIT else word
     return {"type": asked, "identifiers": listed, "date": at.date().isoformat(), "duty": DUTY[word]}
 
 
@@ -144,7 +144,7 @@ def take_back(tx: Transaction, recipient: str, rows: Iterable[Intended], at: dat
     """What left while its people were erased: the recipient was told before it had it, and is told again."""
     identifiers = {(left.kind, left.value) for row in rows for left in row.left}
     if identifiers:
-        outbox.queue(tx, recipient, message(Word.DELETE, identifiers, at), milliseconds(at))
+        outbox.queue(tx, recipient, message(ToldWord.DELETE, identifiers, at), milliseconds(at))
 
 
 def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> None:
@@ -152,7 +152,7 @@ def tell_backend(tx: Transaction, subjects: Iterable[Subject], at: datetime) -> 
     accounts = [subject.value for subject in subjects if subject.is_account]
     for digest in [identity.kinds.digest("sha256", account) for account in accounts] or [""]:
         known = [("account_sha256", digest)] if digest else []
-        outbox.queue(tx, ACCOUNT_BACKEND, message(Word.CHILD, known, at), milliseconds(at))
+        outbox.queue(tx, ACCOUNT_BACKEND, message(ToldWord.CHILD, known, at), milliseconds(at))
 
 
 def forget(tx: Transaction, keys: Iterable[bytes], own: Own) -> set[bytes]:

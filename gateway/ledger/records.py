@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.choice.standing import OUT
-from gateway.keys import PersonKeys
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import account_names, entry, given, grants, openings, travel
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds

@@ -24,7 +24,7 @@ FIRST = "SELECT min(start) FROM evidence WHERE kind != ?"
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """`event`: the id of its entry. `content`: as `gateway.rehearsal.running.told` makes it."""
+    """`event`: the id of its entry. `content`: as `gateway.rehearsal.__main__.told_to_recipients` makes it."""
 
     event: bytes
     start: datetime

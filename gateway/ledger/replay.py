@@ -16,10 +16,10 @@ from typing import Any
 
 from gateway.choice.question import Grant
 from gateway.choice.standing import Standing
-from gateway.keys import PersonKeys
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import component, happenings, links, schema, standing_rows, table
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.happenings import ENTRIES, Happening, Link
+from gateway.ledger.happenings import ENTRIES, Happening, LinkHappening
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
@@ -94,7 +94,7 @@ def live_again(
     for together, group in groupby(happened, key=_together):
         if together is None:
             for each in group:
-                assert not isinstance(each.act, Link)
+                assert not isinstance(each.act, LinkHappening)
                 tx.size = each.seq + (each.phase == ENTRIES)
                 each.act(tx)
         else:
@@ -104,20 +104,20 @@ def live_again(
 
 
 def _together(each: Happening) -> tuple[bytes, bytes] | None:
-    return (each.act.request, each.act.account) if isinstance(each.act, Link) else None
+    return (each.act.request, each.act.account) if isinstance(each.act, LinkHappening) else None
 
 
 def _link_together(tx: Transaction, group: list[Happening]) -> None:
     """As `links.link` does it: every row first, then what they carry."""
     changed: list[links.Changed] = []
     for each in group:
-        assert isinstance(each.act, Link)
+        assert isinstance(each.act, LinkHappening)
         tx.size = each.seq
         act = each.act
         outcome = links.put(tx, act.account, act.identifier, act.span, each.at, claimed=act.claimed)
         changed.append((act.identifier, act.span, outcome))
     last = group[-1]
-    assert isinstance(last.act, Link)
+    assert isinstance(last.act, LinkHappening)
     tx.size = last.seq + 1
     links.carry(tx, last.act.account, changed, last.at)
 

@@ -17,7 +17,7 @@ from gateway.ledger import connected, entry, happenings, live_rows, replay
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
 from gateway.ledger.happenings import ENTRIES, Happening
-from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.rows_check import BATCH, FOR_EVER
 from gateway.ledger.writer import Transaction
 
@@ -30,7 +30,7 @@ LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
 def needed(db: sqlite3.Connection, below: int) -> set[int]:
     """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
     people = connected.read(db)
-    reading = Reading(db, people, folded := Fold(people.families))
+    reading = LedgerReading(db, people, folded := Fold(people.families))
     for rows in blocks(db, below):
         reading.add(rows)
     if reading.found:
@@ -47,7 +47,7 @@ def needed(db: sqlite3.Connection, below: int) -> set[int]:
 
 
 def _of_groups(
-    db: sqlite3.Connection, reading: Reading, keys: Sequence[bytes], below: int, again: Container[int]
+    db: sqlite3.Connection, reading: LedgerReading, keys: Sequence[bytes], below: int, again: Container[int]
 ) -> set[int]:  # fmt: skip
     happened = [each for each in happenings.of(db, keys, FOR_EVER) if each.seq < below]
     entries = {row[0]: row[1] for row in happenings.rows_of(db, SEQS, keys, below)}

@@ -12,7 +12,7 @@ from gateway.ledger import component, connected, happenings, live_rows, replay, 
 from gateway.ledger.connected import Family, Member
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER, TABLES, Row
-from gateway.ledger.reading import Reading
+from gateway.ledger.reading import LedgerReading
 
 BATCH = 5_000  # keys that live again in one database
 FOR_EVER = 2**62  # milliseconds
@@ -20,7 +20,7 @@ Different = set[tuple[str, bytes]]
 SILENT = {NEVER}
 
 
-def differences(db: sqlite3.Connection, reading: Reading) -> tuple[list[tuple[str, bytes]], int]:
+def differences(db: sqlite3.Connection, reading: LedgerReading) -> tuple[list[tuple[str, bytes]], int]:
     """(table, key) of whatever differs, and how many keys lived again by the real rules."""
     found, lived = Different(), 0
     for batch in connected.batches(reading.slow(), BATCH):
@@ -31,7 +31,7 @@ def differences(db: sqlite3.Connection, reading: Reading) -> tuple[list[tuple[st
     return sorted(found), lived
 
 
-def doubted(db: sqlite3.Connection, reading: Reading) -> Different:
+def doubted(db: sqlite3.Connection, reading: LedgerReading) -> Different:
     """(table, key) of whatever the short way finds different, or did not expect."""
     simple, others = reading.fold.split()
     early = {("standing", key) for (key,) in db.execute("SELECT key FROM standing WHERE changed <= seq")}

@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway.disk import reserve
 from gateway.ledger import tree
 from gateway.ledger.errors import LedgerRefused
-from gateway.wal import reserve
 
 FILE = "ledger.sqlite3"
 HEADER = b"SQLite format 3\x00"

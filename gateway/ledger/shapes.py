@@ -34,19 +34,19 @@ Columns = tuple[Sequence[bytes], Sequence[int], Sequence[Any]]  # bodies, times,
 
 
 @dataclass(slots=True, eq=False)  # one is looked for among many: by itself, not by its members
-class Shape:
+class LeafShape:
     """`leaf`: its members but the four that vary. `own`: the bits of somebody's first entry of it (`Fold.says`)."""
 
     leaf: Leaf
     own: int | None
 
 
-class Layout:
+class LeafLayout:
     """Where `i` and `s` begin in leaves of one length; and the shapes that have them there, by what is constant."""
 
     def __init__(self, length: int, i: int, s: int) -> None:
         self.i, self.s = i, s
-        self.shapes: dict[Constant, Shape] = {}
+        self.shapes: dict[Constant, LeafShape] = {}
         between = i - D.stop, s - i - EVENT, length + T.start - s - COMMITMENT
         self._parts = Struct(PARTS.format(len(OPENS), COMMITMENT, EVENT, TIME, len(CLOSES), *between))
 
@@ -55,7 +55,7 @@ class Layout:
         _, _, d_i, _, i_s, _, s_t, _, _ = self._parts.unpack(body)
         return d_i, i_s, s_t
 
-    def find(self, places: Sequence[int], columns: Columns, found: list[Shape | None]) -> Sequence[int]:
+    def find(self, places: Sequence[int], columns: Columns, found: list[LeafShape | None]) -> Sequence[int]:
         """Puts the shapes of the leaves in some places into `found`. Returns the places of others."""
         bodies, ats, events = ([*map(column.__getitem__, places)] for column in columns)
         opens, ds, d_i, ids, i_s, subjects, s_t, times, closes = zip(
@@ -77,7 +77,7 @@ class Layout:
                 found[place] = shape
         return ()
 
-    def _shapes(self, *constants: tuple[bytes, ...]) -> list[Shape | None]:
+    def _shapes(self, *constants: tuple[bytes, ...]) -> list[LeafShape | None]:
         count = len(constants[0])
         if all(each.count(each[0]) == count for each in constants):  # of a browser's signal most are of one
             return [self.shapes.get((constants[0][0], constants[1][0], constants[2][0]))] * count
@@ -89,16 +89,16 @@ class Shapes:
 
     def __init__(self, says: Callable[[Leaf], int | None]) -> None:
         self._says = says
-        self._layouts: dict[int, list[Layout]] = {}  # by the length of a leaf
+        self._layouts: dict[int, list[LeafLayout]] = {}  # by the length of a leaf
         self._met = 0
 
     def of(
         self, bodies: Sequence[bytes], ats: Sequence[int], events: Sequence[bytes | None]
-    ) -> list[Shape | None]:  # fmt: skip
+    ) -> list[LeafShape | None]:  # fmt: skip
         """The shape of each leaf that is of a known one, and has that event and its time (Unix milliseconds). What
         comes with None for an event is not looked at.
         """
-        found: list[Shape | None] = [None] * len(bodies)
+        found: list[LeafShape | None] = [None] * len(bodies)
         alike = defaultdict[int, list[int]](list)
         for place, length in enumerate(map(len, bodies)):
             alike[length].append(place)
@@ -123,9 +123,9 @@ class Shapes:
         layouts = self._layouts.setdefault(len(body), [])
         layout = next((each for each in layouts if (each.i, each.s) == (i, s)), None)
         if layout is None:
-            layouts.append(layout := Layout(len(body), i, s))
+            layouts.append(layout := LeafLayout(len(body), i, s))
         kept = {name: value for name, value in leaf.items() if name not in VARYING}
-        layout.shapes[layout.constant(body)] = Shape(kept, self._says(kept))
+        layout.shapes[layout.constant(body)] = LeafShape(kept, self._says(kept))
         self._met += 1
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gateway.ledger import said_once
 from gateway.ledger.connected import Family
 from gateway.ledger.live_rows import TABLES
-from gateway.ledger.reading import Reading
+from gateway.ledger.reading import LedgerReading
 from gateway.ledger.said_once import Said
 from gateway.ledger.standing_rows import FOR_EVER
 
@@ -123,7 +123,7 @@ def _in_order(arrived: Iterable[Arrived]) -> tuple[int, bytes]:
     return len(rows), b",".join(rows)
 
 
-def doubts(db: sqlite3.Connection, reading: Reading, families: Iterable[Family]) -> Doubts:
+def doubts(db: sqlite3.Connection, reading: LedgerReading, families: Iterable[Family]) -> Doubts:
     """(table, key) of simple people whose rows differ, and of rows of whom no entry speaks. `families`: all of whose
     sayings are in `firsts`, as everybody's there is one.
     """
@@ -134,7 +134,7 @@ def doubts(db: sqlite3.Connection, reading: Reading, families: Iterable[Family])
     return found
 
 
-def _spoke(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
+def _spoke(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     """Own choices, each with its standing."""
     said, (seen, odd) = expected.firsts.get, _unequal(db, said_once.SIGNALLED, expected.firsts)
     for key, *row in db.execute(said_once.SAID):
@@ -162,7 +162,7 @@ def _unequal(db: sqlite3.Connection, sql: str, expected: Mapping[bytes, object])
     return seen, odd
 
 
-def _more_choosers(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Iterator[bytes]:
+def _more_choosers(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Iterator[bytes]:
     """Who has other own choices than were looked at."""
     for key, count, odd in db.execute(said_once.CHOOSERS):
         if key in expected:
@@ -173,7 +173,7 @@ def _more_choosers(db: sqlite3.Connection, reading: Reading, expected: Expected)
             yield key
 
 
-def _quiet(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
+def _quiet(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     """Standings of those who did not speak themselves."""
     seen, odd = _unequal(db, said_once.QUIET, expected.quiet)
     found = {key for key in odd if key in expected or key not in reading}
@@ -184,7 +184,7 @@ def _quiet(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doub
     return {("standing", key) for key in found}
 
 
-def _travelled(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
+def _travelled(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     wanted, odd = expected.travelled.get, list[bytes]()
     cursor, seen, travelled = db.execute(TRAVELLED), 0, 0
     while rows := cursor.fetchmany(ROWS):
@@ -199,12 +199,12 @@ def _travelled(db: sqlite3.Connection, reading: Reading, expected: Expected) -> 
     return {("travelled_choice", key) for key in keys if key in expected or key not in reading}
 
 
-def _links(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
+def _links(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     different = {row[0] for row in {*db.execute(LINKS)} ^ expected.links}
     return {("link", key) for key in different if key in expected or key not in reading}
 
 
-def _elsewhere(db: sqlite3.Connection, reading: Reading, expected: Expected) -> Doubts:
+def _elsewhere(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     """Nobody simple has a row in any other table."""
     return {
         (table, key)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import wal
+from gateway import disk
 from gateway.ledger import schema, unallocated
 from gateway.ledger.store import Caps, Connection
 
@@ -31,7 +31,7 @@ class SqliteStore:
 
     def tidy(self, db: Connection, *, idle: bool) -> None:
         """A passive checkpoint, and a full one without waiting where the log has grown long (ledger.md 3.1)."""
-        wal.tidy(db, empty_from=wal.LONG if idle else None)
+        disk.tidy(db, empty_from=disk.LONG if idle else None)
 
     def zero(self, db: Connection, at: int) -> int | None:
         """Pages' unallocated space (unallocated.py); `at` is a page's number."""

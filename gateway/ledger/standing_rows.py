@@ -32,7 +32,7 @@ ON CONFLICT (key) DO UPDATE SET own = excluded.own, travelled = excluded.travell
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedRows:
     """What keys that go by the same names have in common. `linked`: until when some account is known for them, in
     Unix milliseconds; 0 where none is.
     """
@@ -61,7 +61,7 @@ def recompute(tx: Transaction, keys: Iterable[bytes], now: int, came: Mapping[by
     if tx.unsettled is not None:
         tx.unsettled.update((key, (tx.size, now)) for key in keys)
         return
-    shared: dict[frozenset[bytes], Shared] = {}
+    shared: dict[frozenset[bytes], SharedRows] = {}
     for key in keys:
         names = frozenset(group(tx, key))
         if names not in shared:
@@ -78,9 +78,9 @@ def settle(tx: Transaction) -> None:
     tx.size = size
 
 
-def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> Shared:
+def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> SharedRows:
     if tx.db.execute("SELECT 1 FROM link WHERE account = ? LIMIT 1", (key,)).fetchone():
-        return Shared(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
+        return SharedRows(FOR_EVER, *_age(tx, [key], []))  # an account is known, and as old as it says itself
     latest, accounts, known = 0, [], False
     for name in names:
         for account, until, claimed, begun, over in tx.db.execute(
@@ -93,7 +93,7 @@ def _shared(tx: Transaction, key: bytes, names: frozenset[bytes], now: int) -> S
             latest = latest if claimed else max(latest, until)
             if until > now - SKEW:
                 accounts.append(account)
-    return Shared(latest if latest > now else 0, *_age(tx, names, accounts, words=not known))
+    return SharedRows(latest if latest > now else 0, *_age(tx, names, accounts, words=not known))
 
 
 def _age(
@@ -113,7 +113,7 @@ def _age(
     return (said if said and (band is None or AGES.index(said) < AGES.index(band)) else band), grown
 
 
-def _recompute(tx: Transaction, key: bytes, shared: Shared, came: Came | None) -> None:
+def _recompute(tx: Transaction, key: bytes, shared: SharedRows, came: Came | None) -> None:
     own = informed = parental = 0
     latest = -1
     for purpose, state, seq, knew, parent in tx.db.execute(

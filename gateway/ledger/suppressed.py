@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.choice import identity
-from gateway.choice.identity import DIGESTS, Identifier
+from gateway.choice.identity import DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
 from gateway.choice.standing import out_bits
 from gateway.ledger import held, suppression
@@ -91,8 +91,8 @@ def _digests(forms: dict[str, str], algorithm: str) -> Iterable[tuple[str, str]]
             if form == algorithm:
                 yield base, value
             continue
-        read = identity.read(kind, value, declared=[kind.partition(":")[2]])
-        if not isinstance(read, Identifier):
+        read = identity.read_identifier(kind, value, declared=[kind.partition(":")[2]])
+        if not isinstance(read, NormalIdentifier):
             continue
         hashed = dict(reversed(read.names[: read.exact]))  # of each kind the first: of the number with its plus
         base = "ad_id" if kind in identity.AD_IDS else kind

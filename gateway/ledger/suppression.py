@@ -4,10 +4,10 @@ later opt-out (R18, L89). Digests only, sealed with a key of their own; read for
 
 import json
 
-from gateway import seals
 from gateway.choice import identity
-from gateway.choice.identity import AD_IDS, DIGESTS, Identifier
+from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
+from gateway.keys import seals
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 
@@ -20,8 +20,8 @@ def digests(subject: Subject) -> dict[str, str]:
         return {subject.kind: subject.value}
     if subject.kind in AD_IDS:
         return {"ad_id_sha256": digest("sha256", subject.value)}
-    read = identity.read(subject.kind, subject.value)
-    names = read.names[: read.exact] if isinstance(read, Identifier) else ()
+    read = identity.read_identifier(subject.kind, subject.value)
+    names = read.names[: read.exact] if isinstance(read, NormalIdentifier) else ()
     return {kind: value for kind, value in names if kind in DIGESTS}
 
 
@@ -33,7 +33,7 @@ def keep(tx: Transaction, subject: Subject) -> None:
     drop(tx, subject.key)
     person = tx.persons.new_person()
     assert person.details
-    sealed = seals.seal(person.details, LABEL, json.dumps(before | known).encode())
+    sealed = seals.seal_box(person.details, LABEL, json.dumps(before | known).encode())
     tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
 
 
@@ -45,7 +45,7 @@ def read(tx: Transaction, key: bytes) -> dict[str, str]:
         return {}
     try:
         content: dict[str, str] = json.loads(seals.open_seal([opener], LABEL, row[1]))
-    except seals.Opening:
+    except seals.OpeningFailed:
         return {}
     return content
 

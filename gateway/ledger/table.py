@@ -15,7 +15,7 @@ from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.watch import FileWatch
-from gateway.mirror.lookup import Seen, Stale, Unreadable
+from gateway.mirror.lookup import RowUnreadable, Seen, Stale
 from gateway.terms import DataClass, GrantKind, Purpose
 
 NOTHING_HELD: frozenset[str] = frozenset()
@@ -63,7 +63,9 @@ class StandingTable:
         return self._watch.proof()
 
     def version(self) -> tuple[float, int, int]:
-        """SQLite's own mark of what other connections committed (https://sqlite.org/pragma.html#pragma_data_version)."""
+        """SQLite's own mark of what other connections committed
+        (https://sqlite.org/pragma.html#pragma_data_version).
+        """
         marks = self._read("PRAGMA data_version", ())
         return self._watch.fresh_until, self._opened, marks[0][0]
 
@@ -124,7 +126,7 @@ class StandingTable:
         except (sqlite3.Error, LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self.close()
-            raise Unreadable(type(error).__name__) from error
+            raise RowUnreadable(type(error).__name__) from error
         if not self._watch.fresh():  # a process that was paused must not answer with an old proof
             raise Stale
         return rows

@@ -4,7 +4,7 @@
 with SQLite 3.46.1 and 3.54.1: after people were unlinked, one in three hundred of what had named them was still in the
 file). No more is kept of them that way than a digest or a sealed box whose key is destroyed, but whoever has the pepper
 could find by it that somebody was here. So a walk goes over every page, a part at a time between two batches, when an
-erasure is written and whenever a writer starts; what is sensitive is gone before, with the keys (vault/persons.py).
+erasure is written and whenever a writer starts; what is sensitive is gone before, with the keys (keys/person_keys.py).
 
 The form of a page: sqlite.org/fileformat2.html, 1.6. Read and written through `sqlite_dbpage`, in transactions as any
 other. Where SQLite was built without it there is no walk, and a prune vacuums.
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from gateway import wal
+from gateway import disk
 from gateway.ledger import schema
 from gateway.ledger.pending import PAUSE, TRIES
 
@@ -49,7 +49,7 @@ def zero(db: sqlite3.Connection, first: int = FIRST, count: int = PART) -> int |
     _zero(db, numbers)
     if numbers.stop <= last:
         return numbers.stop
-    return None if wal.tidy(db, empty_from=0) else first  # somebody reads what was there before: asked again
+    return None if disk.tidy(db, empty_from=0) else first  # somebody reads what was there before: asked again
 
 
 def zero_whole(folder: Path) -> None:
@@ -59,7 +59,7 @@ def zero_whole(folder: Path) -> None:
     while at and tries < TRIES:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
             if not _walks(db, _last(db)):
-                wal.vacuum(db)
+                disk.vacuum(db)
             before, at = at, zero(db, at, 40 * PART)
         if at == before:  # somebody reads the log; if it cannot be emptied now, the service's writer does
             tries += 1

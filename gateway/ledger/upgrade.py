@@ -6,8 +6,8 @@ Runs inside the migration's own transaction. Never changes an entry.
 import sqlite3
 from typing import Protocol
 
-from gateway import seals
-from gateway.keys import PersonKeys
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import openings
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.tree import Tree

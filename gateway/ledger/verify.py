@@ -12,15 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.ledger import connected, rows_check, sent_after
-from gateway.ledger.boxes_check import BoxesCheck, Keys
+from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold
-from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.tree_check import TreeCheck
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """`different`: what is not as it should be, by entry, tile or prefix of a key. `short`: keys whose standings were
     made by the short way; `lived`: by the real rules.
     """
@@ -38,7 +38,7 @@ class Report:
         return not self.different
 
 
-def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
+def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: BoxKeys | None) -> VerifyReport:
     """`last` gives the last checkpoint of a ledger's id; without a vault no box is opened."""
     db.execute("BEGIN")  # one snapshot
     collects = gc.isenabled()
@@ -51,7 +51,7 @@ def verify(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], v
             gc.enable()
 
 
-def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
+def examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: BoxKeys | None) -> VerifyReport:
     """The same within a transaction that is open."""
     reads, db.text_factory = db.text_factory, _readable
     try:
@@ -65,12 +65,12 @@ def _readable(text: bytes) -> str:
     return text.decode(errors="backslashreplace")
 
 
-def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: Keys | None) -> Report:
+def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None], vault: BoxKeys | None) -> VerifyReport:
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
-    report = Report(checkpoint=last(ledger), pruned=pruned)
+    report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
     hashes, boxes = TreeCheck(db), BoxesCheck(db, vault) if vault else None
     people = connected.read(db)
-    reading = Reading(db, people, Fold(people.families))
+    reading = LedgerReading(db, people, Fold(people.families))
     hashes.start()
     for rows in blocks(db, boxes=boxes is not None):
         if rows[0][0] >= pruned:

@@ -11,7 +11,7 @@ from datetime import datetime
 from gateway.choice.standing import OUT
 from gateway.ledger import entry, grants, travel
 from gateway.ledger.reach import (
-    Then,
+    ReachThen,
     group,
     is_account,
     looser,
@@ -30,7 +30,7 @@ from gateway.terms import Purpose
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class VoidedConsent:
     """One opt-in that is taken back. `out_at`: when it had been opted out of before, None for never."""
 
     key: bytes
@@ -61,7 +61,7 @@ def apply(tx: Transaction, ui: str, seq: int, now: int) -> int:
         " ORDER BY key, purpose",  # an opt-in that a release ended was one all the same
         (now, ui, OUT),
     ).fetchall()
-    consents = [Consent(key, Purpose(purpose), *more) for key, purpose, *more in rows]
+    consents = [VoidedConsent(key, Purpose(purpose), *more) for key, purpose, *more in rows]
     for each in consents:
         _forget(tx, each, seq)
     for each in consents:
@@ -70,12 +70,12 @@ def apply(tx: Transaction, ui: str, seq: int, now: int) -> int:
     return len(consents)
 
 
-def _before_release(tx: Transaction, each: Consent) -> bool:
+def _before_release(tx: Transaction, each: VoidedConsent) -> bool:
     """Whether it was an earlier holder's, who has the number no more (R5)."""
     return each.seq < released(tx, each.key)
 
 
-def _forget(tx: Transaction, each: Consent, seq: int) -> None:
+def _forget(tx: Transaction, each: VoidedConsent, seq: int) -> None:
     """The choice that there was before. An earlier holder's stays older than the release."""
     if each.out_at is None:
         tx.db.execute("DELETE FROM own_choice WHERE key = ? AND purpose = ?", (each.key, each.purpose))
@@ -87,11 +87,11 @@ def _forget(tx: Transaction, each: Consent, seq: int) -> None:
     )
 
 
-def _send_again(tx: Transaction, each: Consent, seq: int, now: int) -> None:
+def _send_again(tx: Transaction, each: VoidedConsent, seq: int, now: int) -> None:
     """An opt-out goes where it had gone when it was lifted, and where it would have gone since."""
     account, earlier = is_account(tx, each.key), _before_release(tx, each)
     if each.out_at is not None:
-        for then in [Then(each.seq, each.at)] if earlier else [Then(each.seq, each.at), None]:
+        for then in [ReachThen(each.seq, each.at)] if earlier else [ReachThen(each.seq, each.at), None]:
             reached = reach(tx, each.key, now, account=account, then=then)
             reached[each.key] |= looser(tx, each.key, seq)
             travel.send(tx, each.key, [each.purpose], each.seq if earlier else seq, reached, now)
@@ -101,11 +101,11 @@ def _send_again(tx: Transaction, each: Consent, seq: int, now: int) -> None:
         _give_back_from_ended_links(tx, each, now)
 
 
-def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
+def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> None:
     """What its identifiers had said goes to it and to all that it has, as when a link begins."""
-    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=Then(each.seq, each.at))
+    has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
     reached = has | had
-    up = whole_of(tx, each.key, now) | whole_of(tx, each.key, now, then=Then(each.seq, each.at))
+    up = whole_of(tx, each.key, now) | whole_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
     mates = {mate for name in up for mate in mailbox(tx, name)} - up  # from what an app's word ties to it nothing comes
     for name in sorted((up | mates) - {each.key}):
         denies = _denies(tx, name, each.purpose, after=released(tx, name) if name in has | mates else -1)
@@ -117,7 +117,7 @@ def _give_back_to_account(tx: Transaction, each: Consent, now: int) -> None:
     recompute(tx, with_looser(tx, reached), now)
 
 
-def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> None:
+def _give_back_from_ended_links(tx: Transaction, each: VoidedConsent, now: int) -> None:
     """What had come to an identifier over links that have ended was its own by then, and was lifted with it."""
     names = own_names(tx, each.key)
     forms = with_looser(tx, names)
@@ -126,7 +126,7 @@ def _give_back_from_ended_links(tx: Transaction, each: Consent, now: int) -> Non
             "SELECT account, until, seq FROM link WHERE identifier = ? AND seq <= ? AND until <= ? AND NOT claimed",
             (name, each.seq, now),
         ).fetchall():
-            then = Then(max(last, each.seq), until - 1)
+            then = ReachThen(max(last, each.seq), until - 1)
             for origin in sorted(whole_of(tx, account, now, then=then) - names):
                 said = travel.last_out_at(tx, origin).get(each.purpose)
                 if said is not None and said < until:

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.disk import make_folder
 from gateway.ledger import checkpoint, note, proofs
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.merkle import EMPTY_ROOT
 from gateway.ledger.note import NoteRefused, Signature, Signer, Verifier
-from gateway.wal import make_folder
 
 OLD = "old "
 MAX_HASHES = 63  # C2SP tlog-witness: a client must not send more
@@ -33,7 +33,7 @@ class NotSigned(Exception):
     """None of the log's keys signed the checkpoint, or one of them did and the signature does not hold."""
 
 
-class Seen(Exception):
+class WitnessSeen(Exception):
     """The witness last signed another size than the one that the proof begins at, or another root at that size."""
 
     def __init__(self, size: int) -> None:
@@ -112,7 +112,7 @@ class Witness:
         last = store.last()
         size, root = (last.size, last.root) if last else (0, EMPTY_ROOT)
         if sent.old != size or (new.size == size and new.root != root):
-            raise Seen(size)
+            raise WitnessSeen(size)
         if sent.old:
             proofs.check_consistency(sent.old, new.size, sent.proof, root, new.root)
         elif sent.proof:

@@ -8,9 +8,9 @@ import base64
 import secrets
 from pathlib import Path
 
+from gateway.disk import write_durably
 from gateway.ledger import note
 from gateway.ledger.cosignature import KIND, Cosigner, Seconds
-from gateway.wal import write_durably
 
 FILE = "witness.key"
 PREFIX = "PRIVATE+KEY+"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
-from gateway.keys import PersonKeys
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import pending
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
@@ -32,7 +32,7 @@ HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-class Persons(pending.Keys, Protocol):
+class Persons(pending.PendingKeys, Protocol):
     """What the vault offers to a transaction, and to what follows an erasure's."""
 
     def new_person(self) -> PersonKeys: ...

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.choice.question import Grant
-from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale, Unreadable
+from gateway.mirror.lookup import Lookup, LookupRefused, RowUnreadable, Seen, Stale
 from gateway.mirror.memory_map import Head, MapRefused, MemoryMap
-from gateway.mirror.row import NotARow, Row, standing, unpack
+from gateway.mirror.row import MirrorRow, NotARow, standing, unpack
 from gateway.terms import Purpose
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """Who has the map. `map` is None while there is none; `current` opens it anew and raises `MapRefused`."""
 
     @property
@@ -30,7 +30,7 @@ class MirrorLookup:
     """A `Lookup`. `peppers`: under how many the caller's keys are. `beside`: who knows what a map does not have."""
 
     def __init__(
-        self, source: Source, fresh: Callable[[], bool], clock: Callable[[], datetime], peppers: int,
+        self, source: RowSource, fresh: Callable[[], bool], clock: Callable[[], datetime], peppers: int,
         beside: Lookup | None = None,
     ) -> None:  # fmt: skip
         self._source = source
@@ -47,7 +47,7 @@ class MirrorLookup:
         try:
             return Seen(head.size, tuple(standing(row, now) for row in rows))
         except NotARow as error:
-            raise Unreadable(str(error)) from error
+            raise RowUnreadable(str(error)) from error
 
     def proof(self) -> float | None:
         """A replica has none by name: it is asked each time."""
@@ -91,11 +91,11 @@ class MirrorLookup:
             raise LookupRefused("only the gateway itself knows that")
         return self._beside
 
-    def _rows(self, keys: Sequence[bytes]) -> list[Row]:
+    def _rows(self, keys: Sequence[bytes]) -> list[MirrorRow]:
         try:
             return [unpack(row) for row in self._read(keys)[1]]
         except NotARow as error:
-            raise Unreadable(str(error)) from error
+            raise RowUnreadable(str(error)) from error
 
     def _read(self, keys: Sequence[bytes]) -> tuple[Head, list[bytes]]:
         if not self._fresh():

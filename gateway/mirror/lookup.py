@@ -21,7 +21,7 @@ class Stale(LookupRefused):
     """Nobody has proved lately that the store is the one that is being written."""
 
 
-class Unreadable(LookupRefused):
+class RowUnreadable(LookupRefused):
     """The store cannot be read."""
 
 
@@ -34,7 +34,7 @@ class Seen:
 
 
 class Lookup(Protocol):
-    """Keys are 16 bytes (gateway.keys). Each call raises `LookupRefused` rather than answer from doubt."""
+    """Keys are 16 bytes (gateway.keys.secret_files). Each call raises `LookupRefused` rather than answer from doubt."""
 
     def seen(self, keys: Sequence[bytes]) -> Seen:
         """The standings that exist, in no order, as of one position; an unknown key has none."""

@@ -73,7 +73,7 @@ def boot_id() -> bytes:
 class MemoryMap:
     """One generation, open. Environments are shared: LMDB forbids two of one file in a process."""
 
-    def __init__(self, folder: Path, opened: "Opened") -> None:
+    def __init__(self, folder: Path, opened: "MapOpened") -> None:
         self.folder = folder
         self.env = opened.env
         self._file = opened.file
@@ -192,7 +192,7 @@ def _head(packed: bytes | None) -> Head:
 
 
 @dataclass
-class Opened:
+class MapOpened:
     """An environment of this process; `count`: how many hold it."""
 
     env: "lmdb.Environment"
@@ -200,7 +200,7 @@ class Opened:
     count: int = 0
 
 
-_open: dict[Path, Opened] = {}
+_open: dict[Path, MapOpened] = {}
 _opening = threading.Lock()
 
 
@@ -243,7 +243,7 @@ def take_away(folder: Path) -> None:
     (folder / FOLDER / CURRENT).unlink(missing_ok=True)
 
 
-def _take(path: Path, size: int) -> Opened:
+def _take(path: Path, size: int) -> MapOpened:
     with _opening:
         try:
             held = _open.get(path) or _opened(path, size)
@@ -256,12 +256,12 @@ def _take(path: Path, size: int) -> Opened:
         return held
 
 
-def _opened(path: Path, size: int) -> Opened:
+def _opened(path: Path, size: int) -> MapOpened:
     """`size` 0: as large as the file says."""
     env = lmdb.open(
         str(path), map_size=size, max_readers=MAX_READERS, sync=False, metasync=False, mode=0o600, max_spare_txns=4
     )
-    return Opened(env, _name(path / FILE))
+    return MapOpened(env, _name(path / FILE))
 
 
 def _let_go(path: Path) -> None:

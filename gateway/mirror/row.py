@@ -30,7 +30,7 @@ class NotARow(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MirrorRow:
     """The columns of a standing. `linked`: until when some account is known, `changed`: how many entries there were
     when it was written; `told`, `cpni_told`: proleptic Gregorian ordinals; times in Unix milliseconds.
     """
@@ -66,13 +66,13 @@ class Row:
             if until is None or until > now
         ]
 
-    def tightened(self, before: "Row | None") -> "Row":
+    def tightened(self, before: "MirrorRow | None") -> "MirrorRow":
         """What may be answered while nobody knows yet whether this row or the one before it will hold: the denies of
         both, and only such allows as both have. `changed` is the later, so that a second check asks again. Whoever was
         out of all that already is out by the entry of before; what is denied anew is denied by one that nobody can name
         before it is there.
         """
-        old = before or Row()
+        old = before or MirrorRow()
         own, travelled = _strictest(self.own, old.own), (self.travelled | old.travelled) & OUT_BITS
         was = (old.own | old.travelled) & OUT_BITS
         anew = (own | travelled) & OUT_BITS & ~was
@@ -96,11 +96,11 @@ def pack(
     )  # fmt: skip
 
 
-def unpack(packed: bytes) -> Row:
+def unpack(packed: bytes) -> MirrorRow:
     """Raises `NotARow`."""
     own, travelled, informed, parental, age, grown, seq, linked, changed, told, cpni = _columns(packed)
     held, allowed = _tail(packed)
-    return Row(
+    return MirrorRow(
         own, travelled, _band(age), None if seq == NO_SEQ else seq, linked, changed, informed, parental, bool(grown),
         told or None, cpni or None, held, allowed,
     )  # fmt: skip

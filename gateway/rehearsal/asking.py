@@ -16,8 +16,7 @@ import orjson
 
 from gateway.choice.recipient import Recipient
 from gateway.rehearsal import acts
-from gateway.rehearsal.people import PAUSES, Cast, Person, taken
-from gateway.rehearsal.stage import PLACE, Stage
+from gateway.rehearsal.stage import PAUSES, PLACE, Cast, Person, Stage, taken
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
 CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share, dry run", "share", "page"
@@ -29,7 +28,7 @@ HARDWARE = {"imei": "490154203237518", "serial": "REHEARSAL00", "udid": "0000803
 LAT, LON = 37.77493, -122.41942
 
 
-class Asked(NamedTuple):
+class RehearsalAsked(NamedTuple):
     """One question. `whom`: the identifiers that it names, as a word; `purpose` empty: all of the recipient's."""
 
     door: str
@@ -39,7 +38,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
+class RehearsalGot:
     """What each data class gets, and the reason."""
 
     data: Mapping[str, str]
@@ -50,7 +49,7 @@ class Got:
         return [one for one in classes if self.data.get(one, Answer.DENY) != Answer.DENY]
 
 
-Answers = dict[Asked, Got]
+Answers = dict[RehearsalAsked, RehearsalGot]
 
 
 @dataclass(slots=True)
@@ -66,16 +65,16 @@ class Asker:
         signals: Mapping[str, object],
     ) -> Answers:  # fmt: skip
         """Recipients with purposes, each for each set of identifiers: many checks in one call."""
-        asked, bodies = list[Asked](), list[dict[str, Any]]()
+        asked, bodies = list[RehearsalAsked](), list[dict[str, Any]]()
         for (whom, listed), (recipient, purpose) in itertools.product(sets.items(), pairs):
             for data in _apart(recipient):
-                asked.append(Asked(CHECKS, recipient.name, purpose, whom))
+                asked.append(RehearsalAsked(CHECKS, recipient.name, purpose, whom))
                 bodies.append({
                     "identifiers": listed, "recipient": recipient.name, "purpose": purpose, "data": data,
-                    **of(signals),
+                    **asking_of(signals),
                 })  # fmt: skip
         told = await self._steadily(lambda: self.cast.call("/v1/checks", bodies))
-        return _together(asked, (Got(one["data"], one["reason"]) for one in told.json()))
+        return _together(asked, (RehearsalGot(one["data"], one["reason"]) for one in told.json()))
 
     async def at_once(self, listed: Sequence[Mapping[str, str]], signals: Mapping[str, object]) -> Answers:
         """All recipients, strictest purpose: one check."""
@@ -83,9 +82,12 @@ class Asker:
         names = [name for name, recipient in self.stage.recipients.items() if recipient.purposes and recipient.data]
         for start in range(0, len(names), MOST):
             verdicts = await self._check(
-                {"identifiers": listed, "recipients": names[start : start + MOST], **of(signals)}
+                {"identifiers": listed, "recipients": names[start : start + MOST], **asking_of(signals)}
             )
-            found |= {Asked(CHECK, name, "", "said"): Got(one["data"], one["reason"]) for name, one in verdicts.items()}
+            found |= {
+                RehearsalAsked(CHECK, name, "", "said"): RehearsalGot(one["data"], one["reason"])
+                for name, one in verdicts.items()
+            }
         return found
 
     async def _check(self, body: Mapping[str, object]) -> dict[str, Any]:
@@ -112,16 +114,16 @@ class Asker:
         found: Answers = {}
         for name, recipient in self.stage.recipients.items():
             if DataClass.AD_ID in recipient.data and IN_A_BID.issuperset(signals):
-                found[Asked(OPENRTB, name, "", whom)] = await self._bid(name, gaid, signals)
+                found[RehearsalAsked(OPENRTB, name, "", whom)] = await self._bid(name, gaid, signals)
         return found
 
-    async def _bid(self, name: str, gaid: str, signals: Mapping[str, object]) -> Got:
+    async def _bid(self, name: str, gaid: str, signals: Mapping[str, object]) -> RehearsalGot:
         path = f"/v1/openrtb?recipient={name}&place={PLACE}&dry_run=1"
         answer = await self._steadily(lambda: self.cast.call(path, _bid(gaid, signals)))
         left, reason = answer.json().get("device", {}), answer.headers["gateway-reason"]
         exact = left.get("geo", {}).get("lat") == LAT or left.get("geo", {}).get("lon") == LON
         goes = {DataClass.AD_ID: left.get("ifa") == gaid, DataClass.PRECISE_GEO: exact}
-        return Got({one: Answer.ALLOW if out else Answer.DENY for one, out in goes.items()}, reason)
+        return RehearsalGot({one: Answer.ALLOW if out else Answer.DENY for one, out in goes.items()}, reason)
 
     async def rows(self, person: Person, whom: str, listed: list[dict[str, str]], *, dry: bool) -> Answers:
         """A row to each recipient that gets rows, tried out or really shared."""
@@ -135,7 +137,7 @@ class Asker:
             job = {"Gateway-Job": f"rehearsal-{number}"} if recipient.mode == "files" else {}
             path = f"/v1/shares/{name}" + ("?dry_run=1" if dry else "")
             answer = taken(await self.cast.lines(path, [orjson.dumps(row)], job), 200)
-            found[Asked(DRY if dry else SHARE, name, "", whom)] = _shared(answer)
+            found[RehearsalAsked(DRY if dry else SHARE, name, "", whom)] = _shared(answer)
         return found
 
     async def page(self, person: Person, headers: Mapping[str, str], uri: str) -> Answers:
@@ -143,7 +145,10 @@ class Asker:
         answer = await acts.ask_page(self.stage, person, headers, uri)
         said = dict(part.strip().split("=", 1) for part in answer.headers["gateway-consent"].split(","))
         may = {purpose: Answer.ALLOW if said[purpose] == "?1" else Answer.DENY for purpose in SIGNAL_PURPOSES}
-        return {Asked(PAGE, "", purpose, "said"): Got({PAGE: word}, said["status"]) for purpose, word in may.items()}
+        return {
+            RehearsalAsked(PAGE, "", purpose, "said"): RehearsalGot({PAGE: word}, said["status"])
+            for purpose, word in may.items()
+        }
 
 
 def _bid(gaid: str, signals: Mapping[str, object]) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def _bid(gaid: str, signals: Mapping[str, object]) -> dict[str, Any]:
     return {"id": "1", "imp": [imp], "device": device, "regs": regs, "user": user}
 
 
-def of(signals: Mapping[str, object]) -> dict[str, Any]:
+def asking_of(signals: Mapping[str, object]) -> dict[str, Any]:
     """What every question has in common: a dry run, of today, of somebody in California."""
     today = datetime.now(UTC).isoformat()
     return {"place": PLACE, "collected": today, "dry_run": True} | ({"signals": signals} if signals else {})
@@ -174,22 +179,22 @@ def _apart(recipient: Recipient) -> list[list[str]]:
     return [[str(one) for one in group] for group in groups if group]
 
 
-def _together(asked: Sequence[Asked], got: Iterable[Got]) -> Answers:
+def _together(asked: Sequence[RehearsalAsked], got: Iterable[RehearsalGot]) -> Answers:
     """Answers to the questions of one pair as one; its reason is the first that says no."""
     found: Answers = {}
     for question, answer in zip(asked, got, strict=True):
-        before = found.get(question, Got({}))
-        found[question] = Got({**before.data, **answer.data}, before.reason or answer.reason)
+        before = found.get(question, RehearsalGot({}))
+        found[question] = RehearsalGot({**before.data, **answer.data}, before.reason or answer.reason)
     return found
 
 
-def _shared(answer: httpx2.Response) -> Got:
+def _shared(answer: httpx2.Response) -> RehearsalGot:
     """What became of the one row of a call. A row of which nobody knows whether it left counts as one that did."""
     line = orjson.loads(answer.content.split(b"\n")[0])
     if line["outcome"] == "refused":
-        return Got({}, line["reason"])
+        return RehearsalGot({}, line["reason"])
     left = {one: word for one, word in line["data"].items() if word != Answer.DENY}
-    return Got(left or dict.fromkeys(DataClass, Answer.ALLOW), line["outcome"])
+    return RehearsalGot(left or dict.fromkeys(DataClass, Answer.ALLOW), line["outcome"])
 
 
 def _row(recipient: Recipient, person: Person) -> dict[str, object]:

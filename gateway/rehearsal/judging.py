@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.rehearsal import stage as stages
-from gateway.rehearsal.asking import CHECKS, PAGE, UNSTEADY, Answers, Asked, Asker
-from gateway.rehearsal.people import Cast, NotTaken, Person
-from gateway.rehearsal.stage import Stage
+from gateway.rehearsal.asking import CHECKS, PAGE, UNSTEADY, Answers, Asker, RehearsalAsked
+from gateway.rehearsal.stage import Cast, NotTaken, Person, Stage
 from gateway.rehearsal.ways import Way
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
@@ -30,7 +29,7 @@ BY_CONFIGURATION = frozenset({
 
 
 @dataclass(slots=True)
-class Outcome:
+class RehearsalOutcome:
     """Of one way. `failed`: recipient, purpose, door, why. `not_allowed`: by pair, why nothing could go before.
     `milliseconds`: from the answer to the act until the first answer that says no.
     """
@@ -41,9 +40,9 @@ class Outcome:
     milliseconds: int = 0
 
 
-async def judge(way: Way, stage: Stage, cast: Cast) -> Outcome:
+async def judge(way: Way, stage: Stage, cast: Cast) -> RehearsalOutcome:
     """Rehearses one way with somebody who is made for it."""
-    outcome = Outcome()
+    outcome = RehearsalOutcome()
     try:
         await _Trial(way, stage, cast, outcome).run()
     except NotTaken as error:
@@ -54,7 +53,7 @@ async def judge(way: Way, stage: Stage, cast: Cast) -> Outcome:
 
 
 class _Trial:
-    def __init__(self, way: Way, stage: Stage, cast: Cast, outcome: Outcome) -> None:
+    def __init__(self, way: Way, stage: Stage, cast: Cast, outcome: RehearsalOutcome) -> None:
         self._way, self._stage, self._cast, self._outcome = way, stage, cast, outcome
         self._asker = Asker(stage, cast)
         self._said = frozenset(way.purposes)
@@ -120,7 +119,7 @@ class _Trial:
             if not late or time.monotonic() - accepted > LATE:
                 return
 
-    def _stopped(self, asked: Asked) -> frozenset[str]:
+    def _stopped(self, asked: RehearsalAsked) -> frozenset[str]:
         """Which classes must not go any more. Without a purpose all of the recipient's are asked for: the strictest."""
         if asked.door == PAGE:
             return frozenset({PAGE} if asked.purpose in self._said else ())
@@ -161,9 +160,9 @@ class _Trial:
             if not any(name == recipient and of in {"", purpose} for name, of, _, _ in outcome.failed):
                 outcome.proved.add(pair)
         elif recipient and (self._is_made_up(recipient) or why not in BY_CONFIGURATION):
-            self._fail_control(Asked(CHECKS, recipient, purpose, ""), why)
+            self._fail_control(RehearsalAsked(CHECKS, recipient, purpose, ""), why)
 
-    def _fail_control(self, asked: Asked, why: str) -> None:
+    def _fail_control(self, asked: RehearsalAsked, why: str) -> None:
         self._outcome.failed.append((asked.recipient, asked.purpose, asked.door, f"nothing could go before: {why}"))
 
     def _is_made_up(self, recipient: str) -> bool:

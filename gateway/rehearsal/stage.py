@@ -3,12 +3,19 @@
 What would reach somebody outside is taken out of the configuration first. Two made-up recipients stand beside the
 operator's own, to whom everything may go that can be chosen about: by them each way shows that it ends something, also
 where the operator has written in no contract yet.
+
+Made-up people, each for one way: in ranges that nobody has, with an account, two phones, a browser and a mailbox.
+
+Never a real person: example.com, +1 415 555 01xx and the same numbers under other area codes, random ids.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, MutableMapping
-from dataclasses import dataclass
+import itertools
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,14 +23,14 @@ from typing import Any
 import httpx2
 import msgspec
 
-from gateway import app as composition
-from gateway import credentials, keys, service
+from gateway.app import composition, service
 from gateway.choice.recipient import Recipient
-from gateway.keys import Secrets
-from gateway.recipient_settings import RecipientSettings
-from gateway.settings import Settings
+from gateway.keys import api_keys, secret_files
+from gateway.keys.secret_files import Secrets
+from gateway.settings.load import Settings
+from gateway.settings.recipients import RecipientSettings
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, Purpose, Role
-from gateway.web.edge import INTERNAL, PUBLIC, Addresses
+from gateway.web.shell.edge import INTERNAL, PUBLIC, Addresses
 
 NOWHERE = "http://127.0.0.1:0"  # a port that nobody can listen on: a row that should have stopped reaches nobody
 HOST = "http://127.0.0.1:"
@@ -115,8 +122,8 @@ class Built:
 def build(folder: Path) -> Built:
     """Makes it in `folder`, which is not there yet."""
     composition.migrate(folder)
-    secret = credentials.add(folder, "rehearsal", ("check", "choose", "share", "desk"), publishable=False)
-    return Built(folder, secret, credentials.add(folder, "rehearsal-app", ("choose",), publishable=True))
+    secret = api_keys.add_api_key(folder, "rehearsal", ("check", "choose", "share", "desk"), publishable=False)
+    return Built(folder, secret, api_keys.add_api_key(folder, "rehearsal-app", ("choose",), publishable=True))
 
 
 @contextlib.asynccontextmanager
@@ -126,7 +133,7 @@ async def opened(built: Built, settings: Settings) -> AsyncIterator[Stage]:
     """
     addresses = Addresses({PUBLIC_PORT: frozenset({PUBLIC}), INTERNAL_PORT: frozenset({INTERNAL})})
     app = service.build(built.folder, settings, addresses, place=lambda _: PLACE)
-    secrets = await asyncio.to_thread(keys.load, built.folder)
+    secrets = await asyncio.to_thread(secret_files.load_secrets, built.folder)
     async with _living(app), _client(app, PUBLIC_PORT) as public, _client(app, INTERNAL_PORT) as internal:
         desk, in_apps = _bearer(built.secret), _bearer(built.in_apps)
         yield Stage(settings, settings.registry(), public, internal, desk, in_apps, secrets)
@@ -185,3 +192,123 @@ def ends(
     found = {DataClass.PRECISE_GEO} if Purpose.SENSITIVE in said else set()
     found |= {DataClass.CPNI} if Purpose.CPNI_DISCLOSURE in said else set()
     return personal & found
+
+
+AREAS = (415, 212, 312, 512, 206, 305)  # in each of them 555-0100 to 555-0199 are for fiction
+SIGNED_IN = 3600  # seconds: longer than a rehearsal
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds
+PEOPLE_HOST = "rehearsal.example.com"
+
+
+class NotTaken(Exception):
+    """A door answered otherwise than to somebody whose wish it took. The text names the door and its status."""
+
+
+@dataclass(slots=True)
+class Person:
+    """`cookie`: the sealed cookie of the browser, empty where the site remembers none."""
+
+    number: int
+    gaid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    other: str = field(default_factory=lambda: str(uuid.uuid4()))  # the ad id of another phone of the same account
+    cookie: str = ""
+
+    @property
+    def account(self) -> str:
+        return f"rehearsal-{self.number}"
+
+    @property
+    def email(self) -> str:
+        return f"rehearsal-{self.number}@example.com"
+
+    @property
+    def phone(self) -> str:
+        area, last = divmod(self.number, 100)
+        return f"+1{AREAS[area % len(AREAS)]}5550{100 + last}"
+
+    def named(self, *kinds: str) -> list[dict[str, str]]:
+        """Identifiers of a call: `gaid`, `other`, `account`, `email`, `phone`, `browser`."""
+        kept = {"other": "gaid", "cookie": "browser"}
+        return [{"type": kept.get(kind, kind), "value": self._value(kind)} for kind in kinds if self._value(kind)]
+
+    def _value(self, kind: str) -> str:
+        return self.cookie if kind == "browser" else str(getattr(self, kind))
+
+
+def taken(answer: httpx2.Response, *expected: int) -> httpx2.Response:
+    """The answer of a door that took what it was told. Raises `NotTaken`."""
+    if answer.status_code not in (expected or (200, 201)):
+        raise NotTaken(f"{answer.request.method} {_door(answer)} answered {answer.status_code}")
+    return answer
+
+
+async def patiently(send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
+    """As callers do (api.md): whoever is told 503 asks again. A machine that is busy is not a gateway that fails."""
+    for pause in PAUSES:
+        answer = await send()
+        if answer.status_code != 503:  # noqa: PLR2004
+            return answer
+        await asyncio.sleep(pause)
+    return await send()
+
+
+def _door(answer: httpx2.Response) -> str:
+    """The path, without what may be sealed in it."""
+    return "/".join(part for part in answer.request.url.path.split("/") if len(part) < 40)  # noqa: PLR2004
+
+
+class Cast:
+    """Makes people, and says what they need before anything can be allowed."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._numbers = itertools.count(0)
+        self._notices: Mapping[str, str] = {}
+
+    async def person(self) -> Person:
+        """With two phones, a mailbox, a number and a browser that are known to be one account's."""
+        person = Person(next(self._numbers))
+        if self._stage.settings.browser.remember_gpc == "id":
+            body = {"identifiers": [{"type": "browser", "value": "new", "host": PEOPLE_HOST}]}
+            answer = taken(await self.call("/v1/observe", body), 200, 201)
+            person.cookie = answer.json()["cookie"]["value"]
+        tied = {"account": person.account, "identifiers": person.named("gaid", "other", "email", "phone", "browser")}
+        taken(await self.call("/v1/links", tied))
+        return person
+
+    async def opts_in(self, person: Person, purpose: Purpose, recipient: str = "") -> bool:
+        """In two acts, for each of their identifiers, as the desk that has looked at who asks. Whether that is possible
+        in this configuration.
+        """
+        notices = await self._shown()
+        act: dict[str, Any] = {"proof": {"kind": "desk", "note": "rehearsal"}, "notice": {"sha256": notices["opt-in"]}}
+        act |= {"recipient": recipient, "data": [DataClass.PRECISE_GEO]} if recipient else {}
+        asked = {"identifiers": person.named("account", "gaid", "other", "email", "phone", "browser"), "place": PLACE}
+        first = await self.call("/v1/choices", {"choice": "opt_in", "purposes": [purpose], **asked, **act})
+        if first.status_code != 202:  # noqa: PLR2004
+            return False
+        act = {"proof": act["proof"], "notice": {"sha256": notices["confirm"]}, "confirm": first.json()["confirm"]}
+        return (await self.call("/v1/choices", {"choice": "confirm", **act})).is_success
+
+    async def call(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        """A call with a key: the desk's, or another one."""
+        sent = dict(headers or self._stage.desk)
+        return await patiently(lambda: self._stage.internal.post(path, json=body, headers=sent))
+
+    async def lines(self, path: str, bodies: Sequence[bytes], headers: Mapping[str, str]) -> httpx2.Response:
+        """NDJSON."""
+        sent = {**self._stage.desk, "Content-Type": "application/x-ndjson", **headers}
+        return await patiently(lambda: self._stage.internal.post(path, content=b"\n".join(bodies), headers=sent))
+
+    def signed_in(self, person: Person) -> dict[str, str]:
+        """What a site's own server says of who is signed in; nothing where it may not say it by header."""
+        if not self._stage.settings.account.header:
+            return {}
+        until = int(time.time()) + SIGNED_IN
+        return {"Gateway-Account": api_keys.assert_account(self._stage.secrets.accounts[-1], person.account, until)}
+
+    async def _shown(self) -> Mapping[str, str]:
+        if not self._notices:
+            told = taken(await self._stage.internal.get("/v1/self", headers=dict(self._stage.desk))).json()["notices"]
+            self._notices = {item["kind"]: item["sha256"] for item in told if item["language"] == "en"}
+        return self._notices

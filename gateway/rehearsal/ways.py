@@ -7,13 +7,13 @@ Whoever adds a source, a door, a signal, a consent tool or a language adds its w
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.rehearsal import acts, samples
+from gateway.consent.tokens import CHANNELS as LINKED
+from gateway.rehearsal import acts
 from gateway.rehearsal.acts import Act
-from gateway.settings import Settings
+from gateway.settings.load import Settings
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES, Manner, Purpose, Source
-from gateway.web import language
-from gateway.web.marketing import CHANNELS, CPNI
-from gateway.web.unsubscribe_link import CHANNELS as LINKED
+from gateway.web.pages.marketing import CHANNELS, CPNI
+from gateway.web.shell import language
 
 Closed = Callable[[Settings], str]
 ENDS_TEXTS = (Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
@@ -57,7 +57,7 @@ def _pages(settings: Settings) -> Iterator[Way]:
         yield _visited(
             settings, Way(f"Sec-GPC on a page ({proxy})", Source.GPC, path, acts.visits(signal, proxy)), signal
         )
-    for name, (headers, source) in samples.HEADERS.items():
+    for name, (headers, source) in acts.HEADERS.items():
         if name != "Sec-GPC":
             way = Way(f"{name} on a page", source, "/authz/nginx", acts.visits(headers), settings.ad_choices.purposes)
             yield _visited(settings, way, headers)
@@ -65,18 +65,18 @@ def _pages(settings: Settings) -> Iterator[Way]:
               carries=False, closed=_without_id)  # fmt: skip
     status = "/privacy-choices/status"
     yield _visited(settings, Way("Sec-GPC to the page's status", Source.GPC, status, acts.asks_status))
-    gpp = {"gpp": samples.GPP, "gpp_sid": [8]}
+    gpp = {"gpp": acts.GPP, "gpp_sid": [8]}
     for name, source, said in (("gpc", Source.GPC, {"gpc": True}), ("gpp", Source.GPP, gpp)):
         act = acts.tells_by_script(said)
         yield _visited(settings, Way(f"{name} by the page's script", source, "/privacy-choices/observe", act))
-    for name, text in samples.ADDRESSES.items():
-        yield Way(f"{name} in an address", samples.ADDRESSED[name], "/authz/nginx", None, said_by(name, settings),
+    for name, text in acts.ADDRESSES.items():
+        yield Way(f"{name} in an address", acts.ADDRESSED[name], "/authz/nginx", None, said_by(name, settings),
                   carries=False, page=({}, f"/page?{name}={text}"))  # fmt: skip
     yield Way("DNT on a page", Source.DEVICE, "/authz/nginx", page=({"DNT": "1"}, "/page"), carries=False)
 
 
 def _cookies(settings: Settings) -> Iterator[Way]:
-    for tool, sample in samples.TOOLS.items():
+    for tool, sample in acts.TOOLS.items():
         headers = {"Cookie": sample.cookie}
         way = Way(f"cookie of {tool}", sample.source, "/authz/nginx", acts.visits(headers), carries=sample.act,
                   closed=_named_by_the_site(tool))  # fmt: skip
@@ -103,13 +103,13 @@ def _without_id(settings: Settings) -> str:
 
 def said_by(name: str, settings: Settings) -> tuple[Purpose, ...]:
     """What a signal of this kind says no to."""
-    if name in samples.OF_GOOGLE:
+    if name in acts.OF_GOOGLE:
         return AD_CHOICE_PURPOSES
-    return settings.ad_choices.purposes if name in samples.OF_ADS else SIGNAL_PURPOSES
+    return settings.ad_choices.purposes if name in acts.OF_ADS else SIGNAL_PURPOSES
 
 
 def _named_by_the_site(tool: str) -> Closed:
-    if tool not in samples.NAMED_BY_THE_SITE:
+    if tool not in acts.NAMED_BY_THE_SITE:
         return _open
     return lambda settings: "" if tool in settings.consent_tools else f"consent_tools.{tool} names no group"
 
@@ -139,9 +139,9 @@ def _apps(settings: Settings) -> Iterator[Way]:
               purposes=ALL_PURPOSES, of=PHONE, carries=False)  # fmt: skip
     backend = acts.chooses("account")
     yield Way("backend, account", Source.API, calls, backend, purposes=ALL_PURPOSES, of=("account",))
-    for name, (signals, source) in samples.CALLS.items():
-        if name not in {*samples.MOMENTARY, "cookies"}:
-            alone = name in samples.STATES or (name in samples.DEVICES and not settings.signals.device_limit_travels)
+    for name, (signals, source) in acts.CALLS.items():
+        if name not in {*acts.MOMENTARY, "cookies"}:
+            alone = name in acts.STATES or (name in acts.DEVICES and not settings.signals.device_limit_travels)
             act = acts.observes(signals)
             yield Way(
                 f"{name} of a phone", source, "/v1/observe", act, said_by(name, settings), PHONE, carries=not alone
@@ -149,7 +149,7 @@ def _apps(settings: Settings) -> Iterator[Way]:
 
 
 def _beside(settings: Settings) -> Iterator[Way]:
-    for name, (signals, source) in samples.CALLS.items():
+    for name, (signals, source) in acts.CALLS.items():
         purposes = said_by(name, settings)
         yield Way(f"{name} beside a question", source, "/v1/check", None, purposes, PHONE, beside=signals)
 

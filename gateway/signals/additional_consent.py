@@ -18,7 +18,7 @@ MAY_BE_DEFAULT = frozenset(AD_CHOICE_PURPOSES)  # a tool writes an empty list be
 LONGEST_ID = len(str(MAX_ID))  # ours: Google's ids have up to five digits
 
 
-def read(text: str) -> Reading:
+def read_additional_consent(text: str) -> Reading:
     """Sections `{"ac": {"Version", "Consented", "Disclosed"}}`. Errors: `size`, `version`, `format`, `id`. Without a
     consented provider, targeted ads and sharing are opted out, even where what follows cannot be read.
     """
@@ -37,7 +37,7 @@ def read(text: str) -> Reading:
     return Reading(choices, {SECTION: fields}, unanswered=MAY_BE_DEFAULT)
 
 
-def write(version: int, consented: Iterable[int], disclosed: Iterable[int] = ()) -> str:
+def write_additional_consent(version: int, consented: Iterable[int], disclosed: Iterable[int] = ()) -> str:
     """The string of these providers, rising. Raises `ValueError` for another version, an id out of range, a provider in
     both lists, or a disclosed one in version 1, which cannot say it.
     """

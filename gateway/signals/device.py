@@ -1,10 +1,20 @@
-"""What a phone or a browser setting says: ATT, limit-ad-tracking, Do Not Track.
+"""What a phone says: its settings, and the keys that apps keep signals under.
+
+What a phone or a browser setting says: ATT, limit-ad-tracking, Do Not Track.
 
 Each denies sale, sharing and targeted ads in the answer at hand. Only what somebody has set is kept as the device's
 state (R26): ATT "denied" and limit-ad-tracking; "not asked yet", "restricted" and DNT hold while they are said. None
 is consent, and `DNT` is never read as GPC (L12).
+
+The keys that apps keep signals under on a phone: `IABGPP_*`, `IABTCF_*`, `IABUSPrivacy_String`, `gad_rdp`.
+
+NSUserDefaults on iOS, the default SharedPreferences on Android (signals.md 1.9, 3.3, 8). Read into the members of a
+call's `signals`; `choice/downstream` makes the ones that an app writes back. No per-field key of a US section has a
+specification, so their strings are what counts.
 """
 
+import re
+from collections.abc import Mapping
 from enum import Enum
 
 from gateway.terms import Malformed
@@ -41,3 +51,72 @@ def _number(value: object) -> int | None:
     if isinstance(value, str) and value.strip() in {"0", "1", "2", "3"}:
         return int(value)
     return None
+
+
+GPP_VERSION, GPP_STRING = "IABGPP_HDR_Version", "IABGPP_HDR_GppString"
+GPP_SECTIONS, GPP_APPLICABLE = "IABGPP_HDR_Sections", "IABGPP_GppSID"
+US_PRIVACY, TC_STRING = "IABUSPrivacy_String", "IABTCF_TCString"
+GDPR_APPLIES, ADDITIONAL_CONSENT = "IABTCF_gdprApplies", "IABTCF_AddtlConsent"
+USP_OPT_OUT, PURPOSES = "IABGPP_USP1_OptOut", "IABTCF_PurposeConsents"
+NEEDED = (1, 3, 4)  # storage, profiles for advertising, advertising chosen by them
+SECTION = re.compile("IABGPP_([1-9][0-9]{0,2})_String", re.ASCII)
+RESTRICTED = "gad_rdp"  # Google's restricted data processing
+MEMBERS: Mapping[str, str] = {
+    GPP_STRING: "gpp",
+    GPP_APPLICABLE: "gpp_sid",
+    US_PRIVACY: "us_privacy",
+    TC_STRING: "tc",
+    GDPR_APPLIES: "gdpr",
+    ADDITIONAL_CONSENT: "ac",
+}
+
+
+def section_key(section_id: int) -> str:
+    """`IABGPP_7_String`: where one section's string lies."""
+    return f"IABGPP_{section_id}_String"
+
+
+def read_stored_keys(stored: Mapping[str, object]) -> dict[str, object]:
+    """The stored keys as members of `signals`; beside them `rdp`, true where restricted data processing was asked for,
+    `sections`, the strings of single GPP sections by id, and `refused`, true where a key of one field says no. A key
+    that holds nothing says nothing.
+    """
+    found = {member: stored[key] for key, member in MEMBERS.items() if stored.get(key) not in (None, "")}
+    strings = {
+        int(match[1]): value
+        for key, value in stored.items()
+        if (match := SECTION.fullmatch(str(key))) and isinstance(value, str) and value
+    }
+    if strings:
+        found["sections"] = strings
+    if str(stored.get(USP_OPT_OUT, "")).upper() == "Y" or _refuses(stored):
+        found["refused"] = True
+    if str(stored.get(RESTRICTED, "")).strip().lower() in {"1", "true"}:
+        found["rdp"] = True
+    return found
+
+
+def malformed(stored: Mapping[str, object]) -> bool:
+    """Whether a key that we read holds what it never holds: the opt-out in it may be lost."""
+    strings = [value for key, value in stored.items() if SECTION.fullmatch(str(key)) and value is not None]
+    odd = str(stored.get(RESTRICTED, "")).strip().lower() not in {"", "0", "1", "true", "false", "none"}
+    return odd or not all(isinstance(value, str) for value in strings)
+
+
+def _refuses(stored: Mapping[str, object]) -> bool:
+    """Consents by purpose, one character each, without those that advertising needs (signals.md 3.3)."""
+    consents = stored.get(PURPOSES)
+    if not isinstance(consents, str) or not consents or str(stored.get(GDPR_APPLIES, "1")) == "0":
+        return False
+    return any(consents[purpose - 1 : purpose] != "1" for purpose in NEEDED)
+
+
+def write_gpp(text: str, sections: Mapping[int, str], applicable: list[int]) -> dict[str, str]:
+    """The keys of a GPP string: whole, by section, and which ids apply, joined by `_`."""
+    return {
+        GPP_VERSION: "1",
+        GPP_STRING: text,
+        GPP_SECTIONS: "_".join(map(str, sections)),
+        GPP_APPLICABLE: "_".join(map(str, applicable)),
+        **{section_key(number): string for number, string in sections.items()},
+    }

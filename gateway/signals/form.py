@@ -29,7 +29,7 @@ class Form:
 NAMES = frozenset(Form.__dataclass_fields__) - {"purposes"}
 
 
-def read(body: bytes) -> Form | Malformed:
+def read_form(body: bytes) -> Form | Malformed:
     """The first non-empty value of each known field; unknown fields are passed over."""
     if len(body) > MAX_BYTES:
         return Malformed("form", "size")

@@ -7,14 +7,14 @@ part of it (5.5). (w3c/gpc @58d8695, header section; L1 to L5.) Trailers never g
 
 from collections.abc import Iterable
 
-from gateway.signals.field_values import members
+from gateway.signals.reading import members
 from gateway.terms import Malformed
 
 HEADER = b"sec-gpc"
 NO_SIGNAL = frozenset({b"", b"0"})  # what browsers with the preference off have been seen to send: not worth counting
 
 
-def read(values: Iterable[bytes]) -> bool | Malformed:
+def read_gpc_header(values: Iterable[bytes]) -> bool | Malformed:
     """True when the preference is on, False when nothing was said. `values` are the field's values as they came."""
     odd = False
     for value in values:
@@ -35,5 +35,5 @@ def read_member(value: object) -> bool | Malformed:
         return True
     if isinstance(value, str):
         raw = value.encode("utf-8", "replace")
-        return read([raw])
+        return read_gpc_header([raw])
     return Malformed("gpc", "type")

@@ -21,17 +21,15 @@ from gateway.signals import (
     gpc,
     gpp,
     industry_cookies,
-    stored_keys,
     tcf,
     usprivacy,
 )
-from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, Shown, ToolState
+from gateway.signals.cmp_cookies import CATEGORIES, DENIES, Categories, ToolShown, ToolState
 from gateway.signals.device import Limit
-from gateway.signals.field_values import members
 from gateway.signals.gpp.layouts import TCF_CA_1, TCF_EU_2
 from gateway.signals.gpp.string import MAX_SECTION_ID
-from gateway.signals.heard import Heard, Kept, Said
-from gateway.signals.reading import Reading
+from gateway.signals.heard import Heard, KeptFor, Said
+from gateway.signals.reading import Reading, members
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 FULL = frozenset(SIGNAL_PURPOSES)
@@ -43,9 +41,9 @@ STRINGS: Mapping[str, Source] = {
     "adchoices": Source.AD_CHOICES,
 }
 READERS: Mapping[str, Callable[[str], Reading]] = {
-    "us_privacy": usprivacy.read,
+    "us_privacy": usprivacy.read_usprivacy,
     "tc": tcf.read_eu,
-    "ac": additional_consent.read,
+    "ac": additional_consent.read_additional_consent,
 }
 # Parameters of ad calls (signals.md 1.11). What they carry was said on another site, so it holds for this request.
 PARAMETERS: Mapping[str, str] = {
@@ -91,13 +89,13 @@ def from_web(headers: Iterable[tuple[bytes, bytes]], hearing: Hearing = SHIPPED,
         if name in values:
             values[name].append(value)
     ear = _Ear(hearing)
-    ear.flag(gpc.read(values[gpc.HEADER]))
+    ear.flag(gpc.read_gpc_header(values[gpc.HEADER]))
     for name in adchoices.HEADERS:
         for value in values[name]:
             ear.string("adchoices", value.decode("latin-1"))
     jar = ear.jar(values[b"cookie"])
     if any(b"1" in members(value) for value in values[b"dnt"]):
-        ear.deny("dnt", FULL, Kept.MOMENT)
+        ear.deny("dnt", FULL, KeptFor.MOMENT)
     if query:
         ear.url(query)
     return ear.heard(jar)
@@ -123,7 +121,7 @@ def from_call(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Hear
     ear = _Ear(hearing)
     ear.members(signals)
     if ear.malformed:
-        ear.deny("malformed", FULL, Kept.MOMENT)
+        ear.deny("malformed", FULL, KeptFor.MOMENT)
     return ear.heard()
 
 
@@ -141,7 +139,7 @@ class _Ear:
         self._narrowing: list[Reading] = []  # the same from an address: said elsewhere, it opens nothing by itself
 
     def heard(self, jar: Sequence[tuple[str, str]] = ()) -> Heard:
-        held = {said.source for said in self.said if said.kept is not Kept.MOMENT} | self._off
+        held = {said.source for said in self.said if said.kept is not KeptFor.MOMENT} | self._off
         held |= {STRINGS[item.channel] for item in self.malformed if item.channel in STRINGS}
         if {*(said.source for said in self.said), *(item.channel for item in self.malformed)} & device.FLAGS.keys():
             held.add(Source.DEVICE)  # a call that denies by one flag does not end the denial of another
@@ -154,7 +152,7 @@ class _Ear:
             return frozenset()
         return frozenset.intersection(*map(tcf.advertisers, (*self._consents, *self._narrowing)))
 
-    def deny(self, source: Source | str, purposes: frozenset[Purpose], kept: Kept) -> None:
+    def deny(self, source: Source | str, purposes: frozenset[Purpose], kept: KeptFor) -> None:
         if purposes:
             self.said.append(Said(source, purposes, kept))
 
@@ -163,7 +161,7 @@ class _Ear:
         if isinstance(result, Malformed):
             self.malformed.append(result)
         elif result:
-            self.deny(Source.GPC, FULL, Kept.CHOICE)
+            self.deny(Source.GPC, FULL, KeptFor.CHOICE)
 
     def members(self, signals: Mapping[str, object]) -> None:
         stored = signals.get("stored")
@@ -200,10 +198,10 @@ class _Ear:
             self.malformed.append(Malformed(channel, reading.error))
         source, unanswered = STRINGS[channel], reading.opted_out & reading.unanswered
         doubtful = momentary or (channel == "adchoices" and bool(reading.error))  # others use these headers too
-        self.deny(source, reading.opted_out - unanswered, Kept.MOMENT if doubtful else Kept.CHOICE)
+        self.deny(source, reading.opted_out - unanswered, KeptFor.MOMENT if doubtful else KeptFor.CHOICE)
         if applies:
-            self.deny(source, unanswered, Kept.MOMENT if momentary or reading.error else Kept.STATE)
-        self.deny(source, refused_now(channel, reading, section_ids) - reading.opted_out, Kept.MOMENT)
+            self.deny(source, unanswered, KeptFor.MOMENT if momentary or reading.error else KeptFor.STATE)
+        self.deny(source, refused_now(channel, reading, section_ids) - reading.opted_out, KeptFor.MOMENT)
         if applies and not momentary and consents(reading, section_ids):
             self.ended.add(source)
         if applies and "tcfeuv2" in reading.sections and (section_ids is None or TCF_EU_2 in section_ids):
@@ -213,25 +211,27 @@ class _Ear:
         """Cookie headers: what consent tools and ad networks left in them."""
         if not raw:
             return []
-        found, cut = cookies.parse(raw)
+        found, cut = cookies.parse_cookies(raw)
         if cut:
             self.malformed.append(Malformed("cookies", "size"))
             self._flooded()
-        for state in cmp_cookies.read(found, self._hearing.categories):
+        for state in cmp_cookies.read_tool(found, self._hearing.categories):
             if isinstance(state, Malformed):
                 self.malformed.append(state)
                 if state.reason == "count":
                     self._flooded()
             else:
                 self._tool(state)
-        for cookie in industry_cookies.read(found, self._hearing.industry, self._hearing.ad_choice_purposes):
-            self.deny(Source.AD_CHOICES, cookie.purposes, Kept.CHOICE)
+        for cookie in industry_cookies.read_industry_cookies(
+            found, self._hearing.industry, self._hearing.ad_choice_purposes
+        ):
+            self.deny(Source.AD_CHOICES, cookie.purposes, KeptFor.CHOICE)
         return found
 
     def _flooded(self) -> None:
         """An opt-out may be in what was not read, and any script of a page can fill its jar."""
         self._unread = True
-        self.deny("malformed", FULL, Kept.MOMENT)
+        self.deny("malformed", FULL, KeptFor.MOMENT)
 
     def url(self, query: bytes) -> None:
         """What an ad call's address says. More values of one signal than `MAX_VALUES` are a flood, and deny."""
@@ -247,14 +247,14 @@ class _Ear:
                     self.string(PARAMETERS[name], value, section_ids, applies=applies, momentary=True)
                 if len(values) > MAX_VALUES:
                     self.malformed.append(Malformed(PARAMETERS[name], "count"))
-                    self.deny("malformed", FULL, Kept.MOMENT)
+                    self.deny("malformed", FULL, KeptFor.MOMENT)
 
     def _read(self, channel: str, text: str, section_ids: Sequence[int] | None) -> Reading:
         if channel == "gpp":
-            return gpp.read(text, section_ids)
+            return gpp.read_gpp_string(text, section_ids)
         if channel == "adchoices":
             hearing = self._hearing
-            return adchoices.read(text, participant=hearing.participant, purposes=hearing.ad_choice_purposes)
+            return adchoices.read_adchoices(text, participant=hearing.participant, purposes=hearing.ad_choice_purposes)
         return READERS[channel](text)
 
     def _tool(self, state: ToolState) -> None:
@@ -262,11 +262,11 @@ class _Ear:
         tool = f"{Source.CMP_COOKIE}:{state.tool}"
         self._off |= {f"{tool}:{word}" for word in state.refused}
         self.ended |= {f"{tool}:{word}" for word in state.granted}
-        if state.shown is Shown.OPTED_OUT and not state.act:
+        if state.shown is ToolShown.OPTED_OUT and not state.act:
             for word in sorted(state.refused):
-                self.deny(f"{tool}:{word}", DENIES[word], Kept.STATE)
+                self.deny(f"{tool}:{word}", DENIES[word], KeptFor.STATE)
         else:
-            self.deny(Source.CMP_COOKIE, state.denied, Kept.CHOICE if state.act else Kept.MOMENT)
+            self.deny(Source.CMP_COOKIE, state.denied, KeptFor.CHOICE if state.act else KeptFor.MOMENT)
         for carried in state.carried:
             self.string(carried.channel, carried.text, carried.section_ids)
 
@@ -275,21 +275,21 @@ class _Ear:
         if isinstance(limit, Malformed):
             self.malformed.append(limit)
         elif limit is Limit.SET:
-            self.deny(Source.DEVICE, FULL, Kept.CHOICE if self._hearing.device_limit_travels else Kept.STATE)
+            self.deny(Source.DEVICE, FULL, KeptFor.CHOICE if self._hearing.device_limit_travels else KeptFor.STATE)
         elif limit is Limit.NOW:
-            self.deny(name, FULL, Kept.MOMENT)
+            self.deny(name, FULL, KeptFor.MOMENT)
         elif limit is Limit.LIFTED:
             self.ended.add(Source.DEVICE)
 
     def _stored(self, stored: Mapping[str, object]) -> None:
         """The keys that an app found on its phone."""
-        found = stored_keys.read(stored)
+        found = device.read_stored_keys(stored)
         if found.pop("rdp", False):
-            self.deny(stored_keys.RESTRICTED, FULL, Kept.MOMENT)
-        if stored_keys.malformed(stored):
+            self.deny(device.RESTRICTED, FULL, KeptFor.MOMENT)
+        if device.malformed(stored):
             self.malformed.append(Malformed("stored", "value"))
         if found.pop("refused", False):
-            self.deny("stored", FULL, Kept.MOMENT)
+            self.deny("stored", FULL, KeptFor.MOMENT)
         sections = found.pop("sections", None)
         if isinstance(sections, dict) and sections:  # beside the whole string: either may hold the opt-out
             section_ids = self._section_ids(_commas(found.get("gpp_sid")))

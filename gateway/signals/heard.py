@@ -8,7 +8,7 @@ from functools import cached_property
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 
-class Kept(Enum):
+class KeptFor(Enum):
     """How long a denial holds. A tool's default is never mistaken for a person's act, and a doubt is never an allow."""
 
     MOMENT = "moment"  # in this answer only: a default, a flag that nobody set, a string that cannot be read
@@ -22,7 +22,7 @@ class Said:
 
     source: Source | str
     purposes: frozenset[Purpose]
-    kept: Kept = Kept.CHOICE
+    kept: KeptFor = KeptFor.CHOICE
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,19 @@ class Heard:
     @cached_property
     def remembered(self) -> frozenset[Purpose]:
         """The purposes of the choices among the signals."""
-        return _purposes(said for said in self.said if said.kept is Kept.CHOICE)
+        return _purposes(said for said in self.said if said.kept is KeptFor.CHOICE)
 
     def to_remember(self) -> Said | None:
         """The one choice to write: the signal that says most, the first of equals. A no to one of its purposes denies
         all of them, so the others would add nothing.
         """
-        chosen = [said for said in self.said if said.kept is Kept.CHOICE]
+        chosen = [said for said in self.said if said.kept is KeptFor.CHOICE]
         most = max(chosen, key=lambda said: len(said.purposes), default=None)
         return Said(most.source, _purposes([most])) if most else None
 
     def beside(self, other: "Heard") -> "Heard":
         """Both together; what one still denies, the other has not ended, and no TC string of the other opens."""
-        held = {said.source for said in (*self.said, *other.said) if said.kept is not Kept.MOMENT}
+        held = {said.source for said in (*self.said, *other.said) if said.kept is not KeptFor.MOMENT}
         both = Heard(
             (*other.said, *self.said), (*other.malformed, *self.malformed), (self.ended | other.ended) - held,
             other.cookies or self.cookies,
@@ -84,17 +84,17 @@ class Heard:
     @cached_property
     def keeps(self) -> bool:
         """Whether there is anything to write: a choice, a state, or the end of one."""
-        return bool(self.ended) or any(said.kept is not Kept.MOMENT for said in self.said)
+        return bool(self.ended) or any(said.kept is not KeptFor.MOMENT for said in self.said)
 
     @cached_property
     def has_states(self) -> bool:
-        return any(said.kept is Kept.STATE for said in self.said)
+        return any(said.kept is KeptFor.STATE for said in self.said)
 
     def states(self) -> list[Said]:
         """The states that began or go on, one a source."""
-        held = [said for said in self.said if said.kept is Kept.STATE]
+        held = [said for said in self.said if said.kept is KeptFor.STATE]
         return [
-            Said(source, _purposes(said for said in held if said.source == source), Kept.STATE)
+            Said(source, _purposes(said for said in held if said.source == source), KeptFor.STATE)
             for source in dict.fromkeys(said.source for said in held)
         ]
 

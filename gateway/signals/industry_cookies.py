@@ -21,7 +21,7 @@ PLAIN = re.compile("[a-z0-9]+")  # what is left of a name
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CookieRule:
     """Whole values and beginnings of values that mean an opt-out; `sale`: of sale, too."""
 
     values: frozenset[str]
@@ -36,8 +36,8 @@ class Rule:
 class Table:
     """Rules by name and by ending; an empty one knows no cookie. `unless`: words that take an ending back."""
 
-    names: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
-    endings: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[CookieRule, ...]] = field(default_factory=dict)
+    endings: Mapping[str, tuple[CookieRule, ...]] = field(default_factory=dict)
     unless: frozenset[str] = frozenset()
 
     def patterns(self) -> list[str]:
@@ -50,7 +50,7 @@ class Table:
         """Whether some rule knows this name."""
         return any(True for _ in self.rules(name))
 
-    def rules(self, name: str) -> Iterator[Rule]:
+    def rules(self, name: str) -> Iterator[CookieRule]:
         """Every rule that knows this name."""
         plain = SEPARATORS.sub("", name.lower())
         yield from self.names.get(plain, ())
@@ -67,7 +67,7 @@ class OptOut:
     purposes: frozenset[Purpose]
 
 
-def read(
+def read_industry_cookies(
     jar: Iterable[tuple[str, str]], table: Table, purposes: frozenset[Purpose] = frozenset(AD_CHOICE_PURPOSES)
 ) -> list[OptOut]:
     """The opt-outs among the cookies of a request (name, raw value), in order. `purposes` is what the operator lets
@@ -94,8 +94,8 @@ def table(parsed: Mapping[str, Any]) -> Table:
     """
     _shaped(parsed, {"unless": list, "words": dict, "rule": list}, "file")
     words = {name: _texts(parsed["words"], name, "words") for name in parsed.get("words", {})}
-    names: dict[str, tuple[Rule, ...]] = {}
-    endings: dict[str, tuple[Rule, ...]] = {}
+    names: dict[str, tuple[CookieRule, ...]] = {}
+    endings: dict[str, tuple[CookieRule, ...]] = {}
     for number, item in enumerate(parsed.get("rule", []), 1):
         rule = _rule(item, words, f"rule {number}")
         for member, known in (("names", names), ("endings", endings)):
@@ -106,7 +106,7 @@ def table(parsed: Mapping[str, Any]) -> Table:
     return Table(names, endings, frozenset(_texts(parsed, "unless", "file")))
 
 
-def _rule(item: Any, words: Mapping[str, list[str]], where: str) -> Rule:
+def _rule(item: Any, words: Mapping[str, list[str]], where: str) -> CookieRule:
     _shaped(item, MEMBERS, where)
     says = _texts(item, "says", where)
     if not words.keys() >= set(says):
@@ -115,7 +115,7 @@ def _rule(item: Any, words: Mapping[str, list[str]], where: str) -> Rule:
     beginnings = _texts(item, "beginnings", where)
     if not (values or beginnings) or not (item.get("names") or item.get("endings")):
         raise ValueError(f"{where}: a rule has names or endings, and says, values or beginnings")
-    return Rule(frozenset(values), tuple(beginnings), item.get("sale", False))
+    return CookieRule(frozenset(values), tuple(beginnings), item.get("sale", False))
 
 
 def _shaped(item: Any, members: Mapping[str, type], where: str) -> None:

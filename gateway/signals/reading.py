@@ -3,9 +3,14 @@
 All string readers (GPP, TCF, US Privacy, Additional Consent, AdChoices) answer with a `Reading`. The one promise that
 callers build on is kept here and nowhere else: a string that is not valid never says `allowed`, while an opt-out that
 could be read in it still counts.
+
+Values of header fields as RFC 9110 has them: without the blanks around them, and apart where a proxy joined them.
+
+Servers differ in what they leave on a value. Whoever compares one to the letter takes it from here: the readers of
+signals, which hear requests in front of any site on any server, and the outermost layer, for all of our own doors.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
@@ -71,3 +76,19 @@ def strictest(readings: Iterable[Choices]) -> Choices:
     out = {purpose for choices in found for purpose, word in choices.items() if word is Stated.OPTED_OUT}
     allowed = {purpose for choices in found for purpose, word in choices.items() if word is Stated.ALLOWED}
     return stated(out, allowed)
+
+
+OWS = b" \t"  # optional whitespace (RFC 9110 5.6.3)
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+def trimmed(headers: Headers) -> Headers:
+    """The same headers; optional whitespace around a value is no part of it (5.5)."""
+    return [(name, value.strip(OWS)) for name, value in headers]
+
+
+def members(value: bytes) -> list[bytes]:
+    """What one field says: its value, or the values of several that somebody on the way put into one line (5.3)."""
+    if b"," not in value:
+        return [value.strip(OWS)]
+    return [part.strip(OWS) for part in value.split(b",")]

@@ -13,7 +13,7 @@ VALUES = frozenset("YN-")
 LENGTH = 4
 
 
-def read(text: str) -> Reading:
+def read_usprivacy(text: str) -> Reading:
     """What the third character says. `1---` and `1-Y-` are legal; `-` in the third place says nothing."""
     version, values = text[:1], text[1:LENGTH].upper()
     if len(text) < LENGTH or (len(text) > LENGTH and not (version.isdigit() and VALUES.issuperset(values))):
@@ -29,7 +29,7 @@ def read(text: str) -> Reading:
     return Reading(choices, {SECTION: fields}, error=error)
 
 
-def write(notice: str, opted_out: str, covered: str) -> str:
+def write_usprivacy(notice: str, opted_out: str, covered: str) -> str:
     """Version 1 of the three characters. Raises `ValueError`."""
     if not VALUES.issuperset((notice, opted_out, covered)):
         raise ValueError("each of the three characters is Y, N or -")

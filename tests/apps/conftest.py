@@ -16,17 +16,29 @@ from support.phones import AUDIENCE, Backend, standing
 from support.ports import free_port
 from support.service import Service
 
-from gateway import credentials
-from gateway.app import migrate
+from gateway.app.composition import migrate
+from gateway.keys import api_keys
 
 TYPESCRIPT = "typescript@5.9.3"
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "static" / "sdk" / "gateway.ts"
 STRICT = [
-    "--strict", "--erasableSyntaxOnly", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes", "--noUnusedLocals",
-    "--noUnusedParameters", "--noImplicitReturns", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler",
-    "--lib", "es2022",
-]  # fmt: skip
+    "--strict",
+    "--erasableSyntaxOnly",
+    "--noUncheckedIndexedAccess",
+    "--exactOptionalPropertyTypes",
+    "--noUnusedLocals",
+    "--noUnusedParameters",
+    "--noImplicitReturns",
+    "--target",
+    "es2022",
+    "--module",
+    "esnext",
+    "--moduleResolution",
+    "bundler",
+    "--lib",
+    "es2022",
+]
 DRIVER = ROOT / "tests" / "support" / "app_on_phone.mjs"
 PATIENCE = 60.0
 
@@ -147,8 +159,8 @@ class App:
 
 
 class Site:
-    """A gateway in a process of its own, with an app's publishable key, and its operator's backend. `patience`: seconds that
-    a test waits for an event; a control, for which it never comes, waits less.
+    """A gateway in a process of its own, with an app's publishable key, and its operator's backend. `patience`: seconds
+    that a test waits for an event; a control, for which it never comes, waits less.
     """
 
     patience = PATIENCE
@@ -157,7 +169,7 @@ class Site:
         self.backend, self.folder, self.client, self.tracker, self.apps = Backend(), folder, client, tracker, []
         self.backend.publish(folder / "backend.jwks")
         migrate(folder / "data")
-        self.key = credentials.add(folder / "data", "app", ["choose"], publishable=True)
+        self.key = api_keys.add_api_key(folder / "data", "app", ["choose"], publishable=True)
         self.service = Service(free_port(), folder / "data", folder / "log")
 
     def app(self, *ids, phone="phone", client=None, key=None):

@@ -17,12 +17,12 @@ from support import inside, proxies
 from support.people import email, gaid, named, phone
 from support.phones import AUDIENCE, Backend
 
-from gateway import credentials
-from gateway.web import notices
-from gateway.web.apps import Apps
+from gateway.keys import api_keys
+from gateway.web.api.apps import Apps
+from gateway.web.shell import notices
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]  # five hundred calls each
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 CONFIGURED = {
     "recipients__advertisers__contract": "C-1", "recipients__flurry__contract": "C-2",
     "recipients__payments__contract": "C-3", "recipients__payments__announced": "2024-06-25",
@@ -91,10 +91,15 @@ class Stranger:
 
 REFUSED = [
     ("/v1/choices", {"choice": "opt_in", "purposes": ["sale"], "notice": SHOWN}),
-    ("/v1/choices", {"choice": "direct", "recipient": "advertisers"}), ("/v1/choices", {"choice": "keep_programme"}),
-    ("/v1/standing", {}), ("/v1/access", {}), ("/v1/erasures", {"mode": "unlink"}), ("/v1/check", {"recipient": "payments"}),
-    ("/v1/links", {"account": "a1"}), ("/v1/notices", {"notice": "privacy", "outcome": "sent", "on": "2026-01-01"}),
-]  # fmt: skip
+    ("/v1/choices", {"choice": "direct", "recipient": "advertisers"}),
+    ("/v1/choices", {"choice": "keep_programme"}),
+    ("/v1/standing", {}),
+    ("/v1/access", {}),
+    ("/v1/erasures", {"mode": "unlink"}),
+    ("/v1/check", {"recipient": "payments"}),
+    ("/v1/links", {"account": "a1"}),
+    ("/v1/notices", {"notice": "privacy", "outcome": "sent", "on": "2026-01-01"}),
+]
 
 
 def plain(told):
@@ -169,7 +174,7 @@ def believing(backend, folder):
 
 async def keys(data):
     return [
-        await asyncio.to_thread(credentials.add, data, name, scopes, publishable=public)
+        await asyncio.to_thread(api_keys.add_api_key, data, name, scopes, publishable=public)
         for name, scopes, public in (("app", ["choose"], True), ("desk", ["choose", "desk"], False))
     ]
 
@@ -193,8 +198,8 @@ async def test_of_an_ad_id_who_said_no_and_who_is_somebodys_are_told_the_same(tm
 
 async def test_a_revoked_key_learns_as_little(tmp_path):
     async with in_process(tmp_path) as (calling, app, desk, backend):
-        await asyncio.to_thread(credentials.revoke, tmp_path / "data", "app")
-        await asyncio.sleep(credentials.RELOAD + 0.1)
+        await asyncio.to_thread(api_keys.revoke, tmp_path / "data", "app")
+        await asyncio.sleep(api_keys.RELOAD + 0.1)
         worlds = [word for word in WORLDS if "app" not in word]  # which takes a key that is believed
         for make, alike in ((TYPED["phone"], worlds), (lambda number: named("gaid", gaid(number)), ALIKE)):
             learnt = await learns(calling, app, desk, backend, make, worlds)

@@ -11,12 +11,12 @@ from support import inside
 from support.people import email, gaid, named, phone
 from support.phones import AUDIENCE, Phone, idfv, ignored, kind
 
-from gateway.settings import SettingsRefused
-from gateway.web import notices
+from gateway.settings.load import SettingsRefused
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 OLD, NEW, ACCOUNT = named("gaid", gaid(1)), named("gaid", gaid(2)), named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 def links(folder) -> int:
@@ -214,9 +214,9 @@ async def test_an_account_sees_and_forgets_what_is_its_own_by_an_assertion(place
 
 async def test_a_gateway_without_the_backends_keys_believes_no_assertion(tmp_path, place):
     async with inside.application(tmp_path / "other", dev=False) as app, inside.client(app) as calling:
-        from gateway import credentials
+        from gateway.keys import api_keys
 
-        key = await asyncio.to_thread(credentials.add, tmp_path / "other", "app", ["choose"], publishable=True)
+        key = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "other", "app", ["choose"], publishable=True)
         calling.headers["Authorization"] = f"Bearer {key}"
         answer = await Phone(calling, OLD).observes(proof=place.backend.proof())
         assert ignored(answer) == {"/proof": "not verified"}

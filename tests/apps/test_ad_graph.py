@@ -1,5 +1,5 @@
-"""Every kind of identifier that leaves here, in the recipients' rows, in bid requests and in a site's cookies, can be opted
-out and is found by an opt-out (R23, L22). A new field, member or kind that nobody placed fails here.
+"""Every kind of identifier that leaves here, in the recipients' rows, in bid requests and in a site's cookies, can be
+opted out and is found by an opt-out (R23, L22). A new field, member or kind that nobody placed fails here.
 """
 
 import hashlib
@@ -118,7 +118,7 @@ async def bids(calling, name):
 
 @pytest.mark.parametrize("name", BID)
 async def test_a_bid_request_with_an_id_of_somebody_who_is_out_loses_it(declared, name):
-    found = list(reading.said(request_of(name)).identifiers)
+    found = list(reading.said_in_bid(request_of(name)).identifiers)
     assert found
     assert (await bids(declared, name)).headers["gateway-verdict"] == "allow"
     await opts_out(declared, found[-1])
@@ -129,13 +129,13 @@ async def test_a_bid_request_with_an_id_of_somebody_who_is_out_loses_it(declared
 
 @pytest.mark.parametrize("name", BID)
 async def test_an_id_of_a_kind_that_nobody_declared_denies(keyed, name):
-    own = any(str(each["type"]).startswith("id:") for each in reading.said(request_of(name)).identifiers)
+    own = any(str(each["type"]).startswith("id:") for each in reading.said_in_bid(request_of(name)).identifiers)
     verdict = (await bids(keyed, name)).headers["gateway-verdict"]
     assert verdict == ("contextual" if own else "allow")
 
 
 def test_every_kind_that_a_bid_request_can_name_is_one_of_ours_or_to_be_declared():
-    found = {each["type"] for name in BID for each in reading.said(request_of(name)).identifiers}
+    found = {each["type"] for name in BID for each in reading.said_in_bid(request_of(name)).identifiers}
     assert found == {*kinds.AD_IDS, "idfv", "appset", "eid", *(f"id:{name}" for name in DECLARED)}
 
 

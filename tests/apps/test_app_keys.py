@@ -11,14 +11,14 @@ from support import inside
 from support.people import GAID, email, gaid, named
 from support.phones import idfv, ignored, kind, standing
 
-from gateway import app as composition
-from gateway.web import notices
+from gateway.app import composition
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 HERS, IDFV, ACCOUNT, HIS_ACCOUNT = (
     named("gaid", gaid(1)), named("idfv", idfv(1)), named("account", "a1"), named("account", "a2"),
 )  # fmt: skip
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 PRECISE = {"recipient": "teemo", "data": ["precise_geo"]}
 
 
@@ -220,13 +220,21 @@ async def test_the_accounts_assertion_opens_what_the_backend_says_is_its_own(pla
 
 def wrong(backend) -> dict:
     return {
-        "another id": backend.attests(named("gaid", gaid(99))), "no ids": backend.attests(), "used": None,
-        "of no list": backend.attests(ids="gaid"), "of numbers": backend.attests(7), "too many": backend.attests(*[HERS] * 9),
-        "over": backend.attests(HERS, iat=1_000_000_000, exp=1_000_000_300), "for a day": backend.attests(HERS, exp=2**33),
-        "another audience": backend.attests(HERS, aud="elsewhere"), "an assertion": backend.attests(HERS, headers={"typ": "JWT"}),
-        "no jti": backend.attests(HERS, jti=None), "rubbish": {"kind": "attestation", "token": "rubbish"},
-        "nothing": {"kind": "attestation"}, "a number": {"kind": "attestation", "token": 7},
-    }  # fmt: skip
+        "another id": backend.attests(named("gaid", gaid(99))),
+        "no ids": backend.attests(),
+        "used": None,
+        "of no list": backend.attests(ids="gaid"),
+        "of numbers": backend.attests(7),
+        "too many": backend.attests(*[HERS] * 9),
+        "over": backend.attests(HERS, iat=1_000_000_000, exp=1_000_000_300),
+        "for a day": backend.attests(HERS, exp=2**33),
+        "another audience": backend.attests(HERS, aud="elsewhere"),
+        "an assertion": backend.attests(HERS, headers={"typ": "JWT"}),
+        "no jti": backend.attests(HERS, jti=None),
+        "rubbish": {"kind": "attestation", "token": "rubbish"},
+        "nothing": {"kind": "attestation"},
+        "a number": {"kind": "attestation", "token": 7},
+    }
 
 
 async def test_an_attestation_of_something_else_shows_nothing(place):
@@ -342,7 +350,7 @@ async def test_a_strangers_claim_on_an_ad_id_ends_when_its_owner_shows_that_it_i
         assert await place.reason(HERS) == "opted_in"
         await out(place, ACCOUNT)
         assert await reasons(place, HERS, IDFV) == ["opted_out"] * 2  # control: her own account still has it
-    report, _ = await asyncio.to_thread(composition.verify, tmp_path / "data", inside.settings(), boxes=True)
+    report, _ = await asyncio.to_thread(composition.verify_ledger, tmp_path / "data", inside.settings(), boxes=True)
     assert (report.passed, list(report.different)) == (True, [])
 
 
@@ -409,7 +417,7 @@ async def test_the_log_gives_the_same_rows_after_all_of_this(tmp_path):
         await phone.observes()
         await place.desk.post("/v1/erasures", json={"identifiers": [IDFV], "mode": "erase_details"})
         await place.desk.post("/v1/erasures", json={"identifiers": [HERS], "mode": "unlink"})
-    report, _ = await asyncio.to_thread(composition.verify, tmp_path / "data", inside.settings(), boxes=True)
+    report, _ = await asyncio.to_thread(composition.verify_ledger, tmp_path / "data", inside.settings(), boxes=True)
     assert (report.passed, list(report.different)) == (True, [])
 
 

@@ -14,20 +14,21 @@ from support import inside
 from support.people import ZERO, gaid, named
 from support.phones import Phone, idfv, ignored, standing
 
-from gateway import app as composition
-from gateway import device_token, keys, rekey, seals
-from gateway.device_token import DeviceToken
+from gateway.app import composition, maintenance
+from gateway.consent import tokens
+from gateway.consent.tokens import DeviceToken
+from gateway.keys import seals, secret_files
+from gateway.keys.seals import OpeningFailed
 from gateway.ledger import installation
 from gateway.ledger.entry import b64
-from gateway.seals import Opening
 from gateway.terms import Purpose
-from gateway.web import notices
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 OLD, NEW = named("gaid", gaid(1)), named("gaid", gaid(2))
 ALL_BUT_SENSITIVE = ["sale", "sharing", "targeted_ads", "profiling"]
 IDFV, ACCOUNT = named("idfv", idfv(1)), named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 def leaves(folder) -> list[dict]:
@@ -36,7 +37,7 @@ def leaves(folder) -> list[dict]:
 
 
 async def secrets_of(folder):
-    return await asyncio.to_thread(keys.load, folder)
+    return await asyncio.to_thread(secret_files.load_secrets, folder)
 
 
 async def opts_in(phone, purpose="sale", **members):
@@ -60,7 +61,7 @@ async def test_every_answer_to_an_app_has_a_token_and_no_two_are_alike(place):
         seen.add(phone.last["device"])
     assert len(seen) == 4
     secrets = await secrets_of(place.folder)
-    assert len({device_token.unseal(secrets, text).device for text in seen}) == 1
+    assert len({tokens.open_device_token(secrets, text).device for text in seen}) == 1
 
 
 async def test_a_server_that_does_not_speak_of_a_device_gets_none(place):
@@ -173,7 +174,7 @@ def test_the_last_twelve_ids_are_remembered():
     token = DeviceToken(b"x" * 16)
     for number in range(20):
         token = token.with_reported([b"idfv", b"%d" % number], (), number)
-    assert len(token.reported) == device_token.MOST
+    assert len(token.reported) == tokens.MOST_IDS
     assert {b"19", b"idfv"} <= set(token.keys)
     assert b"1" not in token.keys
 
@@ -195,8 +196,8 @@ async def test_a_token_of_a_replaced_key_is_good_in_the_overlap_and_renewed(tmp_
         phone = place.phone(OLD)
         await phone.chooses()
     data, settings = tmp_path / "data", inside.settings()
-    await asyncio.to_thread(rekey.replace_key, data, settings, rekey.Kind.COOKIE, composition.now)
-    await asyncio.to_thread(rekey.pepper, data, settings)
+    await asyncio.to_thread(maintenance.replace_key, data, settings, maintenance.RekeyKind.COOKIE, composition.now)
+    await asyncio.to_thread(maintenance.pepper, data, settings)
     old, secrets = phone.token, await secrets_of(data)
     async with inside.application(data, settings) as app, inside.client(app, **inside.DEV) as calling:
         moved = Phone(calling, NEW, token=old)
@@ -205,9 +206,9 @@ async def test_a_token_of_a_replaced_key_is_good_in_the_overlap_and_renewed(tmp_
         body = {"identifiers": [NEW], "recipient": "teemo", "place": "US-CA"}
         assert (await calling.post("/v1/check", json=body)).json()["reason"] == "opted_out"
     newest = replace(secrets, seals=secrets.seals[-1:])
-    assert device_token.unseal(newest, moved.token).device == device_token.unseal(secrets, old).device
-    with pytest.raises(Opening):
-        device_token.unseal(newest, old)
+    assert tokens.open_device_token(newest, moved.token).device == tokens.open_device_token(secrets, old).device
+    with pytest.raises(OpeningFailed):
+        tokens.open_device_token(newest, old)
 
 
 def forged(text: str) -> list[object]:
@@ -248,9 +249,9 @@ async def test_a_token_names_nobody(place):
 
 
 def test_a_token_is_as_it_was_made_and_knows_its_ids(tmp_path):
-    secrets = keys.load(inside.install(tmp_path / "data"))
-    made = device_token.new().with_reported([b"a" * 16, b"b" * 16], [b"a" * 16], 20_000)
-    read = device_token.unseal(secrets, device_token.seal(secrets, made))
+    secrets = secret_files.load_secrets(inside.install(tmp_path / "data"))
+    made = tokens.new().with_reported([b"a" * 16, b"b" * 16], [b"a" * 16], 20_000)
+    read = tokens.open_device_token(secrets, tokens.seal_device_token(secrets, made))
     assert read == made
     assert read.attested == {b"a" * 16}
     assert read.others([b"a" * 16]) == [b"b" * 16]
@@ -259,11 +260,11 @@ def test_a_token_is_as_it_was_made_and_knows_its_ids(tmp_path):
 
 
 def test_a_token_of_an_earlier_gateway_keeps_its_ids_and_proves_none_of_them(tmp_path):
-    secrets = keys.load(inside.install(tmp_path / "data"))
-    older = device_token.HEAD.pack(device_token.OLDER, len(secrets.peppers), b"x" * 16)
-    older += device_token.WAS.pack(True, b"a" * 16)  # its flag: named by it before anybody else did
-    text = b64(seals.seal(secrets.seals[-1], device_token.LABEL, older))
-    assert device_token.unseal(secrets, text) == DeviceToken(b"x" * 16, (device_token.Id(b"a" * 16),))
+    secrets = secret_files.load_secrets(inside.install(tmp_path / "data"))
+    older = tokens.HEAD.pack(tokens.OLDER, len(secrets.peppers), b"x" * 16)
+    older += tokens.WAS.pack(True, b"a" * 16)  # its flag: named by it before anybody else did
+    text = b64(seals.seal_box(secrets.seals[-1], tokens.DEVICE_LABEL, older))
+    assert tokens.open_device_token(secrets, text) == DeviceToken(b"x" * 16, (tokens.Id(b"a" * 16),))
 
 
 # --- what a token proves -------------------------------------------------------------------------------------------
@@ -342,12 +343,12 @@ async def test_ids_that_an_app_names_together_stay_two_peoples_reports(place):
 
 
 async def test_a_revoked_app_key_keeps_its_phones_token_and_opts_out(place):
-    from gateway import credentials
+    from gateway.keys import api_keys
 
     phone = place.phone(OLD)
     await phone.observes()
-    await asyncio.to_thread(credentials.revoke, place.folder, "app")
-    await asyncio.sleep(credentials.RELOAD + 0.1)
+    await asyncio.to_thread(api_keys.revoke, place.folder, "app")
+    await asyncio.sleep(api_keys.RELOAD + 0.1)
     assert (await phone.chooses()).status_code == 201
     phone.resets(2)
     await phone.observes()

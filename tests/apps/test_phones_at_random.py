@@ -1,5 +1,5 @@
-"""A person with a phone, at random: ids that are reset, an account that is signed in, opts out and comes back, a stranger who
-names the phone's ids. What must hold after each observation is told by a few lines beside (R12, R26, L85).
+"""A person with a phone, at random: ids that are reset, an account that is signed in, opts out and comes back, a
+stranger who names the phone's ids. What must hold after each observation is told by a few lines beside (R12, R26, L85).
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from support.examples import TIMES
 from support.people import gaid, named
 from support.phones import standing
 
-from gateway import app as composition
-from gateway import device_token
-from gateway.installations import Installations
-from gateway.web import notices
+from gateway.app import composition
+from gateway.consent import tokens
+from gateway.consent.installations import Installations
+from gateway.web.shell import notices
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 ACCOUNT = named("account", "a1")
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 DEV = {"kind": "account", "assertion": "dev"}
 THREE = ("sale", "sharing", "targeted_ads")
 STEPS, WALKS = 14, 12 * TIMES
@@ -55,7 +55,7 @@ class Life:
         return await self.place.reason(named("gaid", gaid(number)))
 
     async def resets(self):
-        if not self.linked and self.number >= device_token.NEW:
+        if not self.linked and self.number >= tokens.NEW:
             return  # more new ids in a month nobody believes without a proof
         self.number += 1
         self.ids.add(self.number)
@@ -115,8 +115,15 @@ async def walk(folder, seed):
     async with standing(folder) as place:
         life = Life(place)
         await life.observes()
-        acts = [life.observes, life.resets, life.opts_out, life.is_linked, life.account_opts_out, life.account_comes_back,
-                life.stranger_tries]  # fmt: skip
+        acts = [
+            life.observes,
+            life.resets,
+            life.opts_out,
+            life.is_linked,
+            life.account_opts_out,
+            life.account_comes_back,
+            life.stranger_tries,
+        ]
         told = []
         for _ in range(STEPS):
             act = chance.choices(acts, [3, 3, 1, 3, 2, 2, seed % 2])[0]
@@ -130,7 +137,7 @@ async def walk(folder, seed):
 @pytest.mark.parametrize("seed", range(WALKS))
 async def test_a_person_is_out_by_every_id_of_the_phone_exactly_while_they_said_so(tmp_path, seed):
     told = await walk(tmp_path, seed)
-    report, _ = await asyncio.to_thread(composition.verify, tmp_path / "data", inside.settings(), boxes=True)
+    report, _ = await asyncio.to_thread(composition.verify_ledger, tmp_path / "data", inside.settings(), boxes=True)
     assert (report.passed, list(report.different)) == (True, []), told
 
 

@@ -1,5 +1,5 @@
-"""Six lives of a phone: what an app is told at its first and second start after something happened to the phone, by what
-the app brings; a table, printed with `pytest -s`, and what must hold in each of its cells (R8, R26).
+"""Six lives of a phone: what an app is told at its first and second start after something happened to the phone, by
+what the app brings; a table, printed with `pytest -s`, and what must hold in each of its cells (R8, R26).
 
 Nobody who said nothing is at `stop` on the second start where their ids are nobody's or they bring a proof; nobody who
 said no is at `start` on the first.
@@ -16,7 +16,8 @@ SDK = "advertisers"
 BRINGS = ("nothing", "assertion", "attestation")
 OWNERS = ("nobody's", "somebody's")
 SAID = ("nothing", "no")
-# Life: what became of (ad id, vendor's id, device token, account) since the starts before; None: there were none before.
+# Life: what became of (ad id, vendor's id, device token, account) since the starts before; None: there were none
+# before.
 LIVES = {
     "first install": None,
     "reinstall, keychain kept": ("same", "new", "kept", "same"),

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support import proxies
 from support.people import gaid, named, phone
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 CONFIGURED = {"recipients__advertisers__contract": "C-1", "apps__sdks": "advertisers,payments"}
 WORLDS = ("said no", "linked", "linked, said no", "linked, its account said no")
@@ -71,7 +71,7 @@ def measure(calls: int) -> None:
     with tempfile.TemporaryDirectory() as folder, proxies.gateway(Path(folder), **CONFIGURED) as running:
         data = Path(folder) / "data"
         app, desk = (
-            Calls(running.internal, credentials.add(data, name, scopes, publishable=public))
+            Calls(running.internal, api_keys.add_api_key(data, name, scopes, publishable=public))
             for name, scopes, public in (("app", ["choose"], True), ("desk", ["choose", "desk"], False))
         )
         numbers = itertools.count(1)

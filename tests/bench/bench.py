@@ -95,13 +95,13 @@ def opt_outs(url: str, workers: int, number: int) -> float:
 
 def in_the_writer(data: Path) -> float:
     """Opt-outs a second with no HTTP before them: what the writer itself keeps, 256 at most a commit."""
-    from gateway import settings
-    from gateway.app import now, open_house
+    from gateway.app.composition import now, open_house
     from gateway.ledger import records
     from gateway.ledger.subjects import Choice
+    from gateway.settings import load
     from gateway.terms import ALL_PURPOSES, ChoiceKind
 
-    with open_house(data, settings.load(None, {}), dev=True) as house:
+    with open_house(data, load.load_settings(None, {}), dev=True) as house:
         choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "api", now())
         subjects = [house.consent.people.name([named("gaid", gaid(7 * 10**9 + n))]).subjects[0] for n in range(5000)]
         began = time.perf_counter()

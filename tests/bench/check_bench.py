@@ -31,18 +31,19 @@ from signals_bench import BASELINE, table
 from support import inside
 from support.people import gaid, named
 
-from gateway import keys, settings
-from gateway.check import Ask
+from gateway.app.replica import Replica
+from gateway.app.service import in_front_of
 from gateway.client import Client
-from gateway.enrolment import Enrolment
+from gateway.consent.check import Ask
+from gateway.consent.people import People
+from gateway.keys import secret_files
+from gateway.keys.seals import Enrolment
 from gateway.ledger import schema
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MemoryMap
-from gateway.mirror.row import Row
-from gateway.people import People
-from gateway.replica import Replica
-from gateway.service import in_front_of
-from gateway.web.checker import Checker
+from gateway.mirror.row import MirrorRow
+from gateway.settings import load
+from gateway.web.api.inside import InProcessChecker
 
 PEOPLE, AT_ONCE, RUNS, BIDDERS = 40_000, 20, 60, 15
 NAMED = (1, 3, 6)  # identifiers of a call
@@ -58,15 +59,15 @@ def identifiers(person: int, many: int) -> list[dict[str, str]]:
     ][:many]  # fmt: skip
 
 
-def people_of(secrets: keys.Secrets) -> People:
+def people_of(secrets: secret_files.Secrets) -> People:
     return People(secrets, lambda: datetime.now(UTC))
 
 
-def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes, Row]]:
+def people_who_opted_out(people: People, numbers: range) -> Iterator[tuple[bytes, MirrorRow]]:
     """The phone's ad id of each has a row, with an entry of its own."""
     for number in numbers:
         (subject,) = people.name(identifiers(number, 1)).subjects
-        yield subject.key, Row(own=OUT, seq=number)
+        yield subject.key, MirrorRow(own=OUT, seq=number)
 
 
 def configured(folder: Path, more: str = "") -> Path:
@@ -89,7 +90,7 @@ def copy(folder: Path, rows: Iterator[tuple[bytes, bytes]], *, size: int, entrie
     return made
 
 
-def replica(folder: Path, configured: settings.Settings, peppers: tuple[bytes, ...], made: MemoryMap) -> Replica:
+def replica(folder: Path, configured: load.Settings, peppers: tuple[bytes, ...], made: MemoryMap) -> Replica:
     """One that has this map and a lease that does not end; what it lets go stands in its spool."""
     enrolled = Enrolment("bench", "bench.none", peppers, bytes(32))
     found = Replica("http://127.0.0.1:1", folder, enrolled, configured, dev=True)
@@ -188,7 +189,7 @@ async def opened(folder: Path) -> Any:
     mirroring = configured(folder / "beside", "[mirror]\nenabled = true\n")
     stated = inside.settings(configuration)
     data, other = inside.install(folder / "data"), inside.install(folder / "other")
-    secrets = keys.load(data)
+    secrets = secret_files.load_secrets(data)
     rows = sorted(people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2)), key=itemgetter(0))
     for each in (data, other):
         with contextlib.closing(schema.open_to_write(each)) as db:
@@ -199,7 +200,7 @@ async def opened(folder: Path) -> Any:
             db.commit()
     packed = ((key, row.pack()) for key, row in rows)
     made = copy(folder / "copy", packed, size=2**28, entries=2 * PEOPLE, peppers=len(secrets.peppers))
-    checker: list[Checker] = []
+    checker: list[InProcessChecker] = []
 
     async def site(scope: Any, receive: Any, send: Any) -> None:
         checker.append(scope["state"]["gateway_checker"])
@@ -232,7 +233,7 @@ def cases(ways: Ways) -> dict[str, Way]:
 def among() -> list[tuple[str, float]]:
     """A replica's check of three identifiers among few people and among many, half of whom opted out."""
     with tempfile.TemporaryDirectory() as name:
-        folder, secrets = Path(name), keys.load(inside.install(Path(name) / "data"))
+        folder, secrets = Path(name), secret_files.load_secrets(inside.install(Path(name) / "data"))
         stated = inside.settings(configured(folder))
         ours = sorted(
             (key, row.pack()) for key, row in people_who_opted_out(people_of(secrets), range(0, 2 * PEOPLE, 2))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.choice.standing import out_bits
-from gateway.mirror.row import Row
+from gateway.mirror.row import MirrorRow
 from gateway.terms import SIGNAL_PURPOSES
 
 FEW, MANY = 10_000, int(os.environ.get("IDENTIFIERS", "1000000"))
@@ -29,7 +29,7 @@ def keys(number: int) -> Iterator[bytes]:
 
 def rows(number: int) -> Iterator[tuple[bytes, bytes]]:
     """As a map has them, each with an entry of its own."""
-    return ((key, Row(own=OUT, seq=index).pack()) for index, key in enumerate(keys(number)))
+    return ((key, MirrorRow(own=OUT, seq=index).pack()) for index, key in enumerate(keys(number)))
 
 
 def fill(data: Path, number: int) -> None:

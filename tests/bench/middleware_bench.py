@@ -14,15 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway import seals, settings
-from gateway.app import migrate, open_house
-from gateway.seals import BrowserCookie
+from gateway.app.composition import migrate, open_house
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie
+from gateway.settings import load
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.browser_cookie import COOKIE, day
-from gateway.web.metrics import Metrics
-from gateway.web.middleware import ConsentMiddleware
-from gateway.web.visit import Visits
-from gateway.web.visitor import Visitors
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.own_cookies import BROWSER_COOKIE, day
+from gateway.web.site.middleware import ConsentMiddleware
+from gateway.web.site.visit import Visits
+from gateway.web.site.visitor import Visitors
 
 BASELINE = "bare ASGI app, in process"
 BARS = {
@@ -62,7 +63,7 @@ def rows() -> list[tuple[str, float]]:
     """(name, microseconds of the whole call), the bare app first."""
     with installation() as (consent, app):
         known = BrowserCookie(seals.new_browser(), day(datetime.now(UTC)), frozenset(SIGNAL_PURPOSES))
-        sealed = f"{COOKIE}={seals.seal_cookie(consent.secrets.seals, known)}"
+        sealed = f"{BROWSER_COOKIE}={seals.seal_cookie(consent.secrets.seals, known)}"
         gpc = (b"sec-gpc", b"1")
         cases = {
             BASELINE: (bare, [*HEADERS]),
@@ -82,7 +83,7 @@ def installation() -> Iterator[tuple[Any, ConsentMiddleware]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         migrate(folder)
-        with open_house(folder, settings.load(None, {}), dev=True) as house:
+        with open_house(folder, load.load_settings(None, {}), dev=True) as house:
             visitors = Visitors(house.consent, place=lambda _: "US-CA")
             yield house.consent, ConsentMiddleware(bare, Visits(house.consent, visitors, Metrics()))
 
@@ -105,8 +106,8 @@ def scope(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
 
 
 def measured(cases: dict[str, tuple[Any, list[tuple[bytes, bytes]]]], runs: int = 600) -> list[tuple[str, float]]:
-    """Cases in turns, so that a busy machine slows all of them alike; the tenth percentile of the runs, for others
-    on the machine only add. Time of this thread, and without the collector, as timeit has it; few requests at a time, so
+    """Cases in turns, so that a busy machine slows all of them alike; the tenth percentile of the runs, for others on
+    the machine only add. Time of this thread, and without the collector, as timeit has it; few requests at a time, so
     that each is in the cache, as one is that was read just now.
     """
     found: dict[str, list[float]] = {name: [] for name in cases}

@@ -17,10 +17,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway import app, settings
+from gateway.app import composition
 from gateway.ledger import links, records, schema
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
+from gateway.settings import load
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Source
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -48,9 +49,13 @@ def _turn(tx, people, turn):
 
 def _account(tx, people, turn, said):
     account = _named(people, "account", f"a{turn}")
-    things = [_named(people, "phone", f"+1415{turn % 10_000_000:07d}") if turn > 2_000_000 else people.browser(f"e{turn:031x}"),
-              _named(people, "email", f"account{turn}@example.com"),
-              _named(people, "gaid", f"38400000-8cf0-11bd-b23e-{turn:012x}")]  # fmt: skip
+    things = [
+        _named(people, "phone", f"+1415{turn % 10_000_000:07d}")
+        if turn > 2_000_000
+        else people.browser(f"e{turn:031x}"),
+        _named(people, "email", f"account{turn}@example.com"),
+        _named(people, "gaid", f"38400000-8cf0-11bd-b23e-{turn:012x}"),
+    ]
     now = milliseconds(said.at)
     links.link(tx, account, things, Span(now), now)
     records.write(tx, things[1], said, os.urandom(16))
@@ -58,8 +63,8 @@ def _account(tx, people, turn, said):
 
 def make(folder, entries):
     """Stops at the first whole transaction past `entries`."""
-    app.migrate(folder)
-    with app.open_house(folder, settings.load(None, {}), dev=True) as house:
+    composition.migrate(folder)
+    with composition.open_house(folder, load.load_settings(None, {}), dev=True) as house:
         people, turn, size = house.consent.people, 0, 0
         while size < entries:
 
@@ -80,7 +85,7 @@ def size_of(folder):
 def _opens(folder, size):
     """How long a start takes, and a receipt of an entry in the middle."""
     start = time.perf_counter()
-    with app.open_house(folder, settings.load(None, {}), dev=True) as house:
+    with composition.open_house(folder, load.load_settings(None, {}), dev=True) as house:
         print(f"open: {size} entries in {time.perf_counter() - start:.2f} s")
         with contextlib.closing(schema.open_to_read(folder)) as db:
             middle = db.execute(
@@ -101,12 +106,15 @@ def main(folder, entries):
     _opens(folder, size_of(folder))
     for boxes in (False, True):
         start, wall = time.process_time(), time.perf_counter()
-        report, _ = app.verify(folder, settings.load(None, {}), boxes=boxes)
+        report, _ = composition.verify_ledger(folder, load.load_settings(None, {}), boxes=boxes)
         took, wall = time.process_time() - start, time.perf_counter() - wall
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # Linux counts in KiB
-        print(f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s of processor time"
-              f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB, {report.short} short,"
-              f" {report.lived} lived, boxes {report.opened}, {report.different[:3] or 'passed'}", flush=True)  # fmt: skip
+        print(
+            f"verify{' --vault' if boxes else ''}: {report.entries} entries in {took:.1f} s of processor time"
+            f" ({wall:.1f} s by the clock), {report.entries / took:,.0f}/s, {peak} MiB, {report.short} short,"
+            f" {report.lived} lived, boxes {report.opened}, {report.different[:3] or 'passed'}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

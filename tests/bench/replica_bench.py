@@ -1,4 +1,5 @@
-"""Checks from copies of a million standings: in an ad server's own process, at a sidecar, at a gateway with its mirror."""
+"""Checks from copies of a million standings: in an ad server's own process, at a sidecar, at a gateway with its
+mirror."""
 
 import contextlib
 import os
@@ -11,9 +12,10 @@ from support.people import gaid, named
 from support.service import Service
 from support.sidecar import Sidecar
 
-from gateway import decisions, enrolment, keys
-from gateway.check import Ask
-from gateway.replica import Replica
+from gateway.app.replica import Replica
+from gateway.consent import decisions
+from gateway.consent.check import Ask
+from gateway.keys import seals, secret_files
 
 Measured = tuple[str, float, str, float]  # as share_bench.Figure
 NUMBER = 3000
@@ -21,9 +23,9 @@ NUMBER = 3000
 
 def enrolled(data: Path, name: str) -> tuple[Path, str]:
     """As `gateway replica enrol` makes it; the key is the development one."""
-    secrets = keys.load(data)
-    made = enrolment.Enrolment(name, "dev.dev", secrets.peppers, decisions.key_of_replica(secrets, "dev"))
-    text, secret = enrolment.seal(made)
+    secrets = secret_files.load_secrets(data)
+    made = seals.Enrolment(name, "dev.dev", secrets.peppers, decisions.key_of_replica(secrets, "dev"))
+    text, secret = seals.seal_enrolment(made)
     path = data.parent / f"{name}.enrolment"
     path.write_text(text)
     return path, secret
@@ -43,7 +45,7 @@ def rows(
         found.append(("replica, a million people copied", time.perf_counter() - began, "s", 0))
         found.append(("replica, sidecar /v1/check", *wrk(sidecar.process.pid, f"{sidecar.url}/v1/check", body, key)))
         sidecar.stop()
-        opened = enrolment.open_(file.read_text(), secret)
+        opened = seals.open_enrolment(file.read_text(), secret)
         made = stack.enter_context(Replica(running.url, sidecar.folder / "copy", opened, inside.settings(), dev=True))
         while not made.follower.fresh():
             time.sleep(0.01)

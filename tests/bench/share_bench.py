@@ -41,19 +41,50 @@ HEADERS = {"Authorization": "Bearer dev.dev", "Content-Type": "application/json"
 
 def bid() -> dict:
     """A request of about 2 kB, as an exchange sends one."""
-    imps = [{"id": str(n), "banner": {"w": 300, "h": 250, "format": [{"w": 300, "h": 250}, {"w": 320, "h": 50}]},
-             "bidfloor": 0.5, "secure": 1, "ext": {"tid": f"{n:032x}", "gpid": f"/slot/{n}"}} for n in range(4)]  # fmt: skip
+    imps = [
+        {
+            "id": str(n),
+            "banner": {"w": 300, "h": 250, "format": [{"w": 300, "h": 250}, {"w": 320, "h": 50}]},
+            "bidfloor": 0.5,
+            "secure": 1,
+            "ext": {"tid": f"{n:032x}", "gpid": f"/slot/{n}"},
+        }
+        for n in range(4)
+    ]
     return {
-        "id": "1", "imp": imps, "tmax": 200, "at": 1, "cur": ["USD"],
-        "app": {"id": "a", "name": "calls", "bundle": "com.example.calls", "cat": ["IAB19"], "publisher": {"id": "p"},
-                "content": {"language": "en", "keywords": "news"}, "keywords": "x" * 200},
-        "device": {"ua": "Mozilla/5.0 (Linux; Android 14) " + "x" * 120, "ifa": gaid(2), "ip": "203.0.113.77", "os": "android",
-                   "geo": {"lat": 37.774929, "lon": -122.419416, "country": "USA", "region": "CA", "zip": "94103"},
-                   "didsha1": "a" * 40, "ext": {"atts": 3}},
-        "user": {"id": "u" * 32, "buyeruid": "b" * 32, "yob": 1980, "keywords": "news,sports",
-                 "eids": [{"source": f"s{n}.example", "uids": [{"id": "e" * 32}]} for n in range(4)]},
-        "regs": {"ext": {"us_privacy": "1YNN"}}, "source": {"tid": "t" * 32},
-    }  # fmt: skip
+        "id": "1",
+        "imp": imps,
+        "tmax": 200,
+        "at": 1,
+        "cur": ["USD"],
+        "app": {
+            "id": "a",
+            "name": "calls",
+            "bundle": "com.example.calls",
+            "cat": ["IAB19"],
+            "publisher": {"id": "p"},
+            "content": {"language": "en", "keywords": "news"},
+            "keywords": "x" * 200,
+        },
+        "device": {
+            "ua": "Mozilla/5.0 (Linux; Android 14) " + "x" * 120,
+            "ifa": gaid(2),
+            "ip": "203.0.113.77",
+            "os": "android",
+            "geo": {"lat": 37.774929, "lon": -122.419416, "country": "USA", "region": "CA", "zip": "94103"},
+            "didsha1": "a" * 40,
+            "ext": {"atts": 3},
+        },
+        "user": {
+            "id": "u" * 32,
+            "buyeruid": "b" * 32,
+            "yob": 1980,
+            "keywords": "news,sports",
+            "eids": [{"source": f"s{n}.example", "uids": [{"id": "e" * 32}]} for n in range(4)],
+        },
+        "regs": {"ext": {"us_privacy": "1YNN"}},
+        "source": {"tid": "t" * 32},
+    }
 
 
 def rows() -> list[tuple[str, float]]:

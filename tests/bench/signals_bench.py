@@ -37,7 +37,7 @@ def rows() -> list[tuple[str, float]]:
     outcome = Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}), gpc=True)
     return [
         (f"{BASELINE} ({len(body)} B)", micro(lambda: orjson.loads(body))),
-        ("usnat, whole GPP string", micro(lambda: gpp.read(USNAT))),
+        ("usnat, whole GPP string", micro(lambda: gpp.read_gpp_string(USNAT))),
         ("TC string, no vendors", micro(lambda: tcf.read_eu("CQuSqEAQuSqEAyafkqNLBNE1IMa_kALYDowIF5QDgAJwAAAA"))),
         ("request without cookies", micro(lambda: hear.from_web(headers))),
         (f"request, {len(plain)} B of cookies, no tool", micro(lambda: hear.from_web([*headers, (b"cookie", plain)]))),

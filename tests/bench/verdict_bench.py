@@ -1,4 +1,5 @@
-"""The verdict alone, law looked up, nothing remembered: microseconds, beside one `orjson.loads` of 1 kB of the same run.
+"""The verdict alone, law looked up, nothing remembered: microseconds, beside one `orjson.loads` of 1 kB of the same
+run.
 
 Questions: the shipped recipients' own (teemo: two pairs of purpose and class; advertisers: twelve), of people with and
 without a record, and every row of verdicts.json, of which the median and the 95th percentile are told.
@@ -11,10 +12,10 @@ import orjson
 from signals_bench import BASELINE, micro, table
 from support import verdicts
 
-from gateway import settings
 from gateway.choice.question import Question
 from gateway.choice.standing import Standing, out_bits
 from gateway.choice.verdict import decide
+from gateway.settings import load
 from gateway.terms import SIGNAL_PURPOSES
 
 RECORDS = {"no record": (), "opted out": (Standing(own=out_bits(SIGNAL_PURPOSES), seq=7),)}
@@ -26,7 +27,7 @@ def rows() -> list[tuple[str, float]]:
     undecorated = decide.__wrapped__
     body = orjson.dumps({"text": "x" * 560, "numbers": list(range(120))})
     found = [(f"{BASELINE} ({len(body)} B)", micro(lambda: orjson.loads(body)))]
-    recipients = settings.load(None, {}).registry(dev=True)
+    recipients = load.load_settings(None, {}).registry(dev=True)
     for name, (record, standings) in product(("teemo", "advertisers"), RECORDS.items()):
         recipient = recipients[name]
         asked = Question(recipient, recipient.purposes, recipient.data, frozenset({"US-CA"}), standings=standings)

@@ -10,7 +10,7 @@ from support.people import GAID, named, phone
 from support.service import service
 from support.wire import call, link, post_form
 
-from gateway import credentials, keys
+from gateway.keys import api_keys, secret_files
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -29,8 +29,8 @@ def running(tmp_path_factory):
 @pytest.fixture(scope="module")
 def signed_in(running):
     """The header of the site's server, made before the browser's loop runs."""
-    secret = keys.load(running.data).accounts[-1]
-    return {"Gateway-Account": credentials.assert_account(secret, "a1", int(time.time()) + 600)}
+    secret = secret_files.load_secrets(running.data).accounts[-1]
+    return {"Gateway-Account": api_keys.assert_account(secret, "a1", int(time.time()) + 600)}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

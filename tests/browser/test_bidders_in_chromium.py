@@ -1,7 +1,7 @@
 """What leaves a page with Prebid.js, four bidders of the market and ids of a person, once the person said no: no id, in
 whichever state, for the strings say so in sections that Prebid.js reads. The browser's own Global Privacy Control says
-the no; the bidders' hosts are stood in for, over TLS, and keep what comes. The site's own policy is off: here the string
-alone has to do it.
+the no; the bidders' hosts are stood in for, over TLS, and keep what comes. The site's own policy is off: here the
+string alone has to do it.
 """
 
 import contextlib
@@ -101,8 +101,8 @@ def hosts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def profiles(driver, program, hosts, tmp_path_factory):
-    """A browser that says nothing, and one whose Global Privacy Control is on; every foreign name is a bidder's. Both let
-    third parties have cookies, as most people's browsers do and Debian's does not: they are what is counted here.
+    """A browser that says nothing, and one whose Global Privacy Control is on; every foreign name is a bidder's. Both
+    let third parties have cookies, as most people's browsers do and Debian's does not: they are what is counted here.
     """
     port, _ = hosts
     flags = [*installed.FLAGS, "--ignore-certificate-errors"]
@@ -155,8 +155,9 @@ def auction(profiles, hosts):
         return Left(
             frozenset(name for name, value in PERSON.items() if value in text),
             frozenset(each.host for each in asked if COOKIE in each.cookies),
-            frozenset(each.host for each in asked), said,
-        )  # fmt: skip
+            frozenset(each.host for each in asked),
+            said,
+        )
 
     return held
 

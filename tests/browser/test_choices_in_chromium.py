@@ -10,9 +10,9 @@ from support.old_safari import old_safari
 from support.people import email, phone
 from support.service import service
 
-from gateway import credentials, keys
-from gateway.web.language import LANGUAGES, say
-from gateway.web.positions import CAME
+from gateway.keys import api_keys, secret_files
+from gateway.web.pages.positions import CAME
+from gateway.web.shell.language import LANGUAGES, say
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATH = "/privacy-choices"
@@ -29,7 +29,7 @@ def running(tmp_path_factory):
 @pytest.fixture(scope="module")
 def accounts(running):
     """The key by which the site says who is signed in."""
-    return keys.load(running.data).accounts[-1]
+    return secret_files.load_secrets(running.data).accounts[-1]
 
 
 @pytest.fixture
@@ -325,8 +325,19 @@ def dead_link(page, url):
 
 
 STATES = [
-    form, signal, some_uses, refused, confirmed, one_use_again, shown_again, marketing, marketing_refused, own_data, not_there, dead_link,
-]  # fmt: skip
+    form,
+    signal,
+    some_uses,
+    refused,
+    confirmed,
+    one_use_again,
+    shown_again,
+    marketing,
+    marketing_refused,
+    own_data,
+    not_there,
+    dead_link,
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -350,7 +361,7 @@ def test_every_page_and_state_keeps_to_wcag_2_2_aa(running, opened, looked_at, s
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_page_that_says_why_somebody_is_still_out_keeps_to_it(running, accounts, opened, looked_at, width, language):
     """The account came back; the browser that it is signed in on said no by itself, and another one's no came along."""
-    signed = {"Gateway-Account": credentials.assert_account(accounts, f"a{width}{language}", int(time.time()) + 600)}
+    signed = {"Gateway-Account": api_keys.assert_account(accounts, f"a{width}{language}", int(time.time()) + 600)}
     page = opened(f"{running.url}{PATH}?lang={language}", viewport={"width": width, "height": 800})
     button(page, language, "Opt out").click()
     page.wait_for_url("**/privacy-choices/done/*")

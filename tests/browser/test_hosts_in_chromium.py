@@ -7,7 +7,7 @@ import pytest
 from support.pages_with_script import LOADED, SCRIPT, STUB, html
 from support.service import service
 
-from gateway import hosts
+from gateway.web.site import hosts
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGE = html(
@@ -37,9 +37,9 @@ def running(request, tmp_path_factory):
 def table(page, running):
     """Once it is there, where it is wanted."""
     deadline = time.monotonic() + 20
-    while running.wanted and not hosts.read(running.data) and time.monotonic() < deadline:
+    while running.wanted and not hosts.read_hosts(running.data) and time.monotonic() < deadline:
         page.wait_for_timeout(100)
-    return [seen.host for seen in hosts.read(running.data)]
+    return [seen.host for seen in hosts.read_hosts(running.data)]
 
 
 def loaded(page):

@@ -9,9 +9,17 @@ from itertools import chain, combinations, product
 import pytest
 
 from gateway.choice import downstream
-from gateway.choice.downstream import READERS, GppSections, Outcome, limited_data_use, sections_of, stores, strings
+from gateway.choice.downstream import (
+    READERS,
+    GppSections,
+    Outcome,
+    limited_data_use,
+    sections_of,
+    stores,
+    strings,
+)
 from gateway.choice.law import STATE_CODES
-from gateway.signals import gpp, stored_keys, usprivacy
+from gateway.signals import device, gpp, usprivacy
 from gateway.signals.gpp.layouts import BY_ID, BY_NAME
 from gateway.signals.hear import from_call
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
@@ -57,7 +65,7 @@ def sections_for(places, *, denied):
 
 def read(said):
     """The GPP string as any recipient reads it."""
-    reading = gpp.read(said.gpp, said.gpp_sid)
+    reading = gpp.read_gpp_string(said.gpp, said.gpp_sid)
     assert reading.ok, reading.error
     return reading
 
@@ -83,10 +91,10 @@ def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
         assert said.gpp_sid == [section.id for section in sections]
         assert [*said.parsed] == [*reading.sections] == names
         assert Stated.UNKNOWN not in reading.choices.values()
-        assert said.sections == gpp.split(said.gpp)
+        assert said.sections == gpp.split_gpp_string(said.gpp)
         assert reading.absent == ()
         for section in sections:
-            alone = gpp.read(gpp.joined({section.id: said.sections[section.id]}))
+            alone = gpp.read_gpp_string(gpp.joined({section.id: said.sections[section.id]}))
             fields, parts = alone.sections[section.name], said.parsed[section.name]
             assert alone.opted_out == to_be_told(outcome, {*fields}, gpc_field=has_gpc(section)), outcome
             assert fields.get("Gpc") == (outcome.gpc if has_gpc(section) else None)
@@ -121,7 +129,7 @@ def test_a_no_is_a_no_to_every_reader_in_the_field_whichever_sections_it_reads(s
             legible = {number: text for number, text in said.sections.items() if number in reader.reads}
             if not reader.reads or not outcome.denied:
                 continue
-            assert gpp.read(gpp.joined(legible)).opted_out >= outcome.denied, (reader.name, outcome)
+            assert gpp.read_gpp_string(gpp.joined(legible)).opted_out >= outcome.denied, (reader.name, outcome)
 
 
 def test_with_the_states_section_alone_most_readers_would_hear_nothing_in_twelve_states():
@@ -182,7 +190,7 @@ def test_the_older_forms_say_no_whenever_anything_is_denied(where):
         told = strings(outcome).for_recipient(outcome)
         out = bool(outcome.denied)
         assert told["us_privacy"] == ("1YYN" if out else "1YNN")
-        assert usprivacy.read(told["us_privacy"]).ok
+        assert usprivacy.read_usprivacy(told["us_privacy"]).ok
         assert told["rdp"] == int(out)
         assert told["npa"] == int(out)
         assert told["gpc"] == ("1" if outcome.gpc else None)
@@ -227,8 +235,8 @@ def test_an_app_stores_what_holds_and_what_will_hold_once_the_person_opts_out_of
         kept = stores(outcome)
         assert kept["store"] == strings(outcome).for_store()
         assert kept["store_opted_out"] == strings(outcome.all_denied()).for_store()
-        assert kept["store_opted_out"][stored_keys.RESTRICTED] == 1
-        assert kept["store"][stored_keys.RESTRICTED] == (1 if outcome.denied else None)
+        assert kept["store_opted_out"][device.RESTRICTED] == 1
+        assert kept["store"][device.RESTRICTED] == (1 if outcome.denied else None)
 
 
 def test_keys_of_a_place_that_the_person_left_are_removed_from_the_phone():

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
 
-from gateway.choice import geo
+from gateway.choice import coarsening
 
 QUICKLY = examples(150)
 STATUTORY_KM2 = 0.999
@@ -79,7 +79,7 @@ def everywhere(test, coarsen):
 
 @pytest.mark.parametrize("test", [large, wide_on_all_sides])
 def test_a_coarsened_point_never_tells_less_than_the_statutory_circle(test):
-    everywhere(test, geo.coarsen)()
+    everywhere(test, coarsening.coarsen)()
 
 
 @pytest.mark.parametrize("test", [large, wide_on_all_sides])
@@ -91,7 +91,7 @@ def test_two_decimals_would_tell_where_a_person_is(test):
 def test_every_tenth_of_a_degree_where_people_live_has_a_coarse_form_of_statutory_size():
     for tenth in range(-720, 721):
         south, north = tenth / 10 - 0.0499, tenth / 10 + 0.0499
-        assert geo.coarsen("lat", south) == geo.coarsen("lat", north) == tenth / 10
+        assert coarsening.coarsen("lat", south) == coarsening.coarsen("lat", north) == tenth / 10
         tall, wide = 0.0998 * DEGREE_M, 0.0998 * DEGREE_M * math.cos(math.radians(max(abs(south), abs(north))))
         assert tall * wide / 1e6 > STATUTORY_KM2
         assert min(tall, wide) / 2 > STATUTORY_M
@@ -99,60 +99,65 @@ def test_every_tenth_of_a_degree_where_people_live_has_a_coarse_form_of_statutor
 
 @given(st.floats(-90, 90))
 def test_wherever_a_latitude_comes_out_at_all_its_ground_is_not_precise(latitude):
-    coarse = geo.coarsen("lat", latitude)
+    coarse = coarsening.coarsen("lat", latitude)
     assert (coarse is None) == (abs(latitude) >= FAR_NORTH - 0.05)
-    assert coarse is None or not geo.precise(geo.decimals(min(abs(coarse) + 0.05, 90), 1))
+    assert coarse is None or not coarsening.precise(coarsening.decimals(min(abs(coarse) + 0.05, 90), 1))
 
 
 def test_two_decimals_are_precise_north_of_36_degrees_by_the_area_and_everywhere_by_the_radius(figure):
-    by_area = [latitude / 100 for latitude in range(9001) if geo.precise_by_area(geo.decimals(latitude / 100, 2))]
+    by_area = [
+        latitude / 100 for latitude in range(9001) if coarsening.precise_by_area(coarsening.decimals(latitude / 100, 2))
+    ]
     assert by_area[0] == 36.13
-    assert all(geo.precise_by_radius(geo.decimals(latitude, 2)) for latitude in range(91))
+    assert all(coarsening.precise_by_radius(coarsening.decimals(latitude, 2)) for latitude in range(91))
     figure("two decimals are precise by California's area from", f"{by_area[0]} degrees")
 
 
 def test_the_statutory_circles_have_the_areas_that_the_laws_give():
-    assert geo.circle(1850 * geo.FOOT_M).km2 == pytest.approx(0.9989, abs=1e-4)
-    assert geo.circle(1750 * geo.FOOT_M).km2 == pytest.approx(0.8938, abs=1e-4)
+    assert coarsening.circle(1850 * coarsening.FOOT_M).km2 == pytest.approx(0.9989, abs=1e-4)
+    assert coarsening.circle(1750 * coarsening.FOOT_M).km2 == pytest.approx(0.8938, abs=1e-4)
 
 
 @pytest.mark.parametrize("feet", [1750, 1850])
 def test_exactly_the_statutory_circle_is_still_precise(feet):
-    on_the_line, beyond = geo.circle(feet * geo.FOOT_M), geo.circle(feet * geo.FOOT_M * 1.0001)
-    for test in (geo.precise_by_area, geo.precise_by_radius):
+    on_the_line, beyond = (
+        coarsening.circle(feet * coarsening.FOOT_M),
+        coarsening.circle(feet * coarsening.FOOT_M * 1.0001),
+    )
+    for test in (coarsening.precise_by_area, coarsening.precise_by_radius):
         assert test(on_the_line, feet)
         assert not test(beyond, feet)
 
 
 def test_a_long_thin_strip_tells_precisely_on_which_street_one_is():
-    strip = geo.cell(40, 1, 0.001)
-    assert not geo.precise_by_area(strip)
-    assert geo.precise_by_radius(strip)
-    assert geo.precise(strip)
+    strip = coarsening.cell(40, 1, 0.001)
+    assert not coarsening.precise_by_area(strip)
+    assert coarsening.precise_by_radius(strip)
+    assert coarsening.precise(strip)
 
 
 @pytest.mark.parametrize(("accuracy", "told"), [(0, True), (4, True), (563, True), (564, False), (5000, False)])
 def test_an_accuracy_is_precise_within_1850_feet(accuracy, told):
-    assert geo.precise(geo.circle(accuracy)) is told
+    assert coarsening.precise(coarsening.circle(accuracy)) is told
 
 
 def test_a_zip_code_may_be_one_building_and_a_metro_is_counties():
-    assert geo.precise(geo.ZIP)
-    assert not geo.precise(geo.METRO)
+    assert coarsening.precise(coarsening.ZIP)
+    assert not coarsening.precise(coarsening.METRO)
 
 
 def test_whatever_fits_a_circle_of_a_radius_has_its_area_so_the_radius_is_the_stricter_test():
-    grounds = [geo.decimals(lat, digits) for lat in range(0, 90, 5) for digits in (1, 2, 3)]
-    grounds += [geo.geohash(lat, size) for lat in range(0, 90, 5) for size in range(1, 9)]
-    grounds += [geo.h3(resolution) for resolution in range(16)]
-    assert all(geo.circle(ground.radius_m).km2 <= ground.km2 for ground in grounds)
+    grounds = [coarsening.decimals(lat, digits) for lat in range(0, 90, 5) for digits in (1, 2, 3)]
+    grounds += [coarsening.geohash(lat, size) for lat in range(0, 90, 5) for size in range(1, 9)]
+    grounds += [coarsening.h3(resolution) for resolution in range(16)]
+    assert all(coarsening.circle(ground.radius_m).km2 <= ground.km2 for ground in grounds)
 
 
 def ground_of(case):
     way, _, size = case["scheme"].rpartition("_")
     if way == "h3_res":
-        return geo.h3(int(size))
-    return {"decimals": geo.decimals, "geohash": geo.geohash}[way](case["lat"], int(size))
+        return coarsening.h3(int(size))
+    return {"decimals": coarsening.decimals, "geohash": coarsening.geohash}[way](case["lat"], int(size))
 
 
 def test_our_grounds_agree_with_the_cell_table(vectors, figure):
@@ -166,7 +171,7 @@ def test_our_grounds_agree_with_the_cell_table(vectors, figure):
         if "cell_m" in case:
             assert ground.radius_m == pytest.approx(min(case["cell_m"]) / 2, abs=HALF_METRE), case["id"]
         for feet, name in TESTS.items():
-            assert geo.precise_by_area(ground, feet) == (case[name] == "precise"), case["id"]
+            assert coarsening.precise_by_area(ground, feet) == (case[name] == "precise"), case["id"]
             agreed += 1
     figure("cell table: verdicts of the area test that agree", f"{agreed} of {2 * len(cases)} in {len(cases)} rows")
 
@@ -185,7 +190,7 @@ def test_our_rounding_agrees_with_three_others_but_where_they_cut_off_or_meet_a_
     assert (len(cases), len(points)) == (46, 28)
     counts = Counter()
     for case in points:
-        ours = geo.nearest(case["input"], 2)
+        ours = coarsening.nearest(case["input"], 2)
         assert ours in neighbours(case["input"]), case["id"]
         for other in ("prebidjs", "pbs_java", "pbs_go"):
             counts[other] += ours == case[other]
@@ -196,13 +201,13 @@ def test_our_rounding_agrees_with_three_others_but_where_they_cut_off_or_meet_a_
 
 @given(st.floats(-84, 84))
 def test_rounding_is_the_same_on_both_sides_of_zero_and_moves_nobody_to_one_side(degrees):
-    assert geo.coarsen("lat", -degrees) == -geo.coarsen("lat", degrees)
-    assert abs(geo.coarsen("lat", degrees) - degrees) <= 0.05 + 1e-9
+    assert coarsening.coarsen("lat", -degrees) == -coarsening.coarsen("lat", degrees)
+    assert abs(coarsening.coarsen("lat", degrees) - degrees) <= 0.05 + 1e-9
 
 
 @pytest.mark.parametrize("value", [180, 179.97, -179.97, -180, "180.0"], ids=repr)
 def test_the_date_line_has_one_name_and_does_not_tell_on_which_side_one_is(value):
-    assert geo.coarsen("lon", value) == -180.0
+    assert coarsening.coarsen("lon", value) == -180.0
 
 
 @pytest.mark.parametrize(
@@ -210,14 +215,14 @@ def test_the_date_line_has_one_name_and_does_not_tell_on_which_side_one_is(value
 )
 @pytest.mark.parametrize("value", [45.5231, "45.5231", " 45.5231 "], ids=repr)
 def test_a_coordinate_goes_with_one_decimal_under_any_of_its_names(field, value):
-    assert geo.coarsen(field, value) == 45.5
+    assert coarsening.coarsen(field, value) == 45.5
 
 
 @pytest.mark.parametrize(
     "field", ["accuracy", "zip", "speed", "heading", "altitude", "timezone", "flat", "lat2", "lon.x", "", "."]
 )
 def test_what_is_no_coordinate_is_dropped(field):
-    assert geo.coarsen(field, 45.5231) is None
+    assert coarsening.coarsen(field, 45.5231) is None
 
 
 @pytest.mark.parametrize(
@@ -242,19 +247,19 @@ def test_what_is_no_coordinate_is_dropped(field):
     ids=brief,
 )
 def test_a_coordinate_that_cannot_be_read_is_dropped(value):
-    assert geo.coarsen("lat", value) is None
+    assert coarsening.coarsen("lat", value) is None
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("lat", 84.2), ("lat", -84.2), ("lat", -90.0), ("lat", 91), ("lon", 180.1), ("lon", -999)]
 )
 def test_a_point_near_a_pole_or_off_the_globe_is_dropped(field, value):
-    assert geo.coarsen(field, value) is None
+    assert coarsening.coarsen(field, value) is None
 
 
 def test_no_sign_of_a_zero_tells_the_side_of_the_line():
-    assert [math.copysign(1, geo.coarsen(axis, -0.01)) for axis in ("lat", "lon")] == [1.0, 1.0]
-    assert repr(geo.coarsen("lat", -0.04)) == "0.0"
+    assert [math.copysign(1, coarsening.coarsen(axis, -0.01)) for axis in ("lat", "lon")] == [1.0, 1.0]
+    assert repr(coarsening.coarsen("lat", -0.04)) == "0.0"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +272,7 @@ def test_no_sign_of_a_zero_tells_the_side_of_the_line():
     ids=repr,
 )  # fmt: skip
 def test_a_geohash_leaves_with_five_characters_and_near_a_pole_not_at_all(value, coarse):
-    assert geo.coarsen("geohash", value) == coarse
+    assert coarsening.coarsen("geohash", value) == coarse
 
 
 def encoded(latitude, longitude, characters):
@@ -282,7 +287,12 @@ def encoded(latitude, longitude, characters):
             middle = (west + east) / 2
             west, east = (middle, east) if longitude >= middle else (west, middle)
             bits += "1" if longitude >= middle else "0"
-    return "".join(geo.ALPHABET[int(bits[at : at + 5], 2)] for at in range(0, len(bits), 5)), (south, north, west, east)
+    return "".join(coarsening.ALPHABET[int(bits[at : at + 5], 2)] for at in range(0, len(bits), 5)), (
+        south,
+        north,
+        west,
+        east,
+    )
 
 
 @QUICKLY
@@ -291,7 +301,7 @@ def test_a_geohash_comes_out_wherever_its_cell_has_room_for_the_statutory_circle
     long, _ = encoded(latitude, longitude, characters)
     five, (south, north, west, east) = encoded(latitude, longitude, 5)
     side = (east - west) * DEGREE_M * math.cos(math.radians(max(abs(south), abs(north))))
-    coarse = geo.coarsen("geohash", long)
+    coarse = coarsening.coarsen("geohash", long)
     assert coarse in {five, None}
     if coarse is None:
         assert side / 2 < STATUTORY_M * 1.01  # the shortest degree is a hundredth shorter than the longest
@@ -305,7 +315,10 @@ def test_the_end_of_a_geohashs_cell_that_is_nearer_the_pole_decides(pole):
     for step in range(7500, 7900):
         text, (south, north, _, _) = encoded(pole * step / 100, 25, 5)
         edge = max(abs(south), abs(north))
-        assert (geo.coarsen("geohash", text) is None) == geo.precise(geo.geohash(edge, 5)), (south, north)
+        assert (coarsening.coarsen("geohash", text) is None) == coarsening.precise(coarsening.geohash(edge, 5)), (
+            south,
+            north,
+        )
 
 
 @pytest.mark.parametrize(
@@ -315,7 +328,7 @@ def test_the_end_of_a_geohashs_cell_that_is_nearer_the_pole_decides(pole):
     ids=repr,
 )  # fmt: skip
 def test_an_h3_cell_leaves_up_to_resolution_seven(value, coarse):
-    assert geo.coarsen("h3", value) == (value if coarse else None)
+    assert coarsening.coarsen("h3", value) == (value if coarse else None)
 
 
 @pytest.mark.parametrize(
@@ -337,14 +350,14 @@ def test_an_h3_cell_leaves_up_to_resolution_seven(value, coarse):
     ids=repr,
 )
 def test_a_place_is_said_in_one_way_or_not_at_all_so_that_two_cells_do_not_meet_in_a_sliver(fields, coarse):
-    assert geo.coarsen_point(fields) == coarse
+    assert coarsening.coarsen_point(fields) == coarse
 
 
 @QUICKLY
 @given(st.text(max_size=12), st.one_of(st.floats(), st.integers(), st.text(), st.none(), st.booleans(), st.binary()))
 def test_any_field_and_value_come_out_coarse_or_not_at_all(field, value):
     for name in (field, "lat", "lon"):
-        coarse = geo.coarsen(name, value)
+        coarse = coarsening.coarsen(name, value)
         assert coarse is None or coarse == round(coarse, 1)
-    coarse = geo.coarsen("geohash", value)
+    coarse = coarsening.coarsen("geohash", value)
     assert coarse is None or len(coarse) <= 5

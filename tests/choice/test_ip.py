@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from gateway.choice import ip
+from gateway.choice import coarsening
 
 QUICKLY = examples(200)
 
@@ -26,7 +26,7 @@ QUICKLY = examples(200)
     ("[2001:db8:1:2::9]:443", "2001:db8:1::"),
 ])  # fmt: skip
 def test_an_address_leaves_as_its_network_without_a_port(address, network):
-    assert ip.truncate(address) == network
+    assert coarsening.truncate(address) == network
 
 
 @pytest.mark.parametrize(("address", "network"), [
@@ -35,12 +35,12 @@ def test_an_address_leaves_as_its_network_without_a_port(address, network):
     ("::1", "::"), ("::", "::"), ("fd12:3456:789a:1::1", "fd12:3456:789a::"), ("fe80::1234:5678", "fe80::"),
 ])  # fmt: skip
 def test_private_and_loopback_addresses_are_cut_like_any_other(address, network):
-    assert ip.truncate(address) == network
+    assert coarsening.truncate(address) == network
 
 
 @pytest.mark.parametrize("address", ["fe80::1234:5678%eth0", "[fe80::1234:5678%25wlan0]:443", "fe80::1234%"])
 def test_the_name_of_a_persons_network_interface_goes(address):
-    assert ip.truncate(address) == "fe80::"
+    assert coarsening.truncate(address) == "fe80::"
 
 
 @pytest.mark.parametrize("address", [
@@ -48,7 +48,7 @@ def test_the_name_of_a_persons_network_interface_goes(address):
 ])  # fmt: skip
 def test_an_ipv4_address_inside_another_is_cut_as_one(address):
     """48 bits of a 6to4 address would hold the person's whole IPv4 address."""
-    assert ip.truncate(address) == "203.0.113.0"
+    assert coarsening.truncate(address) == "203.0.113.0"
 
 
 @pytest.mark.parametrize("value", [
@@ -58,14 +58,14 @@ def test_an_ipv4_address_inside_another_is_cut_as_one(address):
     "1" * 100_000, None, True, 3405803853, 203.0, b"\xcb\x00\x71\x4d", ["203.0.113.77"], {"ip": "203.0.113.77"},
 ], ids=lambda value: repr(value)[:30])  # fmt: skip
 def test_what_cannot_be_read_does_not_leave(value):
-    assert ip.truncate(value) is None
+    assert coarsening.truncate(value) is None
 
 
 @QUICKLY
 @given(st.ip_addresses(v=4))
 def test_every_one_of_256_neighbours_gives_the_same_and_no_more(address):
     first = IPv4Address(int(address) & ~0xFF)
-    assert ip.truncate(str(address)) == ip.truncate(str(first + 255)) == str(first)
+    assert coarsening.truncate(str(address)) == coarsening.truncate(str(first + 255)) == str(first)
 
 
 @QUICKLY
@@ -74,20 +74,20 @@ def test_no_bit_of_a_household_or_a_device_is_left(address, rest):
     other = IPv6Address(int(address) >> 80 << 80 | rest)
     inside = [one.ipv4_mapped or one.sixtofour for one in (address, other)]
     if not any(inside):
-        assert ip.truncate(str(address)) == ip.truncate(str(other))
-        assert int(IPv6Address(ip.truncate(str(address)))) % 2**80 == 0
+        assert coarsening.truncate(str(address)) == coarsening.truncate(str(other))
+        assert int(IPv6Address(coarsening.truncate(str(address)))) % 2**80 == 0
 
 
 @QUICKLY
 @given(st.one_of(st.text(max_size=40), st.text("0123456789abcdef:.[]%/", max_size=40)))
 def test_whatever_a_caller_writes_a_network_comes_out_or_nothing_and_cutting_twice_is_cutting_once(text):
-    cut = ip.truncate(text)
-    assert cut is None or ip.truncate(cut) == cut
+    cut = coarsening.truncate(text)
+    assert cut is None or coarsening.truncate(cut) == cut
 
 
 def compare(case):
     """How our answer stands to that of the row: the mask done right, where JavaScript lets host bits slide up."""
-    ours = ip.truncate(case["input"])
+    ours = coarsening.truncate(case["input"])
     theirs = case.get("correct_mask_56", case.get("pbs_java", case.get("prebidjs")))
     if ours == theirs:
         return "the same"
@@ -104,6 +104,9 @@ def test_our_networks_agree_with_three_others_but_where_theirs_tell_more(vectors
     addresses = [case for case in cases if not case["id"].startswith("geo/")]
     counts = Counter(compare(case) for case in addresses)
     assert counts == {
-        "the same": 13, "48 bits, 56 or 64 by others": 3, "mapped, cut as IPv4": 1, "dropped, passed through by others": 1,
-    }  # fmt: skip
+        "the same": 13,
+        "48 bits, 56 or 64 by others": 3,
+        "mapped, cut as IPv4": 1,
+        "dropped, passed through by others": 1,
+    }
     figure(f"addresses, of {len(addresses)}", ", ".join(f"{count} {word}" for word, count in counts.items()))

@@ -9,11 +9,11 @@ from support.examples import examples
 from support.inside import settings as shipped
 from support.people import GAID, named
 
-from gateway import app
+from gateway.app import composition
 from gateway.choice import keywords
 from gateway.choice.keywords import Vocabulary, Why
-from gateway.settings import SettingsRefused, load
-from gateway.sharing import Row
+from gateway.consent.share import ShareRow
+from gateway.settings.load import SettingsRefused, load_settings
 
 QUICKLY = examples(200)
 LISTED = ("travel", "used cars", "home and garden", "Café", "straße")
@@ -127,16 +127,18 @@ def test_whatever_is_said_only_listed_words_leave(said):
 
 class TestTheSettings:
     def test_by_default_no_keyword_leaves_and_the_four_sensitive_matters_are_named(self):
-        words = app.vocabulary(shipped())
+        words = composition.vocabulary(shipped())
         assert words.listed == set()
         assert {"health", "faith", "sex", "immigration"} <= words.sensitive
 
     def test_a_vocabulary_of_the_operators_is_what_leaves(self, tmp_path):
         (tmp_path / "mine.toml").write_text('[keywords]\nvocabulary = ["Travel", "used cars"]\nsensitive = ["cars"]\n')
         with pytest.raises(SettingsRefused, match=re.escape("[keywords] vocabulary: 'used cars' never leaves")):
-            app.vocabulary(load(tmp_path / "mine.toml", {}))
-        mine = load(tmp_path / "mine.toml", {"GATEWAY_KEYWORDS__SENSITIVE": "green card, visa"})
-        assert app.vocabulary(mine) == Vocabulary(frozenset({"travel", "used cars"}), frozenset({"green card", "visa"}))
+            composition.vocabulary(load_settings(tmp_path / "mine.toml", {}))
+        mine = load_settings(tmp_path / "mine.toml", {"GATEWAY_KEYWORDS__SENSITIVE": "green card, visa"})
+        assert composition.vocabulary(mine) == Vocabulary(
+            frozenset({"travel", "used cars"}), frozenset({"green card", "visa"})
+        )
 
     @pytest.mark.anyio
     async def test_a_shared_row_carries_listed_keywords_only_and_the_others_are_counted(self, folder, tmp_path):
@@ -144,14 +146,14 @@ class TestTheSettings:
             '[keywords]\nvocabulary = ["travel"]\n[recipients.advertisers]\nunlinked = "allow"\n'
             'fields = { kw = "keywords", ip = "ip" }\n'
         )
-        row = Row("r1", [named("gaid", GAID)], {"kw": "travel,see you,my health", "ip": "203.0.113.77"}, "US-CA")
-        with app.open_house(folder, load(tmp_path / "mine.toml", {}), dev=True) as house:
+        row = ShareRow("r1", [named("gaid", GAID)], {"kw": "travel,see you,my health", "ip": "203.0.113.77"}, "US-CA")
+        with composition.open_house(folder, load_settings(tmp_path / "mine.toml", {}), dev=True) as house:
             [shared] = await house.sharing.share(house.consent.recipients["advertisers"], [row])
         left = {name: value for name, value in shared.row.items() if name != "row"}
         assert (shared.outcome, left) == ("returned", {"kw": "travel", "ip": "203.0.113.0"})
         assert shared.dropped == {Why.UNLISTED: 1, Why.SENSITIVE: 1}
 
     def test_a_slip_in_it_refuses_to_open_the_house(self, folder):
-        mine = load(None, {"GATEWAY_KEYWORDS__VOCABULARY": "travel, prayer times"})
+        mine = load_settings(None, {"GATEWAY_KEYWORDS__VOCABULARY": "travel, prayer times"})
         with pytest.raises(SettingsRefused, match="'prayer times' never leaves"):
-            app.open_house(folder, mine).__enter__()
+            composition.open_house(folder, mine).__enter__()

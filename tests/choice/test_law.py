@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from gateway.choice import law
-from gateway.choice.law import AGES, LawTable, Row, Rule
+from gateway.choice.law import AGES, LawRow, LawRule, LawTable
 from gateway.terms import Purpose
 
 TODAY = date(2026, 11, 24)
@@ -19,7 +19,7 @@ EMPTY = LawTable(())
 
 
 def parse(*rows):
-    return law.parse([{"row": [ROW | row for row in rows]}])
+    return law.parse_law([{"row": [ROW | row for row in rows]}])
 
 
 def holding(table, *places, on=TODAY, age=None, subject=Purpose.SALE):
@@ -36,7 +36,7 @@ def rule(table, *places, **asked):
 def test_a_person_in_a_state_without_a_row_may_opt_out_and_no_law_is_named():
     for state in law.STATES:
         row = holding(EMPTY, f"US-{state}")
-        assert (row.rule, str(row)) == (Rule.OPT_OUT, f"US-{state} no law on file")
+        assert (row.rule, str(row)) == (LawRule.OPT_OUT, f"US-{state} no law on file")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_person_in_a_state_without_a_row_may_opt_out_and_no_law_is_named():
 )
 def test_a_person_anywhere_else_must_opt_in_and_nothing_in_the_request_replaces_that(place):
     row = holding(EMPTY, place)
-    assert (row.rule, row.in_band, row.place) == (Rule.OPT_IN, False, place)
+    assert (row.rule, row.in_band, row.place) == (LawRule.OPT_IN, False, place)
     assert row.citation.startswith("opt-in regime")
 
 
@@ -58,14 +58,14 @@ def test_no_place_at_all_is_an_unknown_place():
 def test_a_person_who_could_be_anywhere_is_under_the_strictest_law_of_all(place):
     table = parse({"place": "US-MD", "rule": "banned"}, {})
     assert str(holding(table, place)) == "US-MD a citation"
-    assert rule(table, place) is Rule.BANNED
-    assert rule(parse({}), place) is Rule.OPT_IN  # control: by itself it is the opt-in regime
-    assert rule(parse({"place": "BR", "rule": "banned"}), place) is Rule.BANNED  # any country's, too
+    assert rule(table, place) is LawRule.BANNED
+    assert rule(parse({}), place) is LawRule.OPT_IN  # control: by itself it is the opt-in regime
+    assert rule(parse({"place": "BR", "rule": "banned"}), place) is LawRule.BANNED  # any country's, too
 
 
 @pytest.mark.parametrize("place", ["BR", "BR-SP", "PR"])
 def test_a_person_in_a_named_country_is_not_under_the_bans_of_a_state(place):
-    assert rule(parse({"place": "US-MD", "rule": "banned"}), place) is Rule.OPT_IN
+    assert rule(parse({"place": "US-MD", "rule": "banned"}), place) is LawRule.OPT_IN
 
 
 # --- where a row speaks --------------------------------------------------------------------------------------------
@@ -77,14 +77,14 @@ def test_a_person_in_a_named_country_is_not_under_the_bans_of_a_state(place):
     ids=["the day before", "the first day", "the last day", "the day after"],
 )
 def test_a_row_holds_from_its_first_to_its_last_day(day, banned):
-    assert (rule(parse({"rule": "banned", "until": LAST}), "US-CA", on=day) is Rule.BANNED) == banned
+    assert (rule(parse({"rule": "banned", "until": LAST}), "US-CA", on=day) is LawRule.BANNED) == banned
 
 
 def test_a_federal_row_holds_in_every_state_and_nowhere_else():
     table = parse({"place": "US", "rule": "banned"})
-    assert {rule(table, f"US-{state}") for state in law.STATES} == {Rule.BANNED}
-    assert rule(table, "US") is rule(table, "unknown") is Rule.BANNED
-    assert rule(table, "DE") is rule(table, "PR") is Rule.OPT_IN
+    assert {rule(table, f"US-{state}") for state in law.STATES} == {LawRule.BANNED}
+    assert rule(table, "US") is rule(table, "unknown") is LawRule.BANNED
+    assert rule(table, "DE") is rule(table, "PR") is LawRule.OPT_IN
 
 
 def test_a_persons_province_has_its_countrys_rows_too_and_its_own_is_named_first():
@@ -96,19 +96,23 @@ def test_a_persons_province_has_its_countrys_rows_too_and_its_own_is_named_first
 
 def test_a_state_may_be_looser_or_stricter_than_the_federation_and_the_stricter_holds():
     table = parse({"place": "US", "rule": "opt_in"}, {"rule": "limit"}, {"place": "US-MD", "rule": "banned"})
-    assert [rule(table, place) for place in ("US-CA", "US-MD", "US-WY")] == [Rule.OPT_IN, Rule.BANNED, Rule.OPT_IN]
+    assert [rule(table, place) for place in ("US-CA", "US-MD", "US-WY")] == [
+        LawRule.OPT_IN,
+        LawRule.BANNED,
+        LawRule.OPT_IN,
+    ]
 
 
 def test_a_row_says_nothing_of_another_state_or_of_another_subject():
     table = parse({"rule": "banned"})
-    assert rule(table, "US-NV") is Rule.OPT_OUT
-    assert rule(table, "US-CA", subject=Purpose.PROFILING) is Rule.OPT_OUT
-    assert rule(table, "US-CA") is Rule.BANNED  # control
+    assert rule(table, "US-NV") is LawRule.OPT_OUT
+    assert rule(table, "US-CA", subject=Purpose.PROFILING) is LawRule.OPT_OUT
+    assert rule(table, "US-CA") is LawRule.BANNED  # control
 
 
 def test_a_country_whose_law_allows_is_looser_than_the_regime_of_strangers():
-    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ") is Rule.ALLOWED
-    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ", "unknown") is Rule.OPT_IN
+    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ") is LawRule.ALLOWED
+    assert rule(parse({"place": "NZ", "rule": "allowed"}), "NZ", "unknown") is LawRule.OPT_IN
 
 
 @pytest.mark.parametrize("places", [("US-OR", "US-NY"), ("US-NY", "US-OR"), ("US-CA", "US-OR", "US-WY")], ids="-".join)
@@ -135,10 +139,10 @@ def test_a_traveller_is_under_the_strictest_law_of_all_their_places(places):
 )
 def test_what_holds_for_a_child_holds_for_a_younger_one_and_not_for_an_older(ages, banned):
     table = parse({"rule": "banned", "ages": ages})
-    assert [age for age in AGES if rule(table, "US-CA", age=age) is Rule.BANNED] == banned
+    assert [age for age in AGES if rule(table, "US-CA", age=age) is LawRule.BANNED] == banned
 
 
-@pytest.mark.parametrize(("place", "default"), [("US-CA", Rule.OPT_OUT), ("NZ", Rule.OPT_IN)])
+@pytest.mark.parametrize(("place", "default"), [("US-CA", LawRule.OPT_OUT), ("NZ", LawRule.OPT_IN)])
 def test_a_row_for_the_young_alone_never_gives_them_less_than_adults_have(place, default):
     table = parse({"place": place, "rule": "allowed", "ages": YOUNG})
     assert {rule(table, place, age=age) for age in AGES} == {default}
@@ -147,13 +151,13 @@ def test_a_row_for_the_young_alone_never_gives_them_less_than_adults_have(place,
 @pytest.mark.parametrize("word", ["", "child", "17", "ADULT"], ids=repr)
 def test_a_person_of_no_known_age_is_an_adult_and_of_an_unreadable_one_the_youngest(word):
     table = parse({"rule": "banned", "ages": ["under_13"]})
-    assert rule(table, "US-CA", age=None) is rule(table, "US-CA", age="adult") is Rule.OPT_OUT
-    assert rule(table, "US-CA", age=word) is Rule.BANNED
+    assert rule(table, "US-CA", age=None) is rule(table, "US-CA", age="adult") is LawRule.OPT_OUT
+    assert rule(table, "US-CA", age=word) is LawRule.BANNED
 
 
 def test_a_child_who_could_be_anywhere_is_under_the_strictest_law_for_children():
     table = parse({"place": "US-CT", "rule": "banned", "ages": YOUNG})
-    assert [rule(table, "unknown", age=age) for age in AGES] == [Rule.BANNED] * 3 + [Rule.OPT_IN]
+    assert [rule(table, "unknown", age=age) for age in AGES] == [LawRule.BANNED] * 3 + [LawRule.OPT_IN]
 
 
 # --- consent in the request itself ---------------------------------------------------------------------------------
@@ -196,10 +200,10 @@ def test_the_days_of_a_table_are_first_days_and_the_days_after_last_ones():
 def test_rows_are_listed_with_the_strictest_first_and_the_regime_where_there_is_none():
     table = parse({}, {"rule": "banned", "ages": YOUNG}, {"place": "US", "rule": "limit"})
     shown = [row.rule for row in table.applying("US-CA", "sale", TODAY, "13_15")]
-    assert shown == [Rule.BANNED, Rule.LIMIT, Rule.OPT_OUT]
+    assert shown == [LawRule.BANNED, LawRule.LIMIT, LawRule.OPT_OUT]
     assert [str(row) for row in table.applying("US-CA", "profiling", TODAY)] == ["US-CA no law on file"]
     assert table.on_file("US-CA", "profiling", TODAY) == []
-    assert [row.rule for row in table.on_file("US", "sale", TODAY)] == [Rule.LIMIT]
+    assert [row.rule for row in table.on_file("US", "sale", TODAY)] == [LawRule.LIMIT]
 
 
 def test_a_table_with_a_wrong_row_is_refused_with_its_number_and_place():
@@ -214,10 +218,10 @@ PLACES = st.sampled_from([*NAMED, "unknown", "ZZ", "US-ZZ", "BR", "", "nonsense"
 DAYS = st.dates(date(2019, 12, 25), date(2020, 1, 5))
 SUBJECTS = st.sampled_from(["sale", "profiling"])
 ROWS = st.builds(
-    lambda place, subject, rule, start, until, ages, in_band: Row(
-        place, subject, rule, "a citation", start, until, ages=tuple(ages), in_band=in_band and rule is Rule.OPT_IN
+    lambda place, subject, rule, start, until, ages, in_band: LawRow(
+        place, subject, rule, "a citation", start, until, ages=tuple(ages), in_band=in_band and rule is LawRule.OPT_IN
     ),
-    st.sampled_from(NAMED), SUBJECTS, st.sampled_from(Rule), DAYS, st.none() | DAYS,
+    st.sampled_from(NAMED), SUBJECTS, st.sampled_from(LawRule), DAYS, st.none() | DAYS,
     st.lists(st.sampled_from(AGES), max_size=2), st.booleans(),
 )  # fmt: skip
 TABLES = st.lists(ROWS, max_size=8).map(LawTable)

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from gateway.choice.law_findings import findings
+from gateway.cli.law import findings
 from gateway.terms import CHOOSABLE
 
 FIRST, LAST, NEXT = date(2026, 1, 1), date(2026, 12, 31), date(2027, 1, 1)

@@ -4,8 +4,7 @@ from datetime import date, datetime
 
 import pytest
 
-from gateway.choice.law_reading import entries, read
-from gateway.choice.law_rows import Rule
+from gateway.choice.law import LawRule, entries, read_law
 from gateway.choice.place import country_of, is_named, is_state
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 12, 31)
@@ -13,7 +12,7 @@ ROW = {"place": "US-CA", "subjects": ["sale"], "rule": "opt_out", "from": FIRST,
 
 
 def rows(**changes):
-    return list(read({key: value for key, value in (ROW | changes).items() if value is not ...}))
+    return list(read_law({key: value for key, value in (ROW | changes).items() if value is not ...}))
 
 
 # --- a row ---------------------------------------------------------------------------------------------------------
@@ -21,7 +20,7 @@ def rows(**changes):
 
 def test_a_row_is_read_as_it_stands_and_what_it_leaves_out_is_the_cautious_thing():
     (row,) = rows()
-    assert (row.place, row.subject, row.rule, row.start) == ("US-CA", "sale", Rule.OPT_OUT, FIRST)
+    assert (row.place, row.subject, row.rule, row.start) == ("US-CA", "sale", LawRule.OPT_OUT, FIRST)
     assert (row.citation, str(row)) == ("a citation", "US-CA a citation")
     assert (row.until, row.ages, row.in_band, row.confidence, row.note) == (None, (), False, "?", "")
 
@@ -41,7 +40,7 @@ def test_a_law_of_many_places_and_subjects_is_a_row_for_each():
 
 @pytest.mark.parametrize("word", ["allowed", "opt_out", "limit", "opt_in", "banned"])
 def test_every_rule_has_its_word(word):
-    assert rows(rule=word)[0].rule is Rule[word.upper()]
+    assert rows(rule=word)[0].rule is LawRule[word.upper()]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.choice import law
-from gateway.choice.law import AGES, STATES, UNIVERSAL_OPT_OUT, Rule
-from gateway.choice.law_findings import findings
+from gateway.choice.law import AGES, STATES, UNIVERSAL_OPT_OUT, LawRule
+from gateway.cli.law import findings
 from gateway.terms import CHOOSABLE, DataClass, Purpose
 
 FILES = {file.name: tomllib.loads(file.read_text()) for file in (Path(law.__file__).parent / "tables").glob("*.toml")}
-SHIPPED = law.parse(FILES.values())
+SHIPPED = law.parse_law(FILES.values())
 MANUAL = Path(law.__file__).parent.parent / "manual" / "law.md"
 ONE_DAY = timedelta(days=1)
 TODAY = date(2026, 11, 24)
@@ -56,8 +56,8 @@ SIGNAL = {
 }  # fmt: skip
 # What sensitive data needs from the first day on, where it is not an opt-in from the general law's first day.
 SENSITIVE = {
-    "CA": ("2023-01-01", Rule.LIMIT), "MD": ("2025-10-01", Rule.BANNED), "UT": ("2023-12-31", Rule.OPT_OUT),
-    "IA": ("2025-01-01", Rule.OPT_OUT), "NV": ("2024-03-31", Rule.OPT_IN), "WA": ("2024-03-31", Rule.OPT_IN),
+    "CA": ("2023-01-01", LawRule.LIMIT), "MD": ("2025-10-01", LawRule.BANNED), "UT": ("2023-12-31", LawRule.OPT_OUT),
+    "IA": ("2025-01-01", LawRule.OPT_OUT), "NV": ("2024-03-31", LawRule.OPT_IN), "WA": ("2024-03-31", LawRule.OPT_IN),
 }  # fmt: skip
 BANS = {
     "MD": "2025-10-01", "OR": "2026-01-01", "VA": "2026-07-01", "CT": "2026-10-01", "WA": "2024-03-31",
@@ -65,33 +65,33 @@ BANS = {
 }  # fmt: skip
 # (place, first day, subjects, the oldest band, rule)
 YOUNG = [
-    ("US-CA", "2020-01-01", ("sale",), "13_15", Rule.OPT_IN),
-    ("US-CA", "2023-01-01", ("sharing", "targeted_ads"), "13_15", Rule.OPT_IN),
-    ("US-CO", "2025-10-01", ALL_ADS, "16_17", Rule.OPT_IN),
-    ("US-CT", "2026-07-01", SALES, "16_17", Rule.BANNED),
-    ("US-CT", "2026-07-01", ("profiling",), "16_17", Rule.OPT_IN),
-    ("US-CT", "2026-07-01", ("precise_geo",), "16_17", Rule.BANNED),
-    ("US-MT", "2025-10-01", ALL_ADS, "16_17", Rule.OPT_IN),
-    ("US-NH", "2025-01-01", SALES, "13_15", Rule.OPT_IN),
-    ("US-NJ", "2025-01-15", ALL_ADS, "16_17", Rule.OPT_IN),
-    ("US-OR", "2026-01-01", SALES, "13_15", Rule.BANNED),
-    ("US-DE", "2025-01-01", SALES, "16_17", Rule.OPT_IN),
-    ("US-MN", "2025-07-31", SALES, "16_17", Rule.OPT_IN),
-    ("US-MD", "2025-10-01", SALES, "16_17", Rule.BANNED),
-    ("US-VT", "2028-01-01", ALL_ADS, "16_17", Rule.OPT_IN),
-    ("US-NY", "2025-06-20", (*ALL_ADS, "sensitive", "third_party_marketing"), "16_17", Rule.OPT_IN),
-    ("US-WY", "2013-07-01", (*ALL_ADS, "sensitive", "third_party_marketing"), "under_13", Rule.OPT_IN),  # COPPA
+    ("US-CA", "2020-01-01", ("sale",), "13_15", LawRule.OPT_IN),
+    ("US-CA", "2023-01-01", ("sharing", "targeted_ads"), "13_15", LawRule.OPT_IN),
+    ("US-CO", "2025-10-01", ALL_ADS, "16_17", LawRule.OPT_IN),
+    ("US-CT", "2026-07-01", SALES, "16_17", LawRule.BANNED),
+    ("US-CT", "2026-07-01", ("profiling",), "16_17", LawRule.OPT_IN),
+    ("US-CT", "2026-07-01", ("precise_geo",), "16_17", LawRule.BANNED),
+    ("US-MT", "2025-10-01", ALL_ADS, "16_17", LawRule.OPT_IN),
+    ("US-NH", "2025-01-01", SALES, "13_15", LawRule.OPT_IN),
+    ("US-NJ", "2025-01-15", ALL_ADS, "16_17", LawRule.OPT_IN),
+    ("US-OR", "2026-01-01", SALES, "13_15", LawRule.BANNED),
+    ("US-DE", "2025-01-01", SALES, "16_17", LawRule.OPT_IN),
+    ("US-MN", "2025-07-31", SALES, "16_17", LawRule.OPT_IN),
+    ("US-MD", "2025-10-01", SALES, "16_17", LawRule.BANNED),
+    ("US-VT", "2028-01-01", ALL_ADS, "16_17", LawRule.OPT_IN),
+    ("US-NY", "2025-06-20", (*ALL_ADS, "sensitive", "third_party_marketing"), "16_17", LawRule.OPT_IN),
+    ("US-WY", "2013-07-01", (*ALL_ADS, "sensitive", "third_party_marketing"), "under_13", LawRule.OPT_IN),  # COPPA
 ]
 FEDERAL = [
-    ("precise_geo", "2024-01-09", Rule.OPT_IN),
-    ("marketing_text", "2013-10-16", Rule.OPT_IN),
-    ("marketing_call", "2013-10-16", Rule.OPT_IN),
-    ("marketing_email", "2004-01-01", Rule.OPT_OUT),
-    ("marketing_mail", "2004-01-01", Rule.OPT_OUT),
-    ("third_party_marketing", "2004-01-01", Rule.OPT_OUT),
-    ("cpni_marketing", "2007-12-08", Rule.OPT_OUT),
-    ("cpni_disclosure", "2007-12-08", Rule.OPT_IN),
-    ("call_location", "2007-12-08", Rule.OPT_IN),
+    ("precise_geo", "2024-01-09", LawRule.OPT_IN),
+    ("marketing_text", "2013-10-16", LawRule.OPT_IN),
+    ("marketing_call", "2013-10-16", LawRule.OPT_IN),
+    ("marketing_email", "2004-01-01", LawRule.OPT_OUT),
+    ("marketing_mail", "2004-01-01", LawRule.OPT_OUT),
+    ("third_party_marketing", "2004-01-01", LawRule.OPT_OUT),
+    ("cpni_marketing", "2007-12-08", LawRule.OPT_OUT),
+    ("cpni_disclosure", "2007-12-08", LawRule.OPT_IN),
+    ("call_location", "2007-12-08", LawRule.OPT_IN),
 ]
 MEMBERS = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"
 EEA = {*MEMBERS.split()}
@@ -102,12 +102,12 @@ def test_a_persons_right_to_opt_out_begins_on_its_day(state):
     place, first = f"US-{state}", day(GENERAL[state])
     assert holding(place, Purpose.SALE, first - ONE_DAY).citation == "no law on file"
     assert holding(place, Purpose.SALE, first).citation != "no law on file"
-    assert {rule(place, subject, FAR) for subject in ALL_ADS} == {Rule.OPT_OUT}
+    assert {rule(place, subject, FAR) for subject in ALL_ADS} == {LawRule.OPT_OUT}
 
 
 def test_a_person_in_any_other_state_may_opt_out_without_a_law_of_its_own():
     rows = [holding(f"US-{state}", Purpose.SALE, FAR) for state in STATES - set(GENERAL)]
-    assert {(row.rule, row.citation) for row in rows} == {(Rule.OPT_OUT, "no law on file")}
+    assert {(row.rule, row.citation) for row in rows} == {(LawRule.OPT_OUT, "no law on file")}
 
 
 @pytest.mark.parametrize("state", sorted(STATES))
@@ -119,7 +119,7 @@ def test_the_duty_to_hear_a_signal_begins_on_its_day_where_there_is_one(state):
 
 @pytest.mark.parametrize("state", sorted({*GENERAL, *SENSITIVE}))
 def test_sensitive_data_has_its_rule_from_its_day(state):
-    text, expected = SENSITIVE.get(state, (GENERAL.get(state), Rule.OPT_IN))
+    text, expected = SENSITIVE.get(state, (GENERAL.get(state), LawRule.OPT_IN))
     place, first = f"US-{state}", day(text)
     assert rule(place, Purpose.SENSITIVE, first) is expected
     assert rule(place, Purpose.SENSITIVE, FAR) is expected
@@ -128,7 +128,7 @@ def test_sensitive_data_has_its_rule_from_its_day(state):
 
 @pytest.mark.parametrize("state", sorted(set(GENERAL) - {"NV"}))
 def test_a_precise_point_has_the_states_own_rule_beside_the_federal_one(state):
-    text, expected = SENSITIVE.get(state, (GENERAL[state], Rule.OPT_IN))
+    text, expected = SENSITIVE.get(state, (GENERAL[state], LawRule.OPT_IN))
     first = day("2025-01-01" if state == "CO" else text)
     own = {on: [row.rule for row in SHIPPED.on_file(f"US-{state}", DataClass.PRECISE_GEO, on) if row.place != "US"]
            for on in (first - ONE_DAY, first)}  # fmt: skip
@@ -138,11 +138,11 @@ def test_a_precise_point_has_the_states_own_rule_beside_the_federal_one(state):
 @pytest.mark.parametrize("state", sorted(STATES))
 def test_a_precise_point_is_never_sold_where_that_is_banned_and_elsewhere_needs_an_opt_in(state):
     place = f"US-{state}"
-    assert rule(place, DataClass.PRECISE_GEO, FAR) is (Rule.BANNED if state in BANS else Rule.OPT_IN)
+    assert rule(place, DataClass.PRECISE_GEO, FAR) is (LawRule.BANNED if state in BANS else LawRule.OPT_IN)
     if state in BANS:
         first = day(BANS[state])
-        assert rule(place, DataClass.PRECISE_GEO, first - ONE_DAY) is Rule.OPT_IN
-        assert {rule(place, DataClass.PRECISE_GEO, first, age) for age in AGES} == {Rule.BANNED}
+        assert rule(place, DataClass.PRECISE_GEO, first - ONE_DAY) is LawRule.OPT_IN
+        assert {rule(place, DataClass.PRECISE_GEO, first, age) for age in AGES} == {LawRule.BANNED}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_the_young_have_their_rule_from_its_day_and_who_is_older_has_the_adults(
 
 @pytest.mark.parametrize("subject", [*SALES, "profiling", "sensitive"])
 def test_a_child_below_13_is_under_the_federal_law_in_every_state(subject):
-    assert all(rule(f"US-{state}", subject, TODAY, "under_13") >= Rule.OPT_IN for state in STATES)
+    assert all(rule(f"US-{state}", subject, TODAY, "under_13") >= LawRule.OPT_IN for state in STATES)
 
 
 @pytest.mark.parametrize(("subject", "first", "expected"), FEDERAL, ids=[row[0] for row in FEDERAL])
@@ -190,10 +190,10 @@ def test_only_for_marketing_by_network_information_silence_approves_and_only_aft
 
 @pytest.mark.parametrize("country", sorted([*EEA, "GB", "CH"]))
 def test_a_person_in_europe_opts_in_and_a_string_may_say_so_but_not_for_a_child_or_a_precise_point(country):
-    by_mail = Rule.OPT_IN if country == "CH" else Rule.OPT_OUT
+    by_mail = LawRule.OPT_IN if country == "CH" else LawRule.OPT_OUT
     for subject in ASKED:
         row = holding(country, subject, TODAY)
-        assert row.rule is (by_mail if subject == "marketing_mail" else Rule.OPT_IN), subject
+        assert row.rule is (by_mail if subject == "marketing_mail" else LawRule.OPT_IN), subject
         assert (row.in_band, row.place) == (subject in ALL_ADS, country), subject
         assert [holding(country, subject, TODAY, age).in_band for age in AGES] == [False, False, *[row.in_band] * 2]
 
@@ -207,7 +207,7 @@ def test_thirty_states_have_the_law_of_the_economic_area_and_each_block_names_th
 @pytest.mark.parametrize("place", ["CA", "CA-ON", "CA-QC"])
 def test_a_person_in_canada_opts_in_to_everything_and_no_string_says_so(place):
     rows = [holding(place, subject, TODAY) for subject in ASKED]
-    assert {(row.rule, row.in_band) for row in rows} == {(Rule.OPT_IN, False)}
+    assert {(row.rule, row.in_band) for row in rows} == {(LawRule.OPT_IN, False)}
     assert all(row.place.startswith("CA") and row.start < TODAY for row in rows)
 
 
@@ -242,7 +242,7 @@ def test_the_shipped_tables_are_in_order(figure):
 
 
 def test_no_row_allows_without_a_choice_and_an_uncertain_one_says_which_reading_was_taken():
-    assert Rule.ALLOWED not in {row.rule for row in SHIPPED.rows}
+    assert LawRule.ALLOWED not in {row.rule for row in SHIPPED.rows}
     assert all(row.note for row in SHIPPED.rows if row.confidence in {"B", "?"})
     assert {row.confidence for row in SHIPPED.rows} == {"P", "S", "B", "?"}
 
@@ -287,7 +287,7 @@ def test_an_unknown_place_is_never_looser_than_any_place_of_the_tables(age):
     for on, subject in itertools.product(days, ASKED):
         hidden = [holding(place, subject, on, age).strictness for place in ("unknown", "US", "ZZ")]
         strictest = max(holding(place, subject, on, age).strictness for place in PLACES)
-        assert min(hidden) >= max(strictest, (Rule.OPT_IN, False, True))
+        assert min(hidden) >= max(strictest, (LawRule.OPT_IN, False, True))
 
 
 ANY_PLACE = st.sampled_from([*PLACES, "US", "US-WY", "BR", "unknown", "nonsense"])
@@ -300,7 +300,7 @@ def test_the_shipped_law_has_a_rule_for_everybody_that_more_places_and_fewer_yea
 ):
     row = SHIPPED.strictest(frozenset(places), subject, on, age)
     assert row.citation
-    assert row.rule >= Rule.OPT_OUT
+    assert row.rule >= LawRule.OPT_OUT
     assert not places or SHIPPED.strictest(frozenset({*places, more}), subject, on, age).strictness >= row.strictness
     younger = AGES[max(AGES.index(age) - 1, 0)]
     assert SHIPPED.strictest(frozenset(places), subject, on, younger).strictness >= row.strictness
@@ -313,9 +313,9 @@ def test_next_years_state_is_added_in_under_ten_lines_as_the_manual_shows():
     text = MANUAL.read_text().partition("```toml\n")[2].partition("```")[0]
     assert len(text.splitlines()) < 10
     example = tomllib.loads(text)
-    table = law.parse([*FILES.values(), example])
+    table = law.parse_law([*FILES.values(), example])
     first = example["law"][0]["from"]
-    for subject, expected in [*((each, Rule.OPT_OUT) for each in ALL_ADS), ("sensitive", Rule.OPT_IN)]:
+    for subject, expected in [*((each, LawRule.OPT_OUT) for each in ALL_ADS), ("sensitive", LawRule.OPT_IN)]:
         before, then = (table.strictest(frozenset({"US-WY"}), subject, each) for each in (first - ONE_DAY, first))
         assert (before.citation, then.rule) == ("no law on file", expected)
         assert then.citation == "Wyo. Stat. 40-32-101 et seq."

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from support.verdicts import OFFICE, buyer
 
-from gateway.choice.identity import Identifier, read
+from gateway.choice.identity import NormalIdentifier, read_identifier
 from gateway.choice.question import Grant, Question
 from gateway.choice.verdict import decide
 from gateway.signals import gpp
@@ -165,7 +165,7 @@ def national(told: Mapping[str, object], version: int, *, items: int = 16, child
 
     fields = {**NEUTRAL, **{name: value or 0 for name, value in told.items()}}
     lists = {ITEMS: filled(fields[ITEMS], items), CHILD: filled(fields[CHILD], child)}
-    return gpp.write({"usnat": {**fields, **lists, "Version": version, "Gpc": bool(fields["Gpc"])}})
+    return gpp.write_gpp_string({"usnat": {**fields, **lists, "Version": version, "Gpc": bool(fields["Gpc"])}})
 
 
 def version_1(told: Mapping[str, object]) -> str:
@@ -296,7 +296,7 @@ def test_a_person_of_prebidjs_specs_is_denied_whatever_it_denies(specs, agrees):
 
 
 def denied_by(sections: Mapping[str, Mapping[str, object]] | str) -> tuple[str, str]:
-    heard = from_call({"gpp": sections if isinstance(sections, str) else gpp.write(sections)})
+    heard = from_call({"gpp": sections if isinstance(sections, str) else gpp.write_gpp_string(sections)})
     return ours(heard, ADS), ours(heard, POINT)
 
 
@@ -354,9 +354,13 @@ NOT_OURS = {  # tables of rows that decide nothing that is decided here
     "gpp.downgrade_usp": "section 6 is read where it stands, not copied into another field",
     "gpp.downgrade_tcf": "section 2 likewise",
     "eids.permissions": "which bidder may have which id source: registered data classes here",
-    "component.name": "conditions of a rule engine that hosts configure", "component.type": "the same",
-    "activity.allow": "the same", "activity.default": "the same", "rule.evaluate": "the same", "rule.gppsid": "the same",
-}  # fmt: skip
+    "component.name": "conditions of a rule engine that hosts configure",
+    "component.type": "the same",
+    "activity.allow": "the same",
+    "activity.default": "the same",
+    "rule.evaluate": "the same",
+    "rule.gppsid": "the same",
+}
 UNREADABLE = "a string or a flag that cannot be read is no consent; there it is as if it were absent"
 ELSEWHERE = "an opt-out in a section outside gpp_sid still shows her will; there it is passed by"
 STRICTEST = "of two signals that differ the no counts; there the one overwrites the other"
@@ -393,7 +397,9 @@ def of_ios(case) -> Heeded:
     """`att` and `lmt` as a caller passes them on; an ad id that is empty or zero is withheld."""
     device = case["input"].get("request", case["input"])["device"]
     att, lmt, ifa = device.get("ext", {}).get("atts"), device["lmt"], device.get("ifa")
-    limited = ifa is not None and not isinstance(read("idfa", REAL_ID if ifa == "any-real-value" else ifa), Identifier)
+    limited = ifa is not None and not isinstance(
+        read_identifier("idfa", REAL_ID if ifa == "any-real-value" else ifa), NormalIdentifier
+    )
     heard = from_call({"att": att, "lmt": lmt})
     alone = UNREADABLE if heard.malformed else STRICTEST if lmt == 1 else WITHHELD
     return Heeded(heard, case["expected"]["device.lmt"] == 1, alone, limited)
@@ -413,7 +419,7 @@ def of_us_privacy_in_gpp(case, contained: str, beside: str) -> Heeded:
     strings = {"gppContainerConsent": contained, "requestConsent": beside, "": ""}
     sections = {"uspv1": contained} if given["gpp"]["SectionTypes"] else {}
     request = strings[given["requestUSPrivacy"]]
-    heard = from_call({"us_privacy": request, "gpp": gpp.write(sections), "gpp_sid": given["gppSIDs"]})
+    heard = from_call({"us_privacy": request, "gpp": gpp.write_gpp_string(sections), "gpp_sid": given["gppSIDs"]})
     alone = STRICTEST if US_PRIVACY in given["gppSIDs"] else ELSEWHERE
     return Heeded(heard, strings[case["expected"]["expectedCCPA"]] == "1YYN", alone)
 

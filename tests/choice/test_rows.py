@@ -1,4 +1,5 @@
-"""A row of a share: what the verdict denies, what the recipient did not name and what is raw or exact does not leave."""
+"""A row of a share: what the verdict denies, what the recipient did not name and what is raw or exact does not
+leave."""
 
 import hashlib
 
@@ -137,9 +138,15 @@ def test_keywords_leave_only_where_they_are_allowed(answer):
 
 def test_how_much_was_held_back_and_why_is_told_for_counting():
     row = {
-        "ad_id": "nobody's", "lat": 45.5, "ip": "203.0.113.77", "email": "?", "message": "hi", "note": None, "gender": None,
+        "ad_id": "nobody's",
+        "lat": 45.5,
+        "ip": "203.0.113.77",
+        "email": "?",
+        "message": "hi",
+        "note": None,
+        "gender": None,
         "kw": "travel, my health, flat 4, hello, bye",
-    }  # fmt: skip
+    }
     assert held_back(row, ALLOWED | {DataClass.PRECISE_GEO: Answer.DENY}) == {
         rows.UNMAPPED: 1, rows.DENIED: 1, rows.UNREADABLE: 2, Why.SENSITIVE: 1, Why.DIGITS: 1, Why.UNLISTED: 2,
     }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from support.verdicts import LAW, SAID, TIMES, TODAY, allowing, buyer, decide, grant, plant, standing, without
 from vectors.generate import EVERYWHERE, RECORDS, recorded
 
-from gateway.choice.law import AGES, Rule
+from gateway.choice.law import AGES, LawRule
 from gateway.choice.question import NOTHING, Office, Question
 from gateway.choice.verdict import STRICTNESS
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, Role
@@ -44,11 +44,11 @@ def holds_for_everybody(purpose, record, office):
         answers[place, band, signal, role] = data
         row = office.law.strictest(place, purpose, office.on, band)
         closed = record == "opted_out" or signal == "gpc"  # R3; outside everything is a sale underneath
-        silent = row.rule >= Rule.OPT_IN and (record != "opted_in" or band == AGES[0])  # a child's own yes is none
-        if closed or silent or row.rule is Rule.BANNED:
+        silent = row.rule >= LawRule.OPT_IN and (record != "opted_in" or band == AGES[0])  # a child's own yes is none
+        if closed or silent or row.rule is LawRule.BANNED:
             assert set(data.values()) == {Answer.DENY}, who
         point = office.law.strictest(place, POINT, office.on, band)
-        if record != "opted_in" or band == AGES[0] or point.rule is Rule.BANNED:
+        if record != "opted_in" or band == AGES[0] or point.rule is LawRule.BANNED:
             assert data[POINT] in {Answer.DENY, Answer.COARSEN}, who
         if record == "limited":
             assert data[POINT] is Answer.DENY, who

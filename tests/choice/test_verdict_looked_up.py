@@ -1,5 +1,5 @@
-"""A remembered answer is found at once, however many people are alike but for the day that they were told on, or for whom
-their TC string lets advertise: questions of one hash are compared one after the other.
+"""A remembered answer is found at once, however many people are alike but for the day that they were told on, or for
+whom their TC string lets advertise: questions of one hash are compared one after the other.
 """
 
 from datetime import date, timedelta

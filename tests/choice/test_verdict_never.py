@@ -18,7 +18,7 @@ from support.verdicts import (
     without,
 )
 
-from gateway.choice.law import AGES, Rule
+from gateway.choice.law import AGES, LawRule
 from gateway.choice.question import Grant, Office, Question
 from gateway.choice.standing import Standing
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose
@@ -95,7 +95,7 @@ def test_older_ones_and_the_day_before_are_sold_with_a_yes():
 
 
 def test_the_tables_ban_nothing_else_from_the_young_and_no_other_point():
-    banned = {(row.place, row.subject, row.ages[-1:]) for row in LAW.rows if row.rule is Rule.BANNED}
+    banned = {(row.place, row.subject, row.ages[-1:]) for row in LAW.rows if row.rule is LawRule.BANNED}
     points = {(place, POINT, ()) for place in POINTS} | {("US-CT", POINT, ("16_17",))}
     young = {(place, purpose, (oldest,)) for place, (_, oldest) in YOUNG.items() for purpose in SIGNAL_PURPOSES}
     assert banned == points | young | {("US-MD", Purpose.SENSITIVE, ())}

@@ -1,4 +1,5 @@
-"""What no decision may break: a no ends everything outside, and whatever tightens a question opens nothing (R3, R13)."""
+"""What no decision may break: a no ends everything outside, and whatever tightens a question opens nothing (R3,
+R13)."""
 
 import itertools
 from dataclasses import replace

@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 import pytest
 from support.verdicts import decide, people
 
-from gateway import site
 from gateway.choice import standing as standing_of
 from gateway.choice import verdict
 from gateway.choice.standing import Standing, unnumbered
+from gateway.consent import site
 from gateway.signals.heard import Heard
 from gateway.terms import Reason
 

@@ -13,9 +13,9 @@ from support.verdicts import (
     plant,
 )
 
-from gateway.choice.law import AGES, Rule
+from gateway.choice.law import AGES, LawRule
 from gateway.choice.question import NOTHING, Ruling
-from gateway.choice.rules import consent
+from gateway.choice.rules import permission
 from gateway.choice.rules.case import NOT_CHOOSABLE, NOT_PERSONAL
 from gateway.choice.standing import OUT_BITS
 from gateway.signals.hear import from_call
@@ -67,7 +67,7 @@ def nobody_is_allowed_who_was_not_asked():
             continue
         said = [asking.age, *(each.age_band for each in asking.standings)]
         band = min((AGES.index(each) if each in AGES else 0 for each in said if each), default=len(AGES) - 1)
-        if LAW.strictest(asking.places, purpose, office.on, AGES[band]).rule >= Rule.OPT_IN:
+        if LAW.strictest(asking.places, purpose, office.on, AGES[band]).rule >= LawRule.OPT_IN:
             met += 1
             assert decide(asking, office).data[data_class] is Answer.DENY, (number, asking)
     return met
@@ -78,6 +78,8 @@ def test_where_the_law_wants_a_yes_a_person_who_gave_none_is_never_allowed():
 
 
 def test_a_verdict_that_takes_no_answer_for_a_yes_is_found(monkeypatch):
-    monkeypatch.setattr(consent, "by_default", lambda case, purpose: Ruling(Answer.ALLOW, Reason.NO_CHOICE, "a fault"))
+    monkeypatch.setattr(
+        permission, "by_default", lambda case, purpose: Ruling(Answer.ALLOW, Reason.NO_CHOICE, "a fault")
+    )
     with pytest.raises(AssertionError):
         nobody_is_allowed_who_was_not_asked()

@@ -1,4 +1,5 @@
-"""The decisions on file: whom they show, that every rule is needed for one of them, and that the generator wrote its."""
+"""The decisions on file: whom they show, that every rule is needed for one of them, and that the generator wrote
+its."""
 
 import itertools
 import json

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.cli.root import group
 from gateway.ledger import disclosed
 from gateway.ledger.disclosed import Counted

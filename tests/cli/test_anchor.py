@@ -10,7 +10,7 @@ from support.listening import Quiet, listening
 from support.people import email, named
 
 from gateway.cli.root import group
-from gateway.consent import Choice
+from gateway.consent.verbs import Choice
 from gateway.terms import ChoiceKind, Purpose
 
 CONFIG = """

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from support.people import GAID, IDFV, ZERO, email, gaid, phone
 
-from gateway import credentials, keys
 from gateway.cli.root import group
+from gateway.keys import api_keys, secret_files
 from gateway.ledger import schema
 from gateway.ledger.schema import FILE
 
@@ -356,7 +356,7 @@ def test_a_key_is_shown_once_and_stored_hashed(run, folder):
     assert stat.S_IMODE((folder / "api_keys.json").stat().st_mode) == 0o600
     listed = run("keys", "list").output
     assert listed == f"{name}  ads  secret  check share\n"
-    assert credentials.Credentials(folder).find(made).scopes == ("check", "share")
+    assert api_keys.Credentials(folder).find(made).scopes == ("check", "share")
 
 
 def test_a_revoked_key_is_listed_as_such_and_its_name_is_free_again(run):
@@ -407,7 +407,7 @@ def test_a_new_pepper_forgets_nobody(run, folder):
 
 def test_a_rotation_that_was_cut_off_is_finished_and_not_started_again(run, folder):
     run("choose", "opt_out", "--gaid", GAID)
-    keys.add_pepper(folder)  # the crash: a new pepper, and no row wrapped
+    secret_files.add_pepper(folder)  # the crash: a new pepper, and no row wrapped
     assert "wrapped by 2 peppers" in run("rekey", "pepper").output
     assert verdict(run, "--gaid", GAID)[0]["reason"] == "opted_out"
 
@@ -415,9 +415,9 @@ def test_a_rotation_that_was_cut_off_is_finished_and_not_started_again(run, fold
 def test_the_sites_side_can_be_tried_with_a_signed_account(run, folder):
     told = run("keys", "account", "a1", "--seconds", "60").output.strip()
     now = int(datetime.now(UTC).timestamp())
-    accounts = keys.load(folder).accounts
-    assert credentials.read_account(accounts, told, now) == "a1"
-    assert credentials.read_account(accounts, told, now + 120) is None
+    accounts = secret_files.load_secrets(folder).accounts
+    assert api_keys.read_account(accounts, told, now) == "a1"
+    assert api_keys.read_account(accounts, told, now + 120) is None
 
 
 # --- configuration and help ----------------------------------------------------------------------------------------

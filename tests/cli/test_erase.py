@@ -7,7 +7,7 @@ from support import inside
 from support.people import GAID, email, named
 from test_telling import Desk
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.cli.root import group
 
 

@@ -1,4 +1,5 @@
-"""`gateway law`: what holds in a place on a day, for a person and for a program; and whether the tables are in order."""
+"""`gateway law`: what holds in a place on a day, for a person and for a program; and whether the tables are in
+order."""
 
 import json
 from datetime import UTC, datetime

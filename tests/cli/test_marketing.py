@@ -4,10 +4,10 @@ import pytest
 from click.testing import CliRunner
 from support.people import GAID, email
 
-from gateway import keys
 from gateway.cli.root import group
+from gateway.consent import tokens
+from gateway.keys import secret_files
 from gateway.terms import Purpose
-from gateway.web import unsubscribe_link
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def run(folder, tmp_path):
 def test_a_script_that_sends_e_mail_prints_the_link_and_the_header_fields(run, folder):
     made = json.loads(run("--email", email(1), "--json").output)
     token = made["url"].rpartition("/")[2]
-    link = unsubscribe_link.read(keys.load(folder).seals, token)
+    link = tokens.read_unsubscribe(secret_files.load_secrets(folder).seals, token)
     assert (link.channel, link.people) == (Purpose.MARKETING_EMAIL, (("email", email(1)),))
     lines = run("--email", email(1), "--purpose", "marketing_mail").output.splitlines()
     assert lines[1].startswith("List-Unsubscribe: <https://www.example.com/privacy-choices/unsubscribe/")

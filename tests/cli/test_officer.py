@@ -14,11 +14,11 @@ from support import inside
 from support.days import today
 from support.people import phone
 
-from gateway import keys
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.evidence import Evidence
-from gateway.in_force import in_force
+from gateway.evidence.in_force import in_force
+from gateway.evidence.keeper import Evidence
+from gateway.keys import secret_files
 from gateway.ledger import receipt
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
@@ -58,7 +58,7 @@ def test_an_officer_checks_the_receipt_of_a_days_evidence_without_the_gateway(ru
     entries = json.loads(done.output)["entries"]
     assert [entry["k"] for entry in entries] == ["start", "stop"]
     origin = receipt.parse(entries[0]["receipt"]).note.partition("\n")[0]
-    signer = Ed25519Signer(origin, keys.load(folder).signing[-1])
+    signer = Ed25519Signer(origin, secret_files.load_secrets(folder).signing[-1])
     for entry in entries:
         found = receipt.parse((tmp_path / "receipts" / f"{entry['seq']}.receipt").read_text())
         receipt.verify(found, [Ed25519Verifier.from_vkey(signer.vkey)])

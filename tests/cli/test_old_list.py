@@ -21,9 +21,9 @@ from support import inside
 from support.examples import examples
 from support.people import GAID, ZERO, email
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.consent import Consent
+from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
@@ -244,7 +244,7 @@ def test_a_folder_or_a_file_that_is_not_there_is_no_list(run, tmp_path):
 
 
 def test_a_file_that_becomes_shorter_while_it_is_read_is_said_to_have(take, tmp_path, monkeypatch):
-    from gateway import lines
+    from gateway.signals import lines
 
     read = lines.of_text
 
@@ -267,9 +267,9 @@ def test_a_busy_minute_of_the_ledger_stops_no_list_and_a_longer_one_says_where_i
             raise StoreUnavailable("not written yet; ask again with the same Idempotency-Key")
         return done
 
-    from gateway.cli import old_list
+    from gateway.cli import opt_out_list
 
-    monkeypatch.setattr(old_list, "PAUSE", 0)
+    monkeypatch.setattr(opt_out_list, "PAUSE", 0)
     monkeypatch.setattr(Consent, "choose", slow)
     before = entries(folder)
     told, counts = take(HEADER + good(1) + good(2))

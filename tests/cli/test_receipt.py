@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support import inside
 from support.people import email, named, phone
 
-from gateway import app
+from gateway.app import composition
 from gateway.cli.root import group
 from gateway.ledger import cosignature, note, receipt
 from gateway.ledger.entry import b64
@@ -28,7 +28,7 @@ class Person:
 
     def __init__(self, folder, tmp_path):
         self.folder, self.tmp = folder, tmp_path
-        with app.open_house(folder, inside.settings()) as house:
+        with composition.open_house(folder, inside.settings()) as house:
             subjects = house.consent.people.name([named("email", email(1)), named("phone", phone(1))]).subjects
             choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, Source.FORM, AT, "US-CA")
             self.chosen = asyncio.run(house.consent.choose(subjects, choice))
@@ -220,7 +220,7 @@ def test_who_has_a_number_now_gets_no_opening_of_what_was_said_on_it_before(pers
     """R5. The control: its holder of then got it."""
     show = ("receipt", "show", person.events[1], "--phone", phone(1), "--data", person.folder)
     assert person.command(*show).exit_code == 0
-    with app.open_house(person.folder, inside.settings()) as house:
+    with composition.open_house(person.folder, inside.settings()) as house:
         number = house.consent.people.name([named("phone", phone(1))]).subjects
         account = house.consent.people.account("")
         from gateway.ledger.links import Span

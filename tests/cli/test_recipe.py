@@ -11,11 +11,11 @@ import yaml
 from click.testing import CliRunner
 from support import inside
 
-from gateway import settings as settings_of
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
 from gateway.cli.root import group
-from gateway.web import outward, shared_caches
-from gateway.web.edge import FROM_APPS
+from gateway.settings import load as settings_of
+from gateway.web.shell.edge import FROM_APPS
+from gateway.web.site import header_fields, shared_caches
 
 OURS = "gateway-"  # what a client sends under this goes before Envoy asks
 HEARD = {name.lower() for name in shared_caches.HEARD if not name.lower().startswith(OURS)}
@@ -114,7 +114,7 @@ def test_the_container_is_given_options_that_the_gateway_knows():
     lines = re.findall(r"^ENV (GATEWAY_\w+)=(.*)$", text("container"), re.MULTILINE)
     assert len(lines) == 4
     lines += re.findall(r"-e (GATEWAY_\w+)=(\S+)", text("container"))
-    settings = settings_of.load(None, dict(lines))
+    settings = settings_of.load_settings(None, dict(lines))
     assert settings.listen.trusted_proxies == ("10.89.0.2",), "else nobody believes the proxy in the next container"
     assert (settings.listen.public, settings.ledger.checkpoint_store) == ("0.0.0.0:8080", "/checkpoints")
 
@@ -166,9 +166,9 @@ PROXIES = ("nginx", "caddy", "envoy", "wordpress")
 @pytest.mark.parametrize("name", PROXIES)
 def test_every_recipe_takes_out_all_that_speaks_past_the_policy_and_says_what_all_hearing_reads(name):
     printed = text(name, site__enforce="true").lower()
-    for header in (*outward.SPEAKING, *outward.SILENT, "Link"):
+    for header in (*header_fields.SPEAKING, *header_fields.SILENT, "Link"):
         assert header.lower() in printed, header
-    assert outward.HINTS in printed
+    assert header_fields.HINTS in printed
 
 
 # --- whose an answer is: every recipe says it by the one table ------------------------------------------------------
@@ -239,4 +239,4 @@ def test_a_service_worker_is_named_by_the_path_of_its_file(tmp_path, path):
     file = tmp_path / "config.toml"
     file.write_text(f"[site]\nservice_workers = [{json.dumps(path)}]\n")
     with pytest.raises(settings_of.SettingsRefused, match="service_workers"):
-        settings_of.load(file, {})
+        settings_of.load_settings(file, {})

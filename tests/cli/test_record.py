@@ -1,4 +1,5 @@
-"""What the operator's office records by command: who was told, ages, texts, voided screens; and why an answer is what it is."""
+"""What the operator's office records by command: who was told, ages, texts, voided screens; and why an answer is what
+it is."""
 
 import asyncio
 import hashlib
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from support import inside
 from support.people import GAID, named, phone
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.cli.root import group
 from gateway.ledger.documents import NOTICE, Document
 from gateway.ledger.subjects import Choice

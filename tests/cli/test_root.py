@@ -11,7 +11,7 @@ import pytest
 from support import inside
 from support.people import email, gaid
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import schema
 
 COMMAND = [sys.executable, "-m", "gateway"]

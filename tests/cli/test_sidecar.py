@@ -6,10 +6,10 @@ import socket
 import pytest
 from support import inside
 
-from gateway import credentials
 from gateway.cli.serve import bind_unix
-from gateway.following.follower import Follower, ReplicaRefused
-from gateway.settings import SettingsRefused
+from gateway.keys import api_keys
+from gateway.replica.follower import Follower, ReplicaRefused
+from gateway.settings.load import SettingsRefused
 
 
 class NoFeed:
@@ -32,7 +32,7 @@ def follower(tmp_path):
 def test_its_callers_get_keys_in_its_own_folder_as_the_manual_says(tmp_path, outer):
     code, key, _ = outer("keys", "add", "--data", tmp_path / "copy", "--scope", "check", "--name", "ads")
     assert code == 0
-    assert credentials.Credentials(tmp_path / "copy").find(key.strip()).may("check")
+    assert api_keys.Credentials(tmp_path / "copy").find(key.strip()).may("check")
     assert "ads" in outer("keys", "list", "--data", tmp_path / "copy")[1]
     assert outer("keys", "revoke", "--data", tmp_path / "copy", "ads")[0] == 0
 

@@ -10,7 +10,7 @@ from support.examples import examples
 
 from gateway.choice.downstream import Outcome, strings
 from gateway.cli.root import group
-from gateway.cli.signal_words import meaning
+from gateway.cli.signals import meaning
 from gateway.signals import adchoices, gpp
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -24,7 +24,7 @@ VALID = {
     "tcf": (REFUSES, EVERYTHING),
     "usp": ("1YYN", EVERYTHING),
     "ac": ("1~", ADS),
-    "adchoices": (adchoices.write(1_764_000_000, preference=0), ADS),
+    "adchoices": (adchoices.write_adchoices(1_764_000_000, preference=0), ADS),
     "cookies": ("a=b; cookieyes-consent=consent:no,action:yes,advertisement:no", ADS),
 }
 FORMS = list(VALID)
@@ -238,7 +238,7 @@ def test_what_was_decoded_is_written_back_as_it_was(vectors):
 def test_one_object_is_written_from_the_command_line():
     body = json.dumps(decoded("gpp", OUT))
     assert run("encode", "gpp", body).stdout == f"{OUT}\n"
-    assert run("encode", "gpp", json.dumps({"sections": {}})).stdout == f"{gpp.write({})}\n"
+    assert run("encode", "gpp", json.dumps({"sections": {}})).stdout == f"{gpp.write_gpp_string({})}\n"
 
 
 @pytest.mark.parametrize(

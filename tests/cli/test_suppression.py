@@ -14,18 +14,18 @@ from click.testing import CliRunner
 from support import inside
 from support.people import email, gaid, named
 
-from gateway import app
-from gateway.app import open_house
+from gateway.app import composition
+from gateway.app.composition import open_house
 from gateway.choice import identity
 from gateway.cli.root import group
-from gateway.exports import suppression_file
 from gateway.ledger import disclosures, records
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.held import Left
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
 from gateway.ledger.suppressed import Suppressed
+from gateway.records import who_got_what
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing, Purpose
 
 DAY = timedelta(days=1)
@@ -57,7 +57,7 @@ class Office:
     def erase(self, kind, value):
         with open_house(self.folder, inside.settings(), dev=True) as house:
             subjects = house.consent.people.name([named(kind, value)]).subjects
-            asyncio.run(house.consent.erase(Order(Erasing.DETAILS, subjects, house.consent.clock())))
+            asyncio.run(house.consent.erase(ErasureOrder(Erasing.DETAILS, subjects, house.consent.clock())))
 
     def file(self, tmp_path, *words, config=None):
         """(what it lists, the position it printed)."""
@@ -132,7 +132,9 @@ def test_nobody_leaves_the_file_because_the_share_that_led_to_them_was_long_ago(
     office.run("choose", "opt_out", "--email", email(1), "--gaid", gaid(2))
     before = [office.file(tmp_path, name)[0] for name in ("matching", "teemo")]
     assert list(map(len, before)) == [1, 1]
-    done = app.prune(office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY)
+    done = composition.prune_ledger(
+        office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY
+    )
     assert done.done
     with contextlib.closing(sqlite3.connect(office.folder / FILE)) as db:
         assert db.execute("SELECT count(*) FROM held").fetchone() == (0,), "control: nothing else leads to them"
@@ -145,7 +147,9 @@ def test_nobody_leaves_the_file_because_the_share_that_led_to_them_was_long_ago(
 def test_an_erasure_after_it_adds_the_other_digests_of_an_address(office, tmp_path):
     office.share("matching", "email", email(1), ("email_sha256", sha256(email(1).encode()).hexdigest()))
     office.run("choose", "opt_out", "--email", email(1))
-    app.prune(office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY)
+    composition.prune_ledger(
+        office.folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + 900 * DAY
+    )
     office.erase("email", email(1))
     config = tmp_path / "config.toml"
     config.write_text('[recipients.matching]\ndigest = "md5"\n')
@@ -158,7 +162,10 @@ def test_is_in_the_recipients_own_digest_and_what_it_could_not_know_is_counted(o
     config.write_text('[recipients.teemo]\ndigest = "sha1"\n')
     office.share("teemo", "gaid", gaid(1))
     office.share(
-        "teemo", "email", email(2), ("email_sha256", dict(identity.read("email", email(2)).names)["email_sha256"])
+        "teemo",
+        "email",
+        email(2),
+        ("email_sha256", dict(identity.read_identifier("email", email(2)).names)["email_sha256"]),
     )
     office.run("choose", "opt_out", "--gaid", gaid(1))
     office.run("choose", "opt_out", "--email", email(2))
@@ -189,7 +196,7 @@ def test_the_uid2_layout_is_that_of_the_services_own_sample(vectors):
     sample = json.loads((vectors / "enforcement" / "uid2_delta_sample.json").read_text())
     entries = sample["entries"]
     people = [Suppressed("email", item["identity_hash"], item["timestamp"] * 1000) for item in entries[1:-1]]
-    made = suppression_file.as_uid2(people, entries[0]["timestamp"], entries[-1]["timestamp"])
+    made = who_got_what.as_uid2(people, entries[0]["timestamp"], entries[-1]["timestamp"])
     expected = bytes.fromhex(sample["file_hex"])
     assert len(made) == len(expected)
     for start in range(0, len(expected), 72):
@@ -204,7 +211,7 @@ def test_a_uid2_file_holds_addresses_and_numbers_alone():
         Suppressed("phone", "cd" * 32, None),
         Suppressed("email", "ef" * 16, 0),
     ]
-    made = suppression_file.as_uid2(listed, 0, 7)
+    made = who_got_what.as_uid2(listed, 0, 7)
     assert len(made) == 3 * 72
     assert made[72:104].hex() == "cd" * 32
     assert made[143] == 1

@@ -8,11 +8,11 @@ import pytest
 from support.service import HERE
 from support.witnessed import ORIGIN, Log, witness
 
+from gateway.consent.witnesses import submit
 from gateway.ledger import cosigning, note
 from gateway.ledger.cosignature import CosignatureVerifier
 from gateway.ledger.cosigning import WitnessDisagrees, WitnessUnavailable
 from gateway.ledger.ed25519 import Ed25519Verifier
-from gateway.witnessing import submit
 
 pytestmark = pytest.mark.slow
 LOG, FORK, OTHER = Log(), Log(fork=3), Log("other.example.com/log")
@@ -20,7 +20,7 @@ NAME = "witness.example.com/w1"
 
 
 def ask(log, size, url, vkey, known=0):
-    address = cosigning.Witness(url, CosignatureVerifier.from_vkey(vkey))
+    address = cosigning.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
     return cosigning.cosigned(log.signed(size), address, lambda old: log.proof(old, size), submit, known)
 
 

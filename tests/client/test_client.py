@@ -1,4 +1,5 @@
-"""The ad server's side against the real service: asked, killed, stopped, slow, and against what is no gateway at all."""
+"""The ad server's side against the real service: asked, killed, stopped, slow, and against what is no gateway at
+all."""
 
 import contextlib
 import signal
@@ -326,19 +327,26 @@ def drips(connection, stopping):
 
 
 STRANGERS = {
-    "resets": (resets, "broken"), "hangs up": (lambda *_: None, "broken"), "drips": (drips, "time_out"),
-    "silence": (says(), "time_out"), "late": (says(whole(BODY), pause=10), "time_out"),
-    "another protocol": (says(b"SSH-2.0-OpenSSH_9\r\n"), "unreadable"), "tls": (says(b"\x16\x03\x01" * 50), "unreadable"),
-    "html": (says(whole(b"<html>")), "unreadable"), "nothing": (says(whole(b"")), "unreadable"),
-    "deep": (says(whole(b"[" * 5000)), "unreadable"), "somebody else's yes": (says(whole(BODY)), "unreadable"),
-    "half": (says(whole(BODY)[:-3]), "time_out"), "500": (says(whole(BODY, b"HTTP/1.1 500 No\r\n")), "status_500"),
+    "resets": (resets, "broken"),
+    "hangs up": (lambda *_: None, "broken"),
+    "drips": (drips, "time_out"),
+    "silence": (says(), "time_out"),
+    "late": (says(whole(BODY), pause=10), "time_out"),
+    "another protocol": (says(b"SSH-2.0-OpenSSH_9\r\n"), "unreadable"),
+    "tls": (says(b"\x16\x03\x01" * 50), "unreadable"),
+    "html": (says(whole(b"<html>")), "unreadable"),
+    "nothing": (says(whole(b"")), "unreadable"),
+    "deep": (says(whole(b"[" * 5000)), "unreadable"),
+    "somebody else's yes": (says(whole(BODY)), "unreadable"),
+    "half": (says(whole(BODY)[:-3]), "time_out"),
+    "500": (says(whole(BODY, b"HTTP/1.1 500 No\r\n")), "status_500"),
     "202": (says(whole(BODY, b"HTTP/1.1 202 Later\r\n")), "status_202"),
     "204": (says(b"HTTP/1.1 204 None\r\n\r\n"), "status_204"),
     "302": (says(whole(BODY, b"HTTP/1.1 302 Found\r\nLocation: /\r\n")), "status_302"),
     "bad chunks": (says(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "unreadable"),
     "an endless head": (says(HEAD + b"A: " + b"b" * 200_000), "time_out"),
     "two answers": (says(whole(BODY) + whole(BODY)), "unreadable"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", STRANGERS)
@@ -368,10 +376,10 @@ def test_a_port_that_nobody_listens_on_is_a_no_at_once():
 def test_a_client_that_believes_any_yes_would_be_taken_in(monkeypatch):
     """The control: without reading strictly, somebody else's yes allows."""
     from gateway.client import asking
-    from gateway.client.verdict import Verdict
+    from gateway.client.verdict import ClientVerdict
 
     monkeypatch.setattr(
-        asking.reading, "read", lambda stated, *_: Verdict(said_allowed=stated["allowed"], until=float("inf"))
+        asking.reading, "read", lambda stated, *_: ClientVerdict(said_allowed=stated["allowed"], until=float("inf"))
     )
     with impostor(says(whole(BODY))) as url, Client(url, key="k.k", timeout_ms=PATIENCE) as client:
         assert client.check(**ASK, data=["ad_id"]).allowed

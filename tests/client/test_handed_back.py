@@ -9,7 +9,7 @@ import pytest
 from gateway.client.asking import PART, Verdicts
 from gateway.client.connection import NoAnswer
 from gateway.client.handed_back import ROWS, HandedBack
-from gateway.client.verdict import LONGEST, Clock, Unreadable, Verdict, read
+from gateway.client.verdict import LONGEST, ClientVerdict, Clock, VerdictUnreadable, read_verdict
 
 YES = {
     "allowed": True,
@@ -49,28 +49,30 @@ def test_no_clock_that_was_set_meanwhile_makes_an_answer_hold_for_long():
 
 @pytest.mark.parametrize("stated", [None, 1, "", "soon", "2026-11-24T13:30:05", [], {}])
 def test_a_time_that_cannot_be_read_is_none(stated):
-    with pytest.raises(Unreadable):
+    with pytest.raises(VerdictUnreadable):
         clock().until(stated)
-    with pytest.raises(Unreadable):
+    with pytest.raises(VerdictUnreadable):
         Clock.of({"time": stated}, 0.0)
 
 
 def test_one_of_many_checks_holds_from_when_it_was_decided():
     asked = time.monotonic() - 1.0
-    assert read(YES | {"valid_until": stamp(0.2)}, ["ad_id"], asked, "1", clock()).allowed
-    late = read(YES | {"valid_until": stamp(-0.1)}, ["ad_id"], asked, "1", clock())
+    assert read_verdict(YES | {"valid_until": stamp(0.2)}, ["ad_id"], asked, "1", clock()).allowed
+    late = read_verdict(YES | {"valid_until": stamp(-0.1)}, ["ad_id"], asked, "1", clock())
     assert (late.allowed, late.reason) == (False, "expired")
-    without = read(YES | {"valid_until": stamp(0.2)}, ["ad_id"], asked, "1")
+    without = read_verdict(YES | {"valid_until": stamp(0.2)}, ["ad_id"], asked, "1")
     assert (without.allowed, without.reason) == (False, "expired")
 
 
 def test_an_answer_never_holds_longer_than_it_says_from_when_it_came():
-    assert read(YES | {"valid_until": stamp(1.9)}, ["ad_id"], 0.0, "1", clock()).until <= time.monotonic() + 0.25
+    assert (
+        read_verdict(YES | {"valid_until": stamp(1.9)}, ["ad_id"], 0.0, "1", clock()).until <= time.monotonic() + 0.25
+    )
 
 
 def test_a_no_that_is_over_is_still_that_no():
     no = YES | {"allowed": False, "data": {"ad_id": "deny"}, "reason": "opted_out"}
-    assert read(no, ["ad_id"], time.monotonic() - 1, "1").reason == "opted_out"
+    assert read_verdict(no, ["ad_id"], time.monotonic() - 1, "1").reason == "opted_out"
 
 
 def test_any_number_of_checks_is_asked_some_at_a_time_when_they_are_looked_at():
@@ -78,7 +80,7 @@ def test_any_number_of_checks_is_asked_some_at_a_time_when_they_are_looked_at():
 
     def ask(start):
         asked.append(start)
-        return [Verdict(stated=str(start + n)) for n in range(min(PART, 120 - start))]
+        return [ClientVerdict(stated=str(start + n)) for n in range(min(PART, 120 - start))]
 
     found = Verdicts(120, ask)
     assert (len(found), asked) == (120, [])

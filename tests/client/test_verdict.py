@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.verdict import LONGEST, Unreadable, read
+from gateway.client.verdict import LONGEST, VerdictUnreadable, read_verdict
 
 YES = {"allowed": True, "partly": False, "data": {"ad_id": "allow"}, "reason": "no_choice", "valid_for_ms": 250,
        "rule": "r", "place": "US-NY", "decision": "d", "downstream": {}, "ref": "1"}  # fmt: skip
@@ -15,7 +15,7 @@ NO = YES | {"allowed": False, "data": {"ad_id": "deny"}, "reason": "opted_out"}
 
 
 def now(stated, asked=("ad_id",)):
-    return read(stated, asked, time.monotonic(), "1")
+    return read_verdict(stated, asked, time.monotonic(), "1")
 
 
 def test_a_yes_a_part_and_a_no_are_read_as_they_were_meant():
@@ -40,13 +40,13 @@ def test_a_yes_a_part_and_a_no_are_read_as_they_were_meant():
      {"data": {"ip": "allow"}}, {"ref": "2"}, {"ref": None}, {"allowed": False, "partly": True, "data": {"ad_id": "deny"}}],
 )  # fmt: skip
 def test_a_yes_that_is_not_understood_or_contradicts_itself_is_none(change):
-    with pytest.raises(Unreadable):
+    with pytest.raises(VerdictUnreadable):
         now(YES | change)
 
 
 @pytest.mark.parametrize("member", ["allowed", "partly", "data", "reason", "valid_for_ms", "ref"])
 def test_a_yes_from_which_a_member_is_missing_is_none(member):
-    with pytest.raises(Unreadable):
+    with pytest.raises(VerdictUnreadable):
         now({name: value for name, value in YES.items() if name != member})
 
 
@@ -55,16 +55,21 @@ def test_what_a_later_version_adds_beside_disturbs_nothing():
 
 
 def test_an_answer_is_over_on_our_own_clock_counted_from_before_the_question():
-    stale = read(YES, ["ad_id"], time.monotonic() - 0.26, "1")
+    stale = read_verdict(YES, ["ad_id"], time.monotonic() - 0.26, "1")
     assert (stale.allowed, stale.partly, dict(stale.data)) == (False, False, {"ad_id": "deny"})
-    for_a_year = read(YES | {"valid_for_ms": 31_536_000_000}, ["ad_id"], time.monotonic() - LONGEST, "1")
+    for_a_year = read_verdict(YES | {"valid_for_ms": 31_536_000_000}, ["ad_id"], time.monotonic() - LONGEST, "1")
     assert not for_a_year.allowed
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["allow", "deny", "gpc", "1"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["allow", "deny", "gpc", "1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*YES, "ad_id"]), inner, max_size=6),
-)  # fmt: skip
+)
 
 
 @given(stated=JSON, name=st.sampled_from(list(YES)))
@@ -72,6 +77,6 @@ def test_whatever_comes_is_read_or_refused_and_never_allows_by_accident(stated, 
     for each in (stated, YES | {name: stated}):
         try:
             found = now(each)
-        except Unreadable:
+        except VerdictUnreadable:
             continue
         assert not found.allowed or (each["allowed"] is True and set(each["data"].values()) == {"allow"})

@@ -1,4 +1,5 @@
-"""Deletions by the IAB's Data Deletion Request Framework: requests, discovery, acknowledgements, and what is not believed.
+"""Deletions by the IAB's Data Deletion Request Framework: requests, discovery, acknowledgements, and what is not
+believed.
 
 The vendor here reads our tokens with PyJWT alone, as a stranger would, with the key that we publish.
 """
@@ -16,12 +17,10 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from support.listening import Quiet, listening
 from support.people import GAID, IDFV
 
-from gateway.delivery import ddrf, ddrf_post
-from gateway.delivery.carrier import Parcel
-from gateway.delivery.ddrf import Untrusted
-from gateway.delivery.ddrf_post import Ddrf
+from gateway.delivery import ddrf
+from gateway.delivery.ddrf import Ddrf, Untrusted
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.post import Courier, Outcome
+from gateway.delivery.webhook import Courier, Parcel, PostOutcome
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -72,7 +71,7 @@ class TestARequest:
         assert opened(again["idJWT"])["jti"] == "msg_1"
 
     def test_is_signed_with_the_key_that_is_published(self):
-        published = ddrf_post.published(OURS, "https://operator.example/privacy-choices/erase")
+        published = ddrf.published(OURS, "https://operator.example/privacy-choices/erase")
         [key] = published["publicKey"]
         assert set(published) == {"endpoint", "identifiers", "publicKey", "vendorScriptRequirement"}
         assert jwt.get_unverified_header(REQUEST)["kid"] == key["kid"]
@@ -259,7 +258,7 @@ async def carry(recipient):
 
 async def test_a_recipient_is_asked_and_what_it_signed_is_taken(recipient, carry):
     tried = await carry()
-    assert (tried.outcome, tried.answer) == (Outcome.TAKEN, "202, successful")
+    assert (tried.outcome, tried.answer) == (PostOutcome.TAKEN, "202, successful")
     [(request, kind)] = recipient.requests
     assert kind == "application/jwt"
     assert opened(request)["sub"] == SUB
@@ -269,12 +268,12 @@ async def test_a_recipient_is_asked_and_what_it_signed_is_taken(recipient, carry
 @pytest.mark.parametrize(
     ("status", "claims", "outcome"),
     [
-        (400, {"raResultCode": 4}, Outcome.REFUSED),
-        (400, {"raResultCode": 1}, Outcome.REFUSED),
-        (400, {"raResultCode": 2}, Outcome.FAILED),
-        (400, {"raResultCode": 0}, Outcome.FAILED),
-        (202, {"raResultCode": 6}, Outcome.FAILED),
-        (503, {}, Outcome.FAILED),
+        (400, {"raResultCode": 4}, PostOutcome.REFUSED),
+        (400, {"raResultCode": 1}, PostOutcome.REFUSED),
+        (400, {"raResultCode": 2}, PostOutcome.FAILED),
+        (400, {"raResultCode": 0}, PostOutcome.FAILED),
+        (202, {"raResultCode": 6}, PostOutcome.FAILED),
+        (503, {}, PostOutcome.FAILED),
     ],
 )
 async def test_what_it_refuses_for_good_is_not_asked_again(recipient, carry, status, claims, outcome):
@@ -283,21 +282,21 @@ async def test_what_it_refuses_for_good_is_not_asked_again(recipient, carry, sta
 
 
 async def test_an_identifier_that_it_does_not_take_is_not_sent(recipient, carry):
-    assert (await carry("account", "jane")).outcome is Outcome.REFUSED
+    assert (await carry("account", "jane")).outcome is PostOutcome.REFUSED
     assert recipient.requests == []
 
 
 async def test_an_acknowledgement_by_another_key_is_no_acknowledgement(recipient, carry):
     recipient.key = OTHER
     tried = await carry()
-    assert (tried.outcome, tried.proof) == (Outcome.FAILED, "")
+    assert (tried.outcome, tried.proof) == (PostOutcome.FAILED, "")
     assert tried.answer.startswith("acknowledgement not verified")
 
 
 async def test_a_key_that_was_replaced_is_looked_for_once(recipient, carry):
     assert (await carry()).taken
     recipient.keys, recipient.key, recipient.kid = [public(OTHER, "vendor-2")], OTHER, "vendor-2"
-    assert (await carry(at=AT + timedelta(minutes=1))).outcome is Outcome.FAILED, "its file was read a minute ago"
+    assert (await carry(at=AT + timedelta(minutes=1))).outcome is PostOutcome.FAILED, "its file was read a minute ago"
     recipient.claims = {"iat": int(AT.timestamp()) + 360}
     assert (await carry(at=AT + timedelta(minutes=6))).taken
     assert recipient.read == 2
@@ -306,7 +305,7 @@ async def test_a_key_that_was_replaced_is_looked_for_once(recipient, carry):
 async def test_an_endpoint_that_is_not_https_gets_nothing(recipient, carry):
     recipient.endpoint = "http://vendor.example/delete"
     tried = await carry()
-    assert (tried.outcome, tried.answer) == (Outcome.FAILED, "its endpoint is not https")
+    assert (tried.outcome, tried.answer) == (PostOutcome.FAILED, "its endpoint is not https")
 
 
 async def test_an_endpoint_inside_our_network_gets_nothing(recipient):
@@ -327,5 +326,5 @@ async def test_an_endpoint_that_is_no_address_of_the_public_web_is_a_failed_try_
 ):
     recipient.endpoint = endpoint
     tried = await carry()
-    assert (tried.outcome, tried.answer) == (Outcome.FAILED, "its endpoint is not https")
+    assert (tried.outcome, tried.answer) == (PostOutcome.FAILED, "its endpoint is not https")
     assert recipient.requests == []

@@ -8,7 +8,7 @@ import pytest
 from support.listening import Quiet, listening
 from support.ports import free_port
 
-from gateway.delivery.forward import Forwarder, Outcome
+from gateway.delivery.forward import Forwarder, ForwardOutcome
 from gateway.delivery.guard import LOOPBACK
 
 pytestmark = pytest.mark.anyio
@@ -49,20 +49,25 @@ async def send(forwarder, url, seconds=5.0):
 
 async def test_the_recipient_gets_each_row_with_its_id_and_a_key_to_repeat_by(forwarder):
     with receiver() as (url, arrived):
-        assert await send(forwarder, url) is Outcome.SENT
+        assert await send(forwarder, url) is ForwardOutcome.SENT
     assert arrived == [("key-1", ROWS)]
 
 
 async def test_a_body_whose_check_is_over_never_starts(forwarder):
     with receiver() as (url, arrived):
-        assert await send(forwarder, url, seconds=-0.001) is Outcome.LATE
-        assert await send(forwarder, url) is Outcome.SENT, "the next one goes"
+        assert await send(forwarder, url, seconds=-0.001) is ForwardOutcome.LATE
+        assert await send(forwarder, url) is ForwardOutcome.SENT, "the next one goes"
     assert len(arrived) == 1
 
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(500, Outcome.UNKNOWN), (503, Outcome.UNKNOWN), (400, Outcome.REFUSED), (410, Outcome.REFUSED)],
+    [
+        (500, ForwardOutcome.UNKNOWN),
+        (503, ForwardOutcome.UNKNOWN),
+        (400, ForwardOutcome.REFUSED),
+        (410, ForwardOutcome.REFUSED),
+    ],
 )
 async def test_what_the_recipient_answers_is_told_apart(forwarder, status, outcome):
     with receiver(status) as (url, _):
@@ -71,9 +76,9 @@ async def test_what_the_recipient_answers_is_told_apart(forwarder, status, outco
 
 async def test_a_recipient_cannot_send_the_rows_elsewhere(forwarder):
     with receiver() as (elsewhere, stolen), receiver(307, Location=elsewhere) as (url, _):
-        assert await send(forwarder, url) is Outcome.REFUSED
+        assert await send(forwarder, url) is ForwardOutcome.REFUSED
     assert stolen == []
 
 
 async def test_a_recipient_that_is_not_there_got_nothing(forwarder):
-    assert await send(forwarder, f"http://127.0.0.1:{free_port()}/") is Outcome.REFUSED
+    assert await send(forwarder, f"http://127.0.0.1:{free_port()}/") is ForwardOutcome.REFUSED

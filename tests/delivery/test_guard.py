@@ -7,9 +7,9 @@ from ipaddress import ip_network
 import pytest
 from delivery.test_post import listener
 
-from gateway.delivery import guard, post
+from gateway.delivery import guard, webhook
 from gateway.delivery.guard import EVERYWHERE, LOOPBACK, may_connect
-from gateway.delivery.post import Courier
+from gateway.delivery.webhook import Courier
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -22,9 +22,14 @@ PRIVATE = [
     "64:ff9b:1:a00::1", "fec0::1", "5f00::1", "4000::1", "e000::1",
 ]  # fmt: skip
 PUBLIC = [
-    "93.184.216.34", "8.8.8.8", "172.32.0.1", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:8.8.8.8", "64:ff9b::808:808",
+    "93.184.216.34",
+    "8.8.8.8",
+    "172.32.0.1",
+    "2606:2800:220:1:248:1893:25c8:1946",
+    "::ffff:8.8.8.8",
+    "64:ff9b::808:808",
     "2002:808:808::1",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -69,7 +74,7 @@ async def test_a_name_that_leads_into_our_network_gets_nothing(monkeypatch):
     with listener() as (url, arrived):
         answers(monkeypatch, ["127.0.0.1"])
         named = url.replace("127.0.0.1", "recipient.example")
-        assert (await tried(named)).outcome is post.Outcome.FORBIDDEN
+        assert (await tried(named)).outcome is webhook.PostOutcome.FORBIDDEN
         assert arrived == []
         assert (await tried(named, LOOPBACK)).taken, "control: the same name, where the operator allows it"
         assert len(arrived) == 1
@@ -77,7 +82,7 @@ async def test_a_name_that_leads_into_our_network_gets_nothing(monkeypatch):
 
 async def test_one_private_address_among_public_ones_is_enough(monkeypatch):
     answers(monkeypatch, ["8.8.8.8", "10.0.0.1"])
-    assert (await tried("http://recipient.example/")).outcome is post.Outcome.FORBIDDEN
+    assert (await tried("http://recipient.example/")).outcome is webhook.PostOutcome.FORBIDDEN
 
 
 async def test_the_address_that_was_judged_is_the_one_that_is_connected_to(monkeypatch):
@@ -90,7 +95,7 @@ async def test_the_address_that_was_judged_is_the_one_that_is_connected_to(monke
 
     monkeypatch.setattr(guard.httpcore2.AnyIOBackend, "connect_tcp", connect)
     answers(monkeypatch, ["8.8.8.8"], ["127.0.0.1"])
-    assert (await tried("http://recipient.example/")).outcome is post.Outcome.FAILED
+    assert (await tried("http://recipient.example/")).outcome is webhook.PostOutcome.FAILED
     assert connected == ["8.8.8.8"]
 
 
@@ -103,5 +108,5 @@ async def test_a_redirect_to_a_private_address_is_not_followed():
 
 async def test_an_address_in_the_url_itself_is_judged_too():
     with listener() as (url, arrived):
-        assert (await tried(url)).outcome is post.Outcome.FORBIDDEN
+        assert (await tried(url)).outcome is webhook.PostOutcome.FORBIDDEN
     assert arrived == []

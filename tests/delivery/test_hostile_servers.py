@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway import witnessing
-from gateway.delivery import forward, outgoing, post
+from gateway.consent import witnesses
+from gateway.delivery import forward, outgoing, webhook
 from gateway.delivery.forward import Forwarder
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.outgoing import NoAnswer, ask_blocking
-from gateway.delivery.post import Courier
+from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
+from gateway.delivery.webhook import Courier
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -139,7 +139,7 @@ async def forwarded(url):
         sent = await forwarder.send(url, "key", [{"id": "r1"}], time.monotonic() + 60)
     finally:
         await forwarder.close()
-    return sent.outcome is forward.Outcome.SENT
+    return sent.outcome is forward.ForwardOutcome.SENT
 
 
 async def told(url):
@@ -152,7 +152,7 @@ async def told(url):
 
 async def witnessed(url):
     try:
-        status, _, _ = await asyncio.to_thread(witnessing.submit, url, b"old 0\n\nsigned")
+        status, _, _ = await asyncio.to_thread(witnesses.submit, url, b"old 0\n\nsigned")
     except OSError:
         return False
     return status == 200
@@ -166,7 +166,7 @@ async def dated(url):
 
     try:
         answer = await asyncio.to_thread(ask)
-    except NoAnswer:
+    except NoHttpAnswer:
         return False
     return answer.is_success
 
@@ -181,8 +181,8 @@ BELIEVED = {"a gzip bomb", "a deflate bomb", "a bomb packed twice", *ENDLESS}
 def _soon(monkeypatch):
     monkeypatch.setattr(forward, "CONNECT", SECONDS)
     monkeypatch.setattr(forward, "ANSWER", SECONDS / 2)
-    monkeypatch.setattr(post, "IN_ALL", SECONDS)
-    monkeypatch.setattr(witnessing, "SECONDS", SECONDS)
+    monkeypatch.setattr(webhook, "IN_ALL", SECONDS)
+    monkeypatch.setattr(witnesses, "SECONDS", SECONDS)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
 
@@ -224,7 +224,7 @@ async def test_an_endpoint_that_is_gone_is_not_gone_for_rows_that_come_later():
         first = await courier.post(f"http://{address}/", [b"k" * 32], "msg_1", AT, b"{}")
         second = await courier.post(f"http://{address}/", [b"k" * 32], "msg_1", AT, b"{}")
         await courier.close()
-    assert (first.outcome, second.outcome) == (post.Outcome.GONE, post.Outcome.TAKEN)
+    assert (first.outcome, second.outcome) == (webhook.PostOutcome.GONE, webhook.PostOutcome.TAKEN)
 
 
 def certificate(name: str, folder):
@@ -253,7 +253,7 @@ def certificate(name: str, folder):
 @pytest.mark.parametrize(("name", "gets"), [("recipient.example", True), ("somebody-else.example", False)])
 async def test_whoever_cannot_show_the_recipients_name_gets_nothing(monkeypatch, tmp_path, name, gets):
     monkeypatch.setattr(forward, "CONNECT", 10.0)
-    monkeypatch.setattr(post, "IN_ALL", 10.0)
+    monkeypatch.setattr(webhook, "IN_ALL", 10.0)
     server, client = certificate(name, tmp_path)
     monkeypatch.setattr(outgoing, "authorities", lambda: client)
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))])

@@ -17,9 +17,8 @@ from support.mailbox import mailbox
 from support.people import email
 from support.ports import free_port
 
-from gateway.delivery import mail
-from gateway.delivery.letter import Letter
-from gateway.delivery.mail import Mail, MailFolder, MailServer
+from gateway.delivery import letters
+from gateway.delivery.letters import Letter, Mail, MailFolder, MailServer
 
 pytestmark = pytest.mark.anyio
 LETTER = Letter("Su código", "Su código: 1234 5678\n", "es")
@@ -101,8 +100,8 @@ async def test_a_letter_goes_over_tls_to_a_server_that_is_who_it_says(certificat
 
 
 async def test_a_server_that_never_answers_is_given_up_and_holds_up_nobody(monkeypatch):
-    monkeypatch.setattr(mail, "SECONDS", 0.2)
-    monkeypatch.setattr(mail, "WAITING", 1)
+    monkeypatch.setattr(letters, "SECONDS", 0.2)
+    monkeypatch.setattr(letters, "WAITING", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mailer = to(silent.getsockname()[1])
         answers = []

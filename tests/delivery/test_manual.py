@@ -7,7 +7,7 @@ from importlib import resources
 import orjson
 import pytest
 
-from gateway.delivery import post
+from gateway.delivery import webhook
 
 SECRET, OTHER = b"s" * 32, b"o" * 32
 PERSON = {"type": "gaid", "value": "38400000-8cf0-11bd-b23e-10b96e40000d"}
@@ -19,7 +19,7 @@ def there():
         r"```python\n(.*?)```", (resources.files("gateway") / "manual" / "delivery.md").read_text(), re.DOTALL
     )
     done = []
-    names = {"SECRET": post.printed(SECRET), "done": done}
+    names = {"SECRET": webhook.printed(SECRET), "done": done}
     names |= {word: lambda *each, word=word: done.append((word, *each)) for word in ("stop", "forget")}
     exec(code, names)
     return names
@@ -31,13 +31,13 @@ def message(kind: str) -> bytes:
 
 @pytest.mark.parametrize(("kind", "does"), [("opt_out", "stop"), ("delete", "forget")])
 def test_it_does_what_it_is_told(there, kind, does):
-    headers = post.signed([SECRET], "msg_1", datetime.now(UTC), message(kind))
+    headers = webhook.signed([SECRET], "msg_1", datetime.now(UTC), message(kind))
     assert there["receive"](headers, message(kind)) == 204
     assert there["done"] == [(does, PERSON["type"], PERSON["value"])]
 
 
 def test_it_does_it_too_while_both_secrets_sign(there):
-    headers = post.signed([OTHER, SECRET], "msg_1", datetime.now(UTC), message("opt_out"))
+    headers = webhook.signed([OTHER, SECRET], "msg_1", datetime.now(UTC), message("opt_out"))
     assert there["receive"](headers, message("opt_out")) == 204
 
 
@@ -47,6 +47,6 @@ def test_it_does_it_too_while_both_secrets_sign(there):
     ids=["another secret", "old", "another body"],
 )
 def test_it_does_nothing_for_anybody_else(there, keys, age, body):
-    headers = post.signed(keys, "msg_1", datetime.now(UTC) - timedelta(seconds=age), message("opt_out"))
+    headers = webhook.signed(keys, "msg_1", datetime.now(UTC) - timedelta(seconds=age), message("opt_out"))
     assert there["receive"](headers, body) == 400
     assert there["done"] == []

@@ -11,10 +11,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from support.listening import Quiet, listening
 from support.ports import free_port
 
-from gateway.delivery import post
+from gateway.delivery import webhook
 from gateway.delivery.guard import LOOPBACK
-from gateway.delivery.post import Courier
-from gateway.keys import Secrets
+from gateway.delivery.webhook import Courier
+from gateway.keys.secret_files import Secrets
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -61,7 +61,7 @@ def test_the_signature_is_the_one_that_the_specification_publishes():
     """The example of the Standard Webhooks specification, "Signature scheme"."""
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     at = datetime.fromtimestamp(1614265330, UTC)
-    headers = post.signed([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", at, b'{"test": 2432232314}')
+    headers = webhook.signed([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", at, b'{"test": 2432232314}')
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
@@ -76,10 +76,10 @@ async def test_a_receiver_that_is_away_has_not_taken_it():
 
 
 def test_each_recipient_has_a_secret_of_its_own():
-    one, other = (post.secret_of(SECRETS, name) for name in ("teemo", "matching"))
+    one, other = (webhook.secret_of(SECRETS, name) for name in ("teemo", "matching"))
     assert one != other
-    assert post.printed(one).startswith("whsec_")
-    assert base64.b64decode(post.printed(one).removeprefix("whsec_")) == one
+    assert webhook.printed(one).startswith("whsec_")
+    assert base64.b64decode(webhook.printed(one).removeprefix("whsec_")) == one
 
 
 async def test_a_receiver_checks_it_with_the_specifications_own_library():
@@ -89,36 +89,36 @@ async def test_a_receiver_checks_it_with_the_specifications_own_library():
         assert (await courier.post(url, [secret], "msg_1", at, b'{"type":"opt_out"}')).taken
         await courier.close()
     [(headers, body)] = arrived
-    assert Webhook(post.printed(secret)).verify(body, headers) == {"type": "opt_out"}
+    assert Webhook(webhook.printed(secret)).verify(body, headers) == {"type": "opt_out"}
     with pytest.raises(WebhookVerificationError):
-        Webhook(post.printed(b"x" * 32)).verify(body, headers)
+        Webhook(webhook.printed(b"x" * 32)).verify(body, headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(post.printed(secret)).verify(body + b" ", headers)
+        Webhook(webhook.printed(secret)).verify(body + b" ", headers)
 
 
 async def test_while_a_secret_is_replaced_both_check_it():
     newer, older = b"n" * 32, b"o" * 32
-    headers = post.signed([newer, older], "msg_1", datetime.now(UTC), b"{}")
+    headers = webhook.signed([newer, older], "msg_1", datetime.now(UTC), b"{}")
     for key in (newer, older):
-        Webhook(post.printed(key)).verify(b"{}", headers, json_parse=False)
+        Webhook(webhook.printed(key)).verify(b"{}", headers, json_parse=False)
 
 
 def test_a_later_secret_is_another_one_and_the_first_stays_what_it_was():
-    first, second = post.secret_of(SECRETS, "teemo"), post.secret_of(SECRETS, "teemo", 1)
+    first, second = webhook.secret_of(SECRETS, "teemo"), webhook.secret_of(SECRETS, "teemo", 1)
     assert first != second
-    assert post.secret_of(SECRETS, "teemo", 0) == first
+    assert webhook.secret_of(SECRETS, "teemo", 0) == first
 
 
 async def test_410_is_gone_and_a_pause_is_understood():
     with listener(410) as (url, _):
-        assert (await send(url)).outcome is post.Outcome.GONE
+        assert (await send(url)).outcome is webhook.PostOutcome.GONE
     with listener(429, **{"Retry-After": "120"}) as (url, _):
         tried = await send(url)
-    assert (tried.outcome, tried.answer, tried.wait) == (post.Outcome.FAILED, "429", 120_000)
+    assert (tried.outcome, tried.answer, tried.wait) == (webhook.PostOutcome.FAILED, "429", 120_000)
 
 
 async def test_a_slow_receiver_has_a_bounded_time(monkeypatch):
-    monkeypatch.setattr(post, "IN_ALL", 0.3)
+    monkeypatch.setattr(webhook, "IN_ALL", 0.3)
 
     class Drips(Quiet):
         """A byte now and then: no time-out of one read ever ends it."""
@@ -137,7 +137,7 @@ async def test_a_slow_receiver_has_a_bounded_time(monkeypatch):
         began = time.monotonic()
         tried = await send(url)
         took = time.monotonic() - began
-    assert (tried.outcome, tried.answer) == (post.Outcome.FAILED, "too slow")
+    assert (tried.outcome, tried.answer) == (webhook.PostOutcome.FAILED, "too slow")
     assert took < 15, "of thirty seconds"
 
 

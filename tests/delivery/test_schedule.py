@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from gateway.delivery import schedule
-from gateway.delivery.schedule import DAY, HOUR, MINUTE, SECOND
+from gateway.delivery import webhook
+from gateway.delivery.webhook import DAY, HOUR, MINUTE, SECOND
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -16,22 +16,22 @@ def middle(low, high):
 
 
 def test_the_tries_are_later_and_later_over_a_month_and_then_end():
-    pauses = [schedule.pause(tries, between=middle) for tries in range(1, schedule.MOST_TRIES)]
+    pauses = [webhook.pause(tries, between=middle) for tries in range(1, webhook.MOST_TRIES)]
     assert pauses[:4] == [5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR]
     assert pauses == sorted(pauses)
     assert 30 * DAY < sum(pauses) < 35 * DAY
-    assert schedule.pause(schedule.MOST_TRIES) is None
+    assert webhook.pause(webhook.MOST_TRIES) is None
 
 
 def test_the_manual_has_the_table():
     text = (resources.files("gateway") / "manual" / "delivery.md").read_text()
-    rows = [line.strip() for line in schedule.__doc__.splitlines() if line.startswith("| ") and "try" not in line]
+    rows = [line.strip() for line in webhook.__doc__.splitlines() if line.startswith("| ") and "try" not in line]
     assert rows
     assert all(row in text for row in rows)
 
 
 def test_receivers_that_were_down_together_are_not_asked_together():
-    pauses = {schedule.pause(4) for _ in range(50)}
+    pauses = {webhook.pause(4) for _ in range(50)}
     assert len(pauses) > 40
     assert min(pauses) >= 2 * HOUR * 0.9
     assert max(pauses) <= 2 * HOUR * 1.1
@@ -44,4 +44,4 @@ def test_receivers_that_were_down_together_are_not_asked_together():
      ("\u0663", 0)],
 )  # fmt: skip
 def test_a_retry_after_is_obeyed_for_a_day_at_most(text, expected):
-    assert schedule.wished(text, AT) == expected
+    assert webhook.wished(text, AT) == expected

@@ -7,16 +7,15 @@ import pytest
 from delivery.test_post import SECRETS, listener
 from support.people import phone
 
-from gateway.delivery import post
-from gateway.delivery.letter import Letter
-from gateway.delivery.texts import Texts
+from gateway.delivery import webhook
+from gateway.delivery.letters import Letter, TextMessages
 
 pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 async def send(url):
-    texts = Texts(url, SECRETS, lambda: AT, {"US": 1}, 100)
+    texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, 100)
     try:
         return await texts.send(phone(1), Letter("Your code", "Your code: 1234 5678", "en"))
     finally:
@@ -28,7 +27,7 @@ async def test_the_sender_of_texts_is_told_whom_and_what_signed():
         assert await send(url)
     [(headers, body)] = arrived
     assert json.loads(body) == {"type": "code", "to": phone(1), "text": "Your code: 1234 5678", "language": "en"}
-    expected = post.signed([post.secret_of(SECRETS, "texts")], headers["webhook-id"], AT, body)
+    expected = webhook.signed([webhook.secret_of(SECRETS, "texts")], headers["webhook-id"], AT, body)
     assert headers["webhook-signature"] == expected["webhook-signature"]
 
 
@@ -41,7 +40,7 @@ async def test_a_sender_that_does_not_take_it_did_not_send_it():
 async def test_no_text_goes_to_a_country_that_has_no_price(number):
     """+1 876 is Jamaica."""
     with listener() as (url, arrived):
-        texts = Texts(url, SECRETS, lambda: AT, {"US": 1}, 100)
+        texts = TextMessages(url, SECRETS, lambda: AT, {"US": 1}, 100)
         assert not await texts.send(number, Letter("Your code", "1234", "en"))
         assert texts.alarms() == []
         await texts.close()
@@ -51,7 +50,7 @@ async def test_no_text_goes_to_a_country_that_has_no_price(number):
 async def test_texts_cost_no_more_than_a_day_may_and_somebody_is_told_before():
     day = [AT]
     with listener() as (url, arrived):
-        texts = Texts(url, SECRETS, lambda: day[0], {"US": 10}, 50)
+        texts = TextMessages(url, SECRETS, lambda: day[0], {"US": 10}, 50)
         sent = []
         for _ in range(6):
             sent.append((await texts.send(phone(1), Letter("Your code", "1234", "en")), bool(texts.alarms())))

@@ -5,18 +5,25 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.exports import material
 from gateway.ledger import documents, records
 from gateway.ledger.documents import NOTICE, Document
 from gateway.ledger.evidence import Period, note
 from gateway.ledger.subjects import Choice
+from gateway.records import consent_records
 from gateway.terms import ChoiceKind, Purpose
 
 TOLD = {
-    "name": "Example Phones Inc.", "address": "1 Example Way, Springfield", "contact": "Privacy Office",
-    "email": "privacy@example.com", "phone": "+1 415 555 0100", "url": "https://www.example.com",
-    "jurisdiction": "US-CA", "storage_locations": ["US"], "retention": "36 months", "withdrawal": "Your Privacy Choices",
-}  # fmt: skip
+    "name": "Example Phones Inc.",
+    "address": "1 Example Way, Springfield",
+    "contact": "Privacy Office",
+    "email": "privacy@example.com",
+    "phone": "+1 415 555 0100",
+    "url": "https://www.example.com",
+    "jurisdiction": "US-CA",
+    "storage_locations": ["US"],
+    "retention": "36 months",
+    "withdrawal": "Your Privacy Choices",
+}
 NOBODY = {name: [] if name == "storage_locations" else "" for name in TOLD}
 REGISTRY = (
     b'{"teemo":{"role":"third_party","purposes":["sale"],"data":["ad_id","precise_geo"]},'
@@ -65,7 +72,7 @@ def known(house, folder):
     def read(event, controller=TOLD, url="https://www.example.com/privacy"):
         vault = house.vault()
         try:
-            return material.read(folder, event, vault.keys, controller, url)
+            return consent_records.read_material(folder, event, vault.keys, controller, url)
         finally:
             vault.close()
 

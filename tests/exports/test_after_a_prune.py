@@ -10,11 +10,11 @@ from support import inside
 from support.days import today
 from support.people import gaid, named, phone
 
-from gateway import app
-from gateway.app import open_house
+from gateway.app import composition
+from gateway.app.composition import open_house
 from gateway.cli.root import group
-from gateway.evidence import Evidence
-from gateway.in_force import in_force
+from gateway.evidence.in_force import in_force
+from gateway.evidence.keeper import Evidence
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
@@ -57,7 +57,7 @@ def pruned(lived_in, run):
     """(event of the first letter, its receipt's text) of before; bodies are gone after it."""
     first = json.loads(run("export", "requests", "--from", str(today()), "--to", str(today())).output.splitlines()[0])
     later = datetime.now(UTC) + timedelta(days=1200)
-    assert app.prune(lived_in, inside.settings(), dry_run=False, clock=lambda: later).plan.bodies == 256
+    assert composition.prune_ledger(lived_in, inside.settings(), dry_run=False, clock=lambda: later).plan.bodies == 256
     return first["event"]
 
 

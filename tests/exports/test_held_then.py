@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from support import inside
 from support.people import gaid
 
-from gateway.app import open_house
-from gateway.choice.law import Rule
+from gateway.app.composition import open_house
+from gateway.choice.law import LawRule
 from gateway.cli.root import group
-from gateway.evidence import Evidence
-from gateway.exports import held_then
-from gateway.in_force import in_force
+from gateway.consent import in_force_then
+from gateway.evidence.in_force import in_force
+from gateway.evidence.keeper import Evidence
 from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE
 from gateway.ledger.sqlite_store import SqliteStore
@@ -62,7 +62,7 @@ def lived_in(folder, tmp_path):
 
 
 def at(folder, day, hours=1):
-    return held_then.read(SqliteStore(folder), FIRST + timedelta(days=day, hours=hours))
+    return in_force_then.read_held_then(SqliteStore(folder), FIRST + timedelta(days=day, hours=hours))
 
 
 def test_each_day_has_its_own_recipients_settings_and_laws(lived_in):
@@ -76,7 +76,7 @@ def test_each_day_has_its_own_recipients_settings_and_laws(lived_in):
         held.office.law.strictest(frozenset({"US-WY"}), "targeted_ads", FIRST.date(), None).rule
         for held in (second, third)
     ]
-    assert (wyoming[0] is Rule.BANNED, wyoming[1]) == (False, Rule.BANNED)
+    assert (wyoming[0] is LawRule.BANNED, wyoming[1]) == (False, LawRule.BANNED)
 
 
 def test_of_a_recipient_everything_that_decides_comes_back_as_it_was(lived_in, tmp_path):

@@ -1,4 +1,5 @@
-"""What a carrier's yearly certificate rests on (47 CFR 64.2007-2009, L80), from the ledger, and still there a year on."""
+"""What a carrier's yearly certificate rests on (47 CFR 64.2007-2009, L80), from the ledger, and still there a year
+on."""
 
 import contextlib
 import json
@@ -11,11 +12,11 @@ from click.testing import CliRunner
 from support import inside
 from support.people import email, named, phone
 
-from gateway import app
+from gateway.app import composition
 from gateway.cli.root import group
-from gateway.exports import network_information
 from gateway.ledger import told
 from gateway.ledger.evidence import CHECKS_FAILED, FORMS_FAILED, Period, Spell, note
+from gateway.records import who_got_what
 from gateway.terms import NoticeKind, Purpose, Told
 
 AT = datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
@@ -61,7 +62,7 @@ def a_year(house, folder, says, who, notice):
 
 
 def test_a_year_tells_notices_approvals_campaigns_texts_and_outages(folder, a_year):
-    found = network_information.told(folder, *YEAR)
+    found = who_got_what.network_information_told(folder, *YEAR)
     assert found["notices"] == [
         {"day": "2026-03-03", "outcome": "bounced", "count": 1}, {"day": "2026-03-03", "outcome": "sent", "count": 1}
     ]  # fmt: skip
@@ -80,14 +81,14 @@ def test_a_year_tells_notices_approvals_campaigns_texts_and_outages(folder, a_ye
 
 
 def test_another_year_has_none_of_it(folder, a_year):
-    found = network_information.told(folder, date(2024, 1, 1), date(2025, 1, 1))
+    found = who_got_what.network_information_told(folder, date(2024, 1, 1), date(2025, 1, 1))
     told_then = {name: each for name, each in found.items() if isinstance(each, list)}
     assert len(told_then) == 5
     assert not any(told_then.values())
 
 
 def test_nobody_is_named_in_it(folder, a_year, who):
-    text = json.dumps(network_information.told(folder, *YEAR))
+    text = json.dumps(who_got_what.network_information_told(folder, *YEAR))
     keys = [key.hex() for number in range(4) for subject in who(("phone", phone(number))) for key in subject.keys]
     assert not any(value in text for value in (phone(1), email(1), email(2), *keys))
 
@@ -95,9 +96,9 @@ def test_nobody_is_named_in_it(folder, a_year, who):
 @pytest.mark.parametrize("months", [13, 25, 48])
 def test_a_year_on_all_of_it_is_still_there_and_pruning_takes_nothing_before_its_time(house, folder, a_year, months):
     """Control: after the months that [retention] gives, the sends and what was said are gone."""
-    before = network_information.told(folder, *YEAR)
-    app.prune(folder, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=31 * months))
-    after = network_information.told(folder, *YEAR)
+    before = who_got_what.network_information_told(folder, *YEAR)
+    composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=31 * months))
+    after = who_got_what.network_information_told(folder, *YEAR)
     assert (after == before) is (months < 24)
 
 

@@ -7,9 +7,9 @@ import pytest
 from exports.conftest import NOBODY
 from support.people import GAID, named, phone
 
-from gateway.exports import iso_27560, kantara
 from gateway.ledger.documents import Document
 from gateway.ledger.evidence import Period, note
+from gateway.records import consent_records
 from gateway.terms import Purpose
 
 AT = datetime(2026, 3, 3, 9, 30, 12, tzinfo=UTC)
@@ -37,12 +37,12 @@ def consented(in_force, says, notice, me):
 
 
 def test_every_mandatory_field_of_the_standard_is_one_that_is_told_or_missed(known, consented):
-    assert set(iso_27560.MANDATORY) == set().union(*MANDATORY.values())
-    assert set(iso_27560.fields(known(consented))) == set(iso_27560.MANDATORY)
+    assert set(consent_records.MANDATORY) == set().union(*MANDATORY.values())
+    assert set(consent_records.fields(known(consented))) == set(consent_records.MANDATORY)
 
 
 def test_a_consent_with_a_notice_and_an_operator_who_says_who_it_is_misses_nothing(known, consented):
-    record = iso_27560.render(known(consented))
+    record = consent_records.render_iso_27560(known(consented))
     assert record["missing"] == []
     assert record["dct:conformsTo"] == "https://w3id.org/dpv/schema/dpv-27560#record"
     status = record["dpv:hasConsentStatus"]
@@ -58,7 +58,7 @@ def test_a_consent_with_a_notice_and_an_operator_who_says_who_it_is_misses_nothi
 
 def test_what_nobody_told_is_missing_and_never_made_up(known, says, me):
     event = says(me[:1], at=AT)[0].event
-    record = iso_27560.render(known(event, NOBODY, ""))
+    record = consent_records.render_iso_27560(known(event, NOBODY, ""))
     assert set(record["missing"]) == {
         "privacy_notice",
         "language",
@@ -82,7 +82,7 @@ def test_what_nobody_told_is_missing_and_never_made_up(known, says, me):
 @pytest.mark.parametrize("member", sorted(NOBODY))
 def test_each_thing_that_an_operator_leaves_out_is_missed_or_said_by_the_choice_itself(known, consented, member):
     told = {**known(consented).controller, member: NOBODY[member]}
-    missing = set(iso_27560.render(known(consented, told))["missing"])
+    missing = set(consent_records.render_iso_27560(known(consented, told))["missing"])
     fields = {"name": {"pii_controllers", "party_name"}, "address": {"party_address"}, "url": {"party_id"},
               "storage_locations": {"storage_locations"}, "retention": {"retention_period"},
               "withdrawal": {"withdrawal_method"}}  # fmt: skip
@@ -91,7 +91,7 @@ def test_each_thing_that_an_operator_leaves_out_is_missed_or_said_by_the_choice_
 
 def test_the_person_is_named_by_the_entrys_commitment_and_nothing_else(known, consented):
     found = known(consented)
-    for rendered in (iso_27560.render(found), kantara.render(found)):
+    for rendered in (consent_records.render_iso_27560(found), consent_records.render_kantara(found)):
         text = json.dumps(rendered)
         assert found.leaf["s"] in text
         assert not any(value in text for value in (GAID, GAID.lower(), phone(7)))
@@ -103,27 +103,28 @@ def test_the_person_is_named_by_the_entrys_commitment_and_nothing_else(known, co
 )
 def test_a_refusal_is_a_record_and_never_the_receipt_of_a_consent(known, says, me, kind, state):
     found = known(says(me[:1], kind, at=AT)[0].event)
-    assert iso_27560.render(found)["dpv:hasConsentStatus"]["@type"][0] == state
-    with pytest.raises(kantara.NoConsent, match=kind):
-        kantara.render(found)
+    assert consent_records.render_iso_27560(found)["dpv:hasConsentStatus"]["@type"][0] == state
+    with pytest.raises(consent_records.NoConsent, match=kind):
+        consent_records.render_kantara(found)
 
 
 def test_a_consent_in_europe_is_recorded_in_the_profile_of_its_law(known, says, me):
     event = says(me[:1], "opt_in", at=AT, place="DE")[0].event
-    assert iso_27560.render(known(event))["dct:conformsTo"].endswith("#record-eu-gdpr")
+    assert consent_records.render_iso_27560(known(event))["dct:conformsTo"].endswith("#record-eu-gdpr")
 
 
 def test_a_parents_consent_and_an_agents_opt_out_name_who_spoke(known, says, me):
     parental = says(me[:1], "opt_in", at=AT, parental=True)[0].event
     agents = says(me[:1], at=AT, source="agent", manner="agent")[0].event
     spoke = [
-        iso_27560.render(known(event))["dpv:hasConsentStatus"]["dpv:isIndicatedBy"] for event in (parental, agents)
+        consent_records.render_iso_27560(known(event))["dpv:hasConsentStatus"]["dpv:isIndicatedBy"]
+        for event in (parental, agents)
     ]
     assert spoke == ["dpv:ParentOfDataSubject", "dpv:Representative"]
 
 
 def test_a_kantara_receipt_has_what_it_requires(known, consented):
-    receipt = kantara.render(known(consented))
+    receipt = consent_records.render_kantara(known(consented))
     assert receipt["missing"] == []
     assert (receipt["version"], receipt["consentTimestamp"]) == ("KI-CR-v1.1.0", 1772530212)
     (purpose,) = receipt["services"][0]["purposes"]
@@ -132,7 +133,7 @@ def test_a_kantara_receipt_has_what_it_requires(known, consented):
 
 
 def test_a_kantara_receipt_lists_what_the_operator_did_not_tell(known, consented):
-    missing = kantara.render(known(consented, NOBODY, "/privacy-policy"))["missing"]
+    missing = consent_records.render_kantara(known(consented, NOBODY, "/privacy-policy"))["missing"]
     assert missing == [
         "piiControllers.piiController",
         "piiControllers.contact",

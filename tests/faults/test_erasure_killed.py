@@ -15,12 +15,13 @@ from support import inside
 from support.erases import STEPS
 from support.people import email, named
 
-from gateway import restoring, seals
-from gateway.app import open_house
-from gateway.check import Ask
+from gateway.app import maintenance
+from gateway.app.composition import open_house
+from gateway.consent.check import Ask
+from gateway.keys import seals
 from gateway.ledger import receipt
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
@@ -98,9 +99,9 @@ def test_of_fifty_people_thirty_one_are_erased_and_no_file_holds_anything_of_the
         assert found(folder, marks) == len(marks), "the control: they are there before"
         events = [seals.unb64(one.events[0]["event"]) for one in chosen]
         older = [each.text() for each in house.consent.log_reader.receipts(events)]
-        copied = restoring.back_up_keys(folder, tmp_path / "keys", house.consent.clock)
+        copied = maintenance.back_up_keys(folder, tmp_path / "keys", house.consent.clock)
         for one in named_people(house, *range(31)):
-            asyncio.run(house.consent.erase(Order(Erasing(mode), [one], house.consent.clock())))
+            asyncio.run(house.consent.erase(ErasureOrder(Erasing(mode), [one], house.consent.clock())))
         left = found(folder, marks)
         figure(f"erased 31 of 50, {mode}", f"{left} of {len(marks)} boxes left; {len(kept)} of the others' kept")
         assert left == 0
@@ -110,7 +111,9 @@ def test_of_fifty_people_thirty_one_are_erased_and_no_file_holds_anything_of_the
         for text in (*older, *newer):
             receipt.verify(receipt.parse(text), [Ed25519Verifier(signs.name, signs.public)])
         assert found_in([copied], marks), "the control: a copy of the keys from before still has theirs"
-        restoring.prune(tmp_path / "keys", HORIZON, lambda: house.consent.clock() + timedelta(days=HORIZON + 1))
+        maintenance.prune_ledger_of(
+            tmp_path / "keys", HORIZON, lambda: house.consent.clock() + timedelta(days=HORIZON + 1)
+        )
         assert found_in([*(tmp_path / "keys").iterdir()], marks) == 0
         if mode != "unlink":
             assert all(denied(house, number) for number in range(50))

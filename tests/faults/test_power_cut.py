@@ -78,7 +78,8 @@ def test_the_control_a_gateway_with_a_planted_fault_breaks_its_promises(tmp_path
 
 
 def breaks(figure, fault, promise, recorder, folder, **how):
-    """Lives of a gateway with a fault, until an image of one shows it: which ones may depends on what went on at once."""
+    """Lives of a gateway with a fault, until an image of one shows it: which ones may depends on what went on at
+    once."""
     for life in range(1, LIVES + 1):
         world = folder / str(life) / "world"
         world.parent.mkdir()

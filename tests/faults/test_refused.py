@@ -1,4 +1,5 @@
-"""The real service on a folder that an older copy was put back into, and killed at any moment of keeping and entering."""
+"""The real service on a folder that an older copy was put back into, and killed at any moment of keeping and
+entering."""
 
 import contextlib
 import shutil

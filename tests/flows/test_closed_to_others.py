@@ -11,8 +11,8 @@ import pytest
 from support import inside
 from support.service import service
 
-from gateway import keys
-from gateway.app import migrate, open_house
+from gateway.app.composition import migrate, open_house
+from gateway.keys import secret_files
 
 
 def open_to_others(folder: Path) -> list[str]:
@@ -58,7 +58,7 @@ def test_what_an_older_version_left_open_is_closed_at_the_next_start(shared):
     data = shared / "data"
     migrate(data)
     (data / "ledger.sqlite3").chmod(0o644)
-    (data / keys.SECRETS).chmod(0o664)
+    (data / secret_files.SECRETS).chmod(0o664)
     with open_house(data, inside.settings(), dev=True):
         assert open_to_others(data) == []
 

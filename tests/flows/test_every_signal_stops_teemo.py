@@ -15,9 +15,9 @@ from support import inside
 from support.people import gaid, named
 from support.signals import TC_CONSENT, TC_NOT_PRECISE
 
-from gateway import keys, seals
 from gateway.choice.downstream import Outcome, strings
-from gateway.seals import BrowserCookie
+from gateway.keys import seals, secret_files
+from gateway.keys.seals import BrowserCookie
 from gateway.signals import adchoices, gpp
 from gateway.signals.cmp_cookies import carriers, tools
 from gateway.terms import SIGNAL_PURPOSES
@@ -27,7 +27,7 @@ HARMLESS = "theme=dark"
 GPP = strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({"US-CA"}))).gpp
 TEXTS = {"us_privacy": "1YYN", "gpp": GPP, "tc": "CPzvOIAPzvOIAAAAAAENBdCAAAAAAAAAAAAAAAAAAAAA.IAAA", "ac": "1~"}
 REASONS = {"us_privacy": "us_privacy", "gpp": "gpp", "tc": "tcf", "ac": "additional_consent"}
-ADCHOICES = adchoices.write(1_764_000_000, preference=0)
+ADCHOICES = adchoices.write_adchoices(1_764_000_000, preference=0)
 # Purposes that the site numbers itself; the operator names them.
 CONFIG = '[consent_tools]\ntypo3 = {group-2 = "ads"}\nconsentmanager = {3 = "sale"}\n'
 # Ids and ciphertexts, which nobody but the tool's own server can read: their presence is no opt-out.
@@ -121,10 +121,17 @@ DEFAULTS = [
     f"uc_settings={uri({'services': [{'id': 'ads', 'status': False}]})}; uc_user_interaction=false",
 ]
 SILENT = [
-    "CookieConsent=-1", "cookieyes-consent=consent:yes,action:,advertisement:yes", "_tracking_consent=3.AMPS_USCA_f_f_AAAA",
-    "usprivacy=1YNN", "usprivacy=1---", "gpp=DBAA; gpp_sid=-1", "optout=0", "optimizelyOptOut=true; _hjOptOut=true; ga_optout=1; textOptOut=1",
-    "klaro={}; gpcishonored=false", *(f"{name}=AbCdEf-_0123" for name in sorted(OPAQUE)),
-]  # fmt: skip
+    "CookieConsent=-1",
+    "cookieyes-consent=consent:yes,action:,advertisement:yes",
+    "_tracking_consent=3.AMPS_USCA_f_f_AAAA",
+    "usprivacy=1YNN",
+    "usprivacy=1---",
+    "gpp=DBAA; gpp_sid=-1",
+    "optout=0",
+    "optimizelyOptOut=true; _hjOptOut=true; ga_optout=1; textOptOut=1",
+    "klaro={}; gpcishonored=false",
+    *(f"{name}=AbCdEf-_0123" for name in sorted(OPAQUE)),
+]
 HEADERS = [{"Sec-GPC": "1"}, {"X-AdChoices": ADCHOICES}, {"Cookie2": ADCHOICES}, {"Cookie": "optout=1"}]
 SIGNALS = [
     ({"gpc": "1"}, "gpc"),
@@ -172,7 +179,7 @@ async def keyed(data):
 
 @pytest.fixture(scope="module")
 def sealing(keyed, data):
-    return keys.load(data).seals
+    return secret_files.load_secrets(data).seals
 
 
 @dataclass
@@ -357,8 +364,15 @@ async def grants_a_precise_point(browser):
     english = {item["kind"]: {"sha256": item["sha256"]} for item in shown if item["language"] == "en"}
     first, second = english["opt-in"], english["confirm"]
     await browser.link()
-    act = {"choice": "opt_in", "identifiers": [browser.name], "purposes": ["sale"], "recipient": "teemo", "proof": proof,
-           "data": ["precise_geo"], "notice": first}  # fmt: skip
+    act = {
+        "choice": "opt_in",
+        "identifiers": [browser.name],
+        "purposes": ["sale"],
+        "recipient": "teemo",
+        "proof": proof,
+        "data": ["precise_geo"],
+        "notice": first,
+    }
     token = (await browser.keyed.post("/v1/choices", json=act)).json()["confirm"]
     confirm = {"choice": "confirm", "confirm": token, "proof": proof, "notice": second}
     assert (await browser.keyed.post("/v1/choices", json=confirm)).status_code == 201
@@ -387,7 +401,7 @@ async def test_a_precise_point_that_a_person_opted_in_to_stays_beside_a_consent_
             "place": "US-CA"}  # fmt: skip
     said = {}
     for word, text in (("all", TC_CONSENT), ("all but the place", TC_NOT_PRECISE)):
-        signals = {channel: text if channel == "tc" else gpp.write({"tcfeuv2": text})}
+        signals = {channel: text if channel == "tc" else gpp.write_gpp_string({"tcfeuv2": text})}
         answer = await silent.keyed.post("/v1/check", json=body | {"signals": signals})
         said[word] = answer.json()["data"]
     assert (said["all"]["precise_geo"], said["all but the place"]["precise_geo"]) == ("allow", "deny")

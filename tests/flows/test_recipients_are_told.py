@@ -1,6 +1,7 @@
 """An opt-out reaches the recipients that have the person's data from us, and nobody else (R18, L38, 11 CCR 7026(f)).
 
-Real receivers on loopback check each message with the specification's own library; the service is the whole application.
+Real receivers on loopback check each message with the specification's own library; the service is the whole
+application.
 """
 
 import contextlib
@@ -15,8 +16,8 @@ from support import inside
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.choice import identity
-from gateway.delivery import post
-from gateway.keys import load
+from gateway.delivery import webhook
+from gateway.keys.secret_files import load_secrets
 from gateway.ledger import received
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ class Town:
         with anyio.fail_after(60):
             while len(self.arrived[recipient]) < count:
                 await anyio.sleep(0.05)
-        hook = Webhook(post.secret_of(self.secrets, recipient))
+        hook = Webhook(webhook.secret_of(self.secrets, recipient))
         return [hook.verify(body, headers) for headers, body in self.arrived[recipient]]
 
     async def nothing_waits(self):
@@ -62,12 +63,12 @@ class Town:
 
 @pytest.fixture
 def secrets(folder):
-    return load(folder)
+    return load_secrets(folder)
 
 
 @pytest.fixture
 async def town(tmp_path, folder, secrets, monkeypatch):
-    monkeypatch.setattr("gateway.telling.PERIOD", 0.05)
+    monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
     arrived, config = {}, []
     with contextlib.ExitStack() as stack:
         for name in ("teemo", "matching", "advertisers"):
@@ -114,7 +115,7 @@ async def test_a_hashed_address_is_named_by_that_hash_and_no_other_form(town):
     await town.share("matching", named("email", email(1)), data={"email": email(1)})
     await town.choose(named("account", "jane"))
     [message] = await town.told("matching")
-    digest = dict(identity.read("email", email(1)).names)["email_sha256"]
+    digest = dict(identity.read_identifier("email", email(1)).names)["email_sha256"]
     assert message["identifiers"] == [named("email_sha256", digest)]
 
 

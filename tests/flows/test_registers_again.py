@@ -13,7 +13,7 @@ from support import inside
 from support.everybody import fill
 from support.people import GAID, email, named, phone
 
-from gateway import app, rekey
+from gateway.app import composition, maintenance
 from gateway.ledger import restate, schema
 from gateway.ledger.errors import LedgerRefused
 
@@ -47,11 +47,11 @@ async def opts_out_and_is_erased(folder):
 
 def rotates_and_prunes(folder):
     """A new pepper before the prune and one after it. Returns the first entry that still has its body."""
-    with app.open_house(folder, inside.settings(), dev=True) as house:
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
         fill(house, 300)  # a prune takes whole tiles
-    rekey.pepper(folder, inside.settings())
-    app.prune(folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + LATER)
-    rekey.pepper(folder, inside.settings())
+    maintenance.pepper(folder, inside.settings())
+    composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: datetime.now(UTC) + LATER)
+    maintenance.pepper(folder, inside.settings())
     with contextlib.closing(schema.open_to_read(folder)) as db:
         return db.execute("SELECT min(seq) FROM entry").fetchone()[0]
 
@@ -68,7 +68,7 @@ async def test_who_was_erased_and_registers_again_after_two_peppers_and_a_prune_
         assert await reason(keyed, named("email", email(9))) != "opted_out", "control: a stranger is not out"
     for text in (OLD, said["event"], phone(1), *(event["event"] for event in said.get("events", []))):
         assert text not in str(shown), "nothing of before shows"
-    report, _ = await asyncio.to_thread(app.verify, folder, inside.settings(), boxes=True)
+    report, _ = await asyncio.to_thread(composition.verify_ledger, folder, inside.settings(), boxes=True)
     assert report.different == []
 
 

@@ -17,11 +17,11 @@ from support.service import service
 from support.sidecar import Sidecar
 from support.wire import call, post_form
 
-from gateway import enrolment, keys
+from gateway.app.replica import Replica
 from gateway.cli import main
 from gateway.client import Client, NothingMayGo
-from gateway.delivery import post
-from gateway.replica import Replica
+from gateway.delivery import webhook
+from gateway.keys import seals, secret_files
 
 pytestmark = pytest.mark.slow
 NDJSON = "application/x-ndjson"
@@ -197,7 +197,7 @@ def test_a_gateway_that_is_away_gets_all_of_it_when_it_is_back_and_once(gateway,
 
 def test_in_the_ad_servers_process_asking_and_sending_are_one_thing_and_are_on_record(gateway, enrol, tmp_path):
     file, secret = enrol(gateway)
-    opened = enrolment.open_(file.read_text(), secret)
+    opened = seals.open_enrolment(file.read_text(), secret)
     with Replica(gateway.url, tmp_path / "copy", opened, inside.settings(), dev=True) as replica:
         while not replica.follower.fresh():
             time.sleep(0.01)
@@ -254,5 +254,7 @@ def test_a_recipient_that_got_somebodys_data_only_through_a_replica_is_told_of_t
         while not arrived and time.monotonic() < ends:
             time.sleep(0.1)
         headers, body = arrived[0]
-        message = Webhook(post.secret_of(keys.load(gateway.data), "advertisers")).verify(body, headers)
+        message = Webhook(webhook.secret_of(secret_files.load_secrets(gateway.data), "advertisers")).verify(
+            body, headers
+        )
     assert (message["type"], message["identifiers"]) == ("opt_out", [ONE])

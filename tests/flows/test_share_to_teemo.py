@@ -25,10 +25,20 @@ def place_of(person: int) -> str:
 
 def rows() -> list[dict]:
     return [
-        {"id": f"row-{n}", "identifiers": [named("gaid", gaid(n % PEOPLE))], "place": place_of(n % PEOPLE),
-         "data": {"lat": 37.774929 + n / 1e5, "lon": -122.419416, "ad_id": gaid(n % PEOPLE), "wifi": "home", "accuracy": 5}}
+        {
+            "id": f"row-{n}",
+            "identifiers": [named("gaid", gaid(n % PEOPLE))],
+            "place": place_of(n % PEOPLE),
+            "data": {
+                "lat": 37.774929 + n / 1e5,
+                "lon": -122.419416,
+                "ad_id": gaid(n % PEOPLE),
+                "wifi": "home",
+                "accuracy": 5,
+            },
+        }
         for n in range(ROWS)
-    ]  # fmt: skip
+    ]
 
 
 def body() -> bytes:

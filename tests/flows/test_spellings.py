@@ -10,10 +10,10 @@ import pytest
 from support import spellings
 from support.spellings import DOORS_IN, DOORS_OUT, Service, Tried
 
-from gateway import people as gateway_people
-from gateway.choice.identity import KINDS, device, digests, email_address, kinds, phone_number, reading, spelling
-from gateway.keys import Secrets
-from gateway.people import People
+from gateway.choice.identity import KINDS, device, email_address, kinds, phone_number, reading, spelling
+from gateway.consent import people as gateway_people
+from gateway.consent.people import People
+from gateway.keys.secret_files import Secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -30,8 +30,11 @@ def test_whoever_opted_out_by_one_spelling_is_denied_by_every_other_at_every_doo
             found.add(spellings.tried(service, door, every, turn))
     print("\n".join(spellings.matrix(found, listed)))
     total = sum(found.pairs.values())
-    figure("spellings", f"{len(every)} groups, {len(foreign)} not ours; {total} pairs; {len(found.wrong)} wrong allows, "
-           f"{len(found.merged)} wrong merges")  # fmt: skip
+    figure(
+        "spellings",
+        f"{len(every)} groups, {len(foreign)} not ours; {total} pairs; {len(found.wrong)} wrong allows, "
+        f"{len(found.merged)} wrong merges",
+    )
     assert (found.wrong, found.merged) == ([], [])
     assert spellings.empty(found, listed) == []
     assert total >= 20_000
@@ -77,7 +80,7 @@ def folded(kind, text):
 
 
 def hex_alone(text, _):
-    return bytes.fromhex(text) if digests.HEX.fullmatch(text) else None
+    return bytes.fromhex(text) if device.HEX.fullmatch(text) else None
 
 
 FAULTS = {
@@ -104,7 +107,7 @@ FAULTS = {
     "a serial number has a case": (reading.READERS, "serial", kinds.alone),
     "a UDID has hyphens": (reading.READERS, "udid", lambda kind, text: kinds.alone(kind, text.lower())),
     "an IMEI has separators": (device, "SPACED", re.compile("(?!)")),
-    "a digest is hex": (digests, "_bytes", hex_alone),
+    "a digest is hex": (device, "_bytes", hex_alone),
     "a source has its dot and its scheme": (reading, "_host", str.lower),
     "an account is folded": (reading, "_opaque", folded),
     "a question asks for one reading": (gateway_people, "_others", lambda _: iter(())),

@@ -18,7 +18,7 @@ from support.people import email, gaid, named
 from support.service import service
 from support.wire import call
 
-from gateway.web.ticks import LEAST
+from gateway.web.shell.ticks import LEAST
 
 pytestmark = pytest.mark.slow
 EACH = 3000 if SOAK else 15  # posts of one kind

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 MANUAL = ROOT / "gateway" / "manual" / "walkthrough.md"
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-# What differs from run to run: event ids, moments, and today, on which a person says what they say; and the ledger's version.
+# What differs from run to run: event ids, moments, and today, on which a person says what they say; and the ledger's
+# version.
 ANYTHING = re.compile(r"kept as [\w-]+|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|(?<=ledger version )\d+")
 
 

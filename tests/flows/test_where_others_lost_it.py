@@ -15,13 +15,13 @@ from support.people import gaid, named
 from support.service import service
 from support.wire import call
 
-from gateway import enrolment
-from gateway.check import Ask
+from gateway.app.replica import Replica
 from gateway.choice.downstream import Outcome, strings
 from gateway.cli import main
-from gateway.replica import Replica
+from gateway.consent.check import Ask
+from gateway.keys import seals
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.browser_cookie import COOKIE
+from gateway.web.shell.own_cookies import BROWSER_COOKIE
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -151,7 +151,9 @@ async def test_a_no_from_a_browser_that_was_given_its_id_a_moment_ago_is_kept(cl
     cookie = await new_browser(keyed)
     browser = named("browser", cookie)
     assert await may_go(keyed, browser)
-    answer = await client.post("/privacy-choices", data={"action": "opt_out"}, headers={"Cookie": f"{COOKIE}={cookie}"})
+    answer = await client.post(
+        "/privacy-choices", data={"action": "opt_out"}, headers={"Cookie": f"{BROWSER_COOKIE}={cookie}"}
+    )
     assert answer.status_code == 303
     assert not await may_go(keyed, browser)
 
@@ -163,7 +165,7 @@ def test_a_copy_that_looked_and_found_nobody_denies_from_the_acknowledgement_on(
         file = tmp_path / "bidder.enrolment"
         with pytest.raises(SystemExit):
             main(["replica", "enrol", "bidder", "--data", str(gateway.data), "--out", str(file)])
-        enrolled = enrolment.open_(file.read_text(), capsys.readouterr().out.strip())
+        enrolled = seals.open_enrolment(file.read_text(), capsys.readouterr().out.strip())
         with Replica(gateway.url, tmp_path / "copy", enrolled, inside.settings(), dev=True) as copy:
 
             def goes(number):
@@ -188,7 +190,7 @@ async def test_a_strangers_made_up_browsers_are_nobodys_no_and_leave_no_trace(cl
     before = await entries(client)
     forged = [cookie[:-6] + f"{number:06d}" for number in range(30)] + ["forged", "0" * len(cookie), cookie[:40]]
     for value in forged:
-        answer = await client.get("/privacy-choices/status", headers={"Cookie": f"{COOKIE}={value}"})
+        answer = await client.get("/privacy-choices/status", headers={"Cookie": f"{BROWSER_COOKIE}={value}"})
         assert answer.status_code == 200
     assert await entries(client) == before
     assert await may_go(keyed, named("browser", cookie)), "whose cookie it is made like has said nothing"
@@ -205,7 +207,8 @@ async def test_a_strangers_opt_outs_of_invented_ids_stop_nobody_elses_and_cost_o
 
 
 async def test_a_no_for_an_id_that_nobody_here_had_ever_seen_holds_once_it_is_seen(client, keyed):
-    """#1113: what is ignored as unknown may be somebody's real one, of yesterday, or of another of the operator's apps."""
+    """#1113: what is ignored as unknown may be somebody's real one, of yesterday, or of another of the operator's
+    apps."""
     told = await opt_out(keyed, named("gaid", gaid(7)))
     assert told["standing"]["sale"] == "opted_out"
     seen = {"identifiers": [named("gaid", gaid(7)), named("account", "a7")], "place": PLACE}
@@ -219,12 +222,12 @@ async def test_a_no_for_an_id_that_nobody_here_had_ever_seen_holds_once_it_is_se
 async def test_a_page_that_asks_for_forty_things_at_once_says_one_no(client, keyed):
     """#901: each request of a burst rewrote the withdrawal, and began its time anew."""
     cookie = await new_browser(keyed)
-    asked = {"Cookie": f"{COOKIE}={cookie}", **GPC}
+    asked = {"Cookie": f"{BROWSER_COOKIE}={cookie}", **GPC}
     before = await entries(client)
     answers = await asyncio.gather(*(client.get("/privacy-choices/status", headers=asked) for _ in range(40)))
     assert {answer.json()["status"] for answer in answers} == {"opted_out"}
     assert await entries(client) == before + 1
-    quiet = {"Cookie": f"{COOKIE}={cookie}"}
+    quiet = {"Cookie": f"{BROWSER_COOKIE}={cookie}"}
     first = (await client.get("/privacy-choices/status", headers=quiet)).json()
     await asyncio.gather(*(client.get("/privacy-choices/status", headers=asked) for _ in range(40)))
     assert (await client.get("/privacy-choices/status", headers=quiet)).json()["may_ask_from"] == first["may_ask_from"]
@@ -236,7 +239,7 @@ async def test_a_no_does_not_run_out(tmp_path):
     async with standing(tmp_path / "data") as site:
         browser = site.browser()
         await browser.opts_out()
-        person = named("browser", browser.jar[COOKIE])
+        person = named("browser", browser.jar[BROWSER_COOKIE])
         for days in (1, 2, 366):
             site.clock.later = site.clock.later.__class__(days=days)
             assert await site.sale(person) == "opted_out"
@@ -257,7 +260,7 @@ async def test_nothing_that_a_pages_script_can_read_is_the_same_at_two_visits_of
     one, other = [await new_browser(keyed) for _ in range(2)]
 
     async def readable(cookie):
-        headers = {"Cookie": f"{COOKIE}={cookie}"}
+        headers = {"Cookie": f"{BROWSER_COOKIE}={cookie}"}
         seen = [
             await client.get(path, headers=headers) for path in ("/privacy-choices/status", "/privacy-choices", "/demo")
         ]
@@ -277,11 +280,11 @@ async def test_nothing_that_a_pages_script_can_read_is_the_same_at_two_visits_of
 async def test_an_ad_token_is_not_the_cookie_and_can_do_nothing_in_its_place(client, keyed):
     """#997: what stood in the page could be sent back as the cookie."""
     cookie = await new_browser(keyed)
-    headers = {"Cookie": f"{COOKIE}={cookie}"}
+    headers = {"Cookie": f"{BROWSER_COOKIE}={cookie}"}
     tokens = [(await client.get("/privacy-choices/status", headers=headers)).json()["ad_token"] for _ in range(2)]
     assert tokens[0] != tokens[1]
     for token in tokens:
-        thief = {"Cookie": f"{COOKIE}={token}"}
+        thief = {"Cookie": f"{BROWSER_COOKIE}={token}"}
         assert (await client.get("/privacy-choices/status", headers=thief)).json()["ad_token"] is None
         await client.post("/privacy-choices", data={"action": "opt_out"}, headers=thief)
     assert await may_go(keyed, named("browser", cookie)), "nobody but she chooses for her browser"
@@ -300,17 +303,21 @@ async def test_an_auctions_ids_are_the_callers_own(keyed):
 MADE_UP = "; ".join(
     [
         "fazcookie-consent=consentid:x%2Cconsent:yes%2Caction:yes%2Cmarketing:yes%2Csvc.ads:yes%2Cgpcx.ads:1",
-        "OptanonConsent=groups=C0001:1%2CC0004:1%2CSPD_BG:1&interactionCount=1", "usprivacy=1YNN", f"gpp={NATIONAL[:-3]}.QA",
-        "Gateway-Consent=sale=?1", "gateway_opt_in=1",
+        "OptanonConsent=groups=C0001:1%2CC0004:1%2CSPD_BG:1&interactionCount=1",
+        "usprivacy=1YNN",
+        f"gpp={NATIONAL[:-3]}.QA",
+        "Gateway-Consent=sale=?1",
+        "gateway_opt_in=1",
     ]
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("how", ["cookies", "observe", "form", "headers", "call"])
 async def test_a_script_of_the_page_cannot_say_that_she_accepted_in_spite_of_her_signal(client, keyed, how):
-    """#285: two words in a cookie that any script of the page can write let a service through, and the log had her say so."""
+    """#285: two words in a cookie that any script of the page can write let a service through, and the log had her say
+    so."""
     cookie = await new_browser(keyed)
-    asked = {"Cookie": f"{COOKIE}={cookie}", **GPC}
+    asked = {"Cookie": f"{BROWSER_COOKIE}={cookie}", **GPC}
     yes = {"gpp": strings(Outcome(frozenset(), frozenset({"US-CA"}))).gpp, "us_privacy": "1YNN"}
     if how == "cookies":
         asked["Cookie"] += f"; {MADE_UP}"
@@ -341,17 +348,23 @@ async def test_a_yes_that_was_really_given_is_no_excuse_for_a_signal_that_is_sai
         browser = site.browser()
         await browser.opts_out()
         await browser.opts_in(what="targeted_ads")
-        person = named("browser", browser.jar[COOKIE])
+        person = named("browser", browser.jar[BROWSER_COOKIE])
         assert await site.sale(person) == "opted_in", "control: her own yes, in two steps, with her signal off"
         for signal, purpose in (({"gpc": "1"}, "gpc"), ({}, "opted_out")):
             browser.headers |= {"Sec-GPC": "1"} if signal else {}
             assert (await browser.get("/privacy-choices/status")).json()["status"] == "opted_out"
-            assert await site.sale(named("browser", browser.jar[COOKIE]), signals=signal) in {purpose, "opted_out"}
+            assert await site.sale(named("browser", browser.jar[BROWSER_COOKIE]), signals=signal) in {
+                purpose,
+                "opted_out",
+            }
             browser.headers.pop("Sec-GPC", None)
-        assert await site.sale(named("browser", browser.jar[COOKIE])) == "opted_out", "and off again it stays a no"
+        assert await site.sale(named("browser", browser.jar[BROWSER_COOKIE])) == "opted_out", (
+            "and off again it stays a no"
+        )
 
 
-# --- a visitor who signed in (c15t #868, #940) -------------------------------------------------------------------------
+# --- a visitor who signed in (c15t #868, #940)
+# -------------------------------------------------------------------------
 
 
 async def test_who_said_no_as_a_visitor_and_then_signs_in_is_known_by_both_names(client, keyed):

@@ -16,15 +16,15 @@ from support.service import service
 from support.wire import call
 from support.witnessed import witness
 
-from gateway import seals
-from gateway.app import open_house
+from gateway.app.composition import open_house
+from gateway.consent.witnesses import submit
+from gateway.keys import seals
 from gateway.ledger import checkpoint, checkpoint_store, cosigning, note, receipt
 from gateway.ledger.cosignature import CosignatureVerifier
 from gateway.ledger.cosigning import WitnessDisagrees
 from gateway.ledger.ed25519 import Ed25519Signer
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
-from gateway.witnessing import submit
 
 pytestmark = pytest.mark.slow
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ def published(folder):
 @contextlib.contextmanager
 def watched(folder, state):
     with witness(state, published(folder)) as (url, vkey, _):
-        yield cosigning.Witness(url, CosignatureVerifier.from_vkey(vkey))
+        yield cosigning.KnownWitness(url, CosignatureVerifier.from_vkey(vkey))
 
 
 def test_a_persons_receipt_bears_the_witness_and_a_folder_that_was_put_back_with_its_store_is_found_out(

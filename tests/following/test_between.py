@@ -12,13 +12,12 @@ from support.people import gaid, named
 from support.service import service
 from support.wire import call
 
-from gateway import enrolment
-from gateway import replica as replica_of
-from gateway.check import Ask
+from gateway.app import replica as replica_of
+from gateway.app.replica import Replica
 from gateway.cli import main
-from gateway.following.feed import FORGED
-from gateway.following.tags import Tags
-from gateway.replica import Replica
+from gateway.consent.check import Ask
+from gateway.keys import seals
+from gateway.replica.feed import FORGED, Tags
 
 pytestmark = pytest.mark.slow
 
@@ -152,7 +151,7 @@ def opened(gateway, tmp_path, capsys):
     name = f"bidder-{time.monotonic_ns()}"
     with contextlib.suppress(SystemExit):
         main(["replica", "enrol", name, "--data", str(gateway.data), "--out", str(file)])
-    return enrolment.open_(file.read_text(), capsys.readouterr().out.strip())
+    return seals.open_enrolment(file.read_text(), capsys.readouterr().out.strip())
 
 
 @pytest.fixture
@@ -162,8 +161,10 @@ def between(monkeypatch):
     def put(**ways):
         client = httpx2.Client
         monkeypatch.setattr(
-            replica_of.httpx2, "Client", lambda **said: client(**{k: v for k, v in said.items() if k != "verify"}, transport=Between(**ways))
-        )  # fmt: skip
+            replica_of.httpx2,
+            "Client",
+            lambda **said: client(**{k: v for k, v in said.items() if k != "verify"}, transport=Between(**ways)),
+        )
 
     return put
 
@@ -203,7 +204,7 @@ def test_whoever_is_between_makes_nobodys_data_go(gateway, opened, tmp_path, bet
 
 def test_without_the_tags_somebody_is_let_go(gateway, opened, tmp_path, between, monkeypatch):
     """The control: the same harness finds a replica that believes whatever comes."""
-    monkeypatch.setattr("gateway.following.tags.holds", lambda *_: True)
+    monkeypatch.setattr("gateway.replica.feed.holds", lambda *_: True)
     between(lines=without_rows)
     with Replica(gateway.url, tmp_path / "copy", opened, inside.settings(), dev=True) as made:
         until(made.follower.fresh)

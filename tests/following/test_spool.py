@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from gateway.following import spool
-from gateway.following.spool import ENDED, Spool
+from gateway.replica import spool
+from gateway.replica.spool import ENDED, ReplicaSpool
 
 BOOT, OTHER = b"\x01" * 16, b"\x02" * 16
 PLACE = (41, "log.example.com/1")
@@ -15,7 +15,7 @@ PLACE = (41, "log.example.com/1")
 @pytest.fixture
 def made(tmp_path):
     def make(size=2**20, boot=BOOT):
-        found = Spool(tmp_path, size, boot)
+        found = ReplicaSpool(tmp_path, size, boot)
         found.start()
         return found
 

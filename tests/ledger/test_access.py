@@ -5,8 +5,8 @@ from hashlib import md5
 import pytest
 from support.people import GAID, email, gaid, phone
 
-from gateway import keys
-from gateway.keys import PersonKeys
+from gateway.keys import secret_files
+from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import access, ages, disclosures, documents, links, owned, told
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.documents import Document
@@ -121,10 +121,10 @@ class TestOneOwnIdentifier:
         from gateway.ledger import rotate
 
         fresh = (bytes(32),)
-        story.do(lambda tx: rotate.rewrap(tx, lambda key: keys.wrap(key, fresh), 1))
+        story.do(lambda tx: rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), 1))
         assert said(mine) == []  # the control: under the old keys nobody is found
         assert mine.value == email(1)
-        wrapped = type(mine)(mine.kind, mine.value, tuple(keys.wrap(key, fresh) for key in mine.keys))
+        wrapped = type(mine)(mine.kind, mine.value, tuple(secret_files.wrap(key, fresh) for key in mine.keys))
         assert said(wrapped) == [("email", "opt_out")]
         assert len(report(wrapped).received) == 1
 

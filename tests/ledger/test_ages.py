@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 from support.people import GAID, email, phone
 
-from gateway import seals
 from gateway.choice.law import AGES
+from gateway.keys import seals
 from gateway.ledger import ages
 
 CHILD, TEEN, OLDER, ADULT = AGES

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.ledger import codes
-from gateway.ledger.codes import AN_ADDRESS, GOOD_FOR, HOUR, MINUTE, STAYS_GOOD, TRIES, Hashed, Kept
+from gateway.ledger.codes import AN_ADDRESS, GOOD_FOR, HOUR, MINUTE, STAYS_GOOD, TRIES, CodeKept, Hashed
 
 NOW = 1_900_000_000_000
 
@@ -63,16 +63,16 @@ def test_a_code_is_good_with_its_ticket_and_for_its_address_alone(kept, enter):
 
 def test_an_address_gets_so_many_an_hour_and_then_again(kept):
     sent = [kept(code(ticket=bytes([n]))) for n in range(AN_ADDRESS + 1)]
-    assert sent == [Kept.SEND] * AN_ADDRESS + [Kept.OLDER]
-    assert kept(code(ticket=b"other", address=b"a2")) is Kept.SEND, "somebody else's is another matter"
-    assert kept(code(ticket=b"soon"), now=NOW + STAYS_GOOD * MINUTE + 1) is Kept.SEND, "none stays good"
-    assert kept(code(ticket=b"later"), now=NOW + HOUR * MINUTE + 1) is Kept.SEND
+    assert sent == [CodeKept.SEND] * AN_ADDRESS + [CodeKept.OLDER]
+    assert kept(code(ticket=b"other", address=b"a2")) is CodeKept.SEND, "somebody else's is another matter"
+    assert kept(code(ticket=b"soon"), now=NOW + STAYS_GOOD * MINUTE + 1) is CodeKept.SEND, "none stays good"
+    assert kept(code(ticket=b"later"), now=NOW + HOUR * MINUTE + 1) is CodeKept.SEND
 
 
 def test_whoever_asks_when_enough_were_sent_enters_one_that_lies_there(kept, enter):
     for number in range(AN_ADDRESS):
         kept(code(ticket=bytes([number]), digest=b"code %d" % number))
-    assert kept(code(ticket=b"hers", digest=b"never sent")) is Kept.OLDER
+    assert kept(code(ticket=b"hers", digest=b"never sent")) is CodeKept.OLDER
     assert enter(code(ticket=b"hers", digest=b"never sent")) == TRIES - 1
     assert enter(code(ticket=b"hers", digest=b"")) == TRIES - 2
     assert enter(code(ticket=b"hers", digest=b"code 1")) is None
@@ -81,7 +81,7 @@ def test_whoever_asks_when_enough_were_sent_enters_one_that_lies_there(kept, ent
 
 def test_everybody_together_gets_so_many_an_hour(kept):
     sent = [kept(code(ticket=bytes([n]), address=bytes([n])), everybody=2) for n in range(3)]
-    assert sent == [Kept.SEND, Kept.SEND, Kept.FULL]
+    assert sent == [CodeKept.SEND, CodeKept.SEND, CodeKept.FULL]
 
 
 def test_what_could_not_be_sent_counts_for_nothing(kept, enter, do):

@@ -6,13 +6,13 @@ from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
 from gateway.ledger.cosigning import SIZE_TYPE, WitnessDisagrees, WitnessUnavailable, cosigned
 from gateway.ledger.ed25519 import Ed25519Verifier
 from gateway.ledger.proofs import Unproved, inclusion
-from gateway.ledger.witness import Seen, Witness
+from gateway.ledger.witness import Witness, WitnessSeen
 
 NAME, URL = "witness.example.com/w1", "https://witness.example.com/w1"
 LOG, FORK = Log(), Log(fork=3)
 OWN = Cosigner(NAME, b"w" * 32, lambda: 1_700_000_000)
 KEY = CosignatureVerifier(NAME, OWN.public)
-ADDRESS = cosigning.Witness(URL, KEY)
+ADDRESS = cosigning.KnownWitness(URL, KEY)
 TRUSTED = [Ed25519Verifier(ORIGIN, LOG.signer.public), KEY]
 TEXT = "text/plain; charset=utf-8"
 
@@ -27,7 +27,7 @@ def post(tmp_path):
         asked.olds.append(int(body.split(b"\n")[0].removeprefix(b"old ")))
         try:
             return 200, TEXT, witness.add_checkpoint(body).encode()
-        except Seen as seen:
+        except WitnessSeen as seen:
             return 409, SIZE_TYPE, f"{seen.size}\n".encode()
         except Unproved:
             return 422, TEXT, b""
@@ -56,7 +56,7 @@ def test_a_checkpoint_comes_back_with_the_witness_under_it(post):
 
 
 def test_a_slash_at_the_end_of_the_address_changes_nothing(post):
-    ask(LOG, 7, post, address=cosigning.Witness(f"{URL}/", KEY))
+    ask(LOG, 7, post, address=cosigning.KnownWitness(f"{URL}/", KEY))
     assert post.urls == [f"{URL}/add-checkpoint"]
 
 

@@ -8,7 +8,7 @@ from support.people import gaid, phone
 
 from gateway.ledger import access, disclosed, erasure, received
 from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Erasing
 
@@ -120,12 +120,12 @@ def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
 def test_what_was_answered_before_an_erasure_is_not_counted_after_it(count, do, who, report, mode):
     """R19: by a service that did not know yet that another process had somebody erased."""
     mine, other = who("gaid", gaid(1)), who("gaid", gaid(2))
-    do(lambda tx: erasure.erase(tx, Order(mode, [mine], AT), b"r" * 16))
+    do(lambda tx: erasure.erase(tx, ErasureOrder(mode, [mine], AT), b"r" * 16))
     assert count(one(mine, at=NOW - 1)) is None, "nothing is left to be an entry"
     count(one(mine, at=NOW - 900), one(other, at=NOW - 900))
     assert report(mine) == ()
     assert [each.count for each in report(other)] == [1]
-    do(lambda tx: erasure.erase(tx, Order(Erasing.DETAILS, [other], AT + timedelta(hours=1)), b"s" * 16))
+    do(lambda tx: erasure.erase(tx, ErasureOrder(Erasing.DETAILS, [other], AT + timedelta(hours=1)), b"s" * 16))
     count(one(mine, at=NOW + 1, number=2))
     assert [each.count for each in report(mine)] == [2], "what is answered after it counts, whoever else is erased"
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from support.people import email, named
 
-from gateway import keys
+from gateway.keys import secret_files
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept import Kept
+from gateway.ledger.kept import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -19,7 +19,7 @@ MIB = 2**20
 
 @pytest.fixture
 def secrets(folder):
-    return keys.load(folder)
+    return secret_files.load_secrets(folder)
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def file(tmp_path, secrets):
 
 @pytest.fixture
 def request_of(house):
-    def made(person: int, kind=ChoiceKind.OPT_OUT) -> Kept:
+    def made(person: int, kind=ChoiceKind.OPT_OUT) -> KeptRequest:
         subjects = house.consent.people.name([named("email", email(person))]).subjects
         notice = Notice(bytes(32), "3", "en")
         choice = Choice(
             kind, (Purpose.SALE,), "form", AT, "US-CA", notice, manner="web", details={"form_token": "valid"}
         )
-        return Kept(os.urandom(16), subjects, choice)
+        return KeptRequest(os.urandom(16), subjects, choice)
 
     return made
 
@@ -56,7 +56,7 @@ def test_of_which_mailbox_an_address_is_a_spelling_is_kept_with_it(file, house):
     """Else a no that waited for the disk would be a no in one spelling alone."""
     subjects = house.consent.people.name([named("email", "jane.doe@gmail.com")]).subjects
     choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "form", AT)
-    file.keep(Kept(os.urandom(16), subjects, choice))
+    file.keep(KeptRequest(os.urandom(16), subjects, choice))
     assert requests(file)[0].subjects[0].mailbox == subjects[0].mailbox is not None
 
 
@@ -70,7 +70,9 @@ def test_the_file_shows_nobody_who_is_in_it(file, request_of):
 def test_another_installation_opens_no_line_and_loses_none(file, request_of, secrets):
     file.keep(request_of(1))
     line = file.path.read_bytes().rstrip(b"\n")
-    strange = keys.Secrets(secrets.peppers, (bytes(32),), *(getattr(secrets, name) for name in keys.FIELDS[2:]))
+    strange = secret_files.Secrets(
+        secrets.peppers, (bytes(32),), *(getattr(secrets, name) for name in secret_files.FIELDS[2:])
+    )
     other = Emergency(file.path.parent, strange, MIB)
     read = other.read()
     assert (read.requests, read.unread) == ((), (line,))
@@ -153,8 +155,8 @@ def test_what_came_while_the_rest_was_entered_is_not_thrown_away(file, request_o
 def test_keys_that_were_wrapped_again_meanwhile_are_those_of_now(file, request_of, folder, secrets):
     kept = request_of(1)
     file.keep(kept)
-    newer = keys.add_pepper(folder)
+    newer = secret_files.add_pepper(folder)
     again = Emergency(file.path.parent, newer, MIB)
     assert again.path == file.path
     [found] = requests(again)
-    assert found.subjects[0].keys == tuple(keys.wrap(key, newer.peppers[1:]) for key in kept.subjects[0].keys)
+    assert found.subjects[0].keys == tuple(secret_files.wrap(key, newer.peppers[1:]) for key in kept.subjects[0].keys)

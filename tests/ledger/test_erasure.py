@@ -14,7 +14,7 @@ import gateway
 from gateway.choice import identity
 from gateway.ledger import ages, disclosures, erasure, history, outbox, replay, suppression
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import CHOOSABLE, Erasing, Purpose
@@ -25,7 +25,7 @@ def erase(story):
     """Erases and gives the number of the first entry; it is done when this returns."""
 
     def act(mode, *subjects):
-        order = Order(Erasing(mode), subjects, story.at)
+        order = ErasureOrder(Erasing(mode), subjects, story.at)
         written = story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
         assert story.do(lambda tx: erasure.done(tx, written.seq))
         return written
@@ -137,7 +137,7 @@ class TestErasingDetails:
         assert seen(number)[1][2]["at"]
 
     def test_reaches_what_was_said_by_a_digest_of_the_same_address(self, story, who, erase, seen):
-        digest = who("email_sha256", dict(identity.read("email", email(1)).names)["email_sha256"])
+        digest = who("email_sha256", dict(identity.read_identifier("email", email(1)).names)["email_sha256"])
         story.says(digest, details={"note": "by digest"})
         erase("erase_details", who("email", email(1)))
         assert seen(digest)[0][2] == {}
@@ -212,7 +212,7 @@ class TestUnlinking:
 
     def test_a_form_of_the_address_that_only_others_hash_is_free_again(self, story, who, erase):
         person = who("email", "per.son1@gmail.com")
-        form = who(*identity.read("email", person.value).looser[0])
+        form = who(*identity.read_identifier("email", person.value).looser[0])
         story.says(person)
         assert story.sales(form) == ["opted_out"]
         erase("unlink", person)

@@ -11,13 +11,21 @@ from support.people import GAID, IDFV, email, named, phone
 from gateway.choice.standing import IN, NONE, OUT, state
 from gateway.ledger import ages, erasure, records, replay, rows_check, verify, void_choices, voiding
 from gateway.ledger.component import of
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
-KINDS = {"a": ("account", "a"), "b": ("account", "b"), "mail": ("email", email(1)), "dots": ("email", "per.son@gmail.com"),
-         "twin": ("email", "person@gmail.com"), "looks like mail": ("email", email(1).replace("@", "+y@")),
-         "phone": ("phone", phone(1)), "gaid": ("gaid", GAID), "idfv": ("idfv", IDFV)}  # fmt: skip
+KINDS = {
+    "a": ("account", "a"),
+    "b": ("account", "b"),
+    "mail": ("email", email(1)),
+    "dots": ("email", "per.son@gmail.com"),
+    "twin": ("email", "person@gmail.com"),
+    "looks like mail": ("email", email(1).replace("@", "+y@")),
+    "phone": ("phone", phone(1)),
+    "gaid": ("gaid", GAID),
+    "idfv": ("idfv", IDFV),
+}
 SUBJECTS = {name: PEOPLE.name([named(*kind)]).subjects[0] for name, kind in KINDS.items()}
 THINGS = [name for name in SUBJECTS if name not in {"a", "b"}]
 
@@ -52,7 +60,7 @@ class Life:
 
     def erase(self, mode, who):
         self.done.append((mode, who))
-        erasure.erase(self.ledger.tx, Order(mode, [SUBJECTS[who]], self.tick()), os.urandom(16))
+        erasure.erase(self.ledger.tx, ErasureOrder(mode, [SUBJECTS[who]], self.tick()), os.urandom(16))
 
     def differences(self):
         self.ledger.tx.write_head()
@@ -101,7 +109,7 @@ def test_the_no_of_an_address_outlives_the_erasure_of_one_that_looks_like_it_and
     life.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
     if both:
         life.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
-    erasure.erase(life.ledger.tx, Order(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
+    erasure.erase(life.ledger.tx, ErasureOrder(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
     assert life.ledger.denies("hers", Purpose.SALE)
     assert life.differences() == set()
     life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
@@ -115,7 +123,7 @@ def test_who_unlinks_an_address_opens_nothing_of_one_that_recipients_hash_alike(
     life.ledger = Ledger({"hers": hers, "other": other})
     life.ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.SALE)
     life.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
-    erasure.erase(life.ledger.tx, Order(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
+    erasure.erase(life.ledger.tx, ErasureOrder(Erasing.UNLINK, [other], life.tick()), os.urandom(16))
     assert life.ledger.denies("hers", Purpose.SALE)
     assert life.ledger.denies("other", Purpose.SALE), "by the digest that both have"
     assert life.differences() == set()
@@ -137,7 +145,7 @@ def mailbox():
 def forgotten(life, who):
     """Somebody is unlinked, and an entry of hers is voided, for which her rows are made again from the log."""
     ledger = life.ledger
-    erasure.erase(ledger.tx, Order(Erasing.UNLINK, [ledger.subjects[who]], life.tick()), os.urandom(16))
+    erasure.erase(ledger.tx, ErasureOrder(Erasing.UNLINK, [ledger.subjects[who]], life.tick()), os.urandom(16))
     assert (life.differences(), life.verified()) == (set(), [])
     about_another_thing = ledger.choose(ChoiceKind.OPT_OUT, "hers", Purpose.PROFILING)
     belief = void_choices.Belief(b"b" * 32, ("Ann Able", "Ben Best"))

@@ -5,8 +5,8 @@ import json
 import pytest
 from support.people import GAID, phone
 
-from gateway import seals
 from gateway.choice.standing import IN, SHIFT
+from gateway.keys import seals
 from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 BIT = IN << SHIFT[Purpose.SALE]

@@ -1,4 +1,5 @@
-"""What recipients hold from us: taken back where it did not leave, forgotten with the person, and nobody else's (R5, R18)."""
+"""What recipients hold from us: taken back where it did not leave, forgotten with the person, and nobody else's (R5,
+R18)."""
 
 import json
 import os
@@ -7,13 +8,13 @@ from datetime import timedelta
 import pytest
 from support.people import GAID, email, gaid, named, phone
 
-from gateway import leaving
+from gateway.consent import people
 from gateway.ledger import disclosures, erasure, held, outbox, passing_on
 from gateway.ledger.disclosures import Intended
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.held import Left
-from gateway.ledger.kept import Kept
-from gateway.ledger.received import Word
+from gateway.ledger.kept import KeptRequest
+from gateway.ledger.received import ToldWord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
@@ -112,7 +113,7 @@ def test_an_erased_persons_rows_are_gone_and_their_keys_with_them(story, who, le
     person = who("email", email(1))
     leaves("matching", person)
     [(vault,)] = story.rows("SELECT person FROM held")
-    order = Order(Erasing.DETAILS, [person], story.at)
+    order = ErasureOrder(Erasing.DETAILS, [person], story.at)
     written = story.do(lambda tx: erasure.erase(tx, order, os.urandom(16)))
     assert story.do(lambda tx: erasure.done(tx, written.seq))
     assert story.rows("SELECT count(*) FROM held") == story.rows("SELECT count(*) FROM held_key") == [(0,)]
@@ -134,17 +135,17 @@ SALE, GEO, AD = {"sale"}, {"precise_geo"}, {"ad_id"}
 @pytest.mark.parametrize(
     ("said", "purposes", "classes", "word"),
     [
-        ({Purpose.SALE}, SALE, AD, Word.OPT_OUT),
-        ({Purpose.TARGETED_ADS}, {"profiling"}, AD, Word.OPT_OUT),
+        ({Purpose.SALE}, SALE, AD, ToldWord.OPT_OUT),
+        ({Purpose.TARGETED_ADS}, {"profiling"}, AD, ToldWord.OPT_OUT),
         ({Purpose.SALE}, {"service", "security"}, AD, None),
         ({Purpose.SALE}, {"marketing_email"}, {"contact"}, None),
-        ({Purpose.MARKETING_EMAIL}, {"marketing_email"}, {"contact"}, Word.OPT_OUT),
+        ({Purpose.MARKETING_EMAIL}, {"marketing_email"}, {"contact"}, ToldWord.OPT_OUT),
         ({Purpose.MARKETING_EMAIL}, SALE, AD, None),
-        ({Purpose.SENSITIVE}, SALE, GEO, Word.LIMIT),
+        ({Purpose.SENSITIVE}, SALE, GEO, ToldWord.LIMIT),
         ({Purpose.SENSITIVE}, SALE, AD, None),
         ({Purpose.SENSITIVE}, {"service"}, GEO, None),
-        (set(ALL_PURPOSES), SALE, GEO, Word.OPT_OUT),
-        ({Purpose.CPNI_DISCLOSURE}, {"cpni_disclosure"}, {"cpni"}, Word.OPT_OUT),
+        (set(ALL_PURPOSES), SALE, GEO, ToldWord.OPT_OUT),
+        ({Purpose.CPNI_DISCLOSURE}, {"cpni_disclosure"}, {"cpni"}, ToldWord.OPT_OUT),
     ],
 )
 def test_whom_a_choice_is_about(said, purposes, classes, word):
@@ -164,9 +165,9 @@ def test_an_ad_id_whose_platform_nobody_told_is_found_under_each(house):
     known = house.consent.people
     mine = known.name([named("gaid", GAID)]).subjects[0]
     fields = {"ad_id": DataClass.AD_ID}
-    [one] = leaving.left(known, {"ad_id": GAID}, fields, ["gaid"], mine.keys)
+    [one] = people.left(known, {"ad_id": GAID}, fields, ["gaid"], mine.keys)
     assert (one.kind, one.named) == ("gaid", mine.key)
-    [other] = leaving.left(known, {"ad_id": gaid(2)}, fields, ["gaid"], mine.keys)
+    [other] = people.left(known, {"ad_id": gaid(2)}, fields, ["gaid"], mine.keys)
     wanted = {known.name([named(kind, gaid(2))]).subjects[0].key for kind in ("gaid", "idfa", "oaid")}
     assert wanted | set(mine.keys) <= set(other.keys)
 
@@ -184,7 +185,7 @@ def test_a_number_that_was_given_back_and_leaves_again_is_its_new_holders(story,
 def test_a_no_that_was_kept_beside_the_ledger_is_passed_on_once_it_is_entered(story, who, leaves, told):
     person = who("gaid", GAID)
     leaves("teemo", person)
-    kept = Kept(os.urandom(16), (person,), Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", story.at))
+    kept = KeptRequest(os.urandom(16), (person,), Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, "form", story.at))
     assert story.do(kept.enter_once)
     assert not story.do(kept.enter_once)
     assert told("teemo") == [("opt_out", [GAID])]

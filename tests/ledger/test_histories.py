@@ -1,7 +1,7 @@
 """People's histories as data (tests/vectors/histories.json), told by this ledger: what each act denies and opens.
 
-The acts are those of the API (`gateway.consent`); nothing here knows a table. Where it is the door that decides what an
-act means (an app's key, what was typed into the form) they are done at that door.
+The acts are those of the API (`gateway.consent.verbs`); nothing here knows a table. Where it is the door that decides
+what an act means (an app's key, what was typed into the form) they are done at that door.
 """
 
 import asyncio
@@ -15,24 +15,25 @@ from pathlib import Path
 import pytest
 from support import inside, phones
 
-from gateway import device_token, service
-from gateway.app import open_house
+from gateway.app import service
+from gateway.app.composition import open_house
 from gateway.choice.law import AGES
+from gateway.consent import tokens
 from gateway.ledger import component, erasure, rows_check, schema, void_choices
 from gateway.ledger.entry import Notice
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.void_choices import Belief
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import ChoiceKind, DataClass, Erasing, Purpose, Source
-from gateway.web import notices
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
 HISTORIES = {history["name"]: history for history in DATA["histories"]}
 OF_DOORS = [name for name, history in HISTORIES.items() if "door" in history]
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 INSTALLATION = "device"
 FORM = "/privacy-choices"
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -79,7 +80,7 @@ class Teller:
         await self.consent.choose(self.all_of(said["who"]), self.choice(said["kind"], said["purposes"]))
 
     async def observe(self, said):
-        state = Said(said["source"], frozenset(map(Purpose, said["purposes"])), Kept.STATE)
+        state = Said(said["source"], frozenset(map(Purpose, said["purposes"])), KeptFor.STATE)
         heard = Heard((state,)) if said["state"] == "began" else Heard(ended=frozenset({said["source"]}))
         await self.consent.observe(self.all_of(said["who"]), heard)
 
@@ -107,7 +108,7 @@ class Teller:
 
     async def erase(self, said, mode=None):
         mode = mode or Erasing(said["mode"])
-        await self.consent.erase(erasure.Order(mode, self.all_of(said["who"]), self.at))
+        await self.consent.erase(erasure.ErasureOrder(mode, self.all_of(said["who"]), self.at))
 
     async def child_found(self, said):
         await self.erase(said, Erasing.CHILD)
@@ -147,15 +148,16 @@ class Teller:
 
 
 class AtTheDoors(Teller):
-    """Does what an app's key and the form can do by calls, as a phone and a browser make them; each by the true time."""
+    """Does what an app's key and the form can do by calls, as a phone and a browser make them; each by the true
+    time."""
 
     def __init__(self, house, history, place):
         self.tokens, self.place, self.said = {}, place, history["who"]
-        self.installed = {json.dumps(said): device_token.new() for said in self.said.values()}
+        self.installed = {json.dumps(said): tokens.new() for said in self.said.values()}
         super().__init__(house, history)
         self.consent.clock = lambda: datetime.now(UTC)
         for name, said in self.said.items():
-            self.tokens[name] = device_token.seal(house.secrets, self.installed[json.dumps(said)])
+            self.tokens[name] = tokens.seal_device_token(house.secrets, self.installed[json.dumps(said)])
 
     def named(self, said):
         if said["type"] == INSTALLATION:

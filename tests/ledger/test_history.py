@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import email, named, phone
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger import documents, history, links, records
 from gateway.ledger.documents import Document
 from gateway.ledger.subjects import Choice, milliseconds
@@ -74,7 +74,7 @@ async def test_details_that_were_changed_and_sealed_again_are_not_proved(desk):
         person, sealed = tx.db.execute("SELECT person, sealed FROM detail").fetchone()
         key = tx.persons.keys(person).details
         content = seals.open_seal([key], written.event, sealed).replace(b"then", b"when")
-        tx.db.execute("UPDATE detail SET sealed = ?", (seals.seal(key, written.event, content),))
+        tx.db.execute("UPDATE detail SET sealed = ?", (seals.seal_box(key, written.event, content),))
 
     await desk.do(tamper)
     [event] = await desk.events()

@@ -7,10 +7,10 @@ import pytest
 from support import inside
 from support.people import email, named
 
-from gateway import keys
-from gateway.app import kept_beside, open_house
+from gateway.app.composition import kept_beside, open_house
+from gateway.keys import secret_files
 from gateway.ledger import idempotency, intake, schema
-from gateway.ledger.kept import Kept
+from gateway.ledger.kept import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 
@@ -22,13 +22,13 @@ def waiting(folder):
     """Requests that were kept while the ledger was away; whoever opens the installation takes them in."""
     with opened(folder) as house:
         people = house.consent.people
-    file, _ = kept_beside(folder, inside.settings(), keys.load(folder))
+    file, _ = kept_beside(folder, inside.settings(), secret_files.load_secrets(folder))
 
-    def keep(person: int, *, key: str = "", request: bytes | None = None, signal: bool = False) -> Kept:
+    def keep(person: int, *, key: str = "", request: bytes | None = None, signal: bool = False) -> KeptRequest:
         subjects = people.name([named("email", email(person))]).subjects
         choice = Choice(ChoiceKind.OPT_OUT, (Purpose.SALE,), "gpc" if signal else "api", AT)
         repeat = idempotency.named(key, b"{}")
-        kept = Kept(request or os.urandom(16), subjects, choice, repeat, signal=signal)
+        kept = KeptRequest(request or os.urandom(16), subjects, choice, repeat, signal=signal)
         file.keep(kept)
         return kept
 
@@ -124,14 +124,14 @@ def test_many_are_entered_in_several_transactions_each_once(folder, waiting, mon
 def test_one_that_the_ledger_refuses_is_laid_aside_and_keeps_nobody_else_out(folder, waiting, monkeypatch):
     bad = waiting(1)
     waiting(2)
-    enter = Kept.enter
+    enter = KeptRequest.enter
 
     def refuses(self, tx):
         if self.request == bad.request:
             raise ValueError("an entry too long")
         return enter(self, tx)
 
-    monkeypatch.setattr(Kept, "enter", refuses)
+    monkeypatch.setattr(KeptRequest, "enter", refuses)
     with opened(folder):
         assert not waiting.file.waiting()
         assert waiting.file.unread()

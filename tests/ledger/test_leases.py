@@ -96,7 +96,7 @@ def test_one_that_renews_and_never_applies_is_over_within_a_term_and_a_bit(ledge
 def ledger_of(tmp_path_factory):
     from support import inside
 
-    from gateway.app import open_house
+    from gateway.app.composition import open_house
 
     folder = inside.install(tmp_path_factory.mktemp("leases") / "data")
     with open_house(folder, inside.settings(), dev=True) as house:

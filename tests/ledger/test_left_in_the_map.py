@@ -9,9 +9,9 @@ import time
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import changes, schema
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.mirror import memory_map
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
@@ -34,7 +34,7 @@ def opts_out(house, numbers):
 
 def unlinks(house, numbers):
     subjects = [subject for number in numbers for subject in person(house, number)]
-    asyncio.run(house.consent.erase(Order(Erasing.UNLINK, subjects, house.consent.clock())))
+    asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, subjects, house.consent.clock())))
     return [subject.key for subject in subjects]
 
 

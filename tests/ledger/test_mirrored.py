@@ -13,7 +13,7 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import changes, links, mirrored, records, schema
 from gateway.ledger.errors import NothingKept
 from gateway.ledger.mirrored import Mirrored
@@ -158,7 +158,7 @@ def test_a_commit_that_fails_leaves_the_person_as_the_table_has_them(house, fold
         raise OSError("no vault")
 
     with monkeypatch.context() as broken:
-        broken.setattr("gateway.vault.persons.Vault.commit", fails)
+        broken.setattr("gateway.keys.person_keys.Vault.commit", fails)
         with pytest.raises(NothingKept):
             says(house, 1).result(60)
     assert seen[0]  # denied before anybody knew whether it would be kept
@@ -180,7 +180,11 @@ def test_from_the_moment_that_the_table_has_a_no_the_mirror_has_it(house, monkey
 
 
 def test_the_control_the_order_turned_round_is_found(house, monkeypatch):
-    monkeypatch.setattr(Mirrored, "tighten", lambda self, touched: setattr(self, "_keys", changes.keys_after(touched.db, self.map.head().revision)))  # fmt: skip
+    monkeypatch.setattr(
+        Mirrored,
+        "tighten",
+        lambda self, touched: setattr(self, "_keys", changes.keys_after(touched.db, self.map.head().revision)),
+    )
     assert not at_the_commit(house, monkeypatch)
 
 
@@ -353,10 +357,10 @@ def test_a_mirror_that_stays_behind_the_table_is_not_answered_from(house, folder
 
 def test_the_bits_that_are_tightened_are_the_denies_of_both():
     out = sum(1 << 2 * n for n in range(len(SIGNAL_PURPOSES)))
-    from gateway.mirror.row import Row
+    from gateway.mirror.row import MirrorRow
 
-    before = Row(own=out, age_band="adult", linked=9, allowed=(("teemo", "sale", "", "opted_in", 1, None),))
-    after = Row(own=out << 1, age_band="13_15", linked=5, changed=7, told=8)
+    before = MirrorRow(own=out, age_band="adult", linked=9, allowed=(("teemo", "sale", "", "opted_in", 1, None),))
+    after = MirrorRow(own=out << 1, age_band="13_15", linked=5, changed=7, told=8)
     both = after.tightened(before)
     assert (both.own, both.age_band, both.linked, both.changed, both.told) == (out, "13_15", 5, 7, None)
     assert both.allowed == ()
@@ -367,12 +371,12 @@ def test_the_bits_that_are_tightened_are_the_denies_of_both():
 def test_an_early_deny_is_named_by_the_entry_that_already_said_it_or_by_none():
     """A number that is not committed may become another person's, and the last entry of a row may be a yes."""
     out = sum(1 << 2 * n for n in range(len(SIGNAL_PURPOSES)))
-    from gateway.mirror.row import Row
+    from gateway.mirror.row import MirrorRow
 
-    no = Row(own=out, seq=7)
+    no = MirrorRow(own=out, seq=7)
     assert no.tightened(None).seq is None
-    assert no.tightened(Row(own=out, seq=3)).seq == 3
-    in_for_one = Row(own=(out & ~1) | 2, seq=5)
+    assert no.tightened(MirrorRow(own=out, seq=3)).seq == 3
+    in_for_one = MirrorRow(own=(out & ~1) | 2, seq=5)
     assert no.tightened(in_for_one).seq is None
-    assert Row(own=out << 1, seq=9).tightened(no).seq == 7
-    assert Row(own=2, seq=9).tightened(Row(own=2, seq=5)).seq == 9
+    assert MirrorRow(own=out << 1, seq=9).tightened(no).seq == 7
+    assert MirrorRow(own=2, seq=9).tightened(MirrorRow(own=2, seq=5)).seq == 9

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from support.trees import Tree, grown_from, holds, path_of, root_of, sides, tree
 
 from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash, node_hash
-from gateway.ledger.proofs import Unproved, check_consistency, check_inclusion, consistency, inclusion, subtree
+from gateway.ledger.proofs import (
+    Unproved,
+    check_consistency,
+    check_inclusion,
+    consistency,
+    inclusion,
+    subtree,
+)
 
 SIZE = 200  # of the trees that properties are drawn from
 FAST, ALL = 130, 1024

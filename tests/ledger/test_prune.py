@@ -18,10 +18,10 @@ from support.examples import examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
-from gateway import app
-from gateway.app import open_house
-from gateway.check import Ask
+from gateway.app import composition
+from gateway.app.composition import open_house
 from gateway.cli import root
+from gateway.consent.check import Ask
 from gateway.ledger import (
     connected,
     disclosures,
@@ -38,9 +38,9 @@ from gateway.ledger import (
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
-from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.subjects import milliseconds
-from gateway.settings import SettingsRefused
+from gateway.settings.load import SettingsRefused
 from gateway.terms import Purpose
 
 PEOPLE = [("phone", phone(1)), ("email", email(1)), ("gaid", GAID), ("account", "ann")]
@@ -72,7 +72,7 @@ def hashes_of(lives):
 
 def different(lives):
     people = connected.read(lives.db)
-    reading = Reading(lives.db, people, Fold(people.families))
+    reading = LedgerReading(lives.db, people, Fold(people.families))
     with hashes_of(lives):
         for rows in blocks(lives.db):
             reading.add(rows)
@@ -149,12 +149,12 @@ def old(folder):
 
 @contextlib.contextmanager
 def opened(folder):
-    with app.open_house(folder, inside.settings(), dev=True) as house:
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
         yield house
 
 
 def pruned(folder, at=LATER, **more):
-    return app.prune(folder, inside.settings(), dry_run=False, clock=lambda: at, **more)
+    return composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: at, **more)
 
 
 def rows(folder, sql):
@@ -184,7 +184,7 @@ def test_every_check_answers_as_before_and_the_ledger_still_verifies(old):
     assert done.plan.below == 512
     assert rows(old, "SELECT min(seq), (SELECT pruned FROM head) FROM entry") == [(512, 512)]
     assert answers(old) == before
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.slow
@@ -198,7 +198,7 @@ def test_a_second_prune_years_later_restates_what_still_holds_once_more(old):
     assert done.plan.below > 1024
     assert rows(old, "SELECT count(*) FROM restated WHERE seq < (SELECT pruned FROM head)") == [(0,)]
     assert answers(old) == before
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.slow
@@ -257,7 +257,7 @@ def test_details_go_before_bodies_and_nothing_younger_than_two_years_goes(old):
     done = pruned(old, at + timedelta(days=1))
     assert (done.plan.below, done.plan.bodies, done.plan.details) == (0, 0, 618)
     assert rows(old, "SELECT count(*), count(sealed), count(opening) FROM detail") == [(618, 0, 618)]
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.slow
@@ -272,7 +272,7 @@ def test_who_was_in_a_share_goes_after_two_years_and_that_there_was_one_stays(ol
     pruned(old, datetime(2029, 1, 1, tzinfo=UTC))
     assert rows(old, "SELECT at FROM disclosure") == [(milliseconds(datetime(2028, 11, 24, tzinfo=UTC)),)]
     assert rows(old, 'SELECT count(*) FROM entry WHERE CAST(body AS TEXT) LIKE \'%"e":"disclosure"%\'') == [(2,)]
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.parametrize("months", ["bodies_months", "details_months"])
@@ -299,12 +299,12 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next_one(old, monkeypatch, 
     with contextlib.suppress(InterruptedError):
         pruned(old)
     assert answers(old) == before
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
     monkeypatch.setattr(prune, "jobs", jobs)
     pruned(old)
     assert rows(old, "SELECT min(seq) FROM entry") == [(512,)]
     assert answers(old) == before
-    assert app.verify(old, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(old, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.slow
@@ -335,13 +335,13 @@ def test_a_restated_entry_with_other_bytes_is_found(old):
     pruned(old)
     swap = "UPDATE restated SET seq = (SELECT max(seq) FROM restated WHERE of < 10) WHERE of = 3"
     tamper(old, swap)
-    report, _ = app.verify(old, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(old, inside.settings(), boxes=False)
     assert any("entry 3 " in text and "restated" in text for text in report.different)
 
 
 @pytest.mark.slow
 def test_the_office_is_told_what_would_go_and_then_what_went(old, capsys, monkeypatch):
-    monkeypatch.setattr(app.prune, "__kwdefaults__", {"clock": lambda: LATER})
+    monkeypatch.setattr(composition.prune_ledger, "__kwdefaults__", {"clock": lambda: LATER})
     for more, verb in (["--dry-run"], "would go"), ([], "went"):
         with pytest.raises(SystemExit) as ended:
             root.main(["prune", "--data", str(old), *more])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import GAID, email, phone
 
-from gateway import seals
+from gateway.keys import seals
 from gateway.ledger import entry, links, openings, records
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ChoiceKind, DataClass, Purpose
@@ -49,7 +49,7 @@ def test_the_exact_time_and_the_details_are_sealed_with_the_persons_key_alone(ho
         "at": "2026-11-24T12:34:56.789+00:00", "made_at": "x", "received": "2026-11-20T00:00:00+00:00",
     }  # fmt: skip
     assert (at, got) == (milliseconds(AT), milliseconds(received))
-    with pytest.raises((seals.Opening, ValueError)):
+    with pytest.raises((seals.OpeningFailed, ValueError)):
         seals.open_seal([os.urandom(32)], written.event, sealed)
 
 

@@ -9,9 +9,10 @@ import pytest
 from support import inside
 from support.people import GAID, IDFV, email, named, phone
 
-from gateway import keys, rekey
-from gateway.app import open_house
-from gateway.check import Ask
+from gateway.app import maintenance
+from gateway.app.composition import open_house
+from gateway.consent.check import Ask
+from gateway.keys import secret_files
 from gateway.ledger import history, links, records, rotate, schema, states
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.subjects import Choice, milliseconds
@@ -73,14 +74,14 @@ def test_every_check_answers_as_before_and_nobody_who_never_comes_back_is_lost(p
     before = answers(peopled)
     assert {reason for _, _, reason, _, _ in before} >= {"opted_out"}
     for count in (2, 3):
-        standings, peppers = rekey.pepper(peopled, inside.settings())
+        standings, peppers = maintenance.pepper(peopled, inside.settings())
         assert peppers == count
         assert standings > len(PEOPLE)
         assert answers(peopled) == before
 
 
 def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled):
-    rekey.pepper(peopled, inside.settings())
+    maintenance.pepper(peopled, inside.settings())
     with opened(peopled) as house:
         account, number = who(house, "account", "a"), who(house, "phone", phone(1))
         read = house.consent.checks.read_back
@@ -95,7 +96,7 @@ def test_choices_still_travel_and_are_still_lifted_under_the_new_pepper(peopled)
 
 
 def test_a_devices_state_is_kept_and_still_ended_under_the_new_pepper(peopled):
-    rekey.pepper(peopled, inside.settings())
+    maintenance.pepper(peopled, inside.settings())
     with opened(peopled) as house:
         limited, read = who(house, "idfv", IDFV), house.consent.checks.read_back
         [standing] = house.consent.checks._lookup.seen([limited.key]).standings
@@ -107,7 +108,7 @@ def test_a_devices_state_is_kept_and_still_ended_under_the_new_pepper(peopled):
 
 
 def test_history_is_found_and_proved_under_the_new_pepper(peopled):
-    rekey.pepper(peopled, inside.settings())
+    maintenance.pepper(peopled, inside.settings())
     with opened(peopled) as house:
         subject = who(house, "phone", phone(1))
         sql = "SELECT person FROM detail"
@@ -117,16 +118,16 @@ def test_history_is_found_and_proved_under_the_new_pepper(peopled):
 
 
 def test_no_key_of_the_old_pepper_is_left_anywhere(peopled):
-    old = keys.load(peopled)
+    old = secret_files.load_secrets(peopled)
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
         before = {(table, column): {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
                   for table, column in rotate.KEY_COLUMNS}  # fmt: skip
-    rekey.pepper(peopled, inside.settings())
-    [fresh] = keys.load(peopled).peppers[len(old.peppers) :]
+    maintenance.pepper(peopled, inside.settings())
+    [fresh] = secret_files.load_secrets(peopled).peppers[len(old.peppers) :]
     with contextlib.closing(sqlite3.connect(peopled / schema.FILE)) as db:
         for (table, column), was in before.items():
             now = {row[0] for row in db.execute(f"SELECT {column} FROM {table}")}
-            assert now == {keys.wrap(key, [fresh]) for key in was}, (table, column)
+            assert now == {secret_files.wrap(key, [fresh]) for key in was}, (table, column)
 
 
 def test_every_column_that_holds_a_key_is_wrapped(folder):
@@ -143,7 +144,7 @@ def test_every_column_that_holds_a_key_is_wrapped(folder):
 
 def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopled):
     with opened(peopled) as house:
-        rekey.pepper(peopled, inside.settings())
+        maintenance.pepper(peopled, inside.settings())
         deadline = time.monotonic() + 3
         ask = Ask(("advertisers",), [named("gaid", GAID)], place="US-NY")
         while house.consent.check(ask).verdicts["advertisers"].reason != "stale" and time.monotonic() < deadline:
@@ -156,11 +157,11 @@ def test_a_process_with_the_old_pepper_denies_everything_and_keeps_nothing(peopl
 
 def test_a_rotation_that_was_cut_off_is_finished_by_running_it_again(peopled):
     before = answers(peopled)
-    keys.add_pepper(peopled)
+    secret_files.add_pepper(peopled)
     with pytest.raises(LedgerRefused, match="gateway rekey pepper"), opened(peopled):
         raise AssertionError("it must not open with keys that find nobody")
-    assert rekey.pepper(peopled, inside.settings())[1] == 2
-    assert len(keys.load(peopled).peppers) == 2
+    assert maintenance.pepper(peopled, inside.settings())[1] == 2
+    assert len(secret_files.load_secrets(peopled).peppers) == 2
     assert answers(peopled) == before
 
 
@@ -174,7 +175,7 @@ def test_a_rotation_that_fails_changes_no_row(peopled, monkeypatch):
     rotate_rows = rotate.rewrap
     monkeypatch.setattr(rotate, "rewrap", fails)
     with pytest.raises(LookupError):
-        rekey.pepper(peopled, inside.settings())
+        maintenance.pepper(peopled, inside.settings())
     monkeypatch.setattr(rotate, "rewrap", rotate_rows)
-    assert rekey.pepper(peopled, inside.settings())[1] == 2
+    assert maintenance.pepper(peopled, inside.settings())[1] == 2
     assert answers(peopled) == before

@@ -4,11 +4,12 @@ import sqlite3
 import pytest
 from support import inside
 
-from gateway import app, keys, rekey
+from gateway.app import composition, maintenance
+from gateway.keys import secret_files
+from gateway.keys.person_keys import Vault
 from gateway.ledger import replay, schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.terms import Purpose
-from gateway.vault.persons import Vault
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_migrating_again_changes_nothing(folder, file):
             return list(db.iterdump())
 
     before = all_of_it()
-    assert app.migrate(folder) == schema.version_wanted()
+    assert composition.migrate(folder) == schema.version_wanted()
     assert all_of_it() == before
 
 
@@ -96,7 +97,7 @@ def first(tmp_path, monkeypatch):
     with monkeypatch.context() as earlier:
         steps = schema.migrations()[:1]
         earlier.setattr(schema, "migrations", lambda: steps)
-        assert app.migrate(tmp_path / "first") == 1
+        assert composition.migrate(tmp_path / "first") == 1
     with raw(tmp_path / "first" / schema.FILE) as db:
         db.execute("INSERT INTO own_choice VALUES (?, 'sale', 1, 0, 7)", (b"k" * 16,))
         db.execute("INSERT INTO standing (key, own, seq, linked) VALUES (?, 1, 0, 9)", (b"k" * 16,))
@@ -112,7 +113,7 @@ def test_a_ledger_of_the_first_version_asks_for_its_migration_and_is_left_alone(
 
 
 def test_a_ledger_of_the_first_version_keeps_every_opt_out_and_has_no_states_yet(first):
-    assert app.migrate(first) == schema.version_wanted() >= 2
+    assert composition.migrate(first) == schema.version_wanted() >= 2
     with contextlib.closing(schema.open_to_read(first)) as db:
         assert db.execute("SELECT key, own, seq, linked, held FROM standing").fetchall() == [(b"k" * 16, 1, 0, 9, "")]
         assert db.execute("SELECT purpose, state, out_at FROM own_choice").fetchall() == [("sale", 1, 7)]
@@ -127,7 +128,7 @@ def second(tmp_path, monkeypatch):
     with monkeypatch.context() as earlier:
         steps = schema.migrations()[:2]
         earlier.setattr(schema, "migrations", lambda: steps)
-        app.migrate(tmp_path / "second")
+        composition.migrate(tmp_path / "second")
     with raw(tmp_path / "second" / schema.FILE) as db:
         leaf = '{"e": "opt_out", "p": ["sale"], "src": "form"}'
         db.execute("INSERT INTO entry VALUES (0, ?)", (leaf.encode(),))
@@ -150,7 +151,7 @@ def key(letter):
 
 
 def test_an_older_ledger_keeps_its_grants_names_and_links_and_has_where_they_came_from(second):
-    assert app.migrate(second) == schema.version_wanted() >= 3
+    assert composition.migrate(second) == schema.version_wanted() >= 3
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT recipient, purpose, data_class, kind, until, ui FROM grant_choice").fetchall() == [
             ("teemo", "sale", "precise_geo", "opted_in", None, "")
@@ -169,20 +170,20 @@ def test_a_yes_that_an_older_ledger_left_on_a_released_number_is_gone(second):
         db.execute("INSERT INTO grant_choice VALUES (?, 'teemo', 'sale', 'precise_geo', 0)", (key("n"),))
         db.execute("INSERT INTO standing (key, own, granted) VALUES (?, ?, 1)", (key("n"), 2 | 1 << 8))
         db.execute("INSERT INTO release VALUES (?, 1)", (key("n"),))
-    app.migrate(second)
+    composition.migrate(second)
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT own, granted FROM standing WHERE key = ?", (key("n"),)).fetchone() == (1 << 8, 0)
         assert db.execute("SELECT 1 FROM grant_choice WHERE key = ?", (key("n"),)).fetchone() is None
 
 
 def test_an_older_ledgers_looser_forms_are_known_by_what_they_got(second):
-    app.migrate(second)
+    composition.migrate(second)
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT alias, canonical FROM looser_name").fetchall() == [(key("l"), key("m"))]
 
 
 def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(second):
-    app.migrate(second)
+    composition.migrate(second)
     for now, number, old in ((4999, [], []), (5000, [True], [])):
         with contextlib.closing(schema.open_to_read(second)) as db:
             read = [[standing.denies(Purpose.SALE) for standing in replay.rebuild(db, [key(who)], now).standings]
@@ -191,10 +192,10 @@ def test_what_stood_in_an_older_ledger_can_be_made_again_from_its_last_links(sec
 
 
 def test_keys_of_an_older_release_can_still_be_wrapped(second):
-    app.migrate(second)
+    composition.migrate(second)
     with raw(second / schema.FILE) as db:
         db.execute("UPDATE head SET peppers = 1")
-    rekey.pepper(second, inside.settings())
+    maintenance.pepper(second, inside.settings())
     with contextlib.closing(schema.open_to_read(second)) as db:
         assert db.execute("SELECT count(*) FROM link_event WHERE account IS NULL").fetchone() == (1,)
 
@@ -247,30 +248,30 @@ class TestWhatTheOperatorIsTold:
 def test_migrating_a_damaged_file_refuses_too(folder, file):
     file.write_bytes(b"x" * 8192)
     with pytest.raises(LedgerRefused, match="is damaged"):
-        app.migrate(folder)
+        composition.migrate(folder)
     assert file.read_bytes() == b"x" * 8192
 
 
 def test_new_secrets_are_never_made_beside_an_old_ledger(folder):
-    (folder / keys.SECRETS).unlink()
-    with pytest.raises(keys.SecretsMissing):
-        app.migrate(folder)
-    assert not (folder / keys.SECRETS).exists()
+    (folder / secret_files.SECRETS).unlink()
+    with pytest.raises(secret_files.SecretsMissing):
+        composition.migrate(folder)
+    assert not (folder / secret_files.SECRETS).exists()
 
 
 def test_an_empty_ledger_is_never_made_beside_a_vault_with_people(folder, file):
-    with contextlib.closing(Vault(folder, keys.load(folder).wraps)) as vault:
+    with contextlib.closing(Vault(folder, secret_files.load_secrets(folder).wraps)) as vault:
         vault.new_person()
         vault.commit()
     file.unlink()
     with pytest.raises(LedgerRefused, match="its people are not"):
-        app.migrate(folder)
+        composition.migrate(folder)
     assert not file.exists()
 
 
 def test_an_installation_that_was_cut_off_before_its_ledger_was_made_is_finished(folder, file):
     file.unlink()
-    assert app.migrate(folder) == schema.version_wanted()
+    assert composition.migrate(folder) == schema.version_wanted()
     assert file.exists()
 
 
@@ -309,7 +310,7 @@ def test_the_links_of_a_ledger_from_before_ends_were_kept_have_theirs_where_an_e
     with monkeypatch.context() as earlier:
         steps = schema.migrations()[:17]
         earlier.setattr(schema, "migrations", lambda: steps)
-        app.migrate(tmp_path / "data")
+        composition.migrate(tmp_path / "data")
     link = "INSERT INTO link VALUES (?, ?, 1000, ?, ?)"
     event = (
         "INSERT INTO link_event (seq, account, identifier, start, until, released, at) VALUES (?, ?, ?, 1000, ?, ?, ?)"
@@ -323,7 +324,7 @@ def test_the_links_of_a_ledger_from_before_ends_were_kept_have_theirs_where_an_e
         ):
             db.execute(link, (key("a"), key(thing), until, seq))
             db.executemany(event, [(at, key("a"), key(thing), *more) for at, *more in told])
-    app.migrate(tmp_path / "data")
+    composition.migrate(tmp_path / "data")
     with contextlib.closing(schema.open_to_read(tmp_path / "data")) as db:
         ended = dict(db.execute("SELECT identifier, ended FROM link"))
     assert ended == {key("l"): None, key("e"): 4, key("f"): None, key("r"): 6}

@@ -17,9 +17,10 @@ from support.lives import BEGAN, NoVault
 from support.memory_store import AlwaysFresh, MemoryStore
 from support.people import email, named
 
-from gateway import keys
-from gateway.app import publisher_of
+from gateway.app.composition import publisher_of
 from gateway.choice.standing import Standing
+from gateway.consent.people import People
+from gateway.keys import secret_files
 from gateway.ledger import checkpoint, idempotency, merkle, note, proofs, records, tiles, tree
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer
@@ -32,10 +33,9 @@ from gateway.ledger.subjects import Choice
 from gateway.ledger.table import StandingTable
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
-from gateway.people import People
 from gateway.terms import ChoiceKind, Purpose
 
-SECRETS = keys.Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))
+SECRETS = secret_files.Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))
 
 
 class Vault(NoVault):
@@ -97,7 +97,7 @@ def sqlite(tmp_path):
     folder = inside.install(tmp_path / "data")
     watch = FileWatch(folder, 1)
     watch.start()
-    publisher = publisher_of(folder, inside.settings(), keys.load(folder))
+    publisher = publisher_of(folder, inside.settings(), secret_files.load_secrets(folder))
     return Ledger(SqliteStore(folder), watch, publisher, tmp_path / "data.checkpoints")
 
 
@@ -380,4 +380,4 @@ def test_another_process_sees_it_and_waits_for_its_turn(ledger):
 
 
 def replace_publisher(ledger):
-    return publisher_of(ledger.store.folder, inside.settings(), keys.load(ledger.store.folder))
+    return publisher_of(ledger.store.folder, inside.settings(), secret_files.load_secrets(ledger.store.folder))

@@ -8,7 +8,7 @@ from gateway.choice.question import Grant
 from gateway.ledger import entry, links, records, table
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice, milliseconds
-from gateway.mirror.lookup import Stale, Unreadable
+from gateway.mirror.lookup import RowUnreadable, Stale
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, ChoiceKind, DataClass, Purpose
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_rows_that_cannot_be_read_are_unreadable_and_never_an_empty_answer(looku
 
     monkeypatch.setattr(table.schema, "open_to_read", refuse)
     lookup.close()
-    with pytest.raises(Unreadable, match="LedgerRefused"):
+    with pytest.raises(RowUnreadable, match="LedgerRefused"):
         lookup.seen([b"x" * 16])
 
 

@@ -11,7 +11,7 @@ from support.people import IDFV, named
 
 from gateway.choice.standing import out_bits
 from gateway.ledger import component, erasure, links, records, rows_check, standing_rows, travel
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing
 
@@ -108,7 +108,7 @@ def unlinked(browsers):
     found = [one_more(ledger) for _ in range(browsers)]
     links.tie(ledger.tx, ACCOUNT, [app], ledger.now())
     ledger.now()
-    erasure.erase(ledger.tx, Order(Erasing.UNLINK, [ACCOUNT], ledger.at), os.urandom(16))
+    erasure.erase(ledger.tx, ErasureOrder(Erasing.UNLINK, [ACCOUNT], ledger.at), os.urandom(16))
     ledger.tx.write_head()
     return ledger, app, found
 

@@ -5,8 +5,9 @@ import sqlite3
 import pytest
 from support import inside
 
-from gateway import app, keys
-from gateway.app import open_house
+from gateway.app import composition
+from gateway.app.composition import open_house
+from gateway.keys import secret_files
 from gateway.ledger import checkpoint, merkle, note, proofs, schema, tiles, tree
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.merkle import Frontier
@@ -136,7 +137,7 @@ class TestWhatWasSigned:
             raise AssertionError("it must not open")
         with reading(folder) as db:
             assert db.execute("SELECT size FROM head").fetchone() == (3,)
-            publisher = app.publisher_of(folder, inside.settings(), keys.load(folder))
+            publisher = composition.publisher_of(folder, inside.settings(), secret_files.load_secrets(folder))
             with pytest.raises(RolledBack, match=r"signed at 6 entries .* gateway restore --new-log --data"):
                 publisher.prove(db)
 
@@ -147,7 +148,7 @@ class TestWhatWasSigned:
         shutil.rmtree(folder)
         shutil.copytree(tmp_path / "another", folder)
         with reading(folder) as db:
-            publisher = app.publisher_of(folder, inside.settings(), keys.load(folder))
+            publisher = composition.publisher_of(folder, inside.settings(), secret_files.load_secrets(folder))
             with pytest.raises(RolledBack, match="Put back the newer one"):
                 publisher.prove(db)
 

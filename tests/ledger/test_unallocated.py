@@ -12,10 +12,10 @@ from support import inside
 from support.moved_rows import left_of
 from support.people import email, named, phone
 
-from gateway import app
-from gateway.app import open_house
+from gateway.app import composition
+from gateway.app.composition import open_house
 from gateway.ledger import backup, schema, unallocated
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.ledger.unallocated import FIRST
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
@@ -158,7 +158,7 @@ def opt_out(house):
 
 def unlink(house):
     subjects = house.consent.people.name([named("email", email(1))]).subjects
-    asyncio.run(house.consent.erase(Order(Erasing.UNLINK, subjects, house.consent.clock())))
+    asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, subjects, house.consent.clock())))
 
 
 def gone(folder, seconds=10.0):
@@ -204,7 +204,7 @@ def test_a_prune_leaves_nothing_behind_with_and_without_pages_that_can_be_writte
     if not built_in:
         monkeypatch.setattr(unallocated, "is_built_in", lambda: False)
     later = datetime.now(UTC) + timedelta(days=900)
-    assert app.prune(folder, inside.settings(), dry_run=False, clock=lambda: later).done
+    assert composition.prune_ledger(folder, inside.settings(), dry_run=False, clock=lambda: later).done
     assert not marks(folder)
 
 
@@ -265,7 +265,7 @@ def left_of_unlinked(folder):
             asyncio.run(house.consent.choose(everybody[-1], choice))
         before = blobs(folder)
         for subjects in random.Random(1).sample(everybody, 93):
-            asyncio.run(house.consent.erase(Order(Erasing.UNLINK, subjects, house.consent.clock())))
+            asyncio.run(house.consent.erase(ErasureOrder(Erasing.UNLINK, subjects, house.consent.clock())))
         gone = before - blobs(folder)
         content = b"".join(each.read_bytes() for each in folder.glob(f"{schema.FILE}*") if each.suffix != ".writer")
         return len(gone), sum(each in content for each in gone)

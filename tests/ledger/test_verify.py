@@ -18,8 +18,9 @@ from support.examples import TIMES, examples
 from support.people import GAID, email, named, phone
 from support.tampering import tamper
 
-from gateway import app, seals
+from gateway.app import composition
 from gateway.cli import root
+from gateway.keys import seals
 from gateway.ledger import (
     checkpoint_store,
     connected,
@@ -32,10 +33,10 @@ from gateway.ledger import (
     schema,
     verify,
 )
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER
-from gateway.ledger.reading import Reading, blocks
+from gateway.ledger.reading import LedgerReading, blocks
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose
 
@@ -66,7 +67,7 @@ def simple_life(seed, *, links=True):
 
 def by_the_short_way(lives):
     """(keys of the short way, their rows)."""
-    reading = Reading(lives.db, people := connected.read(lives.db), Fold(people.families))
+    reading = LedgerReading(lives.db, people := connected.read(lives.db), Fold(people.families))
     for rows in blocks(lives.db):
         reading.add(rows)
     return reading, rows_check._wanted(reading.fold, [*reading.fold.firsts, *reading.fold.alone, *people.families])
@@ -86,42 +87,51 @@ def test_the_short_way_gives_the_rows_that_the_real_rules_give(seed):
 
 
 def test_the_short_way_is_taken_by_most_and_the_real_rules_by_a_family_that_opted_in(house_of_many):
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert (report.passed, report.short, report.lived) == (True, 13, 0)
-    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+    with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
         subject = house.consent.people.name([named("phone", phone(1))]).subjects[0]
         choice = Choice(ChoiceKind.OPT_IN, (Purpose.SALE,), "form", AT)
         house.writer.submit(lambda tx: records.write(tx, subject, choice, b"r" * 16)).result(60)
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert (report.passed, report.short, report.lived) == (True, 11, 23)
 
 
 def test_a_short_way_that_forgets_an_opt_in_is_looked_at_again_by_the_real_rules(monkeypatch, house_of_many):
     """A fault of the short way costs time and raises no alarm."""
     monkeypatch.setattr(fold.Alone, "opt_in", lambda *_: None)
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert report.passed
 
 
 @pytest.fixture
 def house_of_many(folder):
     """Ten browsers with GPC, one address that changed its mind, and a family of account, phone and device."""
-    with app.open_house(folder, inside.settings(), dev=True) as house:
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
         story(house)
     return folder
 
 
 FORGERIES = {
     "a changed body": ["UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'gpc', 'gpx') AS BLOB) WHERE seq = 3"],
-    "a body put in the place of another": ["UPDATE entry SET body = (SELECT body FROM entry WHERE seq = 4) WHERE seq = 5"],
+    "a body put in the place of another": [
+        "UPDATE entry SET body = (SELECT body FROM entry WHERE seq = 4) WHERE seq = 5"
+    ],
     "an entry that is cut out": ["DELETE FROM entry WHERE seq = 4"],
     "the last entry cut off": [
-        "DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)", "UPDATE head SET size = size - 1",
+        "DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)",
+        "UPDATE head SET size = size - 1",
     ],
-    "a changed bit of a standing": ["UPDATE standing SET own = own | 2 WHERE key IN (SELECT key FROM detail WHERE seq = 2)"],
-    "an opt-out lifted in its standing": ["UPDATE standing SET own = 0 WHERE key IN (SELECT key FROM detail WHERE seq = 2)"],
+    "a changed bit of a standing": [
+        "UPDATE standing SET own = own | 2 WHERE key IN (SELECT key FROM detail WHERE seq = 2)"
+    ],
+    "an opt-out lifted in its standing": [
+        "UPDATE standing SET own = 0 WHERE key IN (SELECT key FROM detail WHERE seq = 2)"
+    ],
     "a standing that is gone": ["DELETE FROM standing WHERE key IN (SELECT key FROM detail WHERE seq = 2)"],
-    "an own choice that is gone": ["DELETE FROM own_choice WHERE key IN (SELECT key FROM detail WHERE seq = 2) AND purpose = 'sale'"],
+    "an own choice that is gone": [
+        "DELETE FROM own_choice WHERE key IN (SELECT key FROM detail WHERE seq = 2) AND purpose = 'sale'"
+    ],
     "an own choice of another time": ["UPDATE own_choice SET out_at = out_at + 1 WHERE seq = 2 AND purpose = 'sale'"],
     "own choices of somebody who said nothing": [
         "INSERT INTO own_choice (key, purpose, state, seq) VALUES (randomblob(16), 'sale', 2, 3)",
@@ -137,9 +147,11 @@ FORGERIES = {
     "a side row that is gone": ["DELETE FROM detail WHERE seq = 2"],
     "a time that is another": ["UPDATE detail SET at = at - 60000 WHERE seq = 2"],
     "a link that began as another's": ["UPDATE link_event SET account = randomblob(16) WHERE seq = 12"],
-    "a name that nobody gave": ["INSERT INTO name (alias, canonical) SELECT randomblob(16), key FROM detail WHERE seq = 2"],
+    "a name that nobody gave": [
+        "INSERT INTO name (alias, canonical) SELECT randomblob(16), key FROM detail WHERE seq = 2"
+    ],
     "a head that is another": ["UPDATE head SET frontier = zeroblob(length(frontier))"],
-}  # fmt: skip
+}
 FORGERIES["a travelled row that is gone"] = [
     "DELETE FROM travelled_choice WHERE purpose = 'sale' AND via = (SELECT account FROM link LIMIT 1)"
 ]
@@ -147,9 +159,9 @@ FORGERIES["a travelled row that is gone"] = [
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forgery_is_found(house_of_many, forgery):
-    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].different == []
     tamper(house_of_many, *FORGERIES[forgery])
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert not report.passed, forgery
 
 
@@ -167,15 +179,15 @@ def person(folder, seq):
 )
 def test_a_side_row_that_says_other_than_the_details_is_found_where_the_vault_is_asked(house_of_many, forgery):
     tamper(house_of_many, forgery)
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=True)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=True)
     assert any("boxes of entry" in text for text in report.different)
 
 
 @pytest.mark.parametrize("column", ["sealed", "opening"])
 def test_a_forged_box_is_found_where_the_vault_is_asked(house_of_many, column):
     tamper(house_of_many, f"UPDATE detail SET {column} = (SELECT {column} FROM detail WHERE seq = 3) WHERE seq = 2")
-    assert app.verify(house_of_many, inside.settings(), boxes=False)[0].passed
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=True)
+    assert composition.verify_ledger(house_of_many, inside.settings(), boxes=False)[0].passed
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=True)
     assert report.different == ["the boxes of entry 2 do not open to what it commits to"]
 
 
@@ -183,29 +195,29 @@ def test_details_that_were_sealed_anew_with_the_right_key_are_found(house_of_man
     """Whoever has the vault too cannot change what the entry commits to."""
     who, event, _ = person(house_of_many, 2)
     with (
-        app.open_house(house_of_many, inside.settings(), dev=True) as house,
+        composition.open_house(house_of_many, inside.settings(), dev=True) as house,
         contextlib.closing(house.vault()) as vault,
     ):
-        box = seals.seal(vault.keys(who).details, event, b"r" * 32 + b'{"at":"2026-11-24T12:00:00.000+00:00"}')
+        box = seals.seal_box(vault.keys(who).details, event, b"r" * 32 + b'{"at":"2026-11-24T12:00:00.000+00:00"}')
     tamper(house_of_many, ("UPDATE detail SET sealed = ? WHERE seq = 2", (box,)))
-    assert not app.verify(house_of_many, inside.settings(), boxes=True)[0].passed
+    assert not composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].passed
 
 
 def test_what_was_forgotten_is_no_forgery(house_of_many):
     tamper(house_of_many, "UPDATE detail SET sealed = NULL, opening = NULL WHERE seq = 2")
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=True)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=True)
     assert (report.passed, report.opened) == (True, 28)
 
 
 def test_an_older_copy_of_the_folder_is_found(house_of_many, tmp_path):
     copy = tmp_path / "copy.sqlite3"
     shutil.copy(house_of_many / schema.FILE, copy)
-    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+    with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
         story(house)
     for beside in house_of_many.glob(schema.FILE + "-*"):
         beside.unlink()
     shutil.copy(copy, house_of_many / schema.FILE)
-    report, _ = app.verify(house_of_many, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(house_of_many, inside.settings(), boxes=False)
     assert checkpoint_store.beside(house_of_many).exists()
     assert [text for text in report.different if "an older copy" in text]
 
@@ -215,13 +227,13 @@ class TestALongLog:
 
     @pytest.fixture
     def long(self, folder):
-        with app.open_house(folder, inside.settings(), dev=True) as house:
+        with composition.open_house(folder, inside.settings(), dev=True) as house:
             fill(house, 700)
         return folder
 
     @pytest.mark.slow
     def test_passes(self, long):
-        assert app.verify(long, inside.settings(), boxes=False)[0].different == []
+        assert composition.verify_ledger(long, inside.settings(), boxes=False)[0].different == []
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
@@ -239,8 +251,18 @@ class TestALongLog:
     )
     def test_a_tile_that_is_not_the_entries_is_found(self, long, change, said):
         swap = change.startswith("UPDATE tile SET n")
-        tamper(long, *(["UPDATE tile SET n = n - 9 WHERE level = 0 AND n < 2", "UPDATE tile SET n = -8 - n WHERE level = 0 AND n < 0"] if swap else [change]))  # fmt: skip
-        report, _ = app.verify(long, inside.settings(), boxes=False)
+        tamper(
+            long,
+            *(
+                [
+                    "UPDATE tile SET n = n - 9 WHERE level = 0 AND n < 2",
+                    "UPDATE tile SET n = -8 - n WHERE level = 0 AND n < 0",
+                ]
+                if swap
+                else [change]
+            ),
+        )
+        report, _ = composition.verify_ledger(long, inside.settings(), boxes=False)
         assert any(said in text for text in report.different), report.different
 
 
@@ -272,16 +294,16 @@ class TestTheOffice:
 @pytest.mark.parametrize("mode", Erasing)
 @pytest.mark.parametrize("whom", [("phone", phone(1)), ("email", email(1)), ("account", "ann"), ("gaid", GAID)])
 def test_what_was_erased_passes_and_so_does_what_is_said_and_pruned_after_it(house_of_many, mode, whom):
-    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+    with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
         subjects = house.consent.people.name([named(*whom)]).subjects
-        asyncio.run(house.consent.erase(Order(mode, subjects, AT)))
-    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
-    with app.open_house(house_of_many, inside.settings(), dev=True) as house:
+        asyncio.run(house.consent.erase(ErasureOrder(mode, subjects, AT)))
+    assert composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].different == []
+    with composition.open_house(house_of_many, inside.settings(), dev=True) as house:
         story(house)
         fill(house, 300)
-    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
-    app.prune(house_of_many, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
-    assert app.verify(house_of_many, inside.settings(), boxes=True)[0].different == []
+    assert composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].different == []
+    composition.prune_ledger(house_of_many, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
+    assert composition.verify_ledger(house_of_many, inside.settings(), boxes=True)[0].different == []
 
 
 @pytest.mark.parametrize("seed", range(40 * TIMES))
@@ -291,7 +313,7 @@ def test_any_life_in_which_details_are_erased_and_children_found_passes(seed):
     for _ in range(24):
         if numbers.random() < 0.15:
             lives.now()
-            order = Order(
+            order = ErasureOrder(
                 numbers.choice([Erasing.DETAILS, Erasing.CHILD]), (lives.anybody(numbers.randrange(200)),), lives.at
             )
             erasure.erase(lives.tx, order, os.urandom(16))

@@ -9,9 +9,10 @@ from support import inside
 from support.everybody import fill
 from support.tampering import tamper
 
-from gateway import app, keys, seals
+from gateway.app import composition
+from gateway.keys import seals, secret_files
+from gateway.keys.person_keys import Vault
 from gateway.ledger import boxes_check, checkpoint_store, openings, schema, shapes
-from gateway.vault.persons import Vault
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
 MINUTE = 60_000  # milliseconds
@@ -20,8 +21,8 @@ MINUTE = 60_000  # milliseconds
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
-    app.migrate(folder)
-    with app.open_house(folder, inside.settings(), dev=True) as house:
+    composition.migrate(folder)
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
         fill(house, MANY)
     return folder
 
@@ -33,7 +34,7 @@ def many(made, tmp_path):
 
 
 def found(folder):
-    return app.verify(folder, inside.settings(), boxes=True)[0].different
+    return composition.verify_ledger(folder, inside.settings(), boxes=True)[0].different
 
 
 def sealed_anew(folder, column, content):
@@ -42,11 +43,13 @@ def sealed_anew(folder, column, content):
         [person, event, sealed, opening] = db.execute(
             "SELECT person, event, sealed, opening FROM detail WHERE seq = ?", (ONE,)
         ).fetchone()
-    with contextlib.closing(Vault(folder, keys.load(folder).wraps)) as vault:
+    with contextlib.closing(Vault(folder, secret_files.load_secrets(folder).wraps)) as vault:
         both = vault.keys(person)
     opened = openings.open_(both, event, sealed, opening)
     label, key = (openings.OPENING + event, both.openings) if column == "opening" else (event, both.details)
-    tamper(folder, (f"UPDATE detail SET {column} = ? WHERE seq = ?", (seals.seal(key, label, content(opened)), ONE)))
+    tamper(
+        folder, (f"UPDATE detail SET {column} = ? WHERE seq = ?", (seals.seal_box(key, label, content(opened)), ONE))
+    )
 
 
 FAULTS = {

@@ -7,7 +7,7 @@ import pytest
 from support import inside
 from support.everybody import story
 
-from gateway import app
+from gateway.app import composition
 from gateway.ledger import schema, verify
 from gateway.ledger.live_rows import TABLES
 
@@ -23,18 +23,23 @@ WHO = {
 }
 OTHER = {"state": 2, "purpose": "profiling", "age_band": "adult", "held": "device"}
 A_ROW = {
-    "own_choice": ("profiling", 1, 3, 5, None, "", 0, 0), "travelled_choice": ("profiling", b"o" * 16, b"v" * 16, 3),
-    "device_state": ("device", "sale", 3), "grant_choice": ("teemo", "sale", "ad_id", "opted_in", 3, None, ""),
-    "told": ("privacy", 20_000, 3), "age": ("adult", "adult", 3, 0), "link": (b"i" * 16, 5, None, 3, None, 0), "release": (3,),
-}  # fmt: skip
+    "own_choice": ("profiling", 1, 3, 5, None, "", 0, 0),
+    "travelled_choice": ("profiling", b"o" * 16, b"v" * 16, 3),
+    "device_state": ("device", "sale", 3),
+    "grant_choice": ("teemo", "sale", "ad_id", "opted_in", 3, None, ""),
+    "told": ("privacy", 20_000, 3),
+    "age": ("adult", "adult", 3, 0),
+    "link": (b"i" * 16, 5, None, 3, None, 0),
+    "release": (3,),
+}
 
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory):
     """A ledger whose changes are taken back one after the other."""
     folder = tmp_path_factory.mktemp("planted")
-    app.migrate(folder)
-    with app.open_house(folder, inside.settings(), dev=True) as house:
+    composition.migrate(folder)
+    with composition.open_house(folder, inside.settings(), dev=True) as house:
         story(house)
     with contextlib.closing(sqlite3.connect(folder / schema.FILE, isolation_level=None)) as db:
         for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
@@ -132,7 +137,7 @@ MOVED = {
     "two rows in the words of one": "UPDATE travelled_choice SET purpose = (SELECT 'sale:' || seq || ',' || CAST(origin"
     " || via AS TEXT) || 'sharing' FROM travelled_choice t WHERE t.key = travelled_choice.key AND purpose = 'sale')"
     " WHERE purpose = 'sharing' AND key = (SELECT key FROM detail WHERE seq = 13)",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", MOVED)

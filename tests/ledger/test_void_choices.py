@@ -17,7 +17,7 @@ from support.examples import TIMES
 from support.people import email, named, phone
 from support.tampering import tamper
 
-from gateway import app
+from gateway.app import composition
 from gateway.choice.standing import Standing
 from gateway.cli import root
 from gateway.ledger import records, replay, schema, verify, void_choices
@@ -170,7 +170,7 @@ class TestTheOffice:
     def forged(self, folder, tmp_path):
         """300 browsers by a script, one phone and one address by the form, of which the phone's was forged too."""
         (tmp_path / "belief.txt").write_text("every number of one exchange, in order")
-        with app.open_house(folder, inside.settings(), dev=True) as house:
+        with composition.open_house(folder, inside.settings(), dev=True) as house:
             fill(house, 300)
             self.says(house, "phone", phone(1))
             self.says(house, "email", email(1))
@@ -196,7 +196,7 @@ class TestTheOffice:
     OFFICERS = ("--officer", "Ada Park", "--officer", "Ben Cole")
 
     def sales(self, folder):
-        with app.open_house(folder, inside.settings(), dev=True) as house:
+        with composition.open_house(folder, inside.settings(), dev=True) as house:
             people = house.consent.people
             subjects = [
                 people.browser(f"{5:032x}"),
@@ -223,7 +223,7 @@ class TestTheOffice:
         assert self.sales(forged) == ["none", "none", "opted_out"]
         told = runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, "--who", str(who))
         assert told == f"0 choices were voided; 0 standings change\n{lines[0]}\n"
-        assert app.verify(forged, inside.settings(), boxes=True)[0].different == []
+        assert composition.verify_ledger(forged, inside.settings(), boxes=True)[0].different == []
 
     @pytest.mark.slow
     def test_is_refused_without_names_belief_or_a_second_officer(self, forged, runs, tmp_path):
@@ -246,7 +246,7 @@ class TestTheOffice:
 
     @pytest.mark.slow
     def test_cannot_void_what_was_pruned(self, forged, runs, tmp_path):
-        app.prune(forged, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
+        composition.prune_ledger(forged, inside.settings(), dry_run=False, clock=lambda: AT + timedelta(days=1500))
         (tmp_path / "seqs").write_text("0\n")
         assert "is not kept any more" in runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS, code=2)
 
@@ -263,9 +263,9 @@ class TestTheOffice:
     def test_finds_a_void_that_no_entry_says(self, forged, runs, tmp_path, forgery):
         (tmp_path / "seqs").write_text("5\n6\n")
         runs("--seqs", str(tmp_path / "seqs"), *self.OFFICERS)
-        assert app.verify(forged, inside.settings(), boxes=True)[0].different == []
+        assert composition.verify_ledger(forged, inside.settings(), boxes=True)[0].different == []
         tamper(forged, forgery)
-        assert not app.verify(forged, inside.settings(), boxes=True)[0].passed
+        assert not composition.verify_ledger(forged, inside.settings(), boxes=True)[0].passed
 
     def test_keeps_the_officers_sealed(self, forged, runs, tmp_path):
         (tmp_path / "seqs").write_text("5\n")

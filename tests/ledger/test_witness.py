@@ -12,7 +12,7 @@ from gateway.ledger.checkpoint_store import StoreBroken
 from gateway.ledger.cosignature import CosignatureVerifier, Cosigner, time_of
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.proofs import Unproved
-from gateway.ledger.witness import InUse, NotSigned, Seen, Submission, UnknownLog, Witness
+from gateway.ledger.witness import InUse, NotSigned, Submission, UnknownLog, Witness, WitnessSeen
 from gateway.ledger.witness_key import KeyRefused
 
 NAME = "witness.example.com/w1"
@@ -73,14 +73,14 @@ def test_an_empty_log_is_signed_and_grows_from_there(watcher):
 
 def test_an_empty_log_with_a_root_of_something_is_not_signed(watcher):
     sent = note.sign(checkpoint.Checkpoint(ORIGIN, 0, bytes(32)).text(), [LOG.signer])
-    with pytest.raises(Seen):
+    with pytest.raises(WitnessSeen):
         watcher.add_checkpoint(Submission(0, (), sent).body())
 
 
 @pytest.mark.parametrize("old", [0, 1, 6, 8, 20])
 def test_a_log_that_begins_at_another_size_than_the_last_is_told_it(watcher, old):
     grow(watcher, LOG, 7)
-    with pytest.raises(Seen) as seen:
+    with pytest.raises(WitnessSeen) as seen:
         watcher.add_checkpoint(LOG.submission(old, 20))
     assert seen.value.size == 7
 
@@ -88,7 +88,7 @@ def test_a_log_that_begins_at_another_size_than_the_last_is_told_it(watcher, old
 def test_a_log_that_was_rolled_back_is_never_signed_again_below_its_last_size(watcher):
     grow(watcher, LOG, 7, 20)
     for old, size in ((0, 7), (7, 7), (0, 19), (7, 19)):
-        with pytest.raises(Seen) as seen:
+        with pytest.raises(WitnessSeen) as seen:
             watcher.add_checkpoint(LOG.submission(old, size))
         assert seen.value.size == 20
 
@@ -99,7 +99,7 @@ def test_another_past_is_not_signed_whatever_its_proof(watcher):
         watcher.add_checkpoint(FORK.submission(7, 20))
     with pytest.raises(Unproved):
         watcher.add_checkpoint(Submission(7, LOG.proof(7, 20), FORK.signed(20)).body())
-    with pytest.raises(Seen):
+    with pytest.raises(WitnessSeen):
         watcher.add_checkpoint(FORK.submission(7, 7))
     assert holds(LOG, 20, watcher.add_checkpoint(LOG.submission(7, 20)))  # and what was refused changed nothing
 
@@ -109,7 +109,7 @@ def test_a_fork_after_the_last_size_is_the_logs_own_business_once(watcher):
     grow(watcher, LOG, 3)
     assert holds(FORK, 20, watcher.add_checkpoint(FORK.submission(3, 20)))
     for old, size in ((3, 20), (20, 20), (20, 40)):
-        with pytest.raises((Seen, Unproved)):
+        with pytest.raises((WitnessSeen, Unproved)):
             watcher.add_checkpoint(LOG.submission(old, size))
 
 
@@ -163,7 +163,7 @@ def test_two_logs_are_watched_apart(tmp_path):
     watcher = watching(tmp_path, LOG, OTHER)
     grow(watcher, LOG, 7)
     grow(watcher, OTHER, 3, 20)
-    with pytest.raises(Seen) as seen:
+    with pytest.raises(WitnessSeen) as seen:
         watcher.add_checkpoint(LOG.submission(3, 20))
     assert seen.value.size == 7
 
@@ -186,7 +186,7 @@ def test_lines_that_a_log_adds_are_signed_as_they_stand(watcher):
 def test_a_witness_that_is_started_again_goes_on_where_it_was(tmp_path):
     grow(watching(tmp_path), LOG, 7)
     again = watching(tmp_path)
-    with pytest.raises(Seen):
+    with pytest.raises(WitnessSeen):
         again.add_checkpoint(LOG.submission(0, 20))
     with pytest.raises(Unproved):
         again.add_checkpoint(FORK.submission(7, 20))
@@ -236,7 +236,7 @@ def test_of_two_pasts_that_come_at_once_one_is_signed(tmp_path):
             together.wait()
             try:
                 return bool(holds(log, 20, watcher.add_checkpoint(log.submission(3, 20))))
-            except Seen:
+            except WitnessSeen:
                 return False
 
         with ThreadPoolExecutor(8) as pool:
@@ -292,7 +292,7 @@ def test_whatever_a_stranger_sends_is_refused_in_one_of_the_five_ways(tmp_path_f
     grow(watcher, LOG, 7)
     try:
         lines = watcher.add_checkpoint(body)
-    except (ValueError, UnknownLog, NotSigned, Seen, Unproved):
+    except (ValueError, UnknownLog, NotSigned, WitnessSeen, Unproved):
         return
     assert holds(LOG, 20, lines)
 
@@ -302,7 +302,7 @@ def test_no_bit_of_a_submission_can_be_turned(tmp_path_factory, bit):
     watcher, raw = watching(tmp_path_factory.mktemp("state")), bytearray(GOOD)
     grow(watcher, LOG, 7)
     raw[bit // 8 % len(raw)] ^= 1 << bit % 8
-    with pytest.raises((ValueError, UnknownLog, NotSigned, Seen, Unproved)):
+    with pytest.raises((ValueError, UnknownLog, NotSigned, WitnessSeen, Unproved)):
         watcher.add_checkpoint(bytes(raw))
 
 

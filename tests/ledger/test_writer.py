@@ -9,20 +9,20 @@ import time
 import pytest
 from support import inside
 
-from gateway import keys
-from gateway.app import publisher_of
+from gateway.app.composition import publisher_of
+from gateway.keys import secret_files
+from gateway.keys.person_keys import Vault
 from gateway.ledger import schema
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
-from gateway.vault.persons import Vault
 
 
 @contextlib.contextmanager
 def writing(folder, count=1):
     """Writers of one folder in this process, which share its watch."""
-    secrets = keys.load(folder)
+    secrets = secret_files.load_secrets(folder)
     watch = FileWatch(folder, len(secrets.peppers))
     watch.start()
     made = [
@@ -221,7 +221,7 @@ from gateway import app, keys, settings
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
-from gateway.vault.persons import Vault
+from gateway.keys.person_keys import Vault
 folder, name = Path(sys.argv[1]), sys.argv[2].encode()
 secrets = keys.load(folder)
 watch = FileWatch(folder, 1)

@@ -1,6 +1,6 @@
-"""Choices and checks of one person are one register, whatever the number of clients, threads and services on the folder:
-each takes effect at one moment between its call and its answer. A check never answers from before an acknowledged
-opt-out, and what was seen once is not lost again, not even when a service is killed.
+"""Choices and checks of one person are one register, whatever the number of clients, threads and services on the
+folder: each takes effect at one moment between its call and its answer. A check never answers from before an
+acknowledged opt-out, and what was seen once is not lost again, not even when a service is killed.
 
 Several client processes call two services on one data folder; each service is killed once and started again. Some
 clients hang up, and some of those ask again with their Idempotency-Key. SOAK=1 runs it with other seeds as well.
@@ -44,7 +44,8 @@ def counted(history):
 
 
 def kill_each_once(services, entries, over):
-    """One after the other, early on: on a busy machine a start takes long, and the second kill must fall between too."""
+    """One after the other, early on: on a busy machine a start takes long, and the second kill must fall between
+    too."""
     for number, (doomed, other) in enumerate([services, services[::-1]], 1):
         while (call(f"{other.url}/readyz")[1]["ledger"]["entries"] or 0) < entries * number / 8:
             assert not over.wait(0.05), "the kill must fall between"
@@ -80,7 +81,8 @@ def test_whatever_happens_at_once_has_an_order_also_when_either_of_two_services_
 
 
 def test_with_the_mirror_on_too_but_for_denies_before_their_entry_is_there(tmp_path, monkeypatch, figure):
-    """Denies go into the mirror before the commit: one of an opt-out that is under way is no answer about the record."""
+    """Denies go into the mirror before the commit: one of an opt-out that is under way is no answer about the
+    record."""
     monkeypatch.setenv("GATEWAY_MIRROR__ENABLED", "true")
     with service(tmp_path) as first:
         second = Service(free_port(), first.data, tmp_path / "second").start()

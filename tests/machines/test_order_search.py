@@ -154,8 +154,16 @@ def test_the_search_agrees_with_trying_every_order():
         history = []
         for number in range(dice.randint(1, 5)):
             call = dice.randint(0, 8)
-            act = dice.choice([No(number, f"{number}"), Check("none"), Check("in"), Check("out", f"{dice.randint(0, 4)}"),
-                               Asked("token"), Yes(number, "token", dice.choice([True, False, None]))])  # fmt: skip
+            act = dice.choice(
+                [
+                    No(number, f"{number}"),
+                    Check("none"),
+                    Check("in"),
+                    Check("out", f"{dice.randint(0, 4)}"),
+                    Asked("token"),
+                    Yes(number, "token", dice.choice([True, False, None])),
+                ]
+            )
             open_ = isinstance(act, Yes) and act.taken is None
             history.append(Operation("somebody", call, NEVER if open_ else call + dice.randint(0, 4), act))
         answers.append(has_order(history, Register(), step))

@@ -1,11 +1,10 @@
 """People, not keys: any lives of three people with browsers, phones, mailboxes, a family tablet and numbers that are
 given back and given out again, against what each of them may expect:
 
-- nobody's opt-out is lost: what was said no to on something stays denied there, on the account that it belongs to and on
-  whatever that account has, until the same is opted in again;
-- no report or erasure touches another person: what somebody is shown of their own number or mailbox holds nothing that a
-  holder before them said (R5);
-- who lifts every choice of their own is allowed again, where nobody else's choice stands.
+- nobody's opt-out is lost: what was said no to on something stays denied there, on the account that it belongs to and
+on whatever that account has, until the same is opted in again; - no report or erasure touches another person: what
+somebody is shown of their own number or mailbox holds nothing that a holder before them said (R5); - who lifts every
+choice of their own is allowed again, where nobody else's choice stands.
 
 SOAK=1 runs twenty times as many lives.
 """

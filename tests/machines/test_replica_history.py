@@ -1,7 +1,7 @@
-"""Once an opt-out was acknowledged no check that starts after that allows, wherever it is asked: at the gateway (from the
-mirror), by the client, at a sidecar, in an ad server's own process; while replicas are stopped, cut off and suspended,
-the gateway is killed and started on a machine with another wall clock. Times are CLOCK_BOOTTIME, the same for all
-processes.
+"""Once an opt-out was acknowledged no check that starts after that allows, wherever it is asked: at the gateway (from
+the mirror), by the client, at a sidecar, in an ad server's own process; while replicas are stopped, cut off and
+suspended, the gateway is killed and started on a machine with another wall clock. Times are CLOCK_BOOTTIME, the same
+for all processes.
 
 SOAK=1 goes on until 200,000 checks.
 """

@@ -44,12 +44,12 @@ from support.installation import PEOPLE, Installation, with_a_full_tile
 from support.remembered import Remembered
 from support.second_process import SecondProcess
 
-from gateway.consent import Refused
+from gateway.app.maintenance import RekeyKind
+from gateway.consent.verbs import Refused
 from gateway.ledger import checkpoint_store, idempotency, schema
 from gateway.ledger.erasure import ENTRY
 from gateway.ledger.table import StandingTable
 from gateway.mirror.lookup import Seen
-from gateway.rekey import Kind
 from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
@@ -199,10 +199,10 @@ class Store(RuleBasedStateMachine):
 
     # what operators and machines do
 
-    @rule(kind=st.sampled_from(Kind))
+    @rule(kind=st.sampled_from(RekeyKind))
     def rekey(self, kind):
         entries = self.here.rekey(kind)
-        for asked in self.tokens if kind is Kind.COOKIE else ():
+        for asked in self.tokens if kind is RekeyKind.COOKIE else ():
             asked.unknown = True  # the key of its seal was retired early
         self.grew_by([("key", None)] * entries)
 

@@ -306,8 +306,14 @@ def test_the_model_and_the_ledger_agree_on_a_fixed_story():
     assert told(STORY) == []
 
 
-LIMITED = [("link", "ann", "tablet"), ("begin", "tablet as sha256", Purpose.SALE, "tcf"), ("out", "phone1"),
-           ("begin", "tablet", Purpose.SALE, "device"), ("link", "bob", "tablet"), ("end", "tablet", "device")]  # fmt: skip
+LIMITED = [
+    ("link", "ann", "tablet"),
+    ("begin", "tablet as sha256", Purpose.SALE, "tcf"),
+    ("out", "phone1"),
+    ("begin", "tablet", Purpose.SALE, "device"),
+    ("link", "bob", "tablet"),
+    ("end", "tablet", "device"),
+]
 
 
 def test_the_model_and_the_ledger_agree_on_a_limited_tablet_of_two_accounts():

@@ -4,7 +4,7 @@ import pytest
 from support import promises_of_proxies as promises
 from support.promises_of_proxies import without
 
-from gateway.web.shared_caches import HEARD
+from gateway.web.site.shared_caches import HEARD
 
 pytestmark = pytest.mark.slow
 TOLD = promises.the_site_reads_what_may_be_done

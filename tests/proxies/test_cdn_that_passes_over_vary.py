@@ -14,7 +14,7 @@ from support.ports import free_port
 from support.proxies import NEW_YORK, nginx, program
 from support.service import HERE
 
-from gateway import credentials, keys
+from gateway.keys import api_keys, secret_files
 
 pytestmark = pytest.mark.slow
 TIMES, SEED = 1000, 32
@@ -41,12 +41,12 @@ async def opted_out(folder, secret):
         accounts = [f"a{n}" for n in range(4)]
         everybody = [*(named("browser", cookie) for cookie in cookies), *(named("account", name) for name in accounts)]
         await keyed.post("/v1/choices", json={"identifiers": everybody, "choice": "opt_out", "place": "US-CA"})
-    return cookies, [credentials.assert_account(secret, name, soon) for name in accounts]
+    return cookies, [api_keys.assert_account(secret, name, soon) for name in accounts]
 
 
 @pytest.fixture
 def visitors(folder):
-    return crowd(*anyio.run(opted_out, folder, keys.load(folder).accounts[-1]))
+    return crowd(*anyio.run(opted_out, folder, secret_files.load_secrets(folder).accounts[-1]))
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-"""No shared cache hands one visitor's answer to another, in either direction (R33): visitors of each row of the table by
-which an answer is somebody's, and of none. Each protection is taken away once, and then the leak is found."""
+"""No shared cache hands one visitor's answer to another, in either direction (R33): visitors of each row of the table
+by which an answer is somebody's, and of none. Each protection is taken away once, and then the leak is found."""
 
 import contextlib
 import sys
@@ -15,8 +15,8 @@ from support.proxies import NEW_YORK, Site, gateway, nginx, nginx_text, patient,
 from support.service import HERE
 from support.wordpress import wordpress
 
-from gateway import credentials, keys
-from gateway.web.shared_caches import HEARD
+from gateway.keys import api_keys, secret_files
+from gateway.web.site.shared_caches import HEARD
 
 pytestmark = pytest.mark.slow
 TIMES, SEED = 2000, 33
@@ -56,12 +56,12 @@ async def opted_out(folder, secret: bytes) -> tuple[list[str], list[str]]:
         everybody = [*(named("browser", cookie) for cookie in cookies), *(named("account", name) for name in accounts)]
         answer = await keyed.post("/v1/choices", json={"identifiers": everybody, "choice": "opt_out", "place": "US-CA"})
         assert answer.status_code == 201
-    return cookies, [credentials.assert_account(secret, name, soon) for name in accounts]
+    return cookies, [api_keys.assert_account(secret, name, soon) for name in accounts]
 
 
 @pytest.fixture
 def visitors(folder):
-    return crowd(*anyio.run(opted_out, folder, keys.load(folder).accounts[-1]))
+    return crowd(*anyio.run(opted_out, folder, secret_files.load_secrets(folder).accounts[-1]))
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def cut(text: str, *lines: str) -> str:
 
 
 def kept_enough(answers, figure, where: str) -> bool:
-    """Whether the cache did its work, and the gateway was asked: without that nothing could cross, and the harness would
-    show nothing.
+    """Whether the cache did its work, and the gateway was asked: without that nothing could cross, and the harness
+    would show nothing.
     """
     hits = sum(answer.hit for answer in answers)
     figure(f"answers out of the cache, {where}", f"{hits} of {len(answers)}")

@@ -9,7 +9,7 @@ from support.promises_of_proxies import ALL_NO, ALL_YES, GPC, signed_in
 from support.wire import call
 from support.wordpress import until_key_answers
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def gateway(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def key(gateway):
-    made = credentials.add(gateway.folder / "data", "tests", ["check", "desk", "choose"], publishable=False)
+    made = api_keys.add_api_key(gateway.folder / "data", "tests", ["check", "desk", "choose"], publishable=False)
     until_key_answers(f"http://{gateway.internal}", made, 200)
     return made
 

@@ -20,7 +20,7 @@ from support.ports import free_port
 from support.service import HERE
 from support.ways_site import WAYS
 
-from gateway import credentials, keys
+from gateway.keys import api_keys, secret_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 NAMES = list(WAYS)
@@ -69,8 +69,8 @@ class Mount:
     def account(self) -> dict[str, str]:
         """The cookie of somebody new who is signed in."""
         self.used.append(f"person-{len(self.used)}")
-        secret = keys.load(self.folder).accounts[0]
-        value = credentials.assert_account(secret, self.used[-1], int(time.time()) + 600)
+        secret = secret_files.load_secrets(self.folder).accounts[0]
+        value = api_keys.assert_account(secret, self.used[-1], int(time.time()) + 600)
         return {"name": "gateway-account", "value": value, "url": self.url}
 
     def opt_out(self, account: dict[str, str]) -> None:

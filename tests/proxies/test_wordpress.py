@@ -14,7 +14,7 @@ from support.proxies import CALIFORNIA, Other, Slow, ask, gateway, somebody_else
 from support.wire import call
 from support.wordpress import Browser, until_key_answers, wordpress
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.slow
 CONTRACTS = {"recipients__teemo__contract": "a contract", "recipients__teemo__mode": "return"}
@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(self, running):
         self.url = f"http://{running.internal}"
-        self.key = credentials.add(running.folder / "data", "desk", credentials.SCOPES, publishable=False)
+        self.key = api_keys.add_api_key(running.folder / "data", "desk", api_keys.SCOPES, publishable=False)
 
     def post(self, path, body):
         status, answer = call(f"{self.url}{path}", body, key=self.key)
@@ -459,7 +459,7 @@ def test_a_gateway_that_takes_a_second_is_not_waited_for(site, running):
 
 def test_a_key_that_is_no_good_is_told_of_in_the_log_and_costs_no_page(site, running, desk):
     with site(account_key=False) as wp:
-        credentials.revoke(running.folder / "data", "wordpress")
+        api_keys.revoke(running.folder / "data", "wordpress")
         until_key_answers(f"http://{running.internal}", wp.key, 401)
         browser = Browser(wp.url, gpc=True)
         browser.sign_in(7)

@@ -4,35 +4,64 @@ import pytest
 from support import inside
 from support.rehearsed import EVERY_WAY_OPEN
 
-from gateway.rehearsal import samples, ways
+from gateway.consent import tokens
+from gateway.rehearsal import acts, ways
 from gateway.signals import adchoices, device, gpc, hear
 from gateway.signals.cmp_cookies import tools
 from gateway.terms import Manner, Source
-from gateway.web import language, unsubscribe_link
+from gateway.web.shell import language
 
 pytestmark = pytest.mark.anyio
 # Doors by which nobody says no of their own: what each is instead.
 NO_WAY = {
-    "/v1/check": "asks", "/v1/checks": "asks", "/v1/openrtb": "asks", "/v1/explain": "asks", "/v1/standing": "asks",
-    "/v1/disclosures": "tells of sends", "/v1/disclosures/query": "asks",
-    "/v1/disclosures/batches": "tells of sends", "/v1/shares/{recipient}": "shares",
-    "/v1/shares/{recipient}/jobs/{job}/seal": "shares", "/v1/links": "whose an id is; a released number",
-    "/v1/notices": "who was told", "/v1/notices/due": "who is to be told", "/v1/access": "what is held",
-    "/v1/erasures": "forgets; the desk's word that somebody is a child", "/v1/reports/{year}": "counts",
-    "/v1/codes": "shows that a mailbox is one's own", "/v1/changes": "for replicas", "/v1/leases": "for replicas",
-    "/v1/self": "tells", "/v1/receipts/{event}": "tells", "/v1/unsubscribe-links": "makes a way",
-    "/livez": "tells", "/readyz": "tells", "/metrics": "tells", "/openapi.json": "tells",
-    "/privacy-choices/choices.css": "a file", "/privacy-choices/consent.js": "a file",
-    "/privacy-choices/hosts.js": "a file", "/privacy-choices/silence.js": "a file",
+    "/v1/check": "asks",
+    "/v1/checks": "asks",
+    "/v1/openrtb": "asks",
+    "/v1/explain": "asks",
+    "/v1/standing": "asks",
+    "/v1/disclosures": "tells of sends",
+    "/v1/disclosures/query": "asks",
+    "/v1/disclosures/batches": "tells of sends",
+    "/v1/shares/{recipient}": "shares",
+    "/v1/shares/{recipient}/jobs/{job}/seal": "shares",
+    "/v1/links": "whose an id is; a released number",
+    "/v1/notices": "who was told",
+    "/v1/notices/due": "who is to be told",
+    "/v1/access": "what is held",
+    "/v1/erasures": "forgets; the desk's word that somebody is a child",
+    "/v1/reports/{year}": "counts",
+    "/v1/codes": "shows that a mailbox is one's own",
+    "/v1/changes": "for replicas",
+    "/v1/leases": "for replicas",
+    "/v1/self": "tells",
+    "/v1/receipts/{event}": "tells",
+    "/v1/unsubscribe-links": "makes a way",
+    "/livez": "tells",
+    "/readyz": "tells",
+    "/metrics": "tells",
+    "/openapi.json": "tells",
+    "/privacy-choices/choices.css": "a file",
+    "/privacy-choices/consent.js": "a file",
+    "/privacy-choices/hosts.js": "a file",
+    "/privacy-choices/silence.js": "a file",
     "/privacy-choices/opt-out-icon.svg": "a file",
-    "/privacy-choices/done/{event}": "tells", "/privacy-choices/proof": "tells", "/privacy-choices/data": "what is held",
-    "/privacy-choices/erase": "forgets", "/privacy-choices/code": "shows that a mailbox is one's own",
-    "/privacy-choices/opt-in": "says yes", "/privacy-choices/opt-in/read": "says yes",
-    "/privacy-choices/opt-in/confirm": "says yes", "/privacy-choices/opt-in/done/{event}": "tells",
-    "/privacy-choices/receipt/{event}": "tells", "/privacy-choices/hosts": "names hosts", "/ledger/checkpoint": "tells",
-    "/ledger/tile/{path:path}": "tells", "/.well-known/gpc.json": "tells", "/dsrdelete.json": "tells",
+    "/privacy-choices/done/{event}": "tells",
+    "/privacy-choices/proof": "tells",
+    "/privacy-choices/data": "what is held",
+    "/privacy-choices/erase": "forgets",
+    "/privacy-choices/code": "shows that a mailbox is one's own",
+    "/privacy-choices/opt-in": "says yes",
+    "/privacy-choices/opt-in/read": "says yes",
+    "/privacy-choices/opt-in/confirm": "says yes",
+    "/privacy-choices/opt-in/done/{event}": "tells",
+    "/privacy-choices/receipt/{event}": "tells",
+    "/privacy-choices/hosts": "names hosts",
+    "/ledger/checkpoint": "tells",
+    "/ledger/tile/{path:path}": "tells",
+    "/.well-known/gpc.json": "tells",
+    "/dsrdelete.json": "tells",
     "/adchoices/verify": "the second half of /adchoices",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -60,7 +89,7 @@ def test_every_manner_of_the_desk_has_a_way(every):
 
 
 async def test_every_door_has_a_way_or_is_none(every, configured, tmp_path, monkeypatch):
-    from gateway import service
+    from gateway.app import service
 
     seen = []
     monkeypatch.setattr(service.Doors, "application", lambda self, routes: seen.extend(routes) or (lambda *_: None))
@@ -74,25 +103,25 @@ async def test_every_door_has_a_way_or_is_none(every, configured, tmp_path, monk
 
 
 def test_every_signal_of_a_call_has_a_way():
-    assert samples.CALLS.keys() == hear.KNOWN - hear.BESIDE - {hear.AGE}  # an age is no signal of a no
+    assert acts.CALLS.keys() == hear.KNOWN - hear.BESIDE - {hear.AGE}  # an age is no signal of a no
 
 
 def test_every_header_parameter_and_flag_that_is_heard_has_a_way():
     heard = {name.decode() for name in (gpc.HEADER, *adchoices.HEADERS)}
-    assert {name.lower() for name in samples.HEADERS} == {*heard, "opt-out cookie"}
-    assert samples.ADDRESSES.keys() == samples.ADDRESSED.keys() == hear.PARAMETERS.keys()
-    assert device.FLAGS.keys() <= samples.CALLS.keys()
+    assert {name.lower() for name in acts.HEADERS} == {*heard, "opt-out cookie"}
+    assert acts.ADDRESSES.keys() == acts.ADDRESSED.keys() == hear.PARAMETERS.keys()
+    assert device.FLAGS.keys() <= acts.CALLS.keys()
 
 
 def test_every_consent_tool_has_a_way():
     known = {tool for tool, _ in (*tools.EXACT.values(), *tools.PREFIXES.values())}
-    assert known == samples.TOOLS.keys() | samples.UNREADABLE_TOOLS
+    assert known == acts.TOOLS.keys() | acts.UNREADABLE_TOOLS
 
 
 def test_every_language_of_the_form_and_every_channel_of_a_link_has_a_way(every):
     names = {way.name for way in every}
     assert {f"form, phone ({spoken})" for spoken in language.LANGUAGES} <= names
-    assert {f"one click, {channel}" for channel in unsubscribe_link.CHANNELS} <= names
+    assert {f"one click, {channel}" for channel in tokens.CHANNELS} <= names
 
 
 def test_a_way_that_the_configuration_closes_is_told_with_the_option_that_closes_it(every, configured):

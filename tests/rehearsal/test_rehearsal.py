@@ -12,13 +12,14 @@ from support.rehearsed import EVERY_ROLE, EVERY_WAY_OPEN
 from gateway.choice import verdict
 from gateway.choice.rules.case import Rule, deny
 from gateway.choice.standing import OUT_BITS
-from gateway.consent import Consent
+from gateway.consent.share import Shared, Sharing
+from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
-from gateway.rehearsal import judging, people, running, stage, ways
-from gateway.sharing import Shared, Sharing
+from gateway.rehearsal import __main__, judging, stage, ways
 from gateway.terms import Answer, Purpose, Reason
-from gateway.web import openrtb, visit
-from gateway.web.opting_out import OptingOut
+from gateway.web.api import openrtb
+from gateway.web.pages.forms import OptingOut
+from gateway.web.site import visit
 
 pytestmark = pytest.mark.slow
 FORM, APP, PAGE = "form, phone (en)", "app, ad id", "Sec-GPC on a page (nginx)"
@@ -38,7 +39,7 @@ def rehearsed(tmp_path):
     """What a rehearsal of some ways finds, in an operator's configuration in which everything is vouched for."""
 
     def run(only, configured=None, *, dev=True):
-        made = running.rehearse(configured or inside.settings(), tmp_path / "stage", only=only, dev=dev)
+        made = __main__.rehearse(configured or inside.settings(), tmp_path / "stage", only=only, dev=dev)
         return made.content
 
     return run
@@ -102,16 +103,16 @@ def test_a_way_whose_no_is_not_recorded_is_named_and_no_other(rehearsed, monkeyp
 
 
 def test_a_form_without_its_button_fails(rehearsed, monkeypatch):
-    from gateway.web import page
+    from gateway.web.shell import page
 
-    show = page.show
+    show = page.show_page
 
     def without(request, template, *arguments, **values):
         answer = show(request, template, *arguments, **values)
         answer.body = answer.body.replace(b'value="opt_out"', b'value="accept"')
         return answer
 
-    monkeypatch.setattr(page, "show", without)
+    monkeypatch.setattr(page, "show_page", without)
     found = rehearsed(FORM)
     assert found["failed"] == [
         [FORM, "", "", "/privacy-choices", "GET /privacy-choices shows no button that says opt_out"]
@@ -191,7 +192,7 @@ def test_a_no_that_holds_only_later_fails_although_it_holds_in_the_end(rehearsed
     rules(
         monkeypatch, "opted_out", lambda apply: lambda case: apply(case) if time.monotonic() > holds_from[0] else None
     )
-    monkeypatch.setattr("gateway.check.decide", verdict.decide.__wrapped__)
+    monkeypatch.setattr("gateway.consent.check.decide", verdict.decide.__wrapped__)
     found = rehearsed(APP)
     assert {(item[1], item[4]) for item in found["failed"]} >= {("teemo", "at once: allowed")}
     assert {item[3] for item in found["failed"]} == {"check"}  # a second and a half later every door says no
@@ -219,7 +220,7 @@ def test_nothing_reaches_anybody_outside(tmp_path, monkeypatch):
         raise AssertionError("a connection")
 
     monkeypatch.setattr(socket.socket, "connect", connects)
-    made = running.rehearse(msgspec.structs.replace(settings, rehearsal=quiet.rehearsal), tmp_path / "stage",
+    made = __main__.rehearse(msgspec.structs.replace(settings, rehearsal=quiet.rehearsal), tmp_path / "stage",
                                   only=APP, dev=True)  # fmt: skip
     assert made.content["passed"]
 
@@ -275,7 +276,7 @@ def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):
             raise StoreUnavailable("for a moment")
         return await share(self, recipient, rows)
 
-    monkeypatch.setattr(people, "PAUSES", (0.01,))
+    monkeypatch.setattr(stage, "PAUSES", (0.01,))
     monkeypatch.setattr(Sharing, "would_share", away)
     found = rehearsed(APP)
     assert found["passed"]
@@ -286,7 +287,7 @@ def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):
 def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, monkeypatch, reason):
     from gateway.rehearsal import asking
 
-    monkeypatch.setattr(people, "PAUSES", ())
+    monkeypatch.setattr(stage, "PAUSES", ())
     monkeypatch.setattr(asking, "PAUSES", ())
     honest = verdict.decide
 
@@ -294,7 +295,7 @@ def test_a_stage_that_stays_in_doubt_has_failed_although_it_denies(rehearsed, mo
         mine = question.recipient.name == stage.OWN  # who gets no rows: a share in doubt is a 503 of its own
         return verdict.deny_all(question.data, Reason(reason)) if mine else honest(question, office)
 
-    monkeypatch.setattr("gateway.check.decide", in_doubt)
+    monkeypatch.setattr("gateway.consent.check.decide", in_doubt)
     found = rehearsed("text, STOP")
     assert not found["passed"]
     assert {item[4].rpartition(", ")[2] for item in found["failed"] if item[3] == "checks"} >= {reason}
@@ -350,8 +351,15 @@ def test_every_way_that_can_be_open_holds_against_every_recipient(rehearsed, tmp
     found = rehearsed("", inside.settings(file))
     assert found["failed"] == []
     assert found["closed"] == {}
-    expected = {"advertisers sharing", "advertisers targeted_ads", "flurry sharing", "flurry targeted_ads", "teemo sale",
-                "matching sharing", "matching targeted_ads"}  # fmt: skip
+    expected = {
+        "advertisers sharing",
+        "advertisers targeted_ads",
+        "flurry sharing",
+        "flurry targeted_ads",
+        "teemo sale",
+        "matching sharing",
+        "matching targeted_ads",
+    }
     assert expected <= set(found["proved"])
     assert found["not_allowed"] == []
     for name, (proved, *_) in found["ways"].items():

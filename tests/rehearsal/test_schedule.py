@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 from support import inside
 from support.rehearsed import EVERY_WAY_OPEN
 
-from gateway import rehearsing
-from gateway.exports import day as days
-from gateway.in_force import in_force
+from gateway.app.service import Doors
+from gateway.evidence import rehearsing
+from gateway.evidence.in_force import in_force
+from gateway.evidence.rehearsing import RehearsalOrder, Rehearsing
 from gateway.ledger import rehearsals, schema
 from gateway.ledger.rehearsals import Rehearsal
-from gateway.rehearsing import Order, Rehearsing
-from gateway.service import Doors
+from gateway.records import day as days
 
 pytestmark = pytest.mark.anyio
 THIRD = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
@@ -81,7 +81,7 @@ def test_a_service_rehearses_when_it_never_did_and_then_every_day(service, folde
 
 def test_its_entry_names_what_was_rehearsed_and_has_a_receipt(service, house, folder):
     service.looks()
-    (told,) = days.told(folder, house.consent.log_reader, date(2026, 3, 3))
+    (told,) = days.told_that_day(folder, house.consent.log_reader, date(2026, 3, 3))
     assert told.content["k"] == "rehearsal"
     assert {"recipients", "settings", "law"} <= {kind for kind, *_ in told.content["docs"]}
     assert told.receipt.startswith("c2sp.org/tlog-proof")
@@ -157,7 +157,7 @@ def test_a_process_that_cannot_be_started_is_a_failure_and_the_schedule_goes_on(
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     else:
         monkeypatch.setattr(rehearsing, "_where", lambda: str(tmp_path / "nowhere"))
-    found = rehearsing.rehearse(Order(inside.settings()))
+    found = rehearsing.rehearse(RehearsalOrder(inside.settings()))
     assert found.content["failed"] == [["", "", "", "", "could not be started: FileNotFoundError"]]
 
 
@@ -203,7 +203,7 @@ async def test_whoever_watches_the_service_sees_it(folder, monkeypatch):
         assert not any("rehears" in text for text in (await client.get("/readyz?strict")).json()["alarms"])
         assert "gateway_rehearsal_last_timestamp_seconds 0.0" in (await client.get("/metrics")).text
         found = Rehearsal(b"1" * 16, THIRD, THIRD, FAILED)
-        await asyncio.to_thread(rehearsing.enter, kept[0].house.writer, found, [], THIRD)
+        await asyncio.to_thread(rehearsing.enter_rehearsal, kept[0].house.writer, found, [], THIRD)
         monkeypatch.setattr(rehearsing, "STALE", 0)
         ready, numbers = await client.get("/readyz?strict"), (await client.get("/metrics")).text
         assert (ready.status_code, ready.json()["status"]) == (200, "ready")
@@ -239,14 +239,14 @@ def test_the_process_gets_every_setting_as_it_is(tmp_path):
         '[witnesses]\na = { url = "https://witness.example.org", key = "w" }\n'
         '[places]\nboundaries = "/nowhere/ü.json"\n'
     )
-    order = Order(inside.settings(file), dev=True, only="form")
-    assert msgspec.json.decode(msgspec.json.encode(order), type=Order, strict=False) == order
+    order = RehearsalOrder(inside.settings(file), dev=True, only="form")
+    assert msgspec.json.decode(msgspec.json.encode(order), type=RehearsalOrder, strict=False) == order
 
 
 @pytest.mark.slow
 async def test_a_service_rehearses_by_itself_beside_its_answers(folder, monkeypatch):
     monkeypatch.setattr(rehearsing, "FIRST", 0.1)
-    monkeypatch.setattr(rehearsing, "Order", lambda settings: Order(settings, only="text, STOP"))
+    monkeypatch.setattr(rehearsing, "RehearsalOrder", lambda settings: RehearsalOrder(settings, only="text, STOP"))
     async with inside.application(folder, dev=False) as app, inside.client(app) as client:
         for _ in range(600):
             assert (await client.get("/livez")).status_code == 200
@@ -304,6 +304,6 @@ def test_a_service_that_stops_gives_its_rehearsal_up_and_leaves_nothing_behind(t
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     looks = iter([False, False, True, True])
-    found = rehearsing.rehearse(Order(inside.settings()), lambda: next(looks, True))
+    found = rehearsing.rehearse(RehearsalOrder(inside.settings()), lambda: next(looks, True))
     assert found.content["failed"][0][4].startswith("did not come to its end")
     assert list(tmp_path.iterdir()) == []

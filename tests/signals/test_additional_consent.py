@@ -7,7 +7,7 @@ from support.examples import examples
 from support.times import within
 
 from gateway.signals import additional_consent
-from gateway.signals.additional_consent import read, write
+from gateway.signals.additional_consent import read_additional_consent, write_additional_consent
 from gateway.signals.reading import UNKNOWN, Reading
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Stated
 
@@ -43,7 +43,7 @@ def fields(version, consented, disclosed=()):
 )
 def test_a_person_who_said_yes_to_some_providers_allows_nothing_by_that_alone(text, expected):
     """A list of providers is no consent to a purpose."""
-    reading = read(text)
+    reading = read_additional_consent(text)
     assert (reading.ok, reading.sections, reading.choices) == (True, expected, UNKNOWN)
 
 
@@ -58,7 +58,7 @@ def test_a_person_who_said_yes_to_some_providers_allows_nothing_by_that_alone(te
     ids=brief,
 )
 def test_a_person_who_said_yes_to_no_provider_is_opted_out_of_ads_and_sharing(text, expected):
-    reading = read(text)
+    reading = read_additional_consent(text)
     assert (reading.ok, reading.sections, reading.choices) == (True, expected, REFUSED)
     assert reading.choices[Purpose.SALE] is Stated.UNKNOWN
 
@@ -102,7 +102,7 @@ def test_a_person_who_said_yes_to_no_provider_is_opted_out_of_ads_and_sharing(te
     ids=brief,
 )
 def test_a_string_that_cannot_be_read_says_nothing(text, error):
-    assert read(text) == Reading(error=error)
+    assert read_additional_consent(text) == Reading(error=error)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_string_that_cannot_be_read_says_nothing(text, error):
     ids=brief,
 )
 def test_a_person_who_said_no_is_heard_where_the_rest_cannot_be_read(text, error):
-    reading = read(text)
+    reading = read_additional_consent(text)
     assert (reading.error, reading.choices) == (error, REFUSED)
     assert reading.sections == {}
 
@@ -119,18 +119,18 @@ def test_a_person_who_said_no_is_heard_where_the_rest_cannot_be_read(text, error
 @QUICKLY
 @given(PROVIDERS, PROVIDERS)
 def test_what_is_written_is_read_again(consented, disclosed):
-    first = read(write(1, consented))
+    first = read_additional_consent(write_additional_consent(1, consented))
     assert first.sections == fields(1, sorted(consented))
-    second = read(write(2, consented, disclosed - consented))
+    second = read_additional_consent(write_additional_consent(2, consented, disclosed - consented))
     assert second.sections == fields(2, sorted(consented), sorted(disclosed - consented))
     assert first.choices == second.choices == (UNKNOWN if consented else REFUSED)
 
 
 def test_the_examples_of_the_specification_are_written_letter_for_letter():
-    assert write(1, [101, 1, 41, 35]) == "1~1.35.41.101"
-    assert write(2, [1, 35, 41, 101], [9, 21, 81]) == "2~1.35.41.101~dv.9.21.81"
-    assert write(1, []) == "1~"
-    assert write(2, []) == "2~~dv."
+    assert write_additional_consent(1, [101, 1, 41, 35]) == "1~1.35.41.101"
+    assert write_additional_consent(2, [1, 35, 41, 101], [9, 21, 81]) == "2~1.35.41.101~dv.9.21.81"
+    assert write_additional_consent(1, []) == "1~"
+    assert write_additional_consent(2, []) == "2~~dv."
 
 
 @pytest.mark.parametrize(
@@ -140,13 +140,13 @@ def test_the_examples_of_the_specification_are_written_letter_for_letter():
 )
 def test_what_the_string_cannot_say_is_an_error(arguments):
     with pytest.raises(ValueError, match=r"cannot say|providers"):
-        write(*arguments)
+        write_additional_consent(*arguments)
 
 
 @QUICKLY
 @given(st.one_of(st.text(), st.text("12~.dv0359 ", max_size=30)))
 def test_any_text_is_answered_and_none_allows(text):
-    reading = read(text)
+    reading = read_additional_consent(text)
     assert isinstance(reading, Reading)
     assert Stated.ALLOWED not in reading.choices.values()
     if reading.ok:
@@ -158,4 +158,4 @@ def test_any_text_is_answered_and_none_allows(text):
     "text", ["~" * 16_000, "1~" + "1." * 8_000 + "1", "2~" + "." * 16_000, "1" * 16_000], ids=brief
 )
 def test_a_hostile_string_does_not_hold_the_next_person_up(text):
-    within(0.1, lambda: read(text))
+    within(0.1, lambda: read_additional_consent(text))

@@ -41,30 +41,30 @@ ODD = [
 @pytest.mark.parametrize("odd", ODD, ids=brief)
 def test_an_opt_out_cookie_is_found_beside_any_odd_cookie(odd):
     for header in (odd + b"; usprivacy=1YYN", b"usprivacy=1YYN; " + odd, odd + b";usprivacy=1YYN;" + odd):
-        jar, cut = cookies.parse([header])
+        jar, cut = cookies.parse_cookies([header])
         assert OPT_OUT in jar
         assert not cut
 
 
 def test_every_duplicate_is_kept_in_order_so_that_any_opt_out_can_win():
-    jar, _ = cookies.parse([b"usprivacy=1YNN; a=1; usprivacy=1YYN", b"usprivacy=1---"])
+    jar, _ = cookies.parse_cookies([b"usprivacy=1YNN; a=1; usprivacy=1YYN", b"usprivacy=1---"])
     assert jar == [("usprivacy", "1YNN"), ("a", "1"), OPT_OUT, ("usprivacy", "1---")]
 
 
 def test_two_cookie_headers_are_one_jar():
-    assert cookies.parse([b"a=1", b"usprivacy=1YYN"])[0] == [("a", "1"), OPT_OUT]
+    assert cookies.parse_cookies([b"a=1", b"usprivacy=1YYN"])[0] == [("a", "1"), OPT_OUT]
 
 
 def test_a_value_keeps_its_equals_signs_quotes_and_percent_signs():
-    jar, _ = cookies.parse([b'OptanonConsent=isGpcEnabled=1&groups=C0004%3A0; q="x y"; e='])
+    jar, _ = cookies.parse_cookies([b'OptanonConsent=isGpcEnabled=1&groups=C0004%3A0; q="x y"; e='])
     assert jar == [("OptanonConsent", "isGpcEnabled=1&groups=C0004%3A0"), ("q", '"x y"'), ("e", "")]
 
 
 def test_a_header_over_sixteen_kilobytes_is_read_to_there_and_says_so():
     before = b"usprivacy=1YYN; a="
-    jar, cut = cookies.parse([before + b"x" * (cookies.MAX_BYTES - len(before))])
+    jar, cut = cookies.parse_cookies([before + b"x" * (cookies.MAX_BYTES - len(before))])
     assert not cut
-    jar, cut = cookies.parse([before + b"x" * cookies.MAX_BYTES + b"; late=1"])
+    jar, cut = cookies.parse_cookies([before + b"x" * cookies.MAX_BYTES + b"; late=1"])
     assert cut
     assert OPT_OUT in jar
     assert "late" not in dict(jar)
@@ -74,7 +74,7 @@ def test_a_header_over_sixteen_kilobytes_is_read_to_there_and_says_so():
     "header", [b";" * 10_000_000, b"=" * 10_000_000, b"a=1;" * 2_500_000, b"\xff" * 10_000_000], ids=brief
 )
 def test_a_hostile_header_does_not_hold_the_next_visitor_up(header):
-    _, cut = within(0.5, lambda: cookies.parse([header]))
+    _, cut = within(0.5, lambda: cookies.parse_cookies([header]))
     assert cut
 
 
@@ -126,7 +126,7 @@ def test_the_site_gets_the_header_without_our_cookie_and_otherwise_as_it_stands(
 @QUICKLY
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_any_bytes_are_parsed(headers):
-    jar, cut = cookies.parse(headers)
+    jar, cut = cookies.parse_cookies(headers)
     assert not cut
     assert all(name and name == name.strip(" \t") and ";" not in name + value for name, value in jar)
 
@@ -134,7 +134,7 @@ def test_any_bytes_are_parsed(headers):
 @QUICKLY
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_no_bytes_around_an_opt_out_cookie_can_hide_it(before, after):
-    assert OPT_OUT in cookies.parse([before + b";usprivacy=1YYN;" + after])[0]
+    assert OPT_OUT in cookies.parse_cookies([before + b";usprivacy=1YYN;" + after])[0]
 
 
 NAMES = st.text("abgw_", min_size=1, max_size=3)
@@ -145,7 +145,7 @@ VALUES = st.text(" abc=%\"',{}", max_size=6)
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
 def test_taking_a_cookie_out_leaves_every_other_one(pairs):
     header = "; ".join(f"{name}={value}" for name, value in pairs).encode()
-    left, _ = cookies.parse([cookies.without(header, b"gw")])
+    left, _ = cookies.parse_cookies([cookies.without(header, b"gw")])
     assert left == [(name, value.strip()) for name, value in pairs if name != "gw"]
 
 
@@ -153,7 +153,7 @@ def test_taking_a_cookie_out_leaves_every_other_one(pairs):
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]), min_size=1, max_size=40))
 def test_whatever_a_python_server_writes_is_read_as_it_was_meant(value):
     written = SimpleCookie({"prefs": value})["prefs"].OutputString()
-    ((name, raw), *_), _ = cookies.parse([written.encode("latin-1")])
+    ((name, raw), *_), _ = cookies.parse_cookies([written.encode("latin-1")])
     assert (name, cookies.unquoted(raw)) == ("prefs", value)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.times import within
 
-from gateway.signals.form import MAX_BYTES, MAX_FIELDS, TEXT, Form, read
+from gateway.signals.form import MAX_BYTES, MAX_FIELDS, TEXT, Form, read_form
 from gateway.terms import Malformed
 
 
@@ -32,11 +32,11 @@ def test_a_person_who_fills_everything_in_is_read_whole():
         "confirm": "c",
         "token": "t",
     }
-    assert read(urlencode(values).encode()) == Form(**values, purposes=("sale",))
+    assert read_form(urlencode(values).encode()) == Form(**values, purposes=("sale",))
 
 
 def test_every_use_that_a_person_ticked_is_read_in_its_order():
-    form = read(b"purpose=sale&purpose=&phone=4155550123&purpose=+profiling+")
+    form = read_form(b"purpose=sale&purpose=&phone=4155550123&purpose=+profiling+")
     assert (form.purpose, form.purposes) == ("sale", ("sale", "profiling"))
 
 
@@ -46,7 +46,7 @@ def test_every_use_that_a_person_ticked_is_read_in_its_order():
     ids=brief,
 )
 def test_a_person_who_leaves_everything_empty_is_read_as_an_empty_form(body):
-    assert read(body) == Form()
+    assert read_form(body) == Form()
 
 
 @pytest.mark.parametrize(
@@ -64,46 +64,46 @@ def test_a_person_who_leaves_everything_empty_is_read_as_an_empty_form(body):
     ids=brief,
 )
 def test_what_is_usable_is_taken(body, phone):
-    assert read(body) == Form(phone=phone)
+    assert read_form(body) == Form(phone=phone)
 
 
 def test_bytes_that_are_no_text_are_replaced_and_the_rest_is_read():
-    form = read(b"email=%ff%fe&action=opt_out&phone=\xff4155550123")
+    form = read_form(b"email=%ff%fe&action=opt_out&phone=\xff4155550123")
     assert form.action == "opt_out"
     assert form.email == "��"
     assert form.phone.endswith("4155550123")
 
 
 def test_a_long_field_is_cut_and_a_token_is_not():
-    form = read(b"email=" + b"a" * 1000 + b"&token=" + b"t" * 1000)
+    form = read_form(b"email=" + b"a" * 1000 + b"&token=" + b"t" * 1000)
     assert form.email == "a" * TEXT
     assert form.token == "t" * 1000
 
 
 def test_a_body_over_the_limit_is_malformed_and_one_at_the_limit_is_read():
-    assert read(b"phone=1" + b"&" * (MAX_BYTES - 7)) != Malformed("form", "size")
-    assert read(b"x" * (MAX_BYTES + 1)) == Malformed("form", "size")
+    assert read_form(b"phone=1" + b"&" * (MAX_BYTES - 7)) != Malformed("form", "size")
+    assert read_form(b"x" * (MAX_BYTES + 1)) == Malformed("form", "size")
 
 
 def test_a_body_with_too_many_fields_is_malformed():
-    assert read(b"&".join([b"phone=1"] * MAX_FIELDS)) == Form(phone="1")
-    assert read(b"&".join([b"phone=1"] * (MAX_FIELDS + 1))) == Malformed("form", "fields")
+    assert read_form(b"&".join([b"phone=1"] * MAX_FIELDS)) == Form(phone="1")
+    assert read_form(b"&".join([b"phone=1"] * (MAX_FIELDS + 1))) == Malformed("form", "fields")
 
 
 @pytest.mark.parametrize("body", [b"%" * MAX_BYTES, b"&" * MAX_BYTES, b"=" * MAX_BYTES, b"a" * 50_000_000], ids=brief)
 def test_a_hostile_body_does_not_hold_the_next_person_up(body):
-    assert isinstance(within(0.5, lambda: read(body)), Form | Malformed)
+    assert isinstance(within(0.5, lambda: read_form(body)), Form | Malformed)
 
 
 @QUICKLY
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read(body):
-    assert isinstance(read(body), Form | Malformed)
+    assert isinstance(read_form(body), Form | Malformed)
 
 
 @QUICKLY
 @given(st.dictionaries(st.sampled_from(FIELDS), st.text(max_size=40)))
 def test_what_a_browser_encodes_comes_out_as_the_person_typed_it(values):
-    form = read(urlencode(values).encode())
+    form = read_form(urlencode(values).encode())
     for name in FIELDS:
         assert getattr(form, name) == values.get(name, "").replace("\x00", "").strip()

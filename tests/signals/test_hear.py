@@ -24,7 +24,7 @@ from support.signals import (
 
 from gateway.signals import adchoices, cmp_cookies, gpp
 from gateway.signals.hear import KNOWN, Hearing, cleaned, from_call, from_script
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
@@ -32,7 +32,7 @@ SALE, PRECISE = frozenset({Purpose.SALE}), frozenset({Purpose.SENSITIVE})
 NATIONAL_OUT = GPP_OUT.partition("~")[2]
 GPC = Said(Source.GPC, FULL)
 DO_NOT_SELL = Said(Source.US_PRIVACY, FULL)
-LIMITED = Said(Source.DEVICE, FULL, Kept.STATE)
+LIMITED = Said(Source.DEVICE, FULL, KeptFor.STATE)
 
 
 SAYS = {
@@ -40,13 +40,13 @@ SAYS = {
     "do not sell": ({"us_privacy": "1YYN"}, DO_NOT_SELL),
     "gpp sale": ({"gpp": GPP_OUT}, Said(Source.GPP, SALE)),
     "gpp gpc": ({"gpp": GPP_GPC}, Said(Source.GPP, FULL)),
-    "do not sell inside gpp": ({"gpp": gpp.write({"uspv1": "1YYN"})}, Said(Source.GPP, FULL)),
+    "do not sell inside gpp": ({"gpp": gpp.write_gpp_string({"uspv1": "1YYN"})}, Said(Source.GPP, FULL)),
     "tc with one box ticked": ({"tc": TC_SOME}, Said(Source.TCF, FULL)),
-    "tc without any consent": ({"tc": TC_WITHOUT_ANY}, Said(Source.TCF, FULL, Kept.STATE)),
+    "tc without any consent": ({"tc": TC_WITHOUT_ANY}, Said(Source.TCF, FULL, KeptFor.STATE)),
     "tc without any inside gpp": (
-        {"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY})}, Said(Source.GPP, FULL, Kept.STATE)
+        {"gpp": gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY})}, Said(Source.GPP, FULL, KeptFor.STATE)
     ),
-    "no provider consented to": ({"ac": "2~~dv.7"}, Said(Source.ADDITIONAL_CONSENT, ADS, Kept.STATE)),
+    "no provider consented to": ({"ac": "2~~dv.7"}, Said(Source.ADDITIONAL_CONSENT, ADS, KeptFor.STATE)),
     "adchoices": ({"adchoices": ADCHOICES_OUT}, Said(Source.AD_CHOICES, ADS)),
     "do not sell cookie": ({"cookies": "usprivacy=1YYN"}, DO_NOT_SELL),
     "a tool whose sale group is off": (
@@ -56,11 +56,11 @@ SAYS = {
         {"cookies": "OptanonConsent=interactionCount=1&groups=C0004:0"}, Said(Source.CMP_COOKIE, ADS)
     ),
     "a tool of which nobody can tell": (
-        {"cookies": "OptanonConsent=groups=C0004:0"}, Said("cmp_cookie:onetrust:ads", ADS, Kept.STATE)
+        {"cookies": "OptanonConsent=groups=C0004:0"}, Said("cmp_cookie:onetrust:ads", ADS, KeptFor.STATE)
     ),
     "a tool whose sale is off and nobody can tell": (
         {"cookies": "_ketch_consent_v1_=eyJkYXRhX3NhbGVzIjoiZGVuaWVkIn0"},
-        Said("cmp_cookie:ketch:sale", FULL, Kept.STATE),
+        Said("cmp_cookie:ketch:sale", FULL, KeptFor.STATE),
     ),
     "a tool whose sale or sharing group is off": (
         {"cookies": "OptanonConsent=groups=SSPD_BG:0"}, Said(Source.CMP_COOKIE, FULL)
@@ -76,20 +76,20 @@ SAYS = {
         {"cookies": f"IABGPP_HDR_GppString={GPP_OUT}; IABGPP_GppSID=7"}, Said(Source.GPP, SALE)
     ),
     "a tool that says it was nobody": (
-        {"cookies": "OptanonConsent=interactionCount=0&groups=C0004:0"}, Said(Source.CMP_COOKIE, ADS, Kept.MOMENT)
+        {"cookies": "OptanonConsent=interactionCount=0&groups=C0004:0"}, Said(Source.CMP_COOKIE, ADS, KeptFor.MOMENT)
     ),
-    "an iphone that has not asked": ({"att": 0}, Said("att", FULL, Kept.MOMENT)),
-    "an iphone that may not ask": ({"att": 1}, Said("att", FULL, Kept.MOMENT)),
+    "an iphone that has not asked": ({"att": 0}, Said("att", FULL, KeptFor.MOMENT)),
+    "an iphone that may not ask": ({"att": 1}, Said("att", FULL, KeptFor.MOMENT)),
     "an iphone told not to track": ({"att": 2}, LIMITED),
     "limit ad tracking": ({"lmt": 1}, LIMITED),
-    "do not track": ({"dnt": "1"}, Said("dnt", FULL, Kept.MOMENT)),
-    "google's restricted processing": ({"stored": {"gad_rdp": "1"}}, Said("gad_rdp", FULL, Kept.MOMENT)),
+    "do not track": ({"dnt": "1"}, Said("dnt", FULL, KeptFor.MOMENT)),
+    "google's restricted processing": ({"stored": {"gad_rdp": "1"}}, Said("gad_rdp", FULL, KeptFor.MOMENT)),
     "do not sell on the phone": ({"stored": {"IABUSPrivacy_String": "1YYN"}}, DO_NOT_SELL),
     "a field of do not sell on the phone": (
-        {"stored": {"IABGPP_USP1_OptOut": "Y"}}, Said("stored", FULL, Kept.MOMENT)
+        {"stored": {"IABGPP_USP1_OptOut": "Y"}}, Said("stored", FULL, KeptFor.MOMENT)
     ),
     "consents by purpose on the phone without those for ads": (
-        {"stored": {"IABTCF_PurposeConsents": "0000"}}, Said("stored", FULL, Kept.MOMENT)
+        {"stored": {"IABTCF_PurposeConsents": "0000"}}, Said("stored", FULL, KeptFor.MOMENT)
     ),
     "one section on the phone": (
         {"stored": {"IABGPP_7_String": NATIONAL_OUT, "IABGPP_GppSID": "7"}}, Said(Source.GPP, SALE)
@@ -239,12 +239,12 @@ def test_the_adchoices_extension_is_heard_in_each_browser(header):
 @pytest.mark.parametrize("behind", ["==", "AAAB", "%3D", " x"], ids=brief)
 def test_a_header_that_others_use_too_is_a_persons_choice_only_where_it_is_whole(header, behind):
     broken = web((header, ADCHOICES_OUT + behind))
-    assert (broken.said, len(broken.malformed)) == ((Said(Source.AD_CHOICES, ADS, Kept.MOMENT),), 1)
+    assert (broken.said, len(broken.malformed)) == ((Said(Source.AD_CHOICES, ADS, KeptFor.MOMENT),), 1)
     assert not broken.keeps
 
 
 def test_an_opt_out_from_one_participant_counts_only_for_that_one():
-    named = ("x-adchoices", adchoices.write(SECONDS, 2, [(7, 0), (8, 1)]))
+    named = ("x-adchoices", adchoices.write_adchoices(SECONDS, 2, [(7, 0), (8, 1)]))
     assert web(named, hearing=Hearing(participant=7)).denied == ADS
     assert web(named, hearing=Hearing(participant=7, ad_choice_purposes=FULL)).denied == FULL
     assert web(named, hearing=Hearing(participant=8)).denied == frozenset()
@@ -272,7 +272,7 @@ def test_a_caller_that_passes_gpc_on_is_heard(signals):
 
 def test_a_section_that_does_not_apply_can_still_deny_and_never_by_a_default():
     assert from_call({"gpp": GPP_OUT, "gpp_sid": [-1]}).denied == SALE
-    assert from_call({"gpp": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "gpp_sid": [6]}) == Heard()
+    assert from_call({"gpp": gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY}), "gpp_sid": [6]}) == Heard()
 
 
 @pytest.mark.parametrize("gdpr", [0, "0", " 0 "], ids=brief)
@@ -291,7 +291,7 @@ def test_an_app_passes_on_what_it_found_on_the_phone():
     stored = {"IABGPP_HDR_GppString": GPP_OUT, "IABGPP_GppSID": "7_6", "IABTCF_TCString": TC_WITHOUT_ANY,
               "IABTCF_gdprApplies": 0, "IABTCF_AddtlConsent": "1~7", "IABTCF_CmpSdkID": 31}  # fmt: skip
     assert from_call({"stored": stored}).said == (Said(Source.GPP, SALE),)
-    applying = {"IABGPP_HDR_GppString": gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_6"}
+    applying = {"IABGPP_HDR_GppString": gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY}), "IABGPP_GppSID": "2_6"}
     assert from_call({"stored": applying}).denied == FULL
     assert from_call({"stored": {"IABGPP_HDR_GppString": GPP_ALLOWED}, "gpp": GPP_OUT}).denied == SALE
     assert from_call({"stored": {"IABGPP_HDR_GppString": 7}}).malformed == (Malformed("gpp", "type"),)
@@ -355,7 +355,7 @@ def test_a_call_that_says_no_opt_out_denies_and_ends_nothing(signals):
 def test_a_signal_that_cannot_be_read_denies_a_call_and_is_not_kept(signals, malformed):
     heard = from_call(signals)
     assert heard.malformed == (malformed,)
-    assert set(heard.said) == {Said("malformed", FULL, Kept.MOMENT)}
+    assert set(heard.said) == {Said("malformed", FULL, KeptFor.MOMENT)}
     assert not heard.keeps
 
 

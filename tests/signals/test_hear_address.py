@@ -19,7 +19,7 @@ from support.times import within
 
 from gateway.signals import gpp
 from gateway.signals.hear import MAX_VALUES, PARAMETERS
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
@@ -44,11 +44,11 @@ def test_an_allow_in_an_address_ends_nothing(query):
 
 
 def test_a_precise_point_refused_in_an_address_stays_here_for_this_request():
-    assert address(("gdpr_consent", TC_NOT_PRECISE)).said == (Said(Source.TCF, PRECISE, Kept.MOMENT),)
+    assert address(("gdpr_consent", TC_NOT_PRECISE)).said == (Said(Source.TCF, PRECISE, KeptFor.MOMENT),)
 
 
 def test_the_sections_that_apply_are_read_from_the_address():
-    refused = gpp.write({"tcfeuv2": TC_WITHOUT_ANY})
+    refused = gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY})
     assert address(("gpp", refused), ("gpp_sid", "2")).denied == FULL
     assert address(("gpp", refused), ("gpp_sid", "6")) == Heard()
     assert address(("gpp_sid", "7,6"), ("gpp", GPP_OUT)).denied == SALE
@@ -57,7 +57,7 @@ def test_the_sections_that_apply_are_read_from_the_address():
 
 def test_where_the_gdpr_does_not_apply_a_consent_string_without_any_consent_says_nothing():
     unanswered = ("gdpr_consent", TC_WITHOUT_ANY)
-    assert address(unanswered).said == (Said(Source.TCF, FULL, Kept.MOMENT),)
+    assert address(unanswered).said == (Said(Source.TCF, FULL, KeptFor.MOMENT),)
     assert address(("gdpr", "1"), unanswered).denied == FULL
     for pairs in ([("gdpr", "0"), unanswered], [unanswered, ("gdpr", "0")]):
         assert address(*pairs) == Heard()
@@ -87,7 +87,7 @@ def test_an_opt_out_in_a_flood_denies_wherever_it_stands():
 def test_the_same_value_said_often_is_said_once():
     assert address(*[("us_privacy", "1YNN")] * 100) == Heard()
     assert address(*[("us_privacy", "1YNN")] * 100, ("us_privacy", "1YYN")).said == (
-        Said(Source.US_PRIVACY, FULL, Kept.MOMENT),
+        Said(Source.US_PRIVACY, FULL, KeptFor.MOMENT),
     )
 
 

@@ -1,4 +1,5 @@
-"""States that nobody can be shown to have chosen: they begin in doubt, and end only by the word of who began them (R26).
+"""States that nobody can be shown to have chosen: they begin in doubt, and end only by the word of who began them
+(R26).
 
 A consent tool has two of them, what it says of ads and what it says of sale.
 """
@@ -14,7 +15,7 @@ from support.signals import TC_CONSENT, TC_SOME, brief, gpp_string
 
 from gateway.signals import gpp
 from gateway.signals.hear import from_call
-from gateway.signals.heard import Kept, Said
+from gateway.signals.heard import KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Source
 
 QUICKLY = examples(150)
@@ -35,7 +36,7 @@ def didomi(**purposes):
         ({"att": 3}, Source.DEVICE),
         ({"lmt": "0"}, Source.DEVICE),
         ({"tc": TC_CONSENT}, Source.TCF),
-        ({"gpp": gpp.write({"tcfeuv2": TC_CONSENT})}, Source.GPP),
+        ({"gpp": gpp.write_gpp_string({"tcfeuv2": TC_CONSENT})}, Source.GPP),
         ({"stored": {"IABGPP_2_String": TC_CONSENT}}, Source.GPP),
         ({"ac": "2~7~dv.9"}, Source.ADDITIONAL_CONSENT),
         ({"cookies": "OptanonConsent=interactionCount=1&groups=C0004:1"}, "cmp_cookie:onetrust:ads"),
@@ -57,7 +58,7 @@ ENDS_NOTHING = {
     "an iphone that has not asked": {"att": 0},
     "silence": {"att": None, "gpc": "0", "dnt": "0", "us_privacy": "1---", "gpp": "DBAA"},
     "a consent that was cut": {"tc": TC_CONSENT[:-3]},
-    "a consent under another law": {"gpp": gpp.write({"tcfeuv2": TC_CONSENT}), "gpp_sid": [7]},
+    "a consent under another law": {"gpp": gpp.write_gpp_string({"tcfeuv2": TC_CONSENT}), "gpp_sid": [7]},
     "a string that knows no consents": {"gpp": gpp_string("usnat"), "us_privacy": "1YNN"},
     "a signal that cannot be read": {"adchoices": "junk"},
     "a tool's default off": {"cookies": "OptanonConsent=interactionCount=0&groups=C0004:0"},
@@ -109,13 +110,13 @@ def test_silence_a_default_damage_or_a_refusal_beside_it_ends_no_state(case):
 )  # fmt: skip
 def test_a_tool_that_puts_on_the_one_and_off_the_other_ends_only_the_one(cookie, began, ended):
     heard = from_call({"cookies": cookie})
-    assert heard.said == (Said(*began, Kept.STATE),)
+    assert heard.said == (Said(*began, KeptFor.STATE),)
     assert heard.ended == {ended}
 
 
 def test_an_acceptance_in_one_tool_ends_nothing_of_another():
     heard = from_call({"cookies": "cmplz_marketing=deny; OptanonConsent=groups=C0004:1"})
-    assert heard.said == (Said("cmp_cookie:complianz:ads", ADS, Kept.STATE),)
+    assert heard.said == (Said("cmp_cookie:complianz:ads", ADS, KeptFor.STATE),)
     assert heard.ended == {"cmp_cookie:onetrust:ads"}
 
 

@@ -20,7 +20,7 @@ from support.signals import (
 
 from gateway.signals import gpp, tcf
 from gateway.signals.hear import from_call
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 QUICKLY = examples(150)
@@ -32,7 +32,7 @@ ONLY_TWELVE = tc_string(VendorConsents=[12], VendorsDisclosed=[12])
 
 
 def in_gpp(tc, **others):
-    return gpp.write({"tcfeuv2": tc, **others})
+    return gpp.write_gpp_string({"tcfeuv2": tc, **others})
 
 
 WAYS = {
@@ -65,9 +65,9 @@ NOBODY = {
     "where the gdpr does not apply": {"tc": TC_CONSENT, "gdpr": 0},
     "beside the sections that apply": {"tc": TC_CONSENT, "gpp_sid": [-1]},
     "gpp where it does not apply": {"gpp": in_gpp(TC_CONSENT), "gpp_sid": [-1]},
-    "gpp with a section that nobody knows": {"gpp": gpp.write({"tcfeuv2": TC_CONSENT, 99: "BAAA"})},
+    "gpp with a section that nobody knows": {"gpp": gpp.write_gpp_string({"tcfeuv2": TC_CONSENT, 99: "BAAA"})},
     "a damaged string": {"tc": TC_CONSENT[:-9] + "~"},
-    "canada's string": {"gpp": gpp.write({"tcfcav1": strings.ca_fields(Random(7)) | {
+    "canada's string": {"gpp": gpp.write_gpp_string({"tcfcav1": strings.ca_fields(Random(7)) | {
         "PurposesExpressConsent": [True] * strings.PURPOSES, "VendorExpressConsent": [2, 5]}})},
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_a_person_of_whom_two_strings_are_there_consented_to_whoever_is_in_both(
     assert from_call({"tc": TC_CONSENT, "gpp": in_gpp(ONLY_FIVE)}).vendors == {5}
     assert from_call({"tc": ONLY_FIVE, "cookies": "euconsent-v2=" + TC_CONSENT}).vendors == {5}
     assert from_call({"tc": TC_CONSENT, "stored": {"IABTCF_TCString": ONLY_TWELVE}}).vendors == frozenset()
-    unknown_beside = gpp.write({"tcfeuv2": ONLY_FIVE, 99: "BAAA"})
+    unknown_beside = gpp.write_gpp_string({"tcfeuv2": ONLY_FIVE, 99: "BAAA"})
     assert from_call({"tc": TC_CONSENT, "gpp": unknown_beside}).vendors == frozenset()
 
 
@@ -144,7 +144,7 @@ def test_a_refusal_costs_no_look_at_the_vendors(monkeypatch):
 
 VENDORS = st.frozensets(st.integers(1, 4), max_size=3)
 DENIALS = st.lists(
-    st.builds(Said, st.just(Source.GPP), st.frozensets(st.sampled_from(Purpose), min_size=1), st.sampled_from(Kept)),
+    st.builds(Said, st.just(Source.GPP), st.frozensets(st.sampled_from(Purpose), min_size=1), st.sampled_from(KeptFor)),
     max_size=1,
 )
 MALFORMED = st.lists(st.just(Malformed("gpp", "size")), max_size=1)

@@ -5,21 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.examples import examples
 
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
 
 QUICKLY = examples(150)
 FULL, ADS = frozenset(SIGNAL_PURPOSES), frozenset(AD_CHOICE_PURPOSES)
 SALE, PRECISE = frozenset({Purpose.SALE}), frozenset({Purpose.SENSITIVE})
 GPC = Said(Source.GPC, FULL)
-LIMITED = Said(Source.DEVICE, FULL, Kept.STATE)
-DO_NOT_TRACK = Said("dnt", FULL, Kept.MOMENT)
+LIMITED = Said(Source.DEVICE, FULL, KeptFor.STATE)
+DO_NOT_TRACK = Said("dnt", FULL, KeptFor.MOMENT)
 TOOL_ADS = "cmp_cookie:onetrust:ads"
 SAID = st.builds(
     Said,
     st.sampled_from([Source.GPC, Source.TCF, Source.CMP_COOKIE, TOOL_ADS, Source.DEVICE, "dnt"]),
     st.frozensets(st.sampled_from([*SIGNAL_PURPOSES, Purpose.SENSITIVE]), min_size=1),
-    st.sampled_from(Kept),
+    st.sampled_from(KeptFor),
 )
 HEARD = st.builds(
     Heard,
@@ -63,13 +63,13 @@ def test_a_refused_precise_point_is_never_written_as_a_limit():
 
 
 def test_each_source_keeps_one_state_with_all_that_it_denies():
-    twice = [Said(Source.GPP, purposes, Kept.STATE) for purposes in (ADS, SALE)]
+    twice = [Said(Source.GPP, purposes, KeptFor.STATE) for purposes in (ADS, SALE)]
     heard = Heard((twice[0], GPC, LIMITED, twice[1], DO_NOT_TRACK))
-    assert heard.states() == [Said(Source.GPP, FULL, Kept.STATE), LIMITED]
+    assert heard.states() == [Said(Source.GPP, FULL, KeptFor.STATE), LIMITED]
 
 
 def test_what_a_tool_says_of_ads_and_of_sale_are_two_states():
-    tool = [Said("cmp_cookie:ketch:ads", ADS, Kept.STATE), Said("cmp_cookie:ketch:sale", FULL, Kept.STATE)]
+    tool = [Said("cmp_cookie:ketch:ads", ADS, KeptFor.STATE), Said("cmp_cookie:ketch:sale", FULL, KeptFor.STATE)]
     assert Heard((tool[0], GPC, tool[1])).states() == tool
 
 
@@ -105,7 +105,7 @@ def test_a_person_whose_call_and_page_differ_is_heard_by_both():
 
 def test_what_one_door_says_has_ended_the_other_may_still_deny():
     lifted = Heard(ended=frozenset({Source.DEVICE, Source.TCF}))
-    limited = Heard((LIMITED, Said(Source.TCF, FULL, Kept.MOMENT)))
+    limited = Heard((LIMITED, Said(Source.TCF, FULL, KeptFor.MOMENT)))
     for both in (lifted.beside(limited), limited.beside(lifted)):
         assert both.ended == {Source.TCF}
         assert both.states() == [LIMITED]
@@ -131,8 +131,8 @@ def test_hearing_by_two_doors_never_loses_a_denial(one, other):
 def test_states_choices_and_moments_are_told_apart_in_anything_heard(heard):
     states = heard.states()
     assert len({state.source for state in states}) == len(states)
-    assert all(state.kept is Kept.STATE and state.purposes <= FULL for state in states)
+    assert all(state.kept is KeptFor.STATE and state.purposes <= FULL for state in states)
     kept = {said.kept for said in heard.said}
-    assert bool(states) == (Kept.STATE in kept)
-    assert (heard.to_remember() is not None) == (Kept.CHOICE in kept)
+    assert bool(states) == (KeptFor.STATE in kept)
+    assert (heard.to_remember() is not None) == (KeptFor.CHOICE in kept)
     assert heard.remembered <= heard.denied & FULL

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.times import within
 
 from gateway.signals import cookies, industry_cookies
-from gateway.signals.industry_cookies import OptOut, Table, read
+from gateway.signals.industry_cookies import OptOut, Table, read_industry_cookies
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose
 
 ADS = frozenset(AD_CHOICE_PURPOSES)
@@ -20,7 +20,7 @@ TABLE = industry_cookies.table(SHIPPED)
 
 
 def heard(header):
-    return read(cookies.parse([header.encode("latin-1")])[0], TABLE)
+    return read_industry_cookies(cookies.parse_cookies([header.encode("latin-1")])[0], TABLE)
 
 
 # --- the outside list ----------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def records(vectors):
 
 
 def told(record):
-    return bool(read([(record["name"], record["value"])], TABLE))
+    return bool(read_industry_cookies([(record["name"], record["value"])], TABLE))
 
 
 def test_three_of_four_cookies_of_the_public_lists_are_known(records, figure):
@@ -66,7 +66,7 @@ def test_the_ccpa_tools_own_cookies_stop_sale_and_no_others_do(records):
     stopping = {
         record["name"]
         for record in records
-        for opt_out in read([(record["name"], record["value"])], TABLE)
+        for opt_out in read_industry_cookies([(record["name"], record["value"])], TABLE)
         if Purpose.SALE in opt_out.purposes
     }
     assert stopping == {"_ccpa_optout", "ccpa_optout", "ccpa", "opt-out-type", "TTDOptOutOfDataSale"}
@@ -184,24 +184,27 @@ def test_an_opt_out_behind_others_and_beside_its_contrary_is_heard_by_its_own_na
 
 def test_an_operator_may_let_an_industry_opt_out_stop_sale_and_never_less_than_targeting():
     jar = [("optout", "1")]
-    assert read(jar, TABLE, EVERYTHING)[0].purposes == EVERYTHING
-    assert read(jar, TABLE, frozenset())[0].purposes == ADS
+    assert read_industry_cookies(jar, TABLE, EVERYTHING)[0].purposes == EVERYTHING
+    assert read_industry_cookies(jar, TABLE, frozenset())[0].purposes == ADS
 
 
 def test_without_a_table_no_cookie_is_known():
-    assert read([("optout", "1")], Table()) == []
+    assert read_industry_cookies([("optout", "1")], Table()) == []
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=8))
 def test_any_cookies_are_answered_with_signal_purposes_only(jar):
-    assert all(ADS <= opt_out.purposes <= EVERYTHING for opt_out in read(jar, TABLE))
+    assert all(ADS <= opt_out.purposes <= EVERYTHING for opt_out in read_industry_cookies(jar, TABLE))
 
 
 def test_a_hostile_header_does_not_hold_the_next_visitor_up():
-    jar, _ = cookies.parse(
+    jar, _ = cookies.parse_cookies(
         [b"optout=" + b"%25" * 5400, b"; ".join([b"x_optout=0"] * 2000), b"o" * 16_000 + b"optout=1"]
     )
-    within(1.0, lambda: read([*jar, ("o" * 1_000_000 + "optout", "1"), ("optout", "1" * 1_000_000)], TABLE))
+    within(
+        1.0,
+        lambda: read_industry_cookies([*jar, ("o" * 1_000_000 + "optout", "1"), ("optout", "1" * 1_000_000)], TABLE),
+    )
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
@@ -236,4 +239,4 @@ def test_a_slip_in_the_file_is_refused_and_says_where(parsed, where):
 
 def test_a_rule_of_the_operators_own_is_read_as_it_stands():
     mine = industry_cookies.table({"words": {"yes": ["1"]}, "rule": [{"names": ["a"], "says": ["yes"], "sale": True}]})
-    assert read([("A", "1"), ("a", "2"), ("b", "1")], mine) == [OptOut("A", EVERYTHING)]
+    assert read_industry_cookies([("A", "1"), ("a", "2"), ("b", "1")], mine) == [OptOut("A", EVERYTHING)]

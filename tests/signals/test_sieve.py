@@ -1,9 +1,9 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.signals import cmp_cookies, cookies, sieve
+from gateway.signals import cmp_cookies, cookies
+from gateway.signals.cookies import Sieve
 from gateway.signals.hear import Hearing, from_web
-from gateway.signals.sieve import Sieve
 
 OURS = ("__Host-gateway", "uid")
 NAMES = [name.rstrip("*") for name in cmp_cookies.NAMES]
@@ -34,7 +34,7 @@ def test_nothing_that_a_visitor_says_is_lost_in_the_sieve(jars):
     for _ in range(2):  # the second time the names are known
         found = both.sift(fields)
         assert said(found.signals) == said(fields)
-        assert list(found.ours) == [pair for pair in cookies.parse(fields)[0] if pair[0] in OURS]
+        assert list(found.ours) == [pair for pair in cookies.parse_cookies(fields)[0] if pair[0] in OURS]
 
 
 def test_a_sieve_that_forgot_a_name_would_lose_an_opt_out():
@@ -53,12 +53,12 @@ def test_a_long_header_goes_through_whole_and_what_is_ours_is_found_wherever_it_
 
 
 def test_strangers_cannot_make_the_sieve_grow(monkeypatch):
-    monkeypatch.setattr(sieve, "MOST_NAMES", 50)
+    monkeypatch.setattr(cookies, "MOST_NAMES", 50)
     both = sieved()
     for number in range(500):
         both.sift([f"stranger{number}=1; usprivacy=1YYN; {'n' * 200}=1".encode()])
         assert len(both._plain) + len(both._worth) <= 50
-        assert max(map(len, both._plain)) <= sieve.LONGEST_NAME
+        assert max(map(len, both._plain)) <= cookies.LONGEST_NAME
 
 
 @given(JARS, st.sampled_from(["a", "usprivacy", "__Host-gateway"]))

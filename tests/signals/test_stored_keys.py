@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.signals import gpp
-from gateway.signals.stored_keys import malformed, read, section_key, write_gpp
+from gateway.signals.device import malformed, read_stored_keys, section_key, write_gpp
 
 STORED = {
     "IABGPP_HDR_Version": "1",
@@ -23,7 +23,7 @@ STORED = {
 
 
 def test_what_an_app_found_on_its_phone_becomes_the_signals_of_a_call():
-    assert read(STORED) == {
+    assert read_stored_keys(STORED) == {
         "gpp": "DBABTA~1YYN",
         "gpp_sid": "6",
         "us_privacy": "1YYN",
@@ -36,18 +36,18 @@ def test_what_an_app_found_on_its_phone_becomes_the_signals_of_a_call():
 
 @pytest.mark.parametrize("empty", [None, ""], ids=repr)
 def test_a_key_that_holds_nothing_says_nothing(empty):
-    assert read(dict.fromkeys(STORED, empty)) == {}
-    assert read({}) == {}
+    assert read_stored_keys(dict.fromkeys(STORED, empty)) == {}
+    assert read_stored_keys({}) == {}
 
 
 @pytest.mark.parametrize("value", [1, True, "1", "true", "TRUE", " 1 "], ids=repr)
 def test_a_person_whose_data_google_was_told_to_restrict_is_heard(value):
-    assert read({"gad_rdp": value}) == {"rdp": True}
+    assert read_stored_keys({"gad_rdp": value}) == {"rdp": True}
 
 
 @pytest.mark.parametrize("value", [0, False, "0", "", None, "no", 2, [1], {"1": 1}], ids=repr)
 def test_any_other_value_of_that_key_says_nothing(value):
-    assert read({"gad_rdp": value}) == {}
+    assert read_stored_keys({"gad_rdp": value}) == {}
 
 
 @given(
@@ -57,7 +57,17 @@ def test_any_other_value_of_that_key_says_nothing(value):
     )
 )
 def test_whatever_is_stored_is_answered(stored):
-    assert set(read(stored)) <= {"gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "rdp", "sections", "refused"}
+    assert set(read_stored_keys(stored)) <= {
+        "gpp",
+        "gpp_sid",
+        "us_privacy",
+        "tc",
+        "gdpr",
+        "ac",
+        "rdp",
+        "sections",
+        "refused",
+    }
     assert malformed(stored) in {True, False}
 
 
@@ -72,7 +82,7 @@ def test_whatever_is_stored_is_answered(stored):
 )  # fmt: skip
 def test_a_person_whose_no_stands_in_one_field_alone_is_heard(stored):
     """signals.md 1.9, 3.3: purposes 1, 3 and 4 are what advertising needs."""
-    assert read(stored).pop("refused") is True
+    assert read_stored_keys(stored).pop("refused") is True
 
 
 @pytest.mark.parametrize(
@@ -85,7 +95,7 @@ def test_a_person_whose_no_stands_in_one_field_alone_is_heard(stored):
     ids=repr,
 )  # fmt: skip
 def test_a_yes_in_one_field_and_one_that_does_not_apply_say_nothing(stored):
-    assert "refused" not in read(stored)
+    assert "refused" not in read_stored_keys(stored)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,7 @@ def test_what_apps_keep_is_in_order(stored):
 
 def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the_keys():
     sections = {6: "1YYN", 8: "BABQAABI.QA"}
-    text = gpp.write(sections)
+    text = gpp.write_gpp_string(sections)
     assert write_gpp(text, sections, [8]) == {
         "IABGPP_HDR_Version": "1",
         "IABGPP_HDR_GppString": text,
@@ -115,7 +125,7 @@ def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the
         "IABGPP_6_String": "1YYN",
         "IABGPP_8_String": "BABQAABI.QA",
     }
-    assert read(write_gpp(text, gpp.split(text), [6, 8])) == {
+    assert read_stored_keys(write_gpp(text, gpp.split_gpp_string(text), [6, 8])) == {
         "gpp": text,
         "gpp_sid": "6_8",
         "sections": sections,
@@ -123,7 +133,7 @@ def test_a_string_is_written_whole_and_by_section_as_the_specification_names_the
 
 
 def test_an_app_that_kept_only_a_section_is_read():
-    assert read({"IABGPP_7_String": "BVVVVVVVVVU.YA", "IABGPP_GppSID": "7"}) == {
+    assert read_stored_keys({"IABGPP_7_String": "BVVVVVVVVVU.YA", "IABGPP_GppSID": "7"}) == {
         "gpp_sid": "7", "sections": {7: "BVVVVVVVVVU.YA"},
     }  # fmt: skip
 
@@ -141,12 +151,12 @@ def test_an_app_that_kept_only_a_section_is_read():
     ids=ascii,
 )
 def test_no_other_key_is_taken_for_a_sections(key):
-    assert read({key: "BVVVVVVVVVU.YA"}) == {}
+    assert read_stored_keys({key: "BVVVVVVVVVU.YA"}) == {}
 
 
 def test_where_no_section_applies_the_key_says_so():
     assert write_gpp("DBAA", {}, [-1])["IABGPP_GppSID"] == "-1"
-    assert read(write_gpp("DBAA", {}, [-1])) == {"gpp": "DBAA", "gpp_sid": "-1"}
+    assert read_stored_keys(write_gpp("DBAA", {}, [-1])) == {"gpp": "DBAA", "gpp_sid": "-1"}
 
 
 def test_the_string_of_one_section_lies_under_its_id():

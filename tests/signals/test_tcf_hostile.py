@@ -11,7 +11,7 @@ from support.times import quickest, within
 from gateway.signals import tcf
 from gateway.signals.bits import ALPHABET, MAX_CHARACTERS, fibonacci_range_bits, number_bits, text_of
 from gateway.signals.reading import UNKNOWN, Reading
-from gateway.signals.tcf import segments
+from gateway.signals.tcf import tc_string
 from gateway.terms import SIGNAL_PURPOSES, Stated
 
 
@@ -27,7 +27,7 @@ READERS = [tcf.read_eu, tcf.read_ca, tcf.read_v1]
 WRITERS = {
     "tcfeuv2": tcf.write_eu,
     "tcfcav1": tcf.write_ca,
-    "tcfeuv1": lambda fields: segments.encode(fields, segments.V1),
+    "tcfeuv1": lambda fields: tc_string.encode(fields, tc_string.V1),
 }
 
 EMPTY_LIST = "0" * 17

@@ -9,7 +9,7 @@ from support.examples import examples
 
 from gateway.signals import tcf
 from gateway.signals.bits import bits_of, text_of
-from gateway.signals.tcf import segments
+from gateway.signals.tcf import tc_string
 
 
 def brief(value):
@@ -196,16 +196,16 @@ def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
     """Encoders before cmpapi 3.2.0 wrote fixed ranges. Told apart as cmpapi does: by who would have written it. A few
     cores both would have written, of other restrictions each; such a one is today's.
     """
-    earlier = segments.Form(
+    earlier = tc_string.TcForm(
         "tcfcav1",
-        segments.CA.cores[::-1],
+        tc_string.CA.cores[::-1],
         {
-            kind: segments.Segment(each.name, each.empty, each.layouts[::-1])
-            for kind, each in segments.CA.segments.items()
+            kind: tc_string.TcSegment(each.name, each.empty, each.layouts[::-1])
+            for kind, each in tc_string.CA.segments.items()
         },
-        segments.CA.always,
+        tc_string.CA.always,
     )
-    text = segments.encode(fields, earlier)
+    text = tc_string.encode(fields, earlier)
     read = shown(tcf.read_ca(text), "tcfcav1")
     others = {name for name in fields if read[name] != fields[name]}
     assert others <= {"PubRestrictions"}
@@ -218,7 +218,7 @@ def test_the_earlier_coding_of_a_canadian_string_is_read_alike(fields):
 @given(VENDORS, bits(24))
 def test_what_a_v1_string_says_is_read_and_never_allows(vendors, purposes):
     fields = V1 | {"VendorConsents": vendors, "PurposesAllowed": purposes}
-    reading = tcf.read_v1(segments.encode(fields, segments.V1))
+    reading = tcf.read_v1(tc_string.encode(fields, tc_string.V1))
     assert shown(reading, "tcfeuv1") == fields
     assert set(reading.choices.values()) == {"opted_out"}
 
@@ -350,9 +350,9 @@ def test_a_string_in_any_of_the_three_paddings_is_read_alike(name, padding):
     """signals.md 1.3: to 6 by the specification, to 8 and 6 in most of GPP, to 24 in TC strings."""
     read, write, fields = DOORS[name]
     written = write(fields)
-    form = {"tcfeuv2": segments.EU, "tcfcav1": segments.CA}[name]
+    form = {"tcfeuv2": tc_string.EU, "tcfcav1": tc_string.CA}[name]
     cut = read(written).sections[name]
-    core = text_of(segments._bits(cut, form.cores[0]), padding)
+    core = text_of(tc_string._bits(cut, form.cores[0]), padding)
     rest = written.partition(".")[2]
     assert read(f"{core}.{rest}") == read(written)
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.people import GAID, email
 
 from gateway.choice import identity
-from gateway.signals import adchoices, token_choices
-from gateway.signals.token_choices import TokenChoice, read_app, read_token
+from gateway.signals import adchoices
+from gateway.signals.adchoices import TokenChoice, read_app, read_token
 from gateway.terms import Malformed
 
 OURS = 7
@@ -44,7 +44,7 @@ def test_a_phone_is_known_by_its_sha256_and_an_uid2_by_its_source():
 
 
 def test_every_kind_is_one_that_keys_are_made_of():
-    tables = [*token_choices.PARAMETERS.values(), *token_choices.APP_PARAMETERS.values()]
+    tables = [*adchoices.PARAMETERS.values(), *adchoices.APP_PARAMETERS.values()]
     for kind, source in {kind for table in tables for kind in table.values()}:
         assert kind in identity.KINDS
         assert bool(source) == (kind in identity.SOURCED)
@@ -98,12 +98,12 @@ def test_a_wish_to_limit_any_category_is_an_opt_out_for_we_cannot_follow_it_sing
     ],
 )
 def test_a_preference_may_be_an_adchoices_signal(statement, limited):
-    assert wish(adchoices.write(*statement)) == {limited}
+    assert wish(adchoices.write_adchoices(*statement)) == {limited}
 
 
 def test_a_broken_signal_counts_where_an_opt_out_was_read_in_it_and_is_malformed_else():
-    assert wish(adchoices.write(1, LIMIT) + "==") == {True}
-    assert wish(adchoices.write(1, ALLOW) + "==") == Malformed("token_choices", "preference")
+    assert wish(adchoices.write_adchoices(1, LIMIT) + "==") == {True}
+    assert wish(adchoices.write_adchoices(1, ALLOW) + "==") == Malformed("token_choices", "preference")
     assert wish("010x") == Malformed("token_choices", "preference")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from gateway.signals.reading import UNKNOWN, stated
-from gateway.signals.usprivacy import read, write
+from gateway.signals.usprivacy import read_usprivacy, write_usprivacy
 from gateway.terms import SIGNAL_PURPOSES, Purpose, Stated
 
 
@@ -26,7 +26,7 @@ VALID = ["1" + "".join(letters) for letters in itertools.product("YN-", repeat=3
 @pytest.mark.parametrize("text", VALID)
 def test_the_third_character_says_whether_a_person_opted_out(text):
     """An opt-out is of all three purposes (R25); the string knows no sharing, so an allow is of sale alone."""
-    reading = read(text)
+    reading = read_usprivacy(text)
     assert (reading.error, reading.choices) == ("", BY_LETTER[text[2]])
     assert reading.sections == {
         "uspv1": {"Version": 1, "Notice": text[1], "OptOutSale": text[2], "LspaCovered": text[3]}
@@ -35,12 +35,12 @@ def test_the_third_character_says_whether_a_person_opted_out(text):
 
 @pytest.mark.parametrize("text", VALID)
 def test_in_small_letters_it_is_not_valid_and_an_opt_out_counts(text):
-    reading = read(text.lower())
+    reading = read_usprivacy(text.lower())
     if text.lower() == text:  # nothing but dashes
         assert reading.ok
     else:
-        assert (reading.error, reading.opted_out) == ("case", read(text).opted_out)
-        assert reading.sections == read(text).sections
+        assert (reading.error, reading.opted_out) == ("case", read_usprivacy(text).opted_out)
+        assert reading.sections == read_usprivacy(text).sections
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,17 @@ def test_in_small_letters_it_is_not_valid_and_an_opt_out_counts(text):
     ids=brief,
 )
 def test_an_opt_out_in_a_string_that_is_not_valid_is_heard(text, error):
-    reading = read(text)
+    reading = read_usprivacy(text)
     assert (reading.error, reading.choices) == (error, OPTED_OUT)
 
 
 @pytest.mark.parametrize("behind", ["N", "\n", "; Path=/", "="], ids=repr)
 def test_an_opt_out_with_something_behind_it_is_heard_and_an_allow_is_not(behind):
-    assert (read(f"1YYN{behind}").error, read(f"1YYN{behind}").opted_out) == ("length", frozenset(SIGNAL_PURPOSES))
-    assert set(read(f"1YNN{behind}").choices.values()) == {Stated.UNKNOWN}
+    assert (read_usprivacy(f"1YYN{behind}").error, read_usprivacy(f"1YYN{behind}").opted_out) == (
+        "length",
+        frozenset(SIGNAL_PURPOSES),
+    )
+    assert set(read_usprivacy(f"1YNN{behind}").choices.values()) == {Stated.UNKNOWN}
 
 
 @pytest.mark.parametrize(
@@ -95,14 +98,14 @@ def test_an_opt_out_with_something_behind_it_is_heard_and_an_allow_is_not(behind
     ids=brief,
 )
 def test_a_string_that_is_not_valid_never_allows(text, error):
-    reading = read(text)
+    reading = read_usprivacy(text)
     assert (reading.error, reading.choices) == (error, UNKNOWN)
 
 
 @QUICKLY
 @given(st.text(max_size=6) | st.text("1YNyn- ", min_size=4, max_size=4))
 def test_any_text_is_answered_and_only_the_27_valid_ones_may_allow(text):
-    reading = read(text)
+    reading = read_usprivacy(text)
     assert reading.ok is (text in VALID)
     assert reading.ok or Stated.ALLOWED not in reading.choices.values()
     assert reading.opted_out == (set(SIGNAL_PURPOSES) if len(text) == 4 and text[2] in "yY" else set())
@@ -110,7 +113,7 @@ def test_any_text_is_answered_and_only_the_27_valid_ones_may_allow(text):
 
 @pytest.mark.parametrize("text", VALID)
 def test_whatever_can_be_said_is_written_and_nothing_else(text):
-    assert write(*text[1:]) == text
+    assert write_usprivacy(*text[1:]) == text
 
 
 @pytest.mark.parametrize(
@@ -118,10 +121,10 @@ def test_whatever_can_be_said_is_written_and_nothing_else(text):
 )
 def test_another_character_is_not_written(letters):
     with pytest.raises(ValueError, match="is Y, N or -"):
-        write(*letters)
+        write_usprivacy(*letters)
 
 
 @pytest.mark.parametrize("letters", [("Y", "YY", ""), ("NN", "N", ""), ("", "", "NNY")])
 def test_three_characters_in_the_wrong_places_are_not_written(letters):
     with pytest.raises(ValueError, match="is Y, N or -"):
-        write(*letters)
+        write_usprivacy(*letters)

@@ -1,5 +1,5 @@
-"""An ad server that is loaded, asks, and then makes its workers: `before_a_fork.py URL [control]`. Each worker asks once,
-says that it sent, and ends.
+"""An ad server that is loaded, asks, and then makes its workers: `before_a_fork.py URL [control]`. Each worker asks
+once, says that it sent, and ends.
 """
 
 import os

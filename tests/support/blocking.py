@@ -24,8 +24,8 @@ def kind_of(code, function) -> int:
 
 
 class Watch:
-    """Every function that blocks, changed once for all tests: to change and restore them around each test would cost more
-    than most tests do. `on` while a test runs.
+    """Every function that blocks, changed once for all tests: to change and restore them around each test would cost
+    more than most tests do. `on` while a test runs.
     """
 
     def __init__(self):
@@ -36,7 +36,8 @@ class Watch:
             self.allow(function)
 
     def may_block(self, function, before):
-        """BlockBuster's own rule, with each piece of code looked at once: it compares every frame of every call by name."""
+        """BlockBuster's own rule, with each piece of code looked at once: it compares every frame of every call by
+        name."""
         kinds = {}
 
         def asked(*args, **kwargs):
@@ -61,12 +62,12 @@ class Watch:
         function.can_block_in("gateway/ledger/table.py", READS_BY_KEY)
         function.can_block_in("gateway/mirror/answers.py", READS_BY_KEY)
         function.can_block_in("gateway/ledger/leases.py", {*READS_BY_KEY, "_reader", "revision"})
-        function.can_block_in("gateway/app.py", {"open_house", "migrate"})
+        function.can_block_in("gateway/app/composition.py", {"open_house", "migrate"})
         function.can_block_in("support/inside.py", {"install"})
-        function.can_block_in("gateway/service.py", {"build", "keyed", "public", "_opened"})
-        function.can_block_in("gateway/credentials.py", {"_reload"})
-        function.can_block_in("gateway/assertions.py", {"_reload"})
-        function.can_block_in("gateway/settings.py", {"load"})
+        function.can_block_in("gateway/app/service.py", {"build", "keyed", "public", "_opened"})
+        function.can_block_in("gateway/keys/api_keys.py", {"_reload"})
+        function.can_block_in("gateway/keys/account_assertions.py", {"_reload"})
+        function.can_block_in("gateway/settings/load.py", {"load_settings"})
         function.can_block_in("gateway/delivery/forward.py", {"__init__"})  # reads the certificates once
 
 

@@ -31,8 +31,8 @@ def comes_to(found, expected, seconds: float = 20.0):
 
 
 def within_a_second(opens, script: str):
-    """A page that `opens()`, of which something holds within a second: of five the first, for the rest of the machine may
-    hold up another one.
+    """A page that `opens()`, of which something holds within a second: of five the first, for the rest of the machine
+    may hold up another one.
     """
     for _ in range(5):
         page = opens()

@@ -11,7 +11,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from gateway.web.shared_caches import MARKS
+from gateway.web.site.shared_caches import MARKS
 from support.proxies import NEW_YORK
 from support.signals import ADCHOICES_OUT
 
@@ -60,7 +60,8 @@ class Answer:
 
     @property
     def foreign(self) -> bool:
-        """Whether one person's page is another's: of those who are known by more than GPC each has pages of their own."""
+        """Whether one person's page is another's: of those who are known by more than GPC each has pages of their
+        own."""
         return self.visitor.kind not in {"gpc", "none"} and self.page.partition("|")[2] != self.visitor.name
 
 
@@ -69,14 +70,17 @@ def ways(cookies, accounts) -> dict[str, list[dict[str, str]]]:
     assertions of people who did.
     """
     return {
-        "gpc": [{"Sec-GPC": "1"}] * 4 + [{"Sec-GPC": "1", "Sec-Fetch-Mode": "no-cors"}] * 4,  # pages get a cookie: private
+        "gpc": [{"Sec-GPC": "1"}] * 4
+        + [{"Sec-GPC": "1", "Sec-Fetch-Mode": "no-cors"}] * 4,  # pages get a cookie: private
         "signals": [{"Cookie": OUT}, {"DNT": "1"}, {"X-AdChoices": ADCHOICES_OUT}, {"Cookie2": ADCHOICES_OUT}],
         "browser": [{"Cookie": f"__Host-gateway={cookie}"} for cookie in cookies],
-        "account": [*({"Cookie": f"Gateway-Account={each}"} for each in accounts[::2]),
-                    *({"Gateway-Account": each} for each in accounts[1::2])],
+        "account": [
+            *({"Cookie": f"Gateway-Account={each}"} for each in accounts[::2]),
+            *({"Gateway-Account": each} for each in accounts[1::2]),
+        ],
         "site_ids": [{"Cookie": f"uid=visitor-{n}"} for n in range(2)],
         "credentials": [{"Authorization": f"Basic {n}"} for n in range(2)],
-    }  # fmt: skip
+    }
 
 
 def crowd(cookies, accounts) -> list[Visitor]:

@@ -9,8 +9,8 @@ import os
 
 import uvicorn
 
-from gateway.service import in_front_of
-from gateway.web.shared_caches import HEARD
+from gateway.app.service import in_front_of
+from gateway.web.site.shared_caches import HEARD
 
 CACHEABLE = (b"cache-control", b"public, max-age=600")
 

@@ -7,11 +7,10 @@ import os
 import signal
 from types import SimpleNamespace
 
-from gateway import filing
 from gateway.cli import main
-from gateway.delivery import spool
-from gateway.delivery.spool import Job, Parts
-from gateway.sharing import Sharing
+from gateway.consent import files
+from gateway.consent.files import Job, Parts
+from gateway.consent.share import Sharing
 
 STEPS = (
     "a record half written", "before a part", "after a part", "before the files are there", "after the files are there",
@@ -38,7 +37,7 @@ def around(owner, name, before, after=""):
     setattr(owner, name, dying)
 
 
-async def upload(command, path, honest=filing.upload):
+async def upload(command, path, honest=files.upload):
     if AT == "before an upload":
         die()
     took = await honest(command, path)
@@ -54,12 +53,12 @@ def torn(descriptor, content, at, honest=os.pwrite):
     return honest(descriptor, content, at)
 
 
-spool.os = SimpleNamespace(**{**vars(os), "pwrite": torn})  # its own: others write so too
+files.os = SimpleNamespace(**{**vars(os), "pwrite": torn})  # its own: others write so too
 around(Parts, "write", "before a part", "after a part")
 around(Job, "publish", "before the files are there", "after the files are there")
 around(Sharing, "settle", "before the disclosures count")
 around(Job, "arrived", "before it is known to have arrived")
-filing.upload = upload
+files.upload = upload
 
 if __name__ == "__main__":
     main()

@@ -1,5 +1,5 @@
-"""Faults of a disk under a running service: calls that fail by strace, a disk of its own that fills up or that nobody may
-write to, a file that may not grow.
+"""Faults of a disk under a running service: calls that fail by strace, a disk of its own that fills up or that nobody
+may write to, a file that may not grow.
 """
 
 import contextlib
@@ -16,7 +16,8 @@ PATIENCE = 60.0
 
 @contextlib.contextmanager
 def failing(strace: str, pid: int, calls: str, fault: str, log: Path, only: Sequence[Path] = ()) -> Iterator[None]:
-    """`fault` as in strace's inject: "error=EIO:when=3", counted by thread. `log` has each call. `only`: of these files."""
+    """`fault` as in strace's inject: "error=EIO:when=3", counted by thread. `log` has each call. `only`: of these
+    files."""
     command = [strace, "-f", "-qq", "-p", str(pid), *(word for path in only for word in ("-P", str(path))),
                "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}", "-o", str(log)]  # fmt: skip
     tracing = subprocess.Popen(command)

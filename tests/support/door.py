@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
-from gateway import seals
-from gateway.seals import BrowserCookie
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.metrics import Metrics
-from gateway.web.middleware import ConsentMiddleware
-from gateway.web.shared_caches import SAME
-from gateway.web.visit import Options, Visits
-from gateway.web.visitor import Visitors
+from gateway.web.shell.metrics import Metrics
+from gateway.web.site.middleware import ConsentMiddleware
+from gateway.web.site.shared_caches import SAME
+from gateway.web.site.visit import Options, Visits
+from gateway.web.site.visitor import Visitors
 from support import inside
 
 

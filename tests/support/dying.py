@@ -1,5 +1,5 @@
-"""Where a machine can die in the commit of an act, and what its disk holds then: a copy of all files as they are at that
-point. Within the commit itself each 512-byte sector that was not synced yet is there or is not (ledger.md 3.6).
+"""Where a machine can die in the commit of an act, and what its disk holds then: a copy of all files as they are at
+that point. Within the commit itself each 512-byte sector that was not synced yet is there or is not (ledger.md 3.6).
 """
 
 import contextlib
@@ -8,10 +8,10 @@ import shutil
 from dataclasses import dataclass
 from unittest import mock
 
+from gateway.keys.person_keys import Vault
 from gateway.ledger import checkpoint_store, pending, schema
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.publisher import Publisher
-from gateway.vault.persons import Vault
 
 SECTOR = 512
 WITHIN = "within the commit"

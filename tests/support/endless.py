@@ -38,8 +38,8 @@ def blocks(rows: range, people: int):
 
 
 def post(port: int, rows: range, people: int, beside: "OptingOut | None" = None, **headers: str) -> tuple[dict, float]:
-    """Writes all of it before it reads a byte; `beside` people who opt out, as fast as the half of them does. (the summary,
-    seconds)
+    """Writes all of it before it reads a byte; `beside` people who opt out, as fast as the half of them does. (the
+    summary, seconds)
     """
     written = blocks(rows, people) if beside is None else beside.paced(blocks(rows, people), -(-len(rows) // BLOCK))
     began = time.monotonic()

@@ -2,8 +2,8 @@
 
     python -m support.erases DATA WHEN STEP MODE
 
-WHEN is `before` or `after`; STEP one of `gateway.ledger.pending`, or `transaction`: the one with the deletions. It prints
-`acknowledged` once the erasure was, and exits with 9 where it was killed.
+WHEN is `before` or `after`; STEP one of `gateway.ledger.pending`, or `transaction`: the one with the deletions. It
+prints `acknowledged` once the erasure was, and exits with 9 where it was killed.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import erasure, pending
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.terms import Erasing
 from support import inside
 from support.people import email, named
@@ -38,7 +38,7 @@ def main(data: Path, when: str, step: str, mode: str) -> None:
     die_at(when, step)
     with open_house(data, inside.settings(), dev=True) as house:
         subjects = house.consent.people.name([named("email", email(1))]).subjects
-        asyncio.run(house.consent.erase(Order(Erasing(mode), subjects, house.consent.clock())))
+        asyncio.run(house.consent.erase(ErasureOrder(Erasing(mode), subjects, house.consent.clock())))
         print("acknowledged", flush=True)
 
 

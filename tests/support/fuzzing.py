@@ -10,7 +10,7 @@ from random import Random
 
 from gateway.signals import adchoices, additional_consent, cmp_cookies, gpp, hear, tcf, usprivacy
 from gateway.signals.hear import Hearing
-from gateway.signals.heard import Kept
+from gateway.signals.heard import KeptFor
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Source, Stated
 from support.signals import INDUSTRY
 from support.strings import STRANGE, damaged, eu_fields, gpp_string, us_privacy_fields
@@ -44,10 +44,10 @@ def of_reading(reading):
 def of_heard(heard):
     """What is heard together has no allow to give: only the end of a state that nothing else still holds."""
     keep(heard.denied <= set(CHOOSABLE), "a purpose that nobody can choose")
-    held = {said.source for said in heard.said if said.kept is not Kept.MOMENT}
+    held = {said.source for said in heard.said if said.kept is not KeptFor.MOMENT}
     keep(not heard.ended & held, "a state ends that is held")
     keep(heard.ended <= STATES, "what is no state ends")
-    keep({said.source for said in heard.said if said.kept is Kept.STATE} <= STATES, "a state that nothing can end")
+    keep({said.source for said in heard.said if said.kept is KeptFor.STATE} <= STATES, "a state that nothing can end")
     keep(all(len(each.reason) < 20 for each in heard.malformed), "a reason that is no code")
 
 
@@ -60,7 +60,7 @@ def text_of(raw: bytes):
 
 def read_gpp(raw):
     for section_ids in (None, [7, -1]):
-        of_reading(gpp.read(text_of(raw), section_ids))
+        of_reading(gpp.read_gpp_string(text_of(raw), section_ids))
 
 
 def read_cookie_header(raw):
@@ -94,7 +94,7 @@ def of_text(read):
 
 def allows_on_error(text):
     """The planted fault: a reader that takes what it cannot read for a yes."""
-    reading = gpp.read(text)
+    reading = gpp.read_gpp_string(text)
     if reading.error == "reserved":
         object.__setattr__(reading, "choices", dict.fromkeys(SIGNAL_PURPOSES, Stated.ALLOWED))
     return reading
@@ -103,9 +103,9 @@ def allows_on_error(text):
 TARGETS = {
     "gpp": read_gpp,
     "tcf": of_text(tcf.read_eu),
-    "additional_consent": of_text(additional_consent.read),
-    "us_privacy": of_text(usprivacy.read),
-    "adchoices": of_text(adchoices.read),
+    "additional_consent": of_text(additional_consent.read_additional_consent),
+    "us_privacy": of_text(usprivacy.read_usprivacy),
+    "adchoices": of_text(adchoices.read_adchoices),
     "cookie_header": read_cookie_header,
     "query": read_query,
     "call": read_call,
@@ -133,7 +133,12 @@ def _consent_string(random):
 
 def _additional_consent(random):
     ids = random.sample(range(1, 2000), 6)
-    return random.choice([additional_consent.write(1, ids), additional_consent.write(2, ids[:3], ids[3:])])
+    return random.choice(
+        [
+            additional_consent.write_additional_consent(1, ids),
+            additional_consent.write_additional_consent(2, ids[:3], ids[3:]),
+        ]
+    )
 
 
 def _us_privacy(random):
@@ -142,7 +147,7 @@ def _us_privacy(random):
 
 def _adchoices(random):
     records = [(random.randint(1, 4000), random.choice([0, 1, 2])) for _ in range(random.randint(0, 4))]
-    return adchoices.write(random.randint(0, 2**32 - 1), random.choice([0, 1, 2]), records, records[:1])
+    return adchoices.write_adchoices(random.randint(0, 2**32 - 1), random.choice([0, 1, 2]), records, records[:1])
 
 
 def _tool_value(random):
@@ -188,7 +193,7 @@ def _call(random):
         f"{random.choice(MEMBERS)}={random.choice(['true', '1', '[7, -1]', '{}', 'null', '1e400', '00000000'])}"
     )
     stored = {"IABGPP_HDR_GppString": gpp_string(random), "IABGPP_GppSID": "7_8", "gad_rdp": "1"}
-    stored |= {f"IABGPP_{number}_String": text for number, text in gpp.split(gpp_string(random)).items()}
+    stored |= {f"IABGPP_{number}_String": text for number, text in gpp.split_gpp_string(gpp_string(random)).items()}
     return "\n".join([*lines, f"stored={json.dumps(stored)}", f"cookies={json.dumps(_cookie_header(random))}"])
 
 

@@ -5,15 +5,15 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from gateway import keys
-from gateway.decisions import Decision, Decisions, Stands, key_of_replica
-from gateway.enrolment import Enrolment
+from gateway.consent.decisions import Decision, Decisions, Stands, key_of_replica
+from gateway.keys import secret_files
+from gateway.keys.seals import Enrolment
 
 LINES = {"Content-Type": "application/x-ndjson"}
 
 
 def enrolment_of(folder, maker="dev"):
-    secrets_of = keys.load(folder)
+    secrets_of = secret_files.load_secrets(folder)
     return Enrolment("beside", f"{maker}.secret", secrets_of.peppers, key_of_replica(secrets_of, maker))
 
 
@@ -29,7 +29,7 @@ class Beside:
     number: int = 0
 
     def __post_init__(self):
-        self.secrets = keys.load(self.folder)
+        self.secrets = secret_files.load_secrets(self.folder)
         self.decisions = Decisions.of_replica(enrolment_of(self.folder), ("teemo", "advertisers", "matching"))
 
     async def look(self):

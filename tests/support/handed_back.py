@@ -1,5 +1,5 @@
-"""A caller of rows that are handed back, over a connection of its own: it posts all of a job, reads so many lines, and is
-cut off; and what the gateway has on record of that.
+"""A caller of rows that are handed back, over a connection of its own: it posts all of a job, reads so many lines, and
+is cut off; and what the gateway has on record of that.
 """
 
 import contextlib

@@ -4,8 +4,8 @@ python -m support.hands_back_as_before serve --dev …
 """
 
 from gateway.cli import main
+from gateway.consent.share import Sharing
 from gateway.ledger.disclosed import POSSIBLE
-from gateway.sharing import Sharing
 
 mark = Sharing._mark
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx2
 
-from gateway import keys
-from gateway import settings as settings_of
-from gateway.app import migrate, now
-from gateway.service import build
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC, Addresses
+from gateway.app.composition import migrate, now
+from gateway.app.service import build
+from gateway.keys import secret_files
+from gateway.settings import load as settings_of
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 
 EVERYWHERE = frozenset({PUBLIC, INTERNAL, METRICS})
 DEV = {"Authorization": "Bearer dev.dev"}
@@ -25,13 +25,13 @@ AT_ONCE = {"listen__level_answers": "false"}  # thousands of tests post forms, a
 def settings(file: Path | None = None, **environment: str):
     """The shipped settings; keyword arguments are environment variables without their prefix."""
     said = {f"GATEWAY_{name.upper()}": value for name, value in {**AT_ONCE, **environment}.items()}
-    return settings_of.load(file, said) if file else _settings(tuple(said.items()))
+    return settings_of.load_settings(file, said) if file else _settings(tuple(said.items()))
 
 
 @cache
 def _settings(said: tuple[tuple[str, str], ...]):
     """They cannot be changed, and to read them costs more than most tests do."""
-    return settings_of.load(None, dict(said))
+    return settings_of.load_settings(None, dict(said))
 
 
 @cache
@@ -48,7 +48,7 @@ def _made_once() -> Path:
 @cache
 def secrets():
     """Those that all installations of this process have. The first call reads a file."""
-    return keys.load(_made_once())
+    return secret_files.load_secrets(_made_once())
 
 
 def install(folder: Path) -> Path:

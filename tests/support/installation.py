@@ -14,14 +14,15 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
-from gateway import app, keys, rekey, restoring, seals
-from gateway.app import open_house
-from gateway.check import Ask
+from gateway.app import composition, maintenance
+from gateway.app.composition import open_house
+from gateway.consent.check import Ask
+from gateway.keys import seals, secret_files
 from gateway.ledger import checkpoint_store, note, records, schema, tiles
 from gateway.ledger.documents import Document
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.entry import b64
-from gateway.ledger.erasure import Order
+from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.signals.heard import Heard, Said
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, Erasing, Purpose, Source
@@ -136,7 +137,7 @@ class Installation:
         return word
 
     def erase(self, name, mode):
-        self.wait(self.consent.erase(Order(mode, self.subjects(name), self.clock())))
+        self.wait(self.consent.erase(ErasureOrder(mode, self.subjects(name), self.clock())))
 
     def settle(self):
         """Waits until the writer has done whatever it does by itself after a start."""
@@ -174,11 +175,11 @@ class Installation:
         """
         self.stop()
         try:
-            if kind is rekey.Kind.PEPPER:
-                rekey.pepper(self.folder, shipped(), self.clock)
+            if kind is maintenance.RekeyKind.PEPPER:
+                maintenance.pepper(self.folder, shipped(), self.clock)
                 return 1
-            rekey.replace_key(self.folder, shipped(), kind, self.clock)
-            rekey.retire(self.folder, shipped(), kind, self.clock, early=True)
+            maintenance.replace_key(self.folder, shipped(), kind, self.clock)
+            maintenance.retire(self.folder, shipped(), kind, self.clock, early=True)
             return 2
         finally:
             self.open()
@@ -187,7 +188,7 @@ class Installation:
         """Returns the first entry whose body is there still."""
         self.stop()
         try:
-            return app.prune(self.folder, shipped(), dry_run=False, clock=self.clock).plan.below
+            return composition.prune_ledger(self.folder, shipped(), dry_run=False, clock=self.clock).plan.below
         finally:
             self.open()
 
@@ -201,20 +202,20 @@ class Installation:
 
     def peppers_missing(self):
         """How many peppers are newer than the rows."""
-        return len(keys.load(self.folder).peppers) - self.head("peppers")
+        return len(secret_files.load_secrets(self.folder).peppers) - self.head("peppers")
 
     def verify(self):
         """What `gateway verify --vault` finds different."""
-        report, _ = app.verify(self.folder, shipped(), boxes=True)
+        report, _ = composition.verify_ledger(self.folder, shipped(), boxes=True)
         return report.different
 
     def back_up(self, into):
-        restoring.back_up(self.folder, into)
+        maintenance.back_up(self.folder, into)
 
     def put_back(self, backup):
         """Whether the copy may go on only as a new log. The service is stopped then, else it is started."""
         self.stop()
-        done = restoring.put_back(self.folder, shipped(), backup, None, None)
+        done = maintenance.put_back(self.folder, shipped(), backup, None, None)
         shutil.rmtree(done.aside)
         if not done.why:
             self.open()
@@ -222,16 +223,16 @@ class Installation:
 
     def go_on(self):
         """As a new log; where keys were wrapped anew since the copy was made, they are in it too."""
-        restoring.go_on(self.folder, shipped(), self.clock)
+        maintenance.go_on(self.folder, shipped(), self.clock)
         if self.peppers_missing():
-            rekey.pepper(self.folder, shipped(), self.clock)
+            maintenance.pepper(self.folder, shipped(), self.clock)
         self.open()
 
     def go_on_cut_off(self):
         """The machine dies between the new log's first entry and its first checkpoint; then it is done again."""
         fresh = self.folder.with_name(f"data{next(self.moves)}")
         with Cut("between the new log's entry and its checkpoint").during(self.folder, fresh):
-            restoring.go_on(self.folder, shipped(), self.clock)
+            maintenance.go_on(self.folder, shipped(), self.clock)
         self.move(fresh)
         self.go_on()
 
@@ -248,7 +249,7 @@ class Installation:
 
     def verifiers(self):
         """Of those who sign at this moment."""
-        origin, seeds = self.head("origin"), keys.load(self.folder).signing
+        origin, seeds = self.head("origin"), secret_files.load_secrets(self.folder).signing
         return [Ed25519Verifier.from_vkey(Ed25519Signer(origin, seed).vkey) for seed in seeds]
 
     def signed(self):

@@ -41,7 +41,8 @@ def has_order(operations, start, step):
 
 
 def _may_be_next(ordered, done):
-    """Those that were called before any other open one was answered; the first answered comes last, to be tried first."""
+    """Those that were called before any other open one was answered; the first answered comes last, to be tried
+    first."""
     found, first_answer = [], NEVER
     for index in range((~done & (done + 1)).bit_length() - 1, len(ordered)):
         if done >> index & 1:
@@ -83,7 +84,8 @@ class Check(NamedTuple):
 
 
 class Register(NamedTuple):
-    """What is on record of one subject: the word, whose act it was, its event; and what stood when each token was made."""
+    """What is on record of one subject: the word, whose act it was, its event; and what stood when each token was
+    made."""
 
     word: str = "none"
     writer: Any = None

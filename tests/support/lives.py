@@ -5,12 +5,12 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from gateway.choice.standing import Standing
-from gateway.keys import PersonKeys, Secrets
+from gateway.consent.people import People
+from gateway.keys.secret_files import PersonKeys, Secrets
 from gateway.ledger import links, records, schema, states
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.ledger.writer import Transaction
-from gateway.people import People
 from gateway.terms import ChoiceKind, DataClass
 
 BEGAN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

@@ -1,5 +1,5 @@
-"""A second store, in memory: the same interface with a weaker promise. What passes on it and on the file owes nothing to
-files.
+"""A second store, in memory: the same interface with a weaker promise. What passes on it and on the file owes nothing
+to files.
 """
 
 import contextlib

@@ -1,5 +1,5 @@
-"""The gateway with one fault: the order turned round, a person is answered first and the mirror learns of it after that,
-with the first batch a second later.
+"""The gateway with one fault: the order turned round, a person is answered first and the mirror learns of it after
+that, with the first batch a second later.
 
 python -m support.mirrors_too_late serve --dev …
 """

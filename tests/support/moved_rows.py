@@ -1,5 +1,5 @@
-"""A file in which SQLite left copies of deleted rows: it moved them between pages before. What lies in a file is looked for
-in pieces, for later rows overwrite such copies in part.
+"""A file in which SQLite left copies of deleted rows: it moved them between pages before. What lies in a file is looked
+for in pieces, for later rows overwrite such copies in part.
 """
 
 import contextlib
@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from gateway.vault.persons import BOX
+from gateway.keys.person_keys import BOX
 
 PIECE = 12  # bytes: none is in a file by chance
 
@@ -23,7 +23,8 @@ def box_of(db, column, person):
 
 
 def deleted_rows(path, luck, steps=400):
-    """A life of the vault as it once was: keys became NULL, and rows were deleted. Returns the boxes of destroyed keys."""
+    """A life of the vault as it once was: keys became NULL, and rows were deleted. Returns the boxes of destroyed
+    keys."""
     gone, people = [], {}
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode=MEMORY")

@@ -7,8 +7,8 @@ import time
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from gateway import credentials, keys
-from gateway.app import now
+from gateway.app.composition import now
+from gateway.keys import api_keys, secret_files
 from support import inside
 from support.mailbox import mailbox
 
@@ -95,7 +95,7 @@ class Site:
 
     def browser(self, account="", **headers):
         if account:
-            asserted = credentials.assert_account(self._accounts, account, int(time.time()) + 600)
+            asserted = api_keys.assert_account(self._accounts, account, int(time.time()) + 600)
             headers["Gateway-Account"] = asserted
         return Browser(self.calling, self.box, **headers)
 
@@ -115,7 +115,7 @@ class Site:
 async def standing(folder):
     """A site whose codes go through a real mail server, for people of any age."""
     clock = Clock()
-    secrets = await asyncio.to_thread(keys.load, inside.install(folder))
+    secrets = await asyncio.to_thread(secret_files.load_secrets, inside.install(folder))
     with mailbox() as (box, port):
         configured = inside.settings(
             mail__server="127.0.0.1", mail__port=str(port), mail__security="none", mail__from_address="p@example.com",

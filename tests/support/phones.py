@@ -10,7 +10,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from gateway import credentials
+from gateway.keys import api_keys
 from support import inside
 from support.people import gaid, named
 
@@ -128,7 +128,7 @@ async def standing(folder, *, clock=None, dev=True, **environment):
                 ("server", ["choose"], False)]  # fmt: skip
         calls = []
         for name, scopes, publishable in made:
-            key = await asyncio.to_thread(credentials.add, data, name, scopes, publishable=publishable)
+            key = await asyncio.to_thread(api_keys.add_api_key, data, name, scopes, publishable=publishable)
             calls.append(await stack.enter_async_context(inside.client(app, Authorization=f"Bearer {key}")))
         place = Place(app, data, backend, calls)
         place.jwks = file

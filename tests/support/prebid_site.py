@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
-from gateway.service import in_front_of
+from gateway.app.service import in_front_of
 from support.pages_with_script import SCRIPT, STUB
 
 HTML = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>News</title>{head}

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
 
-from gateway.service import in_front_of
+from gateway.app.service import in_front_of
 from support.pages_with_script import JOURNAL, SCRIPT, STUB, html
 
 

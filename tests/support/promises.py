@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from gateway.app import House, migrate, open_house
-from gateway.check import Ask
+from gateway.app.composition import House, migrate, open_house
+from gateway.consent.check import Ask
+from gateway.keys.person_keys import FILE as VAULT
+from gateway.keys.person_keys import Vault
 from gateway.ledger import merkle, openings, records, schema, tree
 from gateway.ledger.checkpoint_store import CheckpointStore, beside
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose, Reason, Unusable
-from gateway.vault.persons import FILE as VAULT
-from gateway.vault.persons import Vault
 from support import inside
 from support.people import gaid, named
 from support.told import Told

@@ -8,9 +8,9 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from gateway import credentials, keys
-from gateway.web import sealed as sealed_cookies
-from gateway.web.edge import FROM_APPS
+from gateway.keys import api_keys, secret_files
+from gateway.web.shell.edge import FROM_APPS
+from gateway.web.site import header_fields as sealed_cookies
 from support.proxies import (
     CALIFORNIA,
     GERMANY,
@@ -79,8 +79,8 @@ def remembered(at: Proxied) -> tuple[str, str]:
 
 def signed_in(at: Proxied, account: str) -> tuple[str, str]:
     """The Cookie header of a person whom the site's server says is signed in."""
-    secret = keys.load(at.gateway.folder / "data").accounts[0]
-    return "Cookie", f"gateway-account={credentials.assert_account(secret, account, int(time.time()) + 600)}"
+    secret = secret_files.load_secrets(at.gateway.folder / "data").accounts[0]
+    return "Cookie", f"gateway-account={api_keys.assert_account(secret, account, int(time.time()) + 600)}"
 
 
 # --- while the gateway answers ---
@@ -184,9 +184,13 @@ SPEAKS = [  # what a site may say of its own accord
 
 
 HINTS = [  # 103 Early Hints, and what a page has too
-    ("Link", "<https://{far}/a.js>; rel=preload; as=script"), ("Link", "<https://{far}>; rel=preconnect"),
-    ("Content-Security-Policy", "img-src 'self'"), ("Vary", "Accept"), ("Set-Cookie", "a=b"), ("Cache-Control", "public"),
-]  # fmt: skip
+    ("Link", "<https://{far}/a.js>; rel=preload; as=script"),
+    ("Link", "<https://{far}>; rel=preconnect"),
+    ("Content-Security-Policy", "img-src 'self'"),
+    ("Vary", "Accept"),
+    ("Set-Cookie", "a=b"),
+    ("Cache-Control", "public"),
+]
 
 
 def in_turn(at: Proxied, path: str, *headers) -> list[Answer]:
@@ -244,9 +248,19 @@ def what_a_person_posts_arrives_whole(at: Proxied) -> None:
 
 
 ADS = [
-    "/ads/1?x=2", "/ads/tag.js", "/ads/pixel.gif", "//ads/x", "/%61ds/x", "/x/../ads/y", "/./ads/y", "/ads//y", "/ADS/x",
-    "/x/%2e%2e/ads/y.png", "/pixel.gif?u=1", "/pixel.gif/",
-]  # fmt: skip
+    "/ads/1?x=2",
+    "/ads/tag.js",
+    "/ads/pixel.gif",
+    "//ads/x",
+    "/%61ds/x",
+    "/x/../ads/y",
+    "/./ads/y",
+    "/ads//y",
+    "/ADS/x",
+    "/x/%2e%2e/ads/y.png",
+    "/pixel.gif?u=1",
+    "/pixel.gif/",
+]
 
 
 OTHERWISE = ["/ads;v=1/x", "/%2561ds/x", "/ads./x", "/ads"]  # as some server behind would read it: the gateway's own no
@@ -310,16 +324,25 @@ def odd_requests_get_their_page(at: Proxied) -> None:
 
 
 WHILE_IT_ANSWERS = [
-    the_site_reads_what_may_be_done, the_cookie_arrives_and_is_heard_when_it_comes_back,
-    a_picture_or_a_form_that_was_sent_gets_no_cookie, the_site_never_sees_the_sealed_cookie, a_signed_in_person_is_known_on_another_browser,
-    one_question_a_request_for_whatever_may_be_a_page, nothing_forged_reaches_the_site,
-    the_place_is_of_the_address_that_the_proxy_saw, trackers_are_shut_out_at_delivery_for_whoever_opted_out,
+    the_site_reads_what_may_be_done,
+    the_cookie_arrives_and_is_heard_when_it_comes_back,
+    a_picture_or_a_form_that_was_sent_gets_no_cookie,
+    the_site_never_sees_the_sealed_cookie,
+    a_signed_in_person_is_known_on_another_browser,
+    one_question_a_request_for_whatever_may_be_a_page,
+    nothing_forged_reaches_the_site,
+    the_place_is_of_the_address_that_the_proxy_saw,
+    trackers_are_shut_out_at_delivery_for_whoever_opted_out,
     nothing_of_the_sites_own_has_the_browser_speak_past_the_policy,
-    a_page_that_is_one_persons_is_in_no_shared_cache, what_a_person_posts_arrives_whole,
-    ads_of_the_sites_own_are_refused_to_whoever_opted_out, the_gateways_own_pages_are_on_the_sites_own_host,
-    a_form_on_the_gateways_own_page_opts_out, a_websocket_is_opened_and_heard,
-    nobody_pretends_that_the_gateway_is_away, odd_requests_get_their_page,
-]  # fmt: skip
+    a_page_that_is_one_persons_is_in_no_shared_cache,
+    what_a_person_posts_arrives_whole,
+    ads_of_the_sites_own_are_refused_to_whoever_opted_out,
+    the_gateways_own_pages_are_on_the_sites_own_host,
+    a_form_on_the_gateways_own_page_opts_out,
+    a_websocket_is_opened_and_heard,
+    nobody_pretends_that_the_gateway_is_away,
+    odd_requests_get_their_page,
+]
 
 
 # --- while it does not ---

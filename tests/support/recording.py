@@ -87,7 +87,8 @@ def happened(world: Path, op: str, name: str) -> int:
 
 
 def until_quiet(world: Path, settled: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Until it is settled and the service has written nothing for longer than between two checkpoints of its database."""
+    """Until it is settled and the service has written nothing for longer than between two checkpoints of its
+    database."""
     ends, still, size = time.monotonic() + seconds, 0, 0
     while still < QUIET or not settled():
         assert time.monotonic() < ends, "it goes on and on"

@@ -21,8 +21,8 @@ class Handed:
 
 @dataclasses.dataclass
 class Remembered:
-    """`bodies` of entries that are not pruned; `checkpoints` and receipts `handed` out of the present log and of what it
-    goes on from; `ever`: all receipts, also those of a log that is over, beyond the copy from which another went on.
+    """`bodies` of entries that are not pruned; `checkpoints` and receipts `handed` out of the present log and of what
+    it goes on from; `ever`: all receipts, also those of a log that is over, beyond the copy from which another went on.
     """
 
     here: Installation

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from gateway import enrolment
-from gateway.following.feed import Feed
-from gateway.replica import Replica
+from gateway.app.replica import Replica
+from gateway.keys import seals
+from gateway.replica.feed import Feed
 from support import inside
 from support.replica_process import ask
 
@@ -25,7 +25,7 @@ def worker(made, tell):
 def main(url, folder, file, secret, *control):
     if control:
         Replica.forked = lambda self: None
-    opened = enrolment.open_(Path(file).read_text(), Path(secret).read_text())
+    opened = seals.open_enrolment(Path(file).read_text(), Path(secret).read_text())
     heard, tell = os.pipe()
     with Replica(url, Path(folder), opened, inside.settings(), dev=True) as made:
         while not made.follower.fresh():

@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from gateway import enrolment
-from gateway.check import Ask
-from gateway.replica import Replica
+from gateway.app.replica import Replica
+from gateway.consent.check import Ask
+from gateway.keys import seals
 from support import inside
 from support.people import gaid, named
 
@@ -31,7 +31,7 @@ def ask(number):
 
 def main(url, folder, file, secret, people, out):
     ahead, over = [0.0], threading.Event()
-    opened = enrolment.open_(Path(file).read_text(), Path(secret).read_text())
+    opened = seals.open_enrolment(Path(file).read_text(), Path(secret).read_text())
     made = Replica(url, Path(folder), opened, inside.settings(), dev=True, boot_clock=lambda: boot() + ahead[0])
 
     def check():

@@ -36,9 +36,25 @@ class Sidecar:
         self.folder.mkdir(exist_ok=True, parents=True)
         secret = self.folder / "secret"
         secret.write_text(self.enrolled[1])
-        command = [*self.prefix, sys.executable, "-m", "gateway", "replica", "--of", self.of, "--port", str(self.port), "--dev",
-                   "--enrolment", str(self.enrolled[0]), "--secret-file", str(secret), "--data", str(self.folder / "copy"),
-                   *self.more]  # fmt: skip
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            "gateway",
+            "replica",
+            "--of",
+            self.of,
+            "--port",
+            str(self.port),
+            "--dev",
+            "--enrolment",
+            str(self.enrolled[0]),
+            "--secret-file",
+            str(secret),
+            "--data",
+            str(self.folder / "copy"),
+            *self.more,
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
         ends = time.monotonic() + START

@@ -33,16 +33,23 @@ def gpp_fields(name: str, **said: object) -> dict[str, object]:
 
 
 def gpp_string(name: str, **said: object) -> str:
-    return gpp.write({name: gpp_fields(name, **said)})
+    return gpp.write_gpp_string({name: gpp_fields(name, **said)})
 
 
 def tc_string(**changes: object) -> str:
     """A TC string of today with consent to every purpose and special feature and to vendors 2 and 5, but for the
     changes.
     """
-    consented = {"PolicyVersion": 5, "Created": WHEN, "LastUpdated": WHEN,
-                 "PurposeConsents": [True] * strings.PURPOSES, "SpecialFeatureOptins": [True] * strings.SPECIAL_FEATURES,
-                 "VendorConsents": [2, 5], "VendorsDisclosed": [2, 5], "PublisherRestrictions": []}  # fmt: skip
+    consented = {
+        "PolicyVersion": 5,
+        "Created": WHEN,
+        "LastUpdated": WHEN,
+        "PurposeConsents": [True] * strings.PURPOSES,
+        "SpecialFeatureOptins": [True] * strings.SPECIAL_FEATURES,
+        "VendorConsents": [2, 5],
+        "VendorsDisclosed": [2, 5],
+        "PublisherRestrictions": [],
+    }
     return tcf.write_eu(strings.eu_fields(Random(1)) | consented | changes)
 
 
@@ -57,33 +64,45 @@ TC_NOT_PRECISE = tc_string(SpecialFeatureOptins=[False] + [True] * (strings.SPEC
 GPP_OUT, GPP_ALLOWED = gpp_string("usnat", SaleOptOut=1), gpp_string("usnat")
 GPP_GPC = gpp_string("usca", Gpc=True)
 GPP_GPC_OF_INDIANA = gpp_string("usin") + ".YA"  # a subsection that Indiana does not have (signals.md 1.4)
-ADCHOICES_OUT, ADCHOICES_ALLOWED = adchoices.write(SECONDS, 0), adchoices.write(SECONDS, 1)
+ADCHOICES_OUT, ADCHOICES_ALLOWED = adchoices.write_adchoices(SECONDS, 0), adchoices.write_adchoices(SECONDS, 1)
 
 OPT_OUTS: dict[str, list[object]] = {
     "gpc": ["1", 1, True],
     "us_privacy": ["1YYN", "1yyn", "1-Y-", "2YYN"],
-    "gpp": [GPP_OUT, GPP_GPC, gpp.write({"uspv1": "1YYN"}), gpp.write({"tcfeuv2": TC_SOME}), GPP_OUT + "AAA",
-            GPP_OUT + "=", GPP_GPC_OF_INDIANA],
+    "gpp": [
+        GPP_OUT,
+        GPP_GPC,
+        gpp.write_gpp_string({"uspv1": "1YYN"}),
+        gpp.write_gpp_string({"tcfeuv2": TC_SOME}),
+        GPP_OUT + "AAA",
+        GPP_OUT + "=",
+        GPP_GPC_OF_INDIANA,
+    ],
     "tc": [TC_SOME, TC_WITHOUT_ANY],
     "ac": ["1~", "2~~dv.7"],
     "adchoices": [ADCHOICES_OUT],
     "cookies": [
-        "usprivacy=1YYN", "OptanonConsent=groups=SPD_BG:0", "OptanonConsent=groups=C0004:0",
-        "cmplz_marketing=deny; cmplz_banner-status=dismissed", "OptanonConsent=groups=C0004%3A0&interactionCount=0",
+        "usprivacy=1YYN",
+        "OptanonConsent=groups=SPD_BG:0",
+        "OptanonConsent=groups=C0004:0",
+        "cmplz_marketing=deny; cmplz_banner-status=dismissed",
+        "OptanonConsent=groups=C0004%3A0&interactionCount=0",
         f"IABGPP_HDR_GppString={GPP_OUT}; IABGPP_GppSID=8",
     ],
     "att": [0, 1, 2],
     "lmt": [1],
     "dnt": ["1"],
     "stored": [
-        {"IABUSPrivacy_String": "1YYN"}, {"gad_rdp": 1}, {"IABGPP_HDR_GppString": GPP_OUT},
+        {"IABUSPrivacy_String": "1YYN"},
+        {"gad_rdp": 1},
+        {"IABGPP_HDR_GppString": GPP_OUT},
         {"IABGPP_7_String": GPP_OUT.partition("~")[2]},
     ],
-}  # fmt: skip
+}
 OTHERS: dict[str, list[object]] = {
     "gpc": [None, "0", "yes"],
     "us_privacy": ["1YNN", "1---", "junk", 7],
-    "gpp": [GPP_ALLOWED, "DBAA", "junk", gpp.write({"tcfeuv2": TC_CONSENT})],
+    "gpp": [GPP_ALLOWED, "DBAA", "junk", gpp.write_gpp_string({"tcfeuv2": TC_CONSENT})],
     "gpp_sid": [[7], [-1], "8,9", "", {}, True],
     "tc": [TC_CONSENT, TC_NOT_PRECISE, "junk", []],
     "gdpr": [0, 1, "0"],

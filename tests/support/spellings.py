@@ -1,8 +1,8 @@
 """One table of spellings, tried at every door: opted out by one spelling, asked about by another.
 
-`tests/vectors/spellings.json` has the groups that are ours, `outside` those that others publish. A `Round` is one service
-in this process: every person of the table opts out by one of their spellings through one door, then every spelling of
-everybody is asked at every door that lets something go.
+`tests/vectors/spellings.json` has the groups that are ours, `outside` those that others publish. A `Round` is one
+service in this process: every person of the table opts out by one of their spellings through one door, then every
+spelling of everybody is asked at every door that lets something go.
 """
 
 import base64
@@ -25,18 +25,18 @@ import phonenumbers
 import uvicorn
 from phonenumbers import PhoneNumberFormat
 
-from gateway import credentials, enrolment
+from gateway.app.replica import Replica
+from gateway.app.service import build
 from gateway.choice.identity import DIGESTS
 from gateway.choice.place import country_of
 from gateway.cli import main
 from gateway.client import Client
+from gateway.consent.people import People
+from gateway.keys import api_keys, seals
 from gateway.ledger.subjects import every_reading
-from gateway.people import People
-from gateway.replica import Replica
-from gateway.service import build
 from gateway.terms import Reason
-from gateway.web import notices
-from gateway.web.edge import Addresses
+from gateway.web.shell import notices
+from gateway.web.shell.edge import Addresses
 from support import inside
 from support.ports import free_port
 
@@ -76,7 +76,7 @@ account = { class = "account", kind = "account" }
 """
 SYSTEMS = {"gaid": "android", "idfa": "ios", "oaid": "harmonyos"}
 PROVED = {"kind": "account", "assertion": "dev"}
-FIRST, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,30 @@ def outside(vectors: Path) -> list[Group]:
     return [*found, *(each for region in REGIONS for each in _examples(region))]
 
 
-REGIONS = ("AR", "AU", "BR", "CA", "CL", "CN", "DE", "ES", "FR", "GB", "IL", "IN", "IT", "JP", "KR", "MX", "NG", "NL", "PH", "PL", "SE", "ZA")  # fmt: skip
+REGIONS = (
+    "AR",
+    "AU",
+    "BR",
+    "CA",
+    "CL",
+    "CN",
+    "DE",
+    "ES",
+    "FR",
+    "GB",
+    "IL",
+    "IN",
+    "IT",
+    "JP",
+    "KR",
+    "MX",
+    "NG",
+    "NL",
+    "PH",
+    "PL",
+    "SE",
+    "ZA",
+)
 FIXED, MOBILE = phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE
 
 
@@ -143,11 +166,22 @@ def _examples(region: str) -> Iterator[Group]:
         digests = (
             {"type": "phone_sha256", "value": hashlib.sha256(form.encode()).hexdigest()} for form in (e164, e164[1:])
         )
-        yield Group("deny", "phone", f"libphonenumber's {word} of {region}", (
-            {"type": "phone", "value": every.pop("NATIONAL"), "place": region},
-            *({"type": "phone", "value": form} for form in every.values()),
-            *({"type": "phone", "value": form, "place": place} for place, form in abroad.items() if place != region), *digests,
-        ), outside=True)  # fmt: skip
+        yield Group(
+            "deny",
+            "phone",
+            f"libphonenumber's {word} of {region}",
+            (
+                {"type": "phone", "value": every.pop("NATIONAL"), "place": region},
+                *({"type": "phone", "value": form} for form in every.values()),
+                *(
+                    {"type": "phone", "value": form, "place": place}
+                    for place, form in abroad.items()
+                    if place != region
+                ),
+                *digests,
+            ),
+            outside=True,
+        )
 
 
 FORMATS = ("E164", "INTERNATIONAL", "RFC3966", "NATIONAL")
@@ -247,10 +281,10 @@ class Service:
         config = folder / "config.toml"
         config.write_text(CONFIG)
         self.settings = inside.settings(config)
-        self.app_key = credentials.add(self.folder, "phones", ["choose"], publishable=True)
+        self.app_key = api_keys.add_api_key(self.folder, "phones", ["choose"], publishable=True)
         with contextlib.redirect_stdout(io.StringIO()) as told, contextlib.suppress(SystemExit):
             main(["replica", "enrol", "ads", "--data", str(self.folder), "--out", str(folder / "ads.enrolment")])
-        self.enrolled = enrolment.open_((folder / "ads.enrolment").read_text(), told.getvalue().strip())
+        self.enrolled = seals.open_enrolment((folder / "ads.enrolment").read_text(), told.getvalue().strip())
         app = build(self.folder, self.settings, Addresses({self.port: inside.EVERYWHERE}), dev=True)
         quiet = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none", "proxy_headers": False}
         self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=self.port, **quiet))

@@ -112,7 +112,7 @@ def sections(random: Random, most: int = 5):
 
 
 def gpp_string(random: Random):
-    return gpp.write(sections(random))
+    return gpp.write_gpp_string(sections(random))
 
 
 def _flip(random, text):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway import keys, seals
+from gateway.keys import seals, secret_files
 from gateway.ledger import checkpoint, note, receipt
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
@@ -70,4 +70,6 @@ def _verified(shown: tuple[str, Mapping[str, Any] | None], data: Path) -> Checkp
 
 def _verifiers(signed: str, data: Path) -> list[Ed25519Verifier]:
     origin = signed.partition("\n")[0]
-    return [Ed25519Verifier(origin, Ed25519Signer(origin, seed).public) for seed in keys.load(data).signing]
+    return [
+        Ed25519Verifier(origin, Ed25519Signer(origin, seed).public) for seed in secret_files.load_secrets(data).signing
+    ]

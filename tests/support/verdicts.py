@@ -22,7 +22,7 @@ from support.signals import ADCHOICES_OUT, GPP_GPC, GPP_OUT, TC_CONSENT, TC_WITH
 
 TODAY = date(2026, 11, 24)
 TABLES = Path(law.__file__).parent / "tables"
-LAW = law.parse(tomllib.loads(file.read_text()) for file in sorted(TABLES.glob("*.toml")))
+LAW = law.parse_law(tomllib.loads(file.read_text()) for file in sorted(TABLES.glob("*.toml")))
 OFFICE = Office(LAW, TODAY)
 FILE = Path(__file__).parent.parent / "vectors" / "verdicts.json"
 BITS = {"out": OUT, "in": IN}

@@ -1,4 +1,5 @@
-"""A site with every way of `tests/proxies/ways.toml` on its pages: by itself behind a proxy, or with the gateway before it.
+"""A site with every way of `tests/proxies/ways.toml` on its pages: by itself behind a proxy, or with the gateway before
+it.
 
 `/page?ways=a,b` has these ways on it; `&wait=1`: nothing is done until the page's `fire()` is called. `--trackers` is
 the first of as many ports as there are ways.
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 import uvicorn
 
-from gateway.service import in_front_of
+from gateway.app.service import in_front_of
 
 TABLE = Path(__file__).parent.parent / "proxies" / "ways.toml"
 WAYS = tomllib.loads(TABLE.read_text())

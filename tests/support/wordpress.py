@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway import credentials, keys
 from gateway.cli.recipe import filled
+from gateway.keys import api_keys, secret_files
 from support.ports import free_port
 from support.proxies import NEW_YORK, Answer, Gateway, Program, _until, ask, nginx, patient
 from support.wire import call
@@ -92,10 +92,13 @@ def write_site(
     (root / "wp-login.php").write_text(LOGIN)
     (root / "style.css").write_text("body { color: black }")
     data, address = running.folder / "data", f"http://{running.internal}"
-    said = {"GATEWAY_URL": address, "GATEWAY_KEY": credentials.add(data, "wordpress", ["choose"], publishable=False)}
+    said = {
+        "GATEWAY_URL": address,
+        "GATEWAY_KEY": api_keys.add_api_key(data, "wordpress", ["choose"], publishable=False),
+    }
     until_key_answers(address, said["GATEWAY_KEY"], 200)
     if account_key:
-        said["GATEWAY_ACCOUNT_KEY"] = keys.load(data).accounts[-1].hex()
+        said["GATEWAY_ACCOUNT_KEY"] = secret_files.load_secrets(data).accounts[-1].hex()
     lines = [f"define('{name}', '{value}');" for name, value in said.items()]
     lines.append(f"define('SITE_IS_SSL', {str(ssl).lower()});")
     (root / "wp-config.php").write_text("\n".join(["<?php", *lines]))

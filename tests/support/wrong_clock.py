@@ -5,10 +5,10 @@ python -m support.wrong_clock serve --dev …
 
 from datetime import timedelta
 
-from gateway import app, service
+from gateway.app import composition, service
 from gateway.cli import main
 
-honest = app.now
+honest = composition.now
 
 
 def ahead():

@@ -7,8 +7,8 @@ import sqlite3
 import pytest
 from support.moved_rows import box_of, left_of
 
-from gateway.keys import PersonKeys
-from gateway.vault.persons import BOX, FILE, FORM_VERSION, ONE_LEAF, Vault
+from gateway.keys.person_keys import BOX, FILE, FORM_VERSION, ONE_LEAF, Vault
+from gateway.keys.secret_files import PersonKeys
 
 WRAP = b"w" * 32
 

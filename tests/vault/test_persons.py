@@ -2,8 +2,8 @@ import contextlib
 import os
 import sqlite3
 
-from gateway import wal
-from gateway.vault.persons import FILE, Vault, anybody
+from gateway import disk
+from gateway.keys.person_keys import FILE, Vault, anybody
 
 WRAP, LATER = b"w" * 32, b"l" * 32
 
@@ -105,7 +105,7 @@ def test_a_key_is_durable_and_its_destruction_leaves_no_page_behind(tmp_path):
 
 
 def test_a_long_log_of_the_vault_is_emptied_by_a_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(wal, "LONG", 20)
+    monkeypatch.setattr(disk, "LONG", 20)
     with opened(tmp_path) as vault:
         sizes = []
         for _ in range(40):
@@ -113,7 +113,7 @@ def test_a_long_log_of_the_vault_is_emptied_by_a_commit(tmp_path, monkeypatch):
             vault.commit()
             sizes.append((tmp_path / f"{FILE}-wal").stat().st_size)
     assert 1 <= sizes.count(0) < 20, "emptied now and then, and not at each commit"
-    assert max(sizes) <= 20 * wal.FRAME
+    assert max(sizes) <= 20 * disk.FRAME
 
 
 def test_a_vault_that_was_cut_off_while_it_was_made_keeps_nobody(tmp_path):

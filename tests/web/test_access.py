@@ -8,7 +8,7 @@ import structlog
 from support import inside
 from support.people import GAID, email, gaid, named, phone
 
-from gateway import credentials, keys
+from gateway.keys import api_keys, secret_files
 
 pytestmark = pytest.mark.anyio
 PATH, PAGE = "/v1/access", "/privacy-choices/data"
@@ -133,7 +133,7 @@ async def test_a_body_that_is_none_is_refused_and_never_a_fault(keyed, body, sta
 
 
 async def new_key(folder, name, *scopes):
-    return await asyncio.to_thread(credentials.add, folder, name, scopes, publishable=False)
+    return await asyncio.to_thread(api_keys.add_api_key, folder, name, scopes, publishable=False)
 
 
 @pytest.mark.parametrize("scopes", [("choose",), ("check",), ("export",)])
@@ -176,8 +176,8 @@ async def test_nothing_that_is_asked_for_stands_in_a_log_or_is_written(keyed, cl
 @pytest.fixture
 def signed_in(tmp_path):
     """The header of the site's server for an account."""
-    secret = keys.load(inside.install(tmp_path / "data")).accounts[-1]
-    return lambda account: {"Gateway-Account": credentials.assert_account(secret, account, int(time.time()) + 600)}
+    secret = secret_files.load_secrets(inside.install(tmp_path / "data")).accounts[-1]
+    return lambda account: {"Gateway-Account": api_keys.assert_account(secret, account, int(time.time()) + 600)}
 
 
 async def browser(client):

@@ -1,4 +1,5 @@
-"""Choices towards one recipient, and how an opt-in is given: one act, a screen, a parent, in sight of a signal, an age."""
+"""Choices towards one recipient, and how an opt-in is given: one act, a screen, a parent, in sight of a signal, an
+age."""
 
 import asyncio
 import contextlib
@@ -9,7 +10,7 @@ from anyio import to_thread
 from support import inside
 from support.people import GAID, email, named
 
-from gateway.app import migrate, open_house
+from gateway.app.composition import migrate, open_house
 from gateway.ledger.documents import DESPITE_SIGNAL, NOTICE, SCREEN, Document
 
 pytestmark = pytest.mark.anyio

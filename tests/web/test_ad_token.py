@@ -6,8 +6,8 @@ import pytest
 from support import inside
 from support.people import named
 
-from gateway import keys, seals
-from gateway.seals import BrowserCookie
+from gateway.keys import seals, secret_files
+from gateway.keys.seals import BrowserCookie
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -15,7 +15,7 @@ GPC = {"Sec-GPC": "1"}
 
 @pytest.fixture
 def sealing(app, tmp_path):
-    return keys.load(tmp_path / "data").seals
+    return secret_files.load_secrets(tmp_path / "data").seals
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_an_ad_token_is_good_for_ten_minutes(client, known, sealing, secon
     if good:
         assert seals.open_browser(sealing, token, int(made + seconds))
     else:
-        with pytest.raises(seals.Opening):
+        with pytest.raises(seals.OpeningFailed):
             seals.open_browser(sealing, token, int(made + seconds))
 
 

@@ -18,15 +18,15 @@ from starlette.routing import Route
 from support import inside
 from support.people import GAID, ZERO, email, named
 
-from gateway import seals
-from gateway.seals import BrowserCookie
-from gateway.settings import SettingsRefused
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie
+from gateway.settings.load import SettingsRefused
 from gateway.signals import cookies, industry_cookies
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
-from gateway.web import problem
-from gateway.web.adchoices import AdChoices, AdChoicesOptions
-from gateway.web.metrics import Metrics
-from gateway.web.visitor import Visitors
+from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
+from gateway.web.shell import problem
+from gateway.web.shell.metrics import Metrics
+from gateway.web.site.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 DAA = "https://optout.aboutads.info"
@@ -99,7 +99,7 @@ def served(house, metrics):
             Route("/adchoices/pr.png", doors.token, methods=["GET", "POST"]),
             Route("/adchoices/app", doors.app, methods=["GET", "POST"]),
         ]
-        return Starlette(routes=routes, exception_handlers=dict.fromkeys(problem.HANDLED, problem.handle))
+        return Starlette(routes=routes, exception_handlers=dict.fromkeys(problem.HANDLED, problem.handle_problem))
 
     return make
 
@@ -194,8 +194,8 @@ async def test_every_server_of_the_operator_hears_the_opt_out_cookie():
     table = industry_cookies.table(
         tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
     )
-    jar, _ = cookies.parse([f"{inside.settings().ad_choices.cookie}=1".encode()])
-    assert industry_cookies.read(jar, table)
+    jar, _ = cookies.parse_cookies([f"{inside.settings().ad_choices.cookie}=1".encode()])
+    assert industry_cookies.read_industry_cookies(jar, table)
 
 
 async def test_while_the_store_is_away_the_cookie_is_set_and_success_is_not_said(ads, house):

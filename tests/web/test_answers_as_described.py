@@ -1,5 +1,5 @@
-"""Every call of /openapi.json, made up from the description itself, valid and invalid, with a key of each scope: no fault
-of ours, and what comes back has the shape that was promised (schemathesis).
+"""Every call of /openapi.json, made up from the description itself, valid and invalid, with a key of each scope: no
+fault of ours, and what comes back has the shape that was promised (schemathesis).
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 from support import inside
 
-from gateway import credentials
-from gateway.web import openapi
+from gateway.keys import api_keys
+from gateway.web.api import openapi
 
 pytestmark = pytest.mark.slow
 BOUNDED = settings(
@@ -33,7 +33,7 @@ def keys(tmp_path_factory):
     """(folder, a key of each scope)"""
     folder = inside.install(tmp_path_factory.mktemp("described") / "data")
     return folder, {
-        scope: credentials.add(folder, f"key-{scope}", [scope], publishable=False) for scope in SCOPES if scope
+        scope: api_keys.add_api_key(folder, f"key-{scope}", [scope], publishable=False) for scope in SCOPES if scope
     }
 
 

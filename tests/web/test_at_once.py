@@ -7,10 +7,10 @@ import pytest
 from support import inside
 from support.door import Door
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind
-from gateway.web import ordinary
+from gateway.web.site import ordinary
 
 pytestmark = pytest.mark.anyio
 ALL_NO = f"{', '.join(f'{purpose}=?0' for purpose in SIGNAL_PURPOSES)}, status=honored"
@@ -61,7 +61,7 @@ async def test_an_opt_out_that_another_process_wrote_holds_in_the_next_request_t
     door, browser = Door(house), bytes([9]) * 16
     cookie = await warmed(door, browser)
     script = (
-        "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.app import open_house\nfrom gateway import settings\n"
+        "import asyncio, sys\nfrom pathlib import Path\nfrom gateway.app.composition import open_house\nfrom gateway import settings\n"
         "from gateway.ledger.records import Choice\nfrom gateway.terms import ALL_PURPOSES, ChoiceKind\n"
         "async def main(consent):\n"
         "    choice = Choice(ChoiceKind.OPT_OUT, ALL_PURPOSES, 'form', consent.clock())\n"

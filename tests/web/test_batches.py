@@ -12,9 +12,10 @@ from support.days import today
 from support.handed import LINES, Beside
 from support.people import GAID, gaid, named, phone
 
-from gateway import credentials, rekey
-from gateway.decisions import Decisions, Stands
-from gateway.enrolment import Enrolment
+from gateway.app import maintenance
+from gateway.consent.decisions import Decisions, Stands
+from gateway.keys import api_keys
+from gateway.keys.seals import Enrolment
 
 pytestmark = pytest.mark.anyio
 ME = named("gaid", GAID)
@@ -132,7 +133,7 @@ async def test_a_head_that_cannot_be_read_is_a_400(keyed, body):
 
 async def test_only_a_replica_hands_anything_over(tmp_path):
     folder = inside.install(tmp_path / "data")
-    key = await asyncio.to_thread(credentials.add, folder, "ads", ["check", "export"], publishable=False)
+    key = await asyncio.to_thread(api_keys.add_api_key, folder, "ads", ["check", "export"], publishable=False)
     async with inside.application(folder) as app, inside.client(app, Authorization=f"Bearer {key}") as calling:
         assert (await calling.post("/v1/disclosures/batches", content="{}", headers=LINES)).status_code == 403
 
@@ -310,7 +311,7 @@ async def test_a_key_under_an_older_pepper_is_found_under_the_newer_one(tmp_path
         beside = await asyncio.to_thread(Beside, folder, keyed)
         await beside.look()
         lines = [beside.answer(ME), beside.announced(ME, "teemo")]
-    await asyncio.to_thread(rekey.pepper, folder, inside.settings())
+    await asyncio.to_thread(maintenance.pepper, folder, inside.settings())
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
         beside.client = keyed
         assert (await beside.hand_over(*lines))["unread"] == 0

@@ -6,7 +6,7 @@ import pytest
 from support.people import email, gaid, named
 
 from gateway.signals import form
-from gateway.web import wire
+from gateway.web.shell import wire
 
 pytestmark = pytest.mark.anyio
 MARK = b"\xef\xbb\xbf"
@@ -66,5 +66,5 @@ async def test_lines_that_come_in_pieces_lose_the_mark_wherever_it_is_cut(size):
 
 
 def test_a_marked_form_loses_no_field():
-    said = form.read(MARK + b"email=ana%40example.com&action=opt_out")
+    said = form.read_form(MARK + b"email=ana%40example.com&action=opt_out")
     assert (said.email, said.action) == ("ana@example.com", "opt_out")

@@ -7,12 +7,12 @@ from support.crossing import OF_NO_VISITOR, ways
 from support.door import Door
 from support.people import named
 
-from gateway import credentials
-from gateway.check import Ask
-from gateway.settings import SettingsRefused
-from gateway.site_answer import SiteAnswer
+from gateway.consent.check import Ask
+from gateway.consent.site import SiteAnswer
+from gateway.keys import api_keys
+from gateway.settings.load import SettingsRefused
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web import ordinary, shared_caches
+from gateway.web.site import ordinary, shared_caches
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -107,7 +107,7 @@ def test_a_policy_of_delivery_on_pages_that_are_everybodys_is_refused_with_what_
 
 def everybody(house, door) -> dict[str, list[dict[str, str]]]:
     """Visitors of each row."""
-    accounts = [credentials.assert_account(house.consent.secrets.accounts[-1], name, 4_000_000_000) for name in "ab"]
+    accounts = [api_keys.assert_account(house.consent.secrets.accounts[-1], name, 4_000_000_000) for name in "ab"]
     return ways([door.sealed(denied=frozenset()).partition("=")[2]], accounts)
 
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from support import inside
 from support.people import gaid, named
 
-from gateway import credentials, keys
-from gateway.decisions import key_of_replica
-from gateway.following import tags
-from gateway.following.tags import Tags
+from gateway.consent.decisions import key_of_replica
+from gateway.keys import api_keys, secret_files
 from gateway.mirror.row import unpack
+from gateway.replica import feed
+from gateway.replica.feed import Tags
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +49,7 @@ def took(done):
 
 
 async def bearer(folder, *scopes):
-    made = await asyncio.to_thread(credentials.add, folder, "-".join(scopes), scopes, publishable=False)
+    made = await asyncio.to_thread(api_keys.add_api_key, folder, "-".join(scopes), scopes, publishable=False)
     return {"Authorization": f"Bearer {made}"}
 
 
@@ -58,7 +58,7 @@ async def test_a_snapshot_and_what_came_after_it(keyed, tmp_path):
     *told, end = await lines(keyed)
     assert all(change["snapshot"] for change in told)
     assert (end["end"], end["count"], end["more"]) == (True, len(told), False)
-    key = (await asyncio.to_thread(keys.load, tmp_path / "data")).key(("gaid", gaid(1)))
+    key = (await asyncio.to_thread(secret_files.load_secrets, tmp_path / "data")).key(("gaid", gaid(1)))
     [mine] = [change for change in told if b64decode(change["key"]) == key]
     assert mine["purposes"]["sale"] == "opted_out"
     assert "marketing_email" not in mine["purposes"]
@@ -98,7 +98,7 @@ async def test_a_snapshot_may_be_read_in_pieces_and_each_key_comes_once(keyed):
 async def test_neither_a_value_nor_the_pepper_is_in_the_feed(keyed, tmp_path):
     await opts_out(keyed, 1)
     text = (await keyed.get("/v1/changes")).text
-    secrets = await asyncio.to_thread(keys.load, tmp_path / "data")
+    secrets = await asyncio.to_thread(secret_files.load_secrets, tmp_path / "data")
     assert gaid(1) not in text
     assert secrets.peppers[0].hex() not in text
 
@@ -188,11 +188,11 @@ def tags_of(maker="dev"):
 
 
 def signed(body, maker="dev"):
-    challenge = tags.fresh()
+    challenge = feed.fresh()
     tag = tags_of(maker).renews(
         challenge, body["holder"], body["applied"], body.get("log", ""), leave=body.get("leave", False)
     )
-    return {tags.HEADER: f"{challenge}.{tag}"}, challenge
+    return {feed.HEADER: f"{challenge}.{tag}"}, challenge
 
 
 async def renewed(client, holder="a1", applied=0, **more):
@@ -220,7 +220,9 @@ async def test_a_choice_is_effective_once_the_replica_has_it(long):
     asking = asyncio.create_task(opts_out(long, 1))
     await asyncio.sleep(0.3)
     assert not asking.done()
-    assert (await long.post("/v1/check", json={"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"})).json()["reason"] == "opted_out"  # fmt: skip
+    assert (await long.post("/v1/check", json={"identifiers": [named("gaid", gaid(1))], "recipient": "teemo"})).json()[
+        "reason"
+    ] == "opted_out"
     _, told = await renewed(long, applied=told["seq"])
     await renewed(long, applied=told["seq"])
     assert WINDOW < took(await asyncio.wait_for(asking, TERM / 2)) < TERM / 2
@@ -289,7 +291,7 @@ async def test_whoever_holds_the_key_alone_renews_and_ends_nobodys_lease(keyed, 
     headers, _ = signed(body)
     assert (await keyed.post("/v1/leases", json=body | changed, headers=headers)).status_code == 403
     assert (await keyed.post("/v1/leases", json=body)).status_code == 403
-    assert (await keyed.post("/v1/leases", json=body, headers={tags.HEADER: "x.y"})).status_code == 403
+    assert (await keyed.post("/v1/leases", json=body, headers={feed.HEADER: "x.y"})).status_code == 403
     assert (await keyed.post("/v1/leases", json=body, headers=signed(body, "other")[0])).status_code == 403
     assert (await keyed.post("/v1/leases", json=body, headers=headers)).status_code == 200
 

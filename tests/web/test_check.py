@@ -9,9 +9,9 @@ import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
-from gateway import credentials
-from gateway.check import Checks
 from gateway.choice.downstream import Outcome, strings
+from gateway.consent.check import Checks
+from gateway.keys import api_keys
 from gateway.signals import adchoices, gpp
 from gateway.signals.gpp import layouts as gpp_layouts
 from gateway.terms import SIGNAL_PURPOSES
@@ -277,7 +277,7 @@ async def test_several_recipients_are_answered_by_name(keyed):
 
 async def test_without_a_contract_nothing_goes(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app:
-        made = await asyncio.to_thread(credentials.add, tmp_path / "data", "ads", ["check"], publishable=False)
+        made = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "ads", ["check"], publishable=False)
         async with inside.client(app, Authorization=f"Bearer {made}") as client:
             found = (await client.post(PATH, json=ASK)).json()
     assert (found["allowed"], found["partly"], found["reason"]) == (False, False, "no_contract")
@@ -331,7 +331,7 @@ async def test_without_a_contract_nothing_goes(tmp_path):
         ({"ac": "1~"}, "additional_consent"),
         ({"ac": "2~~dv.1.5"}, "additional_consent"),
         ({"ac": "3~1"}, "malformed_signal"),
-        ({"adchoices": adchoices.write(1_764_000_000, preference=0)}, "ad_choices"),
+        ({"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0)}, "ad_choices"),
         ({"adchoices": "*"}, "malformed_signal"),
         ({"cookies": "optout=1"}, "ad_choices"),
         ({"cookies": f"euconsent-v2={REFUSES}"}, "tcf"),
@@ -359,7 +359,7 @@ async def test_a_signal_in_the_ad_call_denies_and_so_does_one_that_cannot_be_rea
                                      {"us_privacy": "${US_PRIVACY}"}, {"gpp": ""}, {"gpp": "${GPP_STRING_123}"},
                                      {"gpp": "DBAA", "gpp_sid": [-1]}, {"gpp": CALIFORNIA_YES}, {"ac": "1~7"},
                                      {"tc": REFUSES, "gdpr": 0}, {"stored": {}}, {"stored": {"gad_rdp": 0}},
-                                     {"adchoices": adchoices.write(0, preference=1)}, {"cookies": "optout=0"},
+                                     {"adchoices": adchoices.write_adchoices(0, preference=1)}, {"cookies": "optout=0"},
                                      {"lmt": 0}, {"att": 3}, {"dnt": "0"}, {"cookies": "a=b"},
                                      {"gdpr": 0, "gpp_sid": [8]}])  # fmt: skip
 async def test_a_call_that_says_nothing_is_not_taken_for_a_no(quiet, signals):
@@ -373,7 +373,7 @@ async def test_a_signal_never_lifts_a_choice(keyed):
 
 
 async def test_an_allow_in_one_signal_takes_nothing_from_a_no_in_another(quiet):
-    yes = {"us_privacy": "1YNN", "gpp": CALIFORNIA_YES, "adchoices": adchoices.write(0, preference=1)}
+    yes = {"us_privacy": "1YNN", "gpp": CALIFORNIA_YES, "adchoices": adchoices.write_adchoices(0, preference=1)}
     assert (await ask(quiet, signals=yes | {"ac": "1~"}))["data"] == DENY
     assert (await ask(quiet, signals=yes))["data"]["ad_id"] == "allow"  # control
 
@@ -383,7 +383,7 @@ async def test_an_allow_in_one_signal_takes_nothing_from_a_no_in_another(quiet):
 
 async def test_a_recipient_is_told_the_persons_no_in_every_form_that_it_may_read(quiet):
     told = (await ask(quiet, signals={"gpc": "1"}))["downstream"]
-    said = gpp.read(told["gpp"])
+    said = gpp.read_gpp_string(told["gpp"])
     assert said.ok
     fields = said.sections["usca"]
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
@@ -396,7 +396,7 @@ async def test_a_recipient_is_told_the_persons_no_in_every_form_that_it_may_read
 
 async def test_a_recipient_is_told_that_nobody_said_no(quiet):
     told = (await ask(quiet))["downstream"]
-    fields = gpp.read(told["gpp"]).sections["usca"]
+    fields = gpp.read_gpp_string(told["gpp"]).sections["usca"]
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (2, 2, False)
     assert (told["us_privacy"], told["gpc"], told["npa"], told["rdp"]) == ("1YNN", None, 0, 0)
     assert told["ldu"]["options"] == []
@@ -411,7 +411,7 @@ async def test_the_string_is_of_the_sections_of_the_persons_place(quiet, place, 
     told = (await ask(quiet, place=place, signals={"gpc": "1"}))["downstream"]
     assert told["gpp_sid"] == sections
     assert told["us_privacy"] == ("1---" if sections == [-1] else "1YYN")
-    assert gpp.read(told["gpp"]).ok
+    assert gpp.read_gpp_string(told["gpp"]).ok
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ async def test_a_precise_point_that_may_go_is_told_as_consented_and_no_other(key
         if granted:
             await grant(keyed, ME)
         told = (await ask(keyed))["downstream"]["gpp"]
-        assert gpp.read(told).sections["usca"]["SensitiveDataProcessing"][item] == value
+        assert gpp.read_gpp_string(told).sections["usca"]["SensitiveDataProcessing"][item] == value
 
 
 # --- identifiers ---------------------------------------------------------------------------------------------------
@@ -585,7 +585,9 @@ async def test_ad_code_does_not_learn_which_entry_its_person_is_and_the_desk_doe
     async with inside.application(tmp_path / "data", settings, dev=False) as app:
         made = {}
         for name, scopes in (("ads", ["check"]), ("desk", ["check", "choose", "desk"]), ("audit", ["check", "export"])):
-            made[name] = await asyncio.to_thread(credentials.add, tmp_path / "data", name, scopes, publishable=False)
+            made[name] = await asyncio.to_thread(
+                api_keys.add_api_key, tmp_path / "data", name, scopes, publishable=False
+            )
         async with inside.client(app) as client:
 
             async def found(name):

@@ -7,8 +7,8 @@ import pytest
 from support import inside
 from support.people import GAID, named
 
+from gateway.app.service import in_front_of
 from gateway.client import Client
-from gateway.service import in_front_of
 
 pytestmark = pytest.mark.anyio
 ASK = {"identifiers": [named("gaid", GAID)], "recipient": "advertisers", "place": "US-NY", "data": ["ad_id"]}

@@ -133,7 +133,7 @@ async def test_somebody_who_opts_out_while_a_batch_is_answered_is_denied_from_th
     """The batch lets others in: were it one long step, this opt-out would wait for its end."""
     import asyncio
 
-    from gateway.consent import Consent
+    from gateway.consent.verbs import Consent
 
     asked, check = [], Consent.check
 

@@ -9,17 +9,23 @@ import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
-from gateway import credentials
+from gateway.keys import api_keys
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, CHOOSABLE
-from gateway.web import notices
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/choices"
 PROOF = {"kind": "account", "assertion": "dev"}
-SHOWN, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
-OPT_IN = {"choice": "opt_in", "purposes": ["sale"], "identifiers": [named("gaid", GAID)], "proof": PROOF, "notice": SHOWN,
-          "place": "US-CA"}  # fmt: skip
+SHOWN, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+OPT_IN = {
+    "choice": "opt_in",
+    "purposes": ["sale"],
+    "identifiers": [named("gaid", GAID)],
+    "proof": PROOF,
+    "notice": SHOWN,
+    "place": "US-CA",
+}
 GRANT = OPT_IN | {"recipient": "teemo", "data": ["precise_geo"]}
 
 
@@ -82,7 +88,7 @@ def leaves(folder) -> list[dict]:
 
 
 async def key(folder, name, *scopes, publishable=False):
-    made = await asyncio.to_thread(credentials.add, folder, name, scopes, publishable=publishable)
+    made = await asyncio.to_thread(api_keys.add_api_key, folder, name, scopes, publishable=publishable)
     return {"Authorization": f"Bearer {made}"}
 
 
@@ -350,7 +356,7 @@ async def test_nobody_opts_in_beside_a_signal(keyed):
 
 def told(store) -> tuple:
     """US Privacy, and the opt-outs of the section that applies."""
-    said = gpp.read(store["IABGPP_HDR_GppString"])
+    said = gpp.read_gpp_string(store["IABGPP_HDR_GppString"])
     assert said.ok
     return store["IABUSPrivacy_String"], {purpose.value: word.value for purpose, word in said.choices.items()}
 
@@ -652,7 +658,7 @@ async def test_a_production_gateway_believes_no_development_proof(tmp_path):
 async def test_an_app_in_the_field_still_opts_its_person_out_after_its_key_was_revoked(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app:
         headers = await key(tmp_path / "data", "app", "choose", publishable=True)
-        await asyncio.to_thread(credentials.revoke, tmp_path / "data", "app")
+        await asyncio.to_thread(api_keys.revoke, tmp_path / "data", "app")
         async with inside.client(app, **headers) as client:
             for choice in ("opt_out", "limit", "withdraw"):
                 assert (await client.post(PATH, json=opt_out() | {"choice": choice})).status_code == 201
@@ -664,7 +670,7 @@ async def test_an_app_in_the_field_still_opts_its_person_out_after_its_key_was_r
 async def test_a_revoked_secret_key_says_nothing_more(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app:
         headers = await key(tmp_path / "data", "backend", "choose", "desk")
-        await asyncio.to_thread(credentials.revoke, tmp_path / "data", "backend")
+        await asyncio.to_thread(api_keys.revoke, tmp_path / "data", "backend")
         async with inside.client(app, **headers) as client:
             assert (await client.post(PATH, json=opt_out())).status_code == 401
 

@@ -9,11 +9,11 @@ from support import inside
 from support.mailbox import code_in, mailbox
 from support.people import GAID, email, named, phone
 
-from gateway import credentials
-from gateway.web import notices
+from gateway.keys import api_keys
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
+FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
 ME = named("email", email(1))
 
 
@@ -41,7 +41,7 @@ class App:
 async def production(tmp_path):
     """Not in development: no proof but a real one."""
     folder = inside.install(tmp_path / "data")
-    made = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+    made = await asyncio.to_thread(api_keys.add_api_key, folder, "app", ["choose"], publishable=True)
     with mailbox() as (box, port):
         configured = inside.settings(
             mail__server="127.0.0.1", mail__port=str(port), mail__security="none", mail__from_address="p@example.com"
@@ -194,7 +194,7 @@ async def test_a_browsers_own_cookie_proves_that_browser_alone(production):
 
 async def test_the_desk_vouches_for_a_person_and_for_a_parent(tmp_path):
     folder = inside.install(tmp_path / "data")
-    made = await asyncio.to_thread(credentials.add, folder, "desk", ["desk", "choose"], publishable=False)
+    made = await asyncio.to_thread(api_keys.add_api_key, folder, "desk", ["desk", "choose"], publishable=False)
     async with inside.application(folder, dev=False) as built, inside.client(built) as calling:
         desk = App(calling, {"Authorization": f"Bearer {made}"}, None)
         for proof in ({"kind": "desk", "note": "passport seen"}, {"kind": "parent", "method": "a signed form"}):

@@ -1,4 +1,5 @@
-"""A code on the page: sent, entered in the browser that asked, good for one thing; and what it shows and has forgotten."""
+"""A code on the page: sent, entered in the browser that asked, good for one thing; and what it shows and has
+forgotten."""
 
 from datetime import timedelta
 
@@ -187,7 +188,8 @@ async def test_the_next_holder_of_a_mailbox_sees_nothing_of_the_one_before(site)
     assert (await browser.post(DATA, action="download")).json()["entries"] == []
 
 
-# --- being forgotten ----------------------------------------------------------------------------------------------------
+# --- being forgotten
+# ----------------------------------------------------------------------------------------------------
 
 
 async def test_a_person_has_their_mailbox_forgotten_in_two_steps_and_stays_opted_out(site):

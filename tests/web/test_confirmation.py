@@ -8,8 +8,8 @@ from support import inside
 from support.people import phone
 
 from gateway.choice.law import STATES
-from gateway.web import confirmation
-from gateway.web.states import STATE_NAMES
+from gateway.web.pages import confirmation
+from gateway.web.shell.words import STATE_NAMES
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -36,7 +36,7 @@ async def test_a_confirmation_that_is_opened_later_waits_for_nothing(client, mon
 
 async def test_what_cannot_be_read_back_denies_and_is_not_called_honored(client, monkeypatch):
     answer = await client.post(PATH, data={"action": "opt_out"})
-    monkeypatch.setattr("gateway.check.Checks.site", lambda checks, *_, **__: checks.unknown_site())
+    monkeypatch.setattr("gateway.consent.check.Checks.site", lambda checks, *_, **__: checks.unknown_site())
     shown = await client.get(answer.headers["location"], headers=inside.kept(answer))
     assert "<h1>Your request was received</h1>" in shown.text
     assert "<strong>Counted as opted out</strong>" in shown.text

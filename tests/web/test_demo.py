@@ -1,7 +1,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from gateway.web import demo
+from gateway.web.site import demo
 
 pytestmark = pytest.mark.anyio
 TRACKER = "http://127.0.0.1:1"

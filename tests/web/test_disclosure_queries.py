@@ -12,8 +12,9 @@ from support import inside
 from support.days import today
 from support.people import gaid, named
 
-from gateway import app, credentials
+from gateway.app import composition
 from gateway.cli.root import group
+from gateway.keys import api_keys
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("noon")]
 PATH = "/v1/disclosures/query"
@@ -54,7 +55,7 @@ def plant(folder, **columns) -> None:
 
 
 def verified(folder) -> list[str]:
-    report, _ = app.verify(folder, inside.settings(), boxes=False)
+    report, _ = composition.verify_ledger(folder, inside.settings(), boxes=False)
     return [text for text in report.different if "opt-out" in text]
 
 
@@ -196,7 +197,7 @@ async def test_every_use_of_network_information_is_logged(shared, tmp_path):
 async def test_sums_want_scope_export_and_a_persons_data_a_proof(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as served, inside.client(served) as client:
         keys = {
-            name: await asyncio.to_thread(credentials.add, tmp_path / "data", name, [name], publishable=False)
+            name: await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", name, [name], publishable=False)
             for name in ("export", "share", "desk")
         }
         statuses = {

@@ -10,7 +10,8 @@ import pytest
 from support import inside
 from support.people import GAID, email, gaid, named
 
-from gateway import credentials, disclosing
+from gateway.consent import disclosing
+from gateway.keys import api_keys
 from gateway.ledger.errors import NothingKept
 
 pytestmark = pytest.mark.anyio
@@ -207,7 +208,7 @@ async def test_a_stranger_reports_nothing(app):
 
 async def test_a_key_for_choices_reports_nothing(tmp_path):
     folder = inside.install(tmp_path / "data")
-    key = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+    key = await asyncio.to_thread(api_keys.add_api_key, folder, "app", ["choose"], publishable=True)
     async with inside.application(folder) as app, inside.client(app, Authorization=f"Bearer {key}") as calling:
         assert (await calling.post("/v1/disclosures", json=said("x"))).status_code == 403
 
@@ -264,7 +265,7 @@ async def test_who_opts_out_while_a_send_is_announced_is_not_sent(keyed, opts_ou
 
 async def test_without_the_second_look_who_opts_out_meanwhile_would_be_sent(keyed, opts_out_meanwhile, monkeypatch):
     """The control."""
-    monkeypatch.setattr("gateway.check.Checks.moved", lambda *_: False)
+    monkeypatch.setattr("gateway.consent.check.Checks.moved", lambda *_: False)
     assert (await check(keyed, will_send=True))["allowed"]
 
 
@@ -351,7 +352,8 @@ async def test_no_url_and_no_answer_names_a_person(keyed):
 async def test_who_is_erased_right_after_an_answer_is_counted_before_and_no_longer_after(
     keyed, folder, monkeypatch, mode
 ):
-    """So who was sent their id is told to delete it, and no count of before is found by whoever comes next (R18, R19)."""
+    """So who was sent their id is told to delete it, and no count of before is found by whoever comes next (R18,
+    R19)."""
     monkeypatch.setattr(disclosing, "PERIOD", 1.0)
     await asyncio.sleep(0.2)  # the period that was under way
     await check(keyed, recipient="teemo", data=["ad_id"])

@@ -10,7 +10,7 @@ from support import inside
 from support.listening import listening
 from support.people import GAID, named
 
-from gateway.settings import SettingsRefused
+from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ async def test_who_asks_nobody_by_the_framework_has_no_such_file(client):
 
 
 async def test_a_deletion_is_asked_for_with_the_key_that_the_site_shows(tmp_path, monkeypatch):
-    monkeypatch.setattr("gateway.telling.PERIOD", 0.05)
+    monkeypatch.setattr("gateway.consent.telling.PERIOD", 0.05)
     recipient, file = Recipient(), tmp_path / "config.toml"
     recipient.claims = {"iat": int(datetime.now(UTC).timestamp())}
     with listening(recipient.handler()) as url:

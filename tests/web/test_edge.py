@@ -8,8 +8,8 @@ from support import inside
 from support.people import GAID, email, named, phone
 
 import gateway
-from gateway.cli.logs import KEPT, redact
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
+from gateway.cli.serve import KEPT, redact
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, listeners_of, loopback_only
 
 pytestmark = pytest.mark.anyio
 PATHS = {
@@ -257,10 +257,25 @@ async def asked_raw(app, path, headers, body, part=None):
 
 
 CUT_OFF = [
-    "/privacy-choices", "/privacy-choices/observe", "/privacy-choices/marketing", "/privacy-choices/code",
-    "/privacy-choices/data", "/v1/choices", "/v1/observe", "/v1/links", "/v1/texts", "/v1/codes", "/v1/check", "/v1/checks",
-    "/v1/openrtb", "/v1/standing", "/v1/disclosures", "/v1/access", "/v1/erasures", "/privacy-choices/opt-in",
-]  # fmt: skip
+    "/privacy-choices",
+    "/privacy-choices/observe",
+    "/privacy-choices/marketing",
+    "/privacy-choices/code",
+    "/privacy-choices/data",
+    "/v1/choices",
+    "/v1/observe",
+    "/v1/links",
+    "/v1/texts",
+    "/v1/codes",
+    "/v1/check",
+    "/v1/checks",
+    "/v1/openrtb",
+    "/v1/standing",
+    "/v1/disclosures",
+    "/v1/access",
+    "/v1/erasures",
+    "/privacy-choices/opt-in",
+]
 
 
 @pytest.mark.parametrize("path", CUT_OFF)

@@ -6,7 +6,8 @@ import pytest
 from support import inside
 from support.people import GAID, ZERO, email, gaid, named, phone
 
-from gateway import credentials, rekey
+from gateway.app import maintenance
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 MODES = ("erase_details", "unlink", "child_found")
@@ -67,7 +68,7 @@ async def test_who_registers_again_is_denied_on_the_first_check_and_sees_nothing
         said = await opt_out(keyed, named("account", "old"), mail, device)
         assert (await erase(keyed, "erase_details", named("account", "old"), mail, device)).status_code == 200
     for _ in range(2):
-        await asyncio.to_thread(rekey.pepper, folder, inside.settings())
+        await asyncio.to_thread(maintenance.pepper, folder, inside.settings())
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as keyed:
         await keyed.post("/v1/links", json={"account": "new", "identifiers": [mail]})
         assert await reason(keyed, mail) == "opted_out"
@@ -141,7 +142,7 @@ async def test_it_is_not_acknowledged_before_it_is_finished(app, keyed, monkeypa
 @pytest.mark.parametrize("scopes", [["check"], ["choose"], ["share"], ["admin"], ["export"]])
 async def test_only_the_desk_may_have_a_person_forgotten(tmp_path, scopes):
     async with inside.application(tmp_path / "data", dev=False) as app:
-        made = await asyncio.to_thread(credentials.add, tmp_path / "data", "k", scopes, publishable=False)
+        made = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "k", scopes, publishable=False)
         async with inside.client(app, Authorization=f"Bearer {made}") as client:
             body = {"identifiers": [named("gaid", GAID)], "mode": "unlink"}
             assert (await client.post("/v1/erasures", json=body)).status_code == 403

@@ -7,9 +7,9 @@ from anyio import to_thread
 from support import inside
 from support.people import GAID, email, named
 
-from gateway import credentials
 from gateway.choice import identity
 from gateway.choice.verdict import ORDER
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 ME = named("gaid", GAID)
@@ -28,7 +28,7 @@ class Clock:
 
 
 def ads_key(folder):
-    return credentials.add(folder, "ads", ("check",), publishable=False)
+    return api_keys.add_api_key(folder, "ads", ("check",), publishable=False)
 
 
 async def explain(keyed, **members):
@@ -144,7 +144,7 @@ async def test_a_moment_is_of_its_utc_day_wherever_it_was_said(keyed):
 async def test_an_opt_out_by_a_form_that_a_recipient_makes_is_found_at_another_moment_too(tmp_path):
     clock = Clock(datetime(2026, 10, 1, tzinfo=UTC))
     address = "Jane.Doe+x@gmail.com"
-    kind, value = identity.read("email", address).looser[0]
+    kind, value = identity.read_identifier("email", address).looser[0]
     async with inside.application(tmp_path / "data", clock=clock) as app, inside.client(app, **inside.DEV) as keyed:
         await opt_out(keyed, named(kind, value))
         clock.at += timedelta(days=10)

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from support import inside, raw
 from support.people import email, named
 
-from gateway.web import fair_queue
-from gateway.web.fair_queue import FairQueue, Queued, Sources
-from gateway.web.metrics import Metrics
-from gateway.web.peer import Peers
-from gateway.web.protocol import Protocol
+from gateway.web.shell import queue
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.peer import Peers
+from gateway.web.shell.protocol import Protocol
+from gateway.web.shell.queue import FairQueue, Queued, Sources
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -60,16 +60,16 @@ async def flooded(client) -> tuple[int, list[int]]:
 @pytest.mark.slow
 async def test_one_persons_opt_out_waits_for_a_few_of_a_flood_and_nobody_is_refused(client):
     between, statuses = await flooded(client)
-    assert between <= 3 * fair_queue.WRITING_EACH
+    assert between <= 3 * queue.WRITING_EACH
     assert set(statuses) == {303}, "never a 429: an opt-out is not refused for coming often"
 
 
 @pytest.mark.slow
 async def test_without_the_queue_the_person_would_wait_for_most_of_the_flood(tmp_path, monkeypatch):
     """The control."""
-    monkeypatch.setattr(fair_queue, "WRITING_EACH", MANY)
-    monkeypatch.setattr(fair_queue, "WRITING", 2 * MANY)
-    monkeypatch.setattr(fair_queue, "READ_EACH", MANY)
+    monkeypatch.setattr(queue, "WRITING_EACH", MANY)
+    monkeypatch.setattr(queue, "WRITING", 2 * MANY)
+    monkeypatch.setattr(queue, "READ_EACH", MANY)
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         between, _ = await flooded(client)
     assert between > MANY / 2
@@ -101,7 +101,7 @@ async def test_a_flood_of_made_up_people_is_kept_and_counted_and_a_real_one_pass
     between, statuses = await flooded(client)
     grown = sum(file.stat().st_size for file in ledger.parent.glob("ledger.sqlite3*")) - size
     figure("bytes on disk an opt-out of two identifiers, in a flood", f"{grown / len(statuses):.0f}")
-    assert between <= 3 * fair_queue.WRITING_EACH
+    assert between <= 3 * queue.WRITING_EACH
     metrics = (await client.get("/metrics")).text
     assert f'gateway_requests_total{{kind="opt_out",manner="web"}} {MANY + 1}.0' in metrics
     assert "gateway_turns_waiting 0.0" in metrics
@@ -200,7 +200,7 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
 
 def test_work_is_what_a_call_may_make_the_writer_do():
     def body(content):
-        return fair_queue._work([{"type": "http.request", "body": content}])
+        return queue._work([{"type": "http.request", "body": content}])
 
     call = json.dumps({"choice": "opt_out", "identifiers": [named("email", email(n)) for n in range(16)]}).encode()
     assert (body(b"action=opt_out&email=ana"), body(b""), body(b"{}")) == (1, 1, 1)
@@ -293,11 +293,11 @@ async def test_beyond_what_memory_is_for_a_senders_bodies_are_not_read_and_not_r
     door = Door()
     flood = [door.ask("192.0.2.1") for _ in range(MANY)]
     await settle()
-    assert door.reads == fair_queue.READ_EACH
-    assert len(door.bodies) == fair_queue.WRITING_EACH
+    assert door.reads == queue.READ_EACH
+    assert len(door.bodies) == queue.WRITING_EACH
     alone = door.ask("192.0.2.2")
     await settle()
-    assert (door.reads, len(door.bodies)) == (fair_queue.READ_EACH + 1, fair_queue.WRITING_EACH + 1)
+    assert (door.reads, len(door.bodies)) == (queue.READ_EACH + 1, queue.WRITING_EACH + 1)
     door.open.set()
     answers = await asyncio.gather(alone, *flood)
     assert {answer[0]["status"] for answer in answers} == {200}
@@ -312,9 +312,9 @@ async def test_a_body_in_pieces_reaches_the_door_whole_and_in_order():
 
 
 async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_nobody_waiting(monkeypatch):
-    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(queue, "BODY_SECONDS", 0.05)
     door = Door()
-    slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(fair_queue.READ_EACH * 2)]
+    slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(queue.READ_EACH * 2)]
     alone = door.ask("192.0.2.2")
     await settle()
     assert door.bodies == [b"action=opt_out"]
@@ -338,8 +338,8 @@ async def test_a_question_is_not_queued():
 
 @pytest.mark.slow
 def test_a_real_connection_with_a_slow_body_ends_and_a_large_one_is_not_taken_into_memory(monkeypatch):
-    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(fair_queue, "REST_SECONDS", 1.0)
+    monkeypatch.setattr(queue, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(queue, "REST_SECONDS", 1.0)
     taken = 0
 
     async def reads_once(scope, receive, send):

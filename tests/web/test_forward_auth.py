@@ -4,8 +4,8 @@ import pytest
 import structlog
 from support import inside, proxies
 
-from gateway import credentials, keys
-from gateway.web.shared_caches import VARY
+from gateway.keys import api_keys, secret_files
+from gateway.web.site.shared_caches import VARY
 
 pytestmark = pytest.mark.anyio
 ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"
@@ -24,8 +24,8 @@ def folder(tmp_path):
 @pytest.fixture
 def signed(folder):
     """An assertion of the site's server of who is signed in."""
-    secret = keys.load(folder).accounts[0]
-    return credentials.assert_account(secret, "a1", int(time.time()) + 60)
+    secret = secret_files.load_secrets(folder).accounts[0]
+    return api_keys.assert_account(secret, "a1", int(time.time()) + 60)
 
 
 @pytest.fixture

@@ -72,13 +72,13 @@ async def test_somebody_who_opted_out_is_spoken_of_alike_through_every_door(in_s
     expected = strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({place}), said_in=word))
     for door, told in (await everything_told(calling, place)).items():
         assert told == (expected.gpp, expected.gpp_sid), door
-    assert gpp.read(expected.gpp, expected.gpp_sid).opted_out == frozenset(SIGNAL_PURPOSES)
+    assert gpp.read_gpp_string(expected.gpp, expected.gpp_sid).opted_out == frozenset(SIGNAL_PURPOSES)
 
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_page_is_told_the_same_by_its_status_and_by_what_its_script_saw(in_sections, monkeypatch, place):
     calling, word = in_sections
-    monkeypatch.setattr("gateway.service.DEMO_PLACE", place)
+    monkeypatch.setattr("gateway.app.service.DEMO_PLACE", place)
     expected = strings(Outcome(frozenset(SIGNAL_PURPOSES), frozenset({place}), gpc=True, said_in=word))
     said = {"headers": {"Origin": "http://127.0.0.1:8080"}, "json": {"gpc": True}}
     for answer in (

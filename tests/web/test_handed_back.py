@@ -15,10 +15,10 @@ from support import inside
 from support.people import gaid, named
 from web.test_share import NDJSON, PATH, acknowledge, linked, opt_out, row, share  # noqa: F401 - a fixture
 
-from gateway import credentials
+from gateway.consent.share import GROUP, Sharing
+from gateway.keys import api_keys
 from gateway.ledger.disclosed import POSSIBLE
-from gateway.sharing import GROUP, Sharing
-from gateway.web import streaming
+from gateway.web.api import streaming
 
 pytestmark = pytest.mark.anyio
 JOB = {"Gateway-Job": "night-1"}
@@ -111,7 +111,7 @@ async def test_of_rows_a_key_speaks_that_may_share(tmp_path):
     async with inside.application(folder, settings, dev=False) as app, inside.client(app) as client:
         made = {}
         for scope in ("check", "share", "desk"):
-            made[scope] = await asyncio.to_thread(credentials.add, folder, scope, [scope], publishable=False)
+            made[scope] = await asyncio.to_thread(api_keys.add_api_key, folder, scope, [scope], publishable=False)
         keys = {scope: {"Authorization": f"Bearer {key}"} for scope, key in made.items()}
         _, [told], _ = await share(client, row(1), **JOB, **keys["share"])
         assert told["outcome"] == "returned"
@@ -172,8 +172,8 @@ class Caller:
 
 
 async def until_whole(tmp_path) -> dict[str, object]:
-    """A caller whose connection is cut at each tenth line, while somebody opts out each time; then it gets all, says so,
-    and posts the same once more.
+    """A caller whose connection is cut at each tenth line, while somebody opts out each time; then it gets all, says
+    so, and posts the same once more.
     """
     settings = inside.settings(recipients__teemo__unlinked="allow")
     body = b"\n".join(
@@ -249,15 +249,15 @@ async def test_control_with_one_time_for_all_the_last_lines_are_over_when_they_c
 
 
 async def _slowly_read(tmp_path):
-    from gateway.app import migrate, open_house
-    from gateway.sharing import Row
+    from gateway.app.composition import migrate, open_house
+    from gateway.consent.share import ShareRow
 
     migrate(tmp_path / "data")
     settings = inside.settings(recipients__teemo__unlinked="allow", share__send_window_ms="100")
     with open_house(tmp_path / "data", settings, dev=True) as house:
         recipient = house.consent.recipients["teemo"]
         rows = [
-            Row(f"r{n}", [named("gaid", gaid(n % PEOPLE))], {"ad_id": gaid(n % PEOPLE)}, place="US-NY")
+            ShareRow(f"r{n}", [named("gaid", gaid(n % PEOPLE))], {"ad_id": gaid(n % PEOPLE)}, place="US-NY")
             for n in range(GROUP * 3)
         ]
         async for some in house.sharing.answers(recipient, rows):

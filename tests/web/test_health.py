@@ -6,7 +6,8 @@ import pytest
 from support import inside
 from support.people import GAID, named
 
-from gateway import __version__, credentials
+from gateway import __version__
+from gateway.keys import api_keys
 from gateway.signals.cmp_cookies import NAMES
 from gateway.terms import Reason
 
@@ -88,12 +89,12 @@ async def test_the_scheme_of_a_key_is_read_in_any_case(client):
 
 async def test_in_production_the_development_key_opens_nothing_and_a_revoked_key_neither(tmp_path):
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
-        made = await asyncio.to_thread(credentials.add, tmp_path / "data", "ads", ["check"], publishable=False)
+        made = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "ads", ["check"], publishable=False)
         asked = {"Authorization": f"Bearer {made}"}
         told = await client.get("/v1/self", headers=asked)
         assert (told.json()["environment"], told.json()["key"]["scopes"]) == ("production", ["check"])
         assert (await client.get("/v1/self", headers=inside.DEV)).status_code == 401
-    await asyncio.to_thread(credentials.revoke, tmp_path / "data", "ads")
+    await asyncio.to_thread(api_keys.revoke, tmp_path / "data", "ads")
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         assert (await client.get("/v1/self", headers=asked)).status_code == 401
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from support import inside
 
-from gateway import hosts
+from gateway.web.site import hosts
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices/hosts"
@@ -21,7 +21,7 @@ async def seen(tmp_path):
 
 
 async def table(client):
-    return [each.host for each in await asyncio.to_thread(hosts.read, client.folder)]
+    return [each.host for each in await asyncio.to_thread(hosts.read_hosts, client.folder)]
 
 
 async def counted(client, outcome):

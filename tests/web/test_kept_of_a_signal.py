@@ -8,7 +8,7 @@ from support import inside
 from support.people import GAID, email, named, phone
 from support.signals import gpp_string
 
-from gateway.exports import requests
+from gateway.records import requests
 
 pytestmark = pytest.mark.anyio
 RAW = gpp_string("usca", SaleOptOut=1)

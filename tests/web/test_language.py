@@ -3,7 +3,7 @@
 import pytest
 from starlette.requests import Request
 
-from gateway.web import language
+from gateway.web.shell import language
 
 
 def asking(query: str = "", accept: str = "") -> Request:
@@ -25,12 +25,12 @@ def asking(query: str = "", accept: str = "") -> Request:
     ],
 )
 def test_a_browser_is_answered_in_the_best_of_its_languages_that_we_speak(accept, shown):
-    assert language.of(asking(accept=accept)) == shown
+    assert language.language_of(asking(accept=accept)) == shown
 
 
 def test_a_link_stands_above_the_browser_and_an_unknown_one_is_nothing():
-    assert language.of(asking("lang=es", "fr")) == "es"
-    assert language.of(asking("lang=tlh", "fr")) == "fr"
+    assert language.language_of(asking("lang=es", "fr")) == "es"
+    assert language.language_of(asking("lang=tlh", "fr")) == "fr"
     assert language.asked(asking("lang=tlh")) == ""
 
 
@@ -41,4 +41,4 @@ def test_a_text_is_said_in_the_language_and_in_english_where_there_is_no_transla
 
 
 def test_no_weight_of_a_stranger_makes_a_page_fail():
-    assert language.of(asking(accept="es;q=nan, fr;q=1e999")) in language.LANGUAGES
+    assert language.language_of(asking(accept="es;q=nan, fr;q=1e999")) in language.LANGUAGES

@@ -5,7 +5,7 @@ from support import inside
 from support.log import verifiers
 from support.people import email, named
 
-from gateway import credentials
+from gateway.keys import api_keys
 from gateway.ledger import checkpoint, merkle, note, proofs, receipt, tiles
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
@@ -132,7 +132,7 @@ class TestTheEntries:
         """R16."""
         folder = inside.install(tmp_path / "data")
         made = {
-            scope: await asyncio.to_thread(credentials.add, folder, scope, (scope,), publishable=False)
+            scope: await asyncio.to_thread(api_keys.add_api_key, folder, scope, (scope,), publishable=False)
             for scope in ("check", "choose", "desk", "export")
         }
         async with inside.application(folder, dev=False) as app, inside.client(app) as client:

@@ -1,5 +1,5 @@
-"""At each door that takes a line a row: every line is answered once, a refused one by its number, and what stands in one
-line costs the others nothing.
+"""At each door that takes a line a row: every line is answered once, a refused one by its number, and what stands in
+one line costs the others nothing.
 """
 
 import json
@@ -11,7 +11,7 @@ from support import inside
 from support.examples import examples
 from support.people import gaid, named
 
-from gateway.web import wire
+from gateway.web.shell import wire
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

@@ -6,7 +6,7 @@ import pytest
 from support.people import email, gaid, named, phone
 
 from gateway.ledger.writer import Writer
-from gateway.web import desk_call
+from gateway.web.shell import desk_call
 
 pytestmark = pytest.mark.anyio
 NDJSON = {"Content-Type": "application/x-ndjson"}

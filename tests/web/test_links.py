@@ -5,8 +5,8 @@ import pytest
 from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 
-from gateway import credentials
 from gateway.choice import identity
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_link_that_is_told_later_carries_what_was_chosen_before(keyed):
 async def test_an_accounts_no_reaches_the_forms_that_others_make_of_its_address(keyed):
     """UID2's form of an address may be somebody else's too: it is denied, and goes no further."""
     address = "per.son1@gmail.com"
-    form = named(*identity.read("email", address).looser[0])
+    form = named(*identity.read_identifier("email", address).looser[0])
     await keyed.post("/v1/links", json={"account": "a1", "identifiers": [named("email", address)]})
     assert await reason(keyed, form) != "opted_out"
     await opt_out(keyed, named("account", "a1"))
@@ -64,7 +64,7 @@ async def test_an_address_that_joins_an_opted_out_account_is_denied_in_the_forms
     address = "per.son3@gmail.com"
     await opt_out(keyed, named("account", "a1"))
     await keyed.post("/v1/links", json={"account": "a1", "identifiers": [named("email", address)]})
-    assert await reason(keyed, named(*identity.read("email", address).looser[0])) == "opted_out"
+    assert await reason(keyed, named(*identity.read_identifier("email", address).looser[0])) == "opted_out"
 
 
 async def test_the_same_link_again_changes_nothing(keyed):
@@ -173,7 +173,7 @@ async def test_an_import_of_too_many_lines_is_refused_whole(keyed):
 @pytest.mark.parametrize("scopes", [["check"], ["choose"], ["share"], ["admin"]])
 async def test_only_the_desk_may_say_what_a_person_has(tmp_path, scopes):
     async with inside.application(tmp_path / "data", dev=False) as app:
-        made = await asyncio.to_thread(credentials.add, tmp_path / "data", "k", scopes, publishable=False)
+        made = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "k", scopes, publishable=False)
         async with inside.client(app, Authorization=f"Bearer {made}") as client:
             link = {"account": "a1", "identifiers": [named("gaid", GAID)]}
             assert (await client.post("/v1/links", json=link)).status_code == 403

@@ -6,8 +6,8 @@ import pytest
 from support import inside
 from support.people import email, phone
 
-from gateway import credentials, keys
-from gateway.web.marketing import CHANNELS, CPNI
+from gateway.keys import api_keys, secret_files
+from gateway.web.pages.marketing import CHANNELS, CPNI
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices/marketing"
@@ -18,8 +18,8 @@ TICKED = {"action": "ticked"}
 @pytest.fixture
 def signed(app, tmp_path):
     """The headers of a person who is signed in."""
-    secret = keys.load(tmp_path / "data").accounts[-1]
-    return {"Gateway-Account": credentials.assert_account(secret, "a1", 4_000_000_000)}
+    secret = secret_files.load_secrets(tmp_path / "data").accounts[-1]
+    return {"Gateway-Account": api_keys.assert_account(secret, "a1", 4_000_000_000)}
 
 
 async def lines(client, data, **headers):

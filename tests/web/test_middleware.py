@@ -10,18 +10,18 @@ from support import inside
 from support.door import Door, today, value_of
 from support.people import GAID, named, phone
 
-from gateway import credentials
-from gateway.app import migrate, open_house
-from gateway.check import Ask
+from gateway.app.composition import migrate, open_house
 from gateway.choice.downstream import Outcome, strings
+from gateway.consent.check import Ask
+from gateway.consent.site import SiteAnswer
+from gateway.keys import api_keys
 from gateway.ledger.links import Span
 from gateway.signals import adchoices
-from gateway.site_answer import SiteAnswer
 from gateway.terms import AD_CHOICE_PURPOSES, ALL_PURPOSES, SIGNAL_PURPOSES
-from gateway.web.metrics import Metrics
-from gateway.web.middleware import ConsentMiddleware
-from gateway.web.visit import Visits
-from gateway.web.visitor import Visitors
+from gateway.web.shell.metrics import Metrics
+from gateway.web.site.middleware import ConsentMiddleware
+from gateway.web.site.visit import Visits
+from gateway.web.site.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 ALL_NO = "sale=?0, sharing=?0, targeted_ads=?0"
@@ -471,7 +471,7 @@ async def test_a_no_of_any_browser_that_a_request_names_holds_for_what_the_site_
 
 async def test_a_no_of_any_account_that_a_request_names_is_honored_and_tied(house):
     door, now = Door(house), int(time.time())
-    one, two = (credentials.assert_account(house.secrets.accounts[-1], each, now + 60) for each in ("a1", "a2"))
+    one, two = (api_keys.assert_account(house.secrets.accounts[-1], each, now + 60) for each in ("a1", "a2"))
     await door.send([("Gateway-Account", two), *GPC.items()])
     await door.send([("Gateway-Account", one)])
     assert door.site.consent == f"{ALL_YES}, status=none"  # control
@@ -608,7 +608,7 @@ async def test_an_operator_may_have_the_site_told_by_header_what_is_on_record_an
 
 @pytest.mark.parametrize("header", ["X-AdChoices", "Cookie2"])
 async def test_what_a_persons_adchoices_extension_sends_is_remembered(door, header):
-    signal = adchoices.write(1_764_000_000, preference=0)
+    signal = adchoices.write_adchoices(1_764_000_000, preference=0)
     answer = await door.send([(header, signal), ("Sec-Fetch-Mode", "navigate")])
     assert door.site.consent == f"{ALL_NO}, status=honored"
     assert door.opened(answer.headers["set-cookie"]).denied == set(AD_CHOICE_PURPOSES)
@@ -650,7 +650,7 @@ def by_cookie(house):
 
 
 def signed(house, account="a1", seconds=60):
-    return credentials.assert_account(house.secrets.accounts[-1], account, int(time.time()) + seconds)
+    return api_keys.assert_account(house.secrets.accounts[-1], account, int(time.time()) + seconds)
 
 
 @pytest.mark.parametrize("way", [by_callable, by_state, by_header, by_cookie])
@@ -714,7 +714,7 @@ async def test_every_page_varies_by_the_signal_and_keeps_what_the_site_said(hous
 
 @pytest.mark.parametrize(
     "way",
-    [{"cookie": "usprivacy=1YYN"}, {"DNT": "1"}, *({name.decode(): adchoices.write(0, preference=0)} for name in adchoices.HEADERS)],
+    [{"cookie": "usprivacy=1YYN"}, {"DNT": "1"}, *({name.decode(): adchoices.write_adchoices(0, preference=0)} for name in adchoices.HEADERS)],
     ids=repr,
 )  # fmt: skip
 async def test_a_page_of_nobodys_is_kept_for_nobody_who_would_have_been_heard_by_another_header(house, way):
@@ -750,7 +750,7 @@ async def test_no_shared_cache_keeps_a_page_that_one_persons_cookie_account_or_s
 
 @pytest.mark.parametrize(
     "way",
-    [{"cookie": "usprivacy=1YYN"}, {"cookie": DEFAULT}, {"DNT": "1"}, {"X_AdChoices": adchoices.write(0, preference=0)}],
+    [{"cookie": "usprivacy=1YYN"}, {"cookie": DEFAULT}, {"DNT": "1"}, {"X_AdChoices": adchoices.write_adchoices(0, preference=0)}],
     ids=repr,
 )  # fmt: skip
 async def test_no_shared_cache_keeps_a_page_that_a_signal_beyond_the_header_had_a_part_in(house, way):
@@ -777,7 +777,10 @@ async def test_a_page_of_somebody_who_said_nothing_is_delivered_as_it_is(house):
 
 FAR = b"https://far.example.net/r"
 SPEAKING = [
-    (b"content-security-policy", b"img-src *; report-uri " + FAR + b" ; font-src *, Report-To far; media-src *;report-uri x"),
+    (
+        b"content-security-policy",
+        b"img-src *; report-uri " + FAR + b" ; font-src *, Report-To far; media-src *;report-uri x",
+    ),
     (b"Content-Security-Policy-Report-Only", b"img-src 'none'; report-uri " + FAR),
     (b"reporting-endpoints", b'default="' + FAR + b'"'),
     (b"report-to", b'{"group":"far","max_age":9,"endpoints":[]}'),
@@ -786,7 +789,7 @@ SPEAKING = [
     (b"x-dns-prefetch-control", b"on"),
     (b"link", b'<https://far.example.net>; rel="PreConnect", </x>;rel=canonical;title="a, b"'),
     (b"Link", b"<//far.example.net>;rel=dns-prefetch"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("way", ["signal", "cookie"])

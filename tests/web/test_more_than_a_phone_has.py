@@ -11,9 +11,9 @@ import pytest
 from support import inside
 from support.people import email, gaid, named, phone
 
-from gateway import credentials
+from gateway.keys import api_keys
 from gateway.ledger import schema
-from gateway.web import wire
+from gateway.web.shell import wire
 
 pytestmark = pytest.mark.anyio
 FEW, MANY = wire.AT_ONCE, 40
@@ -29,7 +29,7 @@ async def calling(tmp_path):
     """(folder, calls with an app's key, calls of the desk)"""
     folder = tmp_path / "data"
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as desk:
-        key = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+        key = await asyncio.to_thread(api_keys.add_api_key, folder, "app", ["choose"], publishable=True)
         async with inside.client(app, Authorization=f"Bearer {key}") as public:
             yield folder, public, desk
 
@@ -115,7 +115,7 @@ async def test_a_server_with_a_secret_key_enters_its_list_in_one_step(calling):
 async def test_what_was_kept_is_entered_after_a_restart(tmp_path):
     folder = tmp_path / "data"
     async with inside.application(folder) as app, inside.client(app) as public:
-        key = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+        key = await asyncio.to_thread(api_keys.add_api_key, folder, "app", ["choose"], publishable=True)
         public.headers["Authorization"] = f"Bearer {key}"
         assert (await public.post("/v1/choices", json={**ACT, "identifiers": people(MANY)})).status_code == 202
     async with inside.application(folder) as app, inside.client(app, **inside.DEV) as desk:

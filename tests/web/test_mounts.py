@@ -1,5 +1,5 @@
-"""The gateway before Starlette, FastAPI and Django, at the root and below a prefix: the code of `gateway help mount` is what
-runs here.
+"""The gateway before Starlette, FastAPI and Django, at the root and below a prefix: the code of `gateway help mount` is
+what runs here.
 """
 
 import re
@@ -10,11 +10,11 @@ import pytest
 from support import inside
 from support.people import named
 
-from gateway import settings
-from gateway.app import open_house
-from gateway.check import Ask
-from gateway.service import in_front_of
-from gateway.web.pages import static
+from gateway.app.composition import open_house
+from gateway.app.service import in_front_of
+from gateway.consent.check import Ask
+from gateway.settings import load
+from gateway.web.pages.choices import static
 
 pytestmark = pytest.mark.anyio
 SITES = ("Starlette", "FastAPI", "Django")
@@ -75,7 +75,7 @@ def site(request, folder):
 
 
 def standing(folder, account):
-    with open_house(folder, settings.load(None, {}), dev=True) as house:
+    with open_house(folder, load.load_settings(None, {}), dev=True) as house:
         asked = Ask(("teemo",), [named("account", account)], place="US-CA")
         return house.consent.check(asked).verdicts["teemo"].reason
 

@@ -1,4 +1,5 @@
-"""What is said twice in one call: nobody can tell which of the two counts, so it neither allows nor loses an opt-out."""
+"""What is said twice in one call: nobody can tell which of the two counts, so it neither allows nor loses an
+opt-out."""
 
 import gc
 import json
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.people import gaid
 
-from gateway.web import names_once
+from gateway.web.shell import wire
 
 pytestmark = pytest.mark.anyio
 JSON, NDJSON = {"Content-Type": "application/json"}, {"Content-Type": "application/x-ndjson"}
@@ -103,7 +104,7 @@ def test_a_name_that_stands_thousands_of_times_is_read_in_proportion_and_nests_n
     def spent(many):
         body = "{" + ", ".join(f'"a": {value % n if "%" in value else value}' for n in range(many)) + "}"
         before = time.thread_time()
-        found = names_once.joined(body.encode())["a"]
+        found = wire.joined(body.encode())["a"]
         assert len(found) == many
         return time.thread_time() - before
 
@@ -160,10 +161,14 @@ async def test_what_is_nested_too_deeply_to_tell_is_refused(keyed):
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(VALUES, st.booleans())
@@ -173,8 +178,8 @@ def test_what_is_said_once_reads_as_orjson_reads_it(value, ascii_only):
         expected = orjson.loads(body)
     except orjson.JSONDecodeError:  # half a surrogate pair
         return
-    assert names_once.strict(body) == expected
-    assert names_once.joined(body) == expected
+    assert wire.strict(body) == expected
+    assert wire.joined(body) == expected
 
 
 @given(st.dictionaries(st.text(max_size=3), VALUES, min_size=1, max_size=4), st.data(), st.booleans())
@@ -187,13 +192,13 @@ def test_a_name_that_stands_twice_anywhere_is_found(members, data, ascii_only):
         orjson.loads(body)
     except orjson.JSONDecodeError:
         return
-    with pytest.raises(names_once.Twice):
-        names_once.strict(body)
+    with pytest.raises(wire.Twice):
+        wire.strict(body)
 
 
 async def test_read_by_the_library_alone_the_signal_is_lost(keyed, monkeypatch):
     """The control."""
-    monkeypatch.setattr(names_once, "strict", orjson.loads)
+    monkeypatch.setattr(wire, "strict", orjson.loads)
     assert [(await keyed.post("/v1/check", content=body, headers=JSON)).json()["allowed"] for body in TWICE] == [
         True
     ] * 6

@@ -1,4 +1,5 @@
-"""`POST /v1/observe` by a site's own server: whose browser this is, and a browser that the server asks for (I1, R12)."""
+"""`POST /v1/observe` by a site's own server: whose browser this is, and a browser that the server asks for (I1,
+R12)."""
 
 import asyncio
 import contextlib
@@ -7,8 +8,8 @@ import pytest
 from support import inside
 from support.people import GAID, email, gaid, named, phone
 
-from gateway import credentials, keys, seals
-from gateway.web.browser_cookie import COOKIE, DAYS
+from gateway.keys import api_keys, seals, secret_files
+from gateway.web.shell.own_cookies import BROWSER_COOKIE, DAYS
 
 pytestmark = pytest.mark.anyio
 PATH, NAVIGATION = "/v1/observe", {"sec-fetch-mode": "navigate", "accept": "text/html"}
@@ -38,7 +39,7 @@ async def denied(keyed, identifier) -> bool:
 
 
 async def told(client, cookie: str) -> str:
-    answer = await client.get("/privacy-choices/status", headers={"Cookie": f"{COOKIE}={cookie}"})
+    answer = await client.get("/privacy-choices/status", headers={"Cookie": f"{BROWSER_COOKIE}={cookie}"})
     return answer.json()["status"]
 
 
@@ -49,21 +50,21 @@ async def entries(client) -> int:
 @pytest.fixture
 def app_key(app, tmp_path):
     """A publishable key, as in everybody's app."""
-    key = credentials.add(tmp_path / "data", "app", ["choose"], publishable=True)
+    key = api_keys.add_api_key(tmp_path / "data", "app", ["choose"], publishable=True)
     return inside.client(app, Authorization=f"Bearer {key}")
 
 
 @pytest.fixture
 def server_key(app, tmp_path):
     """A secret key that may choose and nothing else, as the site's server has."""
-    key = credentials.add(tmp_path / "data", "site", ["choose"], publishable=False)
+    key = api_keys.add_api_key(tmp_path / "data", "site", ["choose"], publishable=False)
     return inside.client(app, Authorization=f"Bearer {key}")
 
 
 @pytest.fixture
 def sealing(app, tmp_path):
     """The keys that the installation's cookies are sealed with."""
-    return keys.load(tmp_path / "data").seals
+    return secret_files.load_secrets(tmp_path / "data").seals
 
 
 # --- whose browser it is -------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ async def test_two_that_are_made_are_two_browsers(keyed, sealing):
 async def test_a_web_view_that_opens_with_the_cookie_is_denied_from_its_first_request(keyed, client):
     await opt_out(keyed, ACCOUNT)
     browser = await new_browser(keyed, ACCOUNT)
-    page = await client.get("/demo", headers={**NAVIGATION, "Cookie": f"{COOKIE}={browser}"})
+    page = await client.get("/demo", headers={**NAVIGATION, "Cookie": f"{BROWSER_COOKIE}={browser}"})
     assert "content-security-policy" in page.headers
     assert await told(client, browser) == "opted_out"
 
@@ -206,7 +207,7 @@ async def test_an_app_in_everybodys_hands_makes_no_browser_and_its_signal_counts
 
 async def test_of_several_only_the_first_is_made_and_the_others_are_named(keyed):
     answer = await observe(keyed, ACCOUNT, NEW, NEW)
-    assert answer.json()["cookie"]["name"] == COOKIE
+    assert answer.json()["cookie"]["name"] == BROWSER_COOKIE
     assert answer.json()["ignored"] == [{"pointer": "/identifiers/2", "reason": "malformed"}]
 
 
@@ -240,5 +241,5 @@ async def test_a_signal_is_kept_and_whose_browser_it_is_has_to_be_told_again(key
     with away():
         kept = await observe(keyed, ACCOUNT, NEW, signals=GPC)
         silent = await observe(keyed, ACCOUNT, NEW)
-    assert (kept.status_code, kept.json()["effective_at"], kept.json()["cookie"]["name"]) == (202, None, COOKIE)
+    assert (kept.status_code, kept.json()["effective_at"], kept.json()["cookie"]["name"]) == (202, None, BROWSER_COOKIE)
     assert (silent.status_code, silent.headers["retry-after"]) == (503, "1")

@@ -8,7 +8,7 @@ from support import inside
 from support.people import GAID, email, named
 
 from gateway.choice.rules import never
-from gateway.credentials import add
+from gateway.keys.api_keys import add_api_key
 
 pytestmark = pytest.mark.anyio
 TODAY = datetime(2026, 12, 10, 12, tzinfo=UTC)
@@ -156,7 +156,9 @@ async def test_a_page_that_nobody_gave_is_refused(sender, query, pointer):
 @pytest.fixture
 def scoped(folder):
     """A key of each scope."""
-    return {scope: add(folder, scope, [scope], publishable=False) for scope in ("desk", "export", "check", "share")}
+    return {
+        scope: add_api_key(folder, scope, [scope], publishable=False) for scope in ("desk", "export", "check", "share")
+    }
 
 
 async def test_only_a_key_of_the_desk_or_of_exports_sees_names(folder, scoped):

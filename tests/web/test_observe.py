@@ -11,8 +11,8 @@ from support import inside
 from support.people import GAID, IDFV, ZERO, email, gaid, named, phone
 from support.signals import TC_CONSENT, TC_WITHOUT_ANY
 
-from gateway import credentials
 from gateway.choice.downstream import Outcome, strings
+from gateway.keys import api_keys
 from gateway.signals import adchoices, gpp
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -144,8 +144,11 @@ async def test_a_phone_that_denies_by_any_of_its_flags_has_ended_nothing(keyed, 
     assert await reason(keyed) == "opted_out"
 
 
-CONSENT_STATES = {"tc": (TC_WITHOUT_ANY, TC_CONSENT), "ac": ("1~", "1~7"),
-                  "gpp": (gpp.write({"tcfeuv2": TC_WITHOUT_ANY}), gpp.write({"tcfeuv2": TC_CONSENT}))}  # fmt: skip
+CONSENT_STATES = {
+    "tc": (TC_WITHOUT_ANY, TC_CONSENT),
+    "ac": ("1~", "1~7"),
+    "gpp": (gpp.write_gpp_string({"tcfeuv2": TC_WITHOUT_ANY}), gpp.write_gpp_string({"tcfeuv2": TC_CONSENT})),
+}
 
 
 @both_doors
@@ -272,7 +275,7 @@ async def test_an_industry_opt_out_of_ads_is_on_record_with_all_three_and_its_en
     keyed, tmp_path
 ):
     """R3, R25."""
-    answer = await observe(keyed, {"adchoices": adchoices.write(1_764_000_000, preference=0)})
+    answer = await observe(keyed, {"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0)})
     assert answer.json()["standing"] == NO
     assert answer.json()["store"]["gad_rdp"] == 1
     assert leaves(tmp_path / "data")[-1]["p"] == ["sharing", "targeted_ads"]
@@ -280,7 +283,9 @@ async def test_an_industry_opt_out_of_ads_is_on_record_with_all_three_and_its_en
 
 async def test_of_several_signals_the_one_that_says_most_is_the_one_in_the_ledger(keyed, tmp_path):
     """The others would add nothing, and an entry never says that a source said more than it did."""
-    await observe(keyed, {"adchoices": adchoices.write(1_764_000_000, preference=0), "us_privacy": "1YYN", "gpp": OUT})
+    await observe(
+        keyed, {"adchoices": adchoices.write_adchoices(1_764_000_000, preference=0), "us_privacy": "1YYN", "gpp": OUT}
+    )
     told = [(leaf["src"], leaf["p"]) for leaf in leaves(tmp_path / "data") if leaf["e"] == "opt_out"]
     assert told == [("us_privacy", [*NO])]
 
@@ -458,16 +463,21 @@ async def test_an_app_in_the_field_is_still_heard_after_its_key_was_revoked_and_
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
 
         async def key(name, *scopes, publishable):
-            made = await asyncio.to_thread(credentials.add, tmp_path / "data", name, scopes, publishable=publishable)
+            made = await asyncio.to_thread(
+                api_keys.add_api_key, tmp_path / "data", name, scopes, publishable=publishable
+            )
             return {"Authorization": f"Bearer {made}"}
 
-        made = {"app": await key("app", "choose", publishable=True), "ads": await key("ads", "check", publishable=False),
-                "backend": await key("backend", "choose", publishable=False)}  # fmt: skip
+        made = {
+            "app": await key("app", "choose", publishable=True),
+            "ads": await key("ads", "check", publishable=False),
+            "backend": await key("backend", "choose", publishable=False),
+        }
         body = {"identifiers": [ME], "signals": {"gpc": True}}
         codes = {name: (await client.post(PATH, json=body, headers=sent)).status_code for name, sent in made.items()}
         assert codes == {"app": 200, "ads": 403, "backend": 200}
         for name in ("app", "backend"):
-            await asyncio.to_thread(credentials.revoke, tmp_path / "data", name)
+            await asyncio.to_thread(api_keys.revoke, tmp_path / "data", name)
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         codes = {name: (await client.post(PATH, json=body, headers=sent)).status_code for name, sent in made.items()}
         assert (codes["app"], codes["backend"]) == (200, 401)

@@ -1,5 +1,5 @@
-"""One Gmail mailbox in several spellings, and an address that only looks like another, at every door of a gateway that is
-not in development: what says no in one spelling is denied in each, and nobody opens what is spelled like theirs.
+"""One Gmail mailbox in several spellings, and an address that only looks like another, at every door of a gateway that
+is not in development: what says no in one spelling is denied in each, and nobody opens what is spelled like theirs.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from support.mailbox import mailbox
 from support.opting_in import Browser
 from support.people import gaid, named, phone
 
-from gateway import credentials
-from gateway.web import notices
+from gateway.keys import api_keys
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
+FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("opt-in", "confirm"))
 WITHOUT, DOTS, TWIN = "janedoe@gmail.com", "Jane.Doe@gmail.com", "jane.doe+shop@googlemail.com"
 SPELLINGS = (WITHOUT, DOTS, TWIN, "j.a.n.e.doe@googlemail.com")
 ADDRESS, LOOKS_ALIKE = "janedoe@example.com", ("jane.doe@example.com", "janedoe+y@example.com")
@@ -89,9 +89,9 @@ class Doors:
 @pytest.fixture
 async def doors(tmp_path):
     folder = inside.install(tmp_path / "data")
-    app = await asyncio.to_thread(credentials.add, folder, "app", ["choose"], publishable=True)
+    app = await asyncio.to_thread(api_keys.add_api_key, folder, "app", ["choose"], publishable=True)
     desk = await asyncio.to_thread(
-        credentials.add, folder, "desk", ["desk", "check", "share", "choose"], publishable=False
+        api_keys.add_api_key, folder, "desk", ["desk", "check", "share", "choose"], publishable=False
     )
     with mailbox() as (box, port):
         configured = inside.settings(

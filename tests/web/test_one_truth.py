@@ -13,15 +13,18 @@ import pytest
 from support.opting_in import standing
 from support.people import named
 
-from gateway import check, service
+from gateway.app import service
 from gateway.choice.law import LawTable
 from gateway.choice.question import Office
 from gateway.choice.standing import IN, NONE, OUT, SHIFT, Standing
+from gateway.consent import check
+from gateway.consent.site import Site, Word, kept_no, what_may, word_of
 from gateway.ledger.entry import b64
-from gateway.site import Site, Word, kept_no, what_may, word_of
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Purpose
-from gateway.web import notices, positions, visitor
-from gateway.web.uses import SOLD, USES
+from gateway.web.pages import positions
+from gateway.web.shell import notices
+from gateway.web.shell.words import SOLD, USES
+from gateway.web.site import visitor
 
 pytestmark = pytest.mark.anyio
 PAGE, STATUS = "/privacy-choices", "/privacy-choices/status"
@@ -34,7 +37,7 @@ REASONS = {
     Word.OPTED_OUT: {"opted_out", "gpc"}, Word.OPTED_IN: {"opted_in"}, Word.NONE: {"no_choice"},
     Word.NEEDS_YES: {"opt_in_required", "place_unknown"},
 }  # fmt: skip
-SHOWN = {kind: {"sha256": b64(notices.load(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
+SHOWN = {kind: {"sha256": b64(notices.load_notice(kind).sha256), "language": "en"} for kind in ("opt-in", "confirm")}
 LINE = re.compile(r"<li><strong>([^<]*)</strong> – ([^<]*)((?:<br><span[^>]*>[^<]*</span>)*)</li>")
 
 
@@ -195,7 +198,8 @@ async def test_any_mixture_of_acts_leaves_every_page_saying_what_enforcement_doe
     await lives(site, some(20, 7, seed))
 
 
-# --- the controls ------------------------------------------------------------------------------------------------------
+# --- the controls
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,8 @@ async def test_a_page_that_says_it_in_a_second_way_is_found(site, monkeypatch, p
         await lives(site, [history])
 
 
-# --- every record that there can be -------------------------------------------------------------------------------------
+# --- every record that there can be
+# -------------------------------------------------------------------------------------
 
 
 def records():

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.following.tags import HEADER, Tags, asker, fresh
+from gateway.replica.feed import HEADER, Tags, asker, fresh
 from gateway.signals import hear
 from gateway.terms import CALLERS_CHOICES, Purpose, Reason
-from gateway.web import openapi, problem
+from gateway.web.api import openapi
+from gateway.web.shell import problem
 
 pytestmark = pytest.mark.anyio
 # Not for callers: a stylesheet and an icon, the document itself, the numbers for Prometheus, and the demo of --dev.

@@ -9,7 +9,7 @@ from support import inside
 from support.people import gaid
 from support.service import service
 
-from gateway.web import openrtb
+from gateway.web.api import openrtb
 
 pytestmark = pytest.mark.anyio
 MARK = "marker-of-a-person"
@@ -17,9 +17,17 @@ MARK = "marker-of-a-person"
 
 def bid(**more) -> dict:
     return {
-        "id": "1", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "site": {"page": "https://example.com/news"},
-        "device": {"ua": "UA", "os": "Android", "ifa": gaid(1), "ip": "203.0.113.77", "geo": {"country": "USA", "region": "NY"}},
-    } | more  # fmt: skip
+        "id": "1",
+        "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}],
+        "site": {"page": "https://example.com/news"},
+        "device": {
+            "ua": "UA",
+            "os": "Android",
+            "ifa": gaid(1),
+            "ip": "203.0.113.77",
+            "geo": {"country": "USA", "region": "NY"},
+        },
+    } | more
 
 
 async def ask(keyed, body: dict, query: str = "recipient=advertisers", **headers):
@@ -309,7 +317,14 @@ OUT_OF_IT = {"regs": {"ext": {"gpc": "1"}}}  # whoever asks said no themselves
 
 async def jane_opts_out(keyed):
     """By her account, of which the ids are known: none of them is named by the requests below."""
-    link = {"account": "jane", "identifiers": [{"type": "email", "value": JANE}, {"type": "phone", "value": JANES_PHONE}, {"type": "gaid", "value": gaid(2)}]}  # fmt: skip
+    link = {
+        "account": "jane",
+        "identifiers": [
+            {"type": "email", "value": JANE},
+            {"type": "phone", "value": JANES_PHONE},
+            {"type": "gaid", "value": gaid(2)},
+        ],
+    }
     assert (await keyed.post("/v1/links", json=link)).status_code in {200, 201}
     no = {"identifiers": [{"type": "account", "value": "jane"}], "choice": "opt_out"}
     assert (await keyed.post("/v1/choices", json=no)).status_code == 201
@@ -371,8 +386,11 @@ async def test_one_that_stands_in_a_browsers_text_or_a_long_list_is_asked_about(
     """Beside somebody who said nothing. An id of the auction that is a UUID is taken for the auction's there."""
     await jane_opts_out(keyed)
     more = {
-        "id": {"id": value}, "imp.id": {"imp": [{"id": value}]}, "tid": {"source": {"tid": value}}, "ua": {"device": {"ua": f"Mozilla/5.0 ({value})"}},
-    }.get(place, {place: ["IAB25-3", value]})  # fmt: skip
+        "id": {"id": value},
+        "imp.id": {"imp": [{"id": value}]},
+        "tid": {"source": {"tid": value}},
+        "ua": {"device": {"ua": f"Mozilla/5.0 ({value})"}},
+    }.get(place, {place: ["IAB25-3", value]})
     plain = {"id": "1", "imp": [{"id": "1"}], "device": bid()["device"]}
     answer = await ask(keyed, plain | {**more, "device": plain["device"] | more.get("device", {})})
     asked = value != gaid(2) or place not in {"id", "imp.id", "tid"}

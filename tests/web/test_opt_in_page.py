@@ -9,11 +9,11 @@ from support import inside
 from support.opting_in import Site, hidden, standing
 from support.people import email, named, phone
 
-from gateway import keys
-from gateway.web import notices
+from gateway.keys import secret_files
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
-FIRST, SECOND = (notices.load(kind, "es").sha256.hex() for kind in ("opt-in", "confirm"))
+FIRST, SECOND = (notices.load_notice(kind, "es").sha256.hex() for kind in ("opt-in", "confirm"))
 START, DONE = "/privacy-choices/opt-in", "/privacy-choices/opt-in/done/"
 
 
@@ -266,7 +266,8 @@ async def test_a_confirm_token_that_is_not_ours_is_refused(site):
     assert (await browser.presses(second, "confirm", confirm="AAAA")).status_code == 422
 
 
-# --- what stands above it -----------------------------------------------------------------------------------------------
+# --- what stands above it
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", ["browser", "account"])
@@ -318,7 +319,7 @@ async def test_a_child_under_13_is_sent_to_a_parent_and_a_teen_is_told_of_the_wa
 
 async def test_below_the_floor_there_is_no_yes(tmp_path):
     folder = inside.install(tmp_path / "data")
-    secrets = await asyncio.to_thread(keys.load, folder)
+    secrets = await asyncio.to_thread(secret_files.load_secrets, folder)
     async with inside.application(folder) as app, inside.client(app) as calling:
         teen = Site(calling, None, None, secrets.accounts[-1])
         await teen.call("/v1/links", account="teen", identifiers=[named("email", email(1))], age=14)
@@ -327,7 +328,8 @@ async def test_below_the_floor_there_is_no_yes(tmp_path):
     assert "Yes, go on" not in shown.text
 
 
-# --- not asked, not told --------------------------------------------------------------------------------------------------
+# --- not asked, not told
+# --------------------------------------------------------------------------------------------------
 
 
 async def test_nobody_is_asked_and_whoever_comes_by_themselves_may_always(site):

@@ -10,11 +10,11 @@ import pytest
 from support import inside
 from support.people import email, named, phone
 
-from gateway import credentials, keys
+from gateway.keys import api_keys, secret_files
 from gateway.ledger.entry import b64
 from gateway.terms import ALL_PURPOSES
-from gateway.web import notices
-from gateway.web.language import LANGUAGES, say
+from gateway.web.shell import notices
+from gateway.web.shell.language import LANGUAGES, say
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -30,8 +30,8 @@ TOKEN = re.compile(r'name="token" value="([^"]*)"')
 @pytest.fixture
 def signed(app, tmp_path):
     """The headers of a person who is signed in."""
-    secret = keys.load(tmp_path / "data").accounts[-1]
-    return {"Gateway-Account": credentials.assert_account(secret, "a1", 4_000_000_000)}
+    secret = secret_files.load_secrets(tmp_path / "data").accounts[-1]
+    return {"Gateway-Account": api_keys.assert_account(secret, "a1", 4_000_000_000)}
 
 
 def last(folder) -> dict:
@@ -211,7 +211,8 @@ async def test_a_typed_number_is_not_kept_beside_the_account_that_is_signed_in(c
 
 
 async def test_a_person_finds_every_page_of_ours_by_following_links(client):
-    """Whoever opted out by mistake, too, finds the way back (11 CCR 7004(a)(2): it may be longer, and is not hidden)."""
+    """Whoever opted out by mistake, too, finds the way back (11 CCR 7004(a)(2): it may be longer, and is not
+    hidden)."""
     seen, ahead = set(), {PATH}
     while ahead:
         path = ahead.pop()

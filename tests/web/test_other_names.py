@@ -21,7 +21,7 @@ from support.people import GAID, IDFV, email, gaid, named, phone
 from support.ports import free_port
 from support.wire import call
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 APPSET, OAID = "aa92078a-8246-4ba4-ae5b-76104861e701", "bb92078a-8246-4ba4-ae5b-76104861e702"
@@ -45,7 +45,7 @@ def anyio_backend():
 
 
 def key(folder):
-    return {"Authorization": f"Bearer {credentials.add(folder, 'all', SCOPES, publishable=False)}"}
+    return {"Authorization": f"Bearer {api_keys.add_api_key(folder, 'all', SCOPES, publishable=False)}"}
 
 
 @pytest.fixture
@@ -76,17 +76,27 @@ def b64(hexadecimal):
 
 MAIL = email(7)
 OUT = {  # who opted out, and by which values they may come back
-    "an ad id": (named("gaid", gaid(2)), [gaid(2), gaid(2).upper(), gaid(2).replace("-", ""), digest("sha256", gaid(2))]),
+    "an ad id": (
+        named("gaid", gaid(2)),
+        [gaid(2), gaid(2).upper(), gaid(2).replace("-", ""), digest("sha256", gaid(2))],
+    ),
     "an idfa": (named("idfa", GAID), [GAID, "{" + GAID + "}"]),
     "an oaid": (named("oaid", OAID), [OAID]),
     "an idfv": (named("idfv", IDFV), [IDFV, IDFV.upper(), IDFV.replace("-", "")]),
     "an app set id": (named("appset", APPSET), [APPSET]),
-    "an e-mail address": (named("email", MAIL), [MAIL, *(digest(each, MAIL) for each in ("sha256", "sha1", "md5")),
-                                                 b64(digest("sha256", MAIL)), digest("md5", MAIL).upper()]),
+    "an e-mail address": (
+        named("email", MAIL),
+        [
+            MAIL,
+            *(digest(each, MAIL) for each in ("sha256", "sha1", "md5")),
+            b64(digest("sha256", MAIL)),
+            digest("md5", MAIL).upper(),
+        ],
+    ),
     "a phone number": (named("phone", phone(7)), [phone(7), phone(7)[1:], digest("sha256", phone(7))]),
     "an IMEI": (named("imei", IMEI), [IMEI, int(IMEI)]),
     "a UDID": (named("udid", UDID), [UDID, UDID.replace("-", "")]),
-}  # fmt: skip
+}
 
 
 async def opts_out(calling, identifier):
@@ -143,16 +153,32 @@ async def test_a_partners_own_id_leaves_as_that_alone(tmp_path):
         coded = [
             base64.b64encode(each).decode() for each in (uuid.UUID(gaid(2)).bytes, gaid(2).encode(), MAIL.encode())
         ]
-        written = [*coded, *(each.rstrip("=").translate(str.maketrans("+/", "-_")) for each in coded),
-                   str(uuid.UUID(digest("md5", MAIL))), MAIL.replace("@", "(at)"), MAIL.replace("@", " at ").replace(".", " dot "),
-                   *(each["value"] for each in members)]  # fmt: skip
+        written = [
+            *coded,
+            *(each.rstrip("=").translate(str.maketrans("+/", "-_")) for each in coded),
+            str(uuid.UUID(digest("md5", MAIL))),
+            MAIL.replace("@", "(at)"),
+            MAIL.replace("@", " at ").replace(".", " dot "),
+            *(each["value"] for each in members),
+        ]
         for value in (theirs, gaid(2), digest("sha256", MAIL), MAIL, phone(7), "40.7128,-74.0060", *written):
             told = await share(calling, {"device_id": value, "city": "Salem"}, "measuring")
             assert told["outcome"] == "refused", value
 
 
-NO_ID = [MAIL, phone(7), "(415) 555-0107 ext. 7", "40.7128,-74.0060", "203.0.113.7", "Jane Roe, 7 Main St", "https://example.com/?u=7",
-         digest("sha1", MAIL), digest("sha512", MAIL), 40.7128, 4155550107]  # fmt: skip
+NO_ID = [
+    MAIL,
+    phone(7),
+    "(415) 555-0107 ext. 7",
+    "40.7128,-74.0060",
+    "203.0.113.7",
+    "Jane Roe, 7 Main St",
+    "https://example.com/?u=7",
+    digest("sha1", MAIL),
+    digest("sha512", MAIL),
+    40.7128,
+    4155550107,
+]
 
 
 @pytest.mark.parametrize("field", ["device_id", "ad_id"])
@@ -183,8 +209,19 @@ async def test_free_text_does_not_leave_in_a_field_of_regions_ages_or_genders(do
         assert field not in told["row"], value
 
 
-KNOWN = [("region", "US-NY"), ("region", "NY"), ("region", "New York"), ("metro", 501), ("metro", "501"), ("age_range", "25-34"),
-         ("age_range", "65+"), ("age_range", "adult"), ("gender", "F"), ("gender", "female"), ("gender", "non-binary")]  # fmt: skip
+KNOWN = [
+    ("region", "US-NY"),
+    ("region", "NY"),
+    ("region", "New York"),
+    ("metro", 501),
+    ("metro", "501"),
+    ("age_range", "25-34"),
+    ("age_range", "65+"),
+    ("age_range", "adult"),
+    ("gender", "F"),
+    ("gender", "female"),
+    ("gender", "non-binary"),
+]
 
 
 async def test_a_region_an_age_or_a_gender_that_is_a_known_value_leaves(door):
@@ -203,12 +240,21 @@ BIDS = {
     "user.id": lambda value: {"device": LINKED, "user": {"id": value}},
     "user.buyeruid": lambda value: {"device": LINKED, "user": {"buyeruid": value}},
     "user.eids": lambda value: {"device": LINKED, "user": {"eids": [{"source": "a.example", "uids": [{"id": value}]}]}},
-    "user.ext.eids": lambda value: {"device": LINKED, "user": {"ext": {"eids": [{"source": "a.example", "uids": [{"id": value}]}]}}},
+    "user.ext.eids": lambda value: {
+        "device": LINKED,
+        "user": {"ext": {"eids": [{"source": "a.example", "uids": [{"id": value}]}]}},
+    },
     "imp.ext.data": lambda value: {"device": LINKED, "imp": [{"id": "1", "ext": {"data": {"u": value}}}]},
-    "a bidder's parameter": lambda value: {"device": LINKED, "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"ix": {"siteId": value}}}}}]},
-    "a bidder's list": lambda value: {"device": LINKED, "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"rubicon": {"visitor": {"u": [value]}}}}}}]},
+    "a bidder's parameter": lambda value: {
+        "device": LINKED,
+        "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"ix": {"siteId": value}}}}}],
+    },
+    "a bidder's list": lambda value: {
+        "device": LINKED,
+        "imp": [{"id": "1", "ext": {"prebid": {"bidder": {"rubicon": {"visitor": {"u": [value]}}}}}}],
+    },
     "user.ext.data": lambda value: {"device": LINKED, "user": {"ext": {"data": {"u": {"deep": value}}}}},
-}  # fmt: skip
+}
 IN_AN_ADDRESS = {
     "site.page": lambda value: {"device": LINKED, "site": {"page": f"https://example.com/a?x=1&uid={value}&y=2"}},
     "site.ref": lambda value: {"device": LINKED, "site": {"ref": f"https://example.com/{value}/a"}},
@@ -217,8 +263,11 @@ IN_AN_ADDRESS = {
     "site.search": lambda value: {"device": LINKED, "site": {"search": f"news for {value} please"}},
     "site.keywords": lambda value: {"device": LINKED, "site": {"keywords": f"news,{value}"}},
     "imp.tagid": lambda value: {"device": LINKED, "imp": [{"id": "1", "tagid": f"/slot/{value}"}]},
-    "imp.native.request": lambda value: {"device": LINKED, "imp": [{"id": "1", "native": {"request": json.dumps({"x": value})}}]},
-}  # fmt: skip
+    "imp.native.request": lambda value: {
+        "device": LINKED,
+        "imp": [{"id": "1", "native": {"request": json.dumps({"x": value})}}],
+    },
+}
 HASHED = {f"device.{name}": name for name in ("didmd5", "didsha1", "dpidmd5", "dpidsha1")}
 IN_A_BAG = {"imp.ext.data", "a bidder's parameter", "a bidder's list", "user.ext.data"}
 

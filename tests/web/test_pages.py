@@ -13,14 +13,14 @@ import time_machine
 from support import inside
 from support.people import GAID, email, named, phone
 
+from gateway.keys.seals import Tokens
 from gateway.ledger.entry import b64
-from gateway.seals import Tokens
-from gateway.web import notices
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
 OUT = {"action": "opt_out"}
-SHOWN = notices.load(notices.CHOICES)
+SHOWN = notices.load_notice(notices.CHOICES)
 
 
 class Reader(HTMLParser):

@@ -6,9 +6,9 @@ import socket
 import pytest
 from support import inside, raw
 
-from gateway.settings import SettingsRefused
-from gateway.web.peer import MOST_HOPS, Peers, address
-from gateway.web.protocol import Protocol
+from gateway.settings.load import SettingsRefused
+from gateway.web.shell.peer import MOST_HOPS, Peers, address
+from gateway.web.shell.protocol import Protocol
 
 TRUSTED = ("127.0.0.1", "::1", "10.0.0.0/8", "2001:db8:1::/48")
 VISITOR, FORGED = "192.0.2.7", "198.51.100.66"

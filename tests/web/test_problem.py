@@ -6,11 +6,11 @@ import pytest
 from starlette.exceptions import HTTPException
 
 import gateway
+from gateway.consent.choice_result import Refused
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.idempotency import Mismatch, Used
-from gateway.outcome import Refused
-from gateway.web import problem
-from gateway.web.problem import Problem
+from gateway.web.shell import problem
+from gateway.web.shell.problem import Problem
 
 CODE = Path(gateway.__file__).parent
 
@@ -70,11 +70,11 @@ def test_a_caller_is_asked_to_come_again_only_when_nothing_was_kept():
     ],
 )
 def test_what_goes_wrong_inside_has_one_meaning_outside(error, kind, status):
-    found = problem.of(error)
+    found = problem.problem_of(error)
     assert (found.kind, problem.response(found).status_code) == (kind, status)
 
 
 def test_a_fault_of_ours_tells_a_stranger_nothing_about_the_inside():
-    body = problem.response(problem.of(RuntimeError("/var/lib/gateway/ledger.sqlite3 SELECT"))).body
+    body = problem.response(problem.problem_of(RuntimeError("/var/lib/gateway/ledger.sqlite3 SELECT"))).body
     assert b"sqlite" not in body
     assert b"SELECT" not in body

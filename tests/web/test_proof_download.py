@@ -8,13 +8,13 @@ from support import inside
 from support.log import verifiers
 from support.people import email, phone
 
-from gateway.app import now
+from gateway.app.composition import now
 from gateway.ledger import receipt
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
-from gateway.web import proof_cookie
-from gateway.web.proof_cookie import COOKIE, Kept
+from gateway.web.shell import own_cookies
+from gateway.web.shell.own_cookies import PROOF_COOKIE, ProofsKept
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -88,13 +88,13 @@ async def test_the_next_person_at_the_same_computer_gets_nothing_of_the_one_befo
     """R35. They go back, open the history, press the button of a page that they kept: no way leads to it."""
     await browser.opt_out()
     kept = browser.fields
-    assert COOKIE in browser.jar
+    assert PROOF_COOKIE in browser.jar
     again = await browser.look(browser.location)
     assert "ticket" not in again
     assert "cannot be given here" in again
     assert (await browser.press()).status_code in {303, 404}
     form = await browser.look(PATH)
-    assert COOKIE not in browser.jar
+    assert PROOF_COOKIE not in browser.jar
     assert phone(4) not in form
     assert email(4) not in form
     late = await browser.go("POST", f"{PATH}/proof", data=kept)
@@ -164,11 +164,11 @@ async def test_after_fifteen_minutes_the_opening_is_gone(tmp_path):
     async with inside.application(tmp_path / "data", clock=lambda: now() + moved) as app, inside.client(app) as client:
         browser = Browser(client)
         await browser.opt_out()
-        moved = timedelta(seconds=proof_cookie.SECONDS - 5)
+        moved = timedelta(seconds=own_cookies.PROOF_SECONDS - 5)
         kept = dict(browser.jar)
         assert (await browser.press()).status_code == 200
         browser.jar = kept
-        moved = timedelta(seconds=proof_cookie.SECONDS + 5)
+        moved = timedelta(seconds=own_cookies.PROOF_SECONDS + 5)
         assert (await browser.press()).status_code == 303
 
 
@@ -186,11 +186,11 @@ async def test_the_opening_stands_in_no_path_query_log_and_in_no_header_unsealed
 
 async def test_the_cookie_is_this_hosts_alone_and_no_script_or_other_site_gets_it(browser):
     answer = await browser.go("POST", PATH, data=GIVEN)
-    [line] = [line for line in answer.headers.get_list("set-cookie") if line.startswith(COOKIE)]
+    [line] = [line for line in answer.headers.get_list("set-cookie") if line.startswith(PROOF_COOKIE)]
     words = {word.strip().partition("=")[0] for word in line.split(";")[1:]}
     assert words == {"Path", "Secure", "HttpOnly", "SameSite", "Max-Age"}
     assert "SameSite=Strict" in line
-    assert f"Max-Age={proof_cookie.SECONDS}" in line
+    assert f"Max-Age={own_cookies.PROOF_SECONDS}" in line
     assert len(line) < 4096
 
 
@@ -217,10 +217,10 @@ async def test_a_body_that_is_none_is_refused_and_never_a_fault(client, body):
 
 @pytest.mark.parametrize("value", ["x", "AAAA", "A" * 3000, "%00", '"'])
 async def test_a_cookie_that_is_not_ours_opens_nothing_and_breaks_nothing(client, value):
-    headers = {"Cookie": f"{COOKIE}={value}"}
+    headers = {"Cookie": f"{PROOF_COOKIE}={value}"}
     form = await client.get(PATH, headers=headers)
     assert form.status_code == 200
-    assert f"{COOKIE}=; " in repr(form.headers)
+    assert f"{PROOF_COOKIE}=; " in repr(form.headers)
     assert (await client.post(f"{PATH}/proof", data={"event": "A" * 22}, headers=headers)).status_code == 303
 
 
@@ -238,19 +238,19 @@ async def test_a_log_that_cannot_be_read_just_now_costs_nobody_the_opening(brows
 
 def test_what_is_longer_than_a_browser_keeps_is_not_set_and_short_of_it_is():
     def of(length):
-        return Kept(("e",), (Opening("email", "a" * length, bytes(32)),), 100)
+        return ProofsKept(("e",), (Opening("email", "a" * length, bytes(32)),), 100)
 
-    assert proof_cookie.set_cookie([bytes(32)], of(2600), 0) is not None
-    assert proof_cookie.set_cookie([bytes(32)], of(3000), 0) is None
+    assert own_cookies.set_proof_cookie([bytes(32)], of(2600), 0) is not None
+    assert own_cookies.set_proof_cookie([bytes(32)], of(3000), 0) is None
 
 
 def test_the_seal_of_the_cookie_is_no_other_seal_of_ours(house):
-    from gateway import seals
-    from gateway.seals import BrowserCookie
+    from gateway.keys import seals
+    from gateway.keys.seals import BrowserCookie
 
     keys = house.consent.secrets.seals
     other = seals.seal_cookie(keys, BrowserCookie(bytes(16), 1, frozenset()))
-    assert proof_cookie.read(keys, [(COOKIE, other)], 0) is None
-    made = proof_cookie.set_cookie(keys, Kept(("e",), (), 100), 0).partition(";")[0].partition("=")[2]
-    assert proof_cookie.read(keys, [(COOKIE, made)], 0) == Kept(("e",), (), 100)
-    assert proof_cookie.read([bytes(32)], [(COOKIE, made)], 0) is None
+    assert own_cookies.read_proof_cookie(keys, [(PROOF_COOKIE, other)], 0) is None
+    made = own_cookies.set_proof_cookie(keys, ProofsKept(("e",), (), 100), 0).partition(";")[0].partition("=")[2]
+    assert own_cookies.read_proof_cookie(keys, [(PROOF_COOKIE, made)], 0) == ProofsKept(("e",), (), 100)
+    assert own_cookies.read_proof_cookie([bytes(32)], [(PROOF_COOKIE, made)], 0) is None

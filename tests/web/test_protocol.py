@@ -10,8 +10,8 @@ from support import raw
 from support.service import service
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gateway.web import protocol
-from gateway.web.protocol import HEAD_BYTES, HEADERS, Protocol
+from gateway.web.shell import protocol
+from gateway.web.shell.protocol import HEAD_BYTES, HEADERS, Protocol
 
 pytestmark = pytest.mark.slow
 

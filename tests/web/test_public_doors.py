@@ -16,7 +16,8 @@ from support.people import GAID, email, named, phone
 from support.service import service
 
 import gateway
-from gateway.web import adchoices, browser_cookie, code_cookie, proof_cookie
+from gateway.web.pages import adchoices
+from gateway.web.shell import own_cookies
 
 pytestmark = pytest.mark.anyio
 SETTINGS = {"ad_choices__participant": "7", "site__url": "https://www.example.com"}
@@ -133,8 +134,11 @@ async def test_no_other_site_may_read_an_answer(app):
 
 
 ROOT = Path(gateway.__file__).parent
-COOKIES_ARE_MADE_IN = {"web/browser_cookie.py", "web/code_cookie.py", "web/proof_cookie.py", "web/adchoices.py"}
-OURS = {browser_cookie.COOKIE, proof_cookie.COOKIE, adchoices.BOUND}
+COOKIES_ARE_MADE_IN = {
+    "web/shell/own_cookies.py",
+    "web/pages/adchoices.py",
+}
+OURS = {own_cookies.BROWSER_COOKIE, own_cookies.PROOF_COOKIE, adchoices.BOUND}
 
 
 def parsed(cookie: str) -> tuple[str, dict[str, str]]:
@@ -147,7 +151,7 @@ def parsed(cookie: str) -> tuple[str, dict[str, str]]:
 def test_cookies_are_made_where_the_next_test_looks():
     """Another place that sets one has to be added here, and to what is asked below."""
     found = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py") if re.search(r"SameSite=\w+", path.read_text())}
-    assert found - {"web/shield.py"} == COOKIES_ARE_MADE_IN
+    assert found - {"web/shell/edge.py"} == COOKIES_ARE_MADE_IN
 
 
 async def test_every_cookie_has_every_guard(app, client):
@@ -189,10 +193,10 @@ async def test_the_cookie_of_a_code_has_every_guard_from_the_sending_to_the_end(
         sent = {"action": "send", "use": "access", "email": email(1)}
         asked = await browser.calling.post("/privacy-choices/code", data=sent, headers=browser.headers)
         cookies = [parsed(each) for each in asked.headers.get_list("set-cookie")]
-        assert code_cookie.COOKIE in {name for name, _ in cookies}
-        for name, said in [*cookies, parsed(code_cookie.GONE)]:
+        assert own_cookies.CODE_COOKIE in {name for name, _ in cookies}
+        for name, said in [*cookies, parsed(own_cookies.CODE_COOKIE_GONE)]:
             guarded(name, said)
-            assert name != code_cookie.COOKIE or said["samesite"] == "Strict"
+            assert name != own_cookies.CODE_COOKIE or said["samesite"] == "Strict"
 
 
 def test_the_ad_tools_cookies_go_to_other_sites_and_are_guarded_as_far_as_that_allows():
@@ -203,7 +207,8 @@ def test_the_ad_tools_cookies_go_to_other_sites_and_are_guarded_as_far_as_that_a
     assert "domain" not in attributes
 
 
-# --- V12: nothing of a person in an address, a redirect or a log -------------------------------------------------------
+# --- V12: nothing of a person in an address, a redirect or a log
+# -------------------------------------------------------
 
 
 MARKS = {"phone": "+14155550177", "email": "marked-person@example.com", "gaid": "38400000-8cf0-11bd-b23e-1badcafe0000"}

@@ -10,8 +10,8 @@ from support import inside
 from support.people import gaid, named, phone
 from support.service import service
 
-from gateway import app as gateway_app
-from gateway.web import notices
+from gateway.app import composition as gateway_app
+from gateway.web.shell import notices
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -19,7 +19,7 @@ US = phone(23)
 NATIONAL = "(415) 555-0123"
 OF_MEXICO = "+524155550123"
 COUNTRIES = ["MX", "GB", "DE", "IN", "BR", "AU", "JP"]
-FIRST, SECOND = ({"sha256": notices.load(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
+FIRST, SECOND = ({"sha256": notices.load_notice(kind).sha256.hex(), "language": "en"} for kind in ("choices", "opt-in"))
 PROVED = {"kind": "account", "assertion": "dev"}
 
 
@@ -165,7 +165,9 @@ async def test_what_a_reading_changed_is_made_again_from_the_entries(tmp_path):
         await posted(keyed, phone=NATIONAL, country="DE")
         await opts_in(keyed, named("phone", US))
         await posted(keyed, phone=NATIONAL, country="BR")
-    report, _ = await to_thread.run_sync(lambda: gateway_app.verify(tmp_path / "data", inside.settings(), boxes=True))
+    report, _ = await to_thread.run_sync(
+        lambda: gateway_app.verify_ledger(tmp_path / "data", inside.settings(), boxes=True)
+    )
     assert report.passed, report.different
 
 

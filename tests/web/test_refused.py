@@ -1,4 +1,5 @@
-"""A ledger that must not be used: the service runs, everybody counts as opted out, and what a person asks for is kept."""
+"""A ledger that must not be used: the service runs, everybody counts as opted out, and what a person asks for is
+kept."""
 
 import asyncio
 import contextlib
@@ -9,9 +10,9 @@ import pytest
 from support import inside
 from support.people import email, gaid, named, phone
 
-from gateway.app import open_house
+from gateway.app.composition import open_house
 from gateway.ledger import schema
-from gateway.web.edge import INTERNAL, METRICS, PUBLIC
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC
 
 pytestmark = pytest.mark.anyio
 WAITED = 60.0

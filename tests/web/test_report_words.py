@@ -2,18 +2,18 @@
 
 import pytest
 
-from gateway.choice import law_rows
+from gateway.choice import law
 from gateway.choice.identity import KINDS
 from gateway.terms import CALLERS_CHOICES, ChoiceKind, DataClass, Purpose, Source
-from gateway.web import report_words
+from gateway.web.shell import words
 
 TABLES = [
-    (report_words.PURPOSES, set(Purpose)),
-    (report_words.DATA, set(DataClass) - {DataClass.ACCOUNT}),  # a kind of identifier, too
-    (report_words.ACTS, set(ChoiceKind)),
-    (report_words.SOURCES, set(Source) - {Source.EMAIL, Source.PHONE}),
-    (report_words.KINDS, set(KINDS)),
-    (report_words.AGES, set(law_rows.AGES)),
+    (words.PURPOSES, set(Purpose)),
+    (words.DATA, set(DataClass) - {DataClass.ACCOUNT}),  # a kind of identifier, too
+    (words.ACTS, set(ChoiceKind)),
+    (words.SOURCES, set(Source) - {Source.EMAIL, Source.PHONE}),
+    (words.KINDS, set(KINDS)),
+    (words.AGES, set(law.AGES)),
 ]
 
 
@@ -30,5 +30,5 @@ def test_no_two_tables_have_different_words_for_one_name():
 
 
 def test_a_person_is_not_shown_a_name_of_the_operators_own():
-    assert report_words.word("id:loyalty_card") == "an identifier"
-    assert report_words.word(str(CALLERS_CHOICES[0])) == "opt out"
+    assert words.word("id:loyalty_card") == "an identifier"
+    assert words.word(str(CALLERS_CHOICES[0])) == "opt out"

@@ -6,7 +6,7 @@ import pytest
 from support import inside
 from support.people import named, phone
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 BARRED = ("check", "choose", "share", "desk", "replica", "admin")
@@ -15,11 +15,11 @@ KEPT = ("/v1/reports/2026", "/ledger/tile/entries/000.p/1")
 
 async def made(tmp_path, scope):
     """A key with one scope."""
-    return await asyncio.to_thread(credentials.add, tmp_path / "data", scope, [scope], publishable=False)
+    return await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", scope, [scope], publishable=False)
 
 
 async def test_every_scope_is_one_that_may_read_reports_or_may_not():
-    assert set(credentials.SCOPES) == {"export", *BARRED}
+    assert set(api_keys.SCOPES) == {"export", *BARRED}
 
 
 @pytest.mark.parametrize("scope", BARRED)

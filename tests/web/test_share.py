@@ -10,10 +10,10 @@ import pytest
 from support import inside
 from support.people import GAID, ZERO, gaid, named
 
-from gateway import credentials
-from gateway.app import open_house
-from gateway.consent import Consent
-from gateway.settings import SettingsRefused
+from gateway.app.composition import open_house
+from gateway.consent.verbs import Consent
+from gateway.keys import api_keys
+from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/shares/teemo"
@@ -311,7 +311,9 @@ async def test_a_caller_needs_the_scope_and_a_recipient_an_endpoint(tmp_path):
     settings = inside.settings(recipients__teemo__contract="C-1")
     async with inside.application(tmp_path / "data", settings, dev=False) as app, inside.client(app) as client:
         folder, names = tmp_path / "data", ("check", "desk", "share")
-        made = [await asyncio.to_thread(credentials.add, folder, name, [name], publishable=False) for name in names]
+        made = [
+            await asyncio.to_thread(api_keys.add_api_key, folder, name, [name], publishable=False) for name in names
+        ]
         answers = [await client.post(PATH, json=row(1), headers={"Authorization": f"Bearer {key}"}) for key in made]
         assert [answer.status_code for answer in answers] == [403, 403, 404]
         assert (await client.post(PATH, json=row(1))).status_code == 401

@@ -13,8 +13,8 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway.app import open_house
-from gateway.settings import SettingsRefused
+from gateway.app.composition import open_house
+from gateway.settings.load import SettingsRefused
 
 pytestmark = pytest.mark.anyio
 PATH, SEAL = "/v1/shares/teemo", "/v1/shares/teemo/jobs/night-1/seal"
@@ -29,7 +29,7 @@ def nothing_told():
 
 @pytest.fixture
 def swept_often(monkeypatch):
-    monkeypatch.setattr("gateway.filing.SWEEPING", 0.1)
+    monkeypatch.setattr("gateway.consent.files.SWEEPING", 0.1)
 
 
 class Clock:
@@ -228,8 +228,8 @@ with (taken / "order").open("a") as order:
 def drop(tmp_path):
     """Where the operator's command brings files: (the folder, the command)."""
     (tmp_path / "drop").mkdir()
-    (tmp_path / "copies.py").write_text(COPIES)
-    return tmp_path / "drop", [sys.executable, str(tmp_path / "copies.py"), str(tmp_path / "drop")]
+    (tmp_path / "app/composition.py").write_text(COPIES)
+    return tmp_path / "drop", [sys.executable, str(tmp_path / "app/composition.py"), str(tmp_path / "drop")]
 
 
 async def test_the_operators_command_gets_the_parts_and_the_manifest_last_and_nothing_is_left_here(tmp_path, drop):

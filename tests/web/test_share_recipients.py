@@ -116,12 +116,14 @@ async def test_whoever_opted_out_goes_to_none_of_them_not_even_as_a_hash_or_a_re
 
 async def test_nobody_gets_anything_as_the_configuration_is_shipped(tmp_path):
     """No contract is written into it (R28)."""
-    from gateway import credentials
+    from gateway.keys import api_keys
 
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         import asyncio
 
-        key = await asyncio.to_thread(credentials.add, tmp_path / "data", "all", ["share", "desk"], publishable=False)
+        key = await asyncio.to_thread(
+            api_keys.add_api_key, tmp_path / "data", "all", ["share", "desk"], publishable=False
+        )
         client.headers["Authorization"] = f"Bearer {key}"
         body = {"account": "a1", "identifiers": [named("gaid", gaid(1))]}
         assert (await client.post("/v1/links", json=body)).status_code == 201

@@ -7,11 +7,11 @@ import pytest
 from support import inside
 from support.people import gaid, named
 
-from gateway.delivery.forward import Forwarder, Outcome, Sending
+from gateway.consent.share import Sharing
+from gateway.delivery.forward import Forwarder, ForwardOutcome, Sending
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import StoreUnavailable
-from gateway.sharing import Sharing
-from gateway.web import share
+from gateway.web.api import share
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/shares/teemo"
@@ -39,7 +39,7 @@ def sent(monkeypatch):
 
     async def send(self, endpoint, key, rows, deadline):
         ids.extend(handles[row["row"]] for row in rows)
-        return Sending(Outcome.SENT, "")
+        return Sending(ForwardOutcome.SENT, "")
 
     monkeypatch.setattr(Forwarder, "send", send)
     monkeypatch.setattr(Sharing, "_handle", noted)

@@ -3,8 +3,8 @@
 import pytest
 from support import inside
 
-from gateway.settings import SettingsRefused
-from gateway.web.page import HEADERS
+from gateway.settings.load import SettingsRefused
+from gateway.web.shell.page import HEADERS
 
 pytestmark = pytest.mark.anyio
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")

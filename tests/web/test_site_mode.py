@@ -3,7 +3,7 @@
 import pytest
 from support import inside
 
-from gateway.settings import SettingsRefused
+from gateway.settings.load import SettingsRefused
 from gateway.terms import Role
 
 pytestmark = pytest.mark.anyio
@@ -68,9 +68,11 @@ def test_no_link_is_refused_beside_a_feed_that_a_signal_does_not_reach(tmp_path,
     lines = written(tmp_path).read_text().split("[recipients.")
     key = more.partition(" =")[0]
     changed = [
-        "\n".join([*(line for line in part.splitlines() if not line.startswith(key)), more, ""]) if part.startswith(name)
-        else part for part in lines
-    ]  # fmt: skip
+        "\n".join([*(line for line in part.splitlines() if not line.startswith(key)), more, ""])
+        if part.startswith(name)
+        else part
+        for part in lines
+    ]
     path = tmp_path / "config.toml"
     path.write_text("[recipients.".join(changed))
     with pytest.raises(

@@ -11,15 +11,15 @@ from starlette.routing import Route
 from support import inside
 from support.people import GAID, named
 
-from gateway import credentials, keys, seals
 from gateway.choice.downstream import Outcome, strings
-from gateway.seals import BrowserCookie
+from gateway.keys import api_keys, seals, secret_files
+from gateway.keys.seals import BrowserCookie
 from gateway.signals import gpp
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES
-from gateway.web.metrics import Metrics
-from gateway.web.status import Status
-from gateway.web.visit import Options
-from gateway.web.visitor import Visitors
+from gateway.web.shell.metrics import Metrics
+from gateway.web.site.status import Status
+from gateway.web.site.visit import Options
+from gateway.web.site.visitor import Visitors
 
 pytestmark = pytest.mark.anyio
 STATUS, OBSERVE = "/privacy-choices/status", "/privacy-choices/observe"
@@ -63,7 +63,7 @@ def value_of(answer) -> str:
 def known(app, tmp_path):
     """The cookie of a browser that has an id here and said nothing."""
     sealed = seals.seal_cookie(
-        keys.load(tmp_path / "data").seals, BrowserCookie(seals.new_browser(), 20_781, frozenset())
+        secret_files.load_secrets(tmp_path / "data").seals, BrowserCookie(seals.new_browser(), 20_781, frozenset())
     )
     return f"__Host-gateway={sealed}"
 
@@ -71,7 +71,7 @@ def known(app, tmp_path):
 @pytest.fixture
 def signed(app, tmp_path):
     """The site's signed word that account a1 is signed in."""
-    return credentials.assert_account(keys.load(tmp_path / "data").accounts[-1], "a1", 4_000_000_000)
+    return api_keys.assert_account(secret_files.load_secrets(tmp_path / "data").accounts[-1], "a1", 4_000_000_000)
 
 
 # --- what holds for this browser -----------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ async def test_every_answer_about_a_browser_is_kept_by_no_cache(client):
 
 async def test_a_tag_manager_is_given_the_strings_of_a_person_who_is_out(client):
     told = (await status(client, **GPC)).json()["strings"]
-    fields = gpp.read(told["gpp"]).sections["usca"]
+    fields = gpp.read_gpp_string(told["gpp"]).sections["usca"]
     assert (fields["SaleOptOut"], fields["SharingOptOut"], fields["Gpc"]) == (1, 1, True)
     assert [*told.pop("parsed")] == ["usca"]
     assert told | {"gpp": ""} == {
@@ -130,7 +130,7 @@ async def test_a_tag_manager_is_given_the_strings_of_a_person_who_is_out(client)
 
 async def test_a_tag_manager_is_given_the_strings_of_a_person_who_said_nothing(client):
     told = (await status(client)).json()["strings"]
-    assert gpp.read(told["gpp"]).sections["usca"]["SaleOptOut"] == 2
+    assert gpp.read_gpp_string(told["gpp"]).sections["usca"]["SaleOptOut"] == 2
     assert (told["us_privacy"], told["rdp"], told["npa"]) == ("1YNN", 0, 0)
     assert set(told["consent_mode"].values()) == {"granted"}
 

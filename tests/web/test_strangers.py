@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import inside
 
-from gateway.signals import cmp_cookies, stored_keys
-from gateway.web import openapi, problem
+from gateway.signals import cmp_cookies, device
+from gateway.web.api import openapi
+from gateway.web.shell import problem
 
 pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop
 
@@ -20,8 +21,19 @@ BOUNDED = settings(
                            HealthCheck.data_too_large],
 )  # fmt: skip
 TYPES = {problem.PREFIX + kind for kind in problem.KINDS}
-DOORS = ("/v1/choices", "/v1/observe", "/v1/standing", "/v1/links", "/v1/check", "/v1/shares/teemo", "/v1/shares/nobody",
-         "/privacy-choices/observe", "/v1/access", "/privacy-choices/data", "/privacy-choices/proof")  # fmt: skip
+DOORS = (
+    "/v1/choices",
+    "/v1/observe",
+    "/v1/standing",
+    "/v1/links",
+    "/v1/check",
+    "/v1/shares/teemo",
+    "/v1/shares/nobody",
+    "/privacy-choices/observe",
+    "/v1/access",
+    "/privacy-choices/data",
+    "/privacy-choices/proof",
+)
 schema = schemathesis.openapi.from_dict(openapi.document())
 OPERATIONS = [found.ok() for found in schema.get_all_operations()]
 
@@ -41,7 +53,8 @@ def ask(tmp_path_factory):
 
 
 def assert_answered_as_promised(answer, call) -> None:
-    """Never a fault of ours; an error is a problem document from the closed list; an answer is one that is described."""
+    """Never a fault of ours; an error is a problem document from the closed list; an answer is one that is
+    described."""
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400 and "text/html" not in answer.headers.get("content-type", ""):
         assert answer.headers["content-type"] == "application/problem+json", answer.text
@@ -72,13 +85,79 @@ def test_whatever_a_stranger_makes_of_our_own_description_is_answered_as_describ
 
 
 WORDS = st.sampled_from(
-    ["identifiers", "type", "value", "source", "gaid", "email", "phone", "browser", "cookie", "account", "choice", "opt_out",
-     "limit", "opt_in", "confirm", "purposes", "all", "sale", "place", "US-CA", "notice", "sha256", "made_at", "proof",
-     "recipient", "teemo", "recipients", "data", "precise_geo", "signals", "gpc", "cookies", "b64", "geo", "lat", "lon",
-     "country", "ip", "age", "id", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices", "lmt", "att", "dnt", "stored",
-     "1YYN", "DBABBg~BVUEAACA.YA", "DBABMA~CA.A", "2~1.2~dv.3", "IABGPP_HDR_GppString", "IABGPP_GppSID", "7_8", "gad_rdp", "at", "from", "until", "event", "number_released", "received_at", "ref",
-     "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31", ""]
-)  # fmt: skip
+    [
+        "identifiers",
+        "type",
+        "value",
+        "source",
+        "gaid",
+        "email",
+        "phone",
+        "browser",
+        "cookie",
+        "account",
+        "choice",
+        "opt_out",
+        "limit",
+        "opt_in",
+        "confirm",
+        "purposes",
+        "all",
+        "sale",
+        "place",
+        "US-CA",
+        "notice",
+        "sha256",
+        "made_at",
+        "proof",
+        "recipient",
+        "teemo",
+        "recipients",
+        "data",
+        "precise_geo",
+        "signals",
+        "gpc",
+        "cookies",
+        "b64",
+        "geo",
+        "lat",
+        "lon",
+        "country",
+        "ip",
+        "age",
+        "id",
+        "gpp",
+        "gpp_sid",
+        "us_privacy",
+        "tc",
+        "gdpr",
+        "ac",
+        "adchoices",
+        "lmt",
+        "att",
+        "dnt",
+        "stored",
+        "1YYN",
+        "DBABBg~BVUEAACA.YA",
+        "DBABMA~CA.A",
+        "2~1.2~dv.3",
+        "IABGPP_HDR_GppString",
+        "IABGPP_GppSID",
+        "7_8",
+        "gad_rdp",
+        "at",
+        "from",
+        "until",
+        "event",
+        "number_released",
+        "received_at",
+        "ref",
+        "2026-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31",
+        "",
+    ]
+)
 TEXT = WORDS | st.text(max_size=20)
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 LEAVES = st.none() | st.booleans() | NUMBERS | TEXT
@@ -92,36 +171,79 @@ def shaped(**members):
     return st.fixed_dictionaries({}, optional={name: known | JSON for name, known in members.items()})
 
 
-KEYS = st.sampled_from([*stored_keys.MEMBERS, stored_keys.RESTRICTED, "IABGPP_7_String", ""])
+KEYS = st.sampled_from([*device.MEMBERS, device.RESTRICTED, "IABGPP_7_String", ""])
 STORED = st.dictionaries(KEYS, LEAVES | st.lists(LEAVES, max_size=2), max_size=4)
 SIGNALS = shaped(
-    gpc=TEXT, gpp=TEXT, gpp_sid=st.lists(LEAVES, max_size=3), us_privacy=TEXT, tc=TEXT, gdpr=LEAVES, ac=TEXT, adchoices=TEXT,
-    cookies=TEXT | st.fixed_dictionaries({"b64": TEXT | LEAVES}), lmt=LEAVES, att=LEAVES, dnt=LEAVES, stored=STORED,
-)  # fmt: skip
+    gpc=TEXT,
+    gpp=TEXT,
+    gpp_sid=st.lists(LEAVES, max_size=3),
+    us_privacy=TEXT,
+    tc=TEXT,
+    gdpr=LEAVES,
+    ac=TEXT,
+    adchoices=TEXT,
+    cookies=TEXT | st.fixed_dictionaries({"b64": TEXT | LEAVES}),
+    lmt=LEAVES,
+    att=LEAVES,
+    dnt=LEAVES,
+    stored=STORED,
+)
 
 PROOF = st.just({"kind": "account", "assertion": "dev"}) | shaped(
-    kind=st.sampled_from(["account", "device", "browser", "code", "desk", "parent"]), assertion=TEXT, token=TEXT, cookie=TEXT,
-    code=TEXT, ticket=TEXT, note=TEXT, method=TEXT,
-)  # fmt: skip
+    kind=st.sampled_from(["account", "device", "browser", "code", "desk", "parent"]),
+    assertion=TEXT,
+    token=TEXT,
+    cookie=TEXT,
+    code=TEXT,
+    ticket=TEXT,
+    note=TEXT,
+    method=TEXT,
+)
 PROOFS = PROOF | st.lists(PROOF, max_size=5)
 BODIES = {
     "/v1/choices": shaped(
-        choice=st.sampled_from(["opt_out", "limit", "opt_in", "confirm", "withdraw"]), identifiers=LISTED,
-        purposes=st.lists(TEXT, max_size=3), place=TEXT, source=TEXT, notice=shaped(sha256=TEXT), made_at=TEXT,
-        received_at=TEXT, manner=TEXT | JSON, proof=PROOFS, recipient=TEXT, confirm=TEXT, signals=SIGNALS, device=TEXT,
+        choice=st.sampled_from(["opt_out", "limit", "opt_in", "confirm", "withdraw"]),
+        identifiers=LISTED,
+        purposes=st.lists(TEXT, max_size=3),
+        place=TEXT,
+        source=TEXT,
+        notice=shaped(sha256=TEXT),
+        made_at=TEXT,
+        received_at=TEXT,
+        manner=TEXT | JSON,
+        proof=PROOFS,
+        recipient=TEXT,
+        confirm=TEXT,
+        signals=SIGNALS,
+        device=TEXT,
     ),
-    "/v1/observe": shaped(identifiers=LISTED, signals=SIGNALS, place=TEXT | st.lists(TEXT, max_size=2), source=TEXT,
-                          device=TEXT, proof=PROOFS, age=NUMBERS | TEXT),
+    "/v1/observe": shaped(
+        identifiers=LISTED,
+        signals=SIGNALS,
+        place=TEXT | st.lists(TEXT, max_size=2),
+        source=TEXT,
+        device=TEXT,
+        proof=PROOFS,
+        age=NUMBERS | TEXT,
+    ),
     "/v1/standing": shaped(identifiers=LISTED, place=TEXT, device=TEXT, proof=PROOFS, age=NUMBERS | TEXT),
     "/privacy-choices/observe": SIGNALS,
     "/v1/links": shaped(account=TEXT, identifiers=LISTED, until=TEXT, event=TEXT, **{"from": TEXT}),
     "/v1/check": shaped(
-        identifiers=LISTED, recipient=st.just("teemo"), purpose=TEXT, data=st.lists(TEXT, max_size=3), place=TEXT,
-        geo=st.dictionaries(TEXT, LEAVES, max_size=4), ip=TEXT, age=NUMBERS, signals=SIGNALS | st.dictionaries(WORDS, JSON, max_size=3),
+        identifiers=LISTED,
+        recipient=st.just("teemo"),
+        purpose=TEXT,
+        data=st.lists(TEXT, max_size=3),
+        place=TEXT,
+        geo=st.dictionaries(TEXT, LEAVES, max_size=4),
+        ip=TEXT,
+        age=NUMBERS,
+        signals=SIGNALS | st.dictionaries(WORDS, JSON, max_size=3),
     ),
-    "/v1/shares/teemo": shaped(id=TEXT, identifiers=LISTED, data=st.dictionaries(TEXT, JSON, max_size=4), at=NUMBERS | TEXT,
-                               place=TEXT),
-}  # fmt: skip
+    "/v1/shares/teemo": shaped(
+        id=TEXT, identifiers=LISTED, data=st.dictionaries(TEXT, JSON, max_size=4), at=NUMBERS | TEXT, place=TEXT
+    ),
+}
 
 
 def described(door):
@@ -165,9 +287,24 @@ def test_any_bytes_at_any_door_are_answered_as_described(ask, door, kind):
 
 
 HEADERS = st.sampled_from(
-    ["Cookie", "Cookie2", "X-AdChoices", "Sec-GPC", "DNT", "Authorization", "Idempotency-Key", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Accept",
-     "Content-Type", "Gateway-Browser", "Gateway-Consent", "Gateway-Account"]
-)  # fmt: skip
+    [
+        "Cookie",
+        "Cookie2",
+        "X-AdChoices",
+        "Sec-GPC",
+        "DNT",
+        "Authorization",
+        "Idempotency-Key",
+        "Origin",
+        "Sec-Fetch-Site",
+        "Sec-Fetch-Mode",
+        "Accept",
+        "Content-Type",
+        "Gateway-Browser",
+        "Gateway-Consent",
+        "Gateway-Account",
+    ]
+)
 VALUES = st.text(
     st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60
 ) | st.sampled_from(

@@ -10,7 +10,7 @@ import structlog
 from support import inside
 from support.people import named, phone
 
-from gateway import credentials
+from gateway.keys import api_keys
 
 pytestmark = pytest.mark.anyio
 ME = named("phone", phone(1))
@@ -122,7 +122,7 @@ async def test_a_provider_that_writes_a_bare_plus_is_understood(keyed):
 
 async def test_a_provider_that_can_only_be_given_a_password_is_known_by_it(tmp_path, configured):
     async with inside.application(tmp_path / "data", configured, dev=False) as app, inside.client(app) as client:
-        key = await asyncio.to_thread(credentials.add, tmp_path / "data", "texts", ("choose",), publishable=False)
+        key = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "texts", ("choose",), publishable=False)
         basic = base64.b64encode(key.replace(".", ":", 1).encode()).decode()
         form = {"From": phone(1), "Body": "STOP"}
         answer = await client.post("/v1/texts", data=form, headers={"Authorization": f"Basic {basic}"})
@@ -136,7 +136,7 @@ async def test_a_key_that_anybody_has_or_of_another_scope_says_nothing_for_a_num
     tmp_path, configured, scopes, publishable
 ):
     async with inside.application(tmp_path / "data", configured, dev=False) as app, inside.client(app) as client:
-        key = await asyncio.to_thread(credentials.add, tmp_path / "data", "app", scopes, publishable=publishable)
+        key = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "app", scopes, publishable=publishable)
         for kind in (f"Bearer {key}", "Basic " + base64.b64encode(key.replace(".", ":", 1).encode()).decode()):
             answer = await client.post(
                 "/v1/texts", json={"from": phone(1), "body": "STOP"}, headers={"Authorization": kind}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support import inside
 from support.people import email, named
 
-from gateway import credentials
-from gateway.web import ticks
-from gateway.web.ticks import LEAST, MARGIN, MOST, SECONDS, TICK, Ticks
+from gateway.keys import api_keys
+from gateway.web.shell import ticks
+from gateway.web.shell.ticks import LEAST, MARGIN, MOST, SECONDS, TICK, Ticks
 
 pytestmark = pytest.mark.anyio
 FORM = {"action": "opt_out", "email": email(1)}
@@ -74,7 +74,7 @@ async def levelled(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Ticks, "leave", leave)
     async with inside.application(tmp_path / "data") as app, inside.client(app) as client, inside.client(app) as public:
-        key = await asyncio.to_thread(credentials.add, tmp_path / "data", "app", ["choose"], publishable=True)
+        key = await asyncio.to_thread(api_keys.add_api_key, tmp_path / "data", "app", ["choose"], publishable=True)
         public.headers["Authorization"] = f"Bearer {key}"
         yield client, public, left
 
@@ -129,10 +129,10 @@ async def test_an_answer_to_a_key_that_anybody_may_hold_leaves_at_a_tick(levelle
 
 async def test_an_answer_is_measured_from_the_turn_that_a_request_was_given():
     scope = {"state": {ticks.BEGAN: -1.0}}
-    ticks.begin(scope)
+    ticks.begin_tick(scope)
     assert scope["state"][ticks.BEGAN] > 0
     nobodys = {"state": {}}
-    ticks.begin(nobodys)
+    ticks.begin_tick(nobodys)
     assert nobodys == {"state": {}}
 
 

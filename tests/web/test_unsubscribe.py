@@ -12,11 +12,11 @@ import structlog
 from support import inside
 from support.people import GAID, email, named, phone
 
-from gateway import keys
+from gateway.consent import tokens
+from gateway.keys import secret_files
+from gateway.keys.seals import seal_box
 from gateway.ledger.entry import b64
-from gateway.seals import seal
 from gateway.terms import Purpose
-from gateway.web import unsubscribe_link
 
 pytestmark = pytest.mark.anyio
 ME = named("email", email(1))
@@ -128,7 +128,9 @@ async def test_everybody_in_a_link_is_out_and_nobody_is_tied_to_anybody(client, 
     await client.post(await path(keyed, ME, named("account", "a1")), data=ONE_CLICK)
     assert await reason(keyed) == "opted_out"
     assert await reason(keyed, named("account", "a1")) == "opted_out"
-    access = await keyed.post("/v1/access", json={"identifiers": [named("account", "a1")], "proof": {"kind": "account", "assertion": "dev"}})  # fmt: skip
+    access = await keyed.post(
+        "/v1/access", json={"identifiers": [named("account", "a1")], "proof": {"kind": "account", "assertion": "dev"}}
+    )
     assert access.json()["linked"] == []
 
 
@@ -145,14 +147,14 @@ async def test_nobody_reads_an_address_out_of_a_link_or_sees_that_two_are_of_one
 async def test_a_link_that_is_none_of_ours_says_so_and_leads_to_the_form(tmp_path, client, keyed, spoil):
     way, before = await path(keyed), await entries(keyed)
     token = way.rpartition("/")[2]
-    secrets = await asyncio.to_thread(keys.load, tmp_path / "data")
-    other = b64(seal(secrets.seals[-1], b"cookie/1", b'["marketing_email",[["email","a@example.com"]]]'))
+    secrets = await asyncio.to_thread(secret_files.load_secrets, tmp_path / "data")
+    other = b64(seal_box(secrets.seals[-1], b"cookie/1", b'["marketing_email",[["email","a@example.com"]]]'))
     spoiled = {
-        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1], "cut": token[:40], "other seal": other,
+        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1], "cut": token[:40], "other seal_box": other,
         "empty": "A", "long": "A" * 20_000,
     }[spoil]  # fmt: skip
     for method in ("GET", "POST"):
-        answer = await client.request(method, f"{unsubscribe_link.PATH}{spoiled}")
+        answer = await client.request(method, f"{tokens.PATH}{spoiled}")
         assert answer.status_code == 404
         assert "Nothing was changed" in answer.text
         assert 'href="/privacy-choices"' in answer.text
@@ -160,11 +162,11 @@ async def test_a_link_that_is_none_of_ours_says_so_and_leads_to_the_form(tmp_pat
 
 
 async def test_a_letter_of_years_ago_still_works_after_the_keys_were_replaced(tmp_path):
-    secrets = await asyncio.to_thread(keys.load, inside.install(tmp_path / "data"))
-    link = unsubscribe_link.Link(Purpose.MARKETING_EMAIL, (("email", email(1)),))
-    token = unsubscribe_link.seal(secrets.seals, link)
+    secrets = await asyncio.to_thread(secret_files.load_secrets, inside.install(tmp_path / "data"))
+    link = tokens.UnsubscribeLink(Purpose.MARKETING_EMAIL, (("email", email(1)),))
+    token = tokens.seal_unsubscribe(secrets.seals, link)
     newer = (*secrets.seals, b"n" * 32)
-    assert unsubscribe_link.read(newer, token) == link
+    assert tokens.read_unsubscribe(newer, token) == link
     assert email(1) not in repr(link)
 
 

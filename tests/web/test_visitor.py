@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway import credentials, seals
-from gateway.seals import BrowserCookie
-from gateway.signals.heard import Heard, Kept, Said
+from gateway.keys import api_keys, seals
+from gateway.keys.seals import BrowserCookie
+from gateway.signals.heard import Heard, KeptFor, Said
 from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Malformed, Purpose, Source
-from gateway.web.visitor import Visitors
+from gateway.web.site.visitor import Visitors
 
 BROWSER = bytes(range(16))
 HOUR = 3600
@@ -25,7 +25,7 @@ def sealed(house):
 
 @pytest.fixture
 def signed(house):
-    return credentials.assert_account(house.secrets.accounts[-1], "a.1", int(time.time()) + HOUR)
+    return api_keys.assert_account(house.secrets.accounts[-1], "a.1", int(time.time()) + HOUR)
 
 
 def scope(*headers, **state):
@@ -111,7 +111,7 @@ def test_of_several_cookies_of_ours_each_no_counts(house):
 
 
 def test_of_several_signed_accounts_each_counts(house, signed):
-    other = credentials.assert_account(house.secrets.accounts[-1], "a.2", int(time.time()) + HOUR)
+    other = api_keys.assert_account(house.secrets.accounts[-1], "a.2", int(time.time()) + HOUR)
     expected = {house.consent.people.account(each).key for each in ("a.1", "a.2")}
     for first, second in ((signed, other), (other, signed)):
         for headers in (
@@ -147,7 +147,7 @@ def test_an_unsigned_word_about_who_is_signed_in_is_ignored_and_counted(house, f
 
 
 def test_a_signed_word_ends(house):
-    old = credentials.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) - 1)
+    old = api_keys.assert_account(house.secrets.accounts[-1], "a1", int(time.time()) - 1)
     assert Visitors(house.consent).read(scope((b"gateway-account", old))).account is None
 
 
@@ -156,7 +156,7 @@ def test_a_signature_does_not_cover_another_account(house, signed):
 
 
 def test_a_word_signed_by_another_installation_is_not_believed(house):
-    other = credentials.assert_account(bytes(32), "a1", int(time.time()) + HOUR)
+    other = api_keys.assert_account(bytes(32), "a1", int(time.time()) + HOUR)
     assert Visitors(house.consent).read(scope((b"gateway-account", other))).account is None
 
 
@@ -179,7 +179,7 @@ WRITES = [quote, lambda value: quote(value, safe="@"), by_http_cookies, lambda v
 @pytest.mark.parametrize("write", WRITES, ids=["quote", "some", "http_cookies", "raw"])
 @pytest.mark.parametrize("account", ["jane@example.com", "jane doe", "josé", "a%40b", "a/b=c:d"])
 def test_a_signed_in_person_is_known_however_the_sites_framework_writes_a_cookie(house, write, account):
-    word = credentials.assert_account(house.secrets.accounts[-1], account, int(time.time()) + HOUR)
+    word = api_keys.assert_account(house.secrets.accounts[-1], account, int(time.time()) + HOUR)
     value = f"gateway-account={write(word)}".encode()
     asked = {"type": "http", "headers": [(b"cookie", value)], "state": {}}
     assert Visitors(house.consent).read(asked).account == account
@@ -231,7 +231,7 @@ def test_a_visitor_is_heard_by_header_cookie_and_address_together(house):
     asked = scope((b"sec-gpc", "0"), (b"cookie", "usprivacy=1YNN; optout=1")) | {"query_string": b"us_privacy=1YYN"}
     visitor = Visitors(house.consent).read(asked)
     assert [(said.source, said.kept) for said in visitor.heard.said] == [
-        (Source.AD_CHOICES, Kept.CHOICE), (Source.US_PRIVACY, Kept.MOMENT),
+        (Source.AD_CHOICES, KeptFor.CHOICE), (Source.US_PRIVACY, KeptFor.MOMENT),
     ]  # fmt: skip
 
 

@@ -7,10 +7,10 @@ import structlog
 from support.door import Door
 from support.people import named
 
-from gateway.check import Ask
-from gateway.site_answer import SiteAnswer
+from gateway.consent.check import Ask
+from gateway.consent.site import SiteAnswer
 from gateway.terms import SIGNAL_PURPOSES
-from gateway.web.shared_caches import PRIVATE
+from gateway.web.site.shared_caches import PRIVATE
 
 pytestmark = pytest.mark.anyio
 GPC = {"Sec-GPC": "1"}
@@ -30,10 +30,22 @@ async def never_awaited(_):
 
 
 MISTAKES = [
-    raising(KeyError("session")), raising(RuntimeError("anna@example.com")), raising(UnicodeDecodeError("x", b"", 0, 1, "")),
-    lambda _: b"a1", lambda _: 1.5, lambda _: True, lambda _: False, lambda _: ["a1"], lambda _: {"id": 1}, lambda _: "x" * 300,
-    lambda _: "\ud800", lambda _: "a\x00b", lambda _: "\n", never_awaited, object(),
-]  # fmt: skip
+    raising(KeyError("session")),
+    raising(RuntimeError("anna@example.com")),
+    raising(UnicodeDecodeError("x", b"", 0, 1, "")),
+    lambda _: b"a1",
+    lambda _: 1.5,
+    lambda _: True,
+    lambda _: False,
+    lambda _: ["a1"],
+    lambda _: {"id": 1},
+    lambda _: "x" * 300,
+    lambda _: "\ud800",
+    lambda _: "a\x00b",
+    lambda _: "\n",
+    never_awaited,
+    object(),
+]
 
 
 def reason(house, account):

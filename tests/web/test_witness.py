@@ -9,7 +9,7 @@ from gateway.ledger.cosignature import CosignatureVerifier, Cosigner
 from gateway.ledger.cosigning import SIZE_TYPE
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.witness import Submission
-from gateway.web import witness as door
+from gateway.web.api import log as door
 
 pytestmark = pytest.mark.anyio
 LOG, FORK, OTHER = Log(), Log(fork=3), Log("other.example.com/log")

@@ -14,15 +14,14 @@ from gateway.choice.identity.kinds import (
     PLAIN,
     SOURCED,
     UUIDS,
-    Identifier,
     Limited,
     Name,
+    NormalIdentifier,
     Read,
     Undeclared,
 )
 from gateway.choice.identity.likeness import alike, as_account, could_be, says_who
-from gateway.choice.identity.reading import read
-from gateway.choice.identity.typed import may_be, typed
+from gateway.choice.identity.reading import may_be, read_identifier, typed
 
 __all__ = [
     "AD_IDS",
@@ -32,16 +31,16 @@ __all__ = [
     "PLAIN",
     "SOURCED",
     "UUIDS",
-    "Identifier",
     "Limited",
     "Name",
+    "NormalIdentifier",
     "Read",
     "Undeclared",
     "alike",
     "as_account",
     "could_be",
     "may_be",
-    "read",
+    "read_identifier",
     "says_who",
     "typed",
 ]

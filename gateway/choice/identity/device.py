@@ -1,14 +1,100 @@
-"""Identifiers of devices: advertising and vendor ids (UUIDs), IMEI, serial number, UDID.
+"""Identifiers of devices, their digests, and the placeholders that stand for none. `reading` calls it by the kind.
+
+Identifiers of devices: advertising and vendor ids (UUIDs), IMEI, serial number, UDID.
 
 Owns their normal forms. A platform answers a placeholder where it withholds one; that is never a key (sentinels).
+
+Sentinels: what a platform or a program sends when it has no identifier. Everybody without one shares it.
+
+One of them as a key would opt out, or link, all those people together; read as an unknown person it would allow
+(enforcement.md section 6, consequence 3). So they mean "limited". Owns the lists; never says what limited does.
+
+Digests that a caller made: hex in any case or base64 are the same bytes (I33). Owns their form; hashes nothing.
+
+The kind comes from the field, never from the look of a value: what looks hashed could be anything.
 """
 
+import base64
+import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.choice.identity import sentinels, spelling
-from gateway.choice.identity.kinds import AD_IDS, Identifier, Limited, Read, alone, digests, named
+from gateway.choice.identity import spelling
+from gateway.choice.identity.kinds import (
+    AD_IDS,
+    ALGORITHMS,
+    DIGESTS,
+    Limited,
+    NormalIdentifier,
+    Read,
+    alone,
+    digest,
+    digests,
+    named,
+)
 from gateway.terms import Malformed
+
+ZERO_ID = "00000000-0000-0000-0000-000000000000"
+WITHHELD_MAC = "02:00:00:00:00:00"  # what iOS 7 and Android 6 answer to everyone who asks for the hardware address
+# How programs print the absence of a value: SQL and JSON, Python, Objective-C, JavaScript, Android's Build.UNKNOWN.
+SENTINEL_WORDS = frozenset({"", "null", "(null)", "nil", "none", "nan", "undefined", "unknown", "n/a"})
+# An id of an ad network after an opt-out there (signals.md 7.5), and UID2's answer for an opted-out person (6).
+OPT_OUTS = frozenset({"0", "-1", "noid", "optout", "opt_out", "opt-out"})
+# Serials that factories left in: the digits in their order, from 0 or from 1, and Android 2.2's shared ANDROID_ID.
+COUNTING = ("0123456789abcdef", "1234567890abcdef", "01234567890123456789")
+SHARED = frozenset({"9774d56d682e549c", WITHHELD_MAC.replace(":", "")})
+SEPARATORS = str.maketrans("", "", "-:{} /.")
+ENOUGH = 8  # characters in which a repeated or a counted digit is no accident; shorter ones may be a real id
+
+
+def word(text: str) -> bool:
+    """Nothing, or a program's word for nothing."""
+    return text.lower() in SENTINEL_WORDS
+
+
+def withheld(text: str) -> bool:
+    """An opaque id (of a cookie, a partner, an account) that stands for none: a word, an opt-out, a zero id."""
+    return word(text) or text.lower() in OPT_OUTS or _flat(text.translate(SEPARATORS))
+
+
+def placeholder(text: str) -> bool:
+    """A device's id that many devices have."""
+    bare = text.lower().translate(SEPARATORS)
+    return (
+        word(text)
+        or bare in SHARED
+        or repeated(bare)
+        or (len(bare) >= ENOUGH and any(bare in run for run in COUNTING))
+        or bare in DIGESTS_OF_NOTHING.get(len(bare), ())
+    )
+
+
+def repeated(text: str) -> bool:
+    """One character over and over, and zeros however few."""
+    return _flat(text) or (len(text) >= ENOUGH and len(set(text)) == 1)
+
+
+def _flat(text: str) -> bool:
+    return set(text) == {"0"}
+
+
+def digest_of_nothing(value: str) -> bool:
+    """Lower-case hex: the digest of a sentinel, or UID2's null and ones hashes."""
+    return len(set(value)) == 1 or value in DIGESTS_OF_NOTHING[len(value)]
+
+
+def _spellings() -> set[str]:
+    """As consumers spell before hashing: in lower and upper case, with and without separators."""
+    plain = {*SENTINEL_WORDS, ZERO_ID, WITHHELD_MAC, *SHARED, "0", "0" * 15, "0" * 16}  # 15: an IMEI, 16: an ANDROID_ID
+    cased = {form(text) for text in plain for form in (str.lower, str.upper, str.capitalize)}
+    return cased | {text.translate(SEPARATORS) for text in cased}
+
+
+DIGESTS_OF_NOTHING: Mapping[int, frozenset[str]] = {  # by length in hex
+    len(digest(algorithm, "")): frozenset(digest(algorithm, text) for text in _spellings()) for algorithm in ALGORITHMS
+}
+
 
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 UUID_BYTES = 16
@@ -29,7 +115,7 @@ def uuid(kind: str, text: str) -> Read:
     """Lower case with hyphens; braces, ids without hyphens, and base64 of one or of its bytes, are read too."""
     text = spelling.unlabelled(text, UUID_LABEL)
     groups = UUID.fullmatch(text.lower()) or UUID.fullmatch(_uncoded(text))
-    if sentinels.repeated("".join(groups.groups())) if groups else sentinels.placeholder(text):
+    if repeated("".join(groups.groups())) if groups else placeholder(text):
         return Limited(kind)
     if not groups:
         return Malformed(kind, "value")
@@ -52,7 +138,7 @@ def imei(kind: str, text: str) -> Read:
     """
     stated, text = text, spelling.unlabelled(text, IMEI_LABEL)
     digits = IMEI.fullmatch(SPACED.sub("", text))
-    if digits and sentinels.placeholder(digits[1]):
+    if digits and placeholder(digits[1]):
         return Limited(kind)
     return _known_as(alone(kind, digits[1] + _check_digit(digits[1])), stated.upper()) if digits else code(kind, stated)
 
@@ -66,7 +152,7 @@ def _check_digit(digits: str) -> str:
 def code(kind: str, text: str) -> Read:
     """In upper case: Android's serial has no case by its documentation, Apple's is in upper case."""
     stated, text = text, spelling.unlabelled(text, SERIAL_LABEL if kind == "serial" else IMEI_LABEL)
-    if sentinels.placeholder(text):
+    if placeholder(text):
         return Limited(kind)
     return _known_as(alone(kind, text.upper()), stated.upper()) if CODE.fullmatch(text) else Malformed(kind, "value")
 
@@ -74,15 +160,43 @@ def code(kind: str, text: str) -> Read:
 def udid(kind: str, text: str) -> Read:
     """Hex in lower case without hyphens: 40 digits, or since 2018 8 and 16, with or without a hyphen between."""
     stated, text = text, spelling.unlabelled(text, UDID_LABEL)
-    if sentinels.placeholder(text):
+    if placeholder(text):
         return Limited(kind)
     value = text.lower().replace("-", "")
     known = _known_as(alone(kind, value), stated.lower().replace("-", ""))
     return known if CODE.fullmatch(value) else Malformed(kind, "value")
 
 
-def _known_as(found: Identifier, before: str) -> Identifier:
+def _known_as(found: NormalIdentifier, before: str) -> NormalIdentifier:
     """What was said of an id with its label, when that was a part of it, still denies."""
     labelled = ":" in before or "=" in before or "#" in before
     looser = ((found.kind, before),) if labelled and before != found.value and CODE.fullmatch(before) else ()
     return replace(found, names=(*found.names, *looser))
+
+
+HEX = re.compile(r"[0-9A-Fa-f]+")
+# What a program writes before one, to say what it is: "sha256:", "SHA-1=", "sha256-" (Subresource Integrity), "0x".
+LABEL = re.compile(r"(?:sha-?(?:256|1)|md5|hash)\s*[:=$-]\s*|0x(?=[0-9a-f]+\Z)|\\x(?=[0-9a-f]+\Z)", re.IGNORECASE)
+GROUPS = re.compile(r"(?<=[0-9A-Fa-f]{2})[: -](?=[0-9A-Fa-f]{2})")  # bytes that are written apart
+
+
+def read_digest(kind: str, text: str) -> Read:
+    """A digest in lower-case hex. That of a sentinel is limited."""
+    if word(text):
+        return Limited(kind)
+    raw = _bytes(spelling.unlabelled(text, LABEL), DIGESTS[kind])
+    if raw is None:
+        return Malformed(kind, "value")
+    return Limited(kind) if digest_of_nothing(raw.hex()) else alone(kind, raw.hex())
+
+
+def _bytes(text: str, size: int) -> bytes | None:
+    apart = GROUPS.sub("", text)
+    if len(apart) == 2 * size and HEX.fullmatch(apart):
+        return bytes.fromhex(apart)
+    standard = text.replace("-", "+").replace("_", "/")
+    try:
+        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if len(raw) == size else None

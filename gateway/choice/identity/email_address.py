@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from gateway.choice.identity import sentinels, spelling
-from gateway.choice.identity.kinds import ALGORITHMS, Identifier, Limited, Name, Read, named, unwritable
+from gateway.choice.identity import device, spelling
+from gateway.choice.identity.kinds import ALGORITHMS, Limited, Name, NormalIdentifier, Read, named, unwritable
 from gateway.terms import Malformed
 
 NAMES = tuple((f"email_{algorithm}", hashed) for algorithm, hashed in ALGORITHMS.items())
@@ -47,13 +47,13 @@ FORMS: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = (
 ONE_MAILBOX, PLAINEST = frozenset({"gmail.com", "googlemail.com"}), "gmail.com"
 
 
-def read(text: str) -> Read:
+def read_address(text: str) -> Read:
     """An address as it was typed or sent. What is none may be one in base64, or with words for its signs."""
     found = _seen(text)
     if isinstance(found, Malformed):
         plain = spelling.unlabelled(spelling.plain(text), MAILTO)
         for other in (spelling.with_signs(plain), spelling.decoded_text(plain)):
-            if "@" in other and isinstance(again := _seen(other), Identifier):
+            if "@" in other and isinstance(again := _seen(other), NormalIdentifier):
                 return again
     return found
 
@@ -66,16 +66,16 @@ def _seen(text: str) -> Read:
         return _plainly(text)
     bare = spelling.unlabelled(spelling.plain(text), MAILTO).translate(DOTS)
     found = _plainly(bare)
-    if text.isascii() or not isinstance(found, Identifier):
+    if text.isascii() or not isinstance(found, NormalIdentifier):
         return found
     alike = (_plainly(each) for each in (text, unicodedata.normalize("NFKC", bare)))
-    names = (name for each in alike if isinstance(each, Identifier) for name in each.names[: each.exact])
+    names = (name for each in alike if isinstance(each, NormalIdentifier) for name in each.names[: each.exact])
     return replace(found, names=tuple(dict.fromkeys((*found.names, *names))))
 
 
 def _plainly(text: str) -> Read:
     """Blanks are no part of an address; a quoted local part keeps its own."""
-    if sentinels.word(text):
+    if device.word(text):
         return Limited("email")
     local, at, domain = _lower(text).rpartition("@")
     local, domain = _local(local), domain_name(domain)

@@ -38,7 +38,7 @@ ALGORITHMS: Mapping[str, Callable[[bytes], "hashlib._Hash"]] = {  # as the ad tr
 
 
 @dataclass(frozen=True, slots=True)
-class Identifier:
+class NormalIdentifier:
     """One typed value in normal form. `names[0]` is what its own standing is kept under.
 
     `names[:exact]` are this identifier's alone: itself, or digests of its normal form. The rest, `looser`, are digests
@@ -53,8 +53,8 @@ class Identifier:
     names: tuple[Name, ...]
     exact: int = 1
     mailbox: Name | None = None
-    further: tuple["Identifier", ...] = ()
-    possible: tuple["Identifier", ...] = ()
+    further: tuple["NormalIdentifier", ...] = ()
+    possible: tuple["NormalIdentifier", ...] = ()
 
     @property
     def looser(self) -> tuple[Name, ...]:
@@ -79,20 +79,20 @@ class Undeclared:
     kind: str
 
 
-Read = Identifier | Limited | Undeclared | Malformed
+Read = NormalIdentifier | Limited | Undeclared | Malformed
 
 
-def alone(kind: str, value: str) -> Identifier:
+def alone(kind: str, value: str) -> NormalIdentifier:
     """An identifier that nobody sends as a digest: its one name is itself."""
-    return Identifier(kind, value, ((kind, value),))
+    return NormalIdentifier(kind, value, ((kind, value),))
 
 
 def named(
     kind: str, value: str, exact: Iterable[Name], looser: Iterable[Name] = (), mailbox: Name | None = None
-) -> Identifier:  # fmt: skip
+) -> NormalIdentifier:  # fmt: skip
     """An identifier with further names. `exact` may repeat one; `looser` may not, nor hold one of them."""
     own = tuple(dict.fromkeys(exact))
-    return Identifier(kind, value, (*own, *looser), len(own), mailbox)
+    return NormalIdentifier(kind, value, (*own, *looser), len(own), mailbox)
 
 
 def digests(base: str, forms: Iterable[str]) -> Iterator[Name]:

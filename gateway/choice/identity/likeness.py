@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
-from gateway.choice.identity import digests, spelling
+from gateway.choice.identity import device, spelling
 from gateway.choice.identity.kinds import DIGESTS, UUIDS
 
 LARGEST = 10**20  # of numbers that may be somebody's
@@ -121,7 +121,7 @@ def _text(value: object) -> str:
 
 def _found(text: str) -> Iterator[tuple[str, str]]:
     """Each kind that a text has the form of, with or without its label, and what of it is that."""
-    bare = spelling.unlabelled(spelling.unlabelled(text, LABEL), digests.LABEL)
+    bare = spelling.unlabelled(spelling.unlabelled(text, LABEL), device.LABEL)
     for each in dict.fromkeys((bare, text)):
         if each:
             yield from _kinds(each)
@@ -157,7 +157,7 @@ def _long(text: str) -> Iterator[tuple[str, str]]:
     """UUIDs and digests."""
     for groups in UUID.finditer(text):
         yield from ((kind, "-".join(groups.groups())) for kind in UUIDS)
-    apart = digests.GROUPS.sub("", text) if BYTES.fullmatch(text) else text
+    apart = device.GROUPS.sub("", text) if BYTES.fullmatch(text) else text
     for run in HEX.findall(apart):
         yield from ((kind, run) for kind in BY_LENGTH.get(len(run), ()) if len(run) == 2 * DIGESTS[kind])
     kinds = BY_LENGTH.get(len(text), ())

@@ -13,8 +13,8 @@ from dataclasses import replace
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, ValidationResult
 
-from gateway.choice.identity import sentinels, spelling
-from gateway.choice.identity.kinds import Identifier, Limited, Read, digests, named
+from gateway.choice.identity import device, spelling
+from gateway.choice.identity.kinds import Limited, NormalIdentifier, Read, digests, named
 from gateway.terms import Malformed
 
 STARTS = re.compile(r"(\W*(?:tel:)?\W*)(?=\d)", re.IGNORECASE)  # a number, not a text with one somewhere in it
@@ -28,13 +28,13 @@ NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 NANP = re.compile(r"[2-9]\d{2}[2-9]\d{6}")  # the North American Numbering Plan: NPA-NXX-XXXX, N from 2 to 9
 
 
-def read(text: str, country: str, countries: Sequence[str] = (), *, blank: bool = False) -> Read:
+def read_number(text: str, country: str, countries: Sequence[str] = (), *, blank: bool = False) -> Read:
     """A number as it was typed or sent. `country` is ISO 3166-1, in any case, for numbers without a country code;
     `countries` are the operator's. `blank`: one stood before it, which is what an unescaped plus of a form becomes.
     """
     if NORMAL.fullmatch(text) and len(set(text[2:])) > 1:
         return _named(text, (text[2:],))
-    if sentinels.word(text):
+    if device.word(text):
         return Limited("phone")
     text, stated = spelling.ascii_digits(text), country.upper()
     found = _readings(text, stated, countries, blank=blank and bool(countries))
@@ -101,7 +101,7 @@ def _in_countries(text: str, regions: Sequence[str], abroad: PhoneNumber | None,
     return list({_e164(number): number for number in found}.values())
 
 
-def _taken_before(text: str, stated: str, found: Sequence[PhoneNumber]) -> tuple[Identifier, ...]:
+def _taken_before(text: str, stated: str, found: Sequence[PhoneNumber]) -> tuple[NormalIdentifier, ...]:
     """What a number was taken for while every possible one of the stated country was: what was said of it holds."""
     number = _parse(text, stated)
     return (_identifier(number),) if number and number not in found else ()
@@ -126,20 +126,20 @@ def _complete(number: PhoneNumber) -> bool:
 def _placeholder(text: str, number: PhoneNumber | None) -> bool:
     """One digit over and over, typed where a number was asked for, unless a carrier could give it to somebody."""
     digits = str(number.national_number) if number else re.sub(r"\D", "", text)
-    return sentinels.repeated(digits) and not (number and phonenumbers.is_valid_number(number))
+    return device.repeated(digits) and not (number and phonenumbers.is_valid_number(number))
 
 
 def _e164(number: PhoneNumber) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
-def _identifier(number: PhoneNumber) -> Identifier:
+def _identifier(number: PhoneNumber) -> NormalIdentifier:
     """LiveRamp and the DAA's TokenChoices hash a North American number without its country code. Ten digits may be the
     whole of another country's number, so they are a looser form; of other countries nobody hashes a national form.
     """
     return _named(_e164(number), (str(number.national_number),) if number.country_code == NORTH_AMERICA else ())
 
 
-def _named(e164: str, national: tuple[str, ...]) -> Identifier:
+def _named(e164: str, national: tuple[str, ...]) -> NormalIdentifier:
     """By digests with the plus (UID2, Google, TikTok until June 2025), and without it (Meta, Snap, TikTok since)."""
     return named("phone", e164, digests("phone", (e164, e164.removeprefix("+"))), digests("phone", national))

@@ -8,8 +8,15 @@ whom and what it says, `filtering` the request that may be sent, `traces` what o
 from gateway.choice.openrtb.fields import classes_in
 from gateway.choice.openrtb.filtering import ALLOWED, BLOCKED, CONTEXTUAL, REDUCED, Leave, lawful, suspects
 from gateway.choice.openrtb.members import BIDDERS
-from gateway.choice.openrtb.pointers import Difference, difference
-from gateway.choice.openrtb.reading import Said, TooDeep, check_depth, is_modern, said
+from gateway.choice.openrtb.reading import (
+    BidSaid,
+    BidTooDeep,
+    Difference,
+    check_depth,
+    difference,
+    is_modern,
+    said_in_bid,
+)
 from gateway.choice.openrtb.traces import Traces, ids_of_auction, without
 
 __all__ = [
@@ -18,10 +25,10 @@ __all__ = [
     "BLOCKED",
     "CONTEXTUAL",
     "REDUCED",
+    "BidSaid",
+    "BidTooDeep",
     "Difference",
     "Leave",
-    "Said",
-    "TooDeep",
     "Traces",
     "check_depth",
     "classes_in",
@@ -29,7 +36,7 @@ __all__ = [
     "ids_of_auction",
     "is_modern",
     "lawful",
-    "said",
+    "said_in_bid",
     "suspects",
     "without",
 ]

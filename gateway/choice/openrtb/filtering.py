@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from gateway.choice import geo, ip, keywords
+from gateway.choice import coarsening, keywords
 from gateway.choice.downstream import Strings
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.openrtb.fields import (
@@ -26,7 +26,16 @@ from gateway.choice.openrtb.fields import (
     is_for_somebody,
     part,
 )
-from gateway.choice.openrtb.members import BIDDERS, CLASSES, FORMS, MEMBERS, address, parameter, parsed, written
+from gateway.choice.openrtb.members import (
+    BIDDERS,
+    CLASSES,
+    FORMS,
+    MEMBERS,
+    address,
+    parameter,
+    parsed,
+    written,
+)
 from gateway.choice.openrtb.reading import is_modern, persons_ids
 from gateway.choice.openrtb.traces import Traces, formed, without
 from gateway.terms import Answer, DataClass
@@ -333,7 +342,7 @@ def _device(request: Json, cut: Cut) -> Out:
     out = _object(device, RULES["device"], cut, "device")
     for name in ("ip", "ipv6"):
         # As in a share: a whole address is a device's own number, allowed or not (enforcement.md section 5).
-        if (cut.leave.may(DataClass.IP) or cut.leave.unjoined) and (network := ip.truncate(device.get(name))):
+        if (cut.leave.may(DataClass.IP) or cut.leave.unjoined) and (network := coarsening.truncate(device.get(name))):
             out[name] = network
     if cut.leave.strings.out:
         out["lmt"] = 1
@@ -407,7 +416,7 @@ def _geo(place: Json, cut: Cut, path: str) -> Out:
     codes = {name: place[name] for name in GEO_PLAIN & place.keys()} if region else {}
     out |= {name: code for name, value in codes.items() if (code := FORMS["place"](value)) is not None}
     if leave.answers.get(DataClass.PRECISE_GEO) is Answer.COARSEN:
-        out |= geo.coarsen_point({name: place.get(name) for name in POINT})
+        out |= coarsening.coarsen_point({name: place.get(name) for name in POINT})
         if isinstance(place.get("type"), int) and "lat" in out:
             out["type"] = place["type"]  # how it was found stands; how exact it was does not (section 5)
     extension = _extension("none", place.get("ext"), cut, path)

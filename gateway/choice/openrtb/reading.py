@@ -1,24 +1,21 @@
-"""What a bid request says: about whom, where they are, how old they are, and what they refused.
+"""What a bid request says of a person, and what its reduced form lacks.
+
+What a bid request says: about whom, where they are, how old they are, and what they refused.
 
 Both versions' places are read, and where they disagree both count, so the stricter holds. Never raises on what a
 stranger sends but for a request nested deeper than anybody's (`TooDeep`).
+
+The difference between two requests, as JSON Pointers (RFC 6901): what is gone, and what stands there now.
 """
 
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from gateway.choice import identity
-from gateway.choice.openrtb.fields import (
-    APP_SET_IDS,
-    HASHED_DEVICE_IDS,
-    TRANSACTION,
-    VENDOR_IDS,
-    Json,
-    part,
-)
+from gateway.choice.openrtb.fields import APP_SET_IDS, HASHED_DEVICE_IDS, TRANSACTION, VENDOR_IDS, Json, part
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
@@ -80,12 +77,12 @@ NOTHING: tuple[object, ...] = (None, "", [], {})
 NO_CHILD: tuple[object, ...] = (None, "", 0, "0")
 
 
-class TooDeep(ValueError):
+class BidTooDeep(ValueError):
     """A request nested deeper than `DEEPEST`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class BidSaid:
     """`signals`: one reading a version's places, both count. `age`: a band the request itself states. `geo`: device's
     and user's, both count. `identifiers`: as a call would list them; `beside`: the same values under other kinds that
     they could be, and what anywhere else has the form of one, which can only deny.
@@ -103,20 +100,20 @@ class Said:
 def check_depth(value: object, left: int = DEEPEST) -> None:
     """Raises `TooDeep`."""
     if left == 0:
-        raise TooDeep(f"nested deeper than {DEEPEST} levels")
+        raise BidTooDeep(f"nested deeper than {DEEPEST} levels")
     children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for child in children:
         check_depth(child, left - 1)
 
 
-def said(request: Json) -> Said:
+def said_in_bid(request: Json) -> BidSaid:
     """Reads a request."""
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
     named = (*_of_device(device), *_of_user(user))
     loose, whole = _elsewhere(request)
-    return Said(
+    return BidSaid(
         identifiers=named if whole else (*named, UNREAD),
         beside=(*_as_others(named), *loose),
         signals=_signals(request),
@@ -345,3 +342,39 @@ def _add_unreadable(request: Json, found: Sequence[dict[str, object]]) -> None:
 def _flag(name: str, value: object) -> object:
     """GPC is a number in some bidders' requests and a text in others'."""
     return str(value) if name == "gpc" and isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@dataclass(slots=True)
+class Difference:
+    """`remove`: pointers of members; a list that lost an item is replaced whole, so their order does not matter.
+    `replace`: values by pointer, added members among them.
+    """
+
+    remove: list[str] = field(default_factory=list)
+    replace: dict[str, object] = field(default_factory=dict)
+
+
+def difference(before: object, after: object) -> Difference:
+    """What has to be done to `before` for it to be `after`."""
+    found = Difference()
+    _compare(before, after, "", found)
+    return found
+
+
+def _compare(before: object, after: object, pointer: str, found: Difference) -> None:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name, value in before.items():
+            if name not in after:
+                found.remove.append(f"{pointer}/{_escaped(str(name))}")
+            elif value is not after[name]:  # most of a request goes as the very object that came
+                _compare(value, after[name], f"{pointer}/{_escaped(str(name))}", found)
+        found.replace |= {f"{pointer}/{_escaped(str(n))}": value for n, value in after.items() if n not in before}
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            _compare(one, other, f"{pointer}/{index}", found)
+    elif before != after or type(before) is not type(after):
+        found.replace[pointer] = after
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
-from gateway.choice import identity, ip
+from gateway.choice import coarsening, identity
 from gateway.choice.identity import kinds, phone_number, spelling
 from gateway.choice.identity.likeness import LARGEST
 from gateway.choice.openrtb.fields import Json, is_for_somebody, part
@@ -183,8 +183,8 @@ def _cores(value: str) -> Iterator[bytes]:
     elif not WORD.fullmatch(value):  # behind a label, in brackets
         yield from map(bare, HEXES.findall(value))
     if len(value.rstrip("=")) in IN_BASE64:
-        found = (identity.read(kind, value) for kind in identity.could_be(value))
-        yield from (each.value.encode() for each in found if isinstance(each, identity.Identifier))
+        found = (identity.read_identifier(kind, value) for kind in identity.could_be(value))
+        yield from (each.value.encode() for each in found if isinstance(each, identity.NormalIdentifier))
 
 
 def _without_country(value: str, digits: bytes) -> Iterator[bytes]:
@@ -206,14 +206,14 @@ def _digests(value: str, algorithms: Iterable[str]) -> Iterator[bytes]:
         forms |= {form.replace("-", "") for form in forms}
     yield from (kinds.digest(algorithm, form).encode() for form in forms for algorithm in algorithms)
     kind = "email" if "@" in value else "phone" if DIALLED.fullmatch(value) else ""
-    if kind and isinstance(found := identity.read(kind, value), identity.Identifier):
+    if kind and isinstance(found := identity.read_identifier(kind, value), identity.NormalIdentifier):
         yield from (hashed.encode() for _, hashed in found.names if HEX_DIGITS.fullmatch(hashed))
 
 
 def _mailboxes(text: str) -> Iterator[identity.Name]:
     """The names of the addresses in a text."""
     for each in ADDRESSES.findall(text):
-        if isinstance(found := identity.read("email", each), identity.Identifier):
+        if isinstance(found := identity.read_identifier("email", each), identity.NormalIdentifier):
             yield from found.names
 
 
@@ -230,7 +230,7 @@ def _stands_whole(address: str, text: str) -> bool:
     """203.0.113.7 is in no 203.0.113.77, and a network's own address is nobody's."""
     signs = "0-9a-f:" if ":" in address else "0-9."
     alone = rf"(?<![{signs}]){re.escape(address)}(?![{signs[:-1]}]|[.:][0-9])"
-    return ip.truncate(address) != address and re.search(alone, text) is not None
+    return coarsening.truncate(address) != address and re.search(alone, text) is not None
 
 
 # --- taking out ---

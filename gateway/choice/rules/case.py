@@ -7,8 +7,7 @@ never an answer.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from gateway.choice.law import AGES, UNKNOWN_PLACE, UNREADABLE_PLACE, US, Row
-from gateway.choice.law_rows import RANKS, YOUNGEST
+from gateway.choice.law import AGES, RANKS, UNKNOWN_PLACE, UNREADABLE_PLACE, US, YOUNGEST, LawRow
 from gateway.choice.question import Grant, Office, Question, Ruling
 from gateway.choice.standing import IN, IN_BITS, OUT_BITS, SHIFT, Standing
 from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason, Role
@@ -56,13 +55,13 @@ class Case:
             self.opt_ins |= standing.parental if self.band == CHILD else standing.own & IN_BITS
             self.grown = self.grown or standing.grown
         self.legal = self.role is LEGAL
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, LawRow] = {}
 
     def turn_to(self, purpose: Purpose, data_class: DataClass) -> None:
         self.purpose, self.data_class = purpose, data_class
         self.personal = data_class not in NOT_PERSONAL
 
-    def row(self, subject: str) -> Row:
+    def row(self, subject: str) -> LawRow:
         """The strictest row in force for this person: all places, the day, the age."""
         row = self.rows.get(subject)
         if row is None:

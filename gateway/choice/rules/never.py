@@ -7,8 +7,7 @@ said, but for the one act without which nothing is sent at a person's wish.
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from gateway.choice.law import AGES
-from gateway.choice.law import Rule as LawRule
+from gateway.choice.law import AGES, LawRule
 from gateway.choice.place import may_be_european
 from gateway.choice.question import Office, Ruling
 from gateway.choice.rules.case import (

@@ -5,10 +5,9 @@ is kept apart from an act: a default denies in this answer and is never remember
 so what they stand for is an argument.
 """
 
-from gateway.signals.cmp_cookies.categories import CATEGORIES, Categories, merge
-from gateway.signals.cmp_cookies.onetrust import CONSENT as ONETRUST
-from gateway.signals.cmp_cookies.state import DENIES, Carried, Shown, ToolState
-from gateway.signals.cmp_cookies.tools import NAMES, is_read, read
+from gateway.signals.cmp_cookies.tools import NAMES, is_read, read_tool
+from gateway.signals.cmp_cookies.tools_by_name import CONSENT as ONETRUST
+from gateway.signals.cmp_cookies.values import CATEGORIES, DENIES, Carried, Categories, ToolShown, ToolState, merge
 
 __all__ = [
     "CATEGORIES",
@@ -17,9 +16,9 @@ __all__ = [
     "ONETRUST",
     "Carried",
     "Categories",
-    "Shown",
+    "ToolShown",
     "ToolState",
     "is_read",
     "merge",
-    "read",
+    "read_tool",
 ]

@@ -8,9 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-from gateway.signals.cmp_cookies.cookie import MAX_COMPANIONS, Cookie
-from gateway.signals.cmp_cookies.state import Carried, ToolState
-from gateway.signals.cmp_cookies.values import json_value, pairs, parsed, plain
+from gateway.signals.cmp_cookies.values import (
+    MAX_COMPANIONS,
+    Carried,
+    Cookie,
+    ToolState,
+    json_value,
+    pairs,
+    parsed,
+    plain,
+)
 
 MACRO = "${"  # an unreplaced `${GPP_STRING_123}` is as good as absent (signals.md 1.11)
 MAX_CARRIED = 16  # strings of one cookie; a real one holds two

@@ -7,20 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gateway.signals import cookies
-from gateway.signals.cmp_cookies import (
-    accepted,
-    carriers,
-    fides,
-    lists,
-    objects,
-    onetrust,
-    services,
-    shopify,
-    trustarc,
-)
-from gateway.signals.cmp_cookies.categories import CATEGORIES, Categories
-from gateway.signals.cmp_cookies.cookie import Cookie
-from gateway.signals.cmp_cookies.state import ToolState
+from gateway.signals.cmp_cookies import carriers, forms, tools_by_name
+from gateway.signals.cmp_cookies.values import CATEGORIES, Categories, Cookie, ToolState
 from gateway.terms import Malformed
 
 CHANNEL = "cmp_cookie"
@@ -36,40 +24,40 @@ def _opaque(cookie: Cookie) -> Iterator[ToolState]:
 
 EXACT: Mapping[str, Entry] = {
     **dict.fromkeys(carriers.PLAIN, ("iab", carriers.read_plain)),
-    onetrust.CONSENT: ("onetrust", onetrust.read),
-    onetrust.GPP: ("onetrust", onetrust.read_gpp),
-    "OneTrustWPCCPAGoogleOptOut": ("onetrust", lists.read_mark),
-    "notice_preferences": ("trustarc", trustarc.read_preferences),
-    "notice_gdpr_prefs": ("trustarc", trustarc.read_gdpr_prefs),
-    "cmapi_cookie_privacy": ("trustarc", trustarc.read_permit),
-    "gpcishonored": ("trustarc", lists.read_mark),
-    "CookieConsent": ("cookiebot", lists.read_cookiebot),
-    "cookieyes-consent": ("cookieyes", lists.read_cookieyes),
-    "didomi_token": ("didomi", objects.read_didomi),
-    "uc_settings": ("usercentrics", objects.read_usercentrics),
-    "ucData": ("usercentrics", objects.read_usercentrics),
+    tools_by_name.CONSENT: ("onetrust", tools_by_name.read_onetrust),
+    tools_by_name.GPP: ("onetrust", tools_by_name.read_gpp),
+    "OneTrustWPCCPAGoogleOptOut": ("onetrust", forms.read_mark),
+    "notice_preferences": ("trustarc", tools_by_name.read_preferences),
+    "notice_gdpr_prefs": ("trustarc", tools_by_name.read_gdpr_prefs),
+    "cmapi_cookie_privacy": ("trustarc", tools_by_name.read_permit),
+    "gpcishonored": ("trustarc", forms.read_mark),
+    "CookieConsent": ("cookiebot", forms.read_cookiebot),
+    "cookieyes-consent": ("cookieyes", forms.read_cookieyes),
+    "didomi_token": ("didomi", forms.read_didomi),
+    "uc_settings": ("usercentrics", forms.read_usercentrics),
+    "ucData": ("usercentrics", forms.read_usercentrics),
     "uc_ccpa": ("usercentrics", carriers.read_wrapped),
     "uc_usprivacy": ("usercentrics", carriers.read_wrapped),
     "uc_tcf": ("usercentrics", carriers.read_wrapped),
-    "c15t": ("c15t", accepted.read_c15t),
-    "privacy-consent-storage": ("c15t", accepted.read_c15t),
-    "klaro": ("klaro", services.read_klaro),
-    "cc_cookie": ("vanilla_cookieconsent", accepted.read_vanilla),
-    "_ketch_consent_v1_": ("ketch", services.read_ketch),
-    "gpcsignal": ("ketch", lists.read_mark),
-    "tcm": ("transcend", objects.read_transcend),
-    "tcmConsent": ("transcend", objects.read_transcend),
-    "CONSENTMGR": ("tealium", lists.read_tealium),
+    "c15t": ("c15t", forms.read_c15t),
+    "privacy-consent-storage": ("c15t", forms.read_c15t),
+    "klaro": ("klaro", tools_by_name.read_klaro),
+    "cc_cookie": ("vanilla_cookieconsent", forms.read_vanilla),
+    "_ketch_consent_v1_": ("ketch", tools_by_name.read_ketch),
+    "gpcsignal": ("ketch", forms.read_mark),
+    "tcm": ("transcend", forms.read_transcend),
+    "tcmConsent": ("transcend", forms.read_transcend),
+    "CONSENTMGR": ("tealium", forms.read_tealium),
     "FCCDCF": ("funding_choices", carriers.read_wrapped),
-    "tarteaucitron": ("tarteaucitron", services.read_tarteaucitron),
-    "cookiefirst-consent": ("cookiefirst", services.read_cookiefirst),
-    "_tracking_consent": ("shopify", shopify.read),
-    "_cmp_a": ("shopify", shopify.read),
+    "tarteaucitron": ("tarteaucitron", tools_by_name.read_tarteaucitron),
+    "cookiefirst-consent": ("cookiefirst", tools_by_name.read_cookiefirst),
+    "_tracking_consent": ("shopify", tools_by_name.read_shopify),
+    "_cmp_a": ("shopify", tools_by_name.read_shopify),
     "gpp": ("yahoo", carriers.read_gpp),
     "IABGPP_HDR_GppString": ("iab", carriers.read_gpp),
     "cmp": ("yahoo", carriers.read_yahoo),
     "__gpp": ("trusted_server", carriers.read_gpp),
-    "omCookieConsent": ("typo3", accepted.read_typo3),
+    "omCookieConsent": ("typo3", forms.read_typo3),
     **dict.fromkeys(("osano_consentmanager", "osano_consentmanager_uuid"), ("osano", _opaque)),
     **dict.fromkeys(("consentUUID", "ccpaUUID", "usnatUUID", "_sp_su"), ("sourcepoint", _opaque)),
     **dict.fromkeys(("_swb", "_swb_consent_"), ("ketch", _opaque)),
@@ -77,20 +65,20 @@ EXACT: Mapping[str, Entry] = {
 }
 # The first that fits; the tools put a site's id or a suffix behind these.
 PREFIXES: Mapping[str, Entry] = {
-    lists.COMPLIANZ: ("complianz", lists.read_complianz),
-    "_iub_cs-": ("iubenda", objects.read_iubenda),
-    "fides_consent": ("fides", fides.read),
-    "__cmpcpc": ("consentmanager", accepted.read_consentmanager),
+    forms.COMPLIANZ: ("complianz", forms.read_complianz),
+    "_iub_cs-": ("iubenda", forms.read_iubenda),
+    "fides_consent": ("fides", tools_by_name.read_fides),
+    "__cmpcpc": ("consentmanager", forms.read_consentmanager),
     "__cmpconsent": ("consentmanager", carriers.read_consentmanager),
     "__cmpcvc": ("consentmanager", _opaque),
     "__cmpccc": ("consentmanager", _opaque),
 }
 STARTS = tuple(PREFIXES)
 COMPANIONS = (
-    onetrust.CLOSED,
-    f"{onetrust.GPP}*",
-    trustarc.BEHAVIOR,
-    objects.USERCENTRICS_ACT,
+    tools_by_name.CLOSED,
+    f"{tools_by_name.GPP}*",
+    tools_by_name.BEHAVIOR,
+    forms.USERCENTRICS_ACT,
     *carriers.SECTIONS_BESIDE.values(),
 )
 NAMES: tuple[str, ...] = (*EXACT, *(f"{start}*" for start in PREFIXES), *COMPANIONS)
@@ -103,7 +91,7 @@ def is_read(name: str) -> bool:
     return name in _WHOLE or name.startswith(_BEGINNINGS)
 
 
-def read(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) -> list[ToolState | Malformed]:
+def read_tool(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) -> list[ToolState | Malformed]:
     """What every consent-tool cookie of a jar shows, in order (signals.md section 6).
 
     `jar` holds (name, raw value) pairs as `cookies.parse` gives them, duplicates kept: each is heard. Never raises: a

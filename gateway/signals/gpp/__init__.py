@@ -4,8 +4,7 @@
 other formats with readers of their own; what is unknown is kept as it came. (Global-Privacy-Platform @b27beb4.)
 """
 
-from gateway.signals.gpp.precise import precise_refused
-from gateway.signals.gpp.string import joined, read, split, write
-from gateway.signals.gpp.us_refusals import refused_now
+from gateway.signals.gpp.string import joined, precise_refused, read_gpp_string, split_gpp_string, write_gpp_string
+from gateway.signals.gpp.us import refused_now
 
-__all__ = ["joined", "precise_refused", "read", "refused_now", "split", "write"]
+__all__ = ["joined", "precise_refused", "read_gpp_string", "refused_now", "split_gpp_string", "write_gpp_string"]

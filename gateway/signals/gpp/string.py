@@ -2,15 +2,25 @@
 
 A section that no reader knows is kept as it came and written back untouched; while it applies nothing is allowed, for
 nobody knows what it says. A section outside `gpp_sid` still shows the person's will, so it can deny and never allow.
+
+What a GPP string says of precise geolocation: the one sensitive item that the gateway knows as a data class.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from gateway.signals import tcf, usprivacy
-from gateway.signals.bits import Bits, Unreadable, bits_of, fibonacci_range_bits, lengths, number_bits, text_of
-from gateway.signals.gpp import us_section
-from gateway.signals.gpp.layouts import BY_ID, IDS, NAMES, TCF_CA_1, TCF_EU_1, TCF_EU_2, US_PRIVACY
+from gateway.signals.bits import (
+    Bits,
+    Unreadable,
+    bits_of,
+    fibonacci_range_bits,
+    lengths,
+    number_bits,
+    text_of,
+)
+from gateway.signals.gpp import us
+from gateway.signals.gpp.layouts import BY_ID, BY_NAME, IDS, NAMES, TCF_CA_1, TCF_EU_1, TCF_EU_2, US_PRIVACY
 from gateway.signals.reading import Choices, Fields, Reading, stated, strictest, without_allows
 from gateway.terms import SIGNAL_PURPOSES
 
@@ -21,11 +31,11 @@ MAX_SECTION_ID = 5000  # far above any id; the reference's own test set goes to 
 OTHERS: Mapping[int, Callable[[str], Reading]] = {
     TCF_EU_2: tcf.read_eu,
     TCF_CA_1: tcf.read_ca,
-    US_PRIVACY: usprivacy.read,
+    US_PRIVACY: usprivacy.read_usprivacy,
 }
 
 
-def read(text: str, section_ids: Collection[int] | None = None) -> Reading:
+def read_gpp_string(text: str, section_ids: Collection[int] | None = None) -> Reading:
     """A GPP string, or a bare TC string. `section_ids`: the applicable ones as `gpp_sid` says them; None: not said, so
     every section counts; [-1]: none does.
     """
@@ -42,7 +52,7 @@ def read(text: str, section_ids: Collection[int] | None = None) -> Reading:
     return Reading(choices, fields, absent, error, frozenset(SIGNAL_PURPOSES) - acts)
 
 
-def split(text: str) -> dict[int, str]:
+def split_gpp_string(text: str) -> dict[int, str]:
     """Section ids with their strings as they stand. Raises `ValueError` where the header is not valid."""
     sections, fault = _parts(text)
     if fault:
@@ -68,7 +78,7 @@ def _parts(text: str) -> tuple[dict[int, str], str]:
     return dict(zip(numbers, raw, strict=False)) | kept, fault or "section_count"
 
 
-def write(sections: Mapping[str | int, Fields | str], absent: Collection[str] = ()) -> str:
+def write_gpp_string(sections: Mapping[str | int, Fields | str], absent: Collection[str] = ()) -> str:
     """A GPP string. Keys are section names or ids; a value is the section's fields, or its string as it stands (which
     is how a section that we do not know is written back). Raises `ValueError`.
     """
@@ -110,7 +120,7 @@ def _section(number: int, raw: str) -> Reading:
     if not raw:
         return Reading(error="empty")
     if number in BY_ID:
-        return us_section.read(BY_ID[number], raw)
+        return us.read_us_section(BY_ID[number], raw)
     if number == TCF_EU_1:  # nobody writes version 1 any more, so its string is kept beside its fields
         found = tcf.read_v1(raw)
         return replace(found, sections={name: {**shown, "String": raw} for name, shown in found.sections.items()})
@@ -148,9 +158,11 @@ def _written(key: str | int, value: Fields | str, absent: Collection[str]) -> st
     if "String" in value:
         return _raw(str(value["String"]))
     if number in BY_ID:
-        return us_section.write(BY_ID[number], value, tuple(absent))
+        return us.write_us_section(BY_ID[number], value, tuple(absent))
     if number == US_PRIVACY:
-        return usprivacy.write(*(str(value.get(name, "")) for name in ("Notice", "OptOutSale", "LspaCovered")))
+        return usprivacy.write_usprivacy(
+            *(str(value.get(name, "")) for name in ("Notice", "OptOutSale", "LspaCovered"))
+        )
     if number == TCF_EU_2:
         return tcf.write_eu(value, absent)
     if number == TCF_CA_1:
@@ -162,3 +174,20 @@ def _raw(text: str) -> str:
     if not text or "~" in text or not text.isascii():
         raise ValueError("a section's string is ASCII and has no ~")
     return text
+
+
+REFUSED = 1  # "opted out" in CA, UT and IA, "no consent" elsewhere
+
+
+def precise_refused(reading: Reading) -> bool:
+    """Whether a section refuses precise geolocation, applicable or not: it can only tighten. Not said is not refused
+    here: without an opt-in a precise point does not go anyway (R7).
+    """
+    for name, fields in reading.sections.items():
+        section = BY_NAME.get(name)
+        if section is None or section.precise is None:
+            continue
+        items = fields.get("SensitiveDataProcessing")
+        if isinstance(items, list) and len(items) > section.precise and items[section.precise] == REFUSED:
+            return True
+    return False

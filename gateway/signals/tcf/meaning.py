@@ -26,7 +26,7 @@ def _is_in_force_eu(fields: Fields) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class TcVocabulary:
     """The names under which one form says what all of them say. `needed`: the purposes without which nothing is
     allowed; storage on the device where it is one, profiles for advertising, and advertising chosen by them.
     """
@@ -44,7 +44,7 @@ class Vocabulary:
 
 
 VOCABULARIES = (
-    Vocabulary(
+    TcVocabulary(
         purposes="PurposeConsents",
         vendors="VendorConsents",
         needed=frozenset({1, 3, 4}),
@@ -56,7 +56,7 @@ VOCABULARIES = (
         interest_purposes="PurposeLegitimateInterests",
         interest_vendors="VendorLegitimateInterests",
     ),
-    Vocabulary(
+    TcVocabulary(
         purposes="PurposesExpressConsent",
         vendors="VendorExpressConsent",
         needed=frozenset({3, 4}),  # "purpose 1 bit is not used in TCF Canada" (GPP Sections/Canada, core)
@@ -65,14 +65,14 @@ VOCABULARIES = (
         restrictions="PubRestrictions",
         publisher=("PubPurposesExpressConsent", "CustomPurposesExpressConsent"),
     ),
-    Vocabulary(
+    TcVocabulary(
         purposes="PurposesAllowed",
         vendors="VendorConsents",
         needed=frozenset({1, 2, 3}),  # v1.1 numbered them: 1 storage, 2 personalisation, 3 choice of advertising
         in_force=lambda _: False,  # TCF v1 ended in 2020
     ),
 )
-NOTHING = Vocabulary(purposes="", vendors="", needed=frozenset(), in_force=lambda _: False)
+NOTHING = TcVocabulary(purposes="", vendors="", needed=frozenset(), in_force=lambda _: False)
 
 
 def choices(fields: Fields) -> Choices:
@@ -142,7 +142,7 @@ def vendor_may(fields: Fields, vendor: int, purpose: int) -> bool:
     return in_force(fields) and all(grounds[each] for each in types)
 
 
-def _words(fields: Fields) -> Vocabulary:
+def _words(fields: Fields) -> TcVocabulary:
     """The vocabulary of these fields; that of nothing where the damage stands in front of the purposes."""
     return next((words for words in VOCABULARIES if words.purposes in fields), NOTHING)
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.choice.identity import AD_IDS, DIGESTS, UUIDS, Identifier, read
+from gateway.choice.identity import AD_IDS, DIGESTS, UUIDS, NormalIdentifier, read_identifier
 from gateway.choice.identity.kinds import ALGORITHMS
 
 COUNTRIES = {  # of national numbers that the vectors do not give with their country; all others are read in the US
@@ -40,10 +40,10 @@ def digests_of(case):
 
 
 def agrees(case, kind):
-    found = read(kind, case["input"], country=COUNTRIES.get(case["id"], "US"))
+    found = read_identifier(kind, case["input"], country=COUNTRIES.get(case["id"], "US"))
     if case["normalised"] is None:
-        return not isinstance(found, Identifier)
-    return isinstance(found, Identifier) and digests_of(case) <= set(found.names)
+        return not isinstance(found, NormalIdentifier)
+    return isinstance(found, NormalIdentifier) and digests_of(case) <= set(found.names)
 
 
 def test_whoever_other_consumers_hash_is_found_here_but_for_three_rows_with_reasons(cases, figure):
@@ -63,18 +63,18 @@ def test_a_published_digest_finds_the_person_in_every_way_to_write_it(cases):
     for case in cases:
         if case["normalised"] is None or case["id"] in APART:
             continue
-        raw = read(kinds_of(case)[0], case["input"], country=COUNTRIES.get(case["id"], "US"))
+        raw = read_identifier(kinds_of(case)[0], case["input"], country=COUNTRIES.get(case["id"], "US"))
         kind = "ad_id_sha256" if case["kind"] == "maid" else f"{case['kind']}_sha256"
         for written in (case["sha256_hex"], case["sha256_hex"].upper(), case["sha256_base64"]):
-            assert read(kind, written).names[0] in raw.names, case["id"]
+            assert read_identifier(kind, written).names[0] in raw.names, case["id"]
             found += 1
     assert found == 3 * 42
 
 
 def test_one_address_of_the_table_goes_by_its_five_forms_at_once(cases):
-    ours = read("email", " Jane.Doe+News@Gmail.com")
+    ours = read_identifier("email", " Jane.Doe+News@Gmail.com")
     forms = {case["normalised"] for case in cases if case["input"] == " Jane.Doe+News@Gmail.com"}
     assert len(forms) == 4  # the vectors lack the Google Ads sample's form of this address
-    looked_up = [read("email", form).names[0] for form in (*forms, "janedoenews@gmail.com")]
+    looked_up = [read_identifier("email", form).names[0] for form in (*forms, "janedoenews@gmail.com")]
     assert set(looked_up) <= set(ours.names)
     assert len(ours.names) == 5 * 3

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.people import phone
 
-from gateway.choice.identity import Identifier, email_address, phone_number, read
+from gateway.choice.identity import NormalIdentifier, email_address, phone_number, read_identifier
 
 NEVER = re.compile(r"(?!)")
 ADDRESSES = st.tuples(
@@ -20,12 +20,12 @@ NUMBERS = st.tuples(st.sampled_from(["+1", "+", "1", "+1 ", "+44"]), DIGITS).map
 
 
 def same(monkeypatch, kind, text):
-    short = read(kind, text)
+    short = read_identifier(kind, text)
     with monkeypatch.context() as patched:
         for room in (email_address, phone_number):
             for name in ("PLAIN_LOCAL", "PLAIN_DOMAIN", "NORMAL"):
                 patched.setattr(room, name, NEVER, raising=False)
-        assert read(kind, text) == short, text
+        assert read_identifier(kind, text) == short, text
     return short
 
 
@@ -35,7 +35,7 @@ def test_an_address_in_normal_form_is_read_as_any_other():
         given(ADDRESSES | KNOWN)(
             settings(max_examples=600)(lambda text: found.append(same(monkeypatch, "email", text)))
         )()
-    assert any(isinstance(each, Identifier) for each in found)
+    assert any(isinstance(each, NormalIdentifier) for each in found)
 
 
 def test_a_number_in_normal_form_is_read_as_any_other():
@@ -44,7 +44,7 @@ def test_a_number_in_normal_form_is_read_as_any_other():
             same(monkeypatch, "phone", text)
         found = []
         given(NUMBERS)(settings(max_examples=600)(lambda text: found.append(same(monkeypatch, "phone", text))))()
-    assert any(isinstance(each, Identifier) for each in found)
+    assert any(isinstance(each, NormalIdentifier) for each in found)
 
 
 @pytest.mark.parametrize(

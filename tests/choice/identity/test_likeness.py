@@ -1,4 +1,5 @@
-"""What a value could be by its form: each spelling that an identifier's own reader takes is looked up under its kind."""
+"""What a value could be by its form: each spelling that an identifier's own reader takes is looked up under its
+kind."""
 
 import base64
 import hashlib
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.people import GAID, IDFV, email, phone
 
-from gateway.choice.identity import DIGESTS, UUIDS, Identifier, alike, as_account, could_be, read, says_who
+from gateway.choice.identity import (
+    DIGESTS,
+    UUIDS,
+    NormalIdentifier,
+    alike,
+    as_account,
+    could_be,
+    read_identifier,
+    says_who,
+)
 from gateway.choice.identity.kinds import ALGORITHMS
 
 SPELLED = {
@@ -30,7 +40,7 @@ def digests(kind):
 @pytest.mark.parametrize("kind", [*SPELLED, *DIGESTS])
 def test_a_spelling_that_its_reader_takes_is_looked_up_under_that_kind(kind):
     for value in SPELLED.get(kind) or digests(kind):
-        assert isinstance(read(kind, value), Identifier), value
+        assert isinstance(read_identifier(kind, value), NormalIdentifier), value
         assert kind in could_be(value), value
 
 
@@ -42,9 +52,15 @@ def test_the_kinds_of_other_forms_are_not_among_them():
 
 
 WORDED = (
-    "{}(at){}.{}", "{} [at] {} [dot] {}", "{}{{AT}}{}(DOT){}", "{} at {} dot {}", "{}_at_{}.{}", "{}-at-{}.{}", "{}[@]{}.{}",
+    "{}(at){}.{}",
+    "{} [at] {} [dot] {}",
+    "{}{{AT}}{}(DOT){}",
+    "{} at {} dot {}",
+    "{}_at_{}.{}",
+    "{}-at-{}.{}",
+    "{}[@]{}.{}",
     "{} (arroba) {} (punto) {}",
-)  # fmt: skip
+)
 
 
 def hidden():
@@ -116,8 +132,8 @@ def hidden():
 @pytest.mark.parametrize(("kind", "text", "plain"), list(dict.fromkeys(hidden())))
 def test_what_stands_around_an_id_hides_none(kind, text, plain):
     named = {found.names[0] for each in alike(text) if each["type"] == kind
-             and isinstance(found := read(kind, each["value"]), Identifier)}  # fmt: skip
-    assert read(kind, plain).names[0] in named
+             and isinstance(found := read_identifier(kind, each["value"]), NormalIdentifier)}  # fmt: skip
+    assert read_identifier(kind, plain).names[0] in named
 
 
 @pytest.mark.parametrize(

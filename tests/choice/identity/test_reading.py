@@ -7,7 +7,15 @@ from support.examples import examples
 from support.people import GAID, IDFV, ZERO, email, gaid, phone
 from support.times import within
 
-from gateway.choice.identity import KINDS, PLAIN, SOURCED, Identifier, Limited, Undeclared, read
+from gateway.choice.identity import (
+    KINDS,
+    PLAIN,
+    SOURCED,
+    Limited,
+    NormalIdentifier,
+    Undeclared,
+    read_identifier,
+)
 from gateway.terms import Malformed
 
 QUICKLY = examples(80)
@@ -28,56 +36,58 @@ ANYTHING = st.one_of(
 
 
 def test_two_people_have_no_name_in_common():
-    one, other = read("email", email(1)), read("email", email(2))
+    one, other = read_identifier("email", email(1)), read_identifier("email", email(2))
     assert not set(one.names) & set(other.names)
-    assert not set(read("gaid", GAID).names) & set(read("idfv", IDFV).names)
-    assert not set(read("gaid", gaid(1)).names) & set(read("gaid", gaid(2)).names)
+    assert not set(read_identifier("gaid", GAID).names) & set(read_identifier("idfv", IDFV).names)
+    assert not set(read_identifier("gaid", gaid(1)).names) & set(read_identifier("gaid", gaid(2)).names)
 
 
 def test_the_same_id_of_two_platforms_is_two_identifiers_that_share_their_digests():
-    one, other = read("gaid", GAID), read("idfa", GAID)
+    one, other = read_identifier("gaid", GAID), read_identifier("idfa", GAID)
     assert one.names[0] != other.names[0]
     assert one.names[1:] == other.names[1:]
 
 
 @pytest.mark.parametrize("kind", PLAIN)
 def test_an_opaque_id_keeps_its_case_and_may_be_a_number(kind):
-    assert read(kind, " Ab1 ").names == ((kind, "Ab1"),)
-    assert read(kind, 42) == read(kind, "42")
-    assert read(kind, "jose\u0301") == read(kind, "jos\u00e9")
-    assert read(kind, "") == Malformed(kind, "empty")
+    assert read_identifier(kind, " Ab1 ").names == ((kind, "Ab1"),)
+    assert read_identifier(kind, 42) == read_identifier(kind, "42")
+    assert read_identifier(kind, "jose\u0301") == read_identifier(kind, "jos\u00e9")
+    assert read_identifier(kind, "") == Malformed(kind, "empty")
 
 
 @pytest.mark.parametrize("kind", SOURCED)
 def test_a_sourced_id_is_another_id_at_another_source(kind):
-    one, other = (read(kind, "x1", source=source) for source in ("ads.example.com", "other.example.com"))
+    one, other = (read_identifier(kind, "x1", source=source) for source in ("ads.example.com", "other.example.com"))
     assert one.names != other.names
     for missing in (None, "", 7, "h" * 256, HALF_A_PAIR):
-        assert read(kind, "x1", source=missing) == Malformed(kind, "source")
-    assert read(kind, "", source="ads.example.com") == Malformed(kind, "empty")
+        assert read_identifier(kind, "x1", source=missing) == Malformed(kind, "source")
+    assert read_identifier(kind, "", source="ads.example.com") == Malformed(kind, "empty")
 
 
 def test_a_host_has_no_case_and_a_cookies_name_has_one():
-    assert read("eid", "x1", source="Ads.Example.com") == read("eid", "x1", source="ads.example.com")
-    assert read("cookie", "x1", source="UID") != read("cookie", "x1", source="uid")
+    assert read_identifier("eid", "x1", source="Ads.Example.com") == read_identifier(
+        "eid", "x1", source="ads.example.com"
+    )
+    assert read_identifier("cookie", "x1", source="UID") != read_identifier("cookie", "x1", source="uid")
 
 
 def test_a_partner_id_counts_once_its_kind_is_declared():
-    assert read("id:ramp", "x1", declared=("ramp",)).names == (("id:ramp", "x1"),)
-    assert read("id:ramp", "", declared=("ramp",)) == Malformed("other", "empty")
-    assert read("id:ramp", "x1") == Undeclared("id:")
-    assert read("id:ramp", "x1", declared=("rampart",)) == Undeclared("id:")
+    assert read_identifier("id:ramp", "x1", declared=("ramp",)).names == (("id:ramp", "x1"),)
+    assert read_identifier("id:ramp", "", declared=("ramp",)) == Malformed("other", "empty")
+    assert read_identifier("id:ramp", "x1") == Undeclared("id:")
+    assert read_identifier("id:ramp", "x1", declared=("rampart",)) == Undeclared("id:")
 
 
 @pytest.mark.parametrize("kind", ["ssn", "", "Email", "gaid ", "id", "\x00", pytest.param("x" * 100_000, id="huge")])
 def test_a_kind_that_nobody_declared_is_undeclared_and_is_not_echoed(kind):
-    assert read(kind, "x1") == Undeclared("other")
+    assert read_identifier(kind, "x1") == Undeclared("other")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_value_that_is_too_long_or_holds_a_nul_or_half_a_letter_is_malformed(kind):
     for value in ("a" * 1025, "\x00", "a\x00@example.com", HALF_A_PAIR, "9" * 5_000_000):
-        assert within(0.5, lambda value=value: read(kind, value, source="s")) == Malformed(kind, "value")
+        assert within(0.5, lambda value=value: read_identifier(kind, value, source="s")) == Malformed(kind, "value")
 
 
 @pytest.mark.parametrize(
@@ -86,17 +96,17 @@ def test_a_value_that_is_too_long_or_holds_a_nul_or_half_a_letter_is_malformed(k
      ("account", 10**64)],
 )  # fmt: skip
 def test_a_wrong_type_is_malformed(kind, value):
-    assert read(kind, value) == Malformed("identifier", "type")
+    assert read_identifier(kind, value) == Malformed("identifier", "type")
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_an_identifier_in_a_traceback_shows_no_value(kind):
-    assert repr(read(kind, GOOD[kind], source="s")) == f"Identifier({'eid:s' if kind == 'eid' else kind})"
+    assert repr(read_identifier(kind, GOOD[kind], source="s")) == f"Identifier({'eid:s' if kind == 'eid' else kind})"
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_what_is_exact_and_what_is_looser_are_all_the_names_there_are(kind):
-    found = read(kind, GOOD[kind], source="s")
+    found = read_identifier(kind, GOOD[kind], source="s")
     assert found.exact >= 1
     assert (*found.names[: found.exact], *found.looser) == found.names
     assert len(set(found.names)) == len(found.names)
@@ -105,19 +115,19 @@ def test_what_is_exact_and_what_is_looser_are_all_the_names_there_are(kind):
 @QUICKLY
 @given(st.sampled_from([*KINDS, "id:x", "id:", "zzz"]), ANYTHING, st.sampled_from(["US", "de", "", "nowhere", "\x00"]))
 def test_any_value_of_any_kind_in_any_country_is_answered(kind, value, country):
-    found = read(kind, value, source="s", country=country, declared=("x",))
-    assert isinstance(found, Identifier | Limited | Undeclared | Malformed)
-    if isinstance(found, Identifier):
+    found = read_identifier(kind, value, source="s", country=country, declared=("x",))
+    assert isinstance(found, NormalIdentifier | Limited | Undeclared | Malformed)
+    if isinstance(found, NormalIdentifier):
         assert found.names
-        assert read(kind, f" {value}\n", source="s", country=country, declared=("x",)) == found
+        assert read_identifier(kind, f" {value}\n", source="s", country=country, declared=("x",)) == found
 
 
 @QUICKLY
 @given(st.sampled_from([kind for kind in KINDS if kind not in SOURCED]), ANYTHING | st.sampled_from([*GOOD.values()]))
 def test_a_normal_form_is_its_own_normal_form(kind, value):
-    found = read(kind, value)
-    if isinstance(found, Identifier):
-        assert read(kind, found.value) == found
+    found = read_identifier(kind, value)
+    if isinstance(found, NormalIdentifier):
+        assert read_identifier(kind, found.value) == found
 
 
 def test_how_many_rows_a_person_costs_the_ledger_is_known(figure):
@@ -129,9 +139,9 @@ def test_how_many_rows_a_person_costs_the_ledger_is_known(figure):
         "ana.lopez+news@gmail.com": 15,
     }
     for address, names in counted.items():
-        assert len(read("email", address).names) == names
+        assert len(read_identifier("email", address).names) == names
         figure(f"names of {address}", str(names))
-    others = {kind: len(read(kind, GOOD[kind]).names) for kind in ("phone", "gaid", "idfv", "imei")}
+    others = {kind: len(read_identifier(kind, GOOD[kind]).names) for kind in ("phone", "gaid", "idfv", "imei")}
     assert others == {"phone": 9, "gaid": 13, "idfv": 1, "imei": 1}
     figure("names of a North American phone, an ad id", "9, 13")
 
@@ -139,4 +149,4 @@ def test_how_many_rows_a_person_costs_the_ledger_is_known(figure):
 def test_a_zero_id_is_nobodys_under_any_kind_that_platforms_withhold():
     for kind in KINDS:
         if kind not in ("email", "phone"):
-            assert not isinstance(read(kind, ZERO, source="s"), Identifier), kind
+            assert not isinstance(read_identifier(kind, ZERO, source="s"), NormalIdentifier), kind

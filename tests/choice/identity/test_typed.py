@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from support.examples import examples
 from support.people import email, phone
 
-from gateway.choice.identity import Identifier, read, typed
-from gateway.choice.identity.typed import MOST
+from gateway.choice.identity import NormalIdentifier, read_identifier, typed
+from gateway.choice.identity.reading import MOST
 
 ANA, BOB = phone(23), phone(24)
 JANE, JOE = email(1), email(2)
@@ -18,7 +18,7 @@ JANE, JOE = email(1), email(2)
 def values(kind, text, country="US"):
     """In normal form, and whether nothing was passed over."""
     found, whole = typed(kind, text, country)
-    return {read(each, value, country=country).value for each, value in found}, whole
+    return {read_identifier(each, value, country=country).value for each, value in found}, whole
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,9 @@ def test_a_person_is_found_in_what_they_wrote(kind, text, people):
 
 @pytest.mark.parametrize("text", [f"Jane {JANE}", f"{JANE} or 415 555 0123"])
 def test_an_address_behind_a_blank_is_found_though_the_text_without_blanks_reads_as_another_one(text):
-    assert isinstance(read("email", text), Identifier), "the control: one reading alone would opt out nobody"
+    assert isinstance(read_identifier("email", text), NormalIdentifier), (
+        "the control: one reading alone would opt out nobody"
+    )
     assert JANE in values("email", text)[0]
 
 
@@ -90,7 +92,7 @@ def test_a_list_without_end_costs_no_more_than_a_few():
 @given(st.sampled_from(["email", "phone"]), st.text(max_size=320) | st.text("@.+1 45()<>,;'”ax", max_size=80))
 def test_whatever_is_written_nothing_raises_and_what_is_found_can_be_read(kind, text):
     found, whole = typed(kind, text, "US")
-    assert all(isinstance(read(each, value), Identifier) for each, value in found)
+    assert all(isinstance(read_identifier(each, value), NormalIdentifier) for each, value in found)
     assert found or not whole
 
 

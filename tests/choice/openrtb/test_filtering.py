@@ -22,21 +22,58 @@ MARK = "marker-of-a-person"
 
 WHOLE = {
     "id": "request-1",
-    "imp": [{"id": "1", "banner": {"w": 300, "h": 250, "ext": {"x": MARK}},
-             "ext": {"tid": MARK, "gpid": "/slot", "prebid": {"tid": MARK}, "unknown": {"a": MARK}}}],
-    "site": {"page": "https://news.example.com/a?email=" + MARK + "#" + MARK, "search": MARK, "ext": {"data": MARK},
-             "content": {"keywords": "sports", "ext": {"id": MARK}}},
-    "device": {"ua": "Mozilla/5.0", "os": "iOS", "ifa": MARK, "didsha1": MARK, "ip": "203.0.113.77", "ipv6": "2001:db8:85a3:1234::7334",
-               "geo": {"lat": 37.774929, "lon": -122.419416, "country": "USA", "region": "CA", "city": MARK, "zip": MARK,
-                       "metro": MARK, "accuracy": 5, "ext": {"w": MARK}},
-               "ext": {"ifv": MARK, "atts": 3, "x": MARK}, "unknown": MARK},
-    "user": {"id": MARK, "buyeruid": MARK, "yob": 1980, "gender": "F", "keywords": MARK, "customdata": MARK, "unknown": MARK,
-             "data": [{"id": MARK}], "consent": MARK, "eids": [{"source": "a.example", "uids": [{"id": MARK}]}],
-             "ext": {"eids": [{"source": MARK}], "data": {"k": MARK}, "consent": MARK, "x": MARK}},
+    "imp": [
+        {
+            "id": "1",
+            "banner": {"w": 300, "h": 250, "ext": {"x": MARK}},
+            "ext": {"tid": MARK, "gpid": "/slot", "prebid": {"tid": MARK}, "unknown": {"a": MARK}},
+        }
+    ],
+    "site": {
+        "page": "https://news.example.com/a?email=" + MARK + "#" + MARK,
+        "search": MARK,
+        "ext": {"data": MARK},
+        "content": {"keywords": "sports", "ext": {"id": MARK}},
+    },
+    "device": {
+        "ua": "Mozilla/5.0",
+        "os": "iOS",
+        "ifa": MARK,
+        "didsha1": MARK,
+        "ip": "203.0.113.77",
+        "ipv6": "2001:db8:85a3:1234::7334",
+        "geo": {
+            "lat": 37.774929,
+            "lon": -122.419416,
+            "country": "USA",
+            "region": "CA",
+            "city": MARK,
+            "zip": MARK,
+            "metro": MARK,
+            "accuracy": 5,
+            "ext": {"w": MARK},
+        },
+        "ext": {"ifv": MARK, "atts": 3, "x": MARK},
+        "unknown": MARK,
+    },
+    "user": {
+        "id": MARK,
+        "buyeruid": MARK,
+        "yob": 1980,
+        "gender": "F",
+        "keywords": MARK,
+        "customdata": MARK,
+        "unknown": MARK,
+        "data": [{"id": MARK}],
+        "consent": MARK,
+        "eids": [{"source": "a.example", "uids": [{"id": MARK}]}],
+        "ext": {"eids": [{"source": MARK}], "data": {"k": MARK}, "consent": MARK, "x": MARK},
+    },
     "source": {"tid": MARK, "ext": {"tidSource": MARK, "schain": {"ver": "1.0"}, "x": MARK}},
     "regs": {"us_privacy": "1YNN", "gpp": "DBAA", "ext": {"us_privacy": "1YYN", "gdpr": 0, "x": MARK}},
-    "ext": {"prebid": {"data": MARK}}, "unknown": MARK,
-}  # fmt: skip
+    "ext": {"prebid": {"data": MARK}},
+    "unknown": MARK,
+}
 
 
 def lawful(leave: Leave = NOTHING_GOES, request: dict = WHOLE) -> dict:
@@ -93,10 +130,17 @@ def test_what_is_allowed_goes_as_it_stands_but_an_address_and_what_nobody_named(
 def test_of_ids_that_may_go_nothing_goes_that_was_not_looked_up():
     """What is read of `eids` is `uids[].id` by its source: in another member an opted-out person's id would pass."""
     eids = [
-        {"source": "a.example", "id": MARK, "matcher": "m.example", "inserter": {"id": MARK}, "x": MARK, "ext": {"x": MARK},
-         "uids": [{"id": "known", "atype": 1, "x": MARK, "ext": {"also": MARK}}, MARK]},
+        {
+            "source": "a.example",
+            "id": MARK,
+            "matcher": "m.example",
+            "inserter": {"id": MARK},
+            "x": MARK,
+            "ext": {"x": MARK},
+            "uids": [{"id": "known", "atype": 1, "x": MARK, "ext": {"also": MARK}}, MARK],
+        },
         MARK,
-    ]  # fmt: skip
+    ]
     for user in ({"eids": eids}, {"ext": {"eids": eids}}):
         out = lawful(EVERYTHING_GOES, {"user": user})["user"]
         assert out.get("ext", out)["eids"] == [
@@ -250,6 +294,6 @@ def test_a_request_nested_deeper_than_anybodys_is_refused():
     deep: dict = {}
     for _ in range(60):
         deep = {"a": [deep]}
-    with pytest.raises(openrtb.TooDeep):
+    with pytest.raises(openrtb.BidTooDeep):
         openrtb.check_depth(deep)
     openrtb.check_depth(WHOLE)

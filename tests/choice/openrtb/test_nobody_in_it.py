@@ -84,9 +84,14 @@ def bags(number, value):
     """At one object: an unknown member, and an `ext` bag of one, two and four levels, as an object and in a list."""
     return {
         f"unknown{number}": value,
-        "ext": {f"a{number}": value, "b": {"c": value}, "d": {"e": {"f": [{"ext": {"g": value}}]}}, "data": {"h": value},
-                "prebid": {"i": value, "bidder": {"appnexus": {"user": {"id": value}, "j": value}}}},
-    }  # fmt: skip
+        "ext": {
+            f"a{number}": value,
+            "b": {"c": value},
+            "d": {"e": {"f": [{"ext": {"g": value}}]}},
+            "data": {"h": value},
+            "prebid": {"i": value, "bidder": {"appnexus": {"user": {"id": value}, "j": value}}},
+        },
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,9 +211,11 @@ NESTED = [
     for name, table in filtering.RULES.items()
     for member in table
     if "-> " in members.MEMBERS[name][member]
-    and not members.MEMBERS[name][member].endswith(("none", "sua", "_data", "_data_ext", "_segment", "app_ext", "user_ext", "brand_version"))
+    and not members.MEMBERS[name][member].endswith(
+        ("none", "sua", "_data", "_data_ext", "_segment", "app_ext", "user_ext", "brand_version")
+    )
     and (name, member) != ("native_request", "native")
-] + [("imp_ext", "data")]  # fmt: skip
+] + [("imp_ext", "data")]
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in LISTED + NESTED}))
@@ -256,16 +263,45 @@ def test_a_word_that_let_everything_stand_is_noticed(word, monkeypatch):
 # --- reduced: it still tells of a person, and nothing denied ---
 
 OF_CLASS = {
-    DataClass.AD_ID: {"device.ifa", "user.id", "user.buyeruid", "source.tid", "source.ext.tid", "imp.ext.tid", "imp.ext.prebid.tid",
-                      "user.eids.uids.id", "user.ext.eids.uids.id", "source.schain.nodes.rid", "source.ext.schain.nodes.rid"},
-    DataClass.DEVICE_ID: {*(f"device.{name}" for name in ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5", "hwv", "carrier")),
-                          "device.ext.ifv", "device.ext.idfv", "device.ext.app_set_id"},
-    DataClass.PRECISE_GEO: {f"{holder}.geo.{name}" for holder in ("device", "user") for name in ("lat", "lon", "zip", "accuracy")},
-    DataClass.COARSE_GEO: {f"{holder}.geo.{name}" for holder in ("device", "user") for name in ("city", "metro", "utcoffset")},
-    DataClass.DEMOGRAPHICS: {"user.yob", "user.gender", "user.data.id", "user.data.segment.id", "user.ext.data", "user.customdata"},
+    DataClass.AD_ID: {
+        "device.ifa",
+        "user.id",
+        "user.buyeruid",
+        "source.tid",
+        "source.ext.tid",
+        "imp.ext.tid",
+        "imp.ext.prebid.tid",
+        "user.eids.uids.id",
+        "user.ext.eids.uids.id",
+        "source.schain.nodes.rid",
+        "source.ext.schain.nodes.rid",
+    },
+    DataClass.DEVICE_ID: {
+        *(
+            f"device.{name}"
+            for name in ("didsha1", "didmd5", "dpidsha1", "dpidmd5", "macsha1", "macmd5", "hwv", "carrier")
+        ),
+        "device.ext.ifv",
+        "device.ext.idfv",
+        "device.ext.app_set_id",
+    },
+    DataClass.PRECISE_GEO: {
+        f"{holder}.geo.{name}" for holder in ("device", "user") for name in ("lat", "lon", "zip", "accuracy")
+    },
+    DataClass.COARSE_GEO: {
+        f"{holder}.geo.{name}" for holder in ("device", "user") for name in ("city", "metro", "utcoffset")
+    },
+    DataClass.DEMOGRAPHICS: {
+        "user.yob",
+        "user.gender",
+        "user.data.id",
+        "user.data.segment.id",
+        "user.ext.data",
+        "user.customdata",
+    },
     DataClass.KEYWORDS: {"user.keywords", "user.kwarray"},
     DataClass.IP: {"device.ip", "device.ipv6"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("denied", OF_CLASS)
@@ -303,9 +339,19 @@ def test_the_words_tell_what_is_in_a_request():
 
 NAMES = sorted(members.BIDDERS)
 OTHERS = {  # parameters that tell of people, and lists and objects that take anything
-    "lat": 37.7749, "lon": -122.4194, "yob": 1980, "gender": "F", "user": {"id": "w1x"}, "keywords": [{"key": "k", "value": ["w1x"]}],
-    "dctr": "w1x=1", "visitor": {"w": ["w1x"]}, "inventory": {"w": ["w1x"]}, "customParams": {"w": "w1x"}, "ext": {"w": "w1x"}, "debug": "w1x",
-}  # fmt: skip
+    "lat": 37.7749,
+    "lon": -122.4194,
+    "yob": 1980,
+    "gender": "F",
+    "user": {"id": "w1x"},
+    "keywords": [{"key": "k", "value": ["w1x"]}],
+    "dctr": "w1x=1",
+    "visitor": {"w": ["w1x"]},
+    "inventory": {"w": ["w1x"]},
+    "customParams": {"w": "w1x"},
+    "ext": {"w": "w1x"},
+    "debug": "w1x",
+}
 
 
 def own(name):
@@ -471,16 +517,25 @@ def test_a_native_request_in_an_envelope_of_its_own_is_read_too():
 
 NAMED = sorted({member for table in members.MEMBERS.values() for member in table} | {"unknown", "appnexus"})
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40) | st.sampled_from([uuid(1), digest(1), "jane@example.com"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=40)
+    | st.sampled_from([uuid(1), digest(1), "jane@example.com"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMED), inner, max_size=5),
     max_leaves=25,
-)  # fmt: skip
+)
 LEAVES = [
     NOBODY,
     Leave(dict.fromkeys(DataClass, Answer.ALLOW), FREE),
-    Leave(dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.PRECISE_GEO: Answer.COARSEN, DataClass.AD_ID: Answer.DENY}, OUT,
-          extensions=frozenset({"imp.ext.unknown.id", "ext.unknown", "device.ext.data"}), name="appnexus"),
-]  # fmt: skip
+    Leave(
+        dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.PRECISE_GEO: Answer.COARSEN, DataClass.AD_ID: Answer.DENY},
+        OUT,
+        extensions=frozenset({"imp.ext.unknown.id", "ext.unknown", "device.ext.data"}),
+        name="appnexus",
+    ),
+]
 
 
 @examples(150)
@@ -489,7 +544,7 @@ LEAVES = [
 )
 def test_any_json_is_cut_without_a_fault_and_left_as_it_was(request_, leave):
     before = repr(request_)
-    openrtb.said(request_)
+    openrtb.said_in_bid(request_)
     openrtb.classes_in(request_)
     out = openrtb.lawful(request_, leave)
     assert repr(request_) == before

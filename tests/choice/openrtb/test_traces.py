@@ -54,36 +54,71 @@ def escaped(text, times=1):
 PEOPLE = {
     "an ad id": (
         {"device": {"ifa": UUID}},
-        [UUID, UUID.upper(), UUID.replace("-", ""), UUID.replace("-", "_"), UUID.replace("-", ":"), f"gaid:{UUID}", f"slot/{UUID}/a",
-         f"https://example.com/a/{UUID}/b", escaped(UUID), f'{{"u":"{UUID}"}}', f"n-{UUID.replace('-', '')}",
-         *hashed(UUID, UUID.upper(), UUID.replace("-", ""))],
+        [
+            UUID,
+            UUID.upper(),
+            UUID.replace("-", ""),
+            UUID.replace("-", "_"),
+            UUID.replace("-", ":"),
+            f"gaid:{UUID}",
+            f"slot/{UUID}/a",
+            f"https://example.com/a/{UUID}/b",
+            escaped(UUID),
+            f'{{"u":"{UUID}"}}',
+            f"n-{UUID.replace('-', '')}",
+            *hashed(UUID, UUID.upper(), UUID.replace("-", "")),
+        ],
     ),
     "a phone number": (
         {"user": {"id": PHONE}},
-        [14155550107, 4155550107, 14155550107.0, "14155550107", "4155550107", "415-555-0107", "(415) 555 0107", "1.415.555.0107", "tel:4155550107",
-         "/4155550107/top", *hashed(PHONE, "14155550107", "4155550107")],
+        [
+            14155550107,
+            4155550107,
+            14155550107.0,
+            "14155550107",
+            "4155550107",
+            "415-555-0107",
+            "(415) 555 0107",
+            "1.415.555.0107",
+            "tel:4155550107",
+            "/4155550107/top",
+            *hashed(PHONE, "14155550107", "4155550107"),
+        ],
     ),
     "a number without its plus": ({"user": {"id": "14155550107"}}, ["415-555-0107", 4155550107, *hashed(PHONE)]),
     "an address": (
         {"user": {"id": "Jane.Doe@gmail.com"}},
-        ["Jane.Doe@gmail.com", "janedoe+x@googlemail.com", "jane.doe%2540gmail.com", "jane.doe&#64;gmail.com", "jane.doe\\u0040gmail.com",
-         *hashed("jane.doe@gmail.com", "janedoe@gmail.com")],
+        [
+            "Jane.Doe@gmail.com",
+            "janedoe+x@googlemail.com",
+            "jane.doe%2540gmail.com",
+            "jane.doe&#64;gmail.com",
+            "jane.doe\\u0040gmail.com",
+            *hashed("jane.doe@gmail.com", "janedoe@gmail.com"),
+        ],
     ),
-    "an id of a partner": ({"user": {"eids": [{"source": "a.example", "uids": [{"id": WORD}]}]}}, [WORD, WORD.upper(), f"x:{WORD}", escaped(WORD), *hashed(WORD)]),
+    "an id of a partner": (
+        {"user": {"eids": [{"source": "a.example", "uids": [{"id": WORD}]}]}},
+        [WORD, WORD.upper(), f"x:{WORD}", escaped(WORD), *hashed(WORD)],
+    ),
     "a number as an id": ({"user": {"buyeruid": 7203685477}}, [7203685477, "7203685477", "a-7203685477"]),
     "a short word": ({"user": {"id": "j7Ro"}}, ["j7Ro", "J7RO", '{"u":["j7Ro"]}', '["j7Ro"]']),
     "a digest": (
-        {"user": {"id": MAIL_DIGEST}}, [*written("sha256", "jane.doe@example.com"), ":".join(MAIL_DIGEST[at : at + 2] for at in range(0, 64, 2))],
+        {"user": {"id": MAIL_DIGEST}},
+        [*written("sha256", "jane.doe@example.com"), ":".join(MAIL_DIGEST[at : at + 2] for at in range(0, 64, 2))],
     ),
     "a digest in base64": ({"user": {"id": base64.b64encode(bytes.fromhex(MAIL_DIGEST)).decode()}}, [MAIL_DIGEST]),
-    "a digest of an ad id that stands there": ({"user": {"id": hashlib.sha1(UUID.encode()).hexdigest()}}, [UUID, UUID.upper()]),
+    "a digest of an ad id that stands there": (
+        {"user": {"id": hashlib.sha1(UUID.encode()).hexdigest()}},
+        [UUID, UUID.upper()],
+    ),
     "a bidder's id in the user's bag": ({"user": {"ext": {"prebid": {"buyeruids": {"ix": WORD}}}}}, [WORD]),
     "an unknown member of a user": ({"user": {"ext": {"fpid": {"v": [WORD]}}}}, [WORD]),
     "a session": ({"device": {"ext": {"session_id": WORD}}}, [WORD]),
     "a vendor's id": ({"device": {"ext": {"ifv": UUID}}}, [UUID.upper(), *hashed(UUID)]),
     "a network's address": ({"device": {"ip": "203.0.113.77"}}, ["203.0.113.77", "ip:203.0.113.77"]),
     "a network's address of version 6": ({"device": {"ipv6": "2001:DB8::7:1"}}, ["2001:db8::7:1", "2001:DB8::7:1"]),
-}  # fmt: skip
+}
 STAY = [(path, entry) for path, _, _, entry in places() if entry is not None]
 AUCTION = {"id", "imp.id"}
 PARAMETERS = sum(len(bidder.scalar) for bidder in BIDDERS.values())
@@ -117,7 +152,12 @@ def test_whatever_somebodys_id_is_planted_in_and_however_it_is_written_it_does_n
     figure(f"spellings of {name} planted, each in so many members", f"{len(spellings)}; {len(STAY) + PARAMETERS}")
 
 
-SAMPLES = [("an ad id", UUID.upper()), ("an ad id", sha("sha1", UUID).hex()), ("a phone number", "4155550107"), ("an id of a partner", WORD)]  # fmt: skip
+SAMPLES = [
+    ("an ad id", UUID.upper()),
+    ("an ad id", sha("sha1", UUID).hex()),
+    ("a phone number", "4155550107"),
+    ("an id of a partner", WORD),
+]
 
 
 @pytest.mark.parametrize(("name", "spelling"), SAMPLES, ids=str)
@@ -144,7 +184,11 @@ def test_the_request_and_the_slot_that_are_called_so_are_not_sent(name):
 def test_if_nothing_were_looked_for_it_would_be_seen(monkeypatch):
     monkeypatch.setattr(traces.Traces, "are_in", lambda *_: False)
     each = [(name, spelling) for name, (_, spellings) in PEOPLE.items() for spelling in spellings]
-    left = {name for name, spelling in each if is_in(spelling, openrtb.lawful(joined(with_parameters(spelling), PEOPLE[name][0]), NOBODY))}  # fmt: skip
+    left = {
+        name
+        for name, spelling in each
+        if is_in(spelling, openrtb.lawful(joined(with_parameters(spelling), PEOPLE[name][0]), NOBODY))
+    }
     assert left == PEOPLE.keys()
 
 
@@ -160,7 +204,8 @@ def test_each_way_of_looking_that_were_blind_would_be_seen(blind, monkeypatch):
 
 
 def test_member_names_are_the_lists_and_never_a_strangers():
-    """A key that is somebody's id: of an unknown member, of a bidder, of a parameter, of a text that holds an object."""
+    """A key that is somebody's id: of an unknown member, of a bidder, of a parameter, of a text that holds an
+    object."""
     theirs, _ = PEOPLE["an ad id"]
     request = made(sample)
     request["imp"][0]["native"]["request"] = json.dumps({"assets": [{"id": 1, UUID: 1}], UUID: {"id": 1}})

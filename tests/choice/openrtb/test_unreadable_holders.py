@@ -25,7 +25,7 @@ def bid(path, value) -> dict:
 
 
 def heard(request):
-    return [from_call(signals) for signals in openrtb.said(request).signals]
+    return [from_call(signals) for signals in openrtb.said_in_bid(request).signals]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
@@ -46,4 +46,4 @@ def test_an_empty_one_says_nothing(path, value):
 @pytest.mark.parametrize("value", [*NO_CHILD, *CHILD], ids=repr)
 def test_whoever_may_be_a_child_is_one(path, value):
     is_none = any(value is each for each in NO_CHILD)
-    assert openrtb.said(bid(path, value)).age == (None if is_none else "under_13")
+    assert openrtb.said_in_bid(bid(path, value)).age == (None if is_none else "under_13")

@@ -17,8 +17,8 @@ def states():
     """The states of one Cookie header, read through the parser that the gateway uses."""
 
     def read(header, categories=cmp_cookies.CATEGORIES):
-        jar, _ = cookies.parse([header.encode("latin-1")])
-        return cmp_cookies.read(jar, categories)
+        jar, _ = cookies.parse_cookies([header.encode("latin-1")])
+        return cmp_cookies.read_tool(jar, categories)
 
     return read
 

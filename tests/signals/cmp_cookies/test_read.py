@@ -13,7 +13,7 @@ from support.examples import examples
 from support.times import quickest, within
 
 from gateway.signals import cmp_cookies, cookies
-from gateway.signals.cmp_cookies import NAMES, Shown, ToolState
+from gateway.signals.cmp_cookies import NAMES, ToolShown, ToolState
 from gateway.signals.cmp_cookies.tools import MAX_OF_A_NAME
 from gateway.terms import SIGNAL_PURPOSES, Malformed
 
@@ -42,7 +42,7 @@ def denied(found):
 def test_every_cookie_seen_in_the_field_says_what_it_is_known_to_say(rows, figure):
     differ, undecided = set(), Counter()
     for row in rows:
-        found = cmp_cookies.read([(row["name"], row["value"])])
+        found = cmp_cookies.read_tool([(row["name"], row["value"])])
         known, off = row["sale_or_ads_opt_out"], bool(denied(found))
         assert not any(isinstance(state, Malformed) for state in found), row
         if known is None:
@@ -57,7 +57,7 @@ def test_every_cookie_seen_in_the_field_says_what_it_is_known_to_say(rows, figur
 
 
 def test_no_cookie_seen_in_the_field_is_unknown_but_storage_that_browsers_never_send(rows):
-    silent = {row["name"] for row in rows if not cmp_cookies.read([(row["name"], row["value"])])}
+    silent = {row["name"] for row in rows if not cmp_cookies.read_tool([(row["name"], row["value"])])}
     assert {name for name in silent if not name.startswith("cmplz_")} == {
         "notice_behavior",  # a companion
         "_sp_user_consent_<propertyId>",  # localStorage
@@ -71,28 +71,30 @@ ODD_HEADER = (
 
 
 def test_a_refused_sale_is_heard_behind_broken_cookies():
-    jar, _ = cookies.parse([ODD_HEADER])
-    found = cmp_cookies.read(jar)
+    jar, _ = cookies.parse_cookies([ODD_HEADER])
+    found = cmp_cookies.read_tool(jar)
     assert [state.tool for state in found] == ["trustarc", "vanilla_cookieconsent", "onetrust"]
     assert found[-1].act
     assert denied(found) == frozenset(SIGNAL_PURPOSES)
 
 
 def test_a_value_with_bytes_that_are_no_text_hides_no_refusal():
-    jar, _ = cookies.parse([b'klaro={"caf\xe9":true,"marketing":false}; cookieyes-consent=\xff,advertisement:no'])
-    assert [state.shown for state in cmp_cookies.read(jar)] == [Shown.OPTED_OUT, Shown.OPTED_OUT]
+    jar, _ = cookies.parse_cookies(
+        [b'klaro={"caf\xe9":true,"marketing":false}; cookieyes-consent=\xff,advertisement:no']
+    )
+    assert [state.shown for state in cmp_cookies.read_tool(jar)] == [ToolShown.OPTED_OUT, ToolShown.OPTED_OUT]
 
 
 def test_an_unreadable_cookie_hides_no_other():
     jar = [("klaro", "{"), ("didomi_token", "%"), ("gpcsignal", "true"), ("klaro", "{")]
-    found = cmp_cookies.read(jar)
+    found = cmp_cookies.read_tool(jar)
     assert found[:2] == [Malformed("cmp_cookie", "format")] * 2
     assert denied(found) == frozenset(SIGNAL_PURPOSES)
 
 
 def test_every_duplicate_is_heard_so_that_any_refusal_counts():
     jar = [("gpcsignal", "false"), ("gpcsignal", "true"), ("gpcsignal", "false")]
-    assert denied(cmp_cookies.read(jar)) == frozenset(SIGNAL_PURPOSES)
+    assert denied(cmp_cookies.read_tool(jar)) == frozenset(SIGNAL_PURPOSES)
 
 
 COUNTED = Malformed("cmp_cookie", "count")
@@ -107,7 +109,7 @@ def flood(name, count=2 * MAX_OF_A_NAME):
 def test_a_refusal_among_the_first_of_a_flood_is_heard_and_the_flood_is_counted(place):
     few, many = (flood("gpcsignal", count) for count in (MAX_OF_A_NAME - 1, 2 * MAX_OF_A_NAME))
     for jar in (few, many):
-        found = cmp_cookies.read([*jar[:place], ("gpcsignal", "true"), *jar[place:]])
+        found = cmp_cookies.read_tool([*jar[:place], ("gpcsignal", "true"), *jar[place:]])
         assert denied(found) == frozenset(SIGNAL_PURPOSES)
         assert (found.count(COUNTED), found[-1] == COUNTED) == ((1, True) if jar == many else (0, False))
 
@@ -115,18 +117,18 @@ def test_a_refusal_among_the_first_of_a_flood_is_heard_and_the_flood_is_counted(
 @pytest.mark.parametrize("flooding", ["klaro", "usprivacy", "OTGPPConsent", "cmplz_banner-status"], ids=brief)
 def test_a_refusal_under_another_name_behind_a_flood_is_heard(flooding):
     behind = [("gpcsignal", "true"), ("us_privacy", "1YYN"), ("cookieyes-consent", "action:yes,advertisement:no")]
-    found = cmp_cookies.read([*flood(flooding), *behind, *flood(flooding, 100)])
+    found = cmp_cookies.read_tool([*flood(flooding), *behind, *flood(flooding, 100)])
     assert {state.cookie for state in found if isinstance(state, ToolState)} >= {name for name, _ in behind}
     assert (denied(found), found[-1]) == (frozenset(SIGNAL_PURPOSES), COUNTED)
 
 
 def test_one_cookie_sent_often_is_no_flood():
-    found = cmp_cookies.read([("gpcsignal", "false")] * 500 + [("gpcsignal", "true")])
+    found = cmp_cookies.read_tool([("gpcsignal", "false")] * 500 + [("gpcsignal", "true")])
     assert (denied(found), COUNTED in found) == (frozenset(SIGNAL_PURPOSES), False)
 
 
 def test_a_value_longer_than_any_header_is_malformed():
-    assert cmp_cookies.read([("klaro", "x" * (cookies.MAX_BYTES + 1))]) == [Malformed("cmp_cookie", "size")]
+    assert cmp_cookies.read_tool([("klaro", "x" * (cookies.MAX_BYTES + 1))]) == [Malformed("cmp_cookie", "size")]
 
 
 def test_the_names_to_forward_cover_every_cookie_that_is_read(rows):
@@ -178,7 +180,7 @@ KNOWN = sorted({name.removesuffix("*") + suffix for name in NAMES for suffix in 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=brief)
 def test_no_hostile_value_under_any_known_name_raises_or_holds_the_next_visitor_up(value):
-    states = within(1.5, lambda: [state for name in KNOWN for state in cmp_cookies.read([(name, value)])])
+    states = within(1.5, lambda: [state for name in KNOWN for state in cmp_cookies.read_tool([(name, value)])])
     assert all(isinstance(state, ToolState | Malformed) for state in states)
 
 
@@ -196,8 +198,8 @@ def test_no_hostile_value_under_any_known_name_raises_or_holds_the_next_visitor_
 def test_a_header_full_of_one_tool_does_not_hold_the_next_visitor_up(one):
     parts = [part for part in one.split(";") if part]
     header = ";".join(f"{part}{number}" for number in range(2_000) for part in parts).encode()
-    jar, _ = cookies.parse([header])
-    within(0.5, lambda: cmp_cookies.read(jar))
+    jar, _ = cookies.parse_cookies([header])
+    within(0.5, lambda: cmp_cookies.read_tool(jar))
 
 
 def test_nine_hundred_strings_beside_a_long_list_of_sections_hold_nobody_up(figure):
@@ -205,9 +207,9 @@ def test_nine_hundred_strings_beside_a_long_list_of_sections_hold_nobody_up(figu
     strings = "; ".join(f"gpp={number}" for number in range(900))
     longest = 0.0
     for section_ids in ("7," * 3_900, "7," * 2_000):  # longer than any cookie, and as long as one may be
-        jar, cut = cookies.parse([f"gpp_sid={section_ids}; {strings}".encode()])
-        found = cmp_cookies.read(jar)
-        longest = max(longest, quickest(lambda jar=jar: cmp_cookies.read(jar)))
+        jar, cut = cookies.parse_cookies([f"gpp_sid={section_ids}; {strings}".encode()])
+        found = cmp_cookies.read_tool(jar)
+        longest = max(longest, quickest(lambda jar=jar: cmp_cookies.read_tool(jar)))
         assert (len(found), found[-1], cut) == (MAX_OF_A_NAME + 1, COUNTED, False)
     figure("consent tools, 900 strings and 7.8 kB of sections", f"{longest * 1000:.1f} ms")
     assert longest < 0.1
@@ -215,17 +217,17 @@ def test_nine_hundred_strings_beside_a_long_list_of_sections_hold_nobody_up(figu
 
 def test_a_bomb_is_not_unpacked():
     small = gzip.compress(json.dumps({"consent": {"data_sales": False}, "pad": "x" * 60_000}).encode(), mtime=0)
-    assert cmp_cookies.read([("fides_consent", zipped(small))]) == [Malformed("cmp_cookie", "format")]
+    assert cmp_cookies.read_tool([("fides_consent", zipped(small))]) == [Malformed("cmp_cookie", "format")]
     large = gzip.compress(json.dumps({"consent": {"data_sales": False}, "ids": [*range(2_000)]}).encode(), mtime=0)
-    assert denied(cmp_cookies.read([("fides_consent", zipped(large))])) == frozenset(SIGNAL_PURPOSES)
+    assert denied(cmp_cookies.read_tool([("fides_consent", zipped(large))])) == frozenset(SIGNAL_PURPOSES)
     cut = zipped(large[:-9])
-    assert cmp_cookies.read([("fides_consent", cut)]) == [Malformed("cmp_cookie", "format")]
+    assert cmp_cookies.read_tool([("fides_consent", cut)]) == [Malformed("cmp_cookie", "format")]
 
 
 def test_a_jar_without_tools_costs_next_to_nothing(figure):
     jar = [(f"cookie_{number}", "value") for number in range(40)]
-    assert cmp_cookies.read(jar) == []
-    each = quickest(lambda: [cmp_cookies.read(jar) for _ in range(1_000)]) * 1_000
+    assert cmp_cookies.read_tool(jar) == []
+    each = quickest(lambda: [cmp_cookies.read_tool(jar) for _ in range(1_000)]) * 1_000
     figure("consent tools, a jar of 40 cookies without any", f"{each:.1f} us")
     assert each < 100
 
@@ -279,14 +281,14 @@ JARS = st.lists(PAIRS, max_size=6)
 @QUICKLY
 @given(JARS)
 def test_any_jar_is_answered_and_denies_signal_purposes_only(jar):
-    for state in cmp_cookies.read(jar):
+    for state in cmp_cookies.read_tool(jar):
         if isinstance(state, Malformed):
             assert state.channel == "cmp_cookie"
             continue
         assert state.denied <= set(SIGNAL_PURPOSES)
         assert state.denied or not state.act
-        assert state.shown is not Shown.ALLOWED or not state.denied
-        assert state.shown is Shown.OPTED_OUT or not state.act
+        assert state.shown is not ToolShown.ALLOWED or not state.denied
+        assert state.shown is ToolShown.OPTED_OUT or not state.act
         assert state.cookie in dict(jar)
 
 
@@ -294,17 +296,17 @@ def test_any_jar_is_answered_and_denies_signal_purposes_only(jar):
 @given(JARS, PAIRS, st.integers(0, 6))
 def test_one_more_cookie_never_takes_a_denial_away(jar, another, place):
     more = [*jar[:place], another, *jar[place:]]
-    assert denied(cmp_cookies.read(jar)) <= denied(cmp_cookies.read(more))
+    assert denied(cmp_cookies.read_tool(jar)) <= denied(cmp_cookies.read_tool(more))
 
 
 @QUICKLY
 @given(JARS, PAIRS)
 def test_the_order_of_cookies_changes_no_denial(jar, another):
-    assert denied(cmp_cookies.read([another, *jar])) == denied(cmp_cookies.read([*jar, another]))
+    assert denied(cmp_cookies.read_tool([another, *jar])) == denied(cmp_cookies.read_tool([*jar, another]))
 
 
 @QUICKLY
 @given(st.sampled_from(NAMES), st.binary(max_size=200))
 def test_any_bytes_in_a_header_are_answered(name, value):
-    jar, _ = cookies.parse([name.encode() + b"=" + value + b";gpcsignal=true"])
-    assert denied(cmp_cookies.read(jar)) == frozenset(SIGNAL_PURPOSES)
+    jar, _ = cookies.parse_cookies([name.encode() + b"=" + value + b";gpcsignal=true"])
+    assert denied(cmp_cookies.read_tool(jar)) == frozenset(SIGNAL_PURPOSES)

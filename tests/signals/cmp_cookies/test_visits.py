@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from gateway.signals import cmp_cookies
-from gateway.signals.cmp_cookies import CATEGORIES, Shown
-from gateway.signals.cmp_cookies.cookie import Cookie
-from gateway.signals.cmp_cookies.state import DENIES, By
+from gateway.signals.cmp_cookies import CATEGORIES, ToolShown
+from gateway.signals.cmp_cookies.values import DENIES, By, Cookie
 
 
 def brief(value):
@@ -84,7 +83,7 @@ VISITS = {
 @pytest.mark.parametrize("tool", VISITS, ids=brief)
 def test_before_a_choice_nothing_is_an_act_and_nothing_is_allowed(states, tool):
     before, _, _ = VISITS[tool]
-    assert all(not state.act and state.shown in {Shown.DEFAULT, Shown.OPTED_OUT} for state in states(before))
+    assert all(not state.act and state.shown in {ToolShown.DEFAULT, ToolShown.OPTED_OUT} for state in states(before))
 
 
 @pytest.mark.parametrize("tool", VISITS, ids=brief)
@@ -102,7 +101,7 @@ def test_a_later_acceptance_denies_nothing(states, tool):
 @pytest.mark.parametrize("tool", sorted(VISITS.keys() - {"tarteaucitron"}), ids=brief)
 def test_an_acceptance_by_a_person_shows_an_allow(states, tool):
     _, _, accepted = VISITS[tool]
-    assert Shown.ALLOWED in {state.shown for state in states(accepted)}
+    assert ToolShown.ALLOWED in {state.shown for state in states(accepted)}
 
 
 @pytest.mark.parametrize("refusing", VISITS, ids=brief)
@@ -143,7 +142,7 @@ def test_a_refusal_wins_over_an_allow_whoever_spoke(by):
     cookie = Cookie("klaro", "klaro", "", {}, {"a": "ads", "b": "sale"})
     state = cookie.of({"a": True, "b": False}, by)
     assert state.denied == DENIES["sale"]
-    assert state.shown is (Shown.DEFAULT if by is By.TOOL else Shown.OPTED_OUT)
+    assert state.shown is (ToolShown.DEFAULT if by is By.TOOL else ToolShown.OPTED_OUT)
     assert state.act is (by is By.PERSON)
 
 
@@ -163,8 +162,8 @@ def test_what_is_on_and_nowhere_off_is_granted_by_all_but_the_tool_itself(by):
 @pytest.mark.parametrize("by", By, ids=brief)
 def test_only_a_person_can_allow(by):
     cookie = Cookie("klaro", "klaro", "", {}, {"a": "ads"})
-    assert (cookie.of({"a": True}, by).shown is Shown.ALLOWED) is (by is By.PERSON)
-    assert cookie.of({"other": True}, by).shown is Shown.DEFAULT
+    assert (cookie.of({"a": True}, by).shown is ToolShown.ALLOWED) is (by is By.PERSON)
+    assert cookie.of({"other": True}, by).shown is ToolShown.DEFAULT
 
 
 def written(tool, states):
@@ -183,5 +182,5 @@ def test_exactly_what_the_refused_names_stand_for_is_denied(data, tool):
     names = st.sampled_from([*CATEGORIES[tool], "own", "necessary"])
     states = data.draw(st.dictionaries(names, st.booleans(), min_size=1))
     expected = [DENIES[word] for name, word in CATEGORIES[tool].items() if states.get(name) is False]
-    (state,) = cmp_cookies.read([written(tool, states)])
+    (state,) = cmp_cookies.read_tool([written(tool, states)])
     assert state.denied == frozenset().union(*expected)

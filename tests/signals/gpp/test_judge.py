@@ -68,7 +68,7 @@ def test_the_reference_reads_what_we_meant_in_every_section_that_we_write(judge,
     random = Random(2026)
     meant = [sections(random) for _ in range(STRINGS)]
     assert {name for said in meant for name in said} == set(WRITABLE)
-    wrong = mistakes(meant, judge([gpp.write(said) for said in meant]))
+    wrong = mistakes(meant, judge([gpp.write_gpp_string(said) for said in meant]))
     fields = sum(len(given) for said in meant for given in said.values())
     figure("GPP, judged by cmpapi", f"{fields} fields in {STRINGS} strings of ours, {len(wrong)} read otherwise")
     assert wrong == []
@@ -79,7 +79,7 @@ def test_a_subsection_that_we_left_out_is_off_for_the_reference_too(judge):
     meant = [
         said for said in (sections(random) for _ in range(300)) if any("Gpc" not in given for given in said.values())
     ]
-    for answer, said in zip(judge([gpp.write(said) for said in meant]), meant, strict=True):
+    for answer, said in zip(judge([gpp.write_gpp_string(said) for said in meant]), meant, strict=True):
         for name, given in said.items():
             assert given.get("Gpc", False) is bool(answer["sections"][name].get("Gpc", False))
 
@@ -99,7 +99,7 @@ def test_the_judge_notices_one_wrong_field(judge, name, field, other):
     random = Random(1)
     meant = [said for said in (sections(random, 8) for _ in range(50)) if name in said][:1]
     (said,) = meant
-    (answer,) = judge([gpp.write({**said, name: said[name] | {field: other[said[name][field]]}})])
+    (answer,) = judge([gpp.write_gpp_string({**said, name: said[name] | {field: other[said[name][field]]}})])
     assert mistakes(meant, [answer]) == [(name, field, said[name][field], other[said[name][field]])]
 
 

@@ -13,7 +13,7 @@ import pytest
 from support.times import quickest
 
 from gateway.signals import gpp
-from gateway.signals.gpp import us_section
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME
 from gateway.signals.gpp.string import header
 from gateway.terms import Stated
@@ -90,8 +90,8 @@ def test_a_damaged_section_is_valid_exactly_by_the_specification_and_allows_only
     for row in section_rows:
         section, expected = BY_NAME[row["section"]], valid(row["input"], tables[row["section"]])
         for reading in (
-            us_section.read(section, row["input"]),
-            gpp.read(f"{header([section.id])}~{row['input']}"),
+            us.read_us_section(section, row["input"]),
+            gpp.read_gpp_string(f"{header([section.id])}~{row['input']}"),
         ):
             assert reading.ok is expected, (row["section"], row["why"], row["input"], reading.error)
             assert expected or Stated.ALLOWED not in reading.choices.values(), row["input"]
@@ -122,18 +122,18 @@ def test_a_whole_string_that_is_damaged_never_allows(rows):
     handmade = [row for row in rows if row["level"] == "gpp"]
     assert len(handmade) == 55
     for row in handmade:
-        reading = gpp.read(row["input"])
+        reading = gpp.read_gpp_string(row["input"])
         assert reading.ok or Stated.ALLOWED not in reading.choices.values(), row["input"]
         assert not reading.ok or "ok" in row, row["input"]  # nothing is valid that the reference refuses
 
 
 def read_all(rows):
     for row in rows:
-        us_section.read(BY_NAME[row["section"]], row["input"])
+        us.read_us_section(BY_NAME[row["section"]], row["input"])
 
 
 def test_no_damage_makes_a_visitor_wait(section_rows, figure):
-    reads = [partial(us_section.read, BY_NAME[row["section"]], row["input"]) for row in section_rows]
+    reads = [partial(us.read_us_section, BY_NAME[row["section"]], row["input"]) for row in section_rows]
     longest = max(map(quickest, reads)) * 1000
     figure("GPP, damaged sections", f"longest single read {longest:.2f} ms")
     assert longest < LIMIT_MS

@@ -4,7 +4,7 @@ import pytest
 from support.strings import us_fields
 
 from gateway.signals import gpp
-from gateway.signals.gpp import precise_refused, us_section
+from gateway.signals.gpp import precise_refused, us
 from gateway.signals.gpp.layouts import SECTIONS
 from gateway.signals.gpp.string import header
 from gateway.signals.reading import Reading
@@ -26,11 +26,11 @@ def string(section, item):
     fields = us_fields(Fixed(), section, whole=True)
     items = [2] * len(fields["SensitiveDataProcessing"])
     items[section.precise] = item
-    return us_section.write(section, fields | {"SensitiveDataProcessing": items})
+    return us.write_us_section(section, fields | {"SensitiveDataProcessing": items})
 
 
 def reading(section, item):
-    return us_section.read(section, string(section, item))
+    return us.read_us_section(section, string(section, item))
 
 
 @pytest.mark.parametrize("section", WITH_PRECISE, ids=lambda section: section.name)
@@ -45,8 +45,8 @@ def test_a_person_who_refuses_precise_location_is_heard_in_every_state_that_asks
 @pytest.mark.parametrize("section_ids", [None, [2], [-1], []], ids=str)
 def test_a_refusal_of_precise_location_counts_whichever_section_applies(section, section_ids):
     """It can only tighten."""
-    assert precise_refused(gpp.read(f"{header([section.id])}~{string(section, 1)}", section_ids))
-    assert not precise_refused(gpp.read(f"{header([section.id])}~{string(section, 2)}", section_ids))
+    assert precise_refused(gpp.read_gpp_string(f"{header([section.id])}~{string(section, 1)}", section_ids))
+    assert not precise_refused(gpp.read_gpp_string(f"{header([section.id])}~{string(section, 2)}", section_ids))
 
 
 def test_colorado_and_maryland_have_no_item_for_precise_location():

@@ -11,7 +11,7 @@ from support.strings import WRITABLE, damaged, eu_fields, fields, gpp_string, se
 
 from gateway.signals import gpp, tcf
 from gateway.signals.bits import bits_of, number_bits, text_of
-from gateway.signals.gpp import us_section
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME, IDS, SECTIONS
 from gateway.signals.gpp.string import header
 from gateway.terms import SIGNAL_PURPOSES, Stated
@@ -41,26 +41,26 @@ def allowed(reading):
 @QUIETLY
 @given(st.text(max_size=80) | st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")), SECTION_IDS)
 def test_any_text_is_answered_and_only_a_valid_one_allows(text, section_ids):
-    holds(gpp.read(text, section_ids))
+    holds(gpp.read_gpp_string(text, section_ids))
 
 
 @QUIETLY
 @given(st.sampled_from([1, 2, 5, 6, 28, *(section.id for section in SECTIONS)]), st.text(max_size=40))
 def test_any_text_behind_a_good_header_is_answered_and_only_a_valid_one_allows(number, text):
-    holds(gpp.read(f"{header([number])}~{text}"))
+    holds(gpp.read_gpp_string(f"{header([number])}~{text}"))
 
 
 @QUIETLY
 @given(RANDOMS, SECTION_IDS)
 def test_a_string_damaged_on_its_way_never_allows_unless_it_is_still_valid(random, section_ids):
-    holds(gpp.read(damaged(random, gpp_string(random)), section_ids))
+    holds(gpp.read_gpp_string(damaged(random, gpp_string(random)), section_ids))
 
 
 @QUIETLY
 @given(st.sampled_from(SECTIONS), RANDOMS)
 def test_a_damaged_section_never_allows_unless_it_is_still_valid(section, random):
-    text = us_section.write(section, fields(random, section.name))
-    holds(us_section.read(section, damaged(random, text)))
+    text = us.write_us_section(section, fields(random, section.name))
+    holds(us.read_us_section(section, damaged(random, text)))
 
 
 @QUIETLY
@@ -70,11 +70,11 @@ def test_no_bit_of_a_section_turns_into_an_allow_that_its_fields_do_not_say(sect
     said = fields(random, section.name)
     core = section.cores[said.get("Version", said.get("MspaVersion"))]
     at = data.draw(st.integers(0, core.bits - 1))
-    text, _, behind = us_section.write(section, said).partition(".")
+    text, _, behind = us.write_us_section(section, said).partition(".")
     flipped = text_of("".join(str(int(bit) ^ (index == at)) for index, bit in enumerate(bits_of(text)[: core.bits])))
-    reading = holds(us_section.read(section, ".".join([flipped, *([behind] if behind else [])])))
+    reading = holds(us.read_us_section(section, ".".join([flipped, *([behind] if behind else [])])))
     if reading.ok:
-        written = us_section.write(section, reading.sections[section.name], reading.absent)
+        written = us.write_us_section(section, reading.sections[section.name], reading.absent)
         assert written.partition(".")[0] == flipped
 
 
@@ -85,11 +85,11 @@ def test_no_bit_of_a_section_turns_into_an_allow_that_its_fields_do_not_say(sect
 @given(RANDOMS)
 def test_what_people_chose_in_any_sections_is_read_as_it_was_written(random):
     said = sections(random)
-    text = gpp.write(said)
-    reading = holds(gpp.read(text))
+    text = gpp.write_gpp_string(said)
+    reading = holds(gpp.read_gpp_string(text))
     assert reading.ok, reading.error
     assert {name: {field: reading.sections[name][field] for field in given} for name, given in said.items()} == said
-    assert gpp.write(reading.sections, reading.absent) == text
+    assert gpp.write_gpp_string(reading.sections, reading.absent) == text
 
 
 @pytest.mark.parametrize("name", WRITABLE)
@@ -100,9 +100,9 @@ def test_every_section_and_version_comes_up_in_these_tests(name):
         versions = {said.get("Version", said.get("MspaVersion")) for said in drawn}
         assert versions == set(BY_NAME[name].cores)
         assert len({len(said) for said in drawn}) >= 1 + len(BY_NAME[name].subsections)
-    texts = {gpp.write({name: said}) for said in drawn}
+    texts = {gpp.write_gpp_string({name: said}) for said in drawn}
     assert len(texts) > 10
-    words = [gpp.read(text).choices for text in texts]
+    words = [gpp.read_gpp_string(text).choices for text in texts]
     assert any(Stated.OPTED_OUT in said.values() for said in words)
 
 
@@ -116,7 +116,10 @@ def test_one_more_section_never_takes_an_opt_out_back(random, name):
     more = {**said, name: fields(random, name)} if name not in said else {**said, 300: "raw"}
     ids = [IDS[each] for each in said]
     for section_ids in (None, ids):
-        before, after = gpp.read(gpp.write(said), section_ids), gpp.read(gpp.write(more), section_ids)
+        before, after = (
+            gpp.read_gpp_string(gpp.write_gpp_string(said), section_ids),
+            gpp.read_gpp_string(gpp.write_gpp_string(more), section_ids),
+        )
         assert before.opted_out <= after.opted_out
         assert before.opted_out - before.unanswered <= after.opted_out - after.unanswered
 
@@ -125,26 +128,26 @@ def test_one_more_section_never_takes_an_opt_out_back(random, name):
 @given(RANDOMS, st.data())
 def test_naming_fewer_applicable_sections_never_takes_an_opt_out_of_one_of_them_back(random, data):
     said = sections(random)
-    text, ids = gpp.write(said), [IDS[name] for name in said]
+    text, ids = gpp.write_gpp_string(said), [IDS[name] for name in said]
     fewer = data.draw(st.lists(st.sampled_from([*ids, -1]), unique=True))
-    reading = gpp.read(text, fewer)
+    reading = gpp.read_gpp_string(text, fewer)
     for name, found in said.items():
-        alone = gpp.read(gpp.write({name: found}))
+        alone = gpp.read_gpp_string(gpp.write_gpp_string({name: found}))
         acts = alone.opted_out - alone.unanswered
         assert acts <= reading.opted_out - reading.unanswered, name
         assert IDS[name] not in fewer or alone.opted_out <= reading.opted_out, name
-    assert allowed(reading) <= allowed(gpp.read(text)) | gpp.read(text).opted_out
+    assert allowed(reading) <= allowed(gpp.read_gpp_string(text)) | gpp.read_gpp_string(text).opted_out
 
 
 @QUIETLY
 @given(RANDOMS)
 def test_nothing_is_allowed_that_no_applicable_section_allows(random):
     said = sections(random, 3)
-    text = gpp.write(said)
+    text = gpp.write_gpp_string(said)
     for name in said:
-        alone = allowed(gpp.read(gpp.write({name: said[name]})))
-        assert allowed(gpp.read(text, [IDS[name]])) <= alone
-    assert not allowed(gpp.read(text, [-1]))
+        alone = allowed(gpp.read_gpp_string(gpp.write_gpp_string({name: said[name]})))
+        assert allowed(gpp.read_gpp_string(text, [IDS[name]])) <= alone
+    assert not allowed(gpp.read_gpp_string(text, [-1]))
 
 
 # --- sections that nobody knows, and the other form of four ----------------------------------------------------------
@@ -153,30 +156,34 @@ def test_nothing_is_allowed_that_no_applicable_section_allows(random):
 @QUIETLY
 @given(RANDOMS, st.integers(28, 5000), st.text("ABCxyz019-_.", min_size=1, max_size=30))
 def test_an_unknown_section_is_written_back_untouched_and_allows_nothing_while_it_applies(random, number, raw):
-    text = gpp.write({**sections(random, 2), number: raw})
-    reading = holds(gpp.read(text))
-    assert gpp.split(text)[number] == raw
-    assert gpp.split(gpp.write({name: {"String": each} for name, each in gpp.split(text).items()})) == gpp.split(text)
+    text = gpp.write_gpp_string({**sections(random, 2), number: raw})
+    reading = holds(gpp.read_gpp_string(text))
+    assert gpp.split_gpp_string(text)[number] == raw
+    assert gpp.split_gpp_string(
+        gpp.write_gpp_string({name: {"String": each} for name, each in gpp.split_gpp_string(text).items()})
+    ) == gpp.split_gpp_string(text)
     assert reading.sections[str(number)] == {"String": raw}
     assert not allowed(reading)
-    assert not allowed(gpp.read(text, [number]))
+    assert not allowed(gpp.read_gpp_string(text, [number]))
 
 
 @QUIETLY
 @given(st.sampled_from([section for section in SECTIONS if section.with_header]), RANDOMS)
 def test_the_form_of_the_specification_says_what_the_form_of_the_library_says(section, random):
     """SectionID, version 1, and the ids of the subsections behind the core: none, or the one with id 1."""
-    text = us_section.write(section, fields(random, section.name))
+    text = us.write_us_section(section, fields(random, section.name))
     named = "000000000001" + "0" + "11" if "." in text else "000000000000"
     front = text_of(number_bits(section.id, 6) + number_bits(1, 6) + named, random.choice([6, 8, 24]))
-    assert us_section.read(section, f"{front}.{text}") == us_section.read(section, text)
-    assert gpp.read(f"{header([section.id])}~{front}.{text}") == gpp.read(f"{header([section.id])}~{text}")
+    assert us.read_us_section(section, f"{front}.{text}") == us.read_us_section(section, text)
+    assert gpp.read_gpp_string(f"{header([section.id])}~{front}.{text}") == gpp.read_gpp_string(
+        f"{header([section.id])}~{text}"
+    )
 
 
 @QUIETLY
 @given(RANDOMS)
 def test_a_tc_string_says_the_same_alone_bare_and_inside(random):
     text = tcf.write_eu(eu_fields(random))
-    inside = gpp.read(f"{header([2])}~{text}")
+    inside = gpp.read_gpp_string(f"{header([2])}~{text}")
     assert (inside.choices, inside.sections) == (tcf.read_eu(text).choices, tcf.read_eu(text).sections)
-    assert gpp.read(text) == inside
+    assert gpp.read_gpp_string(text) == inside

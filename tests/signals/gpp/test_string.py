@@ -7,7 +7,7 @@ from support.strings import us_fields
 
 from gateway.signals import gpp
 from gateway.signals.bits import fibonacci_range_bits, number_bits, text_of
-from gateway.signals.gpp import us_section
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME, IDS
 from gateway.signals.gpp.string import MAX_CHARACTERS, MAX_SECTIONS, header
 from gateway.signals.reading import UNKNOWN, stated
@@ -22,7 +22,7 @@ QUIET = {
 
 
 def california(opt_out):
-    return us_section.write(BY_NAME["usca"], QUIET | {"SaleOptOut": opt_out, "SharingOptOut": opt_out})
+    return us.write_us_section(BY_NAME["usca"], QUIET | {"SaleOptOut": opt_out, "SharingOptOut": opt_out})
 
 
 CALIFORNIA_OPTED_OUT, CALIFORNIA_ALLOWS = california(1), california(2)
@@ -30,17 +30,17 @@ ALLOWS_ALL = stated(allowed=SIGNAL_PURPOSES)
 OPTED_OUT_OF_ALL = stated(opted_out=SIGNAL_PURPOSES)
 
 
-RAW_MINNESOTA = us_section.write(BY_NAME["usmn"], us_fields(Random(23), BY_NAME["usmn"]) | {"SaleOptOut": 1})
+RAW_MINNESOTA = us.write_us_section(BY_NAME["usmn"], us_fields(Random(23), BY_NAME["usmn"]) | {"SaleOptOut": 1})
 
 
 def string(**raw):
     """Sections by name with their strings as they stand."""
-    return gpp.write(raw)
+    return gpp.write_gpp_string(raw)
 
 
 def test_the_strings_of_these_tests_say_what_they_should():
-    assert gpp.read(string(usca=CALIFORNIA_ALLOWS)).choices == ALLOWS_ALL
-    assert gpp.read(string(usca=CALIFORNIA_OPTED_OUT)).choices == OPTED_OUT_OF_ALL
+    assert gpp.read_gpp_string(string(usca=CALIFORNIA_ALLOWS)).choices == ALLOWS_ALL
+    assert gpp.read_gpp_string(string(usca=CALIFORNIA_OPTED_OUT)).choices == OPTED_OUT_OF_ALL
 
 
 # --- the header ----------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def test_the_headers_of_the_specification_are_read_and_the_librarys_are_written(
     """signals.md 1.1."""
     assert header(ids) == library
     for text in (specified, library, specified + "A" * (-len(specified) % 4)):
-        assert list(gpp.split("~".join([text, *["raw"] * len(ids)]))) == ids
+        assert list(gpp.split_gpp_string("~".join([text, *["raw"] * len(ids)]))) == ids
 
 
 def made(sections, type_=3, version=1, tail=""):
@@ -88,7 +88,7 @@ def made(sections, type_=3, version=1, tail=""):
     ],
 )
 def test_what_has_no_readable_header_says_nothing(text, error):
-    reading = gpp.read(text)
+    reading = gpp.read_gpp_string(text)
     assert (reading.error, reading.choices, reading.sections) == (error, UNKNOWN, {})
 
 
@@ -102,23 +102,23 @@ def test_what_has_no_readable_header_says_nothing(text, error):
     ],
 )
 def test_behind_a_faulty_header_nothing_is_allowed(text, error):
-    reading = gpp.read(text)
+    reading = gpp.read_gpp_string(text)
     assert (reading.error, reading.choices) == (error, UNKNOWN)
     with pytest.raises(ValueError, match=error):
-        gpp.split(text)
+        gpp.split_gpp_string(text)
 
 
 def test_a_string_of_no_sections_is_valid_and_says_nothing():
     """Seen in the field with `gpp_sid=-1` (signals.md 1.10)."""
     for section_ids in (None, [-1]):
-        reading = gpp.read("DBAA", section_ids)
+        reading = gpp.read_gpp_string("DBAA", section_ids)
         assert (reading.error, reading.choices, reading.sections) == ("", UNKNOWN, {})
 
 
 def test_a_bare_tc_string_is_taken_for_section_2():
     tc = "CPSG_8APSG_8ANwAAAENAwCgAAAAAAAAAAAAAAAAAAAA.IAAA.YAAAAAAAAAAA"
-    assert gpp.read(tc) == gpp.read(string(tcfeuv2=tc))
-    assert gpp.read(tc, [7]) == gpp.read(string(tcfeuv2=tc), [7])
+    assert gpp.read_gpp_string(tc) == gpp.read_gpp_string(string(tcfeuv2=tc))
+    assert gpp.read_gpp_string(tc, [7]) == gpp.read_gpp_string(string(tcfeuv2=tc), [7])
 
 
 @pytest.mark.parametrize(
@@ -127,11 +127,11 @@ def test_a_bare_tc_string_is_taken_for_section_2():
 )
 def test_a_section_that_cannot_be_read_is_told_and_what_the_others_opt_out_of_still_counts(name, raw):
     number = IDS.get(name, 28)
-    alone = gpp.read(f"{header([number])}~{raw}")
+    alone = gpp.read_gpp_string(f"{header([number])}~{raw}")
     assert not alone.ok
     assert Stated.ALLOWED not in alone.choices.values()
     both = {number: raw, 23: RAW_MINNESOTA}
-    reading = gpp.read("~".join([header(both), *(both[each] for each in sorted(both))]))
+    reading = gpp.read_gpp_string("~".join([header(both), *(both[each] for each in sorted(both))]))
     assert not reading.ok
     assert reading.choices[SALE] is Stated.OPTED_OUT
 
@@ -142,14 +142,14 @@ def test_a_section_that_cannot_be_read_is_told_and_what_the_others_opt_out_of_st
     ids=["a letter too many", "a delimiter too many", "a section too many", "a section too few", "padded"],
 )
 def test_an_opt_out_behind_a_faulty_header_is_heard(text):
-    assert gpp.read("DBABTA~1YYN").choices == OPTED_OUT_OF_ALL
-    reading = gpp.read(text)
+    assert gpp.read_gpp_string("DBABTA~1YYN").choices == OPTED_OUT_OF_ALL
+    reading = gpp.read_gpp_string(text)
     assert (reading.ok, reading.choices) == (False, OPTED_OUT_OF_ALL)
 
 
 @pytest.mark.parametrize("text", ["DBABLA~BVVVVVVVVVU=.YA=", "DBABUYA~BlWg.YA", "DBABLA~BVVVVVVVVVU.YA+"])
 def test_a_control_or_an_opt_out_in_front_of_what_does_not_belong_there_is_heard(text):
-    reading = gpp.read(text)
+    reading = gpp.read_gpp_string(text)
     assert (reading.ok, reading.choices) == (False, OPTED_OUT_OF_ALL)
 
 
@@ -158,21 +158,21 @@ def test_a_control_or_an_opt_out_in_front_of_what_does_not_belong_there_is_heard
 
 def test_an_applicable_section_that_allows_does_and_one_that_does_not_apply_cannot():
     text = string(usca=CALIFORNIA_ALLOWS)
-    assert gpp.read(text, [8]).choices == ALLOWS_ALL
+    assert gpp.read_gpp_string(text, [8]).choices == ALLOWS_ALL
     for section_ids in ([7], [-1], [], [9, 10]):
-        assert gpp.read(text, section_ids).choices == UNKNOWN
+        assert gpp.read_gpp_string(text, section_ids).choices == UNKNOWN
 
 
 def test_an_opt_out_counts_in_a_section_that_does_not_apply():
     """It shows the person's will all the same (signals.md pitfall 6)."""
     text = string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN")
     for section_ids in (None, [8], [6], [-1], [], [6, 8]):
-        assert gpp.read(text, section_ids).choices == OPTED_OUT_OF_ALL
+        assert gpp.read_gpp_string(text, section_ids).choices == OPTED_OUT_OF_ALL
 
 
 def test_where_one_section_allows_and_another_opts_out_the_opt_out_holds():
-    assert gpp.read(string(usca=CALIFORNIA_ALLOWS, uspv1="1YYN")).choices == OPTED_OUT_OF_ALL
-    assert gpp.read(string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN"), [6]).choices[SALE] is Stated.OPTED_OUT
+    assert gpp.read_gpp_string(string(usca=CALIFORNIA_ALLOWS, uspv1="1YYN")).choices == OPTED_OUT_OF_ALL
+    assert gpp.read_gpp_string(string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN"), [6]).choices[SALE] is Stated.OPTED_OUT
 
 
 UNTOUCHED_TC = "CPSG_8APSG_8ANwAAAENAwCgAAAAAAAAAAAAAAAAAAAA.IAAA.YAAAAAAAAAAA"
@@ -180,18 +180,18 @@ UNTOUCHED_TC = "CPSG_8APSG_8ANwAAAENAwCgAAAAAAAAAAAAAAAAAAAA.IAAA.YAAAAAAAAAAA"
 
 def test_a_consent_string_without_any_consent_denies_where_it_applies_and_is_nobodys_act():
     text = string(tcfeuv2=UNTOUCHED_TC)
-    applies = gpp.read(text, [2])
+    applies = gpp.read_gpp_string(text, [2])
     assert (applies.choices, applies.unanswered) == (OPTED_OUT_OF_ALL, frozenset(SIGNAL_PURPOSES))
-    assert gpp.read(text, [7]).opted_out <= applies.unanswered
+    assert gpp.read_gpp_string(text, [7]).opted_out <= applies.unanswered
 
 
 def test_an_opt_out_beside_a_tools_default_is_still_the_persons_act():
-    reading = gpp.read(string(tcfeuv2=UNTOUCHED_TC, usca=CALIFORNIA_OPTED_OUT))
+    reading = gpp.read_gpp_string(string(tcfeuv2=UNTOUCHED_TC, usca=CALIFORNIA_OPTED_OUT))
     assert (reading.choices, reading.unanswered) == (OPTED_OUT_OF_ALL, frozenset())
 
 
 def test_what_is_absent_is_named_over_all_sections():
-    reading = gpp.read(string(usca=CALIFORNIA_ALLOWS, tcfeuv2=UNTOUCHED_TC))
+    reading = gpp.read_gpp_string(string(usca=CALIFORNIA_ALLOWS, tcfeuv2=UNTOUCHED_TC))
     assert reading.absent == ("tcfeuv2.VendorsAllowed", "usca.Gpc")
 
 
@@ -201,19 +201,19 @@ def test_what_is_absent_is_named_over_all_sections():
 @pytest.mark.parametrize("number", [3, 4, 28, 300, 5000])
 @pytest.mark.parametrize("raw", ["BACgAABI.QA", "1YYN", "{}", "*", "=="])
 def test_an_unknown_section_is_kept_and_written_back_as_it_came(number, raw):
-    text = gpp.write({number: raw})
-    reading = gpp.read(text)
+    text = gpp.write_gpp_string({number: raw})
+    reading = gpp.read_gpp_string(text)
     assert (reading.error, reading.sections) == ("", {str(number): {"String": raw}})
-    assert gpp.write(reading.sections) == text
-    assert gpp.split(text) == {number: raw}
+    assert gpp.write_gpp_string(reading.sections) == text
+    assert gpp.split_gpp_string(text) == {number: raw}
 
 
 def test_while_an_unknown_section_applies_nothing_is_allowed_and_opt_outs_stand():
     allowing, refusing = {"usca": CALIFORNIA_ALLOWS, 28: "AAAA"}, {"usca": CALIFORNIA_OPTED_OUT, 28: "AAAA"}
     for section_ids in (None, [8, 28], [28]):
-        assert gpp.read(gpp.write(allowing), section_ids).choices == UNKNOWN
-        assert gpp.read(gpp.write(refusing), section_ids).choices == OPTED_OUT_OF_ALL
-    assert gpp.read(gpp.write(allowing), [8]).choices == ALLOWS_ALL
+        assert gpp.read_gpp_string(gpp.write_gpp_string(allowing), section_ids).choices == UNKNOWN
+        assert gpp.read_gpp_string(gpp.write_gpp_string(refusing), section_ids).choices == OPTED_OUT_OF_ALL
+    assert gpp.read_gpp_string(gpp.write_gpp_string(allowing), [8]).choices == ALLOWS_ALL
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
@@ -237,18 +237,18 @@ def test_while_an_unknown_section_applies_nothing_is_allowed_and_opt_outs_stand(
 )
 def test_what_no_reader_would_take_is_not_written(sections, match):
     with pytest.raises(ValueError, match=match):
-        gpp.write(sections)
+        gpp.write_gpp_string(sections)
 
 
 def test_sections_that_were_kept_apart_are_joined_as_they_stand_and_read_as_one():
     assert gpp.joined({8: CALIFORNIA_OPTED_OUT, 6: "1YNN"}) == string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN")
     for beside in ({28: "é"}, {9: "~"}, {6: ""}, {0: "raw"}, {5001: "raw"}, {2: "junk"}):
-        assert gpp.read(gpp.joined({8: CALIFORNIA_OPTED_OUT} | beside)).choices == OPTED_OUT_OF_ALL
+        assert gpp.read_gpp_string(gpp.joined({8: CALIFORNIA_OPTED_OUT} | beside)).choices == OPTED_OUT_OF_ALL
     assert gpp.joined({}) == "DBAA"
 
 
 def test_sections_are_written_in_the_order_of_their_ids_however_they_are_named():
     raw = {"usca": CALIFORNIA_ALLOWS, 300: "raw", "6": "1YNN", "tcfeuv2": {"String": UNTOUCHED_TC}}
-    text = gpp.write(raw)
-    assert gpp.split(text) == {2: UNTOUCHED_TC, 6: "1YNN", 8: CALIFORNIA_ALLOWS, 300: "raw"}
-    assert list(gpp.split(text)) == [2, 6, 8, 300]
+    text = gpp.write_gpp_string(raw)
+    assert gpp.split_gpp_string(text) == {2: UNTOUCHED_TC, 6: "1YNN", 8: CALIFORNIA_ALLOWS, 300: "raw"}
+    assert list(gpp.split_gpp_string(text)) == [2, 6, 8, 300]

@@ -3,11 +3,11 @@
 import pytest
 
 from gateway.signals import gpp
-from gateway.signals.gpp import refused_now, us_section
+from gateway.signals.gpp import refused_now, us
 from gateway.signals.gpp.layouts import BY_NAME, SECTIONS
-from gateway.signals.gpp.us_refusals import FULL, NOTHING, PRECISE
+from gateway.signals.gpp.us import FULL, NOTHING, PRECISE
 from gateway.signals.hear import from_call
-from gateway.signals.heard import Kept, Said
+from gateway.signals.heard import KeptFor, Said
 from gateway.signals.reading import Reading
 from gateway.terms import Source
 
@@ -26,11 +26,11 @@ def told(name, said=()):
 
 
 def string(name, **said):
-    return gpp.write({name: told(name, said)})
+    return gpp.write_gpp_string({name: told(name, said)})
 
 
 def refused(name, **said):
-    reading = gpp.read(string(name, **said))
+    reading = gpp.read_gpp_string(string(name, **said))
     assert reading.ok, said
     return refused_now(reading, None)
 
@@ -148,7 +148,7 @@ def test_each_states_own_fields_refuse_by_what_they_mean(name, said, purposes):
 
 
 def test_a_section_refuses_only_where_it_applies():
-    reading = gpp.read(string("usva", SaleOptOutNotice=2))
+    reading = gpp.read_gpp_string(string("usva", SaleOptOutNotice=2))
     assert refused_now(reading, [9]) == refused_now(reading, None) == FULL
     assert refused_now(reading, [-1]) == refused_now(reading, []) == refused_now(reading, [2]) == NOTHING
 
@@ -156,20 +156,20 @@ def test_a_section_refuses_only_where_it_applies():
 def test_a_section_that_is_said_to_apply_and_is_not_there_refuses():
     """Prebid.js denies; PBS-Java does for sections 8 and 12 (enforcement.md 1.3, trap 2)."""
     for number in (7, 8, 12, 27):
-        assert refused_now(gpp.read("DBAA"), [number]) == FULL
-        assert refused_now(gpp.read(string("usva")), [9, number]) == FULL
-    assert refused_now(gpp.read("DBAA"), [2, 5, 6, 99, -1]) == NOTHING
+        assert refused_now(gpp.read_gpp_string("DBAA"), [number]) == FULL
+        assert refused_now(gpp.read_gpp_string(string("usva")), [9, number]) == FULL
+    assert refused_now(gpp.read_gpp_string("DBAA"), [2, 5, 6, 99, -1]) == NOTHING
 
 
 def test_what_cannot_be_read_refuses_by_the_fields_in_front_of_the_damage():
     assert refused_now(Reading(sections={"usva": {"SaleOptOutNotice": 2}}, error="truncated"), [9]) == FULL
     assert refused_now(Reading(sections={"usva": {}}, error="truncated"), [9]) == NOTHING
-    assert refused_now(us_section.read(BY_NAME["usva"], ""), None) == NOTHING
+    assert refused_now(us.read_us_section(BY_NAME["usva"], ""), None) == NOTHING
 
 
 def test_a_refusal_holds_for_the_moment_and_is_nobodys_act():
     heard = from_call({"gpp": string("usva", MspaServiceProviderMode=1)})
-    assert heard.said == (Said(Source.GPP, EVERYTHING, Kept.MOMENT),)
+    assert heard.said == (Said(Source.GPP, EVERYTHING, KeptFor.MOMENT),)
     assert not heard.keeps
 
 

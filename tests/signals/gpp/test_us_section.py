@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.signals.bits import ALPHABET, bits_of, fibonacci_range_bits, number_bits, text_of
-from gateway.signals.gpp import us_section
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME
-from gateway.signals.gpp.us_section import read, write
+from gateway.signals.gpp.us import read_us_section, write_us_section
 from gateway.signals.reading import UNKNOWN, stated
 from gateway.terms import SIGNAL_PURPOSES, Stated
 
@@ -28,7 +28,7 @@ def said(name, version=None, **more):
 
 
 def string(name, version=None, **more):
-    return write(BY_NAME[name], said(name, version, **more))
+    return write_us_section(BY_NAME[name], said(name, version, **more))
 
 
 # --- what is said --------------------------------------------------------------------------------------------------
@@ -48,16 +48,16 @@ def string(name, version=None, **more):
     ],
 )
 def test_a_person_who_opted_out_of_one_thing_is_heard_for_what_stands_for_it(name, field, purposes):
-    reading = read(BY_NAME[name], string(name, **{field: OUT}))
+    reading = read_us_section(BY_NAME[name], string(name, **{field: OUT}))
     assert (reading.error, reading.choices) == ("", stated(opted_out=purposes))
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_person_who_did_not_opt_out_is_allowed_and_one_whom_nobody_asked_is_not(name):
-    opt_outs = [field for field in said(name) if field in {f for names in us_section.SPEAKS.values() for f in names}]
-    asked = read(BY_NAME[name], string(name, **dict.fromkeys(opt_outs, DID_NOT)))
+    opt_outs = [field for field in said(name) if field in {f for names in us.SPEAKS.values() for f in names}]
+    asked = read_us_section(BY_NAME[name], string(name, **dict.fromkeys(opt_outs, DID_NOT)))
     assert asked.choices == stated(allowed=SIGNAL_PURPOSES)
-    assert read(BY_NAME[name], string(name, **dict.fromkeys(opt_outs, NOT_APPLICABLE))).choices == UNKNOWN
+    assert read_us_section(BY_NAME[name], string(name, **dict.fromkeys(opt_outs, NOT_APPLICABLE))).choices == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_person_who_did_not_opt_out_is_allowed_and_one_whom_nobody_asked_is_no
 def test_global_privacy_control_in_its_subsection_opts_out_of_everything(name):
     """signals.md pitfall 5: with "did not opt out" beside it, it is legal and an opt-out."""
     nothing_said = {"SaleOptOut": DID_NOT}
-    off = read(BY_NAME[name], string(name, **nothing_said, Gpc=False))
+    off = read_us_section(BY_NAME[name], string(name, **nothing_said, Gpc=False))
     assert (off.ok, off.choices[SALE], off.sections[name]["Gpc"]) == (True, Stated.ALLOWED, False)
-    on = read(BY_NAME[name], string(name, **nothing_said, Gpc=True))
+    on = read_us_section(BY_NAME[name], string(name, **nothing_said, Gpc=True))
     assert (on.ok, on.opted_out, on.sections[name]["Gpc"]) == (True, frozenset(SIGNAL_PURPOSES), True)
 
 
@@ -76,25 +76,25 @@ def test_global_privacy_control_in_its_subsection_opts_out_of_everything(name):
 @pytest.mark.parametrize("behind", ["Y", "YA", "YAAA", "*.YA", ".YA", "QA.YA"])
 def test_a_control_that_the_reference_leaves_unread_in_three_states_is_heard(name, behind):
     """signals.md 1.7 e."""
-    reading = read(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{behind}")
+    reading = read_us_section(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{behind}")
     assert (reading.ok, reading.opted_out) == (False, frozenset(SIGNAL_PURPOSES))
 
 
 def test_a_second_control_counts_where_the_first_is_off():
-    reading = read(BY_NAME["usca"], f"{string('usca')}.QA.YA")
+    reading = read_us_section(BY_NAME["usca"], f"{string('usca')}.QA.YA")
     assert (reading.error, reading.opted_out) == ("subsection", frozenset(SIGNAL_PURPOSES))
 
 
 @pytest.mark.parametrize("name", ["usin", "usky", "usri"])
 @pytest.mark.parametrize("control", ["Y", "YA", "Y=", "YA.YA", "QA.YA", "YA.qqo", "AAA.YA"])
 def test_a_control_in_a_state_that_has_only_a_sensitive_subsection_is_heard(name, control):
-    reading = read(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{control}")
+    reading = read_us_section(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{control}")
     assert (reading.error, reading.opted_out) == ("subsection", frozenset(SIGNAL_PURPOSES))
 
 
 @pytest.mark.parametrize("name", ["usin", "usky", "usri"])
 def test_what_stands_behind_a_control_that_is_not_the_states_is_read_as_its_own(name):
-    reading = read(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.QA.qqo")
+    reading = read_us_section(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.QA.qqo")
     assert reading.sections[name]["SensitiveDataProcessing"] == [2] * 8
     assert (reading.error, reading.opted_out, reading.absent) == ("subsection", frozenset(), ())
 
@@ -102,13 +102,13 @@ def test_what_stands_behind_a_control_that_is_not_the_states_is_read_as_its_own(
 @pytest.mark.parametrize("behind", ["AA", "gA", "oA"])
 def test_a_subsection_of_another_type_is_no_control(behind):
     """`oA` has the bit of the control set behind type 2."""
-    reading = read(BY_NAME["usca"], f"{string('usca', SaleOptOut=DID_NOT)}.{behind}")
+    reading = read_us_section(BY_NAME["usca"], f"{string('usca', SaleOptOut=DID_NOT)}.{behind}")
     assert (reading.error, reading.choices, reading.sections["usca"]["Gpc"]) == ("subsection", UNKNOWN, False)
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_what_is_absent_is_named_and_shown_as_the_specification_has_it_by_default(name):
-    reading = read(BY_NAME[name], string(name))
+    reading = read_us_section(BY_NAME[name], string(name))
     subsections = BY_NAME[name].subsections
     assert reading.absent == tuple(f"{name}.{layout.name}" for layout in subsections)
     for layout in subsections:
@@ -123,20 +123,20 @@ def test_the_version_of_the_national_section_is_told_by_its_length():
     first, second = string("usnat", 1, SaleOptOut=OUT), string("usnat", 2, SaleOptOut=OUT)
     assert (len(first), len(second)) == (11, 12)
     for text, items in ((first, 12), (second, 16)):
-        reading = read(BY_NAME["usnat"], text)
+        reading = read_us_section(BY_NAME["usnat"], text)
         assert (reading.error, reading.opted_out) == ("", {SALE})
         assert len(reading.sections["usnat"]["SensitiveDataProcessing"]) == items
 
 
 def test_version_1_padded_to_the_length_of_version_2_is_still_version_1():
     text = string("usnat", 1, MspaServiceProviderMode=2, SaleOptOut=OUT) + "A"
-    reading = read(BY_NAME["usnat"], text)
+    reading = read_us_section(BY_NAME["usnat"], text)
     assert (reading.error, reading.sections["usnat"]["MspaServiceProviderMode"]) == ("", 2)
 
 
 def test_a_new_string_that_was_cut_by_one_character_is_not_taken_for_an_old_one():
     whole = string("usnat", 2, SaleOptOut=OUT, SharingOptOut=DID_NOT, SensitiveDataProcessing=[0] * 12 + [2] * 4)
-    reading = read(BY_NAME["usnat"], whole[:11])
+    reading = read_us_section(BY_NAME["usnat"], whole[:11])
     assert not reading.ok
     assert reading.choices == stated(opted_out={SALE})
 
@@ -159,8 +159,8 @@ def test_a_string_in_the_form_of_the_specification_is_read_as_in_that_of_the_lib
         text = string(name, SaleOptOut=OUT, TargetedAdvertisingOptOut=DID_NOT, **more)
         specified = as_specified(section, text, named)
         assert specified[0] == ALPHABET[section.id]
-        assert read(section, specified) == read(section, text)
-        assert read(section, specified).ok
+        assert read_us_section(section, specified) == read_us_section(section, text)
+        assert read_us_section(section, specified).ok
 
 
 @pytest.mark.parametrize("name", WITH_HEADER)
@@ -173,24 +173,24 @@ def test_a_header_that_tells_of_other_subsections_makes_a_string_not_valid_and_a
     section = BY_NAME[name]
     behind = {"Gpc": False} if name == "usmd" else {"SensitiveDataProcessing": [0] * 8}
     text = string(name, SaleOptOut=OUT, TargetedAdvertisingOptOut=DID_NOT, **behind)
-    reading = read(section, as_specified(section, text, named, version))
+    reading = read_us_section(section, as_specified(section, text, named, version))
     assert (reading.error, reading.choices) == (error, stated(opted_out={SALE}))
 
 
 @pytest.mark.parametrize("behind", ["AAAA", "AAAB", "B"])
 def test_a_header_subsection_has_one_of_the_three_paddings_and_zeros_in_it(behind):
     front, _, text = as_specified(BY_NAME["usmd"], string("usmd", SaleOptOut=OUT, Gpc=False)).partition(".")
-    reading = read(BY_NAME["usmd"], f"{front}{behind}.{text}")
+    reading = read_us_section(BY_NAME["usmd"], f"{front}{behind}.{text}")
     assert (reading.error, reading.choices) == ("padding", stated(opted_out={SALE}))
 
 
 @pytest.mark.parametrize("header", ["Y", "YB", "YBAB", "YBAByA", "YBABwAA", "YBAA", "YB*A", "YB____"])
 def test_a_broken_header_subsection_never_allows(header):
     text = string("usmd", SaleOptOut=DID_NOT, TargetedAdvertisingOptOut=DID_NOT, Gpc=False)
-    reading = read(BY_NAME["usmd"], f"{header}.{text}")
+    reading = read_us_section(BY_NAME["usmd"], f"{header}.{text}")
     assert (reading.ok, set(reading.choices.values())) == (False, {Stated.UNKNOWN})
     opted_out = string("usmd", SaleOptOut=OUT, Gpc=False)
-    assert read(BY_NAME["usmd"], f"{header}.{opted_out}").opted_out == {SALE}
+    assert read_us_section(BY_NAME["usmd"], f"{header}.{opted_out}").opted_out == {SALE}
 
 
 FIRST_DRAFT, OF_THE_LIBRARY = "a Version in front", "the sensitive items in the core"
@@ -201,10 +201,17 @@ def in_a_draft(name, coding, padding=8, **more):
     pull requests of June 2026, in their order.
     """
     fields = [
-        ("MspaVersion", 6), ("MspaCoveredTransaction", 2), ("MspaMode", 2), ("ProcessingNotice", 2), ("SaleOptOutNotice", 2),
-        ("TargetedAdvertisingOptOutNotice", 2), ("SaleOptOut", 2), ("TargetedAdvertisingOptOut", 2),
-        *([] if name == "usmd" else [("KnownChildSensitiveDataConsents", 2)]), ("AdditionalDataProcessingConsent", 2),
-    ]  # fmt: skip
+        ("MspaVersion", 6),
+        ("MspaCoveredTransaction", 2),
+        ("MspaMode", 2),
+        ("ProcessingNotice", 2),
+        ("SaleOptOutNotice", 2),
+        ("TargetedAdvertisingOptOutNotice", 2),
+        ("SaleOptOut", 2),
+        ("TargetedAdvertisingOptOut", 2),
+        *([] if name == "usmd" else [("KnownChildSensitiveDataConsents", 2)]),
+        ("AdditionalDataProcessingConsent", 2),
+    ]
     told = {"Version": 1, "MspaVersion": 1, "MspaCoveredTransaction": 2, **dict.fromkeys(NOTICES_2025, 1), **more}
     in_front, behind = ([("Version", 6)], "") if coding == FIRST_DRAFT else ([], "10" * 8)
     return text_of("".join(number_bits(told.get(n, 0), width) for n, width in (*in_front, *fields)) + behind, padding)
@@ -229,7 +236,7 @@ def test_a_no_in_a_coding_that_was_given_up_is_heard_and_a_yes_in_it_is_none(nam
         (dict.fromkeys(NOTICES_2025, 2) | {"SaleOptOut": OUT}, {SALE}),
     ):
         core = in_a_draft(name, coding, padding, **told)
-        reading = read(section, as_specified(section, core, ()) if headed else core)
+        reading = read_us_section(section, as_specified(section, core, ()) if headed else core)
         assert (reading.error, reading.opted_out) == ("version", refused), told
         assert Stated.ALLOWED not in reading.choices.values()
 
@@ -238,19 +245,24 @@ def test_a_no_in_a_coding_that_was_given_up_is_heard_and_a_yes_in_it_is_none(nam
 def test_a_control_behind_a_core_that_was_given_up_is_heard(name, coding):
     core = in_a_draft(name, coding, SaleOptOut=DID_NOT)
     for behind in ("Y", "YA"):
-        assert read(BY_NAME[name], f"{core}.{behind}").opted_out == frozenset(SIGNAL_PURPOSES)
+        assert read_us_section(BY_NAME[name], f"{core}.{behind}").opted_out == frozenset(SIGNAL_PURPOSES)
 
 
 @pytest.mark.parametrize("name", ["usin", "usky", "usri"])
 def test_the_sensitive_items_of_the_librarys_draft_are_kept(name):
-    assert read(BY_NAME[name], in_a_draft(name, OF_THE_LIBRARY)).sections[name]["SensitiveDataProcessing"] == [2] * 8
+    assert (
+        read_us_section(BY_NAME[name], in_a_draft(name, OF_THE_LIBRARY)).sections[name]["SensitiveDataProcessing"]
+        == [2] * 8
+    )
 
 
 @pytest.mark.parametrize("name", WITH_HEADER)
 @pytest.mark.parametrize("longer", ["A", "AA", "AAA", "AAAA"])
 def test_a_no_in_todays_coding_is_heard_in_the_length_of_a_draft_too(name, longer):
     for field, refused in (("SaleOptOut", {SALE}), ("TargetedAdvertisingOptOut", {SHARING, ADS})):
-        reading = read(BY_NAME[name], string(name, **dict.fromkeys(NOTICES_2025, 1), **{field: OUT}) + longer)
+        reading = read_us_section(
+            BY_NAME[name], string(name, **dict.fromkeys(NOTICES_2025, 1), **{field: OUT}) + longer
+        )
         assert not reading.ok
         assert reading.opted_out >= refused
 
@@ -259,12 +271,12 @@ def test_the_library_of_today_reads_something_else_in_the_first_draft():
     """Control: read by today's layout, this no to a sale is none, and a notice stands where the no would be."""
     section = replace(BY_NAME["usri"], drafts=())
     told = dict.fromkeys(NOTICES_2025, 2) | {"SaleOptOut": OUT}
-    assert read(section, in_a_draft("usri", FIRST_DRAFT, **told)).opted_out == frozenset()
+    assert read_us_section(section, in_a_draft("usri", FIRST_DRAFT, **told)).opted_out == frozenset()
 
 
 def test_a_header_subsection_alone_says_nothing():
     for header in ("YBAA", "YBABwA", "Y"):
-        reading = read(BY_NAME["usmd"], header)
+        reading = read_us_section(BY_NAME["usmd"], header)
         assert (reading.ok, reading.choices) == (False, UNKNOWN)
 
 
@@ -273,14 +285,14 @@ def test_a_sensitive_subsection_behind_a_number_of_its_own_is_read(name):
     """iabgpp-rs writes 2 bits in front of it; its 18 bits fill three characters, with no zero left behind."""
     items = [1, 2, 0, 1, 2, 0, 1, 2]
     bits = "01" + "".join(number_bits(item, 2) for item in items)
-    reading = read(BY_NAME[name], f"{string(name)}.{text_of(bits, 6)}")
+    reading = read_us_section(BY_NAME[name], f"{string(name)}.{text_of(bits, 6)}")
     assert (reading.error, reading.sections[name]["SensitiveDataProcessing"]) == ("", items)
 
 
 @pytest.mark.parametrize("behind", ["AAB", "AAC", "qqp"])
 def test_a_sensitive_subsection_with_ones_behind_it_is_not_valid(behind):
     """Its number is 1 (iabgpp-rs 583f10c, `optional_segment_type = 1`); nothing else may stand in front."""
-    assert not read(BY_NAME["usin"], f"{string('usin', SaleOptOut=DID_NOT)}.{behind}").ok
+    assert not read_us_section(BY_NAME["usin"], f"{string('usin', SaleOptOut=DID_NOT)}.{behind}").ok
 
 
 # --- what is not valid ---------------------------------------------------------------------------------------------
@@ -311,8 +323,8 @@ BROKEN = {
 
 @pytest.mark.parametrize(("text", "error"), BROKEN.values(), ids=BROKEN)
 def test_an_opt_out_in_a_broken_section_is_heard_and_nothing_is_allowed(text, error):
-    assert read(BY_NAME["usva"], NEITHER).choices[SALE] is Stated.ALLOWED
-    reading = read(BY_NAME["usva"], text)
+    assert read_us_section(BY_NAME["usva"], NEITHER).choices[SALE] is Stated.ALLOWED
+    reading = read_us_section(BY_NAME["usva"], text)
     assert (reading.error, reading.choices) == (error, stated(opted_out={SHARING, ADS}))
 
 
@@ -320,7 +332,7 @@ def test_an_opt_out_in_a_broken_section_is_heard_and_nothing_is_allowed(text, er
 @pytest.mark.parametrize("junk", ["=", "==", "+", "/", " ", "%3D", "*AAAA", "é", "\ud800"], ids=ascii)
 def test_an_opt_out_in_front_of_letters_that_no_section_has_is_heard_and_nothing_is_allowed(name, junk):
     said_no = string(name, SaleOptOut=OUT, **({} if name == "usca" else {"TargetedAdvertisingOptOut": DID_NOT}))
-    reading = read(BY_NAME[name], said_no + junk)
+    reading = read_us_section(BY_NAME[name], said_no + junk)
     assert (reading.error, reading.choices) == ("alphabet", stated(opted_out={SALE}))
 
 
@@ -329,14 +341,14 @@ def test_an_opt_out_in_front_of_letters_that_no_section_has_is_heard_and_nothing
 def test_a_control_in_front_of_letters_that_no_section_has_is_heard(name, junk):
     core = string(name, SaleOptOut=DID_NOT)
     for text in (f"{core}.YA{junk}", f"{core}{junk}.YA{junk}"):
-        assert read(BY_NAME[name], text).choices == stated(SIGNAL_PURPOSES)
+        assert read_us_section(BY_NAME[name], text).choices == stated(SIGNAL_PURPOSES)
 
 
 @pytest.mark.parametrize(
     ("text", "error"), [("", "empty"), (".", "empty"), ("*", "alphabet"), ("A" * 20_000, "size"), ("B", "truncated")]
 )
 def test_what_is_no_section_says_nothing(text, error):
-    reading = read(BY_NAME["usva"], text)
+    reading = read_us_section(BY_NAME["usva"], text)
     assert (reading.error, reading.choices) == (error, UNKNOWN)
 
 
@@ -370,14 +382,14 @@ def test_no_field_is_filled_in_for_a_person(name):
     """A blank string of the reference claims that the agreement covers the transaction (signals.md 1.7 h)."""
     for field in said(name).keys() - {"Version", "MspaVersion"}:
         with pytest.raises(ValueError, match=field):
-            write(BY_NAME[name], {key: value for key, value in said(name).items() if key != field})
+            write_us_section(BY_NAME[name], {key: value for key, value in said(name).items() if key != field})
 
 
 def test_a_subsection_is_left_out_where_it_is_absent_or_has_no_field():
     fields = said("usca") | {"GpcSegmentType": 1, "Gpc": False}
-    assert write(BY_NAME["usca"], fields).endswith(".QA")
-    assert "." not in write(BY_NAME["usca"], fields, ("usca.Gpc",))
-    assert "." not in write(BY_NAME["usca"], said("usca"))
+    assert write_us_section(BY_NAME["usca"], fields).endswith(".QA")
+    assert "." not in write_us_section(BY_NAME["usca"], fields, ("usca.Gpc",))
+    assert "." not in write_us_section(BY_NAME["usca"], said("usca"))
 
 
 @pytest.mark.parametrize("name", BY_NAME)

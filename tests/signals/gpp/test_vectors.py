@@ -9,7 +9,7 @@ import json
 import pytest
 
 from gateway.signals import gpp, usprivacy
-from gateway.signals.gpp import us_section
+from gateway.signals.gpp import us
 from gateway.signals.gpp.layouts import BY_NAME, IDS, US_PRIVACY
 from gateway.signals.gpp.string import header
 
@@ -17,7 +17,7 @@ REFERENCE = "cmpapi 3.2.0"
 
 
 def read_section(name, text):
-    return usprivacy.read(text) if IDS[name] == US_PRIVACY else us_section.read(BY_NAME[name], text)
+    return usprivacy.read_usprivacy(text) if IDS[name] == US_PRIVACY else us.read_us_section(BY_NAME[name], text)
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_every_us_string_of_the_differential_set_is_read_and_written_as_by_the_r
         rows = generated(name)
         assert len(rows) == 300, name
         for row in rows:
-            reading = us_section.read(section, row["section_string"])
+            reading = us.read_us_section(section, row["section_string"])
             assert (reading.error, reading.sections) == ("", {name: row["decoded"]}), row["gpp"]
-            assert us_section.write(section, reading.sections[name], reading.absent) == row["section_string"]
-            assert gpp.read(row["gpp"]).sections == reading.sections
+            assert us.write_us_section(section, reading.sections[name], reading.absent) == row["section_string"]
+            assert gpp.read_gpp_string(row["gpp"]).sections == reading.sections
             total += 1
     figure("GPP, differential", f"{total} strings of {len(BY_NAME)} US sections read and written as {REFERENCE}")
 
@@ -61,21 +61,21 @@ def test_every_us_string_of_the_differential_set_is_read_and_written_as_by_the_r
 def test_every_us_string_is_read_alike_in_the_padding_of_the_specification_and_in_that_of_tc_strings(generated):
     for name, section in BY_NAME.items():
         for row in generated(name):
-            plain = us_section.read(section, row["section_string"])
+            plain = us.read_us_section(section, row["section_string"])
             _, dot, behind = row["section_string"].partition(".")
             shortest = row["core_minpad"]
             longest = shortest + "A" * (-len(shortest) % 4)
             for core in (shortest, longest):
-                assert us_section.read(section, f"{core}{dot}{behind}") == plain, core
+                assert us.read_us_section(section, f"{core}{dot}{behind}") == plain, core
 
 
 def test_every_us_privacy_string_is_read_and_written_as_by_the_reference(generated, figure):
     rows = generated("uspv1")
     assert len(rows) == 27
     for row in rows:
-        assert usprivacy.read(row["section_string"]).sections == {"uspv1": row["fields"]}
-        assert gpp.read(row["gpp"]).sections == {"uspv1": row["fields"]}
-        assert gpp.write({"uspv1": row["fields"]}) == row["gpp"]
+        assert usprivacy.read_usprivacy(row["section_string"]).sections == {"uspv1": row["fields"]}
+        assert gpp.read_gpp_string(row["gpp"]).sections == {"uspv1": row["fields"]}
+        assert gpp.write_gpp_string({"uspv1": row["fields"]}) == row["gpp"]
     figure("GPP, uspv1", f"{len(rows)} of {len(rows)} read and written as {REFERENCE}")
 
 
@@ -83,10 +83,10 @@ def test_every_string_of_several_sections_is_read_and_written_as_by_the_referenc
     rows = generated("multi")
     assert len(rows) == 300
     for row in rows:
-        reading = gpp.read(row["gpp"])
+        reading = gpp.read_gpp_string(row["gpp"])
         assert (reading.error, reading.sections) == ("", row["decoded"]), row["gpp"]
-        assert list(gpp.split(row["gpp"])) == row["ids"]
-        assert gpp.write(reading.sections, reading.absent) == row["gpp"]
+        assert list(gpp.split_gpp_string(row["gpp"])) == row["ids"]
+        assert gpp.write_gpp_string(reading.sections, reading.absent) == row["gpp"]
     figure("GPP, several sections", f"{len(rows)} of {len(rows)} read and written as {REFERENCE}")
 
 
@@ -94,11 +94,11 @@ def test_every_list_of_section_ids_is_read_and_written_as_by_the_reference(gener
     rows = generated("header")
     assert len(rows) == 400
     for row in rows:
-        assert list(gpp.split("~".join([row["header"], *["raw"] * len(row["ids"])]))) == row["decoded"]
+        assert list(gpp.split_gpp_string("~".join([row["header"], *["raw"] * len(row["ids"])]))) == row["decoded"]
         assert header(row["ids"]) == row["header"]
     for row in suite("header"):
         if ids := row["reference_decoded"].get("header_ids"):
-            assert list(gpp.split("~".join([row["encoded"], *["raw"] * len(ids)]))) == ids
+            assert list(gpp.split_gpp_string("~".join([row["encoded"], *["raw"] * len(ids)]))) == ids
             assert header(ids) == row["encoded"]
     figure("GPP, headers", f"{len(rows)} of {len(rows)} read and written as {REFERENCE}")
 
@@ -114,12 +114,12 @@ def test_every_tc_string_inside_gpp_is_read_as_the_tcf_library_reads_it(generate
     rows = generated("tcfeuv2")
     assert len(rows) == 300
     for row in rows:
-        reading = gpp.read(row["gpp"])
+        reading = gpp.read_gpp_string(row["gpp"])
         fields = reading.sections["tcfeuv2"]
         for theirs, value in row["core_decoded"].items():
             ours = {"useNonStandardTexts": "UseNonStandardStacks"}.get(theirs, theirs[0].upper() + theirs[1:])
             assert as_the_tcf_library_shows(fields[ours]) == value, (ours, row["gpp"])
-        assert gpp.read(gpp.write({"tcfeuv2": {"String": row["tc"]}})) == reading
+        assert gpp.read_gpp_string(gpp.write_gpp_string({"tcfeuv2": {"String": row["tc"]}})) == reading
     figure("GPP, tcfeuv2", f"{len(rows)} of {len(rows)} read as core 1.5.21")
 
 
@@ -252,7 +252,7 @@ def test_every_whole_string_of_the_suites_and_of_the_field_is_read_as_the_refere
     rows = [*suite("full"), *suite("wild_strings")]
     differing = []
     for row in rows:
-        reading = gpp.read(row["encoded"])
+        reading = gpp.read_gpp_string(row["encoded"])
         if word := worst_kinship(reading, row["reference_decoded"]):
             differing.append((brief(row["encoded"]), reading.error, word))
     figure(
@@ -267,4 +267,6 @@ def test_section_ids_and_strings_are_split_as_the_other_reference_splits_them(ve
     listed = [row for row in rows if row.get("expected_rs", "").startswith('vec!["')]
     assert len(listed) == 3
     for row in listed:
-        assert list(gpp.split(row["encoded"]).values()) == json.loads(row["expected_rs"].removeprefix("vec!"))
+        assert list(gpp.split_gpp_string(row["encoded"]).values()) == json.loads(
+            row["expected_rs"].removeprefix("vec!")
+        )

@@ -1,7 +1,7 @@
 """The gateway with one fault: the vault does not sync its commits, so an entry may outlive its person's key."""
 
 from gateway.cli import main
-from gateway.vault.persons import Vault
+from gateway.keys.person_keys import Vault
 
 honest = Vault.__init__
 

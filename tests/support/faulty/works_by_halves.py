@@ -4,9 +4,9 @@ import random
 from dataclasses import replace
 
 from gateway.cli import main
-from gateway.ledger.kept import Kept
+from gateway.ledger.kept import KeptRequest
 
-honest = Kept.enter
+honest = KeptRequest.enter
 
 
 def enter(self, tx):
@@ -14,7 +14,7 @@ def enter(self, tx):
     return (written * len(self.subjects))[: len(self.subjects)]
 
 
-Kept.enter = enter
+KeptRequest.enter = enter
 
 if __name__ == "__main__":
     main()

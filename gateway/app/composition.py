@@ -1,0 +1,516 @@
+"""The composition root: the only place that reads the clock, the keys and the settings and ties the rooms together.
+
+What checks read beside the ledger's own table, as it is configured: the mirror of this host, leases of replicas.
+
+How each recipient is told, by what the configuration says: a signed POST; deletions by the IAB's framework where it
+takes those; the operator's own system of accounts wherever it is. Nothing is sent here.
+"""
+
+import calendar
+import contextlib
+import sqlite3
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache, partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import maxminddb
+import orjson
+
+from gateway.choice import keywords, law, sensitive_file
+from gateway.choice.keywords import Vocabulary
+from gateway.choice.law import LawTable
+from gateway.choice.question import Gap, Notices, Office
+from gateway.choice.recipient import Recipient
+from gateway.choice.sensitive import SensitivePlaces
+from gateway.consent.check import Checks
+from gateway.consent.codes import CodeCarrier, Codes
+from gateway.consent.decisions import Decisions
+from gateway.consent.disclosing import Disclosing
+from gateway.consent.people import People
+from gateway.consent.places import AddressBook, Places, boundaries
+from gateway.consent.share import Sharing
+from gateway.consent.telling import DeliveryWay, Telling
+from gateway.consent.verbs import Consent
+from gateway.consent.witnesses import Witnessing, submit
+from gateway.delivery import ddrf
+from gateway.delivery.ddrf import Ddrf
+from gateway.delivery.forward import Forwarder
+from gateway.delivery.guard import EVERYWHERE
+from gateway.delivery.letters import Mail, MailFolder, MailServer, TextMessages
+from gateway.delivery.webhook import Courier, Post
+from gateway.disk import close_to_others, make_folder
+from gateway.keys import person_keys, secret_files
+from gateway.keys.person_keys import Vault
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import (
+    checkpoint_store,
+    clean_stop,
+    cosignature,
+    intake,
+    pending,
+    schema,
+    unallocated,
+    upgrade,
+)
+from gateway.ledger import prune as prune_of
+from gateway.ledger import verify as verify_of
+from gateway.ledger import watch as watching
+from gateway.ledger.checkpoint_store import CheckpointStore
+from gateway.ledger.clean_stop import Stop
+from gateway.ledger.cosigning import KnownWitness
+from gateway.ledger.documents import Document
+from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.emergency import LATER, Emergency
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.examination import Examination
+from gateway.ledger.intake import Intake
+from gateway.ledger.leases import Leases, Terms
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.mirrored import Mirrored
+from gateway.ledger.note import Signer
+from gateway.ledger.outbox import OutboxKind
+from gateway.ledger.prune import Plan
+from gateway.ledger.publisher import Publisher
+from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.store import Store
+from gateway.ledger.table import StandingTable
+from gateway.ledger.verify import VerifyReport
+from gateway.ledger.watch import FileMoved, FileWatch, boot_seconds
+from gateway.ledger.writer import Writer
+from gateway.mirror.answers import MirrorLookup
+from gateway.mirror.lookup import Lookup
+from gateway.settings.load import ACCOUNT_BACKEND, Settings
+from gateway.settings.option_tree import SettingsRefused
+from gateway.signals import cmp_cookies, industry_cookies
+from gateway.signals.hear import Hearing
+
+
+def configured_mirror(folder: Path, settings: Settings) -> contextlib.closing[Mirrored]:
+    size = settings.mirror.map_mib * 2**20
+    return contextlib.closing(Mirrored(folder, enabled=settings.mirror.enabled, size=size))
+
+
+def leases(store: Store, settings: Settings) -> contextlib.closing[Leases]:
+    terms = Terms(settings.replicas.term_ms / 1000, settings.replicas.leases)
+    return contextlib.closing(Leases(store, terms, boot_seconds))
+
+
+def looked_up(
+    table: StandingTable, mirrored: Mirrored, watch: FileWatch, writer: Writer, clock: Callable[[], datetime]
+) -> Lookup:
+    """What checks read: the mirror where it is on, which the writer's first batch has made; else the table."""
+    if not mirrored.enabled:
+        return table
+    with contextlib.suppress(StoreUnavailable):
+        writer.submit(lambda _: None).result()
+    return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
+
+
+def telling(
+    writer: Writer, settings: Settings, secrets: Secrets, clock: Callable[[], datetime], *, dev: bool
+) -> Telling:
+    """Who tells them all."""
+    return Telling(writer, ways(settings, secrets, dev=dev), secrets, clock, settings.delivery.calendar())
+
+
+def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
+    """One for each recipient that is told by itself; two where deletions go another way than the rest."""
+    allowed = settings.delivery.allowed(dev=dev)
+    outside, inside = Post(Courier(allowed)), Post(Courier(EVERYWHERE))
+    real = settings.environment.is_production  # elsewhere nothing about anybody reaches a receiver (I24)
+    by_framework = {name: item.ddrf for name, item in settings.recipients.items() if item.ddrf and real}
+    found = []
+    for name, endpoint in settings.deliveries().items():
+        carrier = inside if name == ACCOUNT_BACKEND else outside
+        found.append(
+            DeliveryWay(name, endpoint, carrier, OutboxKind.OTHERS if name in by_framework else OutboxKind.ANY)
+        )
+    if by_framework:
+        signer = ddrf.signer(secrets, settings.delivery.ddrf_domain)
+        framework = Ddrf(Courier(allowed), signer)
+        asked = OutboxKind.DELETES
+        found += [
+            DeliveryWay(name, domain, framework, asked, one_at_a_time=True) for name, domain in by_framework.items()
+        ]
+    return found
+
+
+def published(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """Our own /dsrdelete.json; nothing where the operator has no domain for it. We take no requests by it, so it names
+    the page where people ask themselves.
+    """
+    domain = settings.delivery.ddrf_domain
+    endpoint = f"{settings.site.url or f'https://{domain}'}/privacy-choices/erase"
+    return ddrf.published(ddrf.signer(secrets, domain), endpoint) if domain else {}
+
+
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One installation, opened: what the command line and the service share."""
+
+    consent: Consent
+    sharing: Sharing
+    disclosing: Disclosing
+    telling: Telling
+    codes: Codes
+    vault: Callable[[], Vault]
+    writer: Writer
+    secrets: Secrets
+    fresh: Callable[[], bool]  # whether checks may trust the ledger
+    witnessing: Witnessing
+    mirrored: Mirrored
+
+
+@contextlib.contextmanager
+def open_house(
+    folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
+    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks,
+) -> Iterator[House]:  # fmt: skip
+    """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
+    `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
+    open: everybody counts as opted out, opt-outs are kept beside it, `tell` is told why. `checks_as`: who answers.
+    """
+    words, heard_as, places, laws = vocabulary(settings), hearing(settings), places_of(settings), law_table()
+    settings.refuse_on(clock().date())
+    recipients = settings.registry(dev=dev)  # whatever the configuration may refuse, before anything is opened
+    witnesses, secrets = witnesses_of(settings), secret_files.load_secrets(folder)
+    said_in = settings.signals.gpp_sections
+    publisher, (emergency, later) = publisher_of(folder, settings, secrets), kept_beside(folder, settings, secrets)
+    with contextlib.ExitStack() as stack:
+        mirrored = stack.enter_context(configured_mirror(folder, settings))
+        stop = _opened(stack, folder, patient=patient)
+        watch = FileWatch(
+            folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
+            waits=lambda: intake.waits(emergency), tell=tell, mark=secrets.mark,
+        )  # fmt: skip
+        stack.callback(watch.stop)
+        unfinished = _start(watch, folder, secrets, patient=patient)
+        store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
+        writer = Writer(store, vault, watch, publisher, unfinished=unfinished, mirrored=mirrored)
+        stack.callback(writer.close)
+        _take_in(stack, Intake(emergency, writer, watch, later))
+        people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
+        lookup = looked_up(
+            stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
+        )
+        checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
+        log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
+        sharing = Sharing(
+            checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
+            clock=clock, send_window=window, words=words, keys=secrets,
+        )  # fmt: skip
+        disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
+        consent = Consent(
+            checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
+            clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
+            leases=stack.enter_context(leases(store, settings)),
+            effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
+        )  # fmt: skip
+        witnessing = Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds)
+        codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
+        yield House(
+            consent, sharing, disclosing, telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,
+            secrets, watch.fresh, witnessing, mirrored,
+        )  # fmt: skip
+
+
+def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
+    """What was kept beside the ledger is entered from now on."""
+    stack.callback(intake.stop)
+    intake.start()
+
+
+def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
+    """How long after a choice the last send on an older answer may start: a sealed file's life is a long one."""
+    files = (timedelta(minutes=one.valid_minutes) for one in recipients if one.mode == "files")
+    return max(window, *files, timedelta(0))
+
+
+def _opened(stack: contextlib.ExitStack, folder: Path, *, patient: bool) -> Stop:
+    """The mark that the installation is in use; without one the last stop is in doubt."""
+    close_to_others(folder)
+    try:
+        return stack.enter_context(clean_stop.opened(folder))
+    except LedgerRefused:
+        if not patient:
+            raise
+        return Stop(doubtful=True)
+
+
+def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
+    """A ledger without a mark is theirs whose secrets open its persons' keys: a mark that is wrong could not be taken
+    back. Raises `LedgerRefused` where they open nobody's.
+    """
+    schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+    ours = person_keys.opened_by(folder, secrets.wraps)
+    if ours is False:
+        raise LedgerRefused(schema.anothers(folder / schema.FILE))
+    if ours:
+        schema.claim(db, folder / schema.FILE, secrets.mark)
+
+
+def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
+    """Whether an erasure of before waits, or may wait, to be finished."""
+    waits = True
+    try:
+        with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+            _claim(db, folder, secrets)
+            waits = pending.waits(db) or patient  # and whatever is wrong, in its own words
+    except (LedgerRefused, sqlite3.Error):
+        if not patient:
+            raise
+    try:
+        watch.start(patient=patient)
+    except FileMoved as moved:
+        raise LedgerRefused(
+            f"{moved}. If a rotation was cut off, finish it: gateway rekey pepper --data {folder}"
+        ) from moved
+    return waits
+
+
+def _codes(folder: Path, settings: Settings, secrets: Secrets, writer: Writer, clock: Clock, *, dev: bool) -> Codes:
+    """`dev` has mail without a server: in a folder."""
+    mail, carriers, password = settings.mail, dict[str, CodeCarrier](), password_file_of(settings)
+    if mail.server:
+        carriers["email"] = Mail(
+            MailServer(mail.server, mail.port, mail.security, mail.from_address, mail.username, password)
+        )
+    elif dev:
+        carriers["email"] = MailFolder(folder / "outbox", mail.from_address)
+    if settings.texts.endpoint:
+        carriers["phone"] = TextMessages(
+            settings.texts.endpoint, secrets, clock, settings.texts.prices, settings.texts.cost_a_day
+        )
+    return Codes(writer, secrets, clock, carriers, settings.codes.an_hour)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a prune takes away, and whether it did."""
+
+    plan: Plan
+    done: bool
+
+
+def office_of(settings: Settings, laws: LawTable, clock: Clock) -> Callable[[], Office]:
+    """What holds on the day of each question, made once a day."""
+    gaps = tuple(Gap(gap.start, gap.until, gap.surface) for gap in settings.notice.gaps)
+    notices = Notices(settings.notice.told_everyone, gaps, settings.notice.wait_days)
+
+    @lru_cache(maxsize=2)
+    def office(on: date) -> Office:
+        return Office(laws, on, settings.age.floor, notices, settings.aggregate.least, settings.cpni.module)
+
+    return lambda: office(clock().date())
+
+
+def migrate(folder: Path, origin: str = "") -> int:
+    """Makes an installation, or brings an old one up to date. `origin`: the log's name, if it has none yet. Returns the
+    ledger's version. Raises `SecretsMissing` or `LedgerRefused`, each with what helps.
+    """
+    try:
+        make_folder(folder)
+        close_to_others(folder)
+        with clean_stop.opened(folder):
+            return _migrated(folder, origin)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise LedgerRefused(
+            f"{folder} cannot be written to ({error}). Nothing half made is used. Make room, or mend the disk; then"
+            f" again: gateway migrate --data {folder}"
+        ) from error
+
+
+def _migrated(folder: Path, origin: str) -> int:
+    ledger = folder / schema.FILE
+    if (not ledger.exists() or not ledger.stat().st_size) and person_keys.anybody(folder):
+        # A new, empty ledger beside an old vault would have forgotten everybody's opt-out.
+        raise LedgerRefused(f"{ledger} is gone, but its people are not. Put back the last backup of {folder}.")
+    secret_files.complete(folder)
+    try:
+        secrets = secret_files.load_secrets(folder)
+    except secret_files.SecretsMissing:
+        if (folder / schema.FILE).exists():
+            # New secrets beside an old ledger would find nobody: every opt-out in it would be lost to sight.
+            raise
+        secrets = secret_files.create(folder)
+    with schema.held(folder), contextlib.closing(Vault(folder, secrets.wraps)) as vault:
+        return schema.migrate(
+            folder, len(secrets.peppers), {4: lambda db: upgrade.prove(db, vault, origin)},
+            mark=secrets.mark if person_keys.opened_by(folder, secrets.wraps) else 0,
+        )  # fmt: skip
+
+
+def witnesses_of(settings: Settings) -> dict[str, KnownWitness]:
+    """Whom the log's checkpoints are shown to. Raises `SettingsRefused`."""
+    found: dict[str, KnownWitness] = {}
+    for name, item in settings.witnesses.items():
+        try:
+            found[name] = KnownWitness(item.url, cosignature.verifier(item.key))
+        except ValueError:
+            why, key = "is no verifier key", "the witness's own line, NAME+ID+KEY (gateway help proofs)"
+            raise settings.refused("witnesses", name, "key", why=why, write=key) from None
+    return found
+
+
+def publisher_of(folder: Path, settings: Settings, secrets: Secrets) -> Publisher:
+    """Who signs for this installation, and where its last checkpoint is kept."""
+
+    def signing(origin: str) -> list[Signer]:
+        return [Ed25519Signer(origin, seed) for seed in secrets.signing]
+
+    return Publisher(folder, store_of(folder, settings), signing)
+
+
+def verify_ledger(folder: Path, settings: Settings, *, boxes: bool) -> tuple[VerifyReport, tuple[str, ...]]:
+    """Reads the whole ledger and says what does not fit, and the keys that its checkpoints are signed with. `boxes`:
+    those of the entries too. Raises `LedgerRefused` where it cannot be opened.
+    """
+    secrets, store = secret_files.load_secrets(folder), store_of(folder, settings)
+    with contextlib.ExitStack() as stack:
+        db = stack.enter_context(contextlib.closing(schema.open_to_read(folder)))
+        vault = stack.enter_context(contextlib.closing(Vault(folder, secrets.wraps))) if boxes else None
+        schema.prove_mark(db, folder / schema.FILE, secrets.mark)
+        origin: str = db.execute("SELECT origin FROM head").fetchone()[0]
+        report = verify_of.verify(db, lambda ledger: CheckpointStore(store, ledger).last(), vault)
+    return report, tuple(Ed25519Signer(origin, seed).vkey for seed in secrets.signing)
+
+
+def prune_ledger(folder: Path, settings: Settings, *, dry_run: bool, clock: Clock = now) -> Pruned:
+    """Takes away what the retention policy no longer keeps; a `dry_run` only tells what that would be. Raises
+    `LedgerRefused` where the ledger does not verify, before or after; before, nothing was touched.
+    """
+    keep, at = settings.retention, clock()
+    _prove(folder, settings)
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        db.execute("BEGIN")
+        planned = prune_of.plan(db, months_before(at, keep.bodies_months), months_before(at, keep.details_months))
+    if dry_run:
+        return Pruned(planned, done=False)
+    policy = Document(prune_of.POLICY, at.date().isoformat(), "en", keep.policy().encode())
+    with open_house(folder, settings, clock=clock) as house:
+        for job in prune_of.jobs(planned, policy, at):
+            house.writer.submit(job).result()
+    unallocated.zero_whole(folder)
+    _prove(folder, settings)
+    return Pruned(planned, done=True)
+
+
+def _prove(folder: Path, settings: Settings) -> None:
+    report, _ = verify_ledger(folder, settings, boxes=False)
+    if not report.passed:
+        raise LedgerRefused(
+            f"{folder} does not verify, and nothing more is pruned; see: gateway verify --data {folder}"
+        )
+
+
+def months_before(at: datetime, months: int) -> datetime:
+    """The same day of an earlier month, or that month's last day."""
+    year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return at.replace(year=year, month=month + 1, day=min(at.day, last))
+
+
+def store_of(folder: Path, settings: Settings) -> Path:
+    """The folder of the last checkpoint."""
+    store = settings.ledger.checkpoint_store
+    return Path(store) if store else checkpoint_store.beside(folder)
+
+
+def kept_beside(folder: Path, settings: Settings, secrets: Secrets) -> tuple[Emergency, Emergency]:
+    """Where opt-outs are kept while the ledger cannot be written, and where those that are entered behind others."""
+    store, limit = store_of(folder, settings), settings.ledger.emergency_mib * 2**20
+    return Emergency(store, secrets, limit), Emergency(store, secrets, limit, LATER)
+
+
+@cache
+def law_table() -> LawTable:
+    """The dated tables beside the room that reads them: part of the program, so read once."""
+    folder = resources.files("gateway.choice") / "tables"
+    return law.parse_law(
+        tomllib.loads(item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
+    )
+
+
+@cache
+def _industry() -> industry_cookies.Table:
+    text = (resources.files("gateway.signals") / "industry_cookies.toml").read_text(encoding="utf-8")
+    return industry_cookies.table(tomllib.loads(text))
+
+
+def hearing(settings: Settings) -> Hearing:
+    """How signals are heard here, with the operator's own words for what consent tools call ads."""
+    for tool in settings.consent_tools:
+        if tool not in cmp_cookies.CATEGORIES:
+            one = f"one of {', '.join(sorted(cmp_cookies.CATEGORIES))}"
+            raise settings.refused("consent_tools", tool, why="there is no such consent tool", write=one)
+    categories = cmp_cookies.merge(cmp_cookies.CATEGORIES, settings.consent_tools)
+    return Hearing(
+        ad_choice_purposes=frozenset(settings.ad_choices.purposes),
+        participant=settings.ad_choices.participant,
+        categories=categories,
+        industry=_industry(),
+        device_limit_travels=settings.signals.device_limit_travels,
+    )
+
+
+def vocabulary(settings: Settings) -> Vocabulary:
+    """The words that may leave as keywords, and those that never do (R20)."""
+    try:
+        return keywords.vocabulary(settings.keywords.vocabulary, settings.keywords.sensitive)
+    except ValueError as error:
+        raise settings.refused("keywords", "vocabulary", why=str(error), write="it without that") from None
+
+
+def places_of(settings: Settings) -> Places:
+    """What the operator's files say of places. Raises `SettingsRefused`."""
+    files = settings.places
+    try:
+        path = settings.file_at("places", "database") if files.database else None
+        book: AddressBook | None = maxminddb.open_database(path) if path else None
+    except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+        raise _unreadable(settings, "database", error, "an IP database in MaxMind's format") from None
+    try:
+        outlines = boundaries(orjson.loads(settings.contents("places", "boundaries"))) if files.boundaries else []
+    except ValueError as error:
+        raise _unreadable(settings, "boundaries", error, "a GeoJSON FeatureCollection") from None
+    try:
+        geojson = not files.sensitive.lower().endswith(".csv")
+        text = settings.contents("places", "sensitive").decode("utf-8") if files.sensitive else ""
+        shapes = sensitive_file.read_shapes(text, geojson=geojson) if files.sensitive else []
+    except ValueError as error:
+        raise _unreadable(settings, "sensitive", error, "CSV with lat,lon,radius_m, or GeoJSON") from None
+    return Places(book, outlines, SensitivePlaces(shapes, files.sensitive_margin_m))
+
+
+def _unreadable(settings: Settings, option: str, error: Exception, what: str) -> SettingsRefused:
+    return settings.refused("places", option, why=f"the file: {error}", write=f"the path of {what}")
+
+
+def password_file_of(settings: Settings) -> Path | None:
+    """The file that signs in at the mail server. Raises `SettingsRefused` for one that no code could be sent with."""
+    if not settings.mail.password_file:
+        return None
+    if not settings.contents("mail", "password_file").decode("utf-8", "replace").strip():
+        file = "the path of a file that holds the password and nothing else"
+        raise settings.refused("mail", "password_file", why="the file holds no password", write=file)
+    return Path(settings.mail.password_file)
+
+
+def prove(settings: Settings, on: date) -> None:
+    """What a start refuses of the settings, without one. Raises `SettingsRefused`."""
+    settings.refuse_on(on)
+    settings.registry()
+    for reading in (vocabulary, hearing, places_of, witnesses_of, password_file_of):
+        reading(settings)

@@ -1,0 +1,319 @@
+"""Maintenance of an installation: backups put back, keys made anew. The command line calls it.
+
+New keys for an installation, old ones retired, each as an entry of the log (ledger.md 6.2 V40).
+
+A pepper wraps every stored key once more, in one pass and at once. The others overlap: the new key makes, the older
+ones still open, until they are retired. A service that is running knows the keys that it started with: restart it
+between the two steps. Never prints a key.
+
+Backups of an installation and putting them back: the ledger, the persons' keys and the secrets, each to a place of
+its own, so that keys and data never lie in one backup (ledger.md 2.4, pitfall 1). Never overwrites, never deletes a
+ledger.
+"""
+
+import contextlib
+import re
+import secrets as random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from gateway import disk
+from gateway.app.composition import Clock, kept_beside, now, open_house, publisher_of, store_of
+from gateway.disk import make_folder, write_durably
+from gateway.keys import secret_files
+from gateway.keys.api_keys import FILE as API_KEYS
+from gateway.keys.person_keys import FILE as VAULT
+from gateway.keys.person_keys import Vault
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import backup, clean_stop, new_log, rotate, schema
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.ed25519 import Ed25519Signer
+from gateway.ledger.errors import LedgerRefused
+from gateway.ledger.mirrored import Mirrored
+from gateway.ledger.new_log import NewLogBegun
+from gateway.ledger.sqlite_store import SqliteStore
+from gateway.ledger.subjects import moment
+from gateway.ledger.watch import FileWatch
+from gateway.ledger.writer import Transaction, Writer
+from gateway.settings.load import Settings
+
+
+class RekeyKind(StrEnum):
+    """Which key. The pepper makes pseudonyms, `key_encryption` wraps the persons' keys."""
+
+    PEPPER = "pepper"
+    COOKIE = "cookie"
+    SIGNING = "signing"
+    KEY_ENCRYPTION = "key_encryption"
+
+
+FIELD = {RekeyKind.COOKIE: "seals", RekeyKind.SIGNING: "signing", RekeyKind.KEY_ENCRYPTION: "wraps"}
+# How long the older key is still needed: a browser's cookie lives 400 days (R9); a verifier key has to reach those who
+# check receipts; persons' keys are wrapped anew when the older one is retired.
+OVERLAP = {
+    RekeyKind.COOKIE: timedelta(days=400),
+    RekeyKind.SIGNING: timedelta(days=30),
+    RekeyKind.KEY_ENCRYPTION: timedelta(0),
+}
+
+
+# The option that ends a key before its time. That of the cookies names the loss: each browser whose cookie cannot be
+# opened is one that nobody knows, opted out of everything, and links to unsubscribe and app tokens end with them.
+EARLY = {RekeyKind.COOKIE: "--lose-browsers", RekeyKind.SIGNING: "--early", RekeyKind.KEY_ENCRYPTION: "--early"}
+
+
+class RekeyRefused(Exception):
+    """The text says why, and what helps."""
+
+
+def pepper(folder: Path, settings: Settings, clock: Clock = now) -> tuple[int, int]:
+    """A new pepper, or the rest of a change that was cut off. Returns (standings, peppers). No key of the older
+    wrapping is left in the file afterwards.
+    """
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        applied = int(db.execute("SELECT peppers FROM head").fetchone()[0])
+    secrets = secret_files.load_secrets(folder)
+    if len(secrets.peppers) == applied:
+        secrets = secret_files.add_pepper(folder)
+    fresh, total, at = secrets.peppers[applied:], len(secrets.peppers), clock()
+
+    def job(tx: Transaction) -> int:
+        rotate.note(tx, RekeyKind.PEPPER, rotate.REPLACED, at)
+        return rotate.rewrap(tx, lambda key: secret_files.wrap(key, fresh), total)
+
+    with _writing(folder, settings, secrets, applied) as writer:
+        done = writer.submit(job).result()
+    with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        disk.vacuum(db)  # pages that only held keys of the older wrapping
+    return done, total
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, settings: Settings, secrets: Secrets, applied: int) -> Iterator[Writer]:
+    """A writer whose keys are those of the rows, before they are rewritten."""
+    watch = FileWatch(folder, applied, mark=secrets.mark)
+    watch.start()
+    writer = Writer(
+        SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher_of(folder, settings, secrets),
+        mirrored=Mirrored(folder),  # one under the older keys is taken away
+    )  # fmt: skip
+    try:
+        yield writer
+    finally:
+        writer.close()
+        watch.stop()
+
+
+def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now) -> int:
+    """A newer key beside the ones there are. Returns how many there are then. The entry comes first: a crash leaves an
+    entry about a key that never was, never a key without an entry.
+    """
+    secrets, fresh = secret_files.load_secrets(folder), random.token_bytes(32)
+    _log(folder, settings, kind, rotate.REPLACED, clock, lambda origin: _vkey(kind, origin, fresh))
+    held = (*getattr(secrets, FIELD[kind]), fresh)
+    secret_files.store(folder, replace(secrets, **{FIELD[kind]: held}))
+    return len(held)
+
+
+def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now, *, early: bool = False) -> int:
+    """Ends the older keys. Returns how many persons' keys were wrapped anew. Raises `RekeyRefused` where there is only
+    one, or the overlap is not over, `LedgerRefused` for the persons' keys while another process has the folder open;
+    `early`: over or not, for a key that got out, by whoever knows what is lost with it.
+    """
+    secrets = secret_files.load_secrets(folder)
+    *older, newest = getattr(secrets, FIELD[kind])
+    if not older:
+        raise RekeyRefused(f"there is one {kind} key only; make a newer one first: gateway rekey {kind}")
+    ends = _since(folder, kind) + OVERLAP[kind]
+    if not early and clock() < ends:
+        raise RekeyRefused(f"the older {kind} key is needed until {ends:%Y-%m-%d}; for one that got out: {EARLY[kind]}")
+    if kind is RekeyKind.COOKIE and any(kept.waiting() for kept in kept_beside(folder, settings, secrets)):
+        raise RekeyRefused("opt-outs that the older key seals are not entered yet; start the service, and try again")
+    wrapped = 0
+    if kind is RekeyKind.KEY_ENCRYPTION:
+        # Who started before the newer key takes what it cannot open for destroyed, and wraps new people's by the older.
+        with (
+            clean_stop.nobody_else(folder), schema.held(folder),
+            contextlib.closing(Vault(folder, secrets.wraps)) as vault,
+        ):  # fmt: skip
+            wrapped = vault.rewrap()
+    _log(folder, settings, kind, rotate.RETIRED, clock, lambda _: "")
+    secret_files.store(folder, replace(secrets, **{FIELD[kind]: (newest,)}))
+    return wrapped
+
+
+def _vkey(kind: RekeyKind, origin: str, seed: bytes) -> str:
+    """Of a signing key its public half, so that the log vouches for the next one."""
+    return Ed25519Signer(origin, seed).vkey if kind is RekeyKind.SIGNING else ""
+
+
+def _log(
+    folder: Path, settings: Settings, kind: RekeyKind, step: str, clock: Clock, vkey: Callable[[str], str]
+) -> None:
+    def job(tx: Transaction) -> None:
+        (origin,) = tx.db.execute("SELECT origin FROM head").fetchone()
+        rotate.note(tx, kind, step, clock(), vkey(origin))
+
+    with open_house(folder, settings) as house:
+        house.writer.submit(job).result()
+
+
+def _since(folder: Path, kind: RekeyKind) -> datetime:
+    """When the newest key of a kind was made."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        sql = "SELECT max(at) FROM key_event WHERE kind = ? AND step = ?"
+        (at,) = db.execute(sql, (kind, rotate.REPLACED)).fetchone()
+    return datetime.min.replace(tzinfo=UTC) if at is None else moment(at)
+
+
+STAMP = "%Y%m%dT%H%M%SZ"
+KEYS_FILE = re.compile(r"vault-([0-9]{8}T[0-9]{6}Z)\.sqlite3", re.ASCII)
+
+
+def back_up(folder: Path, into: Path) -> Checkpoint:
+    """The ledger, and the callers' keys (hashed), into a new folder; the service may run. Returns what the copy is the
+    log of. Raises `LedgerRefused`.
+    """
+    _make(into)
+    backup.copy(folder / schema.FILE, into / schema.FILE)
+    if (folder / API_KEYS).exists():
+        _write_new(into / API_KEYS, (folder / API_KEYS).read_bytes())
+    return backup.examined(into)
+
+
+def back_up_keys(folder: Path, into: Path, clock: Clock = now) -> Path:
+    """The persons' keys, wrapped, into a dated file: kept for days only, for an erasure does not reach it."""
+    make_folder(into)
+    made = into / f"vault-{clock().astimezone(UTC):{STAMP}}.sqlite3"
+    backup.copy(folder / VAULT, made)
+    return made
+
+
+def back_up_secrets(folder: Path, into: Path) -> Path:
+    """The secrets, without which nobody is found: to a place that holds neither ledger nor keys."""
+    try:
+        content = (folder / secret_files.SECRETS).read_bytes()
+    except FileNotFoundError as error:
+        raise LedgerRefused(f"{folder / secret_files.SECRETS} is not there") from error
+    make_folder(into)
+    made = into / secret_files.SECRETS
+    _write_new(made, content)
+    return made
+
+
+def prune_ledger_of(into: Path, days: int, clock: Clock = now) -> list[Path]:
+    """Deletes backups of the persons' keys that are older than so many days. Returns them."""
+    limit, gone = clock() - timedelta(days=days), []
+    for path in sorted(into.iterdir()):
+        found = KEYS_FILE.fullmatch(path.name)
+        if found and datetime.strptime(found[1], STAMP).replace(tzinfo=UTC) < limit:
+            path.unlink()
+            gone.append(path)
+    backup.sync(into)
+    return gone
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """`aside`: where the ledger is that was there. `why`: what keeps it from being answered from, or nothing. `keys`:
+    whether those of the persons are there.
+    """
+
+    checkpoint: Checkpoint
+    aside: Path | None
+    why: str
+    keys: bool
+
+
+def put_back(folder: Path, settings: Settings, ledger: Path, vault: Path | None, secrets: Path | None) -> PutBack:
+    """The ledger of a backup in place of the folder's; keys and secrets only where the folder has none: they are not to
+    be put back to before an erasure or a rotation. Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    _prove(ledger)
+    make_folder(folder)
+    with _alone(folder):
+        loaded = _secrets_of(folder, ledger, secrets)
+        if vault and not (folder / VAULT).exists():
+            backup.copy(vault, folder / VAULT)
+        if (ledger / API_KEYS).exists() and not (folder / API_KEYS).exists():
+            _write_new(folder / API_KEYS, (ledger / API_KEYS).read_bytes())
+        aside = backup.put_back(ledger, folder)
+        found = backup.examined(folder)
+        with contextlib.closing(schema.open_to_read(folder)) as db:
+            try:
+                publisher_of(folder, settings, loaded).prove(db)
+            except LedgerRefused as refused:
+                return PutBack(found, aside, str(refused), (folder / VAULT).exists())
+    return PutBack(found, aside, "", (folder / VAULT).exists())
+
+
+def _prove(ledger: Path) -> None:
+    """That a backup can be put back. What helps a ledger in use (another backup, `gateway migrate`) would be wrong
+    advice for a backup. Raises `LedgerRefused`.
+    """
+    try:
+        with contextlib.closing(schema.open_to_read(ledger)):
+            pass
+        schema.quick_check(ledger)
+    except LedgerRefused as refused:
+        what, _, _ = str(refused).partition(". ")
+        raise LedgerRefused(
+            f"{what}: this backup is not put back, and nothing was changed. Take another one; one that another version"
+            " wrote is put back by that version, and then brought up to date: gateway migrate"
+        ) from refused
+
+
+def _secrets_of(folder: Path, ledger: Path, kept: Path | None) -> Secrets:
+    """Those of the folder, or the kept ones put there, once it is shown that a backup's ledger was written with them.
+    Raises `LedgerRefused`, `SecretsMissing`.
+    """
+    own = (folder / secret_files.SECRETS).exists()
+    if not own and kept is None:
+        raise secret_files.SecretsMissing(
+            f"{folder} has no {secret_files.SECRETS}, and none but this ledger's own finds anybody in it."
+            f" Name the folder with its copy: gateway restore {ledger} --data {folder} --secrets FOLDER --keys FILE"
+        )
+    source = folder if own or kept is None else kept
+    secrets = secret_files.load_secrets(source)
+    with contextlib.closing(schema.open_to_read(ledger)) as db:
+        schema.prove_mark(db, ledger / schema.FILE, secrets.mark)
+    if source is not folder:
+        _write_new(folder / secret_files.SECRETS, (source / secret_files.SECRETS).read_bytes())
+    return secrets
+
+
+def go_on(folder: Path, settings: Settings, clock: Clock = now) -> NewLogBegun:
+    """The folder's ledger goes on as a new log. Raises `LedgerRefused` where it is damaged, in use, or needs no new
+    log.
+    """
+    loaded = secret_files.load_secrets(folder)
+    with _alone(folder), contextlib.closing(schema.open_to_write(folder)) as db:
+        schema.prove_mark(db, folder / schema.FILE, loaded.mark)
+        try:
+            publisher_of(folder, settings, loaded).prove(db)
+        except LedgerRefused:
+            return new_log.begin(db, store_of(folder, settings), clock())
+        raise LedgerRefused(f"{folder} is the log that was signed last: it needs no new one")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """With the service stopped, and nobody else writing."""
+    with clean_stop.nobody_else(folder), schema.held(folder):
+        yield
+
+
+def _make(into: Path) -> None:
+    if into.exists() and any(into.iterdir()):
+        raise LedgerRefused(f"{into} is there already, and nothing is overwritten; name another place")
+    make_folder(into)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    try:
+        write_durably(path, content, exclusive=True)
+    except FileExistsError as error:
+        raise LedgerRefused(f"{path} is there already, and nothing is overwritten; name another place") from error

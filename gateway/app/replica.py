@@ -1,0 +1,222 @@
+"""A replica: checks answered beside the ad server, from a copy that the gateway's feed keeps, while a lease is held.
+
+In the ad server's own process (`Replica`), or as a sidecar with the gateway's own doors (`application`). Without a
+lease every check is a deny with the reason `stale`. What it lets go, and what its callers say became of it, it puts
+into a spool and hands over to the gateway, whose record it is (`gateway.replica.recording`); it writes no choice.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+from prometheus_client import Gauge
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.app import routes
+from gateway.app.composition import Clock, hearing, law_table, now, office_of, places_of
+from gateway.choice.recipient import Recipient
+from gateway.client.asking import begins_again
+from gateway.consent.check import Ask, Checked, Checks
+from gateway.consent.decisions import Decisions, Stands
+from gateway.consent.people import People
+from gateway.delivery.outgoing import AS_IT_IS, authorities
+from gateway.keys import seals
+from gateway.keys.api_keys import Credentials
+from gateway.keys.seals import Enrolment
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.watch import boot_seconds, log
+from gateway.mirror.answers import MirrorLookup
+from gateway.mirror.memory_map import MapRefused, boot_id
+from gateway.replica.feed import Feed, Tags
+from gateway.replica.follower import Follower
+from gateway.replica.recording import Recording, Wait, at_once
+from gateway.replica.spool import HandingOver, ReplicaSpool
+from gateway.settings import load as settings_of
+from gateway.settings.load import Settings
+from gateway.web.api.check_answer import Answering
+from gateway.web.api.health import itself
+from gateway.web.api.inside import AnyThread
+from gateway.web.shell import auth, edge, problem, problem_page, wire
+from gateway.web.shell.edge import INTERNAL, METRICS, Edge
+from gateway.web.shell.lifespan import Service
+from gateway.web.shell.metrics import Metrics
+
+EVERYWHERE = frozenset({INTERNAL, METRICS})
+
+
+class Copy:
+    """What is answered from. No answer is on record by itself."""
+
+    def __init__(
+        self, feed: Feed, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool, clock: Clock,
+        boot_clock: Callable[[], float], tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.clock = clock
+        self.recipients: Mapping[str, Recipient] = settings.registry(dev=dev)
+        self._window = timedelta(milliseconds=settings.share.send_window_ms)
+        peppers, size = enrolled.peppers, settings.mirror.map_mib * 2**20
+        self.follower = Follower(folder, feed, len(peppers), boot_clock, size=size, tell=tell)
+        lookup = MirrorLookup(self.follower, self.follower.fresh, clock, len(peppers))
+        people = People(
+            _secrets(peppers), clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries
+        )
+        office = office_of(settings, law_table(), clock)
+        said_in = settings.signals.gpp_sections
+        self.checks = Checks(lookup, people, office, self.recipients, places_of(settings), hearing(settings), said_in)
+
+    @property
+    def send_window(self) -> timedelta:
+        """How long a send may start on an answer of now: never beyond the lease."""
+        return min(self._window, timedelta(seconds=self.follower.left()))
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it."""
+        return self.checks.check(ask)
+
+    def place(self) -> tuple[int, str]:
+        """How many entries of which log are known here, whether or not that may be answered from."""
+        with contextlib.suppress(MapRefused):
+            head = self.follower.current().head()
+            return head.size, head.log
+        return 0, ""
+
+
+class Replica:
+    """One replica. `of`: the gateway's internal address; `folder`: where copy and spool lie, one a process. A context
+    manager: it follows from its beginning to its end. Raises `ReplicaRefused` where the folder is another process's.
+    """
+
+    def __init__(
+        self, of: str, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool = False,
+        clock: Clock = now, boot_clock: Callable[[], float] = boot_seconds, tell: Callable[[str], None] = log,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self.environment = "dev" if dev else settings.environment.name
+        self._client = httpx2.Client(base_url=of, trust_env=False, verify=authorities(), headers=AS_IT_IS)
+        feed = Feed(self._client, enrolled.key, Tags(enrolled.decisions))
+        self.copy = Copy(feed, folder, enrolled, settings, dev=dev, clock=clock, boot_clock=boot_clock, tell=tell)
+        self.follower, self.checks = self.copy.follower, self.copy.checks
+        self.spool = ReplicaSpool(folder, settings.replicas.spool_mib * 2**20, boot_id())
+        self.handing_over = HandingOver(
+            self.spool, self._client, enrolled.key, tell, settings.replicas.hand_over_seconds
+        )
+        self._decisions = Decisions.of_replica(enrolled, self.copy.recipients)
+        self._recording = self.recording(Metrics())
+        self._child = False
+        begins_again(self)
+
+    def forked(self) -> None:
+        """The child of a fork is told `stale`, and leaves alone what is the parent's."""
+        self._child = True
+        self.follower.forked()
+        self.spool.forked()
+
+    @classmethod
+    def open(
+        cls, of: str, folder: str | Path, enrolment_file: str | Path, secret: str, *, config: str | Path | None = None
+    ) -> "Replica":
+        """By the file and the secret of `gateway replica enrol`; `config`: the gateway's own configuration. Raises
+        `EnrolmentRefused`, `SettingsRefused`.
+        """
+        enrolled = seals.open_enrolment(Path(enrolment_file).read_text(encoding="utf-8"), secret)
+        return cls(of, Path(folder), enrolled, settings_of.load_settings(Path(config) if config else None, os.environ))
+
+    def __enter__(self) -> Self:
+        self.follower.start()
+        self.handing_over.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            return
+        self.follower.stop()  # nobody is answered from here on
+        self.handing_over.stop()
+        self._client.close()
+
+    @property
+    def send_window(self) -> timedelta:
+        """How long a send may start on an answer of now: never beyond the lease."""
+        return self.copy.send_window
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient, as the gateway gives it, good for the `send_window` that is read after it. What may
+        go is on record as what may have been sent; to say what became of it, ask by `checker`.
+        """
+        checked = self.checks.check(ask)
+        self._recording.record(ask, checked, Stands.POSSIBLE)
+        return checked
+
+    @functools.cached_property
+    def checker(self) -> AnyThread:
+        """For `gateway.client.Client.over`: asks and sends as one thing, as over HTTP."""
+        metrics = Metrics()
+        recording = self.recording(metrics)
+        answering = Answering(self.copy, recording, metrics, None)
+        return AnyThread(answering, routes.bids(answering, self._settings), self.environment, recording)
+
+    def recording(self, metrics: Metrics, wait: Wait = at_once) -> Recording:
+        """Who puts answers into the spool, counted there."""
+        return Recording(self.copy, self._decisions, self.spool, wait, metrics.disclosed)
+
+
+def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool = False) -> Any:
+    """The sidecar: /v1/check, /v1/checks, /v1/openrtb, /v1/disclosures and /v1/self as the gateway has them. Its
+    callers' API keys lie in the replica's folder (`gateway keys add --data`).
+    """
+    metrics = Metrics()
+    credentials = Credentials(folder, dev=dev)
+    recording = replica.recording(metrics, asyncio.to_thread)
+    answering = Answering(replica.copy, recording, metrics, None)
+    waiting = Gauge(
+        "gateway_replica_spool_bytes", "What waits to be handed over to the gateway", registry=metrics.registry
+    )
+
+    async def of_itself(request: Request) -> Response:
+        return wire.wire_answer(itself(replica.copy, auth.anybody(request, credentials), replica.environment))
+
+    async def live(_: Request) -> Response:
+        return wire.wire_answer({"status": "up"})
+
+    async def ready(_: Request) -> Response:
+        """200 while it answers: what it has, and for how long."""
+        position, left = replica.checks.position(), replica.follower.left()
+        spool = {"bytes": replica.spool.waiting, "lost": replica.spool.lost, "why": replica.handing_over.why}
+        body = {"position": position, "lease_ms": int(left * 1000), "why": replica.follower.why, "spool": spool}
+        good = position is not None
+        return wire.wire_answer({"status": "ready" if good else "stale", "replica": body}, 200 if good else 503)
+
+    async def counted(_: Request) -> Response:
+        metrics.healthy.set(replica.checks.position() is not None)
+        waiting.set(replica.spool.waiting)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    served = [
+        *routes.ad_routes(answering, recording, settings, credentials),
+        Route("/v1/self", of_itself), Route("/livez", live), Route("/readyz", ready), Route("/metrics", counted),
+    ]  # fmt: skip
+    handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle_with_page)
+    doors = Starlette(routes=served, exception_handlers={**handlers, Exception: problem_page.handle_with_page})
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        with replica:
+            yield doors
+
+    guard = edge.loopback_only if dev else None
+    return Edge(Service(running), metrics, lambda _: EVERYWHERE, guard=guard, shield=lambda _: None)
+
+
+def _secrets(peppers: tuple[bytes, ...]) -> Secrets:
+    """Those that keys are made with; of all others none that anybody has: a browser's token is malformed here."""
+    nobodys = (secrets.token_bytes(32),)
+    return Secrets(peppers, nobodys, nobodys, nobodys, nobodys, nobodys)

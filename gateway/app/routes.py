@@ -1,0 +1,101 @@
+"""Which door stands at which path: for apps, ad servers and the operator's desk. `gateway.app.service` mounts them.
+
+The doors of ad servers: may this go, and what became of it. The hot ones first: paths are tried in order.
+
+The doors that apps and backends say choices at, put together: choices, observations, standings, and what proves in
+them. Part of gateway.app.service.Doors, which opens them.
+
+The doors of the operator's desk: what an account has, who was told, what is held and forgotten, numbers.
+"""
+
+from pathlib import Path
+
+from starlette.routing import Route
+
+from gateway.app.composition import House, published, vocabulary
+from gateway.consent.installations import Installations
+from gateway.consent.notices_due import Notifying
+from gateway.keys.api_keys import Credentials
+from gateway.settings.load import Settings
+from gateway.web.api import health
+from gateway.web.api.apps import Apps
+from gateway.web.api.check import CheckDoor
+from gateway.web.api.check_answer import Answering
+from gateway.web.api.checks import ChecksDoor
+from gateway.web.api.choices import Choices
+from gateway.web.api.desk_doors import Erasures, Links, Reports, ToldDoor
+from gateway.web.api.disclosures import DisclosuresDoor, Handing, Taking
+from gateway.web.api.health import DsrDelete
+from gateway.web.api.observe import Observe, StandingDoor
+from gateway.web.api.openrtb import Bids, OpenRtb, OpenRtbOptions
+from gateway.web.pages.data import Access
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.proof import Proofs
+
+
+def bids(answering: Answering, settings: Settings) -> Bids:
+    """What is answered to bid requests, as configured."""
+    return Bids(answering, OpenRtbOptions(vocabulary(settings), settings.bid_extensions()))
+
+
+def ad_routes(
+    answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Handing | None = None
+) -> list[Route]:  # fmt: skip
+    """By path. `rows`: who hands rows back."""
+    return [
+        Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
+        Route("/v1/openrtb", OpenRtb(bids(answering, settings), credentials).post, methods=["POST"]),
+        Route("/v1/disclosures", DisclosuresDoor(reports, credentials, rows).post, methods=["POST"]),
+    ]
+
+
+def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:
+    """What a call may bring to show who it speaks for."""
+    signed = settings.apps.assertions(), settings.apps.attestations()
+    return Proofs(house.consent, house.codes, signed, _installations(house), dev=dev)
+
+
+def app_routes(
+    house: House, settings: Settings, credentials: Credentials, metrics: Metrics, proved: Proofs
+) -> list[Route]:  # fmt: skip
+    """The three of them."""
+    consent, known = house.consent, _installations(house)
+    apps = Apps(consent, known, proved, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)
+    observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc)
+    standing = StandingDoor(consent, credentials, metrics, proved, apps, known)
+    return [
+        Route("/v1/choices", Choices(consent, credentials, metrics, proved, apps).post, methods=["POST"]),
+        Route("/v1/observe", observing.post, methods=["POST"]),
+        Route("/v1/standing", standing.post, methods=["POST"]),
+    ]
+
+
+def _installations(house: House) -> Installations:
+    consent = house.consent
+    return Installations(consent.checks, consent.people, house.writer, house.secrets, consent.clock)
+
+
+DELETIONS = health.PATH
+
+
+def desk_routes(
+    house: House, settings: Settings, folder: Path, credentials: Credentials, proofs: Proofs
+) -> list[Route]:
+    """By path."""
+    consent, everyone = house.consent, settings.notice.told_everyone
+    notifying = Notifying(house.writer, consent.recipients, consent.secrets, consent.clock, everyone)
+    told = ToldDoor(consent, credentials, notifying)
+    return [
+        Route("/v1/links", Links(consent, credentials, proofs).post, methods=["POST"]),
+        Route("/v1/notices", told.post, methods=["POST"]),
+        Route("/v1/notices/due", told.due, methods=["GET"]),
+        Route("/v1/access", Access(consent, credentials, proofs).post, methods=["POST"]),
+        Route("/v1/erasures", Erasures(consent, credentials, proofs).post, methods=["POST"]),
+        Route("/v1/reports/{year}", Reports(folder, credentials).get),
+    ]
+
+
+def deletions(house: House, settings: Settings) -> Route:
+    """Where recipients find the key of our deletion requests: public, unlike the rest."""
+    return Route(DELETIONS, DsrDelete(published(settings, house.secrets)).get)

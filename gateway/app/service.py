@@ -1,0 +1,456 @@
+"""The ASGI application: the doors of an open house, by path and address; alone, or in front of a site.
+
+What may be off while the service runs, by the names that the day's evidence tells it by (R31).
+
+The texts that people are shown, logged before anything is answered (R24).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import orjson
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.app import routes
+from gateway.app.composition import Clock, House, now, open_house
+from gateway.consent import tokens
+from gateway.consent.check import Checks
+from gateway.consent.decision_log import DecisionLog
+from gateway.consent.decisions import keys_of_replica
+from gateway.consent.files import Filing
+from gateway.consent.verbs import Consent
+from gateway.evidence.in_force import in_force
+from gateway.evidence.keeper import Evidence
+from gateway.evidence.rehearsing import Rehearsing
+from gateway.keys.api_keys import Credentials
+from gateway.ledger import watch
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.evidence import (
+    CHECKS_FAILED,
+    DISCLOSURES_LOST,
+    ENFORCEMENT_OFF,
+    FORMS_FAILED,
+    REHEARSAL_ALARM,
+)
+from gateway.replica.feed import Tags
+from gateway.settings import load as settings_of
+from gateway.settings.load import Settings
+from gateway.web.api import openapi
+from gateway.web.api.check_answer import Answering
+from gateway.web.api.codes import CodeCalls
+from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
+from gateway.web.api.explain import ExplainDoor
+from gateway.web.api.feed import ChangesDoor
+from gateway.web.api.health import Health
+from gateway.web.api.inside import InProcessChecker
+from gateway.web.api.log import LedgerDoor
+from gateway.web.api.share import ShareDoor
+from gateway.web.api.texts import TextsDoor
+from gateway.web.pages import adchoices
+from gateway.web.pages.adchoices import AdChoices, AdChoicesOptions
+from gateway.web.pages.choices import STATIC, Pages, PageSettings
+from gateway.web.pages.codes import CodePage, Steps
+from gateway.web.pages.confirmation import Confirmation, ProofDownload
+from gateway.web.pages.data import AccessPage, ErasePage
+from gateway.web.pages.marketing import Marketing
+from gateway.web.pages.opt_in import OptInPage
+from gateway.web.pages.opt_in_acts import Acts
+from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
+from gateway.web.shell import edge, notices, problem, problem_page
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope, Shield
+from gateway.web.shell.lifespan import Service, WithoutSlash
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.peer import Peers, place_by_address
+from gateway.web.shell.queue import Queued, Sources
+from gateway.web.shell.ticks import Levelled, Ticks
+from gateway.web.site import demo, hosts
+from gateway.web.site.forward_auth import ForwardAuth, envoy, forward, nginx
+from gateway.web.site.middleware import ConsentMiddleware
+from gateway.web.site.shared_caches import SAME
+from gateway.web.site.status import Status
+from gateway.web.site.visit import Options, Visits
+from gateway.web.site.visitor import FromScope, Visitors
+
+
+def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
+    """Each by a question that is asked twice a second."""
+    return {
+        CHECKS_FAILED: lambda: not house.fresh(),
+        FORMS_FAILED: lambda: not house.writer.keeps(),
+        ENFORCEMENT_OFF: lambda: not enforced,
+        DISCLOSURES_LOST: house.disclosing.losing,
+        REHEARSAL_ALARM: lambda: bool(rehearsing.alarms()),
+    }
+
+
+async def log_notices(consent: Consent) -> asyncio.Task[None] | None:
+    """The texts that are shown, logged before anything is answered; where the ledger cannot be written, once it can."""
+    with contextlib.suppress(StoreUnavailable):
+        await consent.log(notices.shipped())
+        return None
+
+    async def later() -> None:
+        while True:
+            await asyncio.sleep(1)
+            with contextlib.suppress(StoreUnavailable):
+                await consent.log(notices.shipped())
+                return
+
+    return asyncio.create_task(later())
+
+
+log = structlog.get_logger("gateway")
+THE_SITES = ("/demo", "/authz/")  # the site's own answers, and what a proxy asks to put on them
+FAKE = "fake"  # the environment of a fake
+DEMO_PLACE = "US-CA"  # where the demo site says that its visitors are; a real site knows this from its own network
+
+
+def _is_own(path: str, settings: Settings) -> bool:
+    """A page of ours before a site: the choices, the statements, and a DAA participant's endpoints."""
+    pages = ("/.well-known/gpc.json", *((routes.DELETIONS,) if settings.delivery.ddrf_domain else ()))
+    rooms = ("/privacy-choices", "/ledger", *((adchoices.PATH,) if settings.ad_choices.participant else ()))
+    return path in pages or any(path == room or path.startswith(f"{room}/") for room in rooms)
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What is mounted below a prefix (ASGI's `root_path`, Starlette's `Mount`): our own pages are found behind it, and
+    their links have it; the site is asked as it was.
+    """
+
+    app: Any
+    settings: Settings
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        prefix, path = scope.get("root_path", "").rstrip("/"), scope.get("path", "")
+        behind = path[len(prefix) :] if path.startswith(f"{prefix}/") else path  # some servers take it out themselves
+        if scope["type"] == "http" and prefix and _is_own(behind, self.settings):
+            state = {**scope.get("state", {}), "prefix": prefix}
+            scope = {**scope, "path": behind, "raw_path": quote(behind).encode(), "root_path": "", "state": state}
+        await self.app(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """An open house with what its doors share."""
+
+    house: House
+    filing: Filing
+    folder: Path
+    settings: Settings
+    metrics: Metrics
+    visitors: Visitors
+    answering: Answering
+    rehearsing: Rehearsing
+    dev: bool
+
+    def public(self) -> list[Route]:
+        """What a site's visitors are served."""
+        site = self.settings.site
+        own = site.own_origins()
+        page = PageSettings(site.policy_url, own, self.settings.gpc.last_update, site.notices)
+        steps = Steps(self.house.consent, self.visitors, self.house.codes, site.name, self.dev)
+        acts = Acts(steps, self.metrics, own)
+        pages = Pages(self.house.consent, self.visitors, self.metrics, page, acts)
+        confirmation = Confirmation(self.house.consent, self.visitors, self.folder, enforced=site.enforce)
+        marketing = Marketing(self.house.consent, self.visitors, self.metrics, own, cpni=self.settings.cpni.module)
+        status = Status(
+            self.house.consent, self.visitors, self.metrics,
+            folder=self.folder, origins=own, options=self.options(), frictionless=site.mode != "link",
+        )  # fmt: skip
+        unsubscribe = Unsubscribe(self.house.consent, self.metrics)
+        proofs = ProofDownload(self.house.consent, own)
+        data = AccessPage(steps, own, site.policy_url)
+        erasing = ErasePage(steps, own)
+        return [
+            Route("/privacy-choices", pages.show, methods=["GET"]),
+            Route("/privacy-choices", pages.post, methods=["POST"]),
+            Route("/privacy-choices/status", status.show),
+            Route("/privacy-choices/observe", status.observe, methods=["POST"]),
+            *(
+                Route(f"/privacy-choices/{name}", status.preflight, methods=["OPTIONS"])
+                for name in ("status", "observe")
+            ),
+            *(Route(f"/privacy-choices/{name}", pages.file) for name in STATIC),
+            Route("/privacy-choices/done/{event}", confirmation.show),
+            Route("/privacy-choices/marketing", marketing.show, methods=["GET"]),
+            Route("/privacy-choices/marketing", marketing.post, methods=["POST"]),
+            Route("/privacy-choices/proof", proofs.post, methods=["POST"]),
+            Route("/privacy-choices/data", data.show, methods=["GET"]),
+            Route("/privacy-choices/data", data.post, methods=["POST"]),
+            Route(f"{tokens.PATH}{{token}}", unsubscribe.show, methods=["GET"]),
+            Route(f"{tokens.PATH}{{token}}", unsubscribe.post, methods=["POST"]),
+            Route("/privacy-choices/erase", erasing.show, methods=["GET"]),
+            Route("/privacy-choices/erase", erasing.post, methods=["POST"]),
+            *self._opting_in(steps, acts),
+            *self._log(),
+            *hosts.routes(self.folder, self.house.consent.clock, self.metrics, own, on=site.inventory),
+            Route("/.well-known/gpc.json", pages.gpc),
+            routes.deletions(self.house, self.settings),
+            *self._ad_choices(),
+        ]
+
+    def _opting_in(self, steps: Steps, acts: Acts) -> list[Route]:
+        """Showing that a mailbox is one's own, and opting in."""
+        codes = CodePage(steps, self.settings.site.origins)
+        opting_in = OptInPage(steps, acts, self.settings.site.origins, self.folder)
+        return [
+            Route("/privacy-choices/code", codes.show, methods=["GET"]),
+            Route("/privacy-choices/code", codes.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in", opting_in.show, methods=["GET"]),
+            Route("/privacy-choices/opt-in", opting_in.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in/read", opting_in.read),
+            Route("/privacy-choices/opt-in/confirm", opting_in.post, methods=["POST"]),
+            Route("/privacy-choices/opt-in/done/{event}", opting_in.done),
+        ]
+
+    def _log(self) -> list[Route]:
+        """The transparency log, as far as it is public."""
+        configured, log = self.settings.ledger, self.house.consent.log_reader
+        door = LedgerDoor(log, Credentials(self.folder, dev=self.dev), public_entries=configured.public_entries)
+        return [
+            Route("/ledger/checkpoint", door.checkpoint),
+            Route("/ledger/tile/{path:path}", door.tile),
+            Route("/privacy-choices/receipt/{event}", door.receipt),
+            Route("/v1/receipts/{event}", door.keyed_receipt),
+        ]
+
+    def _ad_choices(self) -> list[Route]:
+        """The DAA's participant endpoints, where the operator is one."""
+        settings = self.settings.ad_choices
+        if not settings.participant:
+            return []
+        options = AdChoicesOptions(**msgspec.structs.asdict(settings))
+        doors = AdChoices(self.house.consent, self.visitors, self.metrics, options)
+        return [
+            Route(adchoices.PATH, doors.ask),
+            Route(f"{adchoices.PATH}/verify", doors.verify),
+            Route(f"{adchoices.PATH}/pr.png", doors.token, methods=["GET", "POST"]),
+            Route(f"{adchoices.PATH}/app", doors.app, methods=["GET", "POST"]),
+        ]
+
+    def keyed(self) -> list[Route]:
+        """What callers with a key ask, and what tells how things stand. The hot one first: they are tried in order."""
+        consent, metrics = self.house.consent, self.metrics
+        credentials, codes, site = Credentials(self.folder, dev=self.dev), self.house.codes, self.settings.site
+        house, stated = self.house, self.settings.environment.name
+        named = "dev" if self.dev and stated != FAKE else stated
+        proofs = routes.proofs(house, self.settings, dev=self.dev)
+        health = Health(
+            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
+            house.witnessing, codes,
+        )  # fmt: skip
+        queries = DisclosureQueries(consent, self.folder, credentials, proofs)
+        limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
+        share = ShareDoor(consent, house.sharing, self.filing, credentials, metrics, *limits)
+        return [
+            *routes.ad_routes(self.answering, house.disclosing, self.settings, credentials, house.sharing),
+            Route("/v1/explain", ExplainDoor(consent, credentials).post, methods=["POST"]),
+            *routes.app_routes(house, self.settings, credentials, metrics, proofs),
+            *self._marketing(credentials),
+            *routes.desk_routes(self.house, self.settings, self.folder, credentials, proofs),
+            Route("/v1/codes", CodeCalls(consent, credentials, codes, site.name).post, methods=["POST"]),
+            Route("/v1/shares/{recipient}", share.post, methods=["POST"]),
+            Route("/v1/shares/{recipient}/jobs/{job}/seal", share.seal, methods=["POST"]),
+            Route("/v1/disclosures/query", queries.post, methods=["POST"]),
+            *self._copies(credentials),
+            Route("/v1/self", health.self),
+            Route("/livez", health.live),
+            Route("/readyz", health.ready),
+            Route("/metrics", health.metrics),
+            Route("/openapi.json", _described),
+        ]
+
+    def _tags(self, maker: str) -> list[Tags]:
+        return [Tags(key) for key in keys_of_replica(self.house.secrets, maker)]
+
+    def _copies(self, credentials: Credentials) -> list[Route]:
+        """For replicas: what changed, until when they may answer, and what they answered."""
+        door = ChangesDoor(self.house.consent, credentials, self.house.writer, self._tags)
+        batches = BatchesDoor(self.house.disclosing.handed_over, credentials)
+        return [
+            Route("/v1/changes", door.get),
+            Route("/v1/leases", door.lease, methods=["POST"]),
+            Route("/v1/disclosures/batches", batches.post, methods=["POST"]),
+        ]
+
+    def asked_by_proxies(self) -> list[Route]:
+        """Forward auth. Each takes any method: a proxy may ask with the page's own."""
+        visits = Visits(self.house.consent, self.visitors, self.metrics, self.options())
+        refused = self.settings.site.ad_paths
+        return [
+            Route("/authz/nginx", ForwardAuth(visits, nginx, ad_paths=refused)),
+            Route("/authz/forward", ForwardAuth(visits, forward, ad_paths=refused)),
+            # Envoy reads 200 as a yes, and no other status.
+            Route("/authz/envoy/{path:path}", ForwardAuth(visits, envoy, status=200, ad_paths=refused)),
+        ]
+
+    def _marketing(self, credentials: Credentials) -> list[Route]:
+        site, consent = self.settings.site, self.house.consent
+        texts = TextsDoor(consent, credentials, self.metrics, site.name, site.url)
+        links = UnsubscribeLinks(consent, credentials, site.url)
+        return [
+            Route("/v1/texts", texts.post, methods=["POST"]),
+            Route("/v1/unsubscribe-links", links.post, methods=["POST"]),
+        ]
+
+    def application(self, routes: list[Route]) -> Starlette:
+        """These doors, with errors as problem documents and a fair queue for what opts out."""
+        handlers: dict[Any, Any] = dict.fromkeys(problem.HANDLED, problem_page.handle_with_page)
+        sources = Sources(Peers(self.settings.listen.trusted_proxies), self.house.consent.clock)
+        queued = Middleware(Queued, sources=sources, metrics=self.metrics)
+        levelled = Middleware(Levelled, ticks=Ticks() if self.settings.listen.level_answers else Ticks(0))
+        app = Starlette(
+            routes=routes, middleware=[Middleware(WithoutSlash), levelled, queued],
+            exception_handlers={**handlers, Exception: problem_page.handle_with_page},
+        )  # fmt: skip
+        app.router.redirect_slashes = False
+        return app
+
+    def before(self, site: Any, options: Options) -> ConsentMiddleware:
+        return ConsentMiddleware(site, Visits(self.house.consent, self.visitors, self.metrics, options))
+
+    def options(self, **more: Any) -> Options:
+        """The middleware's options as configured; `more` is what only the site can say."""
+        settings, site = self.settings, self.settings.site
+        configured = {
+            "enforce": site.enforce, "cached": site.cached, "inventory": site.inventory,
+            "add_gpc": settings.gpc.add_for_opted_out, "place_in_key": site.place_in_key,
+            "service_workers": site.service_workers, **more,
+        }  # fmt: skip
+        return Options(remember_gpc=settings.browser.remember_gpc, hosts=settings.provider_hosts(), **configured)
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    folder: Path, settings: Settings, metrics: Metrics, *, dev: bool, clock: Clock,
+    account: FromScope | None = None, place: FromScope | None = None, tell: Callable[[str], None] = watch.log,
+    checks_as: type[Checks] = Checks,
+) -> AsyncIterator[Doors]:  # fmt: skip
+    deciding, shown = in_force(settings, dev=dev), notices.shipped()
+    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as) as house:
+        logging_notices = await log_notices(house.consent)
+        rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
+        evidence = Evidence(
+            folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
+            off=off(house, rehearsing, enforced=dev or settings.site.enforce),
+        )  # fmt: skip
+        await asyncio.to_thread(evidence.start)
+        peers = Peers(settings.listen.trusted_proxies)
+        visitors = Visitors(
+            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
+            account=account, place=place or place_by_address(house.consent.checks.places, peers),
+        )  # fmt: skip
+        house.telling.tried = metrics.tried
+        filing = Filing(house.sharing, folder, house.secrets, clock)
+        try:
+            decided = DecisionLog(folder, house.consent.recipients, clock)
+            counting, logging = house.disclosing.running(metrics.disclosed), decided.running(metrics.unlogged)
+            async with (
+                house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
+                rehearsing.running(),
+            ):  # fmt: skip
+                answering = Answering(house.consent, house.disclosing, metrics, decided)
+                yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
+            await house.sharing.close()
+            await house.codes.close()
+        finally:
+            if logging_notices:
+                logging_notices.cancel()
+            await asyncio.to_thread(evidence.stop)
+
+
+def build(
+    folder: Path, settings: Settings, addresses: Addresses, *, dev: bool = False, tracker: str = "",
+    clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
+    place: FromScope | None = None,
+) -> Any:  # fmt: skip
+    """The service by itself. `tracker` is the demo's second origin (development only). `tell` is told why the ledger
+    must not be used, whenever that changes: then the service runs, denies everything and keeps opt-outs beside it.
+    `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are, whatever their
+    address.
+    """
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        somewhere = (lambda _: DEMO_PLACE) if dev else place
+        opened = _opened(
+            folder, settings, metrics, dev=dev, clock=clock, place=somewhere, tell=tell, checks_as=faked or Checks
+        )
+        async with opened as doors:
+            routes = [*doors.keyed(), *doors.asked_by_proxies(), *doors.public()]
+            log.info("pages", rule=doors.options().rule())
+            if dev:
+                options = doors.options(enforce=True, place_in_key=SAME)
+                behind = doors.before(demo.site(tracker), options)
+                routes += [Route("/", _to_demo), Route("/demo", behind), Route("/demo/second", behind)]
+            yield doors.application(routes)
+
+    shield = _shield(settings, dev=dev)
+    return Edge(
+        Service(running), metrics, addresses.of, guard=edge.loopback_only if dev and not faked else None,
+        shield=lambda scope: None if scope["path"].startswith(THE_SITES) else shield,
+    )  # fmt: skip
+
+
+def _shield(settings: Settings, *, dev: bool = False) -> Shield:
+    framed_by = settings.site.origins if settings.browser.embedded else ()
+    return Shield(Peers(settings.listen.trusted_proxies), "" if dev else settings.site.hsts, framed_by)
+
+
+def in_front_of(
+    site: Any, data: str | Path, *, config: str | Path | None = None,
+    account: FromScope | None = None, place: FromScope | None = None,
+    clock: Clock = now,
+) -> Any:  # fmt: skip
+    """An ASGI site with the gateway before it, in the site's own process: the choices page and `gpc.json` are served,
+    every other request is heard and handed on. `account` and `place` read the ASGI scope: who is signed in, and where
+    the visitor is known to be (`US-CA`). `scope["state"]["gateway_checker"]` is for `gateway.client.Client.over`. The
+    folder is made beforehand by `gateway migrate`.
+    """
+    settings = settings_of.load_settings(Path(config) if config else None, os.environ)
+    metrics = Metrics()
+
+    @contextlib.asynccontextmanager
+    async def running() -> AsyncIterator[Any]:
+        opened = _opened(Path(data), settings, metrics, dev=False, clock=clock, account=account, place=place)
+        async with opened as doors:
+            own, behind = doors.application(doors.public()), doors.before(site, doors.options())
+            log.info("pages", rule=doors.options().rule())
+            bids = routes.bids(doors.answering, settings)
+            checker = InProcessChecker(doors.answering, bids, settings.environment.name, doors.house.disclosing)
+
+            async def serve(scope: Scope, receive: Any, send: Any) -> None:
+                mine = scope["type"] == "http" and _is_own(scope["path"], settings)
+                state = scope.get("state", {}) if mine else {**scope.get("state", {}), "gateway_checker": checker}
+                await (own if mine else behind)({**scope, "state": state}, receive, send)
+
+            yield serve
+
+    everywhere = frozenset({PUBLIC, INTERNAL, METRICS})  # the site may have paths of any name
+    shield = _shield(settings)
+    return Mounted(Edge(
+        Service(running, site), metrics, lambda _: everywhere, logged=False,
+        shield=lambda scope: shield if _is_own(scope["path"], settings) else None,
+    ), settings)  # fmt: skip
+
+
+async def _described(_: Request) -> Response:
+    return Response(orjson.dumps(openapi.document()), media_type="application/json")
+
+
+async def _to_demo(_: Request) -> Response:
+    return RedirectResponse("/demo")

@@ -1,0 +1,192 @@
+"""`gateway erase`: what is forgotten of a person.
+
+`gateway backup` and `gateway restore`.
+
+`gateway verify`: whether the ledger is what it says; `gateway prune`: what retention no longer keeps.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from gateway.app import composition, maintenance
+from gateway.cli import options
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.entry import b64
+from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.verify import VerifyReport
+from gateway.settings import load as settings_of
+from gateway.terms import Erasing
+
+
+@click.command(
+    help="Forget a person, of the identifiers that they proved control of. erase_details keeps the opt-out and its"
+    " proof; unlink forgets that too; child_found denies everything for good first (gateway help erasure)."
+)
+@click.argument("mode", type=click.Choice([mode.value for mode in Erasing]))
+@options.data
+@options.config
+@options.identifiers
+@click.option(
+    "--note", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What the desk wrote about it: its hash is kept, its text is not.",
+)  # fmt: skip
+def erase(mode: str, data: Path, file: Path | None, note: Path | None, **values: Any) -> None:
+    with options.house(data, file) as house:
+        named = house.consent.people.name(options.listed(values))
+        if named.ignored or not named.subjects:
+            raise click.UsageError("name identifiers that can all be used; nothing was forgotten")
+        digest = hashlib.sha256(note.read_bytes()).digest() if note else None
+        order = ErasureOrder(Erasing(mode), named.subjects, datetime.now(UTC), digest)
+        written = asyncio.run(house.consent.erase(order))
+    click.echo(f"done: {b64(written.event)}, entry {written.seq}; see who is still to be told: gateway deliveries")
+
+
+PLACE = click.Path(path_type=Path)
+THERE = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command(
+    help="Copy the ledger into the new folder DEST, while the service runs. The persons' keys and the secrets go to"
+    " places of their own: whoever has two of the three can read what one of them keeps closed."
+)
+@click.argument("dest", type=PLACE, required=False)
+@options.data
+@options.config
+@click.option("--keys", "keys_dest", type=PLACE, help="Folder for a dated copy of the persons' keys.")
+@click.option("--secrets", "secrets_dest", type=PLACE, help="Folder for secrets.json.")
+@click.option("--prune", is_flag=True, help="With --keys: delete copies older than [retention] keys_backup_days.")
+def backup(
+    dest: Path | None, data: Path, file: Path | None, keys_dest: Path | None, secrets_dest: Path | None, prune: bool
+) -> None:
+    if not (dest or keys_dest or secrets_dest):
+        raise click.UsageError("name DEST, --keys or --secrets")
+    if prune and not keys_dest:
+        raise click.UsageError("--prune is of the copies in --keys")
+    _refuse_together(data, [each for each in (dest, keys_dest, secrets_dest) if each])
+    if keys_dest:  # first: a key without an entry is harmless, an entry without its key cannot be opened
+        click.echo(f"{maintenance.back_up_keys(data, keys_dest)}: the persons' keys, wrapped")
+    if secrets_dest:
+        click.echo(f"{maintenance.back_up_secrets(data, secrets_dest)}: the secrets")
+    if dest:
+        click.echo(f"{dest}: the ledger\n{_told(maintenance.back_up(data, dest))}")
+    if prune and keys_dest:
+        days = settings_of.load_settings(file, os.environ).retention.keys_backup_days
+        for gone in maintenance.prune_ledger_of(keys_dest, days):
+            click.echo(f"{gone}: deleted, older than {days} days")
+
+
+@click.command(
+    help="Put the ledger of BACKUP in place, with the service stopped; the one that was there is laid aside. With"
+    " --new-log: go on from what is there as a new log, when the newer one is lost for good (gateway help restore)."
+)
+@click.argument("backup", type=THERE, required=False)
+@options.data
+@options.config
+@click.option(
+    "--keys", "vault", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A copy of the persons' keys (vault-DATE.sqlite3), for a folder that has none.",
+)  # fmt: skip
+@click.option("--secrets", type=THERE, help="Folder with secrets.json, for a folder that has none.")
+@click.option("--new-log", is_flag=True)
+def restore(
+    backup: Path | None, data: Path, file: Path | None, vault: Path | None, secrets: Path | None, new_log: bool
+) -> None:
+    if not (backup or new_log):
+        raise click.UsageError("name BACKUP, or --new-log")
+    settings = settings_of.load_settings(file, os.environ)
+    if backup:
+        done = maintenance.put_back(data, settings, backup, vault, secrets)
+        click.echo(f"{data}: put back\n{_told(done.checkpoint)}")
+        if done.aside:
+            click.echo(f"{done.aside}: what was there before")
+        if not done.keys:
+            click.echo("the persons' keys are not there: no detail can be opened (--keys); opt-outs hold", err=True)
+        if done.why and not new_log:
+            click.echo(f"nothing is signed on it yet: {done.why}", err=True)
+            return
+        if not done.why:
+            return
+    begun = maintenance.go_on(data, settings)
+    click.echo(f"{data}: goes on as {begun.origin} from {begun.size} entries")
+    if begun.last is None:
+        click.echo("what was signed last is not known: its store is lost", err=True)
+    else:
+        missing = max(0, begun.last.size - begun.size)
+        click.echo(f"the old log was signed at {begun.last.size} entries; {missing} are lost", err=True)
+
+
+def _refuse_together(data: Path, places: Sequence[Path]) -> None:
+    """Whoever reads two of the three reads what one keeps closed; and what lies in the folder is lost with it."""
+    whole = [place.resolve() for place in places]
+    if len(set(whole)) < len(whole):
+        raise click.UsageError("the ledger, the persons' keys and the secrets go to places of their own")
+    if any(data.resolve() in (place, *place.parents) for place in whole):
+        raise click.UsageError(f"a copy in {data} is lost with it; name another place")
+
+
+def _told(checkpoint: Checkpoint) -> str:
+    return f"checkpoint of {checkpoint.size} entries:\n{checkpoint.text()}"
+
+
+SHOWN = 20  # differences in words; --json has them all
+
+
+@click.command(
+    help="Read the whole ledger: the tree made again from the bytes of every entry, every standing made again from the"
+    " entries. Exit code 0: all is as it should be; 1: something differs. `gateway help verify` says what that proves."
+)
+@options.data
+@options.config
+@click.option("--vault", "boxes", is_flag=True, help="Open the sealed boxes of every entry too.")
+@options.as_json
+def verify(data: Path, file: Path | None, boxes: bool, as_json: bool) -> None:
+    report, keys = composition.verify_ledger(data, settings_of.load_settings(file, os.environ), boxes=boxes)
+    click.echo(_json(report, keys) if as_json else "\n".join(_words(report, keys)))
+    sys.exit(0 if report.passed else 1)
+
+
+def _json(report: VerifyReport, keys: tuple[str, ...]) -> str:
+    last = report.checkpoint
+    signed = {"origin": last.origin, "size": last.size, "root": last.root.hex()} if last else None
+    body = {"passed": report.passed, "entries": report.entries, "pruned": report.pruned, "checkpoint": signed,
+            "keys": keys, "standings": {"short": report.short, "lived": report.lived}, "boxes": report.opened,
+            "different": report.different}  # fmt: skip
+    return orjson.dumps(body).decode()
+
+
+def _words(report: VerifyReport, keys: tuple[str, ...]) -> list[str]:
+    last = report.checkpoint
+    pruned = f", the first {report.pruned} of them by their hashes" if report.pruned else ""
+    lines = [f"{report.entries} entries{pruned}"]
+    lines.append(f"last checkpoint: {last.size} entries of {last.origin}" if last else "there is no last checkpoint")
+    lines += [f"signed by: {key}" for key in keys]
+    lines.append(f"standings made again: {report.short} the short way, {report.lived} by the real rules")
+    if report.opened is not None:
+        lines.append(f"boxes opened: {report.opened}")
+    lines += [f"DIFFERENT: {text}" for text in report.different[:SHOWN]]
+    if len(report.different) > SHOWN:
+        lines.append(f"and {len(report.different) - SHOWN} more (--json)")
+    return [*lines, "passed" if report.passed else "NOT PASSED"]
+
+
+@click.command(
+    help="Take away what [retention] no longer keeps: details, then bodies of entries. What a standing rests on is"
+    " restated first; hashes stay, old receipts still verify, and the ledger verifies before and after."
+)
+@options.data
+@options.config
+@click.option("--dry-run", is_flag=True, help="Only tell what that would be.")
+def prune(data: Path, file: Path | None, dry_run: bool) -> None:
+    pruned = composition.prune_ledger(data, settings_of.load_settings(file, os.environ), dry_run=dry_run)
+    plan, verb = pruned.plan, "went" if pruned.done else "would go"
+    click.echo(f"{plan.bodies} bodies below entry {plan.below} {verb}, {len(plan.needed)} of them restated")
+    click.echo(f"details of {plan.details} entries {verb}")

@@ -1,0 +1,494 @@
+"""Answering: may this data go, what may the website do, what holds now.
+
+Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
+
+What a check is answered from, and how it was: shapes that `gateway.consent.check` fills. Owns no rule, looks nothing
+up.
+"""
+
+import contextlib
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import NamedTuple
+
+from gateway.choice.downstream import GppSections, Outcome
+from gateway.choice.law import AGES, country_of
+from gateway.choice.place import may_be_european
+from gateway.choice.question import DENIED, NAMED, Grant, Naming, Office, Question, Verdict
+from gateway.choice.recipient import Recipient
+from gateway.choice.rules.case import youngest
+from gateway.choice.rules.never import below_floor
+from gateway.choice.standing import Standing, out_bits, unnumbered
+from gateway.choice.verdict import Step, decide, deny_all, explain, numbered
+from gateway.consent.in_force_then import HeldThen
+from gateway.consent.people import OF_A_PHONE, Named, People, Said
+from gateway.consent.places import FOREIGN, Places
+from gateway.consent.site import NOTHING_SAID, Site, Word, outcome_of, said_of, what_may, widened, word_of
+from gateway.consent.tokens import DeviceToken
+from gateway.ledger.subjects import Subject
+from gateway.mirror.lookup import Lookup, LookupRefused, Seen, Stale
+from gateway.signals import hear
+from gateway.signals.device import GDPR_APPLIES
+from gateway.signals.hear import SHIPPED, Hearing
+from gateway.signals.heard import Heard
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, GrantKind, Purpose, Reason
+
+
+class Known(NamedTuple):
+    """What is the same for all the recipients of one check. `alike`: the standings without the numbers of their
+    entries, by which answers are remembered.
+    """
+
+    places: frozenset[str]
+    heard: Heard
+    standings: tuple[Standing, ...]
+    alike: tuple[Standing, ...]
+    grants: tuple[Grant, ...]
+    limited: bool
+    sensitive: bool = False
+    naming: Naming = NAMED
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What stood on record about the people of a check at some moment, and the day of it. `held`: what was in force
+    then, where it is on record; without it what is in force now is asked, under the law of that day.
+    """
+
+    on: date
+    position: int
+    standings: tuple[Standing, ...]
+    grants: tuple[Grant, ...] = ()
+    held: HeldThen | None = None
+
+
+class Explained(NamedTuple):
+    """One recipient's verdict with the rules that were tried; none where the check names what is not configured."""
+
+    verdict: Verdict
+    steps: tuple[Step, ...]
+
+
+NOTHING_MAY = Outcome(frozenset(SIGNAL_PURPOSES))
+PURPOSES: Mapping[str, Purpose] = {word.value: word for word in Purpose}
+CLASSES: Mapping[str, DataClass] = {word.value: word for word in DataClass}
+NOBODY = Named()
+SAID_NO = Standing(out_bits(ALL_PURPOSES))  # what stands on record of whoever said no to everything
+Link = tuple[bytes, bool, bool]  # of whom, whether only by an app's word, whether now
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A check, read from a body but not yet understood. None means not said; `collected` then is today, but for a row
+    of a share, whose day nobody knows. `geo` and `ip` may be several, which all count, as do the signals that were said
+    in a second place (`also`).
+    """
+
+    recipients: tuple[str, ...]
+    identifiers: Sequence[Mapping[str, object]] = ()
+    purpose: str | None = None
+    data: tuple[str, ...] | None = None
+    place: object = None
+    geo: object = None
+    ip: object = None
+    age: str | None = None
+    count: int | None = None
+    collected: date | None = None
+    during_call: bool = False
+    signals: Mapping[str, object] = field(default_factory=dict)
+    also: Sequence[Mapping[str, object]] = ()
+    row: bool = False  # a row of a share: it needs an identifier
+    claimed: bool = False  # the person's own act was used up by this very row
+    beside: Sequence[Mapping[str, object]] = ()  # identifiers that the data itself holds
+    shown: tuple[Subject, ...] = ()  # whom the call shows beside what it names: an app's phone, who is signed in
+    token: DeviceToken | None = None  # of the app's installation that asks
+    instead: tuple[Standing, ...] = ()  # of what stands on record, which the caller may not know
+
+
+class Checked(NamedTuple):
+    """Verdicts by recipient. `position` is None where the store gave no answer. `keys`: what it was read from, the
+    first identifier's own key first; `own`: those of the identifiers that the question is about. `age`: the
+    youngest band that anything says. `grants`: what they allowed single recipients, newest first. `said`: of a row, by
+    what it names them.
+    """
+
+    verdicts: dict[str, Verdict]
+    position: int | None
+    heard: Heard
+    keys: tuple[bytes, ...] = ()
+    outcome: Outcome = NOTHING_MAY
+    own: tuple[bytes, ...] = ()
+    age: str | None = None
+    grants: tuple[Grant, ...] = ()
+    said: Said | None = None
+
+    def outcome_for(self, name: str) -> Outcome:
+        """What one recipient is to be told: never less than its verdict."""
+        data = self.verdicts[name].data
+        if set(data.values()) <= DENIED:
+            return self.outcome.all_denied()
+        precise = data.get(DataClass.PRECISE_GEO.value) is Answer.ALLOW
+        return replace(self.outcome, precise=True) if precise else self.outcome
+
+
+class Checks:
+    """Answers from the look-up. `office` gives the law, the day and the age floor of now."""
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        people: People,
+        office: Callable[[], Office],
+        recipients: Mapping[str, Recipient],
+        places: Places,
+        hearing: Hearing = SHIPPED,
+        said_in: GppSections = GppSections.BOTH,
+    ) -> None:
+        self.recipients = recipients
+        self.places = places
+        self.hearing = hearing
+        self._said_in = said_in
+        self._lookup = lookup
+        self._people = people
+        self._office = office
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient. Whatever cannot be answered is a deny."""
+        heard, named, beside, said = self._understand(ask)
+        keys = named.keys
+        try:
+            seen = self._seen(ask, named)
+            grants = self._grants(ask, keys, seen)
+            tightening = self._tightening(beside)
+        except LookupRefused as refused:
+            reason = Reason.STALE if isinstance(refused, Stale) else Reason.STORE_UNAVAILABLE
+            refused_all = {name: self._refuse(name, ask, reason) for name in ask.recipients}
+            return Checked(refused_all, None, heard, age=ask.age)
+        standings = (*seen.standings, *tightening)
+        known = self._known(ask, heard, standings, grants, named)
+        office = self._office()
+        verdicts = {name: self._verdict(name, ask, known, office) for name in ask.recipients}
+        return Checked(
+            verdicts, seen.position, heard, (*keys, *beside), self._outcome(known, ask.age, office), keys,
+            youngest(ask.age, standings), grants, said,
+        )  # fmt: skip
+
+    def explain(self, ask: Ask, then: Then | None = None) -> dict[str, Explained]:
+        """The verdict of each recipient with every rule that was tried. `then`: what stood on record at another moment,
+        with what was in force then, else under the law of that day. Raises `LookupRefused`.
+        """
+        if then and then.held and then.held.recipients is not self.recipients:
+            earlier = copy.copy(self)
+            earlier.recipients = then.held.recipients
+            return earlier.explain(ask, then)
+        heard, named, beside, _ = self._understand(ask)
+        if then is None:
+            seen = self._seen(ask, named)
+            then = Then(self._office().on, seen.position, seen.standings, self._grants(ask, named.keys, seen))
+            then = replace(then, standings=(*then.standings, *self._tightening(beside)))
+        known = self._known(ask, heard, then.standings, then.grants, named)
+        office = then.held.office if then.held else replace(self._office(), on=then.on)
+        return {name: self._explained(name, ask, known, office) for name in ask.recipients}
+
+    def _seen(self, ask: Ask, named: Named) -> Seen:
+        tokens = (*named.tokens, ask.token) if ask.token else named.tokens
+        if ask.instead:
+            return Seen(self._lookup.seen(()).position, ask.instead)
+        return self._with_tokens(named.subjects, tokens) if tokens else self._lookup.seen(named.keys)
+
+    def _with_tokens(self, subjects: Sequence[Subject], tokens: Sequence[DeviceToken]) -> Seen:
+        """What is on record of a call that shows installations of an app. What one of them said itself and came back
+        from denies nothing here, and only here; the ids that it had before can only deny.
+        """
+        phone = [subject for subject in subjects if subject.kind in OF_A_PHONE]
+        keys = [key for subject in phone for key in subject.keys]
+        before = [key for token in tokens for key in token.others(keys)]
+        lifted: frozenset[Purpose] | None = None
+        if len(tokens) == 1:
+            with contextlib.suppress(LookupRefused):  # a replica cannot know whose each no was: then they all count
+                lifted = self._lifted(subjects, phone, before, tokens[0])
+        rest = [key for subject in subjects if subject not in phone for key in subject.keys]
+        installed = {self._people.device(token.value).key for token in tokens} if lifted is None else set[bytes]()
+        mine, had = self._lookup.seen(keys), self._lookup.seen(before)
+        others, devices = self._lookup.seen([k for k in rest if k not in installed]), self._lookup.seen([*installed])
+        standings = (
+            *(each.without_noes(lifted or ()) for each in mine.standings),
+            *(each.without_noes(lifted or ()).denies_only() for each in had.standings),
+            *others.standings,
+            *(each.denies_only() for each in devices.standings),
+        )
+        return Seen(min(each.position for each in (mine, had, others, devices)), standings)
+
+    def _lifted(
+        self, subjects: Sequence[Subject], phone: Sequence[Subject], before: Sequence[bytes], token: DeviceToken
+    ) -> frozenset[Purpose] | None:
+        """From what noes of its own an installation came back. None: one of its ids is or was somebody's account's who
+        is not named here, and then its yes counts for nothing.
+        """
+        accounts = {subject.key for subject in subjects if subject.is_account}
+        ids = [*((each.key, each.keys) for each in phone), *((key, (key,)) for key in before)]
+        for own, keys in ids:
+            links = [link for key in keys if own not in token.attested for link in self._lookup.links_of(key)]
+            if not {account for account, _, _ in links} <= accounts:
+                return None
+        everything = [key for _, keys in ids for key in keys]
+        return self._lookup.alone(token.mark, self._people.device(token.value).key, everything)
+
+    def _known(
+        self, ask: Ask, heard: Heard, standings: tuple[Standing, ...], grants: tuple[Grant, ...], named: Named
+    ) -> Known:
+        places = self.places.of(ask.place, ask.geo, ask.ip)
+        if (ask.signals or ask.also) and _is_european(ask, heard) and not may_be_european(places):
+            places |= {FOREIGN}
+        return Known(
+            places, heard, standings, tuple(map(unnumbered, standings)), grants,
+            named.limited, self.places.are_sensitive(ask.geo),
+            Naming(ask.row, not named.subjects, named.undeclared, bool(named.malformed)),
+        )  # fmt: skip
+
+    def _understand(self, ask: Ask) -> tuple[Heard, Named, tuple[bytes, ...], Said | None]:
+        """What was heard, who is asked about, the keys that can only deny, and by which words a row names whom."""
+        heard, country = hear.from_call(ask.signals, self.hearing), country_of(ask.place)
+        for signals in ask.also:
+            heard = hear.from_call(signals, self.hearing).beside(heard)
+        said: Said | None = {} if ask.beside else None
+        named = self._people.name(ask.identifiers, country, said).beside(ask.shown)
+        others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
+        looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
+        for key in named.keys if looser else ():
+            looser.pop(key, None)  # it is asked about as it is, and says no more here
+        return heard, named, tuple(looser), said
+
+    def name(self, ask: Ask) -> tuple[Subject, ...]:
+        """The people that a check is about."""
+        return self._people.name(ask.identifiers, country_of(ask.place)).subjects
+
+    def moved(self, keys: Sequence[bytes], position: int | None) -> bool:
+        """Whether anything was written about these since an answer of that position; then they are to be asked about
+        again. True as well where that cannot be told.
+        """
+        try:
+            return position is None or self._lookup.changed_since(keys, position)
+        except LookupRefused:
+            return True
+
+    def tied(self, account: Subject, identifier: Subject) -> bool:
+        """Whether an account is known to have an identifier, by more than an app's word. False where that cannot be
+        told.
+        """
+        try:
+            return self._lookup.tied(account.key, identifier.key)
+        except LookupRefused:
+            return False
+
+    def links_of(self, subject: Subject) -> list[Link] | None:
+        """Who has or had an identifier, by any of its names; None where that cannot be told."""
+        try:
+            return [link for key in subject.keys for link in self._lookup.links_of(key)]
+        except LookupRefused:
+            return None
+
+    def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
+        """What somebody is told who may not know what stands on record of some keys: it is that of who said no, and as
+        young as apps have said, whether that counts or not, so that neither tells whose they are.
+        """
+        try:
+            words = [band for key in keys for band in self._lookup.words_of(key)]
+        except LookupRefused:
+            words = []
+        return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
+
+    def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
+        """What holds for the person whoever asks."""
+        if known.limited:
+            return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc, said_in=self._said_in)
+        said = widened(known.heard.denied)
+        return outcome_of(known.places, said, known.heard.gpc, known.alike, age, office, self._said_in)
+
+    def _allowed(
+        self, places: frozenset[str], said: frozenset[Purpose], standings: Sequence[Standing], age: str | None = None
+    ) -> tuple[Mapping[Purpose, bool], bool]:
+        """Which purposes may be done at all, and whether somebody said no to one. `said`: denied by this request."""
+        alike = tuple(map(unnumbered, standings))
+        return what_may(places, said, alike, age, self._office())
+
+    def _grants(self, ask: Ask, keys: Sequence[bytes], seen: Seen) -> tuple[Grant, ...]:
+        """What the person allowed single recipients. An act is for one transfer, so it counts for a row of a share,
+        which uses it up; nobody can tell how often an answer to a check is acted on (R28).
+        """
+        found = self._lookup.grants(keys) if any(standing.granted for standing in seen.standings) else ()
+        if not ask.row:
+            return tuple(grant for grant in found if grant.kind is not GrantKind.DIRECTED)
+        claimed = ask.recipients if ask.claimed else ()
+        return (*found, *(Grant(to, Purpose.SERVICE, None, seen.position, GrantKind.DIRECTED) for to in claimed))
+
+    def _tightening(self, keys: Sequence[bytes]) -> tuple[Standing, ...]:
+        """Standings of identifiers that are in the data itself, and of looser forms. They belong to whoever they belong
+        to, so they can only deny: an ad id of somebody who opted out does not leave beside another person's account.
+        """
+        return tuple(standing.denies_only() for standing in self._lookup.seen(keys).standings) if keys else ()
+
+    def _verdict(self, name: str, ask: Ask, known: Known, office: Office) -> Verdict:
+        question = self._question(name, ask, known, office)
+        if isinstance(question, Reason):
+            return self._refuse(name, ask, question)
+        verdict = numbered(decide(question, office), known.standings)
+        data = ask.data if ask.data is not None else question.recipient.data
+        if len(question.data) == len(data):
+            return verdict
+        refused = deny_all(data, Reason.CLASS_NOT_REGISTERED, f"recipients.{name}.data", verdict.place)
+        return refused._replace(data={**refused.data, **verdict.data})
+
+    def _explained(self, name: str, ask: Ask, known: Known, office: Office) -> Explained:
+        question = self._question(name, ask, known, office)
+        verdict = self._verdict(name, ask, known, office)
+        if isinstance(question, Reason):
+            return Explained(verdict, ())
+        return Explained(verdict, tuple(explain(question._replace(standings=known.standings), office)))
+
+    def _question(self, name: str, ask: Ask, known: Known, office: Office) -> Question | Reason:
+        """What the rules are asked, or why there is nothing to ask them."""
+        recipient = self.recipients.get(name)
+        if recipient is None:
+            return Reason.UNKNOWN_RECIPIENT
+        if ask.purpose is not None and ask.purpose not in PURPOSES:
+            return Reason.UNKNOWN_PURPOSE
+        data = recipient.data if ask.data is None else tuple([CLASSES[item] for item in ask.data if item in CLASSES])
+        return Question(
+            recipient, (PURPOSES[ask.purpose],) if ask.purpose else recipient.purposes, data, known.places, ask.age,
+            known.heard, known.alike, known.grants, known.limited, ask.count,
+            ask.collected if ask.collected or ask.row else office.on, ask.during_call, known.sensitive, known.naming,
+        )  # fmt: skip
+
+    def _refuse(self, name: str, ask: Ask, reason: Reason, place: str = "unknown") -> Verdict:
+        recipient = self.recipients.get(name)
+        data = ask.data if ask.data is not None else recipient.data if recipient else ()
+        return deny_all(data, reason, "", place)
+
+    def proof(self) -> float | None:
+        """The newest proof that answers may be trusted now, another one twice a second. None: there is none."""
+        return self._lookup.proof()
+
+    def version(self) -> object:
+        """Another one after any change of what is on record, and twice a second. None: nothing may be trusted."""
+        try:
+            return self._lookup.version()
+        except LookupRefused:
+            return None
+
+    def site(
+        self, subjects: Sequence[Subject], heard: frozenset[Purpose], place: object = None, *, gpc: bool = False,
+        kept: frozenset[Purpose] = NOTHING_SAID, token: DeviceToken | None = None, instead: tuple[Standing, ...] = (),
+    ) -> Site:  # fmt: skip
+        """What holds for a person on the site or in the app: what this request's signals (`heard`) and the sealed
+        cookie (`kept`) deny, and what is recorded, or what is taken `instead`. With the store away everybody counts as
+        opted out (R17).
+        """
+        standings = instead or self._standings(subjects, token)
+        if standings is None:
+            return self.unknown_site(place, gpc=gpc)
+        places = self.places.of(place)
+        said = widened(heard) | kept if heard or kept else NOTHING_SAID
+        allowed, chosen = self._allowed(places, said, standings)
+        return Site(allowed, "honored" if chosen else "none", places, gpc, standings, said, self._said_in)
+
+    def words(self, site: Site, purposes: Sequence[Purpose]) -> dict[Purpose, Word]:
+        """What holds, purpose by purpose: the same that `site` was asked and every verdict obeys."""
+        alike = replace(site, standings=tuple(map(unnumbered, site.standings)))
+        office = self._office()
+        return {purpose: word_of(alike, purpose, office) for purpose in purposes}
+
+    def unknown_site(self, place: object = None, *, gpc: bool = False) -> Site:
+        """What holds for whoever cannot be asked about: nothing may be done."""
+        no = dict.fromkeys(SIGNAL_PURPOSES, False)
+        return Site(no, "unknown", self.places.of(place), gpc, said_in=self._said_in)
+
+    def _standings(
+        self, subjects: Sequence[Subject], token: DeviceToken | None = None
+    ) -> tuple[Standing, ...] | None:  # fmt: skip
+        """What is on record for these; None where it cannot be read."""
+        if token is not None:
+            try:
+                return self._with_tokens(subjects, [token]).standings
+            except LookupRefused:
+                return None
+        return self.standings_of([key for subject in subjects for key in subject.keys])
+
+    def standings_of(self, keys: Collection[bytes]) -> tuple[Standing, ...] | None:
+        """The rows of keys, of whoever has one; None where they cannot be read."""
+        try:
+            return self._lookup.seen([*keys]).standings
+        except LookupRefused:
+            return None
+
+    def on_record(self, identifiers: Sequence[Mapping[str, object]], place: object = None) -> bool | None:
+        """Whether anything at all stands of one of these, by any of their names; None where that cannot be read."""
+        rows = self.standings_of(self._people.keys_of(identifiers, country_of(place)))
+        return None if rows is None else bool(rows)
+
+    def read_back(
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], token: DeviceToken | None = None,
+        instead: tuple[Standing, ...] = (),
+    ) -> dict[str, str]:  # fmt: skip
+        """What enforcement now says of these purposes for all the subjects together: what was said and holds. `unknown`
+        where it cannot be read, which denies.
+        """
+        site = self.site(subjects, NOTHING_SAID, token=token, instead=instead)
+        return {purpose.value: said_of(site, purpose).value for purpose in purposes}
+
+    def granted(self, subjects: Sequence[Subject], recipient: str, purpose: Purpose) -> bool:
+        """Whether an opt-in that names this recipient is on record. False where that cannot be read."""
+        try:
+            found = self._lookup.grants([key for subject in subjects for key in subject.keys])
+        except LookupRefused:
+            return False
+        return any(
+            (grant.recipient, grant.purpose, grant.kind) == (recipient, purpose, GrantKind.OPTED_IN) for grant in found
+        )
+
+    def band(self, subjects: Sequence[Subject]) -> str:
+        """The youngest age band on record for them; the youngest there is where it cannot be read."""
+        standings = self._standings(subjects)
+        return AGES[0] if standings is None else youngest(None, standings)
+
+    def too_young(self, subjects: Sequence[Subject]) -> bool:
+        """Whether they are, or may be, below the operator's floor: no opt-in exists there (R14). Raises
+        `LookupRefused`: an answer that is not known is no answer.
+        """
+        keys = [key for subject in subjects for key in subject.keys]
+        return below_floor(youngest(None, self._lookup.seen(keys).standings), self._office())
+
+    def voided(self, ui: str) -> bool:
+        """Whether consents of a screen count for nothing. Raises `LookupRefused`."""
+        return self._lookup.voided(ui)
+
+    def event(self, seq: int) -> str | None:
+        """The event id of an entry, for keys that may know it."""
+        try:
+            return self._lookup.event(seq)
+        except LookupRefused:
+            return None
+
+    def position(self) -> int | None:
+        """How many entries the ledger holds; None while it gives no answer that may be trusted."""
+        try:
+            return self._lookup.seen(()).position
+        except LookupRefused:
+            return None
+
+    def log(self) -> str | None:
+        """Which log that is; None likewise."""
+        try:
+            return self._lookup.log()
+        except LookupRefused:
+            return None
+
+
+def _is_european(ask: Ask, heard: Heard) -> bool:
+    """Whether the request says that the GDPR applies and brings no consent along: then it names a place, too (R13)."""
+    stored = [each.get("stored") for each in (ask.signals, *ask.also)]
+    said = [each.get("gdpr") for each in (ask.signals, *ask.also)]
+    said += [each.get(GDPR_APPLIES) for each in stored if isinstance(each, Mapping)]
+    return not heard.vendors and any(str(each).strip() in {"1", "1.0"} for each in said)

@@ -1,0 +1,216 @@
+"""Codes by e-mail or text message: whoever reads one out to us shows that the mailbox or number is theirs today.
+
+Eight digits, good once, for ten minutes, for one use and in a browser (or app) that asked: that one holds a ticket, for
+five tries. Sent whether the address is known here or not (V25). Who asks often is refused, by what they asked
+themselves; what others asked for an address keeps nobody out and shows in nothing (gateway/ledger/codes.py). A code
+shows nothing about the time before the address passed to its present holder (R5). Knows no HTTP; never writes to the
+log.
+"""
+
+import asyncio
+import hmac
+import os
+import secrets as random
+import time
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.consent.choice_result import Refused
+from gateway.delivery.letters import Letter
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import codes
+from gateway.ledger.entry import b64
+from gateway.ledger.subjects import Subject, milliseconds
+from gateway.ledger.writer import Writer
+from gateway.terms import Purpose
+
+ACCESS, ERASURE = "access", "erasure"  # what a code is good for, beside opting in
+
+DIGITS = 8
+SECONDS = codes.GOOD_FOR * 60
+AN_HOUR, ASKED_IN_ALL = 3, 30  # codes that one sender may ask for in an hour: for one address; for all, many being one
+ASKERS = 10_000  # of whom that is remembered, in this process alone
+LASTS = 32  # sends whose time stands in for that of one that was not needed
+LABEL = b"codes/1\x00"
+
+
+class WrongCode(Refused):
+    """Not the code that was sent; `left` tries remain."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__("proof_required", f"that is not the code that was sent; {left} tries are left")
+        self.left = left
+
+
+class CodeOver(Refused):
+    """Used, too old, tried too often, or of another browser, address or use: ask for a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("proof_required", "this code is over, or not for this; ask for a new one")
+
+
+class TooManyCodes(Refused):
+    """Asked for by this sender, or by everybody together."""
+
+    def __init__(self) -> None:
+        super().__init__("too_many_codes", f"{AN_HOUR} codes an hour may be asked for; try again in an hour")
+
+
+class NotSent(Refused):
+    """The mail server or the sender of texts did not take it. Nothing was used up."""
+
+    def __init__(self) -> None:
+        super().__init__("code_not_sent", "the code could not be sent; try again")
+
+
+class CodeCarrier(Protocol):
+    """What brings a letter to an address of one kind: mail, text messages."""
+
+    async def send(self, to: str, letter: Letter) -> bool: ...
+    def alarms(self) -> list[str]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a code is good for: of whom it is, and the one use, `data` or `opt_in:sale`."""
+
+    subject: Subject
+    use: str
+
+
+class Askers:
+    """Who asked for how many, by a sender's name of the day (fair_queue.Sources): in memory, and for an hour."""
+
+    def __init__(self) -> None:
+        self._asked: OrderedDict[bytes, list[tuple[int, bytes]]] = OrderedDict()
+
+    def may(self, asker: bytes, address: bytes, now: int) -> bool:
+        """And it is counted. `now` in milliseconds."""
+        since = now - codes.HOUR * codes.MINUTE
+        asked = [each for each in self._asked.pop(asker, []) if each[0] >= since]
+        may = len(asked) < ASKED_IN_ALL and sum(each[1] == address for each in asked) < AN_HOUR
+        self._asked[asker] = [*asked, (now, address)] if may else asked
+        if len(self._asked) > ASKERS:
+            self._asked.popitem(last=False)
+        return may
+
+    def take_back(self, asker: bytes, address: bytes) -> None:
+        """It was not sent."""
+        asked = self._asked.get(asker, [])
+        last = next((each for each in reversed(asked) if each[1] == address), None)
+        if last:
+            asked.remove(last)
+
+
+class Codes:
+    """`carriers` by the kind of identifier; a kind without one is not offered. `an_hour`: codes to everybody."""
+
+    def __init__(
+        self, writer: Writer, secrets: Secrets, clock: Callable[[], datetime], carriers: Mapping[str, CodeCarrier],
+        an_hour: int,
+    ) -> None:  # fmt: skip
+        self._writer = writer
+        self._secret = hmac.digest(secrets.tokens[0], LABEL, "sha256")
+        self._clock = clock
+        self._carriers = dict(carriers)
+        self._an_hour = an_hour
+        self._askers = Askers()
+        self._lasted: dict[str, deque[tuple[float, bool]]] = {kind: deque(maxlen=LASTS) for kind in carriers}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What a code can be sent to."""
+        return tuple(self._carriers)
+
+    def alarms(self) -> list[str]:
+        """What somebody has to look at."""
+        return [alarm for carrier in self._carriers.values() for alarm in carrier.alarms()]
+
+    async def send(self, bound: Bound, word: Callable[[str], Letter], asker: bytes = b"") -> str:
+        """The ticket of whoever asked; only with one a code is good. `word` writes the letter around the code. `asker`:
+        the sender's name of the day, empty for the operator's own servers. Raises `TooManyCodes`, `NotSent`,
+        `StoreUnavailable`.
+        """
+        carrier = self._carriers.get(bound.subject.kind)
+        if carrier is None:
+            raise NotSent
+        ticket, code = b64(os.urandom(16)), f"{random.randbelow(10**DIGITS):0{DIGITS}d}"
+        hashed, now = self._hashed(ticket, bound, code), milliseconds(self._clock())
+        if asker and not self._askers.may(asker, hashed.address, now):
+            raise TooManyCodes
+        kept = await self._writer.commit(lambda tx: codes.keep(tx, hashed, now, self._an_hour))
+        if kept is codes.CodeKept.FULL:
+            raise TooManyCodes
+        sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is codes.CodeKept.SEND else None
+        if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
+            self._askers.take_back(asker, hashed.address)
+            await self._writer.commit(lambda tx: codes.take_back(tx, hashed.ticket))
+            raise NotSent
+        return ticket
+
+    async def _timed(self, kind: str, sending: Awaitable[bool]) -> bool:
+        began = time.monotonic()
+        taken = await sending
+        self._lasted[kind].append((time.monotonic() - began, taken))
+        return taken
+
+    async def _as_others(self, kind: str) -> bool:
+        """As long as a send took just now, and as well as the last one went: who asks does not see that none was
+        needed.
+        """
+        lasted = self._lasted[kind]
+        if lasted:
+            await asyncio.sleep(lasted[random.randbelow(len(lasted))][0])
+        return not lasted or lasted[-1][1]
+
+    async def enter(self, ticket: str, bound: Bound, code: str) -> None:
+        """Returns where it is the one that was sent, which is then used up. Raises `WrongCode`, `CodeOver`,
+        `StoreUnavailable`.
+        """
+        hashed, now = self._hashed(ticket, bound, digits(code)), milliseconds(self._clock())
+        left = await self._writer.commit(lambda tx: codes.enter(tx, hashed, now))
+        if left is not None:
+            raise WrongCode(left) if left else CodeOver()
+
+    async def close(self) -> None:
+        for carrier in self._carriers.values():
+            await carrier.close()
+
+    def _hashed(self, ticket: str, bound: Bound, code: str) -> codes.Hashed:
+        address = f"{bound.subject.kind}\x00{bound.subject.value}\x00{bound.use}"
+        said = f"{address}\x00{code}"
+        return codes.Hashed(
+            self._digest("ticket", ticket), self._digest("address", address), self._digest("code", said)
+        )
+
+    def _digest(self, what: str, text: str) -> bytes:
+        return hmac.digest(self._secret, f"{what}\x00{text}".encode(), "sha256")
+
+
+def spaced(code: str) -> str:
+    """In two halves, as people read numbers out."""
+    return f"{code[: DIGITS // 2]} {code[DIGITS // 2 :]}"
+
+
+def digits(typed: str) -> str:
+    """What was typed or pasted, without blanks and dashes; digits of other scripts count (WCAG 3.3.8: paste works)."""
+    return "".join(str(int(each)) for each in typed[:64] if each.isdecimal())
+
+
+def opting_in(purpose: Purpose, recipient: str = "") -> str:
+    """The use of a code for opting in: to one purpose, and where one is named for one recipient."""
+    return f"opt_in:{purpose}:{recipient}" if recipient else f"opt_in:{purpose}"
+
+
+def is_opting_in(use: str) -> bool:
+    return use.startswith("opt_in:")
+
+
+def opted_into(use: str) -> tuple[str, str]:
+    """(purpose, recipient or nothing) of such a use."""
+    purpose, _, recipient = use.removeprefix("opt_in:").partition(":")
+    return purpose, recipient

@@ -1,0 +1,201 @@
+"""What was decided, for whoever has to explain it: every no and one yes in a hundred by the request's id (I26), and all
+counted by day, recipient, reason and place (I23). Never a person, an identifier, an address or a key.
+
+Files in `decisions/` of the data folder, written beside the work: nothing waits for them, and what cannot be written is
+lost and counted. One set a run, so that several processes of a folder do not disturb each other.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import threading
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import orjson
+
+from gateway.consent.check import Checked
+from gateway.delivery.background import thread_beside
+
+FOLDER = "decisions"
+SAMPLED = 100  # one yes in so many is logged; each is counted
+MOST_LINES = 20_000  # that wait: a second of a busy day
+MOST_CELLS = 20_000  # of one day's counts; beyond, what is new is counted without its place
+MOST_BYTES = 64 * 2**20  # of one run's log, in two halves of which the older one goes
+LOG_DAYS, COUNT_DAYS = 35, 400
+PERIOD = 1.0  # seconds
+COUNT_EVERY = 10  # periods
+PLACE = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
+OTHER, LONGEST_PLACE = "other", 40
+
+
+class Cell(NamedTuple):
+    """What is counted together. `mode`: live or dry_run."""
+
+    recipient: str
+    verdict: str
+    reason: str
+    place: str
+    mode: str
+
+
+class DecisionLog:
+    """One run's. `known`: the configured recipients; any other name may be anything and is not written."""
+
+    def __init__(self, folder: Path, known: Collection[str], clock: Callable[[], datetime]) -> None:
+        self._folder = folder / FOLDER
+        self._known = frozenset(known)
+        self._clock = clock
+        self._run_name = secrets.token_hex(8)
+        self._lines: deque[bytes] = deque()
+        self._counts: dict[date, Counter[Cell]] = {}
+        self._allowed = 0
+        self._wake = threading.Event()
+        self._stopping = False
+        self._lost: Callable[[], None] = lambda: None
+
+    def note(self, request: str, door: str, checked: Checked, mode: str) -> None:
+        """One answer, a verdict a recipient. `request`: the answer's Gateway-Request."""
+        now = self._clock()
+        at = now.isoformat(timespec="milliseconds")
+        today = self._counts.get(now.date())
+        if today is None:
+            today = self._counts[now.date()] = Counter()
+        for name, verdict in checked.verdicts.items():
+            recipient = name if name in self._known else "unknown"
+            allowed = verdict.allowed
+            word = "allowed" if allowed else "partly" if verdict.partly else "denied"
+            cell = Cell(recipient, word, verdict.reason, _place(verdict.place), mode)
+            if cell not in today and len(today) >= MOST_CELLS:
+                cell = cell._replace(place=OTHER)
+            today[cell] += 1
+            self._allowed += allowed
+            if not allowed or self._allowed % SAMPLED == 1:
+                told = {
+                    "at": at, "request": request, "door": door,
+                    "recipient": recipient, "verdict": word, "reason": verdict.reason, "rule": verdict.rule,
+                    "place": cell.place, "position": checked.position, "mode": mode,
+                }  # fmt: skip
+                self._keep(told)
+
+    def _keep(self, told: dict[str, Any]) -> None:
+        if len(self._lines) >= MOST_LINES:
+            self._lost()
+            return
+        self._lines.append(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+
+    @contextlib.asynccontextmanager
+    async def running(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        """Writes until it is left. `lost` is told of each line that could not be kept."""
+        self._lost, self._stopping = lost, False
+        async with thread_beside("decision-log", self._run, self._stop):
+            yield
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def _run(self) -> None:
+        turns = 0
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            _forget(self._folder, self._clock())
+        while not self._stopping:
+            self._wake.wait(PERIOD)
+            turns += 1
+            self._write_lines()
+            if turns % COUNT_EVERY == 0:
+                self._write_counts()
+        self._write_lines()
+        self._write_counts()
+
+    def _write_lines(self) -> None:
+        lines = list[bytes]()
+        with contextlib.suppress(IndexError):
+            while True:
+                lines.append(self._lines.popleft())
+        if not lines:
+            return
+        path = self._folder / f"log-{self._run_name}.jsonl"
+        try:
+            with _opened(path, os.O_APPEND) as file:
+                file.write(b"".join(lines))
+                file.flush()
+                full = os.fstat(file.fileno()).st_size > MOST_BYTES / 2
+            if full:
+                path.replace(path.with_name(f"log-{self._run_name}.before.jsonl"))
+        except OSError:
+            for _ in lines:
+                self._lost()
+
+    def _write_counts(self) -> None:
+        """Whole, beside, renamed: a reader finds the older or the newer one. What could not be written is in the next;
+        a day that is over goes from memory once it was.
+        """
+        for day, counts in list(self._counts.items()):
+            path = self._folder / f"counts-{day}-{self._run_name}.json"
+            rows = [[*cell, number] for cell, number in list(counts.items())]
+            with contextlib.suppress(OSError):
+                beside = path.with_suffix(".new")
+                with _opened(beside, os.O_TRUNC) as file:
+                    file.write(json.dumps(rows).encode())
+                beside.replace(path)
+                if day < self._clock().date():
+                    self._counts.pop(day)
+
+
+def find_decision(folder: Path, request: str) -> Iterator[dict[str, Any]]:
+    """What was decided in a request, by its Gateway-Request. Lines that cannot be read are passed over."""
+    wanted = request.encode()
+    for path in sorted((folder / FOLDER).glob("log-*.jsonl")):
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            for line in file:
+                if wanted in line:
+                    with contextlib.suppress(ValueError):
+                        told = json.loads(line)
+                        if told.get("request") == request:
+                            yield told
+
+
+def counted(folder: Path, since: date) -> Counter[Cell]:
+    """Every run's counts of the days from then on."""
+    found: Counter[Cell] = Counter()
+    for path in (folder / FOLDER).glob("counts-*.json"):
+        if _day(path) >= since:
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                for *cell, number in json.loads(path.read_bytes()):
+                    found[Cell(*cell)] += number
+    return found
+
+
+def _day(path: Path) -> date:
+    try:
+        return date.fromisoformat(path.name[7:17])
+    except ValueError:
+        return date.min
+
+
+def _forget(folder: Path, now: datetime) -> None:
+    """What is older than it is kept."""
+    for pattern, days in (("log-*", LOG_DAYS), ("counts-*", COUNT_DAYS)):
+        before = (now - timedelta(days=days)).timestamp()
+        for path in folder.glob(pattern):
+            if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+
+
+def _opened(path: Path, flag: int) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600), "wb")
+
+
+@lru_cache(maxsize=1024)
+def _place(stated: str) -> str:
+    """A verdict's place is a code, or several; what a caller made up is not."""
+    known = stated == "unknown" or (len(stated) <= LONGEST_PLACE and all(map(PLACE.fullmatch, stated.split(","))))
+    return stated if known else OTHER

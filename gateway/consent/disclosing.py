@@ -1,0 +1,480 @@
+"""Who got what on answers to checks and bid requests (R22): the ids of answers, the batches that count what may have
+been sent, sends that are announced before, and what callers say became of an answer.
+
+An answer is counted off the hot path: a bounded queue, a batch each second or 1,000 rows. What is lost is counted and a
+spell of the evidence. An announced send, and what a caller reports, is durable before it is answered.
+
+What callers say became of answers, and what that moves from one count to another (R22). In the writer's own
+transaction; the same for what is said to the gateway and for what a replica was told.
+
+What replicas hand over of what they answered, and of what their callers said became of it (R22).
+
+A batch counts once however often it comes. One that is missing, answers that a replica had no room for, and what cannot
+be read, are an entry and a spell of the evidence: never silently less. Whatever comes late is written as of the time
+when it was answered, and of whoever may have been erased since nothing is (`gateway.ledger.handed`).
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from gateway.consent.check import Ask, Checked, Checks
+from gateway.consent.decisions import COUNTED_AS, NOBODY, Deciding, Decision, Decisions, Made, NotOurs, Stands, name_of
+from gateway.consent.people import People, named
+from gateway.delivery.background import thread_beside
+from gateway.keys.secret_files import wrap
+from gateway.ledger import disclosed, disclosures, handed
+from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
+from gateway.ledger.disclosures import Intended
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.handed import Numbered
+from gateway.ledger.held import Left
+from gateway.ledger.subjects import milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.terms import Purpose
+
+REPORTED_WITHIN = timedelta(hours=1)  # what is said of an answer later leaves it as it was counted
+SKEW = timedelta(seconds=6)  # of a caller's clock and our whole seconds, before a send counts as late
+NOT_SENT, LATE, LOST, INTENDED = "not_sent", "late", "lost", "intended"
+OUTCOMES = frozenset({SENT, NOT_SENT, UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """What a caller says became of an answer. `at`: when, by the caller's clock. `said`: when a replica was told."""
+
+    decision: str
+    outcome: str
+    at: datetime | None = None
+    said: datetime | None = None
+
+
+class Took(NamedTuple):
+    """What became of a report: recorded, repeated, denied (sent although the answer was no), expired or unknown."""
+
+    result: str
+    recipient: str = ""
+    counted: tuple[str, ...] = ()
+
+
+class Reporting:
+    """One installation's. `late`: after how long a send counts as late."""
+
+    def __init__(self, decisions: Decisions, send_window: timedelta) -> None:
+        self._decisions = decisions
+        self._late = send_window + SKEW
+
+    def take(self, tx: Transaction, report: OutcomeReport, at: datetime) -> tuple[Took, list[Counted]]:
+        """What a report came to, and what is to be counted for it."""
+        try:
+            decision = self._decisions.read(report.decision)
+        except NotOurs:
+            return Took("unknown"), []
+        name, before = name_of(report.decision), disclosed.said(tx, name_of(report.decision))
+        if before in {report.outcome, SENT}:
+            return Took("repeated", decision.recipient), []
+        if decision.denied:
+            return self._take_despite(tx, report, decision, at)
+        if decision.stands is Stands.INTENDED:
+            disclosed.mark(tx, decision.recipient, name, report.outcome)
+        elif is_over(decision, report.said or at):
+            return Took("expired", decision.recipient), []
+        disclosed.say(tx, name, report.outcome, at)
+        late = report.at is not None and report.at.timestamp() - decision.at > self._late.total_seconds()
+        counted = (report.outcome, LATE) if late and report.outcome == SENT else (report.outcome,)
+        return Took("recorded", decision.recipient, counted), list(_moved(decision, before, report.outcome))
+
+    def _take_despite(
+        self, tx: Transaction, report: OutcomeReport, decision: Decision, at: datetime
+    ) -> tuple[Took, list[Counted]]:
+        """What was sent although the answer was no: on record, for it is what the person has to learn."""
+        disclosed.say(tx, name_of(report.decision), report.outcome, at)
+        if report.outcome == NOT_SENT:
+            return Took("recorded", decision.recipient), []
+        known = decision.key != NOBODY and decision.recipient
+        took = Took("denied", decision.recipient or "unknown", (DESPITE_NO,))
+        return took, [counted(decision, DESPITE_NO)] if known else []
+
+
+def is_over(decision: Decision, said: datetime) -> bool:
+    """Whether it is too late to say what became of an answer that was not announced."""
+    return said.timestamp() - decision.at > REPORTED_WITHIN.total_seconds()
+
+
+def counted(decision: Decision, outcome: str, number: int = 1, at: int | None = None) -> Counted:
+    """An answer, as it counts. `at`: Unix milliseconds, where they are known; the id has whole seconds."""
+    when = decision.at * 1000 if at is None else at
+    return Counted(decision.key, decision.recipient, decision.purposes, decision.classes, outcome, when, number)
+
+
+def counts_of(decisions: Sequence[Decision], at: int | None = None) -> list[Counted]:
+    """Answers that let something go, as they stand."""
+    return [counted(each, COUNTED_AS[each.stands], at=at) for each in decisions if each.stands in COUNTED_AS]
+
+
+def _moved(decision: Decision, before: str | None, outcome: str) -> Iterator[Counted]:
+    """From what was counted to what was said. An announced send has a row of its own; of nobody there is none."""
+    if decision.key == NOBODY or decision.stands is Stands.INTENDED:
+        return
+    was = before or COUNTED_AS.get(decision.stands, NOT_SENT)
+    if was == outcome:
+        return
+    if was != NOT_SENT:
+        yield counted(decision, was, -1)
+    if outcome != NOT_SENT:
+        yield counted(decision, outcome)
+
+
+ARRIVED = frozenset({SENT, UNKNOWN, DESPITE_NO})
+UNTOLD = "untold"  # its recipient is told of a no that came meanwhile at the person's next call: nobody names it now
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A send that was announced to a replica. `box`: whom it names, for the gateway alone."""
+
+    decision: str
+    box: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`position`, of a log of that name: what the replica knew of when it began the batch. `lost`: answers that it had
+    no room for; `doubtful`: its machine stopped, and nobody can tell whether there were more. `unread`: lines of it.
+    """
+
+    numbered: Numbered
+    position: int
+    log: str
+    lost: int = 0
+    doubtful: bool = False
+    unread: int = 0
+    answers: Sequence[str] = ()
+    announced: Sequence[Announced] = ()
+    reports: Sequence[OutcomeReport] = ()
+
+
+class BatchTaken(NamedTuple):
+    """`again`: it came before. `missing`: batches before it that never came. `unread`: answers that nobody here can
+    read.
+    """
+
+    again: bool
+    missing: int = 0
+    unread: int = 0
+
+
+@dataclass(slots=True)
+class BatchReading:
+    """What a batch came to. `tells`: recipient, what became of it."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    intended: list[tuple[Decision, str, Sequence[Left]]] = field(default_factory=list)
+    unread: int = 0
+    tells: list[tuple[str, str]] = field(default_factory=list)
+
+
+class HandedOver:
+    """One installation's. `tell` counts: recipient, what became of it, how many."""
+
+    def __init__(
+        self, people: People, writer: Writer, decisions: Decisions, reporting: Reporting, clock: Callable[[], datetime],
+        tell: Callable[[str, str, int], None],
+    ) -> None:  # fmt: skip
+        self._people = people
+        self._writer = writer
+        self._decisions = decisions
+        self._reporting = reporting
+        self._clock = clock
+        self._tell = tell
+        self._lost_at = float("-inf")
+
+    def lost_at(self) -> float:
+        """When a replica last told of a loss, on the monotonic clock."""
+        return self._lost_at
+
+    async def take(self, batch: Batch) -> BatchTaken:
+        """Durable once this returns. Raises `StoreUnavailable`: nothing was taken, and it is handed over again."""
+        read = await asyncio.to_thread(self._read, batch)
+        at = self._clock()
+        taken = await self._writer.commit(lambda tx: self._write(tx, batch, read, at))
+        if not taken.again:
+            for recipient, word in read.tells:
+                self._tell(recipient, word, 1)
+            if taken.missing or read.unread or batch.lost or batch.doubtful:
+                self._lost_at = time.monotonic()
+                self._tell("unknown", LOST, max(1, batch.lost + read.unread))
+        return taken
+
+    def _read(self, batch: Batch) -> BatchReading:
+        found, now = BatchReading(unread=batch.unread), int(self._clock().timestamp())
+        for text in batch.answers:
+            decision = self._decision(text, now)
+            if decision:
+                found.decisions.append(decision)
+        found.unread += len(batch.answers) - len(found.decisions)
+        for each in batch.announced:
+            decision = self._decision(each.decision, now)
+            left = self._left(each, decision) if decision else None
+            if decision is None or left is None:
+                found.unread += 1
+            else:
+                found.intended.append((decision, each.decision, left))
+        return found
+
+    def _decision(self, text: str, now: int) -> Decision | None:
+        """None for what nobody here can read, and for a recipient that is not configured here. Nothing was answered in
+        a time to come.
+        """
+        try:
+            decision = self._decisions.read(text)
+        except NotOurs:
+            return None
+        return replace(decision, at=min(decision.at, now)) if decision.recipient else None
+
+    def _left(self, announced: Announced, decision: Decision) -> Sequence[Left] | None:
+        try:
+            content, fresh = self._decisions.unbox(announced.decision, announced.box)
+            told = json.loads(content)
+            own = [wrap(bytes.fromhex(key), fresh) for key in told["own"]]
+            return named(self._people, told["identifiers"], decision.classes, own)
+        except (NotOurs, ValueError, KeyError, TypeError):
+            return None
+
+    # --- in the writer's transaction ---
+
+    def _write(self, tx: Transaction, batch: Batch, read: BatchReading, at: datetime) -> BatchTaken:
+        missing = handed.missing(tx, batch.numbered, at)
+        if missing is None:
+            return BatchTaken(again=True)
+        lost, doubtful = batch.lost + read.unread, batch.doubtful or missing > 0
+        if lost or doubtful:
+            handed.lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
+        position = min(batch.position, tx.size) if batch.log == tx.log else 0
+        gone = handed.HandedGone(tx, position)
+        announced = self._announced(tx, read, gone)
+        moved = self._said(tx, batch.reports, at, read)
+        untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
+        read.tells += [(each.recipient, UNTOLD) for each in untold]
+        read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
+        return BatchTaken(again=False, missing=missing, unread=read.unread)
+
+    def _announced(self, tx: Transaction, read: BatchReading, gone: handed.HandedGone) -> list[Counted]:
+        """A row each, an entry each, as of when it was announced. What it would count as otherwise."""
+        found = []
+        for decision, text, left in read.intended:
+            one = counted(decision, UNKNOWN)
+            read.tells.append((decision.recipient, INTENDED))
+            found.append(one)
+            if not gone.is_gone(one):
+                row = Intended(text, decision.key, decision.classes, tuple(left))
+                purposes = [Purpose(word) for word in decision.purposes]
+                answered = datetime.fromtimestamp(decision.at, UTC)
+                disclosures.intend(tx, decision.recipient, purposes, [row], answered, position=gone.position)
+        return found
+
+    def _said(
+        self, tx: Transaction, reports: Sequence[OutcomeReport], at: datetime, read: BatchReading
+    ) -> list[Counted]:
+        """What callers said to the replica, in the order in which they did."""
+        if reports:
+            disclosed.forget_said(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+        moved = []
+        for each in reports:
+            took, ones = self._reporting.take(tx, each, at)
+            moved += ones
+            read.tells += [(took.recipient, word) for word in took.counted]
+        return moved
+
+    def _count(
+        self,
+        tx: Transaction,
+        ones: Sequence[Counted],
+        announced: Sequence[Counted],
+        gone: handed.HandedGone,
+        at: datetime,
+    ) -> list[Counted]:
+        """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
+        written, of_nobody = list[Counted](), [each for each in announced if gone.is_gone(each)]
+        for each in ones:
+            (of_nobody if gone.is_gone(each) else written).append(each)
+        if written or of_nobody:
+            disclosed.count(tx, written, at, position=gone.position, of_nobody=of_nobody)
+        late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced)
+                if each.count > 0 and each.outcome in ARRIVED}  # fmt: skip
+        return [each for each in late.values() if handed.tell(tx, each, at, gone=gone.is_gone(each))]
+
+
+BATCH = 1_000  # rows of one entry (design decision 12)
+PERIOD = 1.0  # seconds between two batches
+MOST = 100_000  # rows that wait while the ledger cannot be written: some 30 MB
+LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a second
+
+Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
+Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows before
+
+
+class Disclosing(Deciding):
+    """One installation's. `running` counts; without it nothing is written but what is announced or reported."""
+
+    def __init__(
+        self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
+        send_window: timedelta,
+    ) -> None:  # fmt: skip
+        super().__init__(checks, decisions, clock)
+        self._people = people
+        self._writer = writer
+        self._reporting = Reporting(decisions, send_window)
+        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, self._told)
+        self._waiting: deque[Waiting] = deque()
+        self._tell: Tell = lambda *_: None
+        self._wake = threading.Event()
+        self._running = self._stopping = self._writing = False
+        self._lost_at = float("-inf")
+
+    # --- answers ---
+
+    def _note(self, made: Sequence[Made], checked: Checked) -> None:  # noqa: ARG002 - a replica wants its position
+        counted = counts_of([decision for _, decision in made], milliseconds(self._clock()))
+        if len(self._waiting) + len(counted) > MOST:
+            self._lose(counted)
+            return
+        self._waiting.extend(counted)
+        if len(self._waiting) >= BATCH:
+            self._wake.set()
+
+    async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
+        at = self._clock()
+        left = {each.classes: named(self._people, ask.identifiers, each.classes, checked.own) for _, each in going}
+        rows = [(each, Intended(text, each.key, each.classes, left[each.classes])) for text, each in going]
+
+        def job(tx: Transaction) -> None:
+            for each, row in rows:
+                disclosures.intend(tx, each.recipient, [Purpose(word) for word in each.purposes], [row], at)
+
+        if going:
+            await self._writer.commit(job)
+        for _, each in going:
+            self._tell(each.recipient, INTENDED, 1)
+
+    async def _withdraw(self, going: Sequence[Made]) -> None:
+        await self.report([OutcomeReport(text, NOT_SENT) for text, _ in going])
+
+    # --- what became of them ---
+
+    async def report(self, reports: Sequence[OutcomeReport]) -> list[str]:
+        """What each report came to, in order (`Took`); durable once this returns. Raises `StoreUnavailable`: then
+        nothing was taken, and the same is said again.
+        """
+        results = []
+        for start in range(0, len(reports), BATCH):
+            part, at = reports[start : start + BATCH], self._clock()
+
+            def job(tx: Transaction, part: Sequence[OutcomeReport] = part, at: datetime = at) -> list[Took]:
+                disclosed.forget_said(tx, milliseconds(at - 2 * REPORTED_WITHIN))
+                found = [self._reporting.take(tx, each, at) for each in part]
+                counted = [one for _, ones in found for one in ones]
+                if counted:
+                    disclosed.count(tx, counted, at)
+                return [took for took, _ in found]
+
+            for took in await self._writer.commit(job):
+                results.append(took.result)
+                for word in took.counted:
+                    self._tell(took.recipient, word, 1)
+        return results
+
+    # --- the batches ---
+
+    @contextlib.asynccontextmanager
+    async def running(self, tell: Tell) -> AsyncIterator[None]:
+        """Writes batches until it is left, and then what is left. `tell` counts."""
+        self._tell, self._stopping, self._running = tell, False, True
+        async with thread_beside("disclosing", self._run, self._stop):
+            yield
+
+    def _stop(self) -> None:
+        self._running, self._stopping = False, True
+        self._wake.set()
+
+    def _told(self, recipient: str, outcome: str, count: int) -> None:
+        self._tell(recipient, outcome, count)
+
+    def losing(self) -> bool:
+        """Whether rows were lost just now, here or at a replica; a spell of the evidence."""
+        return time.monotonic() - max(self._lost_at, self.handed_over.lost_at()) < LOSING
+
+    def _lose(self, listed: Sequence[Waiting]) -> None:
+        for one in listed:
+            if isinstance(one, Counted):
+                self._lost_at = time.monotonic()
+                self._tell(one.recipient, LOST, 1)
+        _tell_whoever_waits(listed)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            while self._waiting and self.write():
+                pass
+        while self._waiting:
+            if not self.write():
+                self._lose(list(self._waiting))
+                self._waiting.clear()
+
+    async def settled(self, seconds: float) -> None:
+        """What was answered before this is on record when it returns, or so many seconds are over; so that whoever got
+        somebody's id right before is told of their no, and of their erasure (R18).
+        """
+        if not self._running or not (self._waiting or self._writing):
+            return
+        turn = Future[None]()
+        self._waiting.append(turn)
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.wrap_future(turn), seconds)
+
+    def write(self) -> bool:
+        """One batch; what cannot be written waits. Whether it was written."""
+        self._writing = True
+        try:
+            return self._write()
+        finally:
+            self._writing = False
+
+    def _write(self) -> bool:
+        listed, at = list(self._next()), self._clock()
+        rows = [one for one in listed if isinstance(one, Counted)]
+        try:
+            if rows:
+                self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
+        except StoreUnavailable:
+            self._waiting.extendleft(reversed(listed))
+            self._wake.clear()
+            return False
+        except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
+            self._lose(listed)
+            return True
+        for one in rows:
+            self._tell(one.recipient, one.outcome, 1)
+        _tell_whoever_waits(listed)
+        return True
+
+    def _next(self) -> Iterator[Waiting]:
+        with contextlib.suppress(IndexError):
+            for _ in range(BATCH):
+                yield self._waiting.popleft()
+
+
+def _tell_whoever_waits(listed: Sequence[Waiting]) -> None:
+    for one in listed:
+        if isinstance(one, Future) and one.set_running_or_notify_cancel():
+            one.set_result(None)

@@ -1,0 +1,419 @@
+"""Sharing by file: rows that wait, sealed; their parts and manifest; and the hand-over. The share doors call it.
+
+Files for recipients that take files (I19): rows wait sealed, are checked again when the job is sealed, and may be
+sent until `valid_until` of the manifest and no later.
+
+Each row of a file was checked after the sealing began, and the file is good for `valid_minutes` from that beginning: so
+an opt-out's `effective_at` is its `accepted_at` plus those minutes where somebody takes files (design decision 13). A
+file that is over is taken away, and the job must be sealed again.
+
+Rows that wait to become files for a recipient that takes files (I19), inside the data folder.
+
+    spool/RECIPIENT/JOB/rows            what was posted, sealed record by record
+    spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
+
+Files are 0600 and durable when a call returns; `sealed` is there whole or not at all. Owns files, never decides what
+goes into one.
+
+Handing sealed files to the operator's own command, one after the other: `[recipients.X] upload`, with the file's
+path as its last argument. No shell; whatever it prints is not ours to keep. Never decides what is sent.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import struct
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.choice.recipient import Recipient
+from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
+from gateway.disk import make_folder, sync_folder, write_durably
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.entry import b64
+
+LABEL = b"spool/1\x00"
+LENGTH = struct.Struct(">I")
+PART_ROWS = 100_000  # rows of one part: 20 MB of points
+KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has a week of holidays
+MARK = struct.Struct(">16sQ")
+MARKS_AT_ONCE = 1000  # of one transaction: 10 ms of the writer
+MANIFEST, MARKS, UPLOADED = "manifest.json", ".marks", ".uploaded"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFile:
+    """What was sealed: the manifest as it goes with the parts, until when, whether it is known to have arrived.
+    `files`: the parts in order and the manifest, which goes last.
+    """
+
+    manifest: Mapping[str, Any]
+    valid_until: datetime
+    uploaded: bool
+    folder: Path
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / part["name"] for part in self.manifest["parts"]] + [self.folder / MANIFEST]
+
+    def marks(self) -> Iterator[list[tuple[bytes, int]]]:
+        """Its rows, each by its hash and its entry's number, some at a time."""
+        with (self.folder / MARKS).open("rb") as marks:
+            while found := marks.read(MARK.size * MARKS_AT_ONCE):
+                yield [(row, batch) for row, batch in MARK.iter_unpack(found)]
+
+
+class FileSpool:
+    """All jobs of one data folder. Every call does I/O: none is for the event loop."""
+
+    def __init__(self, folder: Path, secrets: Secrets) -> None:
+        self._folder = folder / "spool"
+        self._keys = [hmac.digest(token, LABEL, "sha256") for token in secrets.tokens]
+        self._ends: dict[Path, int] = {}  # where each file of rows ended when we last wrote to it
+
+    def job(self, recipient: str, name: str) -> "Job":
+        return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode(), self._ends)
+
+    def sweep(self, now: datetime) -> None:
+        """Takes away files that must not be sent any more, and rows that nobody sealed."""
+        for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
+            job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode(), self._ends)
+            with contextlib.suppress(OSError):
+                job.sweep(now)
+
+
+class Job:
+    """One job. Callers see to it that one at a time appends or seals."""
+
+    def __init__(self, folder: Path, keys: Sequence[bytes], name: bytes, ends: dict[Path, int]) -> None:
+        self._folder = folder
+        self._ends = ends
+        self._keys = keys
+        self._label = LABEL + name
+
+    @property
+    def is_there(self) -> bool:
+        return (self._folder / "rows").is_file()
+
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Durable when this returns. What a crash left of a record is cut off first."""
+        make_folder(self._folder)
+        box = seals.seal_box(self._keys[-1], self._label, b"\n".join(lines))
+        descriptor = os.open(self._folder / "rows", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            end = self._ends.get(self._folder, -1)
+            if end != os.fstat(descriptor).st_size:
+                end = _whole(descriptor)
+                os.ftruncate(descriptor, end)
+            os.pwrite(descriptor, LENGTH.pack(len(box)) + box, end)
+            os.fsync(descriptor)
+            self._ends[self._folder] = end + LENGTH.size + len(box)
+        finally:
+            os.close(descriptor)
+        sync_folder(self._folder)
+
+    def chunks(self) -> Iterator[list[bytes]]:
+        """The records, each as the lines that were appended together."""
+        with (self._folder / "rows").open("rb") as rows:
+            while len(head := rows.read(LENGTH.size)) == LENGTH.size:
+                (length,) = LENGTH.unpack(head)
+                box = rows.read(length)
+                if len(box) < length:
+                    return
+                yield seals.open_seal(self._keys, self._label, box).split(b"\n")
+
+    def sealed(self) -> SealedFile | None:
+        """What was sealed last, if its files are there, or it is known to have arrived."""
+        folder = self._folder / "sealed"
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        until = datetime.fromisoformat(manifest["valid_until"])
+        return SealedFile(manifest, until, (folder / UPLOADED).exists(), folder)
+
+    def begin(self) -> "Parts":
+        """A new set of parts; one that was begun and not finished is thrown away."""
+        folder = self._folder / "sealing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        return Parts(folder)
+
+    def publish(self, parts: "Parts", manifest: Mapping[str, Any]) -> SealedFile:
+        """All of it is there, or nothing."""
+        parts.finish()
+        whole = {**manifest, "parts": parts.listed}
+        write_durably(parts.folder / MANIFEST, json.dumps(whole, indent=1).encode())
+        self.discard()
+        parts.folder.rename(self._folder / "sealed")
+        sync_folder(self._folder)
+        found = self.sealed()
+        assert found
+        return found
+
+    def discard(self) -> None:
+        """The manifest first: parts without one are nothing."""
+        (self._folder / "sealed" / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(self._folder / "sealed", ignore_errors=True)
+
+    def arrived(self) -> None:
+        """It was sent: what it held goes, that it was stays."""
+        sealed = self.sealed()
+        assert sealed
+        write_durably(sealed.folder / UPLOADED, b"")
+        for path in [*sealed.files[:-1], self._folder / "rows"]:
+            path.unlink(missing_ok=True)
+
+    def sweep(self, now: datetime) -> None:
+        sealed, rows = self.sealed(), self._folder / "rows"
+        if sealed and not sealed.uploaded and sealed.valid_until <= now:
+            for path in sealed.files[:-1]:
+                path.unlink(missing_ok=True)
+        last = max((path.stat().st_mtime for path in (rows, self._folder) if path.exists()), default=0.0)
+        if last < (now - KEPT).timestamp():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Parts:
+    """The part files of one sealing, written one after the other."""
+
+    folder: Path
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    _open: int = -1
+    _marks: int = -1
+    _hash: Any = None
+
+    def write(self, rows: Sequence[bytes], marks: Sequence[tuple[bytes, int]]) -> None:
+        """Rows of NDJSON, without their line ends, and what they are known by."""
+        if self._marks < 0:
+            self._marks = os.open(self.folder / MARKS, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        if not rows:
+            return
+        _write(self._marks, b"".join(MARK.pack(*mark) for mark in marks))
+        if self._open < 0 or self.listed[-1]["rows"] >= PART_ROWS:
+            self._next()
+        content = b"".join(row + b"\n" for row in rows)
+        _write(self._open, content)
+        part = self.listed[-1]
+        self._hash.update(content)
+        part["rows"] += len(rows)
+        part["bytes"] += len(content)
+
+    def _next(self) -> None:
+        self._close_part()
+        name = f"part-{len(self.listed) + 1:05d}.ndjson"
+        self.listed.append({"name": name, "rows": 0, "bytes": 0, "sha256": ""})
+        self._open = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._hash = hashlib.sha256()
+
+    def finish(self) -> None:
+        """Durable when this returns."""
+        self.write((), ())
+        self._close_part()
+        os.fsync(self._marks)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Lets its files go as they are."""
+        for descriptor in (self._open, self._marks):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._open = self._marks = -1
+
+    def _close_part(self) -> None:
+        if self._open >= 0:
+            self.listed[-1]["sha256"] = self._hash.hexdigest()
+            os.fsync(self._open)
+            os.close(self._open)
+            self._open = -1
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):
+        written += os.write(descriptor, content[written:])
+
+
+def _whole(descriptor: int) -> int:
+    """Where the last whole record ends."""
+    size, at = os.fstat(descriptor).st_size, 0
+    while at + LENGTH.size <= size:
+        (length,) = LENGTH.unpack(os.pread(descriptor, LENGTH.size, at))
+        if at + LENGTH.size + length > size:
+            break
+        at += LENGTH.size + length
+    return at
+
+
+SECONDS = 600.0  # for one part: 20 MB over a slow line
+
+
+async def upload(command: Sequence[str], path: Path) -> bool:
+    """Whether the command took the file (exit status 0). Never raises for what it does."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, str(path), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError:
+        return False
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await process.wait() == 0
+    except TimeoutError:
+        return False
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+
+
+SWEEPING = 5.0  # seconds: a file that is over is there for so long at most
+Reader = Callable[[Recipient, bytes], ShareRow]  # a posted line as a row
+BETWEEN = b" "  # a handle and the line that it is of; before what was put by without one stands a brace
+
+
+class NoSuchJob(Exception):
+    """Nothing was posted under this name, or it is a week ago."""
+
+
+class JobOver(Exception):
+    """Rows came for a job that was sealed: its files may be on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """`outcome`: `sealed` (the operator sends it), `sent` (our upload did), `unknown` (it did not end well).
+    `refused`: rows that waited and do not stand in the files, by why. `made`: the files are new ones.
+    """
+
+    sealed: SealedFile
+    outcome: str
+    refused: dict[str, int] = field(default_factory=dict)
+    made: bool = False
+
+
+class Filing:
+    """One instance. Of a recipient one job at a time is sealed; of a job one chunk at a time is kept."""
+
+    def __init__(self, sharing: Sharing, folder: Path, secrets: Secrets, clock: Callable[[], datetime]) -> None:
+        self._sharing = sharing
+        self._spool = FileSpool(folder, secrets)
+        self._clock = clock
+        self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Takes away what is over until it is left."""
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeping
+
+    async def _sweep(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # a disk that fails now may not the next time
+                await asyncio.to_thread(self._spool.sweep, self._clock())
+            await asyncio.sleep(SWEEPING)
+
+    async def keep(
+        self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]
+    ) -> list[Shared]:
+        """Puts by what may go as things are. Durable when this returns. Raises `JobOver`."""
+        shared = await self._sharing.try_out(recipient, rows)
+        handles = await self._sharing.handles(recipient, [item.id for item in shared if item.outcome == "spooled"])
+        told = [replace(item, row={HANDLE: b64(handles[item.id])}) if item.id in handles else item for item in shared]
+        going = [
+            b64(handles[item.id]).encode() + BETWEEN + line
+            for line, item in zip(lines, shared, strict=True) if item.outcome == "spooled"
+        ]  # fmt: skip
+        async with self._busy[f"{recipient.name}/{name}"]:
+            job = self._spool.job(recipient.name, name)
+            sealed = await asyncio.to_thread(job.sealed)
+            if sealed and (sealed.uploaded or self._clock() < sealed.valid_until):
+                raise JobOver("the job was sealed; take another name for further rows")
+            if going:
+                await asyncio.to_thread(job.append, going)
+        return told
+
+    async def seal(self, recipient: Recipient, name: str, read: Reader) -> Filed:
+        """Checks every row of a job again and makes its files, or answers with those that are good still. Raises
+        `NoSuchJob`, and `StoreUnavailable`: then nothing was sealed.
+        """
+        async with self._busy[recipient.name], self._busy[f"{recipient.name}/{name}"]:
+            job = self._spool.job(recipient.name, name)
+            sealed, refused, made = await asyncio.to_thread(job.sealed), dict[str, int](), False
+            if sealed is None or not (sealed.uploaded or self._clock() < sealed.valid_until):
+                if not await asyncio.to_thread(lambda: job.is_there):
+                    raise NoSuchJob("no rows wait under this name")
+                if sealed:
+                    await self._settle(recipient, sealed, "unknown")
+                    await asyncio.to_thread(job.discard)
+                (sealed, refused), made = await self._make(recipient, name, job, read), True
+            return Filed(sealed, await self._hand_over(recipient, job, sealed), refused, made)
+
+    async def _make(self, recipient: Recipient, name: str, job: Job, read: Reader) -> tuple[SealedFile, dict[str, int]]:
+        began, since = self._clock(), await self._sharing.size()
+        parts, counted = await asyncio.to_thread(job.begin), Counter[str]()
+        try:
+            chunks = await asyncio.to_thread(lambda: iter(job.chunks()))
+            while (lines := await asyncio.to_thread(next, chunks, None)) is not None:
+                rows = [_put_by(recipient, line, read) for line in lines]
+                taken = await self._sharing.take(recipient, rows, since)
+                counted.update(str(item.reason) for item in taken.shared if item.outcome != "sealed")
+                await asyncio.to_thread(parts.write, taken.lines, taken.marks)
+        except BaseException:
+            parts.abandon()
+            raise
+        return await asyncio.to_thread(self._publish, recipient, name, job, parts, began), dict(counted)
+
+    @staticmethod
+    def _publish(recipient: Recipient, name: str, job: Job, parts: Parts, began: datetime) -> SealedFile:
+        until = began + timedelta(minutes=recipient.valid_minutes)
+        manifest = {
+            "recipient": recipient.name, "job": name, "rows": sum(part["rows"] for part in parts.listed),
+            "sealed_at": began.isoformat(timespec="seconds"), "valid_until": until.isoformat(timespec="milliseconds"),
+        }  # fmt: skip
+        return job.publish(parts, manifest)
+
+    async def _hand_over(self, recipient: Recipient, job: Job, sealed: SealedFile) -> str:
+        """Files that the operator sends count as sent from now on; what our command did not take, nobody knows of."""
+        if sealed.uploaded:
+            return "sent"
+        if not recipient.upload:
+            await self._settle(recipient, sealed, "sent")
+            return "sealed"
+        for path in sealed.files:
+            if self._clock() >= sealed.valid_until or not await upload(recipient.upload, path):
+                await self._settle(recipient, sealed, "unknown")
+                return "unknown"
+        await self._settle(recipient, sealed, "sent")
+        await asyncio.to_thread(job.arrived)
+        return "sent"
+
+    async def _settle(self, recipient: Recipient, sealed: SealedFile, outcome: str) -> None:
+        marks = await asyncio.to_thread(sealed.marks)
+        while (some := await asyncio.to_thread(next, marks, None)) is not None:
+            await self._sharing.settle(recipient, some, outcome)
+
+
+def _put_by(recipient: Recipient, line: bytes, read: Reader) -> ShareRow:
+    """A row that waited, under the handle that its caller was told."""
+    handle, _, posted = line.partition(BETWEEN)
+    try:
+        told = seals.unb64(handle.decode("ascii"))
+    except (seals.OpeningFailed, UnicodeDecodeError):
+        return read(recipient, line)
+    return replace(read(recipient, posted), handle=told)

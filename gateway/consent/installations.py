@@ -1,0 +1,178 @@
+"""Installations of an app: which ids are one phone's, told by its device token, and what follows from that (I8, R12,
+R26).
+
+Any app key may say that some ids are one phone's, so that carries denials only. It ties them to an account whose
+assertion comes beside them, as a claim: the account's no reaches them, and nothing comes back. What an id has from
+another one whose standing the caller may not know is the same whatever stands there. Knows no HTTP.
+"""
+
+import contextlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.consent import tokens
+from gateway.consent.check import Checks
+from gateway.consent.people import OF_A_PHONE, People
+from gateway.consent.tokens import DeviceToken
+from gateway.keys.seals import OpeningFailed
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import idempotency, installation, links
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject, milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.terms import ALL_PURPOSES, Purpose
+
+SECONDS = 1.0  # how long an answer waits; the write goes on
+CLAIMS, CLAIMED_IN = 12, timedelta(days=30)  # ids that an app's word ties to one account in that time
+DAY = 86_400  # seconds
+CLAIMED = "SELECT count(*) FROM link_event WHERE account = ? AND claimed AND NOT released AND until IS NULL AND at > ?"
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationReading:
+    """What a caller may know of the ids of a phone. `unread`: keys of ids whose standing it may not, for they are or
+    were somebody's; `linked`: of those that some account has or had. `enough`: it was told of enough ids.
+    """
+
+    unread: frozenset[bytes] = frozenset()
+    linked: frozenset[bytes] = frozenset()
+    enough: bool = False
+
+
+class Installations:
+    """Reads and makes tokens; writes what follows from them."""
+
+    def __init__(
+        self, checks: Checks, people: People, writer: Writer, secrets: Secrets, clock: Callable[[], datetime]
+    ) -> None:
+        self._checks = checks
+        self._people = people
+        self._writer = writer
+        self._secrets = secrets
+        self._clock = clock
+
+    def read(self, stated: object) -> DeviceToken | None:
+        """None where it is none of ours."""
+        try:
+            return tokens.open_device_token(self._secrets, stated) if isinstance(stated, str) else None
+        except OpeningFailed:
+            return None
+
+    def text(self, token: DeviceToken) -> str:
+        """The token as the app keeps it."""
+        return tokens.seal_device_token(self._secrets, token)
+
+    def subject(self, token: DeviceToken) -> Subject:
+        """The phone itself."""
+        return self._people.device(token.value)
+
+    def told(
+        self, token: DeviceToken, subjects: Sequence[Subject], proved: Collection[bytes], attested: Collection[bytes]
+    ) -> tuple[DeviceToken, frozenset[bytes]]:
+        """The token with the ids of a call, and those that it does not take in any more: somebody who tries out one id
+        after the other learns of four in thirty days.
+        """
+        keys, day = [each.key for each in ids(subjects)], int(self._clock().timestamp()) // DAY
+        taken = token.taken(keys, {*proved, *attested}, day)
+        return token.with_reported(taken, attested, day), frozenset(keys) - set(taken)
+
+    async def follow(self, token: DeviceToken, subjects: Sequence[Subject], reading: InstallationReading) -> None:
+        """Each id is denied what the others are; it ends once they are free. While the ledger cannot be written
+        everybody is denied, and the next call does it.
+        """
+        of_phone, phone = ids(subjects), self.subject(token)
+        everybody = [*phone.keys, *(key for each in of_phone for key in each.keys), *token.others(())]
+        if not of_phone or not self._is_news(of_phone, everybody, reading):
+            return
+        at = self._clock()
+
+        def job(tx: Transaction) -> None:
+            due = {each.key: _owed(tx, token, phone, each, (of_phone, everybody, reading)) for each in of_phone}
+            installation.follow(tx, of_phone, due, token.mark, at)
+
+        with contextlib.suppress(StoreUnavailable):
+            await self._writer.commit(job, SECONDS)
+
+    def _is_news(self, of_phone: Sequence[Subject], everybody: Collection[bytes], reading: InstallationReading) -> bool:
+        """Whether the writer is to look: one id is denied what another is not, or has something from another."""
+        own = [self._checks.standings_of(each.keys) for each in of_phone]
+        rows = self._checks.standings_of(everybody)
+        if rows is None:
+            return False
+        out = {purpose for row in rows for purpose in ALL_PURPOSES if row.denies(purpose)}
+        if reading.unread:
+            out = set(ALL_PURPOSES)
+        return any(
+            each is not None
+            and (
+                any(installation.SOURCE in row.held for row in each)
+                or bool(out - {purpose for row in each for purpose in ALL_PURPOSES if row.denies(purpose)})
+            )
+            for each in own
+        )
+
+    async def tie(
+        self, token: DeviceToken | None, subjects: Sequence[Subject], account: Subject, whole: Collection[bytes]
+    ) -> int:
+        """An account that was proved has the ids of a phone, on the word of the app, but for those in `whole`, which
+        somebody vouched for. Returns how many links changed; raises `StoreUnavailable` where no app waits for an answer
+        (`token` None).
+        """
+        mine = [each for each in subjects if each.key in whole or each.kind in OF_A_PHONE]
+        fresh = [each for each in mine if not self._has(account, each, whole=each.key in whole)]
+        at = self._clock()
+
+        def job(tx: Transaction) -> int:
+            now, since = milliseconds(at), milliseconds(at - CLAIMED_IN)
+            [lately] = tx.db.execute(CLAIMED, (account.key, since)).fetchone()
+            claims = [each for each in fresh if each.key not in whole][: max(CLAIMS - lately, 0)]
+            vouched = [each for each in fresh if each.key in whole]
+            span = links.Span(now)
+            changed = links.link(tx, account, vouched, span, now) if vouched else 0
+            return changed + (links.link(tx, account, claims, span, now, claimed=True) if claims else 0)
+
+        try:
+            return await self._writer.commit(job, SECONDS) if fresh else 0
+        except StoreUnavailable:
+            if token is None:
+                raise
+            return 0
+
+    def _has(self, account: Subject, subject: Subject, *, whole: bool) -> bool:
+        found = self._checks.links_of(subject) or []
+        return any(
+            owner == account.key and live and not (whole and claimed) for owner, claimed, live in found
+        )  # fmt: skip
+
+    async def spend(self, jti: str, act: bytes) -> bool:
+        """Whether what a backend signed was not used before, or for this very act. Raises `StoreUnavailable`."""
+        now = milliseconds(self._clock())
+        return await self._writer.commit(lambda tx: idempotency.spend(tx, jti, act, now))
+
+
+def _owed(
+    tx: Transaction, token: DeviceToken, phone: Subject, subject: Subject,
+    around: tuple[Sequence[Subject], Sequence[bytes], InstallationReading],
+) -> set[Purpose]:  # fmt: skip
+    """What an id has from the others. Where the standing of one of these is not the caller's to know: everything, if
+    the id is nobody's yet, so that it tells nothing; and nothing, if an account has it, which says no for it.
+    """
+    of_phone, everybody, reading = around
+    others = [key for key in everybody if key not in subject.keys]
+    strange = {key for each in of_phone if each.key in reading.unread for key in each.keys} | reading.unread
+    if not strange.isdisjoint(others) and subject.key not in reading.linked:
+        return set(ALL_PURPOSES)
+    known = [key for key in others if key not in strange]
+
+    def read(sql: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+        return tx.db.execute(sql, values).fetchall()
+
+    ids_of_phone = [key for key in everybody if key not in phone.keys]
+    lifted = frozenset[Purpose]() if strange else installation.alone(read, token.mark, phone.key, ids_of_phone)
+    return installation.owed(read, subject, known, lifted)
+
+
+def ids(subjects: Sequence[Subject]) -> list[Subject]:
+    """Those of a phone and its apps; what a person has on several is not."""
+    return [each for each in subjects if each.kind in OF_A_PHONE]

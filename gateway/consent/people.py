@@ -1,0 +1,297 @@
+"""People as the ledger knows them: identifiers of a call become subjects with keys.
+
+A browser is named by its sealed token or cookie, everything else by its value; what is not usable is told apart and
+never raised, so that one bad identifier of three costs an opt-out nothing.
+
+The identifiers in what leaves: which they are, as the recipient gets them. Never decides what leaves.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from gateway.choice import identity
+from gateway.choice.identity import Limited, NormalIdentifier, Undeclared, kinds, spelling
+from gateway.choice.rows import ANYTHING, KINDS_OF, Held, kinds_of
+from gateway.consent import tokens
+from gateway.consent.tokens import DeviceToken
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
+from gateway.ledger.held import Left
+from gateway.ledger.subjects import Subject, one_each
+from gateway.terms import DataClass, Malformed
+
+INSTALLATION = "device"  # the type of a device token as an identifier (api.md, Keys)
+OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
+Said = dict[tuple[str, str], Subject]  # type and value as they came
+Ignored = Limited | Undeclared | Malformed
+MAX_KIND = 64  # characters of a kind's name that is looked at twice
+WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malformed: "malformed"}
+
+
+class Named(NamedTuple):
+    """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
+    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them. `respelled`: whom
+    an undeclared kind names if it is read as the kind that is spelled nearly so, with its place among the ignored.
+    """
+
+    subjects: tuple[Subject, ...] = ()
+    limited: bool = False
+    undeclared: bool = False
+    malformed: bool = False
+    ignored: tuple[tuple[int, str], ...] = ()
+    tokens: tuple[DeviceToken, ...] = ()
+    respelled: tuple[tuple[int, Subject], ...] = ()
+
+    def for_a_no(self) -> "Named":
+        """The same with those of a kind that is spelled otherwise (`GAID`, ` Email `): a no is theirs too. What opens
+        asks for the kind as it is.
+        """
+        if not self.respelled:
+            return self
+        read = {index for index, _ in self.respelled}
+        named = self.beside([subject for _, subject in self.respelled])
+        return named._replace(ignored=tuple(each for each in self.ignored if each[0] not in read))
+
+    @property
+    def only_limited(self) -> bool:
+        """Every one of them is withheld by its platform."""
+        return bool(self.ignored) and not self.subjects and all(word == "limited" for _, word in self.ignored)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        return tuple([key for subject in self.subjects for key in subject.keys])
+
+    def beside(self, shown: Sequence[Subject]) -> "Named":
+        """The same with these, who were shown and not named."""
+        if not shown:
+            return self
+        return self._replace(subjects=tuple(one_each((*self.subjects, *shown)).values()))
+
+    @property
+    def looser(self) -> tuple[bytes, ...]:
+        """Keys that can only deny."""
+        deny = [key for subject in self.subjects for key in (*subject.looser, *_others(subject))]
+        for _, subject in self.respelled:
+            deny += [*subject.keys, *subject.looser, *_others(subject)]
+        return tuple(deny)
+
+
+class People:
+    """Makes subjects. `declared` are the names of `id:<name>` kinds; `country` reads national phone numbers where a
+    call names none; `countries` are those that the operator has numbers of.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        declared: Sequence[str] = (),
+        country: str = "US",
+        countries: Sequence[str] = (),
+    ) -> None:
+        self._secrets = secrets
+        self._clock = clock
+        self._declared = frozenset(declared)
+        self._country = country
+        self._countries = tuple(dict.fromkeys((country, *countries)))
+        self._kinds: dict[str, list[str]] = {}
+        for kind in (*kinds.KINDS, INSTALLATION, *(f"id:{name}" for name in declared)):
+            self._kinds.setdefault(spelling.folded(kind), []).append(kind)
+
+    def name(self, identifiers: Sequence[object], country: str = "", said: Said | None = None) -> Named:
+        """Identifiers as they came, each a mapping with `type`, `value` and perhaps `source`. `said`: what the same
+        call named before, which is not read again, and what it names here; it is let go with the call.
+        """
+        subjects: dict[bytes, Subject] = {}
+        ignored: list[tuple[int, str]] = []
+        tokens: tuple[DeviceToken, ...] = ()
+        respelled: list[tuple[int, Subject]] = []
+        for index, item in enumerate(identifiers):
+            found = self._named(item, country or self._country) if said is None else self._once(item, country, said)
+            if isinstance(found, Subject):
+                before = subjects.get(found.keys[0])
+                if before is None or found.known > before.known:
+                    subjects[found.keys[0]] = found
+                if found.kind == INSTALLATION:
+                    tokens = (*tokens, *self._tokens(item))
+            else:
+                ignored.append((index, WORDS[type(found)]))
+                if isinstance(found, Undeclared):
+                    respelled += [(index, each) for each in self._respelled(item, country or self._country)]
+        named = tuple(subjects.values())
+        if not ignored:
+            return Named(named, tokens=tokens)
+        words = {word for _, word in ignored}
+        return Named(
+            named,
+            limited="limited" in words or not named,
+            undeclared="undeclared" in words,
+            malformed="malformed" in words,
+            ignored=tuple(ignored),
+            tokens=tokens,
+            respelled=tuple(respelled),
+        )
+
+    def keys_of(self, identifiers: Sequence[Mapping[str, object]], country: str = "") -> tuple[bytes, ...]:
+        """The keys of all names that these go by, looser ones too, each made once. An id that may be several platforms'
+        is read once: all have one form, and an ad id's digests are the same whichever it is.
+        """
+        names, uuids = dict[identity.Name, None](), dict[object, NormalIdentifier]()
+        for item in identifiers:
+            kind, value = str(item.get("type")), item.get("value")
+            before = uuids.get(value) if kind in kinds.UUIDS else None
+            found = self._read(item, country or self._country) if before is None else before
+            if before is not None:
+                names[kind, before.value] = None
+            elif isinstance(found, NormalIdentifier):
+                names |= {name: None for each in (found, *found.further, *found.possible) for name in each.names}
+                if kind in kinds.AD_IDS:
+                    uuids[value] = found
+        return self._secrets.keys(names)
+
+    def _respelled(self, item: object, country: str) -> Iterator[Subject]:
+        """Whom an identifier names under each kind that its own is another spelling of."""
+        assert isinstance(item, Mapping)  # only of one can the kind be undeclared
+        kind = item.get("type")
+        if not isinstance(kind, str) or len(kind) > MAX_KIND:
+            return
+        for each in self._kinds.get(spelling.folded(kind), ()):
+            found = self._named({**item, "type": each}, country)
+            if isinstance(found, Subject):
+                yield found
+
+    def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
+        """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""
+        stated = country or self._country
+        found, whole = identity.typed(kind, text, stated, self._countries)
+        named = self.name([{"type": each, "value": value} for each, value in found], country).subjects
+        elsewhere = identity.may_be(text, stated, self._countries) if kind == "phone" else ()
+        known = {each.key for each in named}
+        may_be = self.name([{"type": "phone", "value": value} for value in elsewhere]).subjects
+        more = [replace(each, reading=True) for each in may_be if each.key not in known]
+        return [*named, *more], whole and bool(named)
+
+    def _tokens(self, item: object) -> list[DeviceToken]:
+        """The token of an installation that an identifier is of."""
+        stated = item.get("value") if isinstance(item, Mapping) else None
+        with contextlib.suppress(seals.OpeningFailed):
+            return [tokens.open_device_token(self._secrets, str(stated))]
+        return []
+
+    def _once(self, item: object, country: str, said: Said) -> Subject | Ignored:
+        text = _text(item)
+        before = said.get(text) if text else None
+        found = before or self._named(item, country or self._country)
+        if text and isinstance(found, Subject):
+            said[text] = found
+        return found
+
+    def _named(self, item: object, country: str) -> Subject | Ignored:
+        read = self._read(item, country)
+        return self.subject(read) if isinstance(read, NormalIdentifier) else read
+
+    def _read(self, item: object, country: str) -> identity.Read:
+        if not isinstance(item, dict | Mapping):  # a dict is known at once, which asking for the other takes long
+            return Malformed("identifier", "type")
+        kind, value = item.get("type"), item.get("value")
+        if kind == "browser":
+            try:
+                value = seals.open_browser(self._secrets.seals, str(value), int(self._clock().timestamp()))
+            except seals.OpeningFailed:
+                return Malformed("browser", "token")
+        elif kind == INSTALLATION:
+            try:
+                return kinds.alone(INSTALLATION, tokens.open_device_token(self._secrets, str(value)).value)
+            except seals.OpeningFailed:
+                return Malformed(INSTALLATION, "token")
+        return identity.read_identifier(
+            kind, value, source=item.get("source"), country=country, countries=self._countries, declared=self._declared
+        )
+
+    def subject(self, identifier: NormalIdentifier) -> Subject:
+        exact, looser = identifier.names[: identifier.exact], identifier.looser
+        keys = self._secrets.keys
+        own, more = keys(exact), keys(looser) if looser else ()
+        box = (*own, *more)[identifier.names.index(identifier.mailbox)] if identifier.mailbox else None
+        if not (identifier.further or identifier.possible):
+            return Subject(identifier.kind, identifier.value, own, more, box)
+        further = tuple(replace(self.subject(each), reading=True) for each in identifier.further)
+        possible = tuple(key for each in identifier.possible for key in keys(each.names[: each.exact]))
+        return Subject(identifier.kind, identifier.value, own, more, box, further, possible)
+
+    def browser(self, value: str) -> Subject:
+        """A browser by its opened id."""
+        return Subject("browser", value, self._secrets.keys([("browser", value)]))
+
+    def device(self, value: str) -> Subject:
+        """An installation of an app, by the id in its opened token."""
+        return Subject("device", value, self._secrets.keys([("device", value)]))
+
+    def account(self, value: str) -> Subject:
+        """A signed-in account whose assertion was verified."""
+        return Subject("account", value, self._secrets.keys([("account", value)]))
+
+
+def _others(subject: Subject) -> Iterator[bytes]:
+    """Keys of what a number may be too."""
+    for each in subject.further:
+        yield from (*each.keys, *each.looser)
+    yield from subject.possible
+
+
+def _text(item: object) -> tuple[str, str] | None:
+    """By which an identifier of one call is known again. None for what has a source or is no text: a number and a truth
+    value may be equal.
+    """
+    if not isinstance(item, dict) or item.get("source") is not None:
+        return None
+    kind, value = item.get("type"), item.get("value")
+    return (kind, value) if isinstance(kind, str) and isinstance(value, str) else None
+
+
+# What these leave as, whatever kind their field says that it holds.
+HASHES: Mapping[DataClass, tuple[str, ...]] = {
+    DataClass.EMAIL_HASH: ("email_sha256",),
+    DataClass.PHONE_HASH: ("phone_sha256",),
+    DataClass.CONTACT: ("email_sha256", "phone_sha256"),
+}
+
+
+def leaves(identifiers: Sequence[Mapping[str, object]], classes: Sequence[str]) -> list[Mapping[str, object]]:
+    """Of the identifiers that a caller names, those that a recipient gets with these classes."""
+    kinds = {kind for name in classes for kind in KINDS_OF.get(DataClass(name), ())}
+    return [item for item in identifiers if item.get("type") in kinds]
+
+
+def named(
+    people: People, identifiers: Sequence[Mapping[str, object]], classes: Sequence[str], own: Sequence[bytes]
+) -> tuple[Left, ...]:
+    """Of the identifiers that a caller names, those that a recipient gets with these classes, as they were named."""
+    sent = [(item, people.name([item]).subjects) for item in leaves(identifiers, classes)]
+    return tuple(
+        Left(subjects[0].kind, str(item["value"]), subjects[0].key, tuple(own)) for item, subjects in sent if subjects
+    )
+
+
+def left(
+    people: People, out: Mapping[str, object], fields: Mapping[str, DataClass], kinds: Sequence[object],
+    own: Sequence[bytes], said: Said | None = None, held: Held = ANYTHING,
+) -> tuple[Left, ...]:  # fmt: skip
+    """One for each field of `out` that names somebody. `kinds`: of the row's own identifiers, which tell one
+    platform's ad id from another's; `own`: their keys, under which it is found too; `said`: what the check named.
+    """
+    found = []
+    for name, value in out.items():
+        possible = (*kinds_of(name, fields, held), *HASHES.get(fields[name], ()))
+        listed = [{"type": kind, "value": value} for kind in possible if kind in kinds]
+        subjects = people.name(listed, said=said).subjects
+        if not subjects or subjects[0].key not in own:  # it may be of any kind, and is found under each
+            others = [{"type": kind, "value": value} for kind in possible if kind not in kinds]
+            subjects += people.name(others, said=said).subjects
+        if subjects:
+            keys = tuple(dict.fromkeys((*(subject.key for subject in subjects), *own)))
+            found.append(Left(subjects[0].kind, str(value), subjects[0].key, keys))
+    return tuple(found)

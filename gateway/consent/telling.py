@@ -1,0 +1,258 @@
+"""Telling recipients: what waits in the outbox is posted, signed, and tried again until it is taken (R18).
+
+Runs beside the service, one recipient beside the other, so that a slow one holds up nobody. A message to a recipient
+without an endpoint waits for the desk. A receiver may get a message twice, under one id; it never gets one that is not
+in the outbox. Knows nobody's identifiers: it hands on bodies.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+import structlog
+
+from gateway.delivery import webhook
+from gateway.delivery.background import beside
+from gateway.delivery.deadlines import Calendar
+from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import acknowledged, endpoints, outbox
+from gateway.ledger.entry import b64
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.outbox import Listed, Message, OutboxKind, State
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.ledger.writer import Transaction, Writer
+
+PERIOD = 5.0  # seconds between two looks; a recipient has days
+AT_ONCE = 50  # messages of one recipient between two looks at the outbox
+RESTS = 5 * webhook.MINUTE  # after a failure, the longest until another message is tried at that receiver
+REPEATED = "its acknowledgement was given before"
+GAVE_UP = "gave its endpoint up (410)"
+log = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is open for one recipient: pending, given up, past their deadline; and whether it gave its endpoint up."""
+
+    recipient: str
+    pending: int
+    failed: int
+    overdue: int
+    oldest: datetime
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeliveryWay:
+    """How messages of a kind reach a recipient. `one_at_a_time`: one identifier a message."""
+
+    recipient: str
+    endpoint: str
+    carrier: Carrier
+    kind: OutboxKind = OutboxKind.ANY
+    one_at_a_time: bool = False
+
+
+class Telling:
+    """`ways`: where messages go, and how; two of one recipient have different kinds of message."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        ways: Sequence[DeliveryWay],
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        calendar: Calendar,
+    ) -> None:
+        self._writer = writer
+        self._ways = tuple(ways)
+        self._secrets = secrets
+        self._clock = clock
+        self.calendar = calendar
+        self._busy = set[DeliveryWay]()
+        self.tried: Callable[[str, str], None] = lambda *_: None  # told of each try: recipient, outcome
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Delivers until it is left; what is under way then is delivered after the next start."""
+        try:
+            async with beside(self._run, wanted=bool(self._ways)):
+                yield
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        for way in self._ways:
+            await way.carrier.close()
+
+    async def _run(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            while True:
+                for way in set(await asyncio.to_thread(self._due)) - self._busy:
+                    self._busy.add(way)
+                    tasks.start_soon(self._beside_others, way)
+                await asyncio.sleep(PERIOD)
+
+    async def _beside_others(self, way: DeliveryWay) -> None:
+        try:
+            await self._deliver(way)
+        except StoreUnavailable:
+            """What was posted and not marked is posted again."""
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with this one, the others are to be told
+            log.warning("telling", recipient=way.recipient, why=type(error).__name__)
+        finally:
+            self._busy.discard(way)
+
+    async def deliver(self) -> int:
+        """Posts what is due. Returns how many messages were taken. Raises `StoreUnavailable`."""
+        due = await asyncio.to_thread(self._due)
+        return sum(await asyncio.gather(*map(self._deliver, due)))
+
+    def _due(self) -> list[DeliveryWay]:
+        """The ways by which something is due."""
+        now = milliseconds(self._clock())
+        try:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
+                due = {way: outbox.next_due(db, way.recipient, way.kind) for way in self._ways}
+                return [way for way, at in due.items() if at is not None and at <= now]
+        except (sqlite3.Error, LedgerRefused):
+            return []
+
+    async def _deliver(self, way: DeliveryWay) -> int:
+        recipient, now, done = way.recipient, milliseconds(self._clock()), 0
+
+        def job(tx: Transaction) -> tuple[list[Message], Sequence[int]]:
+            known = endpoints.read(tx, recipient, now)
+            if known.gone == way.endpoint:
+                outbox.give_up(tx, recipient, GAVE_UP, way.kind)
+            elif known.gone and not self._is_configured(known.gone):
+                endpoints.back(tx, recipient)
+            if way.one_at_a_time:
+                outbox.split(tx, recipient, now)
+            return outbox.read(tx, recipient, now, AT_ONCE, way.kind), known.generations
+
+        messages, generations = await self._writer.commit(job)
+        keys = [webhook.secret_of(self._secrets, recipient, generation) for generation in generations]
+        for message in messages:
+            tried = await self._try(message, way, keys)
+            self.tried(recipient, tried.outcome)
+            await self._mark(message, way, tried)
+            done += tried.taken
+            if _is_about_the_receiver(tried):
+                break
+        return done
+
+    def _is_configured(self, endpoint: str) -> bool:
+        return any(way.endpoint == endpoint for way in self._ways)
+
+    async def _try(self, message: Message, way: DeliveryWay, keys: Sequence[bytes]) -> Tried:
+        if message.body is None:
+            return Tried(PostOutcome.TAKEN, "its key is gone")
+        parcel = Parcel(name_of(message.id), message.body, way.endpoint, keys)
+        try:
+            return await way.carrier.carry(parcel, self._clock())
+        except Exception as error:  # noqa: BLE001 - what a receiver answers must not keep its messages from being counted
+            return Tried(PostOutcome.FAILED, type(error).__name__)
+
+    async def _mark(self, message: Message, way: DeliveryWay, tried: Tried) -> None:
+        now, recipient = milliseconds(self._clock()), message.recipient
+
+        def job(tx: Transaction) -> None:
+            if tried.taken and _is_first(tx, message, tried, now):
+                outbox.taken(tx, message.id, now, tried.answer)
+                return
+            pause = None if tried.outcome is PostOutcome.REFUSED else webhook.pause(message.tries + 1)
+            due = None if pause is None else now + max(pause, tried.wait)
+            outbox.failed(tx, message.id, now, due, REPEATED if tried.taken else tried.answer)
+            if tried.outcome is PostOutcome.GONE:
+                endpoints.gave_up(tx, recipient, way.endpoint, now)
+                outbox.give_up(tx, recipient, GAVE_UP, way.kind)
+            elif _is_about_the_receiver(tried):
+                outbox.put_off(tx, recipient, now + (tried.wait or min(pause or RESTS, RESTS)), way.kind)
+
+        await self._writer.commit(job)
+
+    async def open(self) -> list[Open]:
+        """What is open, by recipient. Raises `StoreUnavailable`."""
+        return await asyncio.to_thread(self._open)
+
+    def _open(self) -> list[Open]:
+        now = self._clock()
+        try:
+            with contextlib.closing(self._writer.store.open_to_read()) as db:
+                waiting, gone = outbox.waiting(db), endpoints.gone(db)
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        counts: dict[str, Counter[str]] = {}
+        oldest: dict[str, int] = {}
+        for each in waiting:
+            counted = counts.setdefault(each.recipient, Counter())
+            counted[each.state] += each.count
+            late = self.calendar.deadline(each.word, moment(each.received)) < now
+            counted["overdue"] += each.count if late else 0
+            oldest[each.recipient] = min(oldest.get(each.recipient, each.received), each.received)
+        return [
+            Open(name, found[State.PENDING], found[State.FAILED], found["overdue"], moment(oldest[name]),
+                 self._is_configured(gone.get(name, "")))
+            for name, found in counts.items()
+        ]  # fmt: skip
+
+    async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:
+        """Messages of one state, each with its deadline. Raises `StoreUnavailable`."""
+        found = await self._writer.commit(lambda tx: outbox.listed(tx.db, state, most))
+        return [(each, self.calendar.deadline(each.word, moment(each.received))) for each in found]
+
+    async def again(self, *, recipient: str = "", name: bytes = b"") -> int:
+        """Whatever is open of a recipient, or one message, is tried again as if anew. Returns how many."""
+        now = milliseconds(self._clock())
+
+        def job(tx: Transaction) -> int:
+            if recipient:
+                endpoints.back(tx, recipient)
+            return outbox.again(tx, now, recipient=recipient, name=name)
+
+        return await self._writer.commit(job)
+
+    async def take(self, recipient: str, hand: Callable[[Message], None]) -> int:
+        """Hands every open message of a recipient to the desk, then marks it. Returns how many."""
+        messages = await self._writer.commit(lambda tx: outbox.read(tx, recipient))
+        for message in messages:
+            hand(message)
+
+        def job(tx: Transaction) -> None:
+            for message in messages:
+                outbox.taken(tx, message.id, milliseconds(self._clock()), "by the desk")
+
+        await self._writer.commit(job)
+        return len(messages)
+
+    async def secret(self, recipient: str, *, renew: bool = False) -> str:
+        """What a recipient checks signatures with. `renew`: a new one; the one before it signs beside it."""
+        now = milliseconds(self._clock())
+
+        def job(tx: Transaction) -> int:
+            return endpoints.rotate(tx, recipient, now) if renew else endpoints.read(tx, recipient, now).generations[0]
+
+        return webhook.printed(webhook.secret_of(self._secrets, recipient, await self._writer.commit(job)))
+
+
+def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
+    """Whether what the recipient signed about it, where it signs, was not said before."""
+    return not tried.proof or acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
+
+
+def _is_about_the_receiver(tried: Tried) -> bool:
+    """Whether the next message would fare no better: not what a 4xx says of one message."""
+    refused = tried.answer.startswith("4") and tried.answer not in {"408", "410", "429"}
+    return not tried.taken and not refused and tried.outcome is not PostOutcome.REFUSED
+
+
+def name_of(message: bytes) -> str:
+    """The message's id on the wire."""
+    return "msg_" + b64(message)

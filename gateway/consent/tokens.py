@@ -1,0 +1,253 @@
+"""Sealed tokens that come back to us: an installation's memory, the first act of opting in, a link that ends marketing.
+
+What was asked for by the first act of opting in, sealed for the second to bring back: R4, L48.
+
+The seal is the whole memory of a first act: nothing is written, so one act alone changes nothing. Sealed, since it
+holds identifiers. Never decides whether the second act may follow.
+
+The device token: the memory of one installation of an app, kept by the app and sealed by us (I8, R26).
+
+It holds a random id and the keys of the ids that the installation told us of, so that a new ad id is known to belong to
+the device of the old one. Sealed (AES-GCM), made anew with every answer, good as long as its sealing key is. Nothing of
+it is stored here. It never says who somebody is, and it never decides anything.
+
+Links that end marketing by themselves: whoever holds one may say no for the people sealed in it, and nothing else.
+
+Sealed, so that nobody reads an address out of a URL, a mail server's log or a browser's history. They have no end: a
+link of years ago still works, until the sealing key that made it is retired. That waits 400 days
+(gateway.app.maintenance); 15 USC 7704(a)(3)(A)(ii) asks for 30.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypedDict
+
+import orjson
+
+from gateway.consent.choice_result import Refused
+from gateway.keys import seals
+from gateway.keys.seals import OpeningFailed
+from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
+from gateway.ledger.entry import b64
+from gateway.ledger.subjects import Choice, Subject, milliseconds
+from gateway.terms import DataClass, Purpose
+
+FIRST_ACT_LABEL = b"confirm/1"
+
+
+@dataclass(frozen=True, slots=True)
+class OptInAsked:
+    """`at`: Unix milliseconds; `notice`: SHA-256 in hex of what was shown then. `position` and `log`: how far which log
+    went; None where an earlier version did not tell.
+    """
+
+    subjects: tuple[Subject, ...]
+    purpose: Purpose
+    recipient: str
+    data_class: DataClass | None
+    notice: str
+    at: int
+    position: int
+    log: str | None
+    place: str
+    source: str
+    manner: str
+    ui: str
+    informed: bool
+    parental: bool
+
+
+def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position: int, log: str) -> str:
+    """The token of the first act."""
+    content = json.dumps(
+        {
+            "subjects": [[s.kind, s.value, [key.hex() for key in s.keys], *_mailbox(s)] for s in subjects],
+            "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
+            "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
+            "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
+            "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
+            "peppers": len(secrets.peppers),
+        }
+    )  # fmt: skip
+    return b64(seals.seal_box(secrets.seals[-1], FIRST_ACT_LABEL, content.encode()))
+
+
+def _mailbox(subject: Subject) -> list[str]:
+    """A yes to an address takes back what its mailbox said in another spelling, so the second act has to know of it."""
+    return [subject.mailbox.hex()] if subject.mailbox is not None else []
+
+
+def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
+    """Raises `Refused` for what is not ours."""
+    try:
+        asked: dict[str, Any] = json.loads(seals.open_seal(secrets.seals, FIRST_ACT_LABEL, seals.unb64(token)))
+    except (seals.OpeningFailed, ValueError):
+        raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
+    fresh = secrets.peppers[asked.get("peppers", len(secrets.peppers)) :]  # since the first act
+
+    def own(text: str) -> bytes:
+        return wrap(bytes.fromhex(text), fresh)
+
+    subjects = tuple(
+        Subject(kind, value, tuple(map(own, keys)), mailbox=own(box[0]) if box else None)
+        for kind, value, keys, *box in asked["subjects"]
+    )
+    return OptInAsked(
+        subjects, Purpose(asked["purpose"]), asked["recipient"], DataClass(asked["data"]) if asked["data"] else None,
+        asked["notice"], asked["at"], asked["position"], asked.get("log"), asked["place"], asked["source"],
+        asked.get("manner", ""), asked.get("ui", ""), asked.get("informed", False), asked.get("parental", False),
+    )  # fmt: skip
+
+
+DEVICE_LABEL = b"device/1"
+OLDER, VERSION = 1, 2
+HEAD = struct.Struct(">BB16s")  # version, how many peppers the keys are wrapped with, device id
+REPORTED = struct.Struct(f">?H{KEY_BYTES}s")  # attested, the day since 1970 on which it was first told, the key
+WAS = struct.Struct(
+    f">?{KEY_BYTES}s"
+)  # of the older version: its flag said who named an id first, which proves nothing
+MOST_IDS = 12  # ids of one installation: IDFV, app-set id, and ten ad ids one after the other
+NEW, WITHIN = 4, 30  # ids that nobody proved, and days in which no more of them are taken in
+
+
+class Id(NamedTuple):
+    """One id. `attested`: the operator's backend vouched for it with this installation; `day`: since 1970."""
+
+    key: bytes
+    attested: bool = False
+    day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceToken:
+    """`reported`: the oldest first."""
+
+    device: bytes
+    reported: tuple[Id, ...] = ()
+
+    @property
+    def value(self) -> str:
+        """The device as an identifier's value."""
+        return self.device.hex()
+
+    @property
+    def mark(self) -> str:
+        """By which an entry remembers the installation that made it."""
+        return mark_of(self.value)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        return tuple(each.key for each in self.reported)
+
+    @property
+    def attested(self) -> frozenset[bytes]:
+        return frozenset(each.key for each in self.reported if each.attested)
+
+    def taken(self, keys: Iterable[bytes], proved: Collection[bytes], day: int) -> list[bytes]:
+        """Those of some keys that it takes in: what it knows, what is proved, and a few more in thirty days."""
+        known, lately = set(self.keys), sum(each.day > day - WITHIN and not each.attested for each in self.reported)
+        taken = []
+        for key in keys:
+            free = key in known or key in proved
+            if free or lately < NEW:
+                taken.append(key)
+                lately += not free
+        return taken
+
+    def with_reported(self, keys: Iterable[bytes], attested: Collection[bytes], day: int) -> "DeviceToken":
+        """The same with ids that were told now, the last of all; the oldest are forgotten."""
+        kept = {each.key: each for each in self.reported}
+        told = [kept.get(key, Id(key, day=day)) for key in dict.fromkeys(keys)]
+        newer = [each._replace(attested=each.attested or each.key in attested) for each in told]
+        names = {each.key for each in newer}
+        older = [each for each in self.reported if each.key not in names]
+        return replace(self, reported=tuple([*older, *newer][-MOST_IDS:]))
+
+    def others(self, keys: Collection[bytes]) -> list[bytes]:
+        """The ids that it knows beside these."""
+        return [key for key in self.keys if key not in keys]
+
+
+def mark_of(value: str) -> str:
+    """The mark of a device by its value."""
+    return hashlib.sha256(b"device\x00" + bytes.fromhex(value)).hexdigest()[:32]
+
+
+def new() -> DeviceToken:
+    return DeviceToken(seals.new_browser())
+
+
+def seal_device_token(secrets: Secrets, token: DeviceToken) -> str:
+    """About 80 to 380 characters of base64url; no two are alike."""
+    content = HEAD.pack(VERSION, len(secrets.peppers), token.device)
+    content += b"".join(REPORTED.pack(each.attested, each.day, each.key) for each in token.reported)
+    return b64(seals.seal_box(secrets.seals[-1], DEVICE_LABEL, content))
+
+
+def open_device_token(secrets: Secrets, text: str) -> DeviceToken:
+    """Under any of the sealing keys, its keys under every pepper of now. Raises `Opening` for what is not ours."""
+    content = seals.open_seal(secrets.seals, DEVICE_LABEL, seals.unb64(text))
+    if len(content) < HEAD.size:
+        raise OpeningFailed("device token")
+    version, peppers, device = HEAD.unpack_from(content)
+    form = {OLDER: WAS, VERSION: REPORTED}.get(version)
+    if form is None or (len(content) - HEAD.size) % form.size:
+        raise OpeningFailed(f"device token version {version}")
+    fresh, rows = secrets.peppers[peppers:], form.iter_unpack(content[HEAD.size :])
+    if version == OLDER:
+        return DeviceToken(device, tuple(Id(wrap(key, fresh)) for _, key in rows))
+    return DeviceToken(device, tuple(Id(wrap(key, fresh), attested, day) for attested, day, key in rows))
+
+
+UNSUBSCRIBE_LABEL = b"unsubscribe/1"
+PATH = "/privacy-choices/unsubscribe/"
+CHANNELS = (Purpose.MARKETING_EMAIL, Purpose.MARKETING_MAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
+KINDS = frozenset({"email", "phone", "account"})
+MOST_NAMED = 4  # people are known by an address, a number and an account; a URL has to fit into a header's line
+ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
+
+
+class Made(TypedDict):
+    """What a sender of e-mail is given."""
+
+    url: str
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeLink:
+    """Which channel ends, and for which (kind, value), as a caller named them and we read them."""
+
+    channel: Purpose
+    people: tuple[tuple[str, str], ...] = field(repr=False)
+
+    def named(self) -> list[dict[str, str]]:
+        """The people as the inner rooms take them."""
+        return [{"type": kind, "value": value} for kind, value in self.people]
+
+
+def unsubscribe_link_of(channel: Purpose, subjects: Sequence[Subject]) -> UnsubscribeLink:
+    """Raises ValueError for people who cannot stand in a link: nobody, too many, or of another kind."""
+    if not 0 < len(subjects) <= MOST_NAMED or any(subject.kind not in KINDS for subject in subjects):
+        raise ValueError(f"a link is of 1 to {MOST_NAMED} e-mail addresses, phone numbers and accounts")
+    return UnsubscribeLink(channel, tuple((subject.kind, subject.value) for subject in subjects))
+
+
+def seal_unsubscribe(keys: Sequence[bytes], link: UnsubscribeLink) -> str:
+    """The token of a link. No two are alike, so that nobody can tell whether two letters went to one person."""
+    return b64(seals.seal_box(keys[-1], UNSUBSCRIBE_LABEL, orjson.dumps([link.channel, link.people])))
+
+
+def read_unsubscribe(keys: Sequence[bytes], token: str) -> UnsubscribeLink:
+    """Raises `seals.Opening` for what is none of ours."""
+    channel, people = orjson.loads(seals.open_seal(keys, UNSUBSCRIBE_LABEL, seals.unb64(token)))
+    return UnsubscribeLink(Purpose(channel), tuple((kind, value) for kind, value in people))
+
+
+def unsubscribe_answer(base: str, token: str) -> Made:
+    """The link and the two header fields of RFC 8058. `base` is the public origin."""
+    url = f"{base}{PATH}{token}"
+    return {"url": url, "headers": {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": ONE_CLICK}}

@@ -1,0 +1,480 @@
+"""The file that matters: what the gateway does with a choice, as verbs.
+
+observe   a signal was heard: written where it changes something
+choose    a person (or the desk for one) decided: always written, durable before the answer
+link      the backend or the desk says what an account has
+tell      the operator says that people were shown or sent a notice
+say_age   somebody says how old a person is
+erase     the desk has a person forgotten; the opt-out stays
+void      the desk takes back what a screen that was no fair question had got
+standings_at  what stood on record at another moment, made again from the entries
+access    what is held about somebody and who received it, for whoever proved that it is them
+check     may this data go? (answered in consent/check.py, a plain function: rows by key, no queue, no thread hop)
+share     check, write as intended, check again, send (consent/share.py)
+
+Knows no HTTP. Time, keys, law and recipients come in as arguments.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from gateway.choice.recipient import Recipient
+from gateway.consent import in_force_then
+from gateway.consent import still_out as silence_of
+from gateway.consent import still_out as still_out_of
+from gateway.consent import tokens as asked_of
+from gateway.consent.check import Ask, Checked, Checks, Explained, Then
+from gateway.consent.choice_result import Chosen, Refused, silent_until
+from gateway.consent.people import People
+from gateway.consent.still_out import Still
+from gateway.keys import seals
+from gateway.keys.secret_files import Secrets
+from gateway.ledger import (
+    access,
+    ages,
+    changes,
+    documents,
+    erasure,
+    idempotency,
+    installation,
+    links,
+    passing_on,
+    replay,
+    states,
+    told,
+    voiding,
+)
+from gateway.ledger.emergency import Emergency
+from gateway.ledger.entry import Notice, b64
+from gateway.ledger.errors import NothingKept, StoreUnavailable
+from gateway.ledger.kept import KeptRequest
+from gateway.ledger.kept import answer as answer_of
+from gateway.ledger.leases import Leases
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.receipt import Opening
+from gateway.ledger.records import TIGHTENS
+from gateway.ledger.replay import Rebuilt
+from gateway.ledger.subjects import Choice, Subject, Written, every_reading, milliseconds
+from gateway.ledger.writer import Transaction, Writer
+from gateway.mirror.lookup import LookupRefused
+from gateway.signals.heard import Heard, Said
+from gateway.terms import SIGNAL_PURPOSES, ChoiceKind, NoticeKind, Purpose, Told
+
+COUNT_SECONDS, ERASE_SECONDS = 0.5, 5.0  # how long a no, and an erasure, wait for counts of answers before
+AT_ONCE = 16  # people of one request among those that are entered behind others
+HEAR_SECONDS = 1.0  # how long a page waits for a signal to be written; the write goes on, and the page obeys anyway
+CONFIRM_SECONDS = idempotency.CONFIRM_MINUTES * 60
+TOO_YOUNG = "below the operator's age floor there is no opt-in (R14)"
+VOIDED = "consents of this screen count for nothing: it was no fair question"
+EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+
+
+class Consent:
+    """One gateway. Everything it needs is handed to it by the composition root."""
+
+    def __init__(
+        self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,
+        clock: Callable[[], datetime], emergency: Emergency, later: Emergency, why: Callable[[], str], leases: Leases,
+        counted: Callable[[float], Awaitable[None]],
+        send_window: timedelta = timedelta(milliseconds=250),
+        effective_within: timedelta | None = None,
+    ) -> None:  # fmt: skip
+        self.checks = checks
+        self.people = people
+        self.secrets = secrets
+        self.clock = clock
+        self.send_window = send_window
+        self.leases = leases
+        self.effective_within = effective_within or send_window  # longer where files are good for longer
+        self._writer = writer
+        self.emergency = emergency
+        self.later = later
+        self._why = why
+        self.log_reader = log_reader
+        self._counted = counted  # returns once what was answered until now is on record, or the seconds are over
+
+    @property
+    def recipients(self) -> Mapping[str, Recipient]:
+        return self.checks.recipients
+
+    def keeps(self) -> bool:
+        """Whether an opt-out that came now would be kept."""
+        return self._writer.keeps()
+
+    @property
+    def refused(self) -> str:
+        """Why no answer of the ledger may be trusted, with the command that helps; empty while all is well."""
+        return self._why()
+
+    def check(self, ask: Ask) -> Checked:
+        """One verdict a recipient; see `gateway.consent.check`."""
+        return self.checks.check(ask)
+
+    async def observe(
+        self, subjects: Sequence[Subject], heard: Heard, *, place: str = "", account: Subject | None = None,
+        proved: Subject | None = None, mark: str = "", vouched: Collection[bytes] = (),
+    ) -> int:  # fmt: skip
+        """Writes what was heard for each subject that it changes, in one transaction, and ties a browser to the
+        signed-in account: choices for everybody, states for devices and browsers alone. `proved`: the one whose
+        states may end, where the others are only what a visitor's cookies say; without it all may. `mark`: of the
+        installation of an app whose states these are; those of ids that somebody vouched for end whoever's they are.
+        Returns how many entries that took. Raises `StoreUnavailable`.
+        """
+        at, where = self.clock(), _coarse(place)
+
+        said = heard.to_remember()
+        chosen = _worded(ChoiceKind.OPT_OUT, said, at, where) if said else None
+        by = {"device": mark} if mark else {}
+        began = [replace(_worded(ChoiceKind.STATE_BEGAN, state, at, where), details=by) for state in heard.states()]
+        ends = [Said(source, EVERY_SIGNAL) for source in sorted(heard.ended)]
+        ended = [_worded(ChoiceKind.STATE_ENDED, end, at, where) for end in ends]
+
+        def job(tx: Transaction) -> int:
+            request = seals.new_browser()
+            everybody = every_reading(subjects)
+            written = [passing_on.hear(tx, subject, chosen, request) for subject in everybody if chosen]
+            for device in (subject for subject in subjects if subject.is_device):
+                written += [states.begin(tx, device, state, request) for state in began]
+                if proved is None or device.key == proved.key:
+                    own = {} if device.key in vouched else by
+                    written += [states.end(tx, device, replace(state, details=own), request) for state in ended]
+            links.tie(tx, account, subjects, milliseconds(at))
+            return sum(entry is not None for entry in written)
+
+        if chosen:
+            await self._counted(COUNT_SECONDS)
+        return await self._writer.commit(job, HEAR_SECONDS)
+
+    async def tie(self, account: Subject, subjects: Sequence[Subject]) -> None:
+        """The signed-in account has these browsers. Raises `StoreUnavailable`."""
+        at = self.clock()
+        await self._writer.commit(lambda tx: links.tie(tx, account, subjects, milliseconds(at)), HEAR_SECONDS)
+
+    async def choose(
+        self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b"", tie: bool = False,
+        allow: Callable[[Transaction], None] | None = None, settle: bool = False,
+    ) -> Chosen:  # fmt: skip
+        """One entry for each subject, in one transaction, durable before this returns. `key` and `body`: the
+        caller's Idempotency-Key and what it covers. `tie`: link what was listed to the account among it. `allow` may
+        still refuse, in the transaction. What tightens is kept beside the ledger while that cannot be written:
+        `Chosen.waits`. `settle`: wait for whoever answers from a copy; without it `effective_at` is the latest that it
+        can be. Raises `StoreUnavailable`.
+        """
+        openings = list[Opening]()
+        everybody = every_reading(subjects) if choice.kind in TIGHTENS else tuple(subjects)
+        kept = KeptRequest(seals.new_browser(), everybody, choice, idempotency.named(key, body), tie=tie)
+
+        def act(tx: Transaction) -> bytes:
+            if allow:
+                allow(tx)
+            written = kept.enter(tx)
+            openings[:] = [Opening(s.kind, s.value, item.opening) for s, item in zip(everybody, written, strict=True)]
+            return answer_of(written)
+
+        def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
+            tx.relied.update(key for subject in everybody for key in subject.keys)
+            answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
+            return answer, replayed, silence_of.last_out(tx, subjects), changes.revision(tx.db)
+
+        if choice.kind in TIGHTENS:
+            await self._counted(COUNT_SECONDS)
+        try:
+            answer, replayed, out_at, revision = await self._writer.commit(job)
+        except NothingKept:
+            if allow or choice.kind not in TIGHTENS:
+                raise
+            return await self._keep(kept)
+        accepted = self.clock()
+        after = await self.leases.settled(revision) if settle else self.leases.longest(revision)
+        effective = accepted + timedelta(seconds=after) + self.effective_within
+        chosen = self._chosen(json.loads(answer), replayed, subjects, choice, out_at, (accepted, effective))
+        return chosen if replayed else replace(chosen, openings=tuple(openings))
+
+    async def keep_heard(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> Chosen:
+        """A signal's no, kept beside the ledger. Raises `StoreUnavailable`: states of a device are told again."""
+        said = heard.to_remember()
+        if said is None:
+            raise StoreUnavailable("nothing was kept")
+        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        return await self._keep(KeptRequest(seals.new_browser(), every_reading(subjects), choice, signal=True))
+
+    async def choose_later(
+        self, subjects: Sequence[Subject], choice: Choice, *, key: str = "", body: bytes = b""
+    ) -> tuple[dict[str, object], ...]:  # fmt: skip
+        """A no of more people than a caller who proves nothing may have entered at once: durable when this returns, and
+        entered behind whatever else there is to write, at most once under one Idempotency-Key. An event for each part.
+        Raises `StoreUnavailable`.
+        """
+        kept = [
+            KeptRequest(
+                seals.new_browser(), part, choice, idempotency.named(f"{key}:part {number}" if key else "", body)
+            )
+            for number, part in enumerate(_parts(subjects))
+        ]
+        await asyncio.to_thread(self.later.keep, *kept)
+        return tuple({"event": b64(each.request), "seq": None} for each in kept)
+
+    async def hear_later(self, subjects: Sequence[Subject], heard: Heard, *, place: str = "") -> bool:
+        """The same of a choice among signals; whether there is one. Raises `StoreUnavailable`."""
+        said = heard.to_remember()
+        if said is None:
+            return False
+        choice = _worded(ChoiceKind.OPT_OUT, said, self.clock(), _coarse(place))
+        kept = [KeptRequest(seals.new_browser(), part, choice, signal=True) for part in _parts(subjects)]
+        await asyncio.to_thread(self.later.keep, *kept)
+        return True
+
+    async def _keep(self, kept: KeptRequest) -> Chosen:
+        """Durable in the emergency file: it denies, as everything does until it is entered."""
+        await asyncio.to_thread(self.emergency.keep, kept)
+        purposes = [purpose.value for purpose in kept.choice.purposes]
+        events: tuple[dict[str, object], ...] = () if kept.signal else ({"event": b64(kept.request), "seq": None},)
+        return Chosen(
+            events, kept.choice.at, None, dict.fromkeys(purposes, "opted_out"), dict.fromkeys(purposes),
+            subjects=kept.subjects, place=kept.choice.place,
+        )  # fmt: skip
+
+    def _chosen(
+        self, events: Sequence[Sequence[Any]], replayed: bool, subjects: Sequence[Subject], choice: Choice,
+        out_at: Mapping[Purpose, int], times: tuple[datetime, datetime],
+    ) -> Chosen:  # fmt: skip
+        standing = self.checks.read_back(subjects, choice.purposes)
+        return Chosen(
+            tuple({"event": event, "seq": seq} for event, seq in events),
+            *times, standing,
+            {purpose.value: silent_until(out_at.get(purpose)) for purpose in choice.purposes}, replayed,
+            tuple(subjects), choice.place,
+        )  # fmt: skip
+
+    async def silence(
+        self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
+    ) -> dict[str, str | None]:  # fmt: skip
+        """From when each purpose may be asked about again; see `silence.silence`. `standing`: what holds for them, if
+        that is more than the subjects say themselves. Raises `StoreUnavailable`.
+        """
+        out_at, read = await self._writer.commit(
+            lambda tx: (silence_of.last_out(tx, subjects), silence_of.by_reading_alone(tx, subjects, purposes))
+        )
+        standing = standing or self.checks.read_back(subjects, purposes)
+        standing = {name: word for name, word in standing.items() if name not in read}
+        return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
+
+    async def last_out(self, subjects: Sequence[Subject]) -> dict[Purpose, int]:
+        """When each purpose was last opted out, in Unix milliseconds. Raises `StoreUnavailable`."""
+        return await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
+
+    async def still_out(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> list[Still]:
+        """Each no that still holds for what was proved, and what would end it. Raises `StoreUnavailable`."""
+        states = self.checks.read_back(subjects, purposes)
+        denied = [purpose for purpose in purposes if states[purpose.value] == "opted_out"]
+        if not denied:
+            return []
+        return await self._writer.commit(lambda tx: still_out_of.still_out(tx, subjects, denied), HEAR_SECONDS)
+
+    async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
+        """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""
+        since = milliseconds(at)
+        return await self._writer.commit(lambda tx: silence_of.out_after(tx, subjects, purpose, since))
+
+    async def notice(self, sha256: bytes) -> Notice | None:
+        """A document that was logged before, or None."""
+        return await self._writer.commit(lambda tx: documents.find(tx, sha256))
+
+    async def is_screen(self, ui: str) -> bool:
+        """Whether the copy of a screen was logged before."""
+        return await self._writer.commit(lambda tx: documents.is_screen(tx, ui))
+
+    async def speaks_of_signal(self, sha256: bytes) -> bool:
+        """Whether a logged notice tells of a signal that is on, so that a yes on it is informed (11 CCR 7025(c)(3))."""
+        return await self._writer.commit(lambda tx: documents.is_kind(tx, sha256, documents.DESPITE_SIGNAL))
+
+    async def log(self, shown: Sequence[documents.Document]) -> None:
+        """Logs documents, each once."""
+        at = self.clock()
+
+        def job(tx: Transaction) -> None:
+            for document in shown:
+                documents.log(tx, document, at)
+
+        await self._writer.commit(job)
+
+    def may_open(self, subjects: Sequence[Subject], ui: str) -> None:
+        """Raises `Refused` where no yes is taken: from a screen that was no fair question, below the age floor; and
+        `StoreUnavailable` where that cannot be told, for then the person may ask again.
+        """
+        try:
+            voided, too_young = bool(ui) and self.checks.voided(ui), self.checks.too_young(subjects)
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment") from None
+        if voided:
+            raise Refused("notice_required", VOIDED)
+        if too_young:
+            raise Refused("too_young", TOO_YOUNG)
+
+    def ask_to_confirm(self, subjects: Sequence[Subject], choice: Choice) -> tuple[str, datetime]:
+        """The first act of opting in: a token that the second act brings back. Sealed, since it holds the
+        identifiers; nothing is written, so one act alone changes nothing (R4, L48).
+        """
+        if len(choice.purposes) != 1 or not subjects:
+            raise Refused("one_purpose", "opting in names exactly one purpose and at least one identifier")
+        position, log = self.checks.position(), self.checks.log()
+        if position is None or log is None:
+            raise StoreUnavailable("the ledger gives no answer at this moment")
+        self.may_open(subjects, choice.ui)
+        token = asked_of.seal_first_act(self.secrets, subjects, choice, position, log)
+        return token, choice.at + timedelta(seconds=CONFIRM_SECONDS)
+
+    def asked(self, token: str) -> asked_of.OptInAsked:
+        """What a first act asked for. Raises `Refused`."""
+        return asked_of.open_first_act(self.secrets, token)
+
+    async def confirm(
+        self, token: str, notice: Notice, *, key: str = "", body: bytes = b"", how: Mapping[str, object] | None = None,
+        vouched: Collection[bytes] = (),
+    ) -> Chosen:  # fmt: skip
+        """The second act: writes the opt-in. `notice` is the text shown with the confirmation; `how` goes into the
+        details of its entry. `vouched`: keys of whom an attestation or the desk showed, so that ids of a phone are
+        rid of what other people's apps tied to them, and of what others' other ids brought them.
+        """
+        asked = self.asked(token)
+        if asked.notice == notice.sha256.hex():
+            raise Refused("notice_required", "confirming shows a text of its own, not the first one again")
+        now = self.clock()
+        subjects = asked.subjects
+        self.may_open(subjects, asked.ui)
+        choice = Choice(
+            ChoiceKind.OPT_IN, (asked.purpose,), asked.source, now, asked.place, notice, asked.manner,
+            recipient=asked.recipient, data_class=asked.data_class,
+            details={**(how or {}), "asked": asked.at, "asked_notice": asked.notice}, ui=asked.ui,
+            informed=asked.informed, parental=asked.parental,
+        )  # fmt: skip
+
+        def allow(tx: Transaction) -> None:
+            """In the transaction, after a replay was ruled out: a token in time, used once, and not superseded. Once an
+            older copy was put back nobody knows what had come since.
+            """
+            late = milliseconds(now) - asked.at > CONFIRM_SECONDS * 1000
+            if late or (asked.log or tx.log) != tx.log:
+                raise Refused("confirm_expired", f"a confirm token is good for {CONFIRM_SECONDS // 60} minutes")
+            if voiding.is_void(tx, choice.ui):
+                raise Refused("notice_required", VOIDED)
+            idempotency.use(tx, token, milliseconds(now))
+            if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
+                raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
+            accounts = [subject.key for subject in subjects if subject.is_account]
+            for subject in [each for each in subjects if each.key in vouched]:
+                links.disclaim(tx, subject, accounts, milliseconds(now))
+                installation.lift(tx, subject, asked.purpose, now)
+
+        return await self.choose(subjects, choice, key=key, body=body, allow=allow)
+
+    async def link(
+        self, account: Subject, identifiers: Sequence[Subject], span: links.Span, *, released: bool = False
+    ) -> int:
+        """Ties identifiers to an account, or lets released ones go. Returns how many links changed."""
+        now = milliseconds(self.clock())
+
+        def job(tx: Transaction) -> int:
+            if released:
+                for identifier in identifiers:
+                    links.release(tx, identifier, now)
+                return len(identifiers)
+            return links.link(tx, account, identifiers, span, now)
+
+        return await self._writer.commit(job)
+
+    async def tell(self, subjects: Sequence[Subject], notice: NoticeKind, day: date, outcome: Told) -> int:
+        """These people were shown or sent a notice on a day, or it bounced. Returns how many entries that took; raises
+        ValueError for a day to come.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            return len([told.tell(tx, subject, notice, day, outcome, at, request) for subject in subjects])
+
+        return await self._writer.commit(job)
+
+    async def say_age(
+        self, subjects: Sequence[Subject], band: str, *, may_rise: bool = False, mark: str = ""
+    ) -> int:  # fmt: skip
+        """How old these people are; `mark`: by the word of an installation of an app alone. Returns for how many that
+        was news. Raises ValueError for a word that is none.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            written = [ages.say(tx, subject, band, at, request, may_rise=may_rise, mark=mark) for subject in subjects]
+            return sum(entry is not None for entry in written)
+
+        return await self._writer.commit(job)
+
+    async def take_age_back(self, subjects: Sequence[Subject], mark: str) -> int:
+        """An installation's word of how old these are counts no longer; see `ages.take_back`. Returns for how many that
+        was news.
+        """
+        at, request = self.clock(), seals.new_browser()
+
+        def job(tx: Transaction) -> int:
+            return sum(ages.take_back(tx, each, mark, at, request) is not None for each in subjects)
+
+        return await self._writer.commit(job) if subjects else 0
+
+    async def erase(self, order: erasure.ErasureOrder) -> Written:
+        """Forgets, and returns once that is done; see `erasure.carry_out`."""
+        await self._counted(ERASE_SECONDS)
+        return await erasure.carry_out(self._writer, order)
+
+    async def void_consents(self, ui: str, reason_sha256: bytes) -> int:
+        """Takes back what was consented to on a screen. Returns how many opt-ins went back."""
+        at = self.clock()
+        return await self._writer.commit(lambda tx: voiding.void(tx, ui, reason_sha256, at))
+
+    async def explain(self, ask: Ask, moment: datetime | None = None) -> tuple[dict[str, Explained], Then | None]:
+        """An explanation a recipient; what stood on record at a moment that is named. Raises `StoreUnavailable`."""
+        then = None
+        if moment is not None:
+            found = await self.standings_at(self.checks.name(ask), moment)
+            held = await asyncio.to_thread(in_force_then.read_held_then, self._writer.store, moment)
+            then = Then(moment.date(), found.position, found.standings, found.grants, held)
+        try:
+            return self.checks.explain(ask, then), then
+        except LookupRefused:
+            raise StoreUnavailable("the ledger gives no answer at this moment; a check would deny") from None
+
+    async def standings_at(self, subjects: Sequence[Subject], moment: datetime) -> Rebuilt:
+        """What stood on record of these people at a moment; forms that may be somebody else's only deny. Raises
+        `StoreUnavailable`.
+        """
+        keys = [key for subject in subjects for key in subject.keys]
+        looser = [key for subject in subjects for key in subject.looser]
+        store = self._writer.store
+        found = await asyncio.to_thread(replay.standings_at, store, keys, moment)
+        beside = await asyncio.to_thread(replay.standings_at, store, looser, moment) if looser else None
+        tightening = [standing.denies_only() for standing in beside.standings] if beside else []
+        return replace(found, standings=(*found.standings, *tightening))
+
+    async def access(self, proved: Sequence[Subject]) -> access.AccessReport:
+        """What is held about whoever proved these identifiers. Raises `StoreUnavailable`."""
+        found = await asyncio.to_thread(access.read, self._writer.store, proved, self.clock())
+        persons = found.persons
+        keys = await self._writer.commit(lambda tx: {person: tx.persons.keys(person) for person in persons})
+        return access.unseal(found, keys)
+
+
+def _worded(kind: ChoiceKind, said: Said, at: datetime, place: str) -> Choice:
+    purposes = tuple(purpose for purpose in SIGNAL_PURPOSES if purpose in said.purposes)
+    return Choice(kind, purposes, said.source, at, place)
+
+
+def _coarse(place: str) -> str:
+    """A place as it may stand in a leaf: one, no finer than a state, or nothing."""
+    return place if place.count(",") == 0 and place != "unknown" else ""
+
+
+def _parts(subjects: Sequence[Subject]) -> list[tuple[Subject, ...]]:
+    """In requests small enough that none holds the writer long, each with all that its numbers are read as."""
+    return [every_reading(subjects[start : start + AT_ONCE]) for start in range(0, len(subjects), AT_ONCE)]

@@ -1,0 +1,247 @@
+"""Letters to one person, by mail or text: what a code or a link is sent in. `gateway.consent.codes` calls it.
+
+Mail to one person by the operator's own SMTP server (RFC 5321), or in development into a folder.
+
+`smtplib` in threads of its own: a mail server that hangs must hold up nobody's opt-out, and the process's common
+threads write those. Never decides what is said or to whom; no address and no text stands in a log.
+
+A letter to a person: what a code is sent in. Its words are the page's, in the reader's language.
+
+A text message to one person, by the operator's own sender: it is told by a POST, signed as a Standard Webhook.
+
+    {"type": "code", "to": "+14155550100", "text": "...", "language": "en"}
+
+The gateway itself sends no text messages. Each costs its sender money, and some numbers pay whoever has texts sent to
+them: texts go to the countries that have a price, and no more of them than a day may cost. Signed with the secret that
+`gateway deliveries --secret texts` prints.
+"""
+
+import asyncio
+import os
+import secrets as random
+import smtplib
+import ssl
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import localtime, make_msgid
+from pathlib import Path
+
+import orjson
+import phonenumbers
+import structlog
+
+from gateway.delivery import webhook
+from gateway.delivery.guard import EVERYWHERE
+from gateway.delivery.webhook import Courier
+from gateway.keys.secret_files import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Plain text. `language` is a BCP 47 tag."""
+
+    subject: str
+    text: str = field(repr=False)
+    language: str = "en"
+
+
+SECONDS = 10.0  # for one answer of the server
+IN_ALL = 25.0  # seconds for a whole message, which takes some six answers; a person is waiting
+THREADS = 4
+WAITING = 32  # messages at a time; whoever comes then is told to try again
+PUNYCODE = "xn--"
+
+log = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """`security`: "tls" from the first byte (port 465), "starttls" (587), or "none", for a server on loopback."""
+
+    host: str
+    port: int
+    security: str
+    from_address: str
+    username: str = ""
+    password_file: Path | None = None  # read at each message: it may be replaced while we run
+
+
+class Mail:
+    """Sends by a server."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+        self._threads = ThreadPoolExecutor(THREADS, "mail")
+        self._waiting = 0
+
+    async def send(self, to: str, letter: Letter) -> bool:
+        """Whether the server took it. Never raises for what the server or the network does."""
+        if self._waiting >= WAITING:
+            return False
+        self._waiting += 1
+        sent = asyncio.get_running_loop().run_in_executor(self._threads, self._send, to, letter)
+        sent.add_done_callback(self._gone)
+        try:
+            await asyncio.wait_for(asyncio.shield(sent), IN_ALL)
+        except (OSError, ValueError, smtplib.SMTPException, TimeoutError) as error:
+            log.warning("mail", why=type(error).__name__)  # its text may hold the address
+            return False
+        return True
+
+    def _gone(self, sent: "asyncio.Future[None]") -> None:
+        self._waiting -= 1
+        if not sent.cancelled():
+            sent.exception()  # seen: whoever waited no longer may
+
+    def _send(self, to: str, letter: Letter) -> None:
+        message = written(self._server.from_address, to, letter)
+        with self._connected() as smtp:
+            smtp.send_message(message, self._server.from_address, [str(message["To"].addresses[0].addr_spec)])
+
+    def _connected(self) -> smtplib.SMTP:
+        server = self._server
+        name = server.from_address.rpartition("@")[2]  # else the machine's own name goes out, after a question to DNS
+        if server.security == "tls":
+            trusted = ssl.create_default_context()
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, name, timeout=SECONDS, context=trusted)
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, name, timeout=SECONDS)
+        try:
+            if server.security == "starttls":
+                smtp.starttls(context=ssl.create_default_context())
+            if server.username:
+                smtp.login(server.username, _password(server))
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def alarms(self) -> list[str]:
+        """None: mail costs nothing each."""
+        return []
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class MailFolder:
+    """Development: each message is a file, `<number>.eml`, and nothing goes out."""
+
+    def __init__(self, folder: Path, from_address: str) -> None:
+        self._folder = folder
+        self._from = from_address or "gateway@localhost"
+
+    async def send(self, to: str, letter: Letter) -> bool:
+        return await _tried(lambda: self._write(to, letter))
+
+    def _write(self, to: str, letter: Letter) -> None:
+        message = written(self._from, to, letter)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        number = len(list(self._folder.iterdir())) + 1
+        descriptor = os.open(self._folder / f"{number:04d}.eml", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(bytes(message))
+
+    def alarms(self) -> list[str]:
+        """None."""
+        return []
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def _tried(write: Callable[[], None]) -> bool:
+    try:
+        await asyncio.to_thread(write)
+    except (OSError, ValueError) as error:
+        log.warning("mail", why=type(error).__name__)
+        return False
+    return True
+
+
+def _password(server: MailServer) -> str:
+    return server.password_file.read_text(encoding="utf-8").strip() if server.password_file else ""
+
+
+def written(from_address: str, to: str, letter: Letter) -> EmailMessage:
+    """The message. Raises ValueError for an address that no header can hold."""
+    local, _, domain = to.rpartition("@")
+    message = EmailMessage()
+    message["From"] = from_address
+    message["To"] = Address(addr_spec=f"{local}@{_ascii(domain)}")
+    message["Subject"] = letter.subject
+    message["Date"] = localtime()
+    message["Message-ID"] = make_msgid(domain=from_address.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no out-of-office note comes back
+    message.set_content(letter.text)
+    message["Content-Language"] = letter.language
+    return message
+
+
+def _ascii(domain: str) -> str:
+    """Labels in Unicode as A-labels (RFC 5890), letter by letter, so that none is mapped to another domain."""
+    return ".".join(
+        label if label.isascii() else PUNYCODE + label.encode("punycode").decode() for label in domain.split(".")
+    )
+
+
+NAME = "texts"  # whose secret signs it
+ALARM = 0.8  # of what a day may cost
+
+
+class TextMessages:
+    """`endpoint`: https, or http on loopback. `prices`: of one text, by country. `a_day`: what they may cost, counted
+    by each process from its start.
+    """
+
+    def __init__(
+        self, endpoint: str, secrets: Secrets, clock: Callable[[], datetime], prices: Mapping[str, int], a_day: int
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._secret = webhook.secret_of(secrets, NAME)
+        self._clock = clock
+        self._courier = Courier(EVERYWHERE)  # the operator's own, wherever it is
+        self._prices = {country.upper(): price for country, price in prices.items()}
+        self._a_day = a_day
+        self._day, self._spent, self._refused = clock().date(), 0, 0
+
+    async def send(self, to: str, letter: Letter) -> bool:
+        """Whether the sender took it (2xx). Not tried for a country without a price, or beyond the day's cost."""
+        price = self._prices.get(_country_of(to))
+        self._of_today()
+        if price is None or self._spent + price > self._a_day:
+            self._refused += price is not None
+            return False
+        self._spent += price
+        body = orjson.dumps({"type": "code", "to": to, "text": letter.text, "language": letter.language})
+        name = "msg_" + random.token_urlsafe(16)
+        return (await self._courier.post(self._endpoint, [self._secret], name, self._clock(), body)).taken
+
+    def alarms(self) -> list[str]:
+        """That texts cost more than they should."""
+        self._of_today()
+        if self._spent < ALARM * self._a_day and not self._refused:
+            return []
+        return [
+            f"texts with codes cost {self._spent} of the day's {self._a_day}; {self._refused} were not sent: [texts]"
+        ]
+
+    def _of_today(self) -> None:
+        today = self._clock().date()
+        if today != self._day:
+            self._day, self._spent, self._refused = today, 0, 0
+
+    async def close(self) -> None:
+        await self._courier.close()
+
+
+def _country_of(number: str) -> str:
+    """Of a number in full; +1 has two dozen countries, and some of them cost a hundred times what the others do."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(number)) or ""
+    except phonenumbers.NumberParseException:
+        return ""

@@ -1,0 +1,163 @@
+"""Files that survive a power cut: written durably, made private, and SQLite's write-ahead logs brought over. Every room
+that keeps something calls it.
+
+SQLite's write-ahead logs: bringing their pages over into the main file, and what must not follow a sync that failed.
+
+After a sync that failed Linux shows in memory what the disk never got, and the next sync succeeds without it. SQLite
+brings over again only what is newer than the last part that it brought over, and starts its log anew: pages of before
+would be gone with the next power cut (measured: an unreadable ledger). So after such a failure the log is kept whole
+until this process ends, by a reader that never ends; the next start brings everything over again. And before a log of
+before is trusted it is written once more. A second process that has the file open at that very time is not helped.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+PRIVATE = 0o600
+
+LONG = 1000  # pages, about 4 MB: then a log is worth emptying
+FAILED = "the disk failed; nothing is lost, and the log beside it grows until the service is restarted: do so soon"
+FRAME = 4096 + 24  # bytes of a page in the log, with its header
+_in_doubt: dict[str, sqlite3.Connection | None] = {}  # by main file; never closed, see above
+
+
+def bring_over(db: sqlite3.Connection, *, empty: bool = False) -> tuple[bool, int]:
+    """(done, pages in the log): copies pages into the main file. `empty`: waits for readers as the connection does;
+    done then means that the log is empty. Raises sqlite3.Error.
+    """
+    file = str(db.execute("PRAGMA database_list").fetchone()[2])
+    if file in _in_doubt:
+        _keep_whole(file)
+        return False, 0
+    try:
+        busy, pages, over = db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if empty else 'PASSIVE'})").fetchone()
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+            logging.getLogger("gateway.ledger").error("%s: %s", file, FAILED)  # noqa: TRY400 - the stack says no more
+            _keep_whole(file)
+        raise
+    return not busy and pages == over, pages
+
+
+def _keep_whole(file: str) -> None:
+    if _in_doubt.setdefault(file, None) is None:
+        reader = sqlite3.connect(
+            f"{Path(file).as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        reader.execute("BEGIN")
+        reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        _in_doubt[file] = reader
+
+
+def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> bool:
+    """Brings over what it can without waiting for anybody, and empties a log of so many pages; None: not now. Whether
+    it was emptied. Raises sqlite3.Error.
+    """
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        done, pages = bring_over(db)
+        return done and empty_from is not None and pages >= empty_from and bring_over(db, empty=True)[0]
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {patience:d}")
+
+
+def vacuum(db: sqlite3.Connection) -> None:
+    """Writes the whole file anew, and leaves no page of before in it or its log. Raises sqlite3.Error."""
+    db.execute("VACUUM")
+    bring_over(db, empty=True)
+
+
+def is_long(file: Path) -> bool:
+    """Whether the log of a main file is worth emptying."""
+    with contextlib.suppress(OSError):
+        return file.with_name(f"{file.name}-wal").stat().st_size > LONG * FRAME
+    return False
+
+
+def write_back(folder: Path) -> None:
+    """Writes every log in a folder again as it is shown, and syncs it; nobody else may have the files open. Raises
+    OSError.
+    """
+    for path in sorted(folder.glob("*-wal")):
+        with path.open("r+b", buffering=0) as file:
+            content = file.readall()
+            file.seek(0)
+            file.write(content)
+            os.fsync(file.fileno())
+
+
+def write_durably(path: Path, content: bytes, *, exclusive: bool = False) -> None:
+    """A small private file: written beside, synced, renamed. `exclusive`: FileExistsError where there is one. What root
+    writes belongs to the folder's owner: the service runs as somebody else, and must go on reading its own files.
+    """
+    if exclusive and path.exists():
+        raise FileExistsError(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write(beside, content)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)  # a disk that stays full would fill up with them
+        raise
+    sync_folder(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = _new(path)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # half a file must not take its place
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _new(path: Path) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
+    owner = path.parent.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
+def reserve(path: Path) -> None:
+    """An empty file of ours where there is none, which nobody else may read whatever the umask and the folder say.
+    SQLite would make a database as the umask has it; its log and index have the database's own mode.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(_new(path))
+
+
+def close_to_others(folder: Path) -> None:
+    """Takes from everybody else what an older version, a copy or an unpacked archive gave them of the files in a data
+    folder. Folders stay as they are: a socket that others are to reach may lie in one.
+    """
+    for path in [found for found in folder.rglob("*") if found.is_file() and not found.is_symlink()]:
+        with contextlib.suppress(OSError):  # another user's, who then sees to it; or gone meanwhile
+            mode = path.stat().st_mode
+            if mode & 0o077:
+                path.chmod(mode & 0o700)
+
+
+def make_folder(path: Path) -> None:
+    """A private folder and what is missing above it, whose names outlive a power cut: a name is kept once the folder
+    that it stands in was synced.
+    """
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(path.parent)  # also where it is there already: whoever made it may have been stopped before this
+
+
+def sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

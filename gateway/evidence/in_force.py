@@ -1,0 +1,99 @@
+"""What decides verdicts on this installation, as documents: recipients, law tables, settings, policies (R31).
+
+With these and the entries a verdict of any day can be made again. Never a key, a path of the machine or an address
+that may hold a password.
+"""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from gateway import __version__
+from gateway.ledger import documents
+from gateway.ledger.documents import Document
+from gateway.settings.load import Settings
+
+MACHINE = ("listen", "mirror", "recipients", "controller", "mail")  # of this machine, or in a document of their own
+PAGES = ("site", "rehearsal")  # what is under an address there is for anybody to read; elsewhere it may be a key
+FOR_EVER = "nothing is removed because of its age"
+
+
+def in_force(settings: Settings, *, dev: bool = False) -> list[Document]:
+    """Every document, in a fixed order; the same settings give the same bytes. Raises `SettingsRefused`."""
+    effective: dict[str, Any] = msgspec.to_builtins(settings)
+    kept = effective.get("retention", FOR_EVER)
+    return [
+        _json(documents.RECIPIENTS, _recipients(settings, dev=dev)),
+        _json(documents.SETTINGS, _deciding(settings, effective, dev=dev)),
+        _json(documents.RETENTION, {"records": kept, "told": settings.controller.retention}),
+        *_tables(documents.LAW, "gateway.choice", "tables"),
+        *_tables(documents.SIGNAL_TABLE, "gateway.signals", ""),
+        *_policy(settings),
+    ]
+
+
+def _json(kind: str, value: object) -> Document:
+    """Canonical like an entry: sorted, no spaces, ASCII."""
+    return Document(kind, __version__, "", json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _recipients(settings: Settings, *, dev: bool) -> dict[str, Any]:
+    """The registry; of an endpoint its host alone, of an upload that there is one: either may hold a secret."""
+    registry: dict[str, Any] = msgspec.to_builtins(settings.registry(dev=dev))
+    return {
+        name: {**item, "endpoint": urlsplit(item["endpoint"]).hostname or "", "upload": bool(item["upload"])}
+        for name, item in registry.items()
+    }
+
+
+def _deciding(settings: Settings, effective: dict[str, Any], *, dev: bool) -> dict[str, Any]:
+    """Settings without what is the machine's; of files whether there is one, of sensitive places which list."""
+    told = {name: section for name, section in effective.items() if name not in MACHINE}
+    places = effective["places"]
+    told["places"] = {name: bool(value) if isinstance(value, str) else value for name, value in places.items()}
+    if places["sensitive"]:
+        told["places"]["sensitive"] = _sha256(settings)
+    told["ledger"] = {"public_entries": effective["ledger"]["public_entries"]}
+    told["site"] = {name: value for name, value in effective["site"].items() if name != "policy_file"}
+    told["apps"] = {**effective["apps"], "assertion_keys": bool(effective["apps"]["assertion_keys"])}
+    told["delivery"] = {**effective["delivery"], "networks": len(effective["delivery"]["networks"])}
+    told["mail"] = {"codes": bool(effective["mail"]["server"])}
+    return {**{name: _bare(section, path=name in PAGES) for name, section in told.items()}, "development": dev}
+
+
+def _bare(value: Any, *, path: bool) -> Any:
+    """The same without what an address may hold of a secret: who signs in, what is asked, and where there is no `path`
+    whatever comes after the host.
+    """
+    if isinstance(value, dict):
+        return {name: _bare(item, path=path) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bare(item, path=path) for item in value]
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # nobody can tell what of it is a secret
+        return f"{value.partition('://')[0]}://"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path if path else "", "", ""))
+
+
+def _sha256(settings: Settings) -> str:
+    return hashlib.sha256(settings.contents("places", "sensitive")).hexdigest()
+
+
+def _tables(kind: str, package: str, inside: str) -> list[Document]:
+    """The texts of a room's tables as they are shipped."""
+    folder = resources.files(package) / inside
+    found = sorted((item for item in folder.iterdir() if item.name.endswith(".toml")), key=lambda item: item.name)
+    return [Document(kind, item.name.removesuffix(".toml"), "", item.read_bytes()) for item in found]
+
+
+def _policy(settings: Settings) -> list[Document]:
+    file = settings.site.policy_file
+    return [Document(documents.POLICY, Path(file).name, "", settings.contents("site", "policy_file"))] if file else []

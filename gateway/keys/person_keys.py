@@ -1,0 +1,229 @@
+"""Persons' keys, in a file of their own with its own short backups (design decision 6).
+
+Two wrapped 256-bit keys a person: one for the details of their entries, one for what opens those. They are committed
+before that person's first entry: a key without an entry is harmless, an entry without its key could not be opened.
+Destroying a key forgets what it sealed. Trusted: confidential, and never to be rolled back to before an erasure. Used
+by the writer's thread alone.
+
+A destroyed key is overwritten where it lies and its row stays, of the same length. Rows that are deleted or shrink make
+SQLite move their neighbours between pages, and even with secure_delete it leaves copies of what it moved in unused
+parts of a page, which are not reached when the row is overwritten later (measured with 3.46.1 and 3.54.1: of 160,000
+keys so destroyed 33 could be found in part, 5 of them whole).
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from gateway import disk
+from gateway.disk import reserve
+from gateway.keys import seals
+from gateway.keys.secret_files import PersonKeys
+
+FILE = "vault.sqlite3"
+LABEL = b"person/1"
+OPENINGS = b"openings/1"
+TOGETHER = 500  # persons of one statement
+BOX = 60  # bytes of a wrapped key: nonce, 32 and tag
+GONE = f"zeroblob({BOX})"  # in place of a destroyed one
+WHOLE = f"AND wrapped <> {GONE} AND openings <> {GONE}"  # neither was destroyed
+PAGES = 16 * 1024  # KiB of pages that are kept at hand while many are asked for: those above the rows
+FORM = """
+CREATE TABLE IF NOT EXISTS person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID;
+"""
+FORM_VERSION = 1  # user_version: since then nothing is deleted; what earlier deletions left was vacuumed away
+ONE_LEAF = 2  # pages of a file whose rows never moved: all are in one beside the schema's
+FROM_FIRST = (  # the first version had one key a person, and could not be without it
+    "ALTER TABLE person RENAME TO old_person",
+    "CREATE TABLE person (id BLOB PRIMARY KEY, wrapped BLOB, openings BLOB) STRICT, WITHOUT ROWID",
+    "INSERT INTO person (id, wrapped) SELECT id, wrapped FROM old_person",
+    "DROP TABLE old_person",
+)
+
+
+def anybody(folder: Path) -> bool:
+    """Whether the folder keeps anybody's keys. A file that cannot be read is taken to; one without its table was cut
+    off while the installation was made.
+    """
+    path = folder / FILE
+    try:
+        if not path.exists():
+            return False
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'person'").fetchone()
+            return bool(made) and db.execute("SELECT 1 FROM person LIMIT 1").fetchone() is not None
+    except (OSError, sqlite3.Error):
+        return True
+
+
+def opened_by(folder: Path, wraps: tuple[bytes, ...]) -> bool | None:
+    """Whether these keys open somebody's of the folder, or nobody's are there; None where that cannot be told."""
+    path = folder / FILE
+    if not path.exists():
+        return True
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute(f"SELECT id, wrapped FROM person WHERE wrapped <> {GONE} LIMIT 100").fetchall()  # noqa: S608
+    except sqlite3.Error:
+        return None
+    return not rows or any(_unwrapped(wraps, LABEL + person, box) for person, box in rows)
+
+
+def _unwrapped(wraps: tuple[bytes, ...], label: bytes, box: bytes | None) -> bytes | None:
+    try:
+        return seals.open_seal(wraps, label, box) if box else None
+    except seals.OpeningFailed:
+        return None
+
+
+class Vault:
+    """Opened by whoever writes; closed with the writer."""
+
+    def __init__(self, folder: Path, wraps: tuple[bytes, ...]) -> None:
+        self._wraps = wraps
+        self._path = folder / FILE
+        reserve(self._path)
+        self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")  # an entry must never outlive its key's write
+        self._db.execute("PRAGMA wal_autocheckpoint=0")  # SQLite's own would not look at a sync that failed (disk.py)
+        self._db.execute("PRAGMA secure_delete=ON")  # what is overwritten in a page, and pages that become free
+        self._db.execute(FORM)
+        self._upgrade()
+        # Somebody reads, the disk is full, a page is damaged: no opt-out waits for it, and the next opening does it.
+        with contextlib.suppress(sqlite3.Error):
+            self._rewrite()
+
+    def _upgrade(self) -> None:
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(person)")}
+        if "openings" in columns:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        for statement in FROM_FIRST:
+            self._db.execute(statement)
+        self._db.execute("COMMIT")
+
+    def _rewrite(self) -> None:
+        """Once: a file in which keys were destroyed by deleting them may still hold some."""
+        (version,), (pages,) = (self._db.execute(f"PRAGMA {of}").fetchone() for of in ("user_version", "page_count"))
+        if version >= FORM_VERSION:
+            return
+        if pages <= ONE_LEAF:
+            self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
+            return
+        for column in ("wrapped", "openings"):
+            self._db.execute(f"UPDATE person SET {column} = {GONE} WHERE {column} IS NULL")  # noqa: S608 - ours
+        self._db.execute("VACUUM")
+        if disk.tidy(self._db, empty_from=0):
+            self._db.execute(f"PRAGMA user_version = {FORM_VERSION}")
+
+    def new_person(self) -> PersonKeys:
+        """A new person; durable after `commit`."""
+        self._begin()
+        made = PersonKeys(os.urandom(16), os.urandom(32), os.urandom(32))
+        boxes = (self._wrap(LABEL, made.person, made.details), self._wrap(OPENINGS, made.person, made.openings))
+        self._db.execute("INSERT INTO person VALUES (?, ?, ?)", (made.person, *boxes))
+        return made
+
+    def add_openings(self, person: bytes) -> bytes:
+        """The key of openings of a person who was there before there were such keys; durable after `commit`."""
+        known = self.keys(person).openings
+        if known:
+            return known
+        self._begin()
+        key = os.urandom(32)
+        box = self._wrap(OPENINGS, person, key)
+        self._db.execute("UPDATE person SET openings = ? WHERE id = ?", (box, person))
+        return key
+
+    def keys(self, person: bytes) -> PersonKeys:
+        """A person's keys, None for each that was destroyed or that this installation's keys do not open: then the
+        person gets new ones, and no opt-out waits for the old.
+        """
+        row = self._db.execute("SELECT wrapped, openings FROM person WHERE id = ?", (person,)).fetchone()
+        wrapped, openings = row or (None, None)
+        return PersonKeys(person, self._unwrap(LABEL, person, wrapped), self._unwrap(OPENINGS, person, openings))
+
+    def both_keys_of(self, persons: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
+        """Many persons' keys of details and of openings, of whoever has both and both are opened."""
+        self._db.execute(f"PRAGMA cache_size = -{PAGES:d}")  # ids are random: without it each is a read of its own
+        found, left = dict[bytes, tuple[bytes, bytes]](), iter({*persons})
+        while some := list(islice(left, TOGETHER)):
+            sql = f"SELECT id, wrapped, openings FROM person WHERE id IN ({','.join('?' * len(some))}) {WHOLE}"  # noqa: S608
+            whole = self._db.execute(sql, some).fetchall()
+            try:
+                details = seals.open_many(self._wraps[-1], ((LABEL + person, box) for person, box, _ in whole))
+                keys = seals.open_many(self._wraps[-1], ((OPENINGS + person, box) for person, _, box in whole))
+                found.update(zip((row[0] for row in whole), zip(details, keys, strict=True), strict=True))
+            except seals.OpeningFailed:  # some are under an older wrapping key, or another installation's
+                found.update(self._each_of(whole))
+        return found
+
+    def _each_of(self, rows: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
+        for person, *boxes in rows:
+            details, keys = (
+                self._unwrap(label, person, box) for label, box in zip((LABEL, OPENINGS), boxes, strict=True)
+            )
+            if details and keys:
+                yield person, (details, keys)
+
+    def rewrap(self) -> int:
+        """Wraps every person's keys with the newest wrapping key, durably. Returns how many persons have any. What
+        this installation does not open stays as it is.
+        """
+        self._begin()
+        kept = f"SELECT id FROM person WHERE wrapped <> {GONE} OR openings <> {GONE}"  # noqa: S608 - ours
+        people = [row[0] for row in self._db.execute(kept)]
+        for person in people:
+            known = self.keys(person)
+            for label, column, key in ((LABEL, "wrapped", known.details), (OPENINGS, "openings", known.openings)):
+                if key:
+                    box = self._wrap(label, person, key)
+                    self._db.execute(f"UPDATE person SET {column} = ? WHERE id = ?", (box, person))  # noqa: S608 - ours
+        self.commit()
+        disk.bring_over(self._db, empty=True)
+        return len(people)
+
+    def destroy(self, persons: Iterable[bytes], whole: Collection[bytes]) -> None:
+        """Destroys persons' keys of details; of `whole` ones both. Durable when this returns; `cut` then removes what
+        the file's log still holds. Unknown persons are none.
+        """
+        self._begin()
+        for column, ids in (("wrapped", [*persons, *whole]), ("openings", whole)):
+            self._db.executemany(
+                f"UPDATE person SET {column} = {GONE} WHERE id = ?",  # noqa: S608 - ours
+                [(person,) for person in ids],
+            )
+        self.commit()
+
+    def cut(self) -> bool:
+        """Whether every page is in the main file and the write-ahead log is empty."""
+        return disk.bring_over(self._db, empty=True)[0]
+
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+
+    def _wrap(self, label: bytes, person: bytes, key: bytes | None) -> bytes:
+        assert key is not None
+        return seals.seal_box(self._wraps[-1], label + person, key)
+
+    def _unwrap(self, label: bytes, person: bytes, box: bytes | None) -> bytes | None:
+        return _unwrapped(self._wraps, label + person, box)
+
+    def commit(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("COMMIT")
+            if disk.is_long(self._path):
+                with contextlib.suppress(sqlite3.Error):  # the commit is durable; the log is emptied another time
+                    disk.tidy(self._db, empty_from=0)  # else its file stayed long, and each commit came here
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._db.close()

@@ -1,0 +1,146 @@
+"""Secrets of one installation, and the keys that pseudonyms are made with.
+
+One file in the data folder, `secrets.json`, mode 0600, made once. Losing it loses every person's link to their
+standing: back it up apart from the ledger. API keys lie beside it in `api_keys.json`, their secrets hashed.
+
+A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper wraps the stored keys,
+key2 = HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back
+is lost.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from gateway.choice.identity import Name
+from gateway.disk import write_durably
+from gateway.terms import Unusable
+
+KEY_BYTES = 16
+SECRETS = "secrets.json"
+MARK = b"whose ledger"
+
+
+class SecretsMissing(Unusable):
+    """The data folder has no secrets file. The text carries the command that makes one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Each list is oldest first; the newest makes, all open. 32 random bytes each. Never printed."""
+
+    peppers: tuple[bytes, ...] = field(repr=False)
+    seals: tuple[bytes, ...] = field(repr=False)
+    tokens: tuple[bytes, ...] = field(repr=False)
+    wraps: tuple[bytes, ...] = field(repr=False)
+    accounts: tuple[bytes, ...] = field(repr=False)
+    signing: tuple[bytes, ...] = field(repr=False)  # Ed25519 seeds of the log; while two are there, both sign
+
+    def key(self, name: Name) -> bytes:
+        """The 16-byte key of a name under all peppers."""
+        return wrap(f"{name[0]}\x00{name[1]}".encode(), self.peppers)
+
+    def keys(self, names: Iterable[Name]) -> tuple[bytes, ...]:
+        return tuple([self.key(name) for name in names])
+
+    @property
+    def mark(self) -> int:
+        """31 bits of the first pepper, which every later one wraps: by it a ledger is told from that of other secrets.
+        Never 0.
+        """
+        return int.from_bytes(hmac.digest(self.peppers[0], MARK, "sha256")[:4]) & 0x7FFFFFFF or 1
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKeys:
+    """What seals the details of a person's entries, and what seals that which opens them. None: destroyed."""
+
+    person: bytes
+    details: bytes | None = field(repr=False)
+    openings: bytes | None = field(repr=False)
+
+
+def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:
+    """A stored key under further peppers, in their order."""
+    for pepper in peppers:
+        made = _begun(pepper).copy()
+        made.update(key)
+        key = made.digest()[:KEY_BYTES]
+    return key
+
+
+@lru_cache(maxsize=64)
+def _begun(pepper: bytes) -> hmac.HMAC:
+    """HMAC-SHA256 with the pepper taken in, to be copied: a key takes a sixth less than by `hmac.digest`, and every
+    check makes several. An installation has few peppers.
+    """
+    return hmac.new(pepper, digestmod="sha256")
+
+
+FIELDS = tuple(Secrets.__dataclass_fields__)
+
+
+def load_secrets(folder: Path) -> Secrets:
+    """Raises `SecretsMissing` where there are none."""
+    try:
+        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        msg = f"{folder} has no {SECRETS}. Make a new installation with: gateway migrate --data {folder}"
+        raise SecretsMissing(msg) from None
+    except OSError as error:  # no reason to put an older one in its place
+        helps = "Run this as the user that the service runs as, and look at the disk."
+        raise SecretsMissing(f"{folder / SECRETS} cannot be read ({error.strerror}). {helps}") from error
+    except ValueError as error:
+        raise SecretsMissing(f"{folder / SECRETS} is damaged ({error}). Put back its last backup.") from error
+    if isinstance(stored, dict) and "signing" not in stored:
+        raise SecretsMissing(f"{folder / SECRETS} is of an earlier version. Run: gateway migrate --data {folder}")
+    try:
+        return _read(stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SecretsMissing(f"{folder / SECRETS} is incomplete ({error}). Put back its last backup.") from error
+
+
+def _read(stored: Mapping[str, list[str]]) -> Secrets:
+    return Secrets(**{name: tuple(bytes.fromhex(text) for text in stored[name]) for name in FIELDS})
+
+
+def complete(folder: Path) -> None:
+    """Adds what secrets of an earlier version do not have: the log had no signing key."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stored = json.loads((folder / SECRETS).read_text(encoding="utf-8"))
+        if "signing" not in stored:
+            store(folder, _read({**stored, "signing": [secrets.token_hex(32)]}))
+
+
+def create(folder: Path) -> Secrets:
+    """New secrets, durable before they are used. Never overwrites."""
+    made = Secrets(*((secrets.token_bytes(32),) for _ in FIELDS))
+    store(folder, made, exclusive=True)
+    return made
+
+
+def add_pepper(folder: Path) -> Secrets:
+    """One more pepper at the end. The rows are rewritten by `gateway rekey pepper`, which calls this first; a
+    crash between the two is finished by running it again, since the ledger's head tells how many are applied.
+    """
+    old = load_secrets(folder)
+    new = replace(old, peppers=(*old.peppers, secrets.token_bytes(32)))
+    store(folder, new)
+    return new
+
+
+def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
+    """Durable when this returns."""
+    text = {name: [item.hex() for item in getattr(value, name)] for name in FIELDS}
+    write_durably(folder / SECRETS, json.dumps(text, indent=1).encode(), exclusive=exclusive)
+
+
+def digest(secret: str) -> str:
+    """How the secret of an API key is stored: 256 random bits need no slow hash (ledger.md 6.1)."""
+    return hashlib.sha256(secret.encode()).hexdigest()

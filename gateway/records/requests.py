@@ -1,0 +1,195 @@
+"""Requests as 11 CCR 7101 wants them kept: date, nature, manner, date and nature of the answer, basis of a denial; and
+whether there was an appeal (L82, L83). Nobody is named: a successor finds its people by the suppression list.
+
+The year's numbers as 11 CCR 7102 wants them published: requests received, complied with and denied, and the median
+of days until the answer. Counts, never a request.
+"""
+
+import contextlib
+import itertools
+import json
+import sqlite3
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.ledger import appeals, openings, schema
+from gateway.ledger.entry import b64
+from gateway.ledger.leaves import BODY, JOINED
+from gateway.ledger.subjects import milliseconds, moment
+from gateway.records.consent_records import CHOICES, PersonOf
+from gateway.terms import ChoiceKind, Source
+
+DAY = 86_400_000  # milliseconds
+STATES = frozenset({ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED})  # a device's own, nobody's request
+# The entries' words for a deletion and for access to what is held, where such requests are taken.
+DELETIONS = frozenset({"erased", "unlinked_person", "child_found"})
+ACCESSES = frozenset({"access"})
+ASKED = frozenset({*CHOICES, *DELETIONS, *ACCESSES}) - STATES
+# Where a person speaks; what else there is, is a signal of their software.
+PEOPLE = frozenset(
+    {Source.FORM, Source.SDK, Source.API, Source.EMAIL, Source.PHONE, Source.LETTER, Source.AGENT, Source.SMS,
+     Source.IMPORT}
+)  # fmt: skip
+# A request came before it was answered, so the index on `at` finds where to begin.
+IN_TIME = "d.at >= :start AND coalesce(d.received, d.at) >= :start AND coalesce(d.received, d.at) < :end"
+BETWEEN = f"""
+SELECT d.request, d.event, d.kind, d.at, coalesce(d.received, d.at), d.person, d.sealed, {BODY}
+FROM detail d{JOINED} WHERE {IN_TIME} AND {BODY} IS NOT NULL ORDER BY d.seq
+"""  # noqa: S608 - the pieces are ours
+GONE = f"SELECT count(*) FROM detail d{JOINED} WHERE {IN_TIME} AND {BODY} IS NULL"  # noqa: S608 - ours
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked for at once, about one or several identifiers of which only the kinds are told. Times are
+    Unix milliseconds. `denied`: the basis of the denial, or empty where it was complied with.
+    """
+
+    event: bytes
+    nature: str
+    purposes: tuple[str, ...]
+    manner: str
+    source: str
+    place: str
+    kinds: tuple[str, ...]
+    received: int
+    answered: int
+    denied: str
+    notice: str
+    appeal: tuple[int, str] | None
+    details: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def days(self) -> float:
+        return (self.answered - self.received) / DAY
+
+    @property
+    def is_signal(self) -> bool:
+        return self.source not in PEOPLE
+
+    def to_json(self) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "event": b64(self.event), "nature": self.nature, "purposes": list(self.purposes), "manner": self.manner,
+            "source": self.source, "place": self.place, "identifier_kinds": list(self.kinds),
+            "received": _stamp(self.received), "answered": _stamp(self.answered),
+            "answer": "denied" if self.denied else "complied", "denial_basis": self.denied or None,
+            "notice": self.notice or None,
+            "appeal": {"made": self.appeal is not None, "outcome": _outcome(self.appeal)},
+        }  # fmt: skip
+        return told | ({"details": list(self.details)} if self.details else {})
+
+
+def between(folder: Path, start: date, end: date, keys_of: PersonOf | None = None) -> Iterator[Request]:
+    """The requests received on the days from `start` to before `end` (UTC), oldest answer first. `keys_of` opens their
+    details. Raises `LedgerRefused`, `sqlite3.Error`.
+    """
+    days = {"start": _day(start), "end": _day(end)}
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        rows = db.execute(BETWEEN, days)
+        for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+            yield from _requests(db, list(group), keys_of)
+
+
+def gone(folder: Path, start: date, end: date) -> int:
+    """How many entries about people of these days have no body any more, by retention: what they said is not known, and
+    a request among them is in no export. Raises `LedgerRefused`, `sqlite3.Error`.
+    """
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        return int(db.execute(GONE, {"start": _day(start), "end": _day(end)}).fetchone()[0])
+
+
+def gone_of(folder: Path, number: int) -> int:
+    """`gone` of a calendar year."""
+    return gone(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
+
+
+def year(folder: Path, number: int) -> Iterator[Request]:
+    """Those of a calendar year."""
+    return between(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
+
+
+def _requests(db: sqlite3.Connection, rows: list[Any], keys_of: PersonOf | None) -> Iterator[Request]:
+    """One a nature of what was said at once."""
+    by_nature: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for row in rows:
+        leaf = json.loads(row[-1])
+        if leaf["e"] in ASKED:
+            by_nature.setdefault(leaf["e"], []).append((row, leaf))
+    for nature, said in by_nature.items():
+        yield _request(db, nature, said, keys_of)
+
+
+def _request(
+    db: sqlite3.Connection, nature: str, said: list[tuple[Any, dict[str, Any]]], keys_of: PersonOf | None
+) -> Request:
+    (_, event, _, _, received, *_), leaf = said[0]
+    _, _, denied = str(leaf.get("r", "")).partition("denied:")
+    return Request(
+        event, nature, tuple(leaf.get("p", ())), leaf.get("m", "") or leaf.get("src", ""), leaf.get("src", ""),
+        leaf.get("j", ""), tuple(sorted({row[2] for row, _ in said})), received, max(row[3] for row, _ in said),
+        denied, leaf.get("n", ""), appeals.last(db, event),
+        tuple(_details(row, keys_of) for row, _ in said) if keys_of else (),
+    )  # fmt: skip
+
+
+def _details(row: Any, keys_of: PersonOf) -> dict[str, Any]:
+    """Sealed details, opened; empty where they were erased."""
+    opened = openings.open_(keys_of(row[5]), row[1], row[6], None)
+    told: dict[str, Any] = json.loads(opened.details) if opened.details else {}
+    return told
+
+
+def _outcome(appeal: tuple[int, str] | None) -> str | None:
+    return appeal[1] if appeal else None
+
+
+def _day(day: date) -> int:
+    return milliseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def _stamp(at: int) -> str:
+    return moment(at).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+OPT_OUT, LIMIT, SIGNALS = "opt_out", "limit", "opt_out_signals"
+# What each heading counts, by the entries' own words.
+HEADINGS = {
+    OPT_OUT: frozenset({ChoiceKind.OPT_OUT.value, ChoiceKind.WITHDRAW.value}),
+    LIMIT: frozenset({ChoiceKind.LIMIT.value}),
+    "deletion": DELETIONS,
+    "access": ACCESSES,
+}
+
+
+class _Heading:
+    def __init__(self) -> None:
+        self.received = self.denied = 0
+        self.days: list[float] = []
+
+    def add(self, request: Request) -> None:
+        self.received += 1
+        self.denied += bool(request.denied)
+        self.days.append(request.days)
+
+    def told(self) -> dict[str, Any]:
+        median = round(statistics.median(self.days), 2) if self.days else None
+        return {"received": self.received, "complied": self.received - self.denied, "denied": self.denied,
+                "median_days": median}  # fmt: skip
+
+
+def yearly_report(number: int, requests: Iterable[Request], gone: int = 0) -> dict[str, Any]:
+    """A heading each. A signal is written where it changes something, so `opt_out_signals` counts browsers and devices
+    that newly said no, not page loads. `gone`: entries of the year without a body, told where there are any, for then
+    the numbers are too small.
+    """
+    headings = {name: _Heading() for name in (*HEADINGS, SIGNALS)}
+    for request in requests:
+        for name, natures in HEADINGS.items():
+            if request.nature in natures:
+                headings[SIGNALS if name == OPT_OUT and request.is_signal else name].add(request)
+    short = {"bodies_gone": gone} if gone else {}
+    return {"year": number, **short, **{name: heading.told() for name, heading in headings.items()}}

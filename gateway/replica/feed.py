@@ -1,0 +1,252 @@
+"""What the gateway tells a replica: pieces of the feed, and leases. HTTP only; keeps nothing.
+
+A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent, and only
+where its tag shows that the gateway sent these, in this order (replica/feed.py).
+
+Tags: by which a replica and its gateway know each other's words on the feed, whoever stands between them.
+
+The feed may go over plain http inside a network, and whoever changes, drops, repeats or reorders what is on it would
+make a replica allow for ever (R1). So each asking carries a challenge of its own and a tag, each answer a tag
+over that challenge: HMAC-SHA256 with what the replica was enrolled with, which no request shows. What is held back only
+ends the lease. Used by `gateway.replica.feed` on the one side and `gateway.web.api.feed` on the other.
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import orjson
+
+from gateway.mirror.memory_map import KEY_BYTES
+from gateway.mirror.row import NotARow, check
+
+LABEL = b"feed/1\x00"
+HEADER = "Gateway-Feed"  # CHALLENGE.TAG
+HEAD = ("more", "seq", "position", "log", "peppers")
+GRANT = ("granted", "seconds", "leases", "term", "seq", "position", "log", "peppers")
+CHALLENGE = 32  # hex digits
+
+
+class Tags:
+    """Those of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hmac.digest(key, LABEL, "sha256")
+
+    def follows(self, challenge: str, after: int) -> str:
+        """Of an asking for the feed from a revision on."""
+        return self._tag("follows", challenge, after)
+
+    def piece(self, challenge: str, after: int, number: int, lines: bytes, head: Mapping[str, Any]) -> str:
+        """Of the piece of that number (from 1) of a stream. `lines`: the digest of its changes (`Lines`)."""
+        return self._tag("piece", challenge, after, number, lines.hex(), *(head[name] for name in HEAD))
+
+    def renews(self, challenge: str, holder: str, applied: int, log: str, *, leave: bool) -> str:
+        """Of an asking for a lease, or of giving it up."""
+        return self._tag("renews", challenge, holder, applied, log, leave)
+
+    def grant(self, challenge: str, told: Mapping[str, Any]) -> str:
+        """Of the answer to an asking for a lease."""
+        return self._tag("grant", challenge, *(told.get(name) for name in GRANT))
+
+    def _tag(self, *said: object) -> str:
+        return hmac.digest(self._key, orjson.dumps(said), "sha256").hex()
+
+
+class Lines:
+    """The digest of a piece's changes, in their order."""
+
+    def __init__(self, lines: Iterable[bytes] = ()) -> None:
+        self._hashed = hashlib.sha256()
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: bytes) -> None:
+        """One change as it is sent, without the field's name and without a newline."""
+        self._hashed.update(line + b"\n")
+
+    def digest(self) -> bytes:
+        return self._hashed.digest()
+
+
+def fresh() -> str:
+    """A challenge that nobody saw before."""
+    return secrets.token_hex(CHALLENGE // 2)
+
+
+def asker(text: str, known: Iterable[Tags], tag: Callable[[Tags, str], str]) -> tuple[Tags, str] | None:
+    """Whose an asking is, and its challenge, by the header; None where nobody known has made it. `tag`: what each of
+    them would have written there.
+    """
+    challenge, _, stated = text.partition(".")
+    if len(challenge) != CHALLENGE or not stated.isascii():
+        return None
+    return next(((each, challenge) for each in known if holds(stated, tag(each, challenge))), None)
+
+
+def holds(stated: object, expected: str) -> bool:
+    return isinstance(stated, str) and stated.isascii() and hmac.compare_digest(stated, expected)
+
+
+SILENCE = 3.0  # seconds without a beat (there is one each second) after which a stream counts as cut
+LONGEST = 2**20  # bytes of a line; a row has some hundreds
+DATA = b"data: "
+STREAM = "text/event-stream"
+BEGIN_ANEW = 410
+
+
+FORGED = "what came is not from the gateway that enrolled this replica, or was changed on the way"
+
+
+class Gone(Exception):
+    """What is known here is of no use: begin with after=0."""
+
+
+class FeedRefused(Exception):
+    """No answer, or none that can be read. The text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows as a map keeps them. Whoever has applied it has all up to `seq`; `more`: there is more already."""
+
+    rows: dict[bytes, bytes]
+    seq: int
+    position: int
+    log: str
+    peppers: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAnswer:
+    """`seconds` from before the asking; 0: not granted. `leases` False: good for `term` once `seq` is applied."""
+
+    seconds: float
+    seq: int
+    term: float
+    leases: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One gateway, by its address and a key with scope replica; `tags` show that it is it."""
+
+    client: httpx2.Client
+    key: str = field(repr=False)
+    tags: Tags = field(repr=False)
+
+    def pieces(self, after: int) -> Iterator[Piece]:
+        """As they come, until the stream ends. Raises `Gone`, `FeedRefused`."""
+        challenge = fresh()
+        headers = {**self._headers(challenge, self.tags.follows(challenge, after)), "Accept": STREAM}
+        try:
+            with self.client.stream(
+                "GET", "/v1/changes", params={"after": str(after)}, headers=headers, timeout=SILENCE
+            ) as answer:
+                _expect(answer)
+                yield from self._pieces(_lines(answer.iter_raw()), challenge, after)
+        except httpx2.HTTPError as error:
+            raise FeedRefused(type(error).__name__) from error
+
+    def renew(self, holder: str, applied: int, log: str, seconds: float) -> LeaseAnswer:
+        """Raises `Gone`, `FeedRefused`."""
+        challenge = fresh()
+        told = self._post({"holder": holder, "applied": applied, "log": log}, challenge, seconds)
+        if not isinstance(told, dict) or not holds(told.get("tag"), self.tags.grant(challenge, told)):
+            raise FeedRefused(FORGED)
+        try:
+            granted = float(told["seconds"]) if told["granted"] else 0.0
+            return LeaseAnswer(granted, int(told["seq"]), float(told["term"]), bool(told["leases"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FeedRefused("a lease that cannot be read") from error
+
+    def leave(self, holder: str, seconds: float) -> None:
+        self._post({"holder": holder, "applied": 0, "log": "", "leave": True}, fresh(), seconds)
+
+    def _post(self, body: dict[str, Any], challenge: str, seconds: float) -> Any:
+        leave = bool(body.get("leave"))
+        tag = self.tags.renews(challenge, body["holder"], body["applied"], body["log"], leave=leave)
+        try:
+            answer = self.client.post("/v1/leases", json=body, headers=self._headers(challenge, tag), timeout=seconds)
+            _expect(answer)
+            return answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise FeedRefused(type(error).__name__) from error
+
+    def _headers(self, challenge: str, tag: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}", HEADER: f"{challenge}.{tag}"}
+
+    def _pieces(self, lines: Iterable[bytes], challenge: str, after: int) -> Iterator[Piece]:
+        rows: dict[bytes, bytes] = {}
+        head, number, told = False, 1, Lines()
+        for line in lines:
+            if line == b"event: head":
+                head = True
+            elif line.startswith(DATA) and not head:
+                told.add(line[len(DATA) :])
+                key, row = _row(_content(line))
+                rows[key] = row
+            elif line.startswith(DATA):
+                content = _content(line)
+                piece = _piece(rows, content)
+                expected = self.tags.piece(challenge, after, number, told.digest(), content)
+                if not holds(content.get("tag"), expected):
+                    raise FeedRefused(FORGED)
+                yield piece
+                rows, head, number, told = {}, False, number + 1, Lines()
+
+
+def _expect(answer: httpx2.Response) -> None:
+    if answer.status_code == BEGIN_ANEW:
+        raise Gone
+    if not answer.is_success:
+        raise FeedRefused(f"the gateway answers {answer.status_code}")
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """What ends in a newline, without it. Raises `FeedRefused` for a line that no gateway writes."""
+    begun = b""
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun += first
+        if len(begun) > LONGEST:
+            raise FeedRefused("a line without end")
+        for line in others:
+            yield begun
+            begun = line
+
+
+def _content(line: bytes) -> dict[str, Any]:
+    try:
+        content = orjson.loads(line[len(DATA) :])
+    except ValueError as error:
+        raise FeedRefused("an event that cannot be read") from error
+    if not isinstance(content, dict):
+        raise FeedRefused("an event that cannot be read")
+    return content
+
+
+def _row(content: dict[str, Any]) -> tuple[bytes, bytes]:
+    try:
+        key, row = b64decode(content["key"], validate=True), b64decode(content["standing"], validate=True)
+        check(row)
+    except (KeyError, TypeError, ValueError, NotARow) as error:
+        raise FeedRefused("a row that cannot be read: are gateway and replica of one version?") from error
+    if len(key) != KEY_BYTES:
+        raise FeedRefused("a key of another length")
+    return key, row
+
+
+def _piece(rows: dict[bytes, bytes], head: dict[str, Any]) -> Piece:
+    try:
+        return Piece(
+            rows, int(head["seq"]), int(head["position"]), str(head["log"]), int(head["peppers"]), bool(head["more"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FeedRefused("an event that cannot be read") from error

@@ -1,0 +1,528 @@
+"""Settings: the shipped `config.toml` under the operator's file under the environment, checked to the last key.
+
+Only the composition root and the command line read this. A misspelt key, a wrong type or an unknown environment
+variable of ours refuses to start: a setting that is silently ignored is how an opt-out is lost.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from difflib import SequenceMatcher
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.choice.downstream import GppSections
+from gateway.choice.recipient import Recipient
+from gateway.delivery.guard import leads_inside, network_of
+from gateway.settings.option_tree import NotShaped, OptionSource, SettingsRefused, built, is_too_deep
+from gateway.settings.recipients import RecipientSettings
+from gateway.settings.sections import (
+    AppsSettings,
+    CodesSettings,
+    Delivery,
+    Erasure,
+    Ledger,
+    MailSettings,
+    Mirror,
+    RehearsalSettings,
+    Replicas,
+    Retention,
+    TextsSettings,
+    WitnessSettings,
+)
+from gateway.settings.shapes import (
+    Address,
+    CalendarDay,
+    CookieName,
+    Country,
+    FilePath,
+    HeaderName,
+    Host,
+    HouseNetwork,
+    Label,
+    LocalFile,
+    Mailbox,
+    Name,
+    OptionalDomain,
+    OptionalOrigin,
+    OptionalPlace,
+    OptionPath,
+    Origin,
+    Paragraphs,
+    PathBeginning,
+    PlaceName,
+    PublicUrl,
+    Shape,
+    SitePage,
+    Stated,
+    Text,
+    Wrong,
+)
+from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Role
+
+PREFIX = "GATEWAY_"
+PRODUCTION = "production"
+ACCOUNT_BACKEND = "account_backend"  # the operator's system of accounts, as a receiver of messages
+TEXTS = "texts"  # the operator's sender of text messages, likewise
+LARGEST_FILE = 2**28  # bytes of one that an option names; outlines of all countries have some 2**25
+LONGEST_FILE = 2**20  # bytes of a configuration; the shipped one has some 25,000
+OTHER_VARIABLES = frozenset({"GATEWAY_DATA"})  # the command line's own
+MISSPELT = 0.8  # how alike two words are of which one is the other with a slip
+PRODUCTION_TOO = frozenset({"prod", "prd", "live"})
+HSTS = r"^(max-age=[0-9]{1,10}(; includeSubDomains)?(; preload)?)?\Z"
+
+
+def _is_environment(text: str) -> bool:
+    """A name that is `production`, or cannot be meant as that: elsewhere nobody is told of an opt-out (I24)."""
+    meant = text in PRODUCTION_TOO or SequenceMatcher(None, text, PRODUCTION).ratio() >= MISSPELT
+    return re.fullmatch(r"[a-z][a-z0-9-]{0,31}", text) is not None and (text == PRODUCTION or not meant)
+
+
+def _is_opt_out_cookie(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]*opt[_-]?out", text, re.IGNORECASE) is not None
+
+
+EnvironmentName = Annotated[
+    str, Shape(_is_environment, "is no name in lower case, or production misspelt", '"production", "staging", "test"')
+]
+Hsts = Annotated[
+    str, Shape(lambda text: re.fullmatch(HSTS, text) is not None, "is not as RFC 6797 has it",
+               '"max-age=31536000; includeSubDomains"', empty=True),
+]  # fmt: skip
+OptOutCookie = Annotated[
+    str,
+    Shape(_is_opt_out_cookie, "does not end in optout, by which servers know it", '"ad_choices_optout"', longest=128),
+]
+
+
+class StrictSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Environment(StrictSettings, frozen=True):
+    name: EnvironmentName
+
+    @property
+    def is_production(self) -> bool:
+        return self.name == PRODUCTION
+
+    def log_name(self, stated: str) -> str:
+        """A log's name as this environment may bear it: two logs that sign under one name are a fork (I24)."""
+        other = "" if self.is_production or not stated else f"/{self.name}"
+        return stated.removesuffix(other) + other
+
+
+class Listen(StrictSettings, frozen=True):
+    public: Address
+    internal: Address
+    metrics: Address
+    keep_alive: Annotated[int, msgspec.Meta(ge=1, le=3600)]
+    trusted_proxies: tuple[HouseNetwork, ...]
+    level_answers: bool
+
+
+class SiteSettings(StrictSettings, frozen=True):
+    name: Text
+    url: OptionalOrigin
+    hsts: Hsts
+    policy_url: SitePage
+    policy_file: LocalFile
+    origins: tuple[Origin, ...]
+    notices: dict[PlaceName, SitePage]
+    enforce: bool
+    ad_paths: tuple[PathBeginning, ...]
+    service_workers: tuple[FilePath, ...]
+    cached: bool
+    place_in_key: HeaderName
+    mode: Literal["link", "frictionless", "no_link"]
+    inventory: bool
+
+    def own_origins(self) -> tuple[str, ...]:
+        """Whose pages may post to ours; `url` too, for a proxy that hands on another Host than people asked for."""
+        return (*self.origins, self.url) if self.url else self.origins
+
+
+class Controller(StrictSettings, frozen=True):
+    name: Stated
+    address: Paragraphs
+    contact: Stated
+    email: Mailbox
+    phone: Stated
+    url: PublicUrl
+    jurisdiction: OptionalPlace
+    storage_locations: tuple[Name, ...]
+    retention: Paragraphs
+    withdrawal: Paragraphs
+
+
+class Gpc(StrictSettings, frozen=True):
+    last_update: CalendarDay
+    add_for_opted_out: bool
+
+
+class Browser(StrictSettings, frozen=True):
+    remember_gpc: Literal["id", "flag", "off"]
+    embedded: bool
+    site_ids: tuple[CookieName, ...]
+
+
+class Account(StrictSettings, frozen=True):
+    header: bool
+
+
+class PhoneSettings(StrictSettings, frozen=True):
+    country: Country
+    countries: tuple[Country, ...]
+
+
+class Age(StrictSettings, frozen=True):
+    floor: Annotated[int, msgspec.Meta(ge=0, le=18)]
+
+
+class Signals(StrictSettings, frozen=True):
+    device_limit_travels: bool
+    gpp_sections: GppSections
+
+
+class AdChoicesSettings(StrictSettings, frozen=True):
+    participant: Annotated[int, msgspec.Meta(ge=0, le=4095)]  # 12 bits in the AdChoices signal
+    purposes: tuple[Purpose, ...]
+    redirect_hosts: tuple[Host, ...]
+    referers: tuple[Host, ...]
+    cookie: OptOutCookie
+    cookie_domain: OptionalDomain
+    iba_cookies: tuple[CookieName, ...]
+
+
+class PlaceFiles(StrictSettings, frozen=True):
+    database: LocalFile
+    boundaries: LocalFile
+    sensitive: LocalFile
+    sensitive_margin_m: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+
+
+class NoticeGap(StrictSettings, frozen=True, rename={"start": "from"}):
+    start: CalendarDay
+    until: CalendarDay
+    surface: Literal["", "web", "app"] = ""
+
+
+class NoticeSettings(StrictSettings, frozen=True):
+    told_everyone: CalendarDay
+    wait_days: Annotated[int, msgspec.Meta(ge=0, le=365)]
+    gaps: tuple[NoticeGap, ...]
+
+
+class Cpni(StrictSettings, frozen=True):
+    module: bool
+
+
+class Aggregate(StrictSettings, frozen=True):
+    least: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)]
+
+
+class Identifiers(StrictSettings, frozen=True):
+    declared: tuple[Label, ...]
+
+
+class Keywords(StrictSettings, frozen=True):
+    vocabulary: tuple[Text, ...]
+    sensitive: tuple[Name, ...]
+
+
+class Share(StrictSettings, frozen=True):
+    send_window_ms: Annotated[int, msgspec.Meta(ge=1, le=2000)]
+    max_rows: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    max_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)]
+
+
+class Settings(StrictSettings, frozen=True, dict=True):  # `dict`: where they were said is beside what they are
+    environment: Environment
+    listen: Listen
+    site: SiteSettings
+    controller: Controller
+    gpc: Gpc
+    browser: Browser
+    account: Account
+    apps: AppsSettings
+    mail: MailSettings
+    texts: TextsSettings
+    codes: CodesSettings
+    phone: PhoneSettings
+    age: Age
+    signals: Signals
+    notice: NoticeSettings
+    cpni: Cpni
+    aggregate: Aggregate
+    ledger: Ledger
+    mirror: Mirror
+    replicas: Replicas
+    retention: Retention
+    witnesses: dict[Label, WitnessSettings]
+    consent_tools: dict[Label, dict[Text, Literal["sale", "ads"]]]
+    ad_choices: AdChoicesSettings
+    places: PlaceFiles
+    identifiers: Identifiers
+    keywords: Keywords
+    share: Share
+    erasure: Erasure
+    delivery: Delivery
+    rehearsal: RehearsalSettings
+    recipients: dict[Label, RecipientSettings]
+
+    @property
+    def source(self) -> OptionSource:
+        """Where each was said; nowhere, where a program made them."""
+        return self.__dict__.get("said_in") or OptionSource()
+
+    def refused(self, *path: str | int, why: str, write: str = "") -> SettingsRefused:
+        """What is said of an option that cannot stand as it is."""
+        return self.source.refused(Wrong(path, why, write))
+
+    def file_at(self, section: str, option: str) -> Path:
+        """The file that an option names. Raises `SettingsRefused` where none is: no device, which never ends."""
+        path = Path(getattr(getattr(self, section), option))
+        if not path.is_file():
+            raise self._no_file(section, option, "there is no such file")
+        return path
+
+    def contents(self, section: str, option: str) -> bytes:
+        """What is in the file that an option names. Raises `SettingsRefused`."""
+        path = self.file_at(section, option)
+        try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise self._no_file(section, option, "the file is larger than 256 MiB")
+            return path.read_bytes()
+        except OSError as error:
+            raise self._no_file(section, option, f"the file: {error.strerror}") from None
+
+    def _no_file(self, section: str, option: str, why: str) -> SettingsRefused:
+        return self.refused(section, option, why=why, write="the path of a file that is there and can be read")
+
+    def refuse_on(self, day: date) -> None:
+        """Raises `SettingsRefused` for what cannot be true yet on a day: nobody was told of anything tomorrow. A day's
+        leeway is for zones of time.
+        """
+        if self.notice.told_everyone > day + timedelta(days=1):
+            why, day_of = (
+                f"{self.notice.told_everyone} has not come",
+                "the day of the last notice that everybody was sent",
+            )
+            raise self.refused("notice", "told_everyone", why=why, write=day_of)
+
+    def registry(self, *, dev: bool = False) -> dict[str, Recipient]:
+        """The recipients as the verdict knows them. `dev` fills in what an operator has to vouch for (contract,
+        transfer basis, announcement), and hands rows back where there is no endpoint to send them to (R28). Raises
+        `SettingsRefused` for one whose rows would go to an address that nothing is sent to.
+        """
+        real, allowed = self.environment.is_production, self.delivery.allowed(dev=dev)
+        found = {name: item.recipient(name, dev=dev, production=real) for name, item in self.recipients.items()}
+        for name, item in found.items():
+            host = urlsplit(item.endpoint).hostname or ""
+            if item.mode == "forward" and leads_inside(host, allowed):
+                option = "endpoint" if real else "sandbox_endpoint"
+                raise self.refused(
+                    "recipients", name, option,
+                    why="rows are sent to addresses of the public internet",
+                    write=f'another one, or for one of your own [delivery] networks = ["{network_of(host)}"]',
+                )  # fmt: skip
+        return found
+
+    def deliveries(self) -> dict[str, str]:
+        """Where messages about people go, by recipient; without an endpoint, and outside production (I24), they wait
+        for the desk.
+        """
+        if not self.environment.is_production:
+            return {}
+        stated = {name: item.deliveries for name, item in self.recipients.items()}
+        stated[ACCOUNT_BACKEND] = self.erasure.account_backend
+        return {name: endpoint for name, endpoint in stated.items() if endpoint}
+
+    def bid_extensions(self) -> dict[str, frozenset[str]]:
+        """By recipient, the members of `ext` objects that a bid request keeps for it."""
+        return {name: frozenset(item.extensions) for name, item in self.recipients.items()}
+
+    def provider_hosts(self) -> tuple[str, ...]:
+        """Hosts that pages of opted-out people may still talk to."""
+        provided = (item.hosts for item in self.recipients.values() if item.role is Role.SERVICE_PROVIDER)
+        return tuple(sorted(host for hosts in provided for host in hosts))
+
+
+def shipped() -> str:
+    """The text of the shipped config.toml: inside the wheel, or beside the package in a checkout."""
+    inside = resources.files("gateway") / "config.toml"
+    if inside.is_file():
+        return inside.read_text(encoding="utf-8")
+    return (Path(__file__).parent.parent.parent / "config.toml").read_text(encoding="utf-8")
+
+
+@cache
+def _shipped() -> Mapping[str, Any]:
+    """To read it takes more than all the rest."""
+    return tomllib.loads(shipped())
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Raises `SettingsRefused`."""
+    text, stated = _read_file(file) if file is not None else ("", {})
+    merged = _merged(_shipped(), stated)
+    source = OptionSource(file, text, _from_environment(merged, environment))
+    try:
+        settings: Settings = built(Settings, merged, source)
+    except NotShaped as error:
+        raise source.refused(error.wrong) from None
+    wrong = next(_wrong(settings), None)
+    if wrong is not None:
+        raise source.refused(wrong)
+    settings.__dict__["said_in"] = source
+    return settings
+
+
+def _read_file(file: Path) -> tuple[str, dict[str, Any]]:
+    """The operator's file, as it is and as TOML has it. Raises `SettingsRefused`."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(LONGEST_FILE + 1)
+        text = raw.decode("utf-8")
+        stated = tomllib.loads(text)
+    except OSError as error:
+        raise SettingsRefused(
+            f"{file}: cannot be read: {error.strerror}; write another path, or who may read it"
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsRefused(f"{file}: is no text; write it in UTF-8") from None
+    except (ValueError, RecursionError) as error:  # not TOML, a number of a million digits, a thousand brackets
+        raise SettingsRefused(_not_toml(file, error)) from None
+    if len(raw) > LONGEST_FILE or is_too_deep(stated):
+        raise SettingsRefused(f"{file}: is no configuration of ours; write what `gateway config show` shows, changed")
+    return text, stated
+
+
+def _not_toml(file: Path, error: Exception) -> str:
+    """What TOML's reader said, in our form and without what stands in the file."""
+    told, _, place = str(error).partition(" (at line ")
+    line = f":{place.partition(',')[0]}" if place else ""
+    why = told.partition("'")[0].rstrip(" :") or type(error).__name__
+    return f"{file}{line}: no TOML: {why}; write it as https://toml.io has it"
+
+
+WHOLE = ("fields", "notices")  # a table that stands in the operator's file replaces ours
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    return {**base, **{key: _one(base.get(key), value, key) for key, value in over.items()}}
+
+
+def _one(base: Any, over: Any, key: str) -> Any:
+    both = isinstance(over, dict) and isinstance(base, dict) and key not in WHOLE
+    return _merged(base, over) if both else over
+
+
+def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) -> dict[OptionPath, str]:
+    """GATEWAY_SECTION__KEY over what the files say. Tables are for the file: a list is written with commas. Returns
+    which variable said which option. Raises `SettingsRefused`.
+    """
+    said: dict[OptionPath, str] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        if len(path) == 1:
+            raise SettingsRefused(f"{variable}: is none of ours; write GATEWAY_SECTION__KEY, with two underscores")
+        if path in said:
+            raise SettingsRefused(f"{variable}: {said[path]} says the same option; write one of them")
+        target: Any = merged
+        for part in path[:-1]:
+            inner = target.get(part, {})
+            if not isinstance(inner, dict):
+                raise SettingsRefused(f"{variable}: {part} is no section; write GATEWAY_SECTION__KEY")
+            target[part] = target = {**inner}  # what is shipped stays as it is
+        target[path[-1]] = text
+        said[path] = variable
+    return said
+
+
+def _wrong(settings: Settings) -> Iterator[Wrong]:
+    """What the shapes cannot say."""
+    yield from _wrong_lists(settings)
+    for number, gap in enumerate(settings.notice.gaps):
+        if gap.until < gap.start:
+            why = f"until, {gap.until}, is before from, {gap.start}"
+            yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")
+    yield from _wrong_site(settings.site)
+    yield from _wrong_mode(settings)
+    yield from _wrong_recipients(settings)
+    yield from settings.mail.wrong()
+    yield from settings.delivery.wrong()
+    yield from settings.apps.wrong(settings.recipients)
+    yield from settings.rehearsal.wrong()
+
+
+def _wrong_lists(settings: Settings) -> Iterator[Wrong]:
+    if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
+        why = "targeted_ads and sharing, and sale or not (R25)"
+        yield Wrong(("ad_choices", "purposes"), why, '["targeted_ads", "sharing"]')
+    if not settings.keywords.sensitive:
+        why = "without a word nothing would be sensitive"
+        yield Wrong(("keywords", "sensitive"), why, "the words that never leave, or leave the option out")
+    if any(item.ddrf for item in settings.recipients.values()) and not settings.delivery.ddrf_domain:
+        why = "whoever asks by the framework says which domain has its key"
+        yield Wrong(("delivery", "ddrf_domain"), why, '"example.com", your domain')
+
+
+def _wrong_mode(settings: Settings) -> Iterator[Wrong]:
+    """Without a link the signal alone has to stop every sale and sharing (11 CCR 7025(g)(3), L59). A browser's signal
+    reaches what pages send: not rows that are kept by account, phone or ad id, and not an app.
+    """
+    if settings.site.mode != "no_link":
+        return
+    for name, item in settings.recipients.items():
+        outside = item.role is Role.THIRD_PARTY or (item.role is Role.AFFILIATE and not item.same_brand)
+        if outside and not set(SIGNAL_PURPOSES).isdisjoint(item.purposes) and (item.fields or item.surface != "web"):
+            why = f"gets rows ({', '.join(sorted(item.fields))})" if item.fields else "is not of the website alone"
+            yield Wrong(
+                ("site", "mode"),
+                f"recipients.{name} {why}, which a browser's signal alone does not stop (11 CCR 7025(g)(3))",
+                'site.mode = "frictionless", which keeps the link, or end what'
+                f' recipients.{name} gets beyond the website: fields = {{}}, surface = "web"',
+            )
+
+
+def _wrong_recipients(settings: Settings) -> Iterator[Wrong]:
+    recipients, declared = settings.recipients, settings.identifiers.declared
+    for name, item in recipients.items():
+        for option, why, write in item.wrong():
+            yield Wrong(("recipients", name, *option), why, write)
+        for field, kind in item.own_kinds().items():
+            if kind not in declared:
+                listed = ", ".join(f'"{each}"' for each in (*declared, kind))
+                why, path = f"its kind, id:{kind}, is one that nobody declared", ("recipients", name, "fields", field)
+                yield Wrong(path, why, f"[identifiers] declared = [{listed}]")
+    yield from _wrong_names(recipients)
+
+
+def _wrong_names(recipients: Mapping[str, RecipientSettings]) -> Iterator[Wrong]:
+    """Two that differ in case alone are one company to whoever reads the file, and two to the ledger."""
+    alike: dict[str, str] = {}
+    for name in recipients:
+        other = alike.setdefault(name.casefold().replace("-", "_"), name)
+        if other != name:
+            yield Wrong(("recipients", name), f"is recipients.{other} already, but for its spelling", "one of them")
+    for taken, by in ((ACCOUNT_BACKEND, f"erasure.{ACCOUNT_BACKEND}"), (TEXTS, f"{TEXTS}.endpoint")):
+        if taken in recipients:
+            yield Wrong(("recipients", taken), f"the name is taken by {by}", "another name")
+
+
+def _wrong_site(site: SiteSettings) -> Iterator[Wrong]:
+    if site.cached and site.enforce:
+        yield Wrong(
+            ("site", "cached"),
+            "a page that is the same for everybody cannot carry the policy of one (site.enforce). With enforce a proxy"
+            " before the cache asks for each page (gateway help proxies)", "false for one of the two",
+        )  # fmt: skip

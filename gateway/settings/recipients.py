@@ -1,0 +1,205 @@
+"""Settings of one recipient. Part of `gateway.settings.load`, which reads them. Never sends anything."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.choice.recipient import Holds, Recipient
+from gateway.choice.rows import KINDS_OF
+from gateway.delivery.guard import is_domain, is_loopback, is_origin
+from gateway.settings.shapes import (
+    CalendarDay,
+    Contract,
+    OptionalUrl,
+    OptionPath,
+    PageHost,
+    Paragraphs,
+    Shape,
+    Stated,
+    Text,
+)  # fmt: skip
+from gateway.terms import DataClass, Purpose, Role
+
+TAKEN = frozenset({"row", "consent"})  # members of every row that leaves
+
+# What was measured with a point goes exactly or not at all, as the point does (I29).
+OF_A_POINT = frozenset({"accuracy", "horizontal_accuracy", "altitude", "speed", "heading", "bearing"})
+
+
+Said = tuple[OptionPath, str, str]  # an option of a recipient, why it cannot stand, what to write
+
+
+def is_loopback_origin(text: str) -> bool:
+    """For development."""
+    return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
+
+
+def _is_framework_domain(text: str) -> bool:
+    return is_domain(text) or is_loopback_origin(text)
+
+
+# A member of an `ext` object by its whole path: an open end would keep whatever a bidder puts there next year.
+Extension = Annotated[
+    str, Shape(
+        lambda text: re.fullmatch(r"([A-Za-z0-9_]+(\[\])?\.)*ext(\.[A-Za-z0-9_-]+)+", text) is not None,
+        "is no path of a member of an ext object", '"imp.ext.mybidder.placement"',
+    ),
+]  # fmt: skip
+FrameworkDomain = Annotated[str, Shape(_is_framework_domain, "is no domain", '"vendor.example"', empty=True)]
+Kind = Annotated[
+    str,
+    Shape(lambda text: re.fullmatch(r"(id:)?[A-Za-z0-9_-]+", text) is not None, "is no kind of identifier", '"gaid"'),
+]
+FieldName = Annotated[
+    str,
+    Shape(
+        lambda text: re.fullmatch(r"[^\W\d][\w.-]*", text) is not None, "is no name of a field", '"ad_id"', longest=128
+    ),
+]
+Argument = Annotated[str, Shape(bool, "is empty", '"sftp-put"', longest=4096)]
+
+
+class RecipientField(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"data_class": "class"}):
+    """A field of a row of which more is said than its class: the kinds of its ids, or the texts that it may hold."""
+
+    data_class: DataClass
+    kind: Kind | tuple[Kind, ...] = ()
+    values: tuple[Text, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.kind,) if isinstance(self.kind, str) else self.kind
+
+
+class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    role: Role
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    company: Stated = ""
+    address: Paragraphs = ""
+    contract: Contract = ""
+    contract_until: CalendarDay | None = None
+    unlinked: Literal["deny", "allow"] | None = None
+    mode: Literal["forward", "return", "files"] = "return"
+    endpoint: OptionalUrl = ""
+    sandbox_endpoint: OptionalUrl = ""
+    deliveries: OptionalUrl = ""
+    ddrf: FrameworkDomain = ""
+    digest: Literal["sha256", "sha1", "md5"] = "sha256"
+    hosts: tuple[PageHost, ...] = ()
+    fields: dict[FieldName, DataClass | RecipientField] = {}
+    extensions: tuple[Extension, ...] = ()
+    same_brand: bool = False
+    transfer_basis: Literal["", "adequacy", "scc", "bcr", "derogation", "within"] = ""
+    announced: CalendarDay | None = None
+    announced_later: dict[Text, CalendarDay] = {}
+    surface: Literal["", "web", "app"] = ""
+    tcf_vendor: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0  # 16 bits in a TC string
+    programme: Stated = ""
+    max_age_days: Annotated[int, msgspec.Meta(ge=0, le=36_525)] = 0
+    upload: tuple[Argument, ...] = ()
+    valid_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 15
+    contextual: bool = False
+
+    def recipient(self, name: str, *, dev: bool, production: bool = True) -> Recipient:
+        """As the verdict knows it; see `Settings.registry` for `dev`. Outside production nothing reaches its real
+        receiver (I24).
+        """
+        endpoint = self.endpoint if production else self.sandbox_endpoint
+        third = self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}
+        return Recipient(
+            name=name,
+            role=self.role,
+            purposes=self.purposes,
+            data=self.data,
+            company=self.company,
+            address=self.address,
+            contract=self.contract or ("dev" if dev else ""),
+            contract_until=self.contract_until,
+            unlinked=self.unlinked or ("deny" if third else "allow"),
+            fields=self.classes(),
+            held={
+                name: Holds(each.kinds, {text.strip().casefold(): text for text in each.values})
+                for name, each in self.fields.items() if isinstance(each, RecipientField)
+            },
+            mode="return" if dev and self.mode == "forward" and not endpoint else self.mode,
+            endpoint=endpoint,
+            same_brand=self.same_brand,
+            transfer_basis=self.transfer_basis or ("dev" if dev else ""),
+            announced=self.announced or (date.min if dev else None),
+            announced_later=dict(self.announced_later),
+            surface=self.surface,
+            tcf_vendor=self.tcf_vendor,
+            programme=self.programme,
+            max_age_days=self.max_age_days,
+            upload=self.upload if production else (),
+            valid_minutes=self.valid_minutes,
+            contextual=self.contextual,
+        )  # fmt: skip
+
+    def classes(self) -> dict[str, DataClass]:
+        """The class of each field."""
+        return {
+            name: each.data_class if isinstance(each, RecipientField) else each for name, each in self.fields.items()
+        }
+
+    def wrong(self) -> Iterator[Said]:
+        """What the shapes cannot say is wrong with it."""
+        for option, stated in (("purposes", self.purposes), ("data", self.data)):
+            if not stated:
+                yield (option,), "is empty: of nothing everything is allowed", "what it gets, and for what"
+        if Purpose.TRANSFER in self.purposes and self.role is not Role.SUCCESSOR:
+            yield ("purposes",), "transfer is for a successor only", "it without transfer"
+        if self.same_brand and self.role is not Role.AFFILIATE:
+            yield ("same_brand",), "only an affiliate is of the same brand or not", "false"
+        for what in sorted(set(self.announced_later) - {*Purpose, *DataClass}):
+            yield (
+                ("announced_later", what),
+                "is neither a purpose nor a data class",
+                f"one of {', '.join(self.purposes)}",
+            )
+        if self.mode == "files" and self.role is Role.CONSUMER_DIRECTED:
+            yield ("mode",), "what one act directs is sent at once, not in a file", '"forward" or "return"'
+        yield from self._wrong_fields()
+
+    def _wrong_fields(self) -> Iterator[Said]:
+        for name, data_class in self.classes().items():
+            if data_class not in {*self.data, DataClass.COARSE_GEO}:
+                yield ("fields", name), f"{data_class} is not in data", "another class, or that one in data too"
+            if name.lower().rpartition(".")[2] in OF_A_POINT and data_class is not DataClass.PRECISE_GEO:
+                yield ("fields", name), "is part of a precise point, and precise_geo as that is", '"precise_geo"'
+            if name in TAKEN:
+                yield ("fields", name), "is a member of every row", "another name"
+            yield from self._wrong_kind(name, data_class)
+
+    def _wrong_kind(self, name: str, data_class: DataClass) -> Iterator[Said]:
+        """An id goes to somebody else as the kind that it was looked up as, so its field says which that is."""
+        stated, possible, path = self.fields[name], KINDS_OF.get(data_class, ()), ("fields", name)
+        kinds = stated.kinds if isinstance(stated, RecipientField) else ()
+        if possible and not kinds and self.role not in {Role.SERVICE_PROVIDER, Role.LEGAL}:
+            what = f'{_either(possible)}, a list of such, or "id:NAME" of a kind that is declared under [identifiers]'
+            line = f'{name} = {{ class = "{data_class}", kind = "{possible[0]}" }}, with what it holds: {what}'
+            yield path, "holds ids and does not say of which kind", line
+        strange = [kind for kind in kinds if kind not in possible and not (possible and kind.startswith("id:"))]
+        if strange and possible:
+            yield path, f"it holds what is no kind of {data_class}", f"{_either(possible)} or id:NAME"
+        elif strange:
+            yield path, f"{data_class} has no kinds: its values name nobody", f'"{data_class}"'
+        if possible and isinstance(stated, RecipientField) and stated.values:
+            yield path, "ids have a kind, no list of values", "it without values"
+
+    def own_kinds(self) -> dict[str, str]:
+        """By field, the names of the operator's own kinds of ids that it is said to hold."""
+        return {
+            name: kind.partition(":")[2]
+            for name, each in self.fields.items() if isinstance(each, RecipientField)
+            for kind in each.kinds if kind.startswith("id:")
+        }  # fmt: skip
+
+
+def _either(kinds: tuple[str, ...]) -> str:
+    return ", ".join(f'"{kind}"' for kind in kinds)

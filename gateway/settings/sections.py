@@ -1,0 +1,198 @@
+"""Sections of the configuration that one room reads alone: delivery, apps, the ledger, mail, rehearsals.
+
+Settings of telling recipients and the system of accounts. Part of `gateway.settings.load`, which reads them. Never
+sends anything.
+
+Settings of apps: which recipients' code runs inside them, and by whose signature their accounts and phones are
+believed. Part of `gateway.settings.load`, which reads them.
+
+Settings of the ledger, of who watches over it, and of the copies that checks read beside its table. Part of
+`gateway.settings.load`, which reads them.
+
+Settings of what brings people their codes: mail server, sender of text messages, how many go out. Part of
+`gateway.settings.load`, which reads them. Never sends anything.
+
+Settings of the rehearsal. Part of `gateway.settings.load`, which reads them.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.delivery.deadlines import Calendar
+from gateway.delivery.guard import LOOPBACK, Network, is_loopback
+from gateway.keys import account_assertions
+from gateway.keys.account_assertions import Assertions
+from gateway.settings.shapes import (
+    CalendarDay,
+    Country,
+    HouseNetwork,
+    Label,
+    LocalFile,
+    LocalFolder,
+    Mailbox,
+    MailServerName,
+    OptionalDomain,
+    OptionalUrl,
+    PartOfOne,
+    Stated,
+    Text,
+    Url,
+    Wrong,
+)
+
+MOST_HOLIDAYS = 30  # further ones in a year; each moves the last day by which a recipient has to be told
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Erasure(Strict, frozen=True):
+    account_backend: OptionalUrl
+
+
+class Delivery(Strict, frozen=True):
+    holidays: Literal["us_federal", "none"]
+    more_holidays: tuple[CalendarDay, ...]
+    ddrf_domain: OptionalDomain
+    networks: tuple[HouseNetwork, ...]
+
+    def calendar(self) -> Calendar:
+        """The days that business days are counted by."""
+        return Calendar(self.holidays == "us_federal", frozenset(self.more_holidays))
+
+    def allowed(self, *, dev: bool = False) -> tuple[Network, ...]:
+        """Networks beside the public internet that messages may go to."""
+        return (*map(ip_network, self.networks), *(LOOPBACK if dev else ()))
+
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        for year, days in Counter(day.year for day in self.more_holidays).items():
+            if days > MOST_HOLIDAYS:
+                why = f"{year} has {days}: the last day to tell somebody would never come"
+                yield Wrong(("delivery", "more_holidays"), why, f"{MOST_HOLIDAYS} a year at most")
+
+
+class AppsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sdks: tuple[Label, ...]
+    assertion_keys: LocalFile
+    assertion_audience: Stated
+    attestation: LocalFile
+    strict_alarm: PartOfOne
+
+    def wrong(self, recipients: Collection[str]) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        for number, name in enumerate(self.sdks):
+            if name not in recipients:
+                yield Wrong(("apps", "sdks", number), "is no configured recipient", f"one of {', '.join(recipients)}")
+        if bool(self.assertion_keys) != bool(self.assertion_audience):
+            option = "assertion_audience" if self.assertion_keys else "assertion_keys"
+            yield Wrong(("apps", option), "is empty: assertion_keys and assertion_audience, both or neither", "both")
+        if self.attestation and not self.assertion_audience:
+            why = "wants assertion_audience and assertion_keys too"
+            yield Wrong(("apps", "attestation"), why, "all three")
+        for name, path in (("assertion_keys", self.assertion_keys), ("attestation", self.attestation)):
+            try:
+                account_assertions.keys_of(Path(path)) if path else None
+            except account_assertions.KeysUnreadable as error:
+                why = f"the file: {error}"
+                yield Wrong(("apps", name), why, "the path of a JWKS file with public keys")
+
+    def assertions(self) -> Assertions:
+        """By whose signature it is believed who is signed in in an app."""
+        file = Path(self.assertion_keys) if self.assertion_keys else None
+        return Assertions(file, self.assertion_audience)
+
+    def attestations(self) -> Assertions:
+        """By whose signature it is believed which ids a phone has."""
+        return Assertions(Path(self.attestation) if self.attestation else None, self.assertion_audience)
+
+
+class Ledger(Strict, frozen=True):
+    checkpoint_store: LocalFolder
+    emergency_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    witness_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+    public_entries: bool
+
+
+class WitnessSettings(Strict, frozen=True):
+    url: Url
+    key: Text
+
+
+class Retention(Strict, frozen=True):
+    bodies_months: Annotated[
+        int, msgspec.Meta(ge=24, le=1200)
+    ]  # 11 CCR 7101: records of requests are kept 24 months at least
+    details_months: Annotated[int, msgspec.Meta(ge=24, le=1200)]
+    keys_backup_days: Annotated[int, msgspec.Meta(ge=1, le=366)]
+
+    def policy(self) -> str:
+        """The text that is logged when something is pruned."""
+        return (
+            f"Bodies of entries: {self.bodies_months} months, longer where a standing rests on them. Details of"
+            f" choices: {self.details_months} months. Hashes of entries: for ever. Backups of keys:"
+            f" {self.keys_backup_days} days.\n"
+        )
+
+
+class Mirror(Strict, frozen=True):
+    enabled: bool
+    map_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+
+
+class Replicas(Strict, frozen=True):
+    leases: bool
+    term_ms: Annotated[int, msgspec.Meta(ge=100, le=2000)]
+    spool_mib: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    hand_over_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)]
+
+
+class MailSettings(Strict, frozen=True):
+    server: MailServerName
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+    security: Literal["starttls", "tls", "none"]
+    username: Stated
+    password_file: LocalFile
+    from_address: Mailbox
+
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        if self.server and not self.from_address:
+            yield Wrong(("mail", "from_address"), "is empty: from whom mail comes", '"privacy@example.com"')
+        if self.server and self.security == "none" and not is_loopback(self.server):
+            why = "none is for a server on loopback; codes do not go in the clear"
+            yield Wrong(("mail", "security"), why, '"starttls" or "tls"')
+        if bool(self.username) != bool(self.password_file):
+            option = "password_file" if self.username else "username"
+            yield Wrong(("mail", option), "is empty: username and password_file, both or neither", "both")
+
+
+class TextsSettings(Strict, frozen=True):
+    endpoint: OptionalUrl
+    prices: dict[Country, Annotated[int, msgspec.Meta(ge=0, le=100_000)]]
+    cost_a_day: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class CodesSettings(Strict, frozen=True):
+    an_hour: Annotated[int, msgspec.Meta(ge=1, le=10**6)]
+
+
+Hours = Annotated[int, msgspec.Meta(ge=0, le=8784)]  # a leap year's
+
+
+class RehearsalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    every_hours: Hours
+    alarm_after_hours: Hours
+    pages: tuple[Url, ...]
+
+    def wrong(self) -> Iterator[Wrong]:
+        """What the shapes cannot say is wrong with it."""
+        if self.every_hours and self.alarm_after_hours <= self.every_hours:
+            why = "more than every_hours, or each run would be late"
+            yield Wrong(("rehearsal", "alarm_after_hours"), why, f"{self.every_hours + 1} or more")

@@ -1,0 +1,271 @@
+"""Shapes of options: what a text, a number or a day of the configuration has to be, each with what to write instead.
+
+An option's type in `gateway.settings.load` and its sections names one of these; `gateway.settings.option_tree` holds
+each value against it. A type that says `str` alone takes nothing. Decides nothing that needs a second option.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+from phonenumbers import SUPPORTED_REGIONS
+
+from gateway.choice.identity.spelling import ignorable
+from gateway.choice.place import PLACE, STATES, US
+from gateway.delivery.guard import (
+    is_domain,
+    is_host,
+    is_loopback,
+    is_of_one_house,
+    is_origin,
+    is_port,
+    may_send_to,
+)
+
+OptionPath = tuple[str | int, ...]  # "site", "origins", 1
+
+# What stands where something is still to be written: it would open what the thing itself opens.
+UNWRITTEN = frozenset(
+    """todo tbd tba tbc none no null nil na n/a unknown undefined pending missing later xxx fixme changeme change-me
+    placeholder example contract yes true false test dev draft nan""".split()  # noqa: SIM905 - a list of words reads better as one
+)
+AROUND = " .-_<>[]{}()*?!#'\"$%"  # signs that a placeholder comes in: <todo>, {{contract}}, "…"
+SHORTEST = 2  # letters and digits of a word that says something
+LINE, NAME_LENGTH, PARAGRAPHS, PATH_LENGTH = 300, 128, 5000, 4096  # characters; a path's are Linux's PATH_MAX
+
+
+class Wrong(NamedTuple):
+    """An option that cannot stand as it is; `write`: what to write instead."""
+
+    path: OptionPath
+    why: str
+    write: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A text for which `holds` is true. `why`: what is said of one for which it is not. `empty`: it may be left open.
+    `lines`: it may have several.
+    """
+
+    holds: Callable[[str], bool]
+    why: str
+    write: str
+    empty: bool = False
+    lines: bool = False
+    longest: int = LINE
+
+    def wrong(self, text: str) -> str:
+        """Why a text is not of this shape; empty where it is. It never repeats the text, which may be a secret."""
+        if not text and self.empty:
+            return ""
+        if len(text) > self.longest:
+            return f"has more than {self.longest} characters"
+        if any(map(_unseen, text.replace("\n", "") if self.lines else text)):
+            return "there is a line's end or an invisible character in its text"
+        if not self.lines and text != text.strip():
+            return "there is a blank before or behind it"
+        return "" if text.strip() and self.holds(text) else self.why
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days from the first to the last."""
+
+    first: date
+    last: date
+
+    def wrong(self, day: date) -> str:
+        return "" if self.first <= day <= self.last else "no day that can be meant"
+
+
+def _unseen(sign: str) -> bool:
+    """What would end a header, a policy or a mail's line, or is not seen by who reads the file."""
+    return not sign.isprintable() if sign.isascii() else (not sign.isprintable() or ignorable(sign))
+
+
+def is_written(text: str) -> bool:
+    """Whether it names something: no blank, no placeholder, not signs alone."""
+    said = text.strip(AROUND).casefold()
+    return len(said) >= SHORTEST and any(map(str.isalnum, said)) and said not in UNWRITTEN
+
+
+def _is_reference(text: str) -> bool:
+    """A number or a name by which a contract is found."""
+    known = re.fullmatch(r"[\w .,:;/#()&+'§|~-]+", text) is not None and ".." not in text
+    return known and is_written(text) and re.match("(file|javascript|data|http):", text.casefold()) is None
+
+
+def _is_file(text: str) -> bool:
+    return is_written(text) and ".." not in text.split("/")
+
+
+def _is_folder(text: str) -> bool:
+    return text.startswith("/") and _is_file(text)
+
+
+def _is_cookie(text: str) -> bool:
+    known = re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", text) is not None and any(map(str.isalnum, text))
+    return known and text.casefold() not in UNWRITTEN and not text.casefold().startswith("__host-gateway")
+
+
+def _is_url(text: str) -> bool:
+    return may_send_to(text) and is_written(urlsplit(text).hostname or "")
+
+
+def _is_public_url(text: str) -> bool:
+    """An address that signs nobody in."""
+    return _is_url(text) and "@" not in urlsplit(text).netloc
+
+
+def _is_page(text: str) -> bool:
+    """A page that people are led to."""
+    return _is_path(text) if text.startswith("/") else _is_public_url(text)
+
+
+def _is_path(text: str) -> bool:
+    steps = text.partition("?")[0].split("/")[1:]
+    return re.fullmatch(r"/[!-~]*", text) is not None and not {"..", "."} & {*steps} and not text.startswith("//")
+
+
+def _is_file_of_site(text: str) -> bool:
+    return _is_path_of_site(text) and not text.endswith("/")
+
+
+def _is_path_of_site(text: str) -> bool:
+    """A path beyond the root: at the root everything would begin with it."""
+    return re.fullmatch(r"/[A-Za-z0-9/._~-]+", text) is not None and _is_path(text) and "//" not in text
+
+
+def _is_site_origin(text: str) -> bool:
+    host = urlsplit(text).hostname or "" if is_origin(text) else ""
+    return bool(host) and (is_host(host) or is_loopback(host) or ":" in host)
+
+
+def _is_page_host(text: str) -> bool:
+    host, colon, port = text.partition(":")
+    return is_host(host) and (not colon or is_port(port))
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return is_of_one_house(text)
+    except ValueError:
+        return False
+
+
+def _is_place(text: str) -> bool:
+    """A country that there is, or a part of one; of the United States one that there is."""
+    country, _, part = text.partition("-")
+    if not PLACE.fullmatch(text) or country not in {*SUPPORTED_REGIONS, "EU"}:
+        return False
+    return country != US or not part or part in STATES
+
+
+def _is_listening(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    there = not host or (":" not in host and (host == "localhost" or is_host(host) or is_machine_name(host)))
+    return bool(colon) and there and (port == "0" or is_port(port))
+
+
+def is_machine_name(host: str) -> bool:
+    """A name without a dot, as containers have."""
+    return re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", host) is not None and not host.isdigit()
+
+
+def _is_server(text: str) -> bool:
+    return is_written(text) and (is_host(text) or is_loopback(text) or is_machine_name(text))
+
+
+def _is_mailbox(text: str) -> bool:
+    name, _, domain = text.rpartition("@")
+    return re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}", name) is not None and is_domain(domain.lower())
+
+
+def _is_header(text: str) -> bool:
+    """A header's name, or `same` as that is written."""
+    return text == "same" or (
+        re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None and is_written(text) and text.casefold() != "same"
+    )
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(pattern)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _anything(text: str) -> bool:
+    return bool(text)
+
+
+NOBODYS = "names nothing: a placeholder opens what the thing itself would"
+TEXT = Shape(_anything, "is blank", '"the site"')
+STATED = Shape(is_written, NOBODYS, 'what it is called, or "" while nobody knows', empty=True)
+URL = Shape(
+    _is_url, "the address is neither https nor http on loopback, or its host is none",
+    '"https://vendor.example.com/path"', empty=True, longest=2048,
+)  # fmt: skip
+ORIGIN = Shape(_is_site_origin, "is no exact origin: https, http on loopback only", '"https://www.example.com"')
+PAGE = Shape(
+    _is_page, "is neither a path on the site nor an https address", '"/privacy-policy" or "https://www.example.com/x"'
+)
+HOST = Shape(is_host, "is no host's name: lower case, no wild card, scheme, port or path", '"ads.example.com"')
+COOKIE_NAME = Shape(_is_cookie, "is no cookie's name, or is one of ours", '"_ga"', longest=NAME_LENGTH)
+WORD = Shape(_matches(r"[A-Za-z0-9][A-Za-z0-9_-]*"), "has more than letters, digits, - and _", '"loyalty"', longest=64)
+FILE = Shape(_is_file, "is no path", '"/etc/gateway/file", or "" for none', empty=True, longest=PATH_LENGTH)
+PLACE_SHAPE = Shape(_is_place, "is no place: ISO 3166-1, or ISO 3166-2 behind it", '"US-CA"', longest=6)
+
+Text = Annotated[str, TEXT]
+Paragraphs = Annotated[str, replace(STATED, lines=True, longest=PARAGRAPHS)]
+Stated = Annotated[str, STATED]
+Name = Annotated[str, replace(STATED, empty=False, write="what it is called")]
+Contract = Annotated[
+    str, replace(STATED, holds=_is_reference, why="names none", write='its number or its name, or "", and nothing goes')
+]
+Url = Annotated[str, replace(URL, empty=False)]
+OptionalUrl = Annotated[str, URL]
+PublicUrl = Annotated[str, replace(URL, holds=_is_public_url)]
+Origin = Annotated[str, ORIGIN]
+OptionalOrigin = Annotated[str, replace(ORIGIN, empty=True)]
+SitePage = Annotated[str, PAGE]
+Address = Annotated[
+    str, Shape(_is_listening, "is no host:port, the port up to 65535; IPv4 or a name", '"127.0.0.1:8080"')
+]
+Host = Annotated[str, HOST]
+PageHost = Annotated[
+    str, replace(HOST, holds=_is_page_host)
+]  # of a Content-Security-Policy that lets something through
+Domain = Annotated[str, Shape(is_domain, "is no domain: lower case, with a dot, nothing else", '"example.com"')]
+OptionalDomain = Annotated[
+    str, Shape(is_domain, "is no domain: lower case, with a dot, nothing else", '"example.com"', empty=True)
+]
+MailServerName = Annotated[str, Shape(_is_server, "is no server's name", '"mail.example.com"', empty=True)]
+Mailbox = Annotated[str, Shape(_is_mailbox, "is no e-mail address", '"privacy@example.com"', empty=True)]
+HouseNetwork = Annotated[
+    str, Shape(_is_network, "is no address and no network of one house (the whole internet would be believed)",
+               '"10.1.0.0/16" or "127.0.0.1"'),
+]  # fmt: skip
+HeaderName = Annotated[
+    str, Shape(_is_header, "is no header's name", '"CF-IPCountry", "same" or ""', empty=True, longest=NAME_LENGTH)
+]
+CookieName = Annotated[str, COOKIE_NAME]
+FilePath = Annotated[str, Shape(_is_file_of_site, "is no file's path on the site", '"/sw.js"')]
+PathBeginning = Annotated[str, Shape(_is_path_of_site, "is no beginning of a path beyond the root", '"/ads/"')]
+LocalFile = Annotated[str, FILE]
+LocalFolder = Annotated[
+    str, replace(FILE, holds=_is_folder, why="is no whole path", write='"/var/lib/gateway.checkpoints", or ""')
+]
+Label = Annotated[str, WORD]
+Country = Annotated[
+    str, Shape(SUPPORTED_REGIONS.__contains__, "has no numbers of its own: ISO 3166-1, capitals", '"US"', longest=2)
+]
+PlaceName = Annotated[str, PLACE_SHAPE]
+OptionalPlace = Annotated[str, replace(PLACE_SHAPE, empty=True)]
+CalendarDay = Annotated[
+    date, Days(date(1990, 1, 1), date(2199, 12, 31))
+]  # before the first, and after the last, it is a placeholder
+PartOfOne = Annotated[float, Meta(gt=0, le=1)]

@@ -1,0 +1,1 @@
+"""Doors for callers: backends, ad servers, apps, replicas. app/routes.py mounts them."""

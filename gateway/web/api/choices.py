@@ -1,0 +1,316 @@
+"""POST /v1/choices: a choice said in an app, at the desk or by a backend.
+
+Lenient where it could lose an opt-out: opt_out and limit take what is usable and list the rest in `ignored`. Strict for
+opting in (`gateway.web.api.opting_in`) and for what is sent or kept at a person's own wish.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.downstream import stores
+from gateway.choice.identity import phone_number
+from gateway.consent.choice_result import Chosen
+from gateway.consent.people import Named
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.entry import Notice
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Choice, Subject
+from gateway.signals.heard import Heard
+from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
+from gateway.web.api.apps import App, Apps, Body
+from gateway.web.api.choice_body import ChoiceSaid
+from gateway.web.api.opting_in import OptingIn
+from gateway.web.shell import auth, desk_call, wire
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.problem import Problem
+from gateway.web.shell.proof import Proofs
+
+KNOWN = frozenset(
+    {
+        "identifiers", "choice", "purposes", "place", "source", "notice", "made_at", "proof", "signals", "recipient",
+        "programme", "data", "confirm", "manner", "received_at", "device", "age",
+    }
+)  # fmt: skip
+ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
+TOWARDS_ONE = frozenset({ChoiceKind.DIRECT, ChoiceKind.KEEP_PROGRAMME})
+OPENS = frozenset({ChoiceKind.OPT_IN, ChoiceKind.CONFIRM, *TOWARDS_ONE})
+DESK_ONLY = frozenset({"manner", "received_at"})
+
+
+class Choices:
+    """The door."""
+
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps
+    ) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+        self._apps = apps
+        self._opting_in = OptingIn(consent, proofs)
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "choose", revoked=True)
+        lines = wire.require_json(request, lines=True)
+        body = await wire.read_body(request)
+        repeat = request.headers.get("idempotency-key", "")[:256]
+        if lines:
+            return await self._lines(key, body, repeat)
+        said = self._said(
+            wire.parse_body(body, lenient=True), key, act=f"{repeat}\x00".encode() + body if repeat else b""
+        )
+        status, answer = await self._take(said, f"{key.id}:{repeat}" if repeat else "", body)
+        await self._add_receipts(answer)
+        return wire.wire_answer(answer, status)
+
+    async def _add_receipts(self, answer: dict[str, Any]) -> None:
+        """The proof of each entry is there already: the tree changed in the entry's own transaction. A choice that is
+        kept is answered for without it where the log cannot be read just now; the receipt can be had later.
+        """
+        events = answer.get("events") or []
+        with contextlib.suppress(StoreUnavailable):
+            wanted = [seals.unb64(each["event"]) for each in events]
+            receipts = await asyncio.to_thread(self._consent.log_reader.receipts, wanted)
+            for each, receipt in zip(events, receipts, strict=True):
+                each["receipt"] = receipt.text() if receipt else None
+            if events:
+                answer["receipt"] = events[0]["receipt"]
+
+    async def _lines(self, key: ApiKey, body: bytes, repeat: str) -> Response:
+        """NDJSON, scope desk, opt_out and limit only: an import or a day's letters. A bad line costs only itself."""
+        if not key.may("desk"):
+            raise Problem("forbidden", "NDJSON wants scope desk")
+
+        async def one(place: int, line: bytes) -> dict[str, Any]:
+            said = self._said(wire.parse_body(line, lenient=True), key, ONLY_OUT)
+            name = f"{key.id}:{repeat}:{place}" if repeat else ""
+            return (await self._take(said, name, line))[1]
+
+        return await desk_call.each(wire.lines_of(body), one, {})
+
+    def _said(
+        self, body: object, key: ApiKey, kinds: Collection[ChoiceKind] = CALLERS_CHOICES, act: bytes = b""
+    ) -> ChoiceSaid:
+        if not isinstance(body, dict):
+            raise Problem("malformed", "a choice is a JSON object")
+        kind = _kind(body.get("choice"), kinds)
+        if key.revoked and kind not in {*ONLY_OUT, ChoiceKind.WITHDRAW}:
+            raise Problem("unauthorized", "this key was revoked")
+        most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
+        said = ChoiceSaid(Body(body, "choices", self._consent, self._metrics, at_once=most), kind, key, act)
+        said.call.ignore_unknown(KNOWN, body)
+        said.call.tell_of_place()
+        for name in sorted(DESK_ONLY & set(body)) if not key.may("desk") else ():
+            said.ignore(f"/{name}", "wants scope desk")
+        if body.get("signals") and kind in OPENS:
+            said.ignore("/signals", "not read beside this choice")
+        return said
+
+    async def _take(self, said: ChoiceSaid, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """(status, answer) of one choice."""
+        if said.kind is ChoiceKind.CONFIRM:
+            chosen, more = await self._opting_in.confirm(said, repeat, body)
+            self._metrics.chosen(ChoiceKind.OPT_IN, Source.API)
+            app = self._apps.opening(said.call, said.key, Named(chosen.subjects), chosen.subjects)
+            app = await self._apps.follow(app)  # what the phone's older ids had said no longer holds it back
+            purposes = tuple(Purpose(word) for word in chosen.standing)
+            chosen = replace(chosen, standing=self._apps.standing(app, purposes))
+            more |= await self._still_out(chosen, app, purposes)
+            return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app) | more
+        named = said.call.named(said.call.place(), no=said.kind not in OPENS)
+        if said.kind is ChoiceKind.OPT_IN:
+            answer, whose = await self._opting_in.ask(said, named, said.purposes())
+            app = await self._apps.follow(self._apps.opening(said.call, said.key, named, whose))
+            return 202, answer | self._apps.told(app, said.call)
+        if said.kind in TOWARDS_ONE:
+            return await self._towards_one(said, named, repeat, body)
+        app = await self._apps.read(said.call, said.key, named, said.act)
+        return await self._out(replace(said, details=app.details), app, repeat, body)
+
+    async def _still_out(self, chosen: Chosen, app: App, purposes: Sequence[Purpose]) -> dict[str, Any]:
+        """Which no stands above a yes that was taken; left out where it cannot be read, for the yes is on record."""
+        with contextlib.suppress(StoreUnavailable):
+            return {"still_out": await self._apps.still_out(app, chosen.subjects, chosen.standing, purposes)}
+        return {}
+
+    async def _out(self, said: ChoiceSaid, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """A no, of whatever is usable; of more identifiers than a publishable key has entered at once, the others are
+        kept first: what was entered and answered for is never the reason that they are lost.
+        """
+        beyond = said.call.beyond(said.call.place()).subjects
+        if not beyond:
+            return await self._at_once(said, app, repeat, body)
+        choice = self._choice(said, said.purposes(), await self._notice(said))
+        later = await self._consent.choose_later(beyond, choice, key=repeat, body=body)
+        if said.body.get("signals"):
+            await self._consent.hear_later(beyond, said.call.heard(said.key), place=choice.place)
+        app = replace(app, beyond=True)
+        if app.named.subjects:
+            _, answer = await self._at_once(said, app, repeat, body)
+        else:
+            answer = self._limited(choice.purposes, said, self._apps.unsettled(app)) | {
+                "accepted_at": wire.stamp(choice.at)
+            }
+        self._metrics.kept.labels(said.kind).inc(len(beyond))
+        return 202, {**answer, "events": [*answer["events"], *later], "effective_at": None}
+
+    async def _at_once(self, said: ChoiceSaid, app: App, repeat: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        purposes, named = said.purposes(), app.named
+        if not named.subjects:
+            if named.only_limited:
+                return 200, self._limited(purposes, said, app)
+            why = said.ignored
+            raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers", because=why)
+        choice = self._choice(said, purposes, await self._notice(said))
+        tie = said.key.may("desk") and choice.source != Source.IMPORT
+        heard = said.call.heard(said.key)
+        heard = heard.without_endings() if named.respelled else heard
+        chosen = await self._consent.choose(named.subjects, choice, key=repeat, body=body, tie=tie, settle=True)
+        if chosen.waits:
+            return await self._kept(chosen, said, app, heard)
+        if heard.keeps:  # on a replay too: writing it is no news then, unless the store went in between
+            mark, vouched = app.mark, app.attested
+            await self._consent.observe(named.subjects, heard, place=choice.place, mark=mark, vouched=vouched)
+        await self._apps.say_age(app, said.call, said.key)
+        app = await self._apps.follow(app)
+        self._metrics.chosen(choice.kind, choice.source, choice.manner, len(named.subjects))
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, heard, app)
+
+    async def _notice(self, said: ChoiceSaid) -> Notice | None:
+        """What was shown with a no, which is taken without it too."""
+        try:
+            return await self._opting_in.notice(said)
+        except StoreUnavailable:
+            said.ignore("/notice", "cannot be looked up at this moment")
+            return None
+
+    async def _kept(self, chosen: Chosen, said: ChoiceSaid, app: App, heard: Heard) -> tuple[int, dict[str, Any]]:
+        """Kept durably beside the ledger, with the choice that its signals told of: entered when that can be written,
+        and everybody counts as opted out until then.
+        """
+        subjects, app = app.named.subjects, self._apps.unsettled(app)
+        if heard.to_remember():
+            await self._consent.keep_heard(subjects, heard, place=chosen.place)
+        if said.call.band():
+            said.ignore("/age", "cannot be kept at this moment")
+        self._metrics.kept.labels(said.kind).inc(len(subjects))
+        return 202, self._answer(chosen, said, heard, app)
+
+    async def _towards_one(
+        self, said: ChoiceSaid, named: Named, repeat: str, body: bytes
+    ) -> tuple[int, dict[str, Any]]:
+        """One transfer at the person's wish, or a programme that they were asked about and did not leave. One act, with
+        proof of control, of one identifier; nothing else follows from it.
+        """
+        subject = _one_of(said, named)
+        await self._opting_in.prove(said, [subject], said.kind)
+        at = self._opting_in.fresh(said)
+        ui = ""
+        if said.kind is ChoiceKind.DIRECT:
+            (recipient, purposes), notice = self._directed(said), await self._opting_in.notice(said)
+        else:
+            recipient, purposes = self._programme(said)
+            shown = await self._opting_in.shown(said)
+            notice, ui = shown.notice, shown.ui
+            self._consent.may_open([subject], ui)
+        choice = Choice(said.kind, purposes, said.source(), at, said.call.place(), notice, recipient=recipient, ui=ui)
+        chosen = await self._consent.choose([subject], choice, key=repeat, body=body)
+        self._metrics.chosen(choice.kind, choice.source, choice.manner)
+        app = await self._apps.follow(self._apps.opening(said.call, said.key, named, (subject,)))
+        return 200 if chosen.replayed else 201, self._answer(chosen, said, Heard(), app)
+
+    def _directed(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
+        known = self._consent.recipients.get(str(said.body.get("recipient")))
+        if known is None or known.role is not Role.CONSUMER_DIRECTED:
+            raise Problem("malformed", "recipient is one to whom people have their data sent", "/recipient")
+        return known.name, (Purpose.SERVICE,)
+
+    def _programme(self, said: ChoiceSaid) -> tuple[str, tuple[Purpose, ...]]:
+        """The programme, and what those who are part of it are registered for."""
+        name = said.body.get("programme")
+        members = [item for item in self._consent.recipients.values() if name and item.programme == name]
+        if not isinstance(name, str) or not members:
+            raise Problem("malformed", "programme is one that a configured recipient is part of", "/programme")
+        return name, tuple(dict.fromkeys(p for item in members for p in item.purposes if p in SIGNAL_PURPOSES))
+
+    def _answer(self, chosen: Chosen, said: ChoiceSaid, heard: Heard, app: App) -> dict[str, Any]:
+        """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
+        said_no = said.kind not in OPENS
+        if app.strict:
+            purposes = tuple(Purpose(word) for word in chosen.standing)
+            standing = self._apps.standing(app, purposes, purposes if said_no else ())
+            silence = self._apps.silence(tuple(chosen.may_ask_from))
+            chosen = replace(chosen, standing=standing, may_ask_from=silence)
+        kept = stores(self._apps.outcome(app, heard, said.body.get("place") or chosen.place or None))
+        return {**_answer(chosen, said), **kept, **self._apps.told(app, said.call)}
+
+    def _choice(self, said: ChoiceSaid, purposes: tuple[Purpose, ...], notice: Notice | None) -> Choice:
+        desk = said.key.may("desk")
+        received = said.moment("received_at") if desk else None
+        now = self._consent.clock()
+        if received is not None and received > now:
+            said.ignore("/received_at", "in the future")
+            received = None
+        details = {**said.details, **({"made_at": said.body["made_at"]} if said.moment("made_at") else {})}
+        return Choice(
+            said.kind, purposes, said.source(), now, said.call.place(), notice,
+            manner=said.manner() if desk else "", received=received, details=details,
+        )  # fmt: skip
+
+    def _limited(self, purposes: tuple[Purpose, ...], said: ChoiceSaid, app: App) -> dict[str, Any]:
+        """Only withheld ids: there is no key to write under, and every check with them denies already."""
+        standing = dict.fromkeys((purpose.value for purpose in purposes), "opted_out")
+        kept = stores(self._consent.checks.site((), frozenset(SIGNAL_PURPOSES), said.body.get("place")).outcome)
+        told = self._apps.told(app, said.call)
+        return {"events": [], "event": None, "seq": None, "standing": standing, **kept, **told, "ignored": said.ignored}
+
+
+def _one_of(said: ChoiceSaid, named: Named) -> Subject:
+    """Whose act it is: the account among what was listed. A programme knows people by their account alone (11 CCR
+    7025(c)(4)); a transfer may be asked for by any one identifier.
+    """
+    account = next((subject for subject in named.subjects if subject.is_account), None)
+    if account is None and said.kind is ChoiceKind.KEEP_PROGRAMME:
+        raise Problem("nothing_usable", "a programme is kept by an account", "/identifiers")
+    if account is None and not named.subjects:
+        raise Problem("nothing_usable", "no identifier of this choice can be used", "/identifiers")
+    if len(named.subjects) > 1:
+        said.ignore("/identifiers", "one act is of one identifier: the account, else the first")
+    return account or named.subjects[0]
+
+
+def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
+    """Of several that are stated (web/shell/wire.py) a no is taken: it is one in doubt. Raises `Problem`."""
+    if isinstance(stated, list):
+        stated = next((kind for kind in (ChoiceKind.OPT_OUT, ChoiceKind.LIMIT) if kind in stated), None)
+    if not isinstance(stated, str) or stated not in kinds:
+        raise Problem("malformed", f"choice is one of {', '.join(kinds)}", "/choice")
+    return ChoiceKind(stated)
+
+
+def _answer(chosen: Chosen, said: ChoiceSaid) -> dict[str, Any]:
+    first = chosen.events[0] if chosen.events else {"event": None, "seq": None}
+    effective = wire.stamp(chosen.effective_at) if chosen.effective_at else None
+    named = len([each for each in chosen.subjects if not each.reading])  # a number's further readings stand behind
+    return {
+        "events": list(chosen.events[:named]), "event": first["event"], "seq": first["seq"],
+        "accepted_at": wire.stamp(chosen.accepted_at), "effective_at": effective,
+        "standing": dict(chosen.standing), "may_ask_from": dict(chosen.may_ask_from), "ignored": said.ignored,
+        **_readings(chosen.subjects),
+    }  # fmt: skip
+
+
+def _readings(subjects: Sequence[Subject]) -> dict[str, list[list[dict[str, str]]]]:
+    """Numbers without a country code that may be of several countries: each with all that it was read as."""
+    several = [[each, *each.further] for each in subjects if each.further]
+    shown = [[phone_number.shown(each.value) for each in readings] for readings in several]
+    read = [[{"country": country, "ends": digits} for country, digits in each] for each in shown]
+    return {"readings": read} if read else {}

@@ -1,0 +1,73 @@
+"""POST /v1/codes: an app or a backend has a code sent to somebody's mailbox or number, who then reads it out to it.
+
+The answer is the same whether the address is known here or not (V25). The ticket in it is the caller's half: the code
+is good with it alone. Never answers what the code is.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.law import country_of
+from gateway.consent.codes import ACCESS, ERASURE, SECONDS, Bound, Codes, opting_in
+from gateway.consent.verbs import Consent
+from gateway.keys.api_keys import Credentials
+from gateway.ledger.subjects import Subject
+from gateway.terms import CHOOSABLE, Purpose
+from gateway.web.shell import auth, desk_call, language, queue, wire, words
+from gateway.web.shell.problem import Problem
+
+KNOWN = frozenset({"identifier", "use", "purpose", "recipient", "language", "place"})
+OPT_IN = "opt_in"
+USES = (OPT_IN, ACCESS, ERASURE)
+
+
+class CodeCalls:
+    """The door. `site`: what the letter calls the operator."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, codes: Codes, site: str) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._codes = codes
+        self._site = site
+
+    async def post(self, request: Request) -> Response:
+        """202 with the ticket, once the code is on its way."""
+        key = auth.caller(request, self._credentials, "choose")
+        wire.require_json(request)
+        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "asking for a code")
+        use, subject = self._use(body), self._subject(body)
+        letter = words.written(_language(request, body), self._site, use, subject.kind)
+        expires = self._consent.clock() + timedelta(seconds=SECONDS)
+        asker = queue.source_of(request.scope) if key.publishable else b""
+        ticket = await self._codes.send(Bound(subject, use), letter, asker)
+        return wire.wire_answer({"ticket": ticket, "expires_at": wire.stamp(expires)}, 202)
+
+    def _use(self, body: Mapping[str, Any]) -> str:
+        use, purpose, recipient = body.get("use"), body.get("purpose"), body.get("recipient")
+        if use not in USES:
+            raise Problem("malformed", f"use is one of {', '.join(USES)}", "/use")
+        if use != OPT_IN:
+            return str(use)
+        if purpose not in CHOOSABLE:
+            raise Problem("one_purpose", "a code for opting in is for exactly one purpose", "/purpose")
+        if recipient is not None and recipient not in self._consent.recipients:
+            raise Problem("malformed", "recipient is one that is configured", "/recipient")
+        return opting_in(Purpose(purpose), recipient or "")
+
+    def _subject(self, body: Mapping[str, Any]) -> Subject:
+        named = self._consent.people.name([body.get("identifier")], country_of(body.get("place")))
+        if not named.subjects:
+            raise Problem("nothing_usable", "identifier is a mailbox or a number", "/identifier")
+        [subject] = named.subjects
+        if subject.kind not in self._codes.kinds:
+            raise Problem("nothing_usable", "no code can be sent to an identifier of this type", "/identifier/type")
+        return subject
+
+
+def _language(request: Request, body: Mapping[str, Any]) -> str:
+    stated = body.get("language")
+    return stated if isinstance(stated, str) and stated in language.LANGUAGES else language.language_of(request)

@@ -1,0 +1,276 @@
+"""The doors of the operator's desk: links, erasures, reports, and who was told.
+
+POST /v1/erasures: a person is forgotten, of the identifiers that they proved: to the desk (scope desk), or in the
+call, which forgets the details and keeps the opt-out (R14, R19).
+
+The answer is the same whether anything was known of them or not.
+
+POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
+shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12).
+
+GET /v1/reports/{year}: the numbers that 11 CCR 7102 wants published, for keys with scope export. Reads only, and
+tells of nobody.
+
+GET /v1/notices/due: who must be told of something new (scope export or desk). POST /v1/notices: the operator's
+sender tells who was shown or sent a notice (scope desk; R15, 47 CFR 64.2008).
+
+Until a person was told, nothing goes to a recipient that a later notice named; silence approves nothing. What came back
+undelivered is recorded and tells nobody.
+"""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent.codes import ERASURE
+from gateway.consent.notices_due import Notifying
+from gateway.consent.people import OF_A_PHONE, Named
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.due import Due
+from gateway.ledger.entry import b64
+from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.links import Span
+from gateway.ledger.received import ACCOUNT_BACKEND
+from gateway.ledger.subjects import Subject, milliseconds
+from gateway.records import requests
+from gateway.records.requests import yearly_report
+from gateway.terms import Erasing, NoticeKind, Told
+from gateway.web.shell import auth, desk_call, wire
+from gateway.web.shell.problem import Problem
+from gateway.web.shell.proof import Proofs
+
+ERASURE_MEMBERS = frozenset({"identifiers", "mode", "note_sha256", "place", "proof"})
+SHA256_HEX = re.compile("[0-9a-f]{64}")
+QUEUED = "queued_if_received"  # who really got something is not for an answer to tell (R6)
+
+
+class Erasures:
+    """The door."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._proofs = proofs
+
+    async def post(self, request: Request) -> Response:
+        """200 once it is done: keys destroyed, files cut."""
+        key = auth.anybody(request, self._credentials)
+        wire.require_json(request)
+        body = desk_call.members(wire.parse_body(await wire.read_body(request)), ERASURE_MEMBERS, "an erasure")
+        order = self._order(body)
+        if not key.may("desk"):
+            await self._prove(body.get("proof"), key, order)
+        written = await self._consent.erase(order)
+        event, told = b64(written.event), dict.fromkeys(sorted(self._consent.recipients), QUEUED)
+        if order.mode is Erasing.CHILD:
+            told[ACCOUNT_BACKEND] = "queued"
+        done_at = self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return wire.wire_answer(
+            {"event": event, "seq": written.seq, "receipt": f"/v1/receipts/{event}", "done_at": done_at, "told": told}
+        )
+
+    async def _prove(self, stated: object, key: ApiKey, order: ErasureOrder) -> None:
+        """A person alone may have the details forgotten; the other ways are the desk's, which looks at who asks."""
+        if order.mode is not Erasing.DETAILS:
+            raise Problem("forbidden", f"{order.mode} wants scope desk", "/mode")
+        await self._proofs.all(stated, key, order.subjects, ERASURE)
+
+    def _order(self, body: Any) -> ErasureOrder:
+        """All of the identifiers, or none: what is left out would be taken for forgotten."""
+        mode, note = body.get("mode"), body.get("note_sha256")
+        if mode not in tuple(Erasing):
+            raise Problem("malformed", f"mode is one of {', '.join(Erasing)}", "/mode")
+        if note is not None and not (isinstance(note, str) and SHA256_HEX.fullmatch(note)):
+            raise Problem("malformed", "note_sha256 is 64 lower-case hex digits", "/note_sha256")
+        named, ignored = desk_call.named(self._consent, body)
+        if ignored:
+            raise Problem("nothing_usable", f"an identifier is {ignored[0]['reason']}", ignored[0]["pointer"])
+        return ErasureOrder(Erasing(mode), named.subjects, self._consent.clock(), bytes.fromhex(note) if note else None)
+
+
+LINK_MEMBERS = frozenset({"account", "identifiers", "from", "until", "event", "place", "age"})
+PROVED = frozenset({"account", "identifiers", "place", "proof"})  # when, and how old, is the desk's to say
+USE = "link"
+RELEASED = "number_released"
+AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
+
+
+class Links:
+    """The door."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._proofs = proofs
+
+    async def post(self, request: Request) -> Response:
+        """One object, or from the desk NDJSON with an answer a line."""
+        key = auth.anybody(request, self._credentials)
+        if key.may("desk"):
+            return await desk_call.desk_answer(request, self._credentials, self._take, "linked")
+        auth.want(key, "choose")
+        wire.require_json(request)
+        return wire.wire_answer(await self._take_proved(key, wire.parse_body(await wire.read_body(request))), 201)
+
+    async def _take_proved(self, key: ApiKey, stated: object) -> dict[str, Any]:
+        """From now on, of what is proved; of a phone's ids as a claim. Raises `Problem`, also where the account is not
+        proved.
+        """
+        body = desk_call.members(stated, PROVED, "a link with proof")
+        named, ignored = desk_call.named(self._consent, body)
+        account, others = self._account(body, released=False), _without_accounts(named)
+        shown = {each.key for each in await self._proofs.of(body.get("proof"), key, [account, *others], USE)}
+        if account.key not in shown:
+            raise Problem("proof_required", "the proof is not of the account", "/proof")
+        mine = [each for each in others if each.key in shown or each.kind in OF_A_PHONE]
+        if len(mine) < len(others):
+            ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
+        changed = await self._proofs.tie(mine, account, shown)
+        return {"linked": len(mine), "changed": changed, "ignored": ignored}
+
+    async def _take(self, stated: object) -> dict[str, Any]:
+        body = desk_call.members(stated, LINK_MEMBERS, "a link")
+        released = body.get("event") == RELEASED
+        if body.get("event") is not None and not released:
+            raise Problem("malformed", f"event is {RELEASED}", "/event")
+        named, ignored = desk_call.named(self._consent, body)
+        others = _without_accounts(named)
+        account, band = self._account(body, released), wire.band(body.get("age"))
+        changed = await self._consent.link(account, others, self._span(body), released=released)
+        if band and not released:
+            await self._consent.say_age([account], band, may_rise=True)
+        return {"linked": 0 if released else len(others), "changed": changed, "ignored": ignored}
+
+    def _account(self, body: Mapping[str, Any], released: bool) -> Any:
+        stated = body.get("account")
+        if released and stated is None:
+            return self._consent.people.account("")
+        named = self._consent.people.name([{"type": "account", "value": stated}])
+        if not named.subjects:
+            raise Problem("malformed", "account is the account's id", "/account")
+        return named.subjects[0]
+
+    def _span(self, body: Mapping[str, Any]) -> Span:
+        now = self._consent.clock()
+        start = _moment(body, "from") or now
+        until = _moment(body, "until")
+        if start > now + AHEAD:
+            raise Problem("malformed", "from lies in the future", "/from")
+        return Span(milliseconds(min(start, now)), milliseconds(until) if until else None)
+
+
+def _without_accounts(named: Named) -> list[Subject]:
+    """Raises `Problem` where one of them is an account."""
+    others = [subject for subject in named.subjects if not subject.is_account]
+    if len(others) < len(named.subjects):
+        raise Problem("malformed", "an account is not linked to an account", "/identifiers")
+    return others
+
+
+def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
+    stated = body.get(name)
+    if stated is None:
+        return None
+    found = wire.moment(stated)
+    if found is None:
+        raise Problem("malformed", f"{name} is an RFC 3339 time", f"/{name}")
+    return found
+
+
+FIRST, LAST = 2018, 9998  # the statute's own year; the calendar's last whole one
+
+
+class Reports:
+    """The door."""
+
+    def __init__(self, folder: Path, credentials: Credentials) -> None:
+        self._folder = folder
+        self._credentials = credentials
+
+    async def get(self, request: Request) -> Response:
+        auth.caller(request, self._credentials, "export")
+        stated = request.path_params["year"]
+        if not (
+            stated.isascii() and stated.isdigit() and len(stated) == len(str(FIRST)) and FIRST <= int(stated) <= LAST
+        ):
+            raise Problem("not_found", "a report is of a calendar year")
+        return wire.wire_answer(await asyncio.to_thread(self._report, int(stated)))
+
+    def _report(self, year: int) -> dict[str, Any]:
+        try:
+            return yearly_report(year, requests.year(self._folder, year), requests.gone_of(self._folder, year))
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+
+
+Word = TypeVar("Word", NoticeKind, Told)
+PAGE, MOST = 100, 1_000  # accounts of one page
+TOLD_MEMBERS = frozenset({"identifiers", "notice", "on", "outcome", "place"})
+
+
+class ToldDoor:
+    """The door."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, notifying: Notifying) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._notifying = notifying
+
+    async def due(self, request: Request) -> Response:
+        """A page of those who must be told, and of what; `next` is the following page's `after`. Whoever is reported as
+        told is on no later page.
+        """
+        auth.want(auth.anybody(request, self._credentials), "export", "desk")
+        unknown = sorted(set(request.query_params) - {"after", "limit"})
+        if unknown:
+            raise Problem("unknown_member", "the parameters are after and limit", f"/{unknown[0][:64]}")
+        try:
+            found, following = await self._notifying.page(request.query_params.get("after", ""), _limit(request))
+        except seals.OpeningFailed:
+            raise Problem("malformed", "after is what an earlier page gave as next", "/after") from None
+        body = {"due": [_owed(item) for item in found.due], "next": following}
+        return wire.wire_answer(body, headers={"Cache-Control": "no-store"})
+
+    async def post(self, request: Request) -> Response:
+        """One object, or NDJSON with an answer a line."""
+        return await desk_call.desk_answer(request, self._credentials, self._take, "recorded")
+
+    async def _take(self, stated: object) -> dict[str, Any]:
+        body = desk_call.members(stated, TOLD_MEMBERS, "a report")
+        notice, outcome = _word(body, "notice", NoticeKind), _word(body, "outcome", Told)
+        today = self._consent.clock().date()
+        on = wire.day(body.get("on"), "/on") or today
+        if on > today:
+            raise Problem("malformed", "on lies in the future", "/on")
+        named, ignored = desk_call.named(self._consent, body)
+        await self._consent.tell(named.subjects, notice, on, outcome)
+        return {"recorded": len(named.subjects), "ignored": ignored}
+
+
+def _limit(request: Request) -> int:
+    stated = request.query_params.get("limit", str(PAGE))
+    if not (stated.isascii() and stated.isdigit() and 1 <= int(stated[:9]) <= MOST):
+        raise Problem("malformed", f"limit is a number from 1 to {MOST}", "/limit")
+    return int(stated)
+
+
+def _owed(item: Due) -> dict[str, Any]:
+    owed = [{"recipient": each.recipient, "what": each.what or None, "on": each.on} for each in item.owed]
+    return {"account": item.account, "told": item.told, "bounced": item.bounced, "owed": owed}
+
+
+def _word(body: Mapping[str, Any], name: str, words: type[Word]) -> Word:
+    stated = body.get(name)
+    if not isinstance(stated, str) or stated not in set(words):
+        raise Problem("malformed", f"{name} is one of {', '.join(words)}", f"/{name}")
+    return words(stated)

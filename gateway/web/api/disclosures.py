@@ -1,0 +1,281 @@
+"""The doors about disclosures: what became of answers, batches of a replica's, and who got what.
+
+POST /v1/disclosures/batches: what a replica answered since it last said so, for the gateway's record (R22). Scope
+replica; internal, between a gateway and replicas of its version.
+
+NDJSON: a head, then a line an answer: its id alone, an announced send, or what a caller said. A line that cannot be
+read costs the others nothing and counts as lost: no second try would make it readable.
+
+POST /v1/disclosures/query: who got what. `received` is of a person, for the desk or with proof, as access is; the
+rest tells of nobody and wants scope export. Reads only.
+
+Lines that say what became of answers, read one by one: a bad one costs the others nothing. For the door, and for
+callers in the service's own process.
+
+POST /v1/disclosures: a caller says what became of its checks (R22), and of rows that were handed back to it. Each
+line is answered, durably, in order.
+
+`recorded`; `repeated`: said before, or already known to have been sent; `denied`: it was sent although the answer was
+no, which is on record and an alarm; `expired`: said an hour late, it stays "may have been sent"; `unknown`: no decision
+of ours; `malformed`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent.codes import ACCESS
+from gateway.consent.disclosing import OUTCOMES, Announced, Batch, HandedOver, OutcomeReport
+from gateway.consent.verbs import Consent
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.disclosed import POSSIBLE, UNKNOWN
+from gateway.ledger.disclosures import Acknowledged
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.handed import Numbered
+from gateway.records import who_got_what
+from gateway.signals.lines import Line
+from gateway.terms import DataClass
+from gateway.web.shell import access_report, auth, desk_call, wire
+from gateway.web.shell.problem import Problem, problem_of
+from gateway.web.shell.proof import Proofs
+
+MOST = 2**53 - 1  # what an entry may hold (RFC 8785)
+Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+
+
+class BatchHead(wire.StrictShape, frozen=True):
+    """The first line. `spool`: 32 hexadecimal digits, another one at each start of a replica."""
+
+    spool: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    number: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+    position: Number
+    log: Annotated[str, msgspec.Meta(max_length=1024)]
+    lost: Number = 0
+    doubtful: bool = False
+
+
+class Going(wire.StrictShape, frozen=True):
+    """A send that was announced to the replica."""
+
+    decision: Annotated[str, msgspec.Meta(max_length=128)]
+    names: str
+
+
+class BatchSaid(wire.StrictShape, frozen=True):
+    """What a caller said became of an answer. `at`: when by the caller, `said`: when it told the replica; milliseconds
+    since 1970.
+    """
+
+    decision: Annotated[str, msgspec.Meta(max_length=128)]
+    outcome: str
+    said: Number
+    at: int | None = None
+
+
+class BatchesDoor:
+    """The door for replicas."""
+
+    def __init__(self, handed_over: HandedOver, credentials: Credentials) -> None:
+        self._handed_over = handed_over
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "replica")
+        wire.require_json(request, lines=True)
+        lines = [line.text for line in wire.lines_of(await wire.read_body(request))]
+        head = wire.convert(wire.parse_body(lines[0] if lines else b""), BatchHead)
+        numbered = Numbered(bytes.fromhex(head.spool), key.name, head.number)
+        taken = await self._handed_over.take(_batch(numbered, head, lines[1:]))
+        return wire.wire_answer({"again": taken.again, "missing": taken.missing, "unread": taken.unread})
+
+
+def _batch(numbered: Numbered, head: BatchHead, lines: Sequence[bytes]) -> Batch:
+    read = [_line(line) for line in lines]
+    return Batch(
+        numbered, head.position, head.log, head.lost, head.doubtful,
+        unread=sum(each is None for each in read),
+        answers=[each for each in read if isinstance(each, str)],
+        announced=[Announced(each.decision, each.names) for each in read if isinstance(each, Going)],
+        reports=[_report(each) for each in read if isinstance(each, BatchSaid)],
+    )  # fmt: skip
+
+
+def _line(line: bytes) -> str | Going | BatchSaid | None:
+    try:
+        stated = wire.parse_body(line)
+        if isinstance(stated, str):
+            return stated
+        if isinstance(stated, dict) and "names" in stated:
+            return wire.convert(stated, Going)
+        said = wire.convert(stated, BatchSaid)
+    except Problem:
+        return None
+    return said if said.outcome in OUTCOMES and wire.since_1970(said.said) else None
+
+
+def _report(said: BatchSaid) -> OutcomeReport:
+    at = wire.since_1970(said.at) if said.at is not None else None
+    return OutcomeReport(said.decision, said.outcome, at, wire.since_1970(said.said))
+
+
+QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
+KNOWN = frozenset({"question", "identifiers", "proof", "place", "data", "year", "from", "until"})
+YEAR = timedelta(days=366)  # the longest: of network information records are kept one year at least (47 CFR 64.2009(c))
+FIRST, LAST = 2018, 9997
+
+
+class DisclosureQueries:
+    """The door."""
+
+    def __init__(self, consent: Consent, folder: Path, credentials: Credentials, proofs: Proofs) -> None:
+        self._consent = consent
+        self._folder = folder
+        self._credentials = credentials
+        self._proofs = proofs
+
+    async def post(self, request: Request) -> Response:
+        key = auth.anybody(request, self._credentials)
+        wire.require_json(request)
+        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "a question about disclosures")
+        question = body.get("question")
+        if question not in QUESTIONS:
+            raise Problem("malformed", f"question is one of {', '.join(QUESTIONS)}", "/question")
+        if question == "received":
+            return wire.wire_answer(await self._received(body, key))
+        auth.want(key, "export")
+        try:
+            found = await asyncio.to_thread(self._sums, str(question), body)
+        except (sqlite3.Error, LedgerRefused) as error:
+            raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
+        return wire.wire_answer(
+            {"question": question, "as_of": wire.stamp(self._consent.clock()), "disclosures": found}
+        )
+
+    async def _received(self, body: Mapping[str, Any], key: ApiKey) -> dict[str, Any]:
+        """Who got data of a person; with `data`, who got any of these classes: "who received my location"."""
+        classes = body.get("data")
+        if classes is not None and not (isinstance(classes, list) and all(isinstance(each, str) for each in classes)):
+            raise Problem("malformed", "data is a list of data classes", "/data")
+        if classes is not None and not set(classes) <= set(DataClass):
+            raise Problem("malformed", f"data classes are {', '.join(DataClass)}", "/data")
+        named, ignored = desk_call.named(self._consent, body)
+        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
+        report = await access_report.report_of(self._consent, proved)
+        wanted = set(classes or DataClass)
+        found = [each for each in report["disclosures"] if not wanted.isdisjoint(each["data"])]
+        return {"question": "received", "as_of": report["as_of"], "disclosures": found, "ignored": ignored}
+
+    def _sums(self, question: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        today = self._consent.clock().date()
+        if question == "direct_marketing":
+            return who_got_what.direct_marketing(
+                self._folder, _year(body.get("year"), today.year - 1), self._consent.recipients
+            )
+        if question == "network_information":
+            until = wire.day(body.get("until"), "/until") or today
+            since = wire.day(body.get("from"), "/from") or max(until, date.min + YEAR) - YEAR
+            return who_got_what.network_information(
+                self._folder, since, min(until, date.max - YEAR) + timedelta(days=1)
+            )
+        return who_got_what.after_an_opt_out(self._folder)
+
+
+def _year(stated: object, last: int) -> int:
+    if stated is None:
+        return last
+    if not isinstance(stated, int) or isinstance(stated, bool) or not FIRST <= stated <= LAST:
+        raise Problem("malformed", "year is a calendar year", "/year")
+    return stated
+
+
+class Taking(Protocol):
+    """Who takes reports: `gateway.consent.disclosing.Disclosing`, or a fake of it."""
+
+    async def report(self, reports: Sequence[OutcomeReport]) -> list[str]: ...
+
+
+class Handing(Protocol):
+    """Who handed rows back: `gateway.consent.share.Sharing`."""
+
+    async def acknowledge(self, said: Sequence[Acknowledged]) -> list[tuple[str, int]]: ...
+
+
+async def taken(disclosing: Taking, lines: Sequence[bytes], rows: Handing | None = None) -> list[dict[str, Any]]:
+    """An answer a line. `rows`: None where nobody handed any back, or the caller may not speak of them. Raises
+    `StoreUnavailable`: what was taken before that answers `repeated` when the same is said again.
+    """
+    read = [_read(line) for line in lines]
+    took = iter(await disclosing.report([each for each in read if isinstance(each, OutcomeReport)]))
+    said = [each for each in read if isinstance(each, Acknowledged)]
+    became = iter(await rows.acknowledge(said) if rows else [("unknown", 0)] * len(said))
+    answers = list[dict[str, Any]]()
+    for each in read:
+        if isinstance(each, OutcomeReport):
+            answers.append({"decision": each.decision, "result": next(took)})
+        elif isinstance(each, Acknowledged):
+            result, count = next(became)
+            named = {"job": each.job, "id": each.row_id, "recipient": each.recipient}
+            answers.append({name: word for name, word in named.items() if word} | {"result": result, "rows": count})
+        else:
+            answers.append({"decision": None, "result": "malformed", "problem": _told(each)})
+    return answers
+
+
+def _read(line: bytes) -> OutcomeReport | Acknowledged | Problem:
+    try:
+        return _outcome_report(wire.convert(wire.parse_body(line), wire.Disclosure))
+    except Problem as problem:
+        return problem
+
+
+def _outcome_report(body: wire.Disclosure) -> OutcomeReport | Acknowledged:
+    """Raises `Problem`."""
+    at = wire.since_1970(body.at) if isinstance(body.at, int) else wire.moment(body.at)
+    if body.at is not None and at is None:
+        raise Problem("malformed", "at is RFC 3339 or epoch milliseconds", "/at")
+    if body.outcome not in OUTCOMES:
+        raise Problem("malformed", f"outcome is one of {', '.join(sorted(OUTCOMES))}", "/outcome")
+    of_rows = body.job or (body.recipient and body.id)
+    if body.decision and not (body.job or body.id or body.recipient):
+        return OutcomeReport(body.decision, body.outcome, at)
+    if body.decision or not of_rows:
+        raise Problem("malformed", "of a decision, of a job, or of an id with its job or recipient", "/decision")
+    outcome = POSSIBLE if body.outcome == UNKNOWN else body.outcome
+    return Acknowledged(outcome, body.job or "", body.id or "", body.recipient or "")
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    found = problem_of(problem)
+    return {"type": found.kind, "detail": found.detail, "pointer": found.pointer}
+
+
+class DisclosuresDoor:
+    """The door for whoever sends after asking. `rows`: who handed rows back; a replica hands back none."""
+
+    def __init__(
+        self, disclosing: Taking, credentials: Credentials, rows: Handing | None = None
+    ) -> None:  # fmt: skip
+        self._disclosing = disclosing
+        self._credentials = credentials
+        self._rows = rows
+
+    async def post(self, request: Request) -> Response:
+        """One object, or NDJSON; in both cases a line a report comes back, then the end. Of rows a key speaks that may
+        share: what it says was sent is not handed back again.
+        """
+        key = auth.anybody(request, self._credentials)
+        auth.want(key, "check", "share")
+        lines = wire.require_json(request, lines=True)
+        body = await wire.read_body(request)
+        rows = self._rows if key.may("share") else None
+        said = wire.lines_of(body) if lines else [Line(1, body)]
+        told = await taken(self._disclosing, [line.text for line in said], rows)
+        answers = [wire.placed(each, line) for each, line in zip(told, said, strict=True)]
+        return wire.lines_answer([*answers, {"end": True, "count": len(answers)}])

@@ -1,0 +1,218 @@
+"""Who is alive: /livez, /readyz, /metrics, and GET /v1/self for callers to check themselves against at start.
+
+GET /dsrdelete.json: the key of our deletion requests, for recipients that take the IAB's framework. The same for
+everyone; 404 where the operator has no recipient that does.
+
+What whoever answers checks says of itself: what a caller should compare with its own configuration before it starts
+(I21). The same of a gateway, a replica and a fake.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import __version__
+from gateway.consent.telling import Open, Telling
+from gateway.consent.verbs import Consent
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.ledger.documents import Document
+from gateway.ledger.errors import LedgerRefused, StoreUnavailable
+from gateway.ledger.mirrored import Mirrored
+from gateway.ledger.rehearsals import Last
+from gateway.ledger.schema import has_reset_bug
+from gateway.signals.cmp_cookies import NAMES
+from gateway.terms import Reason
+from gateway.web.api import check_request
+from gateway.web.shell import auth, wire
+from gateway.web.shell.edge import PUBLIC
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.problem import Problem
+
+PATH = "/dsrdelete.json"
+
+
+class DsrDelete:
+    """The door. `published`: what it answers, empty where there is nothing."""
+
+    def __init__(self, published: Mapping[str, Any]) -> None:
+        self._published = published
+
+    async def get(self, _: Request) -> Response:
+        if not self._published:
+            raise Problem("not_found", "this operator asks nobody by the framework")
+        return wire.wire_answer(self._published, headers={"Cache-Control": "public, max-age=3600"})
+
+
+API = "1.0"
+
+
+def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> dict[str, Any]:
+    """`environment`: what the installation calls itself."""
+    return {
+        "api": API, "version": __version__, "environment": environment,
+        "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},
+        "recipients": {
+            name: {"role": item.role, "purposes": list(item.purposes), "data": list(item.data), "mode": item.mode}
+            for name, item in consent.recipients.items()
+        },
+        "reasons": [reason.value for reason in Reason],
+        "cookie_names": sorted([*NAMES, *consent.checks.hearing.industry.patterns()]),
+        "time": wire.stamp(consent.clock()),
+    }  # fmt: skip
+
+
+ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
+HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
+
+
+class LastRehearsal(Protocol):
+    """What is known of rehearsals (L45)."""
+
+    def alarms(self) -> list[str]: ...
+    def last(self) -> Last | None: ...
+
+
+class Alarming(Protocol):
+    """What tells of something that somebody has to look at: witnesses, codes that go out."""
+
+    def alarms(self) -> list[str]: ...
+
+
+class Health:
+    """Small doors that tell how things stand. `environment` is what this installation calls itself."""
+
+    def __init__(
+        self,
+        consent: Consent,
+        telling: Telling,
+        credentials: Credentials,
+        metrics: Metrics,
+        shown: list[Document],
+        environment: str,
+        mirrored: Mirrored,
+        rehearsed: LastRehearsal,
+        witnessed: Alarming,
+        codes: Alarming,
+    ) -> None:
+        self._consent = consent
+        self._telling = telling
+        self._credentials = credentials
+        self._metrics = metrics
+        self._shown = shown
+        self._environment = environment
+        self._mirrored = mirrored
+        self._rehearsed = rehearsed
+        self._witnessed = witnessed
+        self._codes = codes
+
+    async def live(self, _: Request) -> Response:
+        """Up; depends on nothing."""
+        return wire.wire_answer({"status": "up"})
+
+    async def ready(self, request: Request) -> Response:
+        """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
+        /livez and alarms this one. 503 says in `why` what is wrong and which command helps. With `?strict` also what
+        somebody has to look at although everything is answered. Neither to the public: reasons name files, the log,
+        recipients.
+        """
+        position = self._consent.checks.position()
+        fresh, keeps, why = position is not None, self._consent.keeps(), self._consent.refused
+        good = fresh and keeps
+        body: dict[str, Any] = {
+            "status": "ready" if good else "refused" if why else "store_unavailable",
+            "ledger": {"fresh": fresh, "keeps": keeps, "entries": position},
+            "mirror": {"enabled": self._mirrored.enabled, "used": round(self._mirrored.used(), 3)},
+        }  # fmt: skip
+        if request.scope["state"].get("listeners") == ONLY_PUBLIC:
+            return wire.wire_answer(body, 200 if good else 503)
+        if why and not good:
+            body["why"] = why
+        if "strict" in request.query_params:
+            body["alarms"] = [*await asyncio.to_thread(self._alarms), *_late(await self._open())]
+        return wire.wire_answer(body, 200 if good else 503)
+
+    def _alarms(self) -> list[str]:
+        emergency = self._consent.emergency
+        alarms = {
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; let nothing but the gateway write to the ledger":
+                has_reset_bug(),
+            "opt-outs wait to be entered": emergency.waiting(),
+            "kept lines lie aside that nobody can enter": emergency.unread(),
+            "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
+        }  # fmt: skip
+        dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
+        return [
+            *(text for text, holds in alarms.items() if holds),
+            *dropped,
+            *self._rehearsed.alarms(),
+            *self._witnessed.alarms(),
+            *self._codes.alarms(),
+        ]
+
+    def _dropped(self) -> list[str]:
+        try:
+            return self._consent.leases.dropped()
+        except (sqlite3.Error, LedgerRefused):
+            return []
+
+    async def _open(self) -> list[Open]:
+        """What recipients are still to be told; nothing where that cannot be read, which has an alarm of its own."""
+        with contextlib.suppress(StoreUnavailable):
+            return await self._telling.open()
+        return []
+
+    async def metrics(self, _: Request) -> Response:
+        self._metrics.open(await self._open())
+        position = self._consent.checks.position()
+        self._metrics.healthy.set(position is not None)
+        self._metrics.mirror_used.set(self._mirrored.used())
+        self._metrics.keeps.set(self._consent.keeps())
+        self._metrics.dropped.set(len(self._dropped()))
+        waiting, unread = await asyncio.to_thread(self._lines)
+        self._metrics.waiting.set(waiting)
+        self._metrics.unread.set(unread)
+        self._metrics.witnesses_away.set(len(self._witnessed.alarms()))
+        self._metrics.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
+        if position is not None:
+            self._metrics.entries.set(position)
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    def _lines(self) -> tuple[bool, bool]:
+        return self._consent.emergency.waiting(), self._consent.emergency.unread()
+
+    def _last_rehearsal(self) -> tuple[bool, bool, float]:
+        last = self._rehearsed.last()
+        ended = last.until.timestamp() if last else 0.0
+        return bool(self._rehearsed.alarms()), bool(last and last.passed), ended
+
+    async def self(self, request: Request) -> Response:
+        """What a caller should compare with its own configuration before it starts (I21)."""
+        key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
+        body = itself(self._consent, key, self._environment) | {
+            "leases": {"enabled": terms.leases, "term_ms": int(terms.seconds * 1000)},
+            "notices": [
+                {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}
+                for item in self._shown
+            ],
+        }
+        return wire.wire_answer(body)
+
+
+def _late(found: Iterable[Open]) -> list[str]:
+    """What of telling recipients somebody has to look at (11 CCR 7026(f)); each with the command that shows more."""
+    alarms = []
+    for each in found:
+        if each.overdue:
+            alarms.append(
+                f"{each.recipient} was not told in time of {each.overdue}: gateway deliveries --state overdue"
+            )
+        if each.gone:
+            alarms.append(f"{each.recipient} gave its endpoint up: gateway help delivery")
+        elif each.failed:
+            alarms.append(f"{each.recipient} did not take {each.failed}: gateway deliveries --state failed")
+    return alarms

@@ -1,0 +1,134 @@
+"""Answers for a service's own process, with the bodies and answers of the HTTP calls: what `Client.over` asks. Knows
+check, checks, openrtb, disclosures and self.
+
+`Checker` is the gateway's in the process of a site: look-ups are made in the event loop's thread, and a call from
+another one is handed over to it; it announces nothing, for what is killed here is killed there. `AnyThread` is a
+replica's: it answers in the thread that asks, and announces in its own spool.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from starlette.datastructures import QueryParams
+
+from gateway.client.connection import Response
+from gateway.keys.api_keys import ApiKey
+from gateway.ledger.errors import StoreUnavailable
+from gateway.web.api import disclosures
+from gateway.web.api.check_answer import Answering, refused
+from gateway.web.api.health import itself
+from gateway.web.api.openrtb import BidQuestion, Bids
+from gateway.web.shell import wire
+from gateway.web.shell.problem import KINDS, Problem, problem_of
+
+OWN = ApiKey("own", "own", "", ("check",))
+SECONDS = 10.0  # that a call from another thread waits, as long as a commit may take
+REPORTS = "/v1/disclosures"
+T = TypeVar("T")
+
+
+class Inside:
+    """The calls without HTTP. `environment`: what the installation calls itself. `announces`: whether a send can be
+    announced here, and never waits for another thread.
+    """
+
+    def __init__(self, answering: Answering, bids: Bids, environment: str, *, announces: bool) -> None:
+        self._answering = answering
+        self._bids = bids
+        self._announces = announces
+        self._calls: Mapping[str, Callable[[str, bytes], Response]] = {
+            "/v1/check": lambda _, body: _answer(self._one(wire.parse_body(body))),
+            "/v1/checks": lambda _, body: _answer([self._one_of_many(one) for one in wire.parse_body(body)]),
+            "/v1/openrtb": self._bid,
+            "/v1/self": lambda *_: _answer(itself(answering.consent, OWN, environment)),
+        }
+
+    def answer(self, path: str, body: bytes) -> Response:
+        """As the HTTP call of that path would, with its query; a fault of ours raises, which a client takes as a no."""
+        name, _, query = path.partition("?")
+        if name not in self._calls:
+            return Response(404, {}, b"{}")
+        try:
+            return self._calls[name](query, body)
+        except (Problem, StoreUnavailable) as error:
+            return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
+
+    def _one(self, stated: object) -> object:
+        body = wire.convert(stated, wire.Check)
+        if not self._announces:
+            return self._answering.at_once(body, OWN, "own")[0]
+        return finished(self._answering.answer(body, OWN, "own"))[0]
+
+    def _one_of_many(self, one: object) -> object:
+        try:
+            return self._one(one)
+        except (Problem, StoreUnavailable) as error:
+            return refused(one, error)
+
+    def _bid(self, query: str, body: bytes) -> Response:
+        asked = BidQuestion(OWN, "own", announces=self._announces)
+        found = finished(self._bids.answer(QueryParams(query), body, asked))
+        return Response(found.status_code, dict(found.headers), bytes(found.body))
+
+
+class InProcessChecker:
+    """Made in the thread of the loop that the service runs on."""
+
+    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
+        self._inside = Inside(answering, bids, environment, announces=False)
+        self._disclosing = disclosing
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def answer(self, path: str, body: bytes) -> Response:
+        """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
+        if path == REPORTS:  # never in the loop's thread: a client says it beside the work
+            return self._waited(_reported(self._disclosing, body))
+        if threading.get_ident() == self._thread:
+            return self._inside.answer(path, body)
+        return self._waited(self._handed_over(path, body))
+
+    def _waited(self, coroutine: Coroutine[Any, Any, Response]) -> Response:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS)
+
+    async def _handed_over(self, path: str, body: bytes) -> Response:
+        return self._inside.answer(path, body)
+
+
+class AnyThread:
+    """In whichever thread asks. What `disclosing` does never waits for an event loop."""
+
+    def __init__(self, answering: Answering, bids: Bids, environment: str, disclosing: disclosures.Taking) -> None:
+        self._inside = Inside(answering, bids, environment, announces=True)
+        self._disclosing = disclosing
+
+    def answer(self, path: str, body: bytes) -> Response:
+        """As the HTTP call of that path would; a fault of ours raises, which a client takes as a no."""
+        if path != REPORTS:
+            return self._inside.answer(path, body)
+        try:
+            return finished(_reported(self._disclosing, body))
+        except (Problem, StoreUnavailable) as error:
+            return Response(KINDS[problem_of(error).kind][0], {}, b"{}")
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a call gives that waits for nothing. One that does is a fault of ours: RuntimeError."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        found: T = done.value
+        return found
+    coroutine.close()
+    raise RuntimeError("a call that waits was made where nothing may wait")
+
+
+async def _reported(disclosing: disclosures.Taking, body: bytes) -> Response:
+    return _answer(await disclosures.taken(disclosing, [line.text for line in wire.lines_of(body)]))
+
+
+def _answer(body: object) -> Response:
+    return Response(200, {}, orjson.dumps(body))

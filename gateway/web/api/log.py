@@ -1,0 +1,129 @@
+"""The log for whoever checks it: its public files, receipts, and the door of a witness.
+
+The log for whoever wants to check it: checkpoint, tiles and entry bundles (C2SP tlog-tiles), and receipts by event.
+
+Checkpoint, hash tiles and receipts name nobody and are public; the entries' bytes want scope `export` unless the
+operator publishes them (R16). Reads only.
+
+The door of a witness: `POST /add-checkpoint` with the answers of C2SP tlog-witness.
+
+An application of its own, apart from the gateway: it is run by an auditor, and knows nothing of people. Answers are the
+specification's, plain text and not problem documents; no answer and no log line holds a part of what was sent.
+"""
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.keys import seals
+from gateway.keys.api_keys import Credentials
+from gateway.ledger import tiles
+from gateway.ledger.checkpoint_store import StoreBroken
+from gateway.ledger.cosigning import SIZE_TYPE
+from gateway.ledger.log_reader import LogReader
+from gateway.ledger.proofs import Unproved
+from gateway.ledger.witness import NotSigned, UnknownLog, Witness, WitnessSeen
+from gateway.web.shell import auth
+from gateway.web.shell.problem import Problem
+
+FOR_EVER = "public, max-age=31536000, immutable"  # a full tile never changes
+NOW = {"Cache-Control": "no-store"}
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
+
+class LedgerDoor:
+    """`public_entries`: anybody may read the entries' bytes."""
+
+    def __init__(self, log: LogReader, credentials: Credentials, *, public_entries: bool) -> None:
+        self._log = log
+        self._credentials = credentials
+        self._public_entries = public_entries
+
+    async def checkpoint(self, _: Request) -> Response:
+        """`GET /ledger/checkpoint`: the last signed one."""
+        signed = await asyncio.to_thread(self._log.checkpoint)
+        if signed is None:
+            raise Problem("not_found", "nothing was signed yet")
+        return Response(signed, headers=NOW, media_type=TEXT)
+
+    async def tile(self, request: Request) -> Response:
+        """`GET /ledger/tile/{path}`: of the tree that was signed, full tiles or the partial one of any earlier size."""
+        try:
+            level, n, width = tiles.parse(request.path_params["path"])
+        except ValueError:
+            raise Problem("not_found", "no such tile") from None
+        if level == tiles.ENTRIES and not self._public_entries:
+            auth.caller(request, self._credentials, "export")
+        found = await asyncio.to_thread(self._log.tile, level, n, width)
+        if found is None:
+            raise Problem("not_found", "no such tile")
+        closed = level == tiles.ENTRIES and not self._public_entries
+        headers = NOW if closed else {"Cache-Control": FOR_EVER}
+        return Response(found, headers=headers, media_type=BYTES)
+
+    async def keyed_receipt(self, request: Request) -> Response:
+        """`GET /v1/receipts/{event}`, for any key."""
+        auth.anybody(request, self._credentials)
+        return await self.receipt(request)
+
+    async def receipt(self, request: Request) -> Response:
+        """`GET /privacy-choices/receipt/{event}`: the bare tlog-proof."""
+        try:
+            event = seals.unb64(request.path_params["event"])
+        except seals.OpeningFailed:
+            raise Problem("not_found", "no such receipt") from None
+        (receipt,) = await asyncio.to_thread(self._log.receipts, [event])
+        if receipt is None:
+            raise Problem("not_found", "no such receipt")
+        return Response(receipt.text(), headers=NOW, media_type=TEXT)
+
+
+MAX_BODY = 512 * 1024  # bytes: a note may have 256 kB, the proof 3 kB
+WITNESS_TEXT = "text/plain; charset=utf-8"
+
+
+def application(witness: Witness) -> Starlette:
+    door = WitnessDoor(witness)
+    return Starlette(routes=[Route("/add-checkpoint", door.add_checkpoint, methods=["POST"])])
+
+
+class WitnessDoor:
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    async def add_checkpoint(self, request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return _said(413, "the body is too large")
+        try:
+            return _said(200, await asyncio.to_thread(self._witness.add_checkpoint, body))
+        except UnknownLog as unknown:
+            return _said(404, str(unknown))
+        except NotSigned:
+            return _said(403, "no key of this log signed the checkpoint")
+        except WitnessSeen as seen:
+            # As a header: Starlette adds a charset to a text type, and other logs compare the whole value.
+            return Response(f"{seen.size}\n", 409, {"Content-Type": SIZE_TYPE})
+        except Unproved:
+            return _said(422, "the checkpoint did not grow out of the last one")
+        except StoreBroken:
+            return _said(503, "nothing can be kept, so nothing is signed")
+        except ValueError:
+            return _said(400, "not a submission of a checkpoint")
+
+
+async def _body(request: Request) -> bytes | None:
+    """None: too large; not read to its end."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            return None
+    return body
+
+
+def _said(status: int, text: str) -> Response:
+    return Response(text.removesuffix("\n") + "\n", status, media_type=WITNESS_TEXT)

@@ -1,0 +1,257 @@
+"""What phones, pages and backends tell of somebody and ask about them, without an act of choice.
+
+POST /v1/observe: what an app's phone or a site's page says by itself, without a person's act.
+
+It can only tighten. A choice among the signals (GPC, a GPP opt-out) is written for every identifier of the call, a
+device's state for devices alone (R26); what holds for a moment is in the answer and in no record. A secret key, which
+only a server has, also says which browser is whose: an account and a browser of one call are tied (I1). Nothing else
+of a call is, and a key that is in everybody's app ties nothing (R12).
+
+`{"type": "browser", "value": "new", "host": H}`: a browser id for a site whose server, not we, sets the cookie (I1).
+
+The server of a site behind forward auth asks for one when a person signs in, the backend of an app before it opens the
+site in a WebView (I28). Writes nothing: the id is a stranger until a signal or an account comes with it.
+
+POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
+
+`standing`, `may_ask_from` and `still_out` are of what is proved alone (R6, R12): the account of an assertion, what the
+desk looked at, the phone of a device token with those of its ids that no account has or had; where it shows others,
+which only its token ties to it, they are those of who said no. `store` and `sdks` obey all that is named, as an
+observation's do. Writes nothing but that an assertion was used.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.downstream import stores
+from gateway.consent.installations import Installations
+from gateway.consent.people import Named
+from gateway.consent.site import widened
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.keys.seals import BrowserCookie
+from gateway.ledger.errors import NothingKept
+from gateway.ledger.subjects import Subject
+from gateway.signals.heard import Heard
+from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES
+from gateway.web.api.apps import TYPED, App, Apps, Body
+from gateway.web.shell import auth, wire
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.own_cookies import BROWSER_ATTRIBUTES, BROWSER_COOKIE, day
+from gateway.web.shell.problem import Problem
+from gateway.web.shell.proof import Proofs, listed
+
+HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")  # 253: the longest name (RFC 1035 section 2.3.4)
+
+
+def make_browser(body: Body, key: ApiKey, heard: Heard, how: str) -> tuple[Body, dict[str, Any]]:
+    """The body with its `new` browser made, and what the answer says of it: `{"cookie": {"name", "value", "attributes",
+    "host"}}`, or nothing. The cookie holds what was heard, as one of our own would; not what is on record of the
+    account, which can be lifted there. `how` is `[browser] remember_gpc`. One that may not be made stays `new`, which
+    is no browser and is listed as such: a publishable key's, one without a host, a site that remembers no browsers, a
+    second one of a call.
+    """
+    stated = body.members.get("identifiers")
+    items = stated if isinstance(stated, list) else []
+    asked = next((index for index, item in enumerate(items) if _is_new(item)), None)
+    if asked is None or key.publishable or how != "id":
+        return body, {}
+    consent = body.consent
+    made = BrowserCookie(seals.new_browser(), day(consent.clock()), heard.remembered)
+    value, host = seals.seal_cookie(consent.secrets.seals, made), items[asked]["host"]
+    identifiers = [*items[:asked], {"type": "browser", "value": value}, *items[asked + 1 :]]
+    cookie = {"name": BROWSER_COOKIE, "value": value, "attributes": BROWSER_ATTRIBUTES, "host": host}
+    return replace(body, members={**body.members, "identifiers": identifiers}), {"cookie": cookie}
+
+
+def _is_new(item: object) -> bool:
+    if not isinstance(item, Mapping) or (item.get("type"), item.get("value")) != ("browser", "new"):
+        return False
+    host = item.get("host")
+    return isinstance(host, str) and HOST.fullmatch(host) is not None
+
+
+OBSERVE_MEMBERS = frozenset({"identifiers", "signals", "place", "source", "age", "device", "proof"})
+
+
+class Observe:
+    """The door for SDKs and backends."""
+
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, apps: Apps, *, remember_gpc: str = "id"
+    ) -> None:
+        self._apps = apps
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+        self._remember = remember_gpc
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "choose", revoked=True)
+        wire.require_json(request)
+        members = wire.parse_body(await wire.read_body(request), lenient=True)
+        if not isinstance(members, dict):
+            raise Problem("malformed", "an observation is a JSON object")
+        most = wire.AT_ONCE if key.publishable else wire.MAX_IDENTIFIERS
+        body = Body(members, "observe", self._consent, self._metrics, at_once=most)
+        body.ignore_unknown(OBSERVE_MEMBERS, members)
+        body.tell_of_place()
+        heard = body.heard(key)
+        body, cookie = make_browser(body, key, heard, self._remember)
+        app = await self._apps.read(body, key, body.named(members.get("place"), no=True))
+        named = app.named
+        heard = heard.without_endings() if named.respelled else heard
+        later = await self._later(body, heard)
+        app = replace(app, beyond=later)
+        try:
+            await self._write(body, key, app, heard)
+        except NothingKept:
+            if not (named.subjects and heard.keeps):
+                raise
+            return await self._kept(app, heard, body, cookie)
+        await self._apps.say_age(app, body, key)
+        app = await self._apps.follow(app)
+        self._apps.count(app, key)
+        if later:
+            when = {"accepted_at": wire.stamp(self._consent.clock()), "effective_at": None}
+            return wire.wire_answer(self._answer(app, heard, body) | when | cookie, 202)
+        return wire.wire_answer(self._answer(app, heard, body) | cookie)  # of one status: it is not told what was news
+
+    async def _later(self, body: Body, heard: Heard) -> bool:
+        """Whether a choice was kept, to be entered behind others: that of identifiers beyond those that are taken at
+        once. States are of a phone's own few ids.
+        """
+        beyond = body.beyond(body.members.get("place")).subjects
+        if beyond:
+            body.ignore("/identifiers", f"states and ages are taken of {body.at_once} identifiers a call")
+        return bool(beyond) and await self._consent.hear_later(beyond, heard, place=body.place())
+
+    async def _write(self, body: Body, key: ApiKey, app: App, heard: Heard) -> None:
+        """Raises `StoreUnavailable`, and then the tie, too, is to be told again."""
+        named, mark = app.named, app.mark
+        if named.subjects and heard.keeps and (mark or self._is_news(named.subjects, heard)):
+            place, vouched = body.place(), app.attested
+            await self._consent.observe(named.subjects, heard, place=place, mark=mark, vouched=vouched)
+        account, browsers = _to_tie(named) if not key.publishable else (None, [])
+        if account:
+            browsers = [browser for browser in browsers if not self._consent.checks.tied(account, browser)]
+        if account and browsers:
+            await self._consent.tie(account, browsers)
+
+    def _is_news(self, subjects: Sequence[Subject], heard: Heard) -> bool:
+        """Whether the writer is to look: a site's server says the same with many pages. Of a value that stands for its
+        digests as well only the writer knows all rows.
+        """
+        if any(len(subject.keys) > 1 for subject in subjects):
+            return True
+        site = self._consent.checks.site(subjects, heard.denied)
+        return site.status == "unknown" or site.learns(heard, subjects)
+
+    async def _kept(self, app: App, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
+        """A choice among the signals, kept durably beside a ledger that cannot be written (api.md: 202). A tie is not:
+        until the ledger is back everybody is denied, and the next call makes it.
+        """
+        subjects, app = app.named.subjects, self._apps.unsettled(app)
+        chosen = await self._consent.keep_heard(subjects, heard, place=body.place())
+        self._metrics.kept.labels("signal").inc(len(subjects))
+        when = {"accepted_at": wire.stamp(chosen.accepted_at), "effective_at": None}
+        return wire.wire_answer(self._answer(app, heard, body) | when | cookie, 202)
+
+    def _answer(self, app: App, heard: Heard, body: Body) -> dict[str, Any]:
+        """Read back from enforcement."""
+        denied = frozenset(SIGNAL_PURPOSES) if app.named.limited else widened(heard.denied)
+        out = {purpose.value: "opted_out" for purpose in SIGNAL_PURPOSES if purpose in denied}
+        standing = self._apps.standing(app, tuple(SIGNAL_PURPOSES)) | out
+        strings = stores(self._apps.outcome(app, heard, body.members.get("place")))
+        return {"standing": standing, **strings, **self._apps.told(app, body), "ignored": body.ignored}
+
+
+def _to_tie(named: Named) -> tuple[Subject | None, list[Subject]]:
+    """The one account of a call and its browsers. Of several accounts none: nobody said whose the browser is."""
+    accounts = [subject for subject in named.subjects if subject.is_account]
+    browsers = [subject for subject in named.subjects if subject.kind == "browser"]
+    return (accounts[0] if len(accounts) == 1 else None), browsers
+
+
+STANDING_MEMBERS = frozenset({"identifiers", "proof", "device", "place", "age"})
+USE = "standing"
+SHOWN_OTHERWISE = frozenset({"account", "device", "attestation"})  # proofs that are read with the call
+
+
+class StandingDoor:
+    """The door."""
+
+    def __init__(
+        self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps,
+        known: Installations,
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._credentials = credentials
+        self._metrics = metrics
+        self._proofs = proofs
+        self._apps = apps
+        self._installations = known
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "choose")
+        wire.require_json(request)
+        members = wire.parse_body(await wire.read_body(request))
+        if not isinstance(members, dict):
+            raise Problem("malformed", "asking for a standing is a JSON object")
+        body = Body(members, USE, self._consent, self._metrics)
+        body.ignore_unknown(STANDING_MEMBERS, members)
+        body.band()
+        app = await self._apps.read(body, key, body.named(members.get("place")))
+        others = await self._shown_otherwise(app, key, body)
+        app = self._apps.settled(replace(app, shown=frozenset(each.key for each in others)))
+        proved = self._proved(app, key, others)
+        if not proved:
+            raise Problem("proof_required", "no proof of control that can be verified", "/proof")
+        if any(each.key not in {one.key for one in proved} for each in app.named.subjects if each.kind in TYPED):
+            body.ignore("/identifiers", "not all of them are proved")
+        return wire.wire_answer(await self._answer(app, proved, body))
+
+    async def _shown_otherwise(self, app: App, key: ApiKey, body: Body) -> list[Subject]:
+        """Whom proofs show that are not read with the call."""
+        found: list[Subject] = []
+        if not (key.may("desk") or app.dev):
+            for stated in listed(body.members.get("proof")):
+                if stated.get("kind") not in SHOWN_OTHERWISE:
+                    found += await self._proofs.of(stated, key, app.named.subjects, USE)
+        return found
+
+    def _proved(self, app: App, key: ApiKey, others: Sequence[Subject]) -> list[Subject]:
+        if key.may("desk") or app.dev:
+            return [*app.named.subjects]
+        found = {app.account.key: app.account} if app.account else {}
+        if app.token and app.known:
+            phone = self._installations.subject(app.token)
+            mine = () if app.strict else (each for each in app.named.subjects if each.kind not in TYPED)
+            found |= {each.key: each for each in (phone, *mine)}
+        return [*(found | {each.key: each for each in others}).values()]
+
+    async def _answer(self, app: App, proved: list[Subject], body: Body) -> dict[str, Any]:
+        """Of an id that only the token shows the day of a no is not told, nor what else than the sale and the like was
+        said of it (R6).
+        """
+        theirs = [each for each in proved if each.key not in app.unproved]
+        standing = self._consent.checks.read_back(theirs, CHOOSABLE)
+        said = await self._consent.last_out([each for each in theirs if each.kind == "device"])
+        standing |= {purpose.value: "opted_out" for purpose in said if standing[purpose.value] == "none"}
+        told = app if all(each.kind == "device" for each in proved) else replace(app, instead=())
+        if told.strict:
+            standing |= self._apps.standing(app, ALL_PURPOSES)
+        else:
+            standing |= self._consent.checks.read_back(proved, ALL_PURPOSES, app.token)
+        return {
+            "standing": standing, "may_ask_from": await self._consent.silence(theirs, CHOOSABLE, standing),
+            "still_out": await self._apps.still_out(told, theirs, standing, CHOOSABLE),
+            **stores(self._apps.outcome(app, Heard(), body.members.get("place"))),
+            **self._apps.told(app, body), "ignored": body.ignored,
+        }  # fmt: skip

@@ -1,0 +1,263 @@
+"""POST /v1/openrtb: a bid request in, what may be sent of it out, for one bidder or for many.
+
+The answer for one recipient is the request itself, in the version that it came in; for several, or where the caller
+takes patches, what to remove and replace. A "no" is a 200: a request without a person is left, or nothing (`block`).
+What cannot be read is a 400, and then nothing may be sent.
+"""
+
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice import openrtb
+from gateway.choice.downstream import strings
+from gateway.choice.keywords import Vocabulary
+from gateway.choice.law import AGES
+from gateway.consent.check import Ask, Checked
+from gateway.consent.decisions import Stands
+from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.terms import Reason
+from gateway.web.api.check_answer import Answering
+from gateway.web.shell import auth, wire
+from gateway.web.shell.problem import Problem
+
+PATCH = "application/json-patch+json"
+PARAMETERS = frozenset({"recipient", "place", "age", "purpose"})
+# Nothing at all may be sent: nobody of that name, no contract, or a person under the floor (I27).
+BLOCKED = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.NO_CONTRACT})
+CONFIGURATION = frozenset({Reason.UNKNOWN_RECIPIENT, Reason.UNKNOWN_PURPOSE, Reason.UNDECLARED_IDENTIFIER})
+YEARS = re.compile(r"[0-9]{1,3}", re.ASCII)
+REMOVED_BYTES = 2048  # of `Gateway-Removed`: 40 paths can pass a proxy's buffer of 4 kB, a 502 (I27)
+YOUNGEST = AGES[0]
+MOST_SUSPECTS = 100  # words that look like ids and are looked up; more are taken for somebody's
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRtbOptions:
+    """`words`: the vocabulary of keywords; `extensions`: by recipient, the paths of `ext` members that may stand."""
+
+    words: Vocabulary
+    extensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+class BidQuestion(NamedTuple):
+    """Who asks: the key, the answer's Gateway-Request, whether patches are wanted, and whether a send can be announced
+    here.
+    """
+
+    key: ApiKey
+    request: str
+    patches: bool = False
+    announces: bool = True
+
+
+Bid = Mapping[str, Any]
+OnRecord = Callable[[Sequence[Mapping[str, object]]], bool | None]
+
+
+class Cuts:
+    """What may be sent of one bid request, made once for all recipients who may have the same. `on_record`: whether
+    anything stands of one of some identifiers; None where nobody can tell.
+    """
+
+    def __init__(self, bid: Bid, options: OpenRtbOptions, on_record: OnRecord) -> None:
+        self._bid = bid
+        self._options = options
+        self._on_record = on_record
+        self._known: dict[str, bool | None] = {}
+        self._shaped: dict[Hashable, dict[str, object] | None] = {}
+        self._differences: dict[Hashable, openrtb.Difference] = {}
+
+    def word(self, name: str, checked: Checked) -> str:
+        """What the recipient is told: allow, reduced, contextual or block."""
+        leave = self._leave(name, checked)
+        return openrtb.BLOCKED if leave is None or self._whole(leave) is None else leave.word
+
+    def is_blocked(self, name: str, checked: Checked) -> bool:
+        return self.word(name, checked) == openrtb.BLOCKED
+
+    def whole(self, name: str, checked: Checked) -> dict[str, object] | None:
+        """The request that may be sent; None: nothing at all."""
+        leave = self._leave(name, checked)
+        return self._whole(leave) if leave else None
+
+    def difference(self, name: str, checked: Checked) -> openrtb.Difference | None:
+        """What has to be done to the request for it to be that."""
+        leave = self._leave(name, checked)
+        if leave is None or (out := self._whole(leave)) is None:
+            return None
+        same = _alike(leave)
+        if same not in self._differences:
+            self._differences[same] = openrtb.difference(self._bid, out)
+        return self._differences[same]
+
+    def _leave(self, name: str, checked: Checked) -> openrtb.Leave | None:
+        if checked.verdicts[name].reason in BLOCKED or checked.age == YOUNGEST:
+            return None
+        verdict, outcome = checked.verdicts[name], checked.outcome_for(name)
+        return openrtb.Leave(
+            verdict.data, strings(outcome), outcome.gpc, self._options.words,
+            self._options.extensions.get(name, frozenset()), young=verdict.reason is Reason.AGE, name=name,
+        )  # fmt: skip
+
+    def _whole(self, leave: openrtb.Leave) -> dict[str, object] | None:
+        same = _alike(leave)
+        if same not in self._shaped:
+            out = openrtb.lawful(self._bid, leave)
+            self._shaped[same] = (
+                out if out is None or leave.word == openrtb.ALLOWED else self._without_known(out, leave)
+            )
+        return self._shaped[same]
+
+    def _without_known(self, out: dict[str, object], leave: openrtb.Leave) -> dict[str, object] | None:
+        """Without what looks like an id, stands in no person's place, and is somebody's on record. While nobody can
+        tell, all that looks like one goes, but for the auction's own ids: an ad without a person still can be sold.
+        """
+        found, own = openrtb.suspects(self._bid, out, leave), openrtb.ids_of_auction(self._bid)
+        for word, could_be in found.items():
+            if word not in self._known:
+                self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)
+        known = [word for word in found if self._known[word] or (self._known[word] is None and word not in own)]
+        return openrtb.without(out, openrtb.Traces(known), leave.name) if known else out
+
+
+class Bids:
+    """What is answered to bid requests, however they are asked."""
+
+    def __init__(self, answering: Answering, options: OpenRtbOptions) -> None:
+        self._answering = answering
+        self._consent = answering.consent
+        self._options = options
+
+    async def answer(self, query: QueryParams, body: bytes, asked: BidQuestion) -> Response:
+        """The bid request that may be sent, or patches. Raises `Problem`, and `StoreUnavailable` where an announced
+        send cannot be put on record.
+        """
+        names, flags = _recipients(query), wire.flags_of(query, "dry_run", "will_send", others=PARAMETERS)
+        bid = _bid(body)
+        ask, dry_run = self._ask(query, bid, names), flags["dry_run"]
+        cuts = Cuts(bid, self._options, partial(self._consent.checks.on_record, place=ask.place))
+        if flags["will_send"] and asked.announces and not dry_run:
+            checked, decisions, _ = await self._answering.announce("openrtb", ask, asked.request, cuts.is_blocked)
+        else:
+            checked, decisions = self._answering.decide(
+                "openrtb", ask, asked.request, Stands.SENT, dry_run=dry_run, blocked=cuts.is_blocked
+            )
+        warnings = sorted({verdict.reason for verdict in checked.verdicts.values()} & CONFIGURATION)
+        if warnings:
+            self._answering.metrics.misconfigured.labels(asked.key.name).inc()
+        headers = {"Gateway-Warning": ", ".join(warnings)} if warnings else {}
+        if dry_run:
+            headers["Gateway-Dry-Run"] = "1"
+        if len(names) > 1 or asked.patches:
+            patches = {name: _patch(name, checked, cuts) | {"decision": decisions[name]} for name in checked.verdicts}
+            return wire.wire_answer(patches, headers=headers)
+        return _whole(names[0], checked, cuts, headers | self._answered(decisions[names[0]]))
+
+    def _answered(self, decision: str) -> dict[str, str]:
+        lasts = int(self._consent.send_window.total_seconds() * 1000)
+        return {"Gateway-Decision": decision, "Gateway-Valid-For-Ms": str(lasts)}
+
+    def _ask(self, query: QueryParams, bid: Bid, names: tuple[str, ...]) -> Ask:
+        said = openrtb.said_in_bid(bid)
+        years = [self._consent.clock().year - said.born - 1] if said.born is not None else []
+        ages = [wire.band(int(each) if YEARS.fullmatch(each) else each) for each in query.getlist("age") if each]
+        ages += [said.age]
+        ages += [wire.band(max(0, each)) for each in years]  # whose birthday is still to come
+        return Ask(
+            recipients=names, identifiers=said.identifiers, purpose=_purpose(query),
+            data=tuple(one.value for one in openrtb.classes_in(bid)), place=query.getlist("place") or None,
+            geo=said.geo, ip=said.ip, age=_youngest(ages), signals=said.signals[0] if said.signals else {},
+            also=said.signals[1:], beside=said.beside,
+        )  # fmt: skip
+
+
+class OpenRtb:
+    """The door for ad servers that hold a bid request."""
+
+    def __init__(self, bids: Bids, credentials: Credentials) -> None:
+        self._bids = bids
+        self._credentials = credentials
+
+    async def post(self, request: Request) -> Response:
+        key = auth.caller(request, self._credentials, "check")
+        wire.require_json(request)
+        asked = BidQuestion(key, auth.request_id(request), patches=PATCH in request.headers.get("accept", ""))
+        return await self._bids.answer(request.query_params, await wire.read_body(request), asked)
+
+
+def _patch(name: str, checked: Checked, cuts: Cuts) -> dict[str, Any]:
+    told = {"verdict": cuts.word(name, checked), "reason": checked.verdicts[name].reason}
+    found = cuts.difference(name, checked)
+    return told if found is None else told | {"remove": found.remove, "replace": found.replace}
+
+
+def _whole(name: str, checked: Checked, cuts: Cuts, headers: Mapping[str, str]) -> Response:
+    found = cuts.difference(name, checked)
+    told = {
+        "Gateway-Verdict": cuts.word(name, checked),
+        "Gateway-Reason": checked.verdicts[name].reason,
+        "Gateway-Removed": _told(found.remove if found else []),
+    }
+    out = orjson.dumps(cuts.whole(name, checked) or {})
+    return Response(out, 200, {"Cache-Control": "no-store", **headers, **told}, wire.JSON)
+
+
+def _alike(leave: openrtb.Leave) -> Hashable:
+    """All that tells what two recipients of one call may have apart; the words are one operator's. A bidder's name
+    counts where parameters stand without one.
+    """
+    said = leave.strings
+    told = (said.gpp, *said.gpp_sid, said.us_privacy, said.out, leave.gpc)
+    own = leave.name.lower() if leave.name.lower() in openrtb.BIDDERS else ""
+    return frozenset(leave.answers.items()), told, leave.extensions, leave.young, own
+
+
+def _recipients(query: QueryParams) -> tuple[str, ...]:
+    """Raises `Problem` for none and for too many."""
+    names = tuple(dict.fromkeys(query.getlist("recipient")))
+    if not 0 < len(names) <= wire.MAX_RECIPIENTS:
+        raise Problem("malformed", f"?recipient= names one to {wire.MAX_RECIPIENTS} recipients")
+    return names
+
+
+def _purpose(query: QueryParams) -> str | None:
+    """Raises `Problem` for two: the verdict would be about one of them."""
+    named = query.getlist("purpose")
+    if len(named) > 1:
+        raise Problem("malformed", "one purpose, or none for all that the recipient has")
+    return named[0] if named else None
+
+
+def _bid(body: bytes) -> Bid:
+    bid = wire.parse_body(body)
+    if not isinstance(bid, dict):
+        raise Problem("malformed", "a bid request is a JSON object")
+    try:
+        openrtb.check_depth(bid)
+    except openrtb.BidTooDeep as error:
+        raise Problem("malformed", str(error)) from None
+    return bid
+
+
+def _youngest(bands: list[str | None]) -> str | None:
+    known = [AGES.index(band) for band in bands if band is not None]
+    return AGES[min(known)] if known else None
+
+
+def _told(pointers: list[str]) -> str:
+    """Pointers, comma separated, at most so many bytes, then `truncated`. A name may hold what no header can."""
+    text = ", ".join(
+        pointer.encode("ascii", "backslashreplace").decode().replace("\n", " ").replace("\r", " ")
+        for pointer in pointers
+    )
+    if len(text) <= REMOVED_BYTES:
+        return text
+    return text[: REMOVED_BYTES - len(", truncated")].rpartition(",")[0] + ", truncated"

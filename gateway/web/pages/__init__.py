@@ -1,0 +1,1 @@
+"""Pages for people: choices, confirmations, codes, marketing, their own data. app/routes.py mounts them."""

@@ -1,0 +1,164 @@
+"""The choices page: forms that anybody can post once, and the statement of support for GPC.
+
+No login, no script, no cookie needed, no proof (R11). The page says what holds now, as enforcement answers.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent.site import Word
+from gateway.consent.verbs import Consent
+from gateway.ledger.errors import StoreUnavailable
+from gateway.signals.form import Form
+from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
+from gateway.web.pages import positions
+from gateway.web.pages.forms import OptingOut
+from gateway.web.pages.opt_in_acts import Acts
+from gateway.web.shell import language, notices, own_cookies, page
+from gateway.web.shell.language import mark
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, named, residents
+from gateway.web.site.visitor import Visitor, Visitors, jar_of
+
+SCRIPT = "text/javascript"
+STATIC = {"choices.css": "text/css", "consent.js": SCRIPT, "hosts.js": SCRIPT, "silence.js": SCRIPT,
+          "opt-out-icon.svg": "image/svg+xml"}  # fmt: skip
+MODULE = "silence.js"  # imported by consent.js, on the operator's other hosts too
+FOR_EVER = "public, max-age=31536000, immutable"  # a year, which caches take for ever (RFC 9111 section 1.2.2)
+REACH = "reach"  # a link's parameter: to the fields for a number and an address, opened
+TICKED = "ticked"  # the action of the button for some uses alone (11 CCR 7026(h))
+FINER_NAMES = {name: named(purposes)[0] for name, purposes in FINER.items()}
+NOT_SAVED = mark(
+    "Our records cannot be written at this moment. Please press the button again in a minute; what you typed is"
+    " still here. Until then nothing about this browser is sold or shared."
+)
+FOREIGN_FORM = mark(
+    "This form was sent from another site or an old window. Please press the button again here; what you typed is"
+    " still here."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What the operator says of the page. `notices`: a state's or country's own notice, by place."""
+
+    policy_url: str
+    origins: Collection[str]
+    gpc_since: date
+    notices: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pages:
+    """The public pages. Holds no state of anybody."""
+
+    def __init__(
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, settings: PageSettings, opting_in: Acts
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._settings = settings
+        self._opting_in = opting_in
+        self._out = OptingOut(consent, visitors, metrics, settings.origins, notices.CHOICES)
+        self._files = {name: static(name) for name in STATIC}
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices`. Whoever comes here has left their confirmation: what opens it goes."""
+        response = await self._form_page(request, Form())
+        if any(name == own_cookies.PROOF_COOKIE for name, _ in jar_of(request.scope)):
+            response.headers.append("set-cookie", own_cookies.PROOF_COOKIE_GONE)
+        return response
+
+    async def gpc(self, _: Request) -> Response:
+        """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
+        body = {"gpc": True, "lastUpdate": self._settings.gpc_since.isoformat()}
+        return Response(orjson.dumps(body), media_type="application/json")
+
+    async def file(self, request: Request) -> Response:
+        """A file of `static/`, the same for everyone. Asked for by its own version it may be kept for ever (I12)."""
+        name = request.url.path.rpartition("/")[2]
+        content = self._files[name]
+        kept = FOR_EVER if request.query_params.get("v") == version(content) else "public, max-age=3600"
+        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
+        if name == MODULE:
+            headers["Access-Control-Allow-Origin"] = "*"
+        return Response(content, headers=headers, media_type=STATIC[name])
+
+    async def post(self, request: Request) -> Response:
+        """`POST /privacy-choices`: opt_out or limit, durable before the 303; opt_in and confirm with a form token."""
+        posted = await self._out.read(request)
+        said = posted.form
+        if said.action in {ChoiceKind.OPT_IN, ChoiceKind.CONFIRM}:
+            return await self._opting_in.take(request, said)
+        if not posted.own:
+            self._metrics.refused_forms.labels("cross_site").inc()
+            return await self._form_page(request, said, FOREIGN_FORM, 403)
+        kind = ChoiceKind.LIMIT if said.action == ChoiceKind.LIMIT else ChoiceKind.OPT_OUT
+        try:
+            return await self._out.write(request, posted, kind, _purposes(said))
+        except StoreUnavailable:
+            self._metrics.refused_forms.labels("not_kept").inc()
+            return await self._form_page(request, said, NOT_SAVED, 503)
+
+    async def _form_page(self, request: Request, said: Form, problem: str = "", status: int = 200) -> Response:
+        visitor = self._visitors.read(request.scope)
+        self._metrics.heard("page", visitor.heard)
+        chosen = language.language_of(request)
+        response = page.show_page(
+            request, "choices.html", status,
+            form=said, problem=problem, notice=self._out.text(chosen), token=self._out.token(chosen),
+            countries=COUNTRIES, states=STATE_NAMES, uses=FINER_NAMES, reach=REACH in request.query_params,
+            policy_url=self._settings.policy_url, **await self._now(visitor),
+        )  # fmt: skip
+        if status == 503:  # noqa: PLR2004
+            response.headers["Retry-After"] = "60"
+        return response
+
+    async def _now(self, visitor: Visitor) -> dict[str, Any]:
+        """What holds for whoever asks, taken from what the site is told of them; and the notices of their place
+        first.
+        """
+        site = self._visitors.site(visitor, self._visitors.subjects(visitor))
+        words = self._consent.checks.words(site, ALL_PURPOSES)
+        why = await positions.reasons(self._consent, self._visitors, visitor, words)
+        limit = {Purpose.SENSITIVE: words.pop(Purpose.SENSITIVE)}
+        return {
+            "honored": site.status == "honored", "unknown": site.status == "unknown", "gpc": visitor.heard.gpc,
+            "partly": any(words[purpose].may for purpose in SIGNAL_PURPOSES),
+            "silent": Word.OPTED_OUT not in {*words.values(), *limit.values()},
+            "lines": positions.lines(words, why), "limits": positions.lines(limit, why, positions.LIMITS),
+            "covers": [COVERS["browser"], *([COVERS["account"]] if visitor.account else [])],
+            "residents": residents(self._settings.notices, site.places),
+        }  # fmt: skip
+
+
+def _purposes(said: Form) -> Sequence[Purpose]:
+    """What a form is about. Where a person wanted some uses only and not all of them can be read, all: no opt-out is
+    lost.
+    """
+    if said.action == ChoiceKind.LIMIT:
+        return (Purpose.SENSITIVE,)
+    ticked = [purpose for name, purposes in FINER.items() if name in said.purposes for purpose in purposes]
+    return ticked if said.action == TICKED and ticked and FINER.keys() >= set(said.purposes) else ALL_PURPOSES
+
+
+def version(content: bytes) -> str:
+    """What a page names a file of `static/` by, `?v=` behind its address: another content, another name."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def static(name: str) -> bytes:
+    """A file of the owner's `static/` folder: inside the wheel, or beside the package in a checkout."""
+    inside = resources.files("gateway") / "static" / name
+    if inside.is_file():
+        return inside.read_bytes()
+    return (Path(__file__).parent.parent.parent.parent / "static" / name).read_bytes()

@@ -1,0 +1,194 @@
+"""The page of codes: one is sent to a mailbox or a number, and entered here; and what an entered one opens.
+
+`/privacy-choices/code`: a code is sent to a mailbox or a number, and entered here.
+
+Good for one use, in the browser that asked (`code_cookie`). Anybody may ask for a code to any address, and learns
+nothing by it (V25). Shows the address to nobody but the one who typed it, while the code is waited for.
+
+The two steps by which a person shows on our pages that a mailbox or number is theirs: a code is sent to it, and
+entered in the same browser. What that proves, and for how long, stands in `code_cookie`.
+
+Never says whether an address is known: it does not look (V25).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.consent.codes import ACCESS, ERASURE, Bound, CodeOver, Codes, NotSent, TooManyCodes, WrongCode
+from gateway.consent.verbs import Consent
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
+from gateway.web.pages import forms
+from gateway.web.shell import language, own_cookies, page, queue, words
+from gateway.web.shell.language import mark
+from gateway.web.shell.own_cookies import Coded
+from gateway.web.shell.problem import Problem
+from gateway.web.site.visitor import Visitors, jar_of
+
+ENTER = "/privacy-choices/code"
+UNREADABLE = {
+    "email": mark("We could not read that e-mail address. Please look at it again."),
+    "phone": mark("We could not read that phone number. Please look at it again."),
+}
+NOT_SENT = mark("The code could not be sent. Please try again in a minute. Your choices stay as they are.")
+TOO_MANY = mark("We send one address three codes an hour. Please wait an hour, or use the last code that came.")
+
+AWAY = mark("Our records cannot be read at this moment. Please try again in a minute.")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """`site`: what letters call the operator. `dev`: letters lie in a folder, and the page says so."""
+
+    consent: Consent
+    visitors: Visitors
+    codes: Codes
+    site: str
+    dev: bool = False
+
+    def now(self) -> int:
+        return int(self.consent.clock().timestamp())
+
+    def read(self, request: Request) -> Coded | None:
+        """The code under way in this browser, or what it proved."""
+        jar = jar_of(request.scope)
+        return own_cookies.read_code_cookie(self.consent.secrets.seals, jar, self.now())
+
+    def known(self, request: Request) -> list[Subject]:
+        """The browser and the account that this request is by itself known to be."""
+        visitor, people = self.visitors.read(request.scope), self.consent.people
+        found = [people.browser(visitor.cookie.value)] if visitor.cookie and visitor.cookie.value else []
+        return [*found, people.account(visitor.account)] if visitor.account else found
+
+    def proved(self, request: Request, use: str) -> Subject | None:
+        """Whose mailbox or number this browser has shown for this use."""
+        coded = self.read(request)
+        return self.subject(coded) if coded and coded.proved and coded.use == use else None
+
+    def subject(self, coded: Coded) -> Subject | None:
+        named = self.consent.people.name([coded.identifier])
+        return named.subjects[0] if named.subjects else None
+
+    async def send(self, request: Request, use: str, kind: str, typed: str) -> Response | None:
+        """To the page that asks for the code; None for an address that cannot be read. Raises `NotSent`,
+        `TooManyCodes`, `StoreUnavailable`.
+        """
+        named = self.consent.people.name([{"type": kind, "value": typed}])
+        if not named.subjects:
+            return None
+        [subject] = named.subjects
+        letter = words.written(language.language_of(request), self.site, use, kind)
+        ticket = await self.codes.send(Bound(subject, use), letter, queue.source_of(request.scope))
+        return self.remember(
+            to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now())
+        )  # fmt: skip
+
+    def remember(self, response: Response, coded: Coded) -> Response:
+        response.headers.append(
+            "set-cookie", own_cookies.set_code_cookie(self.consent.secrets.seals, coded, self.now())
+        )
+        return response
+
+
+def forget_by_code(response: Response) -> Response:
+    """What was proved was used, or is to be forgotten."""
+    response.headers.append("set-cookie", own_cookies.CODE_COOKIE_GONE)
+    return response
+
+
+def to(request: Request, path: str) -> Response:
+    """On to another page of ours, in the language that was asked for by a link."""
+    return RedirectResponse(page.page_link(request, path), 303, page.HEADERS)
+
+
+def told_by_code(refused: Exception) -> tuple[str, int]:
+    """Why no code was sent, and the status of the page that says so."""
+    match refused:
+        case TooManyCodes():
+            return TOO_MANY, 429
+        case NotSent():
+            return NOT_SENT, 502
+        case _:
+            return AWAY, 503
+
+
+# Where a person goes on with what they have shown; what is in neither is opting in.
+NEXT = {ACCESS: "/privacy-choices/data", ERASURE: "/privacy-choices/erase"}
+OPT_IN = "/privacy-choices/opt-in/read"
+START = {ACCESS: "/privacy-choices/data", ERASURE: "/privacy-choices/data"}
+BEGIN = "/privacy-choices/opt-in"
+WRONG = mark("That is not the code that we sent. Tries that are left: %(left)d.")
+OVER = mark("This code is over: used, older than ten minutes, or tried too often. Please have a new one sent.")
+
+
+class CodePage:
+    """The door."""
+
+    def __init__(self, steps: Steps, origins: Collection[str]) -> None:
+        self._steps = steps
+        self._origins = origins
+
+    async def show(self, request: Request) -> Response:
+        """`GET`: the field for the code that is waited for."""
+        coded = self._steps.read(request)
+        if coded is None or coded.proved:
+            return self._none(request)
+        return self._page(request, coded)
+
+    async def post(self, request: Request) -> Response:
+        """`POST`: `action=send` to `email` or `phone` for a `use`, `again`, or `enter` with the `code`."""
+        said = await forms.read_form_fields(request, self._origins)
+        coded = self._steps.read(request)
+        match said.get("action"):
+            case "send":
+                kind = "phone" if said.get("phone") else "email"
+                return await self._send(request, said.get("use", ""), kind, said.get(kind, ""))
+            case "again" if coded:
+                return await self._send(request, coded.use, coded.kind, coded.value, coded)
+            case "same" if coded and coded.proved:  # the address that was shown for one use, for another
+                return await self._send(request, said.get("use", ""), coded.kind, coded.value)
+            case "enter" if coded and not coded.proved:
+                return await self._enter(request, coded, said.get("code", ""))
+            case _:
+                return self._none(request)
+
+    async def _send(self, request: Request, use: str, kind: str, typed: str, before: Coded | None = None) -> Response:
+        if use not in NEXT and before is None:  # a code for opting in is sent where its purpose is chosen
+            raise Problem("malformed", "use is one that a code is sent for here")
+        try:
+            sent = await self._steps.send(request, use, kind, typed)
+        except (NotSent, TooManyCodes, StoreUnavailable) as refused:
+            text, status = told_by_code(refused)
+            if before and not before.proved:
+                return self._page(request, before, text, status)
+            return self._none(request, text, status, use)
+        return sent or self._none(request, UNREADABLE[kind], 422, use)
+
+    async def _enter(self, request: Request, coded: Coded, code: str) -> Response:
+        subject = self._steps.subject(coded)
+        if subject is None:
+            return self._none(request)
+        try:
+            await self._steps.codes.enter(coded.ticket, Bound(subject, coded.use), code)
+        except WrongCode as wrong:
+            return self._page(request, coded, WRONG, 403, left=wrong.left)
+        except CodeOver:
+            return self._page(request, coded, OVER, 403)
+        except StoreUnavailable:
+            return self._page(request, coded, AWAY, 503)
+        onward = to(request, NEXT.get(coded.use, OPT_IN))
+        return self._steps.remember(onward, own_cookies.proved(coded, self._steps.now()))
+
+    def _page(self, request: Request, coded: Coded, problem: str = "", status: int = 200, left: int = 0) -> Response:
+        what = words.what_for(language.language_of(request), coded.use)
+        return page.show_page(
+            request, "code.html", status, coded=coded, what=what, problem=problem, left=left, dev=self._steps.dev,
+            start=START.get(coded.use, BEGIN),
+        )  # fmt: skip
+
+    def _none(self, request: Request, problem: str = "", status: int = 200, use: str = "") -> Response:
+        """No code is waited for: where to begin."""
+        return page.show_page(request, "code_none.html", status, problem=problem, start=START.get(use, BEGIN))

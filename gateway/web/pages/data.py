@@ -1,0 +1,144 @@
+"""Pages about one's own data: what is held about me, and have it forgotten.
+
+Access: `POST /v1/access` for the desk or whoever proves it in the call, `/privacy-choices/data` for the person
+(R5, R12).
+
+The page proves by this browser's cookie, the signed-in account, and a code that was sent to a mailbox or number. Writes
+nothing.
+
+`/privacy-choices/erase`: a person has forgotten what is held about them, in two steps; the opt-out stays (R19).
+
+First what will go and what stays, then "yes" to what was shown to be theirs: this browser, the account that is signed
+in, a mailbox or number by a code for this use. Nothing else is touched (R12), and the answer is the same whether
+anything was known or not (V25).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent.codes import ACCESS, ERASURE
+from gateway.consent.verbs import Consent
+from gateway.keys.api_keys import Credentials
+from gateway.ledger.entry import b64
+from gateway.ledger.erasure import ErasureOrder
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
+from gateway.terms import Erasing
+from gateway.web.pages import codes, forms
+from gateway.web.pages.codes import Steps
+from gateway.web.shell import access_report, auth, desk_call, page, wire, words
+from gateway.web.shell.language import mark
+from gateway.web.shell.proof import Proofs
+
+KNOWN = frozenset({"identifiers", "proof", "place"})
+FILE = "my-privacy-data.json"
+PAGE = "/privacy-choices/data"
+
+
+class Access:
+    """The keyed door."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._proofs = proofs
+
+    async def post(self, request: Request) -> Response:
+        """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
+        key = auth.anybody(request, self._credentials)
+        wire.require_json(request)
+        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "an access request")
+        named, ignored = desk_call.named(self._consent, body)
+        proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
+        if len(proved) < len(named.subjects):
+            ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
+        return wire.wire_answer({**await access_report.report_of(self._consent, proved), "ignored": ignored})
+
+
+class AccessPage:
+    """The page, for whoever this browser is known to be."""
+
+    def __init__(self, steps: Steps, origins: Collection[str], policy_url: str) -> None:
+        self._steps = steps
+        self._consent = steps.consent
+        self._origins = origins
+        self._policy_url = policy_url
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices/data`: what is proved, and two buttons; nothing of anybody."""
+        return self._page(request, self._proved(request), None)
+
+    async def post(self, request: Request) -> Response:
+        """`POST /privacy-choices/data`: the report as a page, with `action=download` as a file; `action=forget` ends
+        what a code has shown.
+        """
+        action = (await forms.read_form_fields(request, self._origins)).get("action", "")
+        if action == "forget":
+            return codes.forget_by_code(codes.to(request, PAGE))
+        proved = self._proved(request)
+        found = await access_report.report_of(self._consent, proved)
+        for entry in found["entries"]:
+            if entry["type"] == "browser":  # a receipt is not shown again to whoever sits here next (R35)
+                entry["event"] = None
+        if action != "download":
+            return self._page(request, proved, found)
+        body = orjson.dumps(found, option=orjson.OPT_INDENT_2)
+        headers = {**page.HEADERS, "Content-Disposition": f'attachment; filename="{FILE}"'}
+        return Response(body, 200, headers, wire.JSON)
+
+    def _proved(self, request: Request) -> list[Subject]:
+        """The browser, the signed-in account, and what a code has shown; a site's own cookie ids, which anybody can
+        send, prove nothing.
+        """
+        coded = self._steps.proved(request, ACCESS)
+        return [*self._steps.known(request), *([coded] if coded else [])]
+
+    def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
+        kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
+        return page.show_page(
+            request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url,
+            words=words.word,
+        )  # fmt: skip
+
+
+NOTHING = mark("Please tick what is to be forgotten.")
+
+
+class ErasePage:
+    """The door."""
+
+    def __init__(self, steps: Steps, origins: Collection[str]) -> None:
+        self._steps = steps
+        self._origins = origins
+
+    async def show(self, request: Request) -> Response:
+        """`GET`: what will go, what stays, and of whom."""
+        return self._page(request)
+
+    async def post(self, request: Request) -> Response:
+        """`POST` with `action=erase` and a field a kind: `browser`, `account`, `email`, `phone`."""
+        said = await forms.read_form_fields(request, self._origins, undoes=True)
+        chosen = [subject for subject in self._proved(request) if said.get(subject.kind)]
+        if said.get("action") != "erase" or not chosen:
+            return self._page(request, NOTHING, 422)
+        order = ErasureOrder(Erasing.DETAILS, chosen, self._steps.consent.clock())
+        try:
+            written = await self._steps.consent.erase(order)
+        except StoreUnavailable:
+            return self._page(request, codes.AWAY, 503)
+        return codes.forget_by_code(page.show_page(request, "erased.html", event=b64(written.event)))
+
+    def _proved(self, request: Request) -> Sequence[Subject]:
+        coded = self._steps.proved(request, ERASURE)
+        return [*self._steps.known(request), *([coded] if coded else [])]
+
+    def _page(self, request: Request, problem: str = "", status: int = 200) -> Response:
+        coded = self._steps.read(request)
+        shown = coded.kind if coded and coded.proved and coded.use == ACCESS else ""
+        kinds = [subject.kind for subject in self._proved(request)]
+        ways = self._steps.codes.kinds
+        return page.show_page(request, "erase.html", status, problem=problem, kinds=kinds, shown=shown, ways=ways)

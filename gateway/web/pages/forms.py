@@ -1,0 +1,190 @@
+"""What our forms that opt out have in common: how one is read, who is opted out by it, and the answer to it.
+
+Whatever was given is opted out: the browser always, the account that is signed in, the phone or the e-mail if either is
+there (design flow b). Asks nobody for proof (11 CCR 7026(d)); never opts anybody in, and never says what a page says.
+
+The small forms of our pages about one's own data and about opting in: their fields, and that they come from us.
+
+Strict: nothing here opts out, so a form that is foreign, too long or odd is refused and nothing is lost.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.choice.law import STATES
+from gateway.consent.choice_result import Chosen
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie, Tokens
+from gateway.ledger.entry import Notice, b64
+from gateway.ledger.subjects import Choice, Subject, every_reading, one_each
+from gateway.signals import form
+from gateway.signals.form import Form
+from gateway.terms import ALL_PURPOSES, ChoiceKind, Malformed, Manner, Purpose, Source
+from gateway.web.shell import auth, notices, own_cookies, page, wire
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.own_cookies import ProofsKept, day, set_browser_cookie
+from gateway.web.shell.problem import Problem
+from gateway.web.shell.words import numbered
+from gateway.web.site.visitor import Visitor, Visitors
+
+TOKEN_SECONDS = 24 * 3600
+COUNTRY = re.compile("[A-Z]{2}")
+TYPED = ("phone", "email")  # the fields that name somebody
+Named = tuple[list[Subject], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A form as it came. `token`: missing, valid or stale. `notice`: the text that was surely shown with it. `own`: it
+    came from a page of ours.
+    """
+
+    form: Form
+    token: str
+    notice: Notice | None
+    own: bool
+
+
+class OptingOut:
+    """The door's part that is the same for every form. `kind` is the notice that its page shows."""
+
+    def __init__(
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, origins: Collection[str], kind: str
+    ) -> None:
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._origins = origins
+        self._tokens = Tokens(consent.secrets.tokens, f"{kind}-form/1")
+        self._texts = notices.in_languages(kind)
+
+    def token(self, language: str) -> str:
+        """Says which text, in which language, the page shows."""
+        shown = self._texts[language]
+        return self._tokens.make({"n": b64(shown.sha256), "l": shown.language})
+
+    def text(self, language: str) -> list[str]:
+        return notices.paragraphs(self._texts[language])
+
+    async def read(self, request: Request) -> Posted:
+        """Raises `Problem` for what no page of ours sends."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/x-www-form-urlencoded":
+            raise Problem("unsupported_media_type", "send application/x-www-form-urlencoded")
+        said = form.read_form(await _limited_body(request))
+        if isinstance(said, Malformed):
+            self._metrics.malformed([said])
+            raise Problem("too_large" if said.reason == "size" else "malformed", f"the form's {said.reason}")
+        shown = self._tokens.read(said.token, TOKEN_SECONDS) if said.token else None
+        own = auth.is_own(request.headers, self._origins, token_valid=shown is not None)
+        word = "missing" if not said.token else "valid" if shown else "stale"
+        return Posted(said, word, self._notice(shown or {}), own)
+
+    def _notice(self, shown: dict[str, str]) -> Notice | None:
+        document = self._texts.get(shown.get("l", ""))
+        return document.notice if document and b64(document.sha256) == shown.get("n") else None
+
+    def typed(self, said: Form) -> Named:
+        """Subjects of what was typed, and the names of the fields of which something could not be read."""
+        subjects: list[Subject] = []
+        unread: list[str] = []
+        stated = said.country.upper()
+        country = (
+            stated if COUNTRY.fullmatch(stated) else ""
+        )  # "another country": none that a national number is read in
+        for kind in TYPED:
+            value = getattr(said, kind)
+            if value:
+                found, whole = self._consent.people.typed(kind, value, country)
+                subjects += found
+                unread += [] if whole else [kind]
+        subjects = list(one_each(subjects).values())
+        if unread:
+            self._metrics.malformed([Malformed("form", "identifier")])
+        return subjects, unread
+
+    async def write(self, request: Request, posted: Posted, kind: ChoiceKind, purposes: Sequence[Purpose]) -> Response:
+        """Durable before this returns: the way to the confirmation, or where the ledger cannot be written 202. Raises
+        `StoreUnavailable` where nothing could be kept.
+        """
+        visitor = self._visitors.read(request.scope)
+        browser = visitor.cookie.browser if visitor.cookie and visitor.cookie.value else seals.new_browser()
+        subjects = [self._consent.people.browser(browser.hex())]
+        if visitor.account:
+            subjects.append(self._consent.people.account(visitor.account))
+        subjects += visitor.others
+        if not set(purposes).isdisjoint(ALL_PURPOSES):  # marketing reaches nobody by a cookie's id
+            subjects += visitor.site_ids
+        typed, unread = self.typed(posted.form)
+        choice = Choice(
+            kind, tuple(purposes), Source.FORM, self._consent.clock(), _place(posted.form), posted.notice,
+            manner=Manner.WEB, details={"form_token": posted.token},
+        )  # fmt: skip
+        chosen = await self._consent.choose([*subjects, *typed], choice)
+        self._metrics.chosen(choice.kind, choice.source, choice.manner)
+        numbers = [numbered(each.kind, each.value) for each in every_reading(typed) if each.kind == "phone"]
+        return self._remembered(_answer(request, chosen, unread, numbers), visitor, browser, purposes, chosen)
+
+    def _remembered(
+        self, response: Response, visitor: Visitor, browser: bytes, purposes: Sequence[Purpose], chosen: Chosen
+    ) -> Response:
+        """The answer with the cookie that remembers the choice, and with the one that brings the openings along."""
+        now = self._consent.clock()
+        cookie = BrowserCookie(browser, day(now), visitor.denied | frozenset(purposes))
+        response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
+        if not chosen.waits:
+            events = tuple(str(each["event"]) for each in chosen.events)
+            kept = ProofsKept(events, chosen.openings, int(now.timestamp()) + own_cookies.PROOF_SECONDS)
+            made = own_cookies.set_proof_cookie(self._consent.secrets.seals, kept, int(now.timestamp()))
+            if made:
+                response.headers.append("set-cookie", made)
+        return response
+
+
+def _answer(request: Request, chosen: Chosen, unread: Sequence[str], numbers: Sequence[tuple[str, str]]) -> Response:
+    event = chosen.events[0]["event"]
+    if chosen.waits:
+        at = chosen.accepted_at.strftime("%Y-%m-%d %H:%M")
+        return page.show_page(request, "kept.html", 202, at=at, event=event, unread=unread, numbers=numbers)
+    return RedirectResponse(page.page_link(request, f"/privacy-choices/done/{event}", unread=unread), 303, page.HEADERS)
+
+
+async def _limited_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > form.MAX_BYTES:
+            break
+    return bytes(body)
+
+
+def _place(said: Form) -> str:
+    state, country = said.state.upper(), said.country.upper()
+    if country in {"", "US"} and state in STATES:
+        return f"US-{state}"
+    return country if country in {"US", "CA"} else ""
+
+
+MAX_BYTES = 16 * 1024
+MAX_FIELDS = 32
+
+
+async def read_form_fields(request: Request, origins: Collection[str], *, undoes: bool = False) -> dict[str, str]:
+    """The last value of each field, trimmed. Raises `Problem`: a form that shows something comes from our own pages
+    (R32). `undoes`: one after which nothing is as it was; a browser says that it comes from there.
+    """
+    is_ours = auth.is_same_origin if undoes else auth.is_own
+    if not is_ours(request.headers, origins):
+        raise Problem("cross_site", "press the button on the page itself")
+    body = await wire.read_body(request, MAX_BYTES)
+    try:
+        pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Problem("malformed", "too many fields") from None
+    return {name: value.replace("\x00", "").strip() for name, value in pairs}

@@ -1,0 +1,110 @@
+"""The page of marketing preferences: stop all of it, or some of the ways it comes. One step, no proof (R21).
+
+Only ever stops. Legal notices and what the service itself needs go out regardless; the page says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.consent.verbs import Consent
+from gateway.ledger.errors import StoreUnavailable
+from gateway.signals.form import Form
+from gateway.terms import ChoiceKind, Purpose
+from gateway.web.pages.forms import OptingOut
+from gateway.web.shell import language, notices, page
+from gateway.web.shell.language import mark
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.words import USES
+from gateway.web.site.visitor import Visitor, Visitors
+
+CHANNELS = (
+    Purpose.MARKETING_EMAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL, Purpose.MARKETING_MAIL,
+    Purpose.THIRD_PARTY_MARKETING,
+)  # fmt: skip
+CPNI = (Purpose.CPNI_MARKETING, Purpose.CPNI_DISCLOSURE)  # what 47 CFR 64.2007 asks approval for
+TICKED = "ticked"
+NOT_SAVED = mark("Our records cannot be written at this moment. Please press the button again in a minute.")
+FOREIGN_FORM = mark("This form was sent from another site or an old window. Please press the button again here.")
+NOBODY = mark("Give the e-mail address or the phone number that the marketing comes to, or sign in.")
+NOTHING = mark("Tick at least one kind of marketing, or press the button that stops all of it.")
+UNREADABLE = mark("We cannot read this. Please check it.")
+
+
+@dataclass(frozen=True, slots=True)
+class MarketingTrouble:
+    """Why nothing was saved: a text, and the field to go to."""
+
+    text: str
+    field: str = ""
+
+
+class Marketing:
+    """`/privacy-choices/marketing`. `cpni`: whether the operator's module is on (R27)."""
+
+    def __init__(
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, origins: Sequence[str], *, cpni: bool
+    ) -> None:
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._offered = (*CHANNELS, *(CPNI if cpni else ()))
+        self._out = OptingOut(consent, visitors, metrics, origins, notices.MARKETING)
+
+    async def show(self, request: Request) -> Response:
+        return self._form_page(request, Form())
+
+    async def post(self, request: Request) -> Response:
+        """`POST`: `action=opt_out` stops all, `action=ticked` what `purpose` names. Durable before the 303."""
+        posted = await self._out.read(request)
+        if not posted.own:
+            self._metrics.refused_forms.labels("cross_site").inc()
+            return self._form_page(request, posted.form, [MarketingTrouble(FOREIGN_FORM)], 403)
+        chosen = self._chosen(posted.form)
+        troubles = self._troubles(self._visitors.read(request.scope), posted.form, chosen)
+        if troubles:
+            return self._form_page(request, posted.form, troubles, 422)
+        try:
+            return await self._out.write(request, posted, ChoiceKind.OPT_OUT, chosen)
+        except StoreUnavailable:
+            self._metrics.refused_forms.labels("not_kept").inc()
+            return self._form_page(request, posted.form, [MarketingTrouble(NOT_SAVED)], 503)
+
+    def _chosen(self, said: Form) -> Sequence[Purpose]:
+        if said.action != TICKED:
+            return self._offered
+        ticked = tuple(purpose for purpose in self._offered if purpose in said.purposes)
+        unread = set(said.purposes) - set(self._offered)
+        return self._offered if ticked and unread else ticked  # what cannot be read may have meant any of them
+
+    def _troubles(self, visitor: Visitor, said: Form, chosen: Sequence[Purpose]) -> list[MarketingTrouble]:
+        """A browser gets no letters: without an address, a number or an account nobody could be left in peace. What
+        can be used is taken; a confirmation tells what could not be read.
+        """
+        typed, unread = self._out.typed(said)
+        troubles = [] if chosen else [MarketingTrouble(NOTHING, self._offered[0])]
+        if not typed and not visitor.account:
+            troubles += [MarketingTrouble(UNREADABLE, field) for field in unread] or [MarketingTrouble(NOBODY, "email")]
+        return troubles
+
+    def _form_page(
+        self, request: Request, said: Form, troubles: Sequence[MarketingTrouble] = (), status: int = 200
+    ) -> Response:
+        visitor = self._visitors.read(request.scope)
+        chosen = language.language_of(request)
+        return page.show_page(
+            request, "marketing.html", status,
+            form=said, troubles=troubles, wrong={trouble.field: trouble.text for trouble in troubles},
+            notice=self._out.text(chosen), token=self._out.token(chosen),
+            offered={purpose: USES[purpose] for purpose in self._offered}, stopped=self._stopped(visitor),
+        )  # fmt: skip
+
+    def _stopped(self, visitor: Visitor) -> Mapping[str, Any] | None:
+        """What is stopped for the account that is signed in; nothing is shown of anybody else (R35)."""
+        if not visitor.account:
+            return None
+        states = self._consent.checks.read_back([self._consent.people.account(visitor.account)], self._offered)
+        return {USES[Purpose(name)]: state in {"opted_out", "unknown"} for name, state in states.items()}

@@ -1,0 +1,1 @@
+"""What every door stands in: edge, problems, wire forms, keys, cookies, queue, metrics."""

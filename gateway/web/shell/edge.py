@@ -1,0 +1,223 @@
+"""The outermost layer: which path is served on which address, the development guard, request ids, one log line.
+
+Plain ASGI. A path asked on the wrong address is 404 (api.md). The log line has route, status and time; never a path
+with an id in it, a query, an address or a header.
+
+What every answer of ours tells browsers not to do (ASVS 5.0.0 V3.4; ledger.md V9, V10).
+
+A door that says something itself is not overruled. The site behind us is the operator's: its answers are left alone.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import structlog
+
+from gateway.signals.reading import trimmed
+from gateway.web.shell import problem
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.peer import Peers
+from gateway.web.shell.problem import Problem
+
+Headers = list[tuple[bytes, bytes]]
+# Nothing of ours is a page by default, so none of it may load, frame or post anything; pages say what they may.
+ALWAYS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+RESOURCES = b"cross-origin-resource-policy"
+# Read on purpose by other sites' pages, and the same for everybody: the log, the statement, the ad tools' endpoints,
+# and the files of a choices page that stands on another of the operator's hosts.
+Scope = MutableMapping[str, Any]
+PUBLIC_PATHS = (
+    "/ledger/",
+    "/.well-known/",
+    "/adchoices",
+    "/privacy-choices/consent.js",
+    "/privacy-choices/choices.css",
+)
+SAME_SITE = (b"SameSite=Lax", b"SameSite=Strict")
+EVERYWHERE = b"SameSite=None; Partitioned"  # CHIPS: a cookie jar for each site that the page is framed by
+FRAMED = b"frame-ancestors 'self'"  # what a page says that may be framed at all
+SENT_HERE = (b"vary", b"Sec-Fetch-Site, Origin")  # what decides whether a form is ours (cross_site)
+
+
+class Shield:
+    """`transport` is the Strict-Transport-Security of answers that went out encrypted (RFC 6797, 7.2: on no others);
+    empty: none, as in development, where a browser would refuse this machine's plain loopback for a year. `framed_by`:
+    exact origins of the operator that may show the choices page in a frame; its cookies go with it there.
+    """
+
+    def __init__(self, peers: Peers, transport: str = "", framed_by: Sequence[str] = ()) -> None:
+        self._peers = peers
+        self._transport = transport.encode()
+        self._framed_by = " ".join([FRAMED.decode(), *framed_by]).encode() if framed_by else b""
+
+    def over(self, scope: Scope, said: Iterable[tuple[bytes, bytes]]) -> Headers:
+        """The headers of an answer, completed."""
+        headers = [self._framed(*pair) for pair in said] if self._framed_by else list(said)
+        path = scope["path"]
+        headers += _missing(frozenset([name for name, _ in headers]), path.startswith(PUBLIC_PATHS))
+        if scope["method"] == "POST" and path.startswith("/privacy-choices"):
+            headers.append(SENT_HERE)
+        if self._transport and self._peers.https(scope):
+            headers.append((b"strict-transport-security", self._transport))
+        return headers
+
+    def _framed(self, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """A header as it has to be where a page of ours stands in a frame of another site."""
+        if name == b"content-security-policy":
+            return name, value.replace(FRAMED, self._framed_by)
+        if name == b"set-cookie":
+            for words in SAME_SITE:
+                value = value.replace(words, EVERYWHERE)
+        return name, value
+
+
+@lru_cache(maxsize=256)  # a door's answers have few sets of headers; asked once more for each check
+def _missing(names: frozenset[bytes], public: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """What an answer with these headers does not say by itself."""
+    resources = (RESOURCES, b"cross-origin" if public else b"same-origin")
+    return tuple(pair for pair in (*ALWAYS, resources) if pair[0] not in names)
+
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PUBLIC, INTERNAL, METRICS = "public", "internal", "metrics"
+# From the first segment of a path to the addresses it is served on; what is not named is public (the site itself).
+SERVED: Mapping[str, frozenset[str]] = {
+    "v1": frozenset({INTERNAL}),
+    "authz": frozenset({INTERNAL}),  # believes what a caller says of a request
+    "openapi.json": frozenset({INTERNAL}),
+    "livez": frozenset({PUBLIC, INTERNAL, METRICS}),
+    "readyz": frozenset({PUBLIC, INTERNAL, METRICS}),
+    "metrics": frozenset({METRICS}),
+}
+# Calls that apps (I31), and providers of text messages, make from the internet.
+FROM_APPS = frozenset(
+    f"/v1/{name}" for name in ("access", "choices", "codes", "erasures", "links", "observe", "standing", "texts")
+)
+TRACEPARENT = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+PROXIED = (b"forwarded", b"x-forwarded-", b"x-real-ip", b"via")
+
+log = structlog.get_logger("gateway")
+
+
+def _trace(scope: Scope) -> str:
+    """The trace id of a `traceparent` (W3C Trace Context), by which a caller finds its own request again; of calls
+    with a key alone, for a visitor's may be anything.
+    """
+    if scope["path"].startswith("/v1/"):
+        for name, value in scope["headers"]:
+            if name == b"traceparent" and (found := TRACEPARENT.fullmatch(value.strip())):
+                return str(found[1].decode())
+    return ""
+
+
+def listeners_of(path: str) -> frozenset[str]:
+    served = SERVED.get(path.split("/", 2)[1] if path.startswith("/") else "", frozenset({PUBLIC}))
+    return served | {PUBLIC} if path in FROM_APPS else served
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Which listener a local port is; in development one port is public and internal at once."""
+
+    by_port: dict[int, frozenset[str]]
+
+    def of(self, scope: Scope) -> frozenset[str]:
+        server = scope.get("server") or ("", None)
+        return self.by_port.get(server[1] or 0, frozenset({INTERNAL}))
+
+
+class Edge:
+    """`listener` says by the ASGI scope on which of the addresses a request came in, `shield` what covers the answer:
+    nothing where it is the site's own.
+    """
+
+    def __init__(
+        self, app: App, metrics: Metrics, listener: Callable[[Scope], frozenset[str]], *,
+        shield: Callable[[Scope], Shield | None], guard: Callable[[Scope], str] | None = None, logged: bool = True,
+    ) -> None:  # fmt: skip
+        self._app = app
+        self._metrics = metrics
+        self._listener = listener
+        self._shield = shield
+        self._guard = guard
+        self._logged = logged
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _trace(scope) or secrets.token_hex(8)
+        listeners = self._listener(scope)
+        state = {**scope.get("state", {}), "request_id": request_id, "listeners": listeners}
+        scope = {**scope, "headers": trimmed(scope["headers"]), "state": state}
+        status, shield = 500, self._shield(scope)
+
+        async def outward(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", []), (b"gateway-request", request_id.encode())]
+                message["headers"] = shield.over(scope, headers) if shield else headers
+            await send(message)
+
+        try:
+            await self._serve(scope, receive, outward)
+        finally:
+            self._told(scope, request_id, status, time.perf_counter() - began)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = scope["state"]["request_id"]
+        refusal = self._guard(scope) if self._guard else ""
+        if refusal:
+            await problem.response(Problem("not_loopback", refusal), request_id)(scope, receive, send)
+        elif not listeners_of(scope["path"]) & scope["state"]["listeners"]:
+            await problem.response(Problem("not_found", "not on this address"), request_id)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _told(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or scope.get("gateway_route", "other")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.took(method, route, status, seconds)
+        if not self._logged or (status < 400 and route in COUNTED_ONLY):  # noqa: PLR2004 - errors are always logged
+            return
+        log.info("request", route=route, method=method, status=status, ms=round(seconds * 1000, 2), id=request_id)
+
+
+# Asked all the time; metrics count them.
+COUNTED_ONLY = frozenset({
+    "/v1/check", "/v1/openrtb", "/authz/nginx", "/authz/forward", "/authz/envoy/{path:path}", "/livez", "/readyz",
+    "/metrics",
+})  # fmt: skip
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def loopback_only(scope: Scope) -> str:
+    """Why a request must not reach a development server, whose key everybody knows; empty where it may."""
+    for name, value in scope["headers"]:
+        if any(name == header or (header.endswith(b"-") and name.startswith(header)) for header in PROXIED):
+            return "a development server stands behind no proxy"
+        if name == b"host" and not _is_loopback(value):
+            return "a development server is asked by the name of this machine's loopback only"
+    return ""
+
+
+def _is_loopback(host: bytes) -> bool:
+    name = host.rsplit(b":", 1)[0] if not host.endswith(b"]") else host
+    return name in {b"localhost", b"[::1]"} or (name.startswith(b"127.") and name.replace(b".", b"").isdigit())

@@ -1,0 +1,202 @@
+"""Counters, in the format that Prometheus reads. Never a person, an address or an id in a label."""
+
+from collections.abc import Collection, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.samples import Sample
+
+from gateway import __version__
+from gateway.consent.check import Checked
+from gateway.consent.telling import Open
+from gateway.ledger.disclosed import DESPITE_NO
+from gateway.signals.heard import Heard
+from gateway.terms import Malformed
+
+LIVE, DRY_RUN = "live", "dry_run"
+
+
+class Metrics:
+    """One registry an application, so that two of them in one process (tests) do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._signals = self._counter("signals", "Signals heard that deny, by door and kind", "channel", "kind")
+        self._of_signal: dict[tuple[str, str], Counter] = {}
+        self._of_verdict: dict[tuple[str, bool, str, str], Counter] = {}
+        self._of_request: dict[tuple[str, str, int], Histogram] = {}
+        self._malformed = self._counter("malformed_signals", "Signals that could not be read", "channel", "reason")
+        self._choices = self._counter("choices", "Choices accepted, by kind and source", "kind", "source")
+        self._requests = self._counter("requests", "Requests accepted, by kind and manner", "kind", "manner")
+        self.kept = self._counter(
+            "choices_kept", "Opt-outs kept beside a ledger that cannot be written, by kind", "kind"
+        )
+        self.hosts = self._counter("hosts_seen", "Hosts that pages named, by what became of the name", "outcome")
+        self.refused_forms = self._counter("forms_refused", "Forms refused or not kept, by why", "why")
+        self.misconfigured = self._counter(
+            "checks_misconfigured", "Checks that name what is not configured", "key_name"
+        )
+        self.entries = Gauge("gateway_ledger_entries", "Entries in the ledger", registry=self.registry)
+        self.healthy = Gauge("gateway_ledger_fresh", "1 while checks may trust the ledger", registry=self.registry)
+        self.keeps = Gauge("gateway_ledger_keeps", "1 while an opt-out would be kept", registry=self.registry)
+        self.mirror_used = Gauge("gateway_mirror_used", "How much of its map is taken, 0 to 1", registry=self.registry)
+        self.dropped = Gauge(
+            "gateway_replicas_dropped", "Replicas that have missed three terms of their lease", registry=self.registry
+        )
+        self.witnesses_away = Gauge(
+            "gateway_witnesses_away", "Witnesses that do not sign any more", registry=self.registry
+        )
+        self.waiting = Gauge("gateway_emergency_waiting", "1 while opt-outs wait to be entered", registry=self.registry)
+        self.unread = Gauge(
+            "gateway_emergency_unread", "1 while kept lines lie aside that nobody can enter", registry=self.registry
+        )
+        self.turns = Gauge("gateway_turns_waiting", "Opt-outs that wait for their turn", registry=self.registry)
+        self._duration = Histogram(
+            "http_request_duration_seconds", "Requests by method, route and status", ("method", "route", "status"),
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 10), registry=self.registry,
+        )  # fmt: skip
+        self._starts = self._counter(
+            "app_starts", "Starts of apps, by key and whether the answer was that for who said no", "key_name", "strict"
+        )
+        self._too_strict = Gauge(
+            "gateway_app_strict_alarm", "1: too many starts of an hour got the answer for who said no", ("key_name",),
+            registry=self.registry,
+        )  # fmt: skip
+        self._of_answers()
+        self._of_deliveries()
+        self._of_rehearsals()
+        info = Gauge("gateway_build_info", "The version that runs", ("version",), registry=self.registry)
+        info.labels(__version__).set(1)
+
+    def _of_answers(self) -> None:
+        """What was answered to questions and rows, and what became of it; `mode` is live or dry_run."""
+        self._verdicts = self._counter(
+            "verdicts", "Verdicts by recipient and reason", "recipient", "allowed", "reason", "mode"
+        )
+        self.shares = self._counter(
+            "share_rows", "Rows of shares by recipient and outcome", "recipient", "outcome", "mode"
+        )
+        self._disclosures = self._counter(
+            "disclosures", "Answers to checks and bid requests by what became of them", "recipient", "outcome"
+        )
+        self._violations = self._counter(
+            "sent_despite_no", "Sends that a caller reported of a denied decision: alarm on any", "recipient"
+        )
+        self._unlogged = self._counter("decisions_not_logged", "Lines of the decision log that could not be kept")
+
+    def _of_deliveries(self) -> None:
+        self._tried = self._counter(
+            "delivery_tries", "Messages to recipients tried, by outcome", "recipient", "outcome"
+        )
+        self._deliveries = Gauge(
+            "gateway_deliveries", "Messages to recipients that are open, by state", ("recipient", "state"),
+            registry=self.registry,
+        )  # fmt: skip
+        self._gone = Gauge(
+            "gateway_delivery_endpoint_gone", "1: a recipient gave its endpoint up", ("recipient",),
+            registry=self.registry,
+        )  # fmt: skip
+
+    def _of_rehearsals(self) -> None:
+        self._rehearsal_alarm = Gauge(
+            "gateway_rehearsal_alarm", "1 while the last rehearsal failed or is overdue", registry=self.registry
+        )
+        self._rehearsal_passed = Gauge(
+            "gateway_rehearsal_passed", "1 while the last rehearsal on record passed", registry=self.registry
+        )
+        self._rehearsal_ended = Gauge(
+            "gateway_rehearsal_last_timestamp_seconds", "When the last rehearsal on record ended; 0: none is",
+            registry=self.registry,
+        )  # fmt: skip
+
+    def rehearsal(self, alarm: bool, passed: bool, ended: float) -> None:
+        """How the last rehearsal went, and when it ended, in seconds since 1970."""
+        self._rehearsal_alarm.set(alarm)
+        self._rehearsal_passed.set(passed)
+        self._rehearsal_ended.set(ended)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"gateway_{name}", text, labels, registry=self.registry)
+
+    def heard(self, channel: str, heard: Heard) -> None:
+        for said in heard.said:
+            counter = self._of_signal.get((channel, said.source))
+            if counter is None:  # looking it up by labels takes longer than all the rest of a heard header
+                counter = self._of_signal[channel, said.source] = self._signals.labels(channel, said.source)
+            counter.inc()
+        self.malformed(heard.malformed)
+
+    def chosen(self, kind: str, source: str, manner: str = "", count: int = 1) -> None:
+        """One request of a person, about `count` identifiers. Without a manner the source tells how it came."""
+        self._choices.labels(kind, source).inc(count)
+        self._requests.labels(kind, manner or source).inc()
+
+    def started(self, key: str, *, strict: bool, alarm: bool) -> None:
+        """One start of an app. `key`: the name of its key."""
+        self._starts.labels(key, str(strict).lower()).inc()
+        self._too_strict.labels(key).set(alarm)
+
+    def tried(self, recipient: str, outcome: str) -> None:
+        self._tried.labels(recipient, outcome).inc()
+
+    def open(self, found: Iterable[Open]) -> None:
+        """What is open for recipients; `overdue` ones count as pending or failed too."""
+        self._deliveries.clear()
+        self._gone.clear()
+        for each in found:
+            for state, count in (("pending", each.pending), ("failed", each.failed), ("overdue", each.overdue)):
+                self._deliveries.labels(each.recipient, state).set(count)
+            self._gone.labels(each.recipient).set(each.gone)
+
+    def malformed(self, found: Iterable[Malformed]) -> None:
+        for item in found:
+            self._malformed.labels(item.channel, item.reason).inc()
+
+    def checked(self, checked: Checked, known: Collection[str], *, dry_run: bool = False) -> None:
+        mode = DRY_RUN if dry_run else LIVE
+        for name, verdict in checked.verdicts.items():
+            recipient = name if name in known else "unknown"  # a label must not grow with what strangers send
+            cell = recipient, verdict.allowed, verdict.reason, mode
+            counter = self._of_verdict.get(cell)
+            if counter is None:
+                labels = recipient, str(verdict.allowed).lower(), verdict.reason, mode
+                counter = self._of_verdict[cell] = self._verdicts.labels(*labels)
+            counter.inc()
+
+    def took(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request. `route` is a pattern of ours or `other`, never a path."""
+        histogram = self._of_request.get((method, route, status))
+        if histogram is None:
+            histogram = self._of_request[method, route, status] = self._duration.labels(method, route, str(status))
+        histogram.observe(seconds)
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """What was counted since the start, by table and labels: what the day's evidence is made of."""
+        tables = {
+            "signals": self._signals, "unreadable": self._malformed, "decisions": self._verdicts,
+            "choices": self._choices, "requests": self._requests, "rows": self.shares, "forms": self.refused_forms,
+            "disclosures": self._disclosures,
+        }  # fmt: skip
+        return {
+            name: {_cell(sample): int(sample.value) for sample in _totals(counter)} for name, counter in tables.items()
+        }
+
+    def unlogged(self) -> None:
+        self._unlogged.inc()
+
+    def disclosed(self, recipient: str, outcome: str, count: int) -> None:
+        """What became of answers; what was sent although the answer was no has an alarm of its own."""
+        self._disclosures.labels(recipient, outcome).inc(count)
+        if outcome == DESPITE_NO:
+            self._violations.labels(recipient).inc(count)
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def _totals(counter: Counter) -> list[Sample]:
+    return [sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")]
+
+
+def _cell(sample: Sample) -> str:
+    """The labels as one word each; a verdict that counts needs no mode, and a dry run is told as one."""
+    return " ".join(value for name, value in sample.labels.items() if (name, value) != ("mode", LIVE))

@@ -1,0 +1,191 @@
+"""The gateway's own cookies: what a browser remembers for us, a code that was entered, a confirmation's proof.
+
+`__Host-gateway`, the cookie that remembers a browser's opt-out: its name, its life and how it is set (R9).
+
+`__Host-gateway-code`: a code under way, and then what it proved, in the one browser that asked for it.
+
+Sealed: it holds the address that the code went to, so that nobody need type it twice and we need not store it. It is
+good for one use; another browser has no such cookie, and a code is good with its ticket alone. Never in a path, a query
+or a log. It goes with what it was for, or with its time.
+
+`__Host-gateway-proof`: a confirmation's openings on their way to the one who typed the values, and to nobody else.
+
+What was typed is stored nowhere, so the openings travel sealed, in the browser that posted, for `SECONDS`. Two things
+are needed to read them: this cookie, and a ticket that stands only in the first showing of the confirmation. Whoever
+comes to the same computer later has no ticket (R16, R35), and the cookie goes with the download or the next visit to
+the form. Never in a path, a query or a log.
+"""
+
+import hmac
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+import orjson
+
+from gateway.consent.codes import SECONDS
+from gateway.keys import seals
+from gateway.keys.seals import BrowserCookie
+from gateway.ledger import receipt
+from gateway.ledger.entry import b64
+from gateway.ledger.receipt import Opening
+from gateway.signals.heard import Heard
+
+BROWSER_COOKIE = "__Host-gateway"
+DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
+RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
+EPOCH = date(1970, 1, 1).toordinal()
+BROWSER_ATTRIBUTES = (
+    f"Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={DAYS * 86_400}"  # `__Host-`: Secure, Path=/, no Domain
+)
+
+
+def day(now: datetime) -> int:
+    """Days since 1970."""
+    return now.date().toordinal() - EPOCH
+
+
+def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> bool:
+    """Whether there is anything to remember that the browser's cookie does not say."""
+    if old is not None and old.lost:
+        return True
+    if how == "off":
+        return False
+    if old is None:
+        return bool(heard.remembered) or (how == "id" and heard.has_states)
+    return today - old.day >= RENEW_DAYS or not heard.remembered <= old.denied
+
+
+def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
+    """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
+    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce; one that cannot be opened is replaced by one that
+    says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not
+    written into the cookie, which can only tighten, because a state can end.
+    """
+    if not is_due(old, heard, how, today):
+        return None
+    purposes = heard.remembered
+    fresh = seals.NO_ID if how == "flag" else seals.new_browser()
+    denied = (old.denied if old else frozenset()) | purposes
+    known = old and not (old.lost and old.browser == seals.NO_ID)
+    return set_browser_cookie(keys, BrowserCookie(old.browser if old and known else fresh, today, denied))
+
+
+def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
+    """The value of Set-Cookie."""
+    return f"{BROWSER_COOKIE}={seals.seal_cookie(keys, cookie)}; {BROWSER_ATTRIBUTES}"
+
+
+CODE_COOKIE = "__Host-gateway-code"
+CODE_LABEL = b"code/1"
+PROVED_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to read two pages
+CODE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
+CODE_COOKIE_GONE = f"{CODE_COOKIE}=; {CODE_ATTRIBUTES}; Max-Age=0"
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """`ticket`: of the code that was sent; empty once it was read out. `until`: Unix seconds."""
+
+    use: str
+    kind: str
+    value: str = field(repr=False)
+    until: int
+    ticket: str = field(default="", repr=False)
+
+    @property
+    def proved(self) -> bool:
+        return not self.ticket
+
+    @property
+    def identifier(self) -> dict[str, str]:
+        return {"type": self.kind, "value": self.value}
+
+
+def waiting(use: str, kind: str, value: str, ticket: str, now: int) -> Coded:
+    """A code was sent and is waited for."""
+    return Coded(use, kind, value, now + SECONDS, ticket)
+
+
+def proved(coded: Coded, now: int) -> Coded:
+    """It was read out."""
+    return Coded(coded.use, coded.kind, coded.value, now + PROVED_SECONDS)
+
+
+def set_code_cookie(keys: Sequence[bytes], coded: Coded, now: int) -> str:
+    """The value of Set-Cookie."""
+    content = orjson.dumps([coded.use, coded.kind, coded.value, coded.until, coded.ticket])
+    sealed = b64(seals.seal_box(keys[-1], CODE_LABEL, content))
+    return f"{CODE_COOKIE}={sealed}; {CODE_ATTRIBUTES}; Max-Age={max(0, coded.until - now)}"
+
+
+def read_code_cookie(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> Coded | None:
+    """What a request's cookies hold; None where there is nothing, or nothing that is ours and in time."""
+    for name, value in jar:
+        if name == CODE_COOKIE:
+            try:
+                coded = Coded(*orjson.loads(seals.open_seal(keys, CODE_LABEL, seals.unb64(value))))
+            except (seals.OpeningFailed, ValueError, TypeError):
+                continue
+            if coded.until >= now:
+                return coded
+    return None
+
+
+PROOF_COOKIE = "__Host-gateway-proof"
+PROOF_LABEL = b"proof/1"
+PROOF_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to press a button
+MOST = 3800  # bytes: browsers drop a cookie whose name, value and attributes pass 4,096 (RFC 6265bis)
+PROOF_COOKIE_GONE = f"{PROOF_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
+
+
+@dataclass(frozen=True, slots=True)
+class ProofsKept:
+    """What the cookie holds. `events`: of one submission, an opening each; the first is the confirmation's name.
+    `ticket`: empty until the confirmation was shown. `until`: Unix seconds.
+    """
+
+    events: tuple[str, ...]
+    openings: tuple[Opening, ...] = field(repr=False)
+    until: int
+    ticket: str = field(default="", repr=False)
+
+    def shown(self) -> "ProofsKept":
+        """The same with the ticket of its one showing."""
+        return replace(self, ticket=b64(os.urandom(16)))
+
+    def opens_with(self, event: str, ticket: str) -> bool:
+        """Whether a download with this ticket comes from the confirmation of this event."""
+        whole = self.ticket and self.events[0] == event
+        return bool(whole) and hmac.compare_digest(self.ticket.encode(), ticket.encode())
+
+
+def set_proof_cookie(keys: Sequence[bytes], kept: ProofsKept, now: int) -> str | None:
+    """The value of Set-Cookie; None where it would be longer than browsers keep."""
+    opened = [opening.to_json() for opening in kept.openings]
+    content = orjson.dumps([kept.events, opened, kept.until, kept.ticket])
+    value = b64(seals.seal_box(keys[-1], PROOF_LABEL, content))
+    if len(value) > MOST:
+        return None
+    return f"{PROOF_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max(0, kept.until - now)}"
+
+
+def read_proof_cookie(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> ProofsKept | None:
+    """What a request's cookies hold; None where there is nothing, or nothing that is ours and in time."""
+    for name, value in jar:
+        if name == PROOF_COOKIE:
+            try:
+                events, opened, until, ticket = orjson.loads(seals.open_seal(keys, PROOF_LABEL, seals.unb64(value)))
+                kept = ProofsKept(tuple(events), tuple(receipt.opening(each) for each in opened), until, ticket)
+            except (seals.OpeningFailed, ValueError):
+                continue
+            return kept if kept.until >= now else None
+    return None
+
+
+def first_showing(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int, event: str) -> ProofsKept | None:
+    """With its ticket, where the confirmation of this event is shown for the first time in the browser that posted."""
+    kept = read_proof_cookie(keys, jar, now)
+    fresh = kept is not None and not kept.ticket and kept.events[0] == event
+    return kept.shown() if kept and fresh else None

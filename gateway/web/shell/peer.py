@@ -1,0 +1,89 @@
+"""Who is at the other end of a connection: the sender's address, and whether the request came over https.
+
+A header that anybody can write is believed from proxies that the operator named and from nobody else. Addresses are
+looked at and let go: no entry, log line or metric has one.
+"""
+
+from collections.abc import Callable, MutableMapping, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+from gateway.consent.places import Places
+
+Scope = MutableMapping[str, Any]
+Address = IPv4Address | IPv6Address
+FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
+MOST_HOPS = 32  # real chains have two or three; the right end is what our own proxies wrote
+
+
+class Peers:
+    """`trusted`: addresses and networks of the operator's own proxies, as the settings have checked them."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._networks = tuple(ip_network(text) for text in trusted)
+        self._trusts = lru_cache(maxsize=1024)(self._is_trusted)
+
+    def sender(self, scope: Scope) -> Address | None:
+        """The rightmost hop that is none of our proxies; where all are, the leftmost. None: a local socket that tells
+        nobody's address.
+        """
+        client = scope.get("client")
+        found = address(client[0]) if client else None
+        if found is not None and not self._trusts(found):
+            return found
+        for hop in reversed(_hops(scope)):
+            said = address(hop)
+            if said is None:  # "unknown", or rubbish: whoever wrote it is the last that can be named
+                return found
+            found = said
+            if not self._trusts(said):
+                break
+        return found
+
+    def visitor(self, scope: Scope) -> Address | None:
+        """The sender's address where it is nobody's of our own: a proxy's would name the wrong place."""
+        found = self.sender(scope)
+        return None if found is None or self._trusts(found) else found
+
+    def https(self, scope: Scope) -> bool:
+        """Whether the person's side of the connection is encrypted, by the connection itself or a trusted proxy."""
+        if scope.get("scheme") == "https":
+            return True
+        if _last(scope, FORWARDED_PROTO).rpartition(b",")[2].strip().lower() != b"https":
+            return False
+        client = scope.get("client")
+        nearest = address(client[0]) if client else None
+        return not client or (nearest is not None and self._trusts(nearest))
+
+    def _is_trusted(self, who: Address) -> bool:
+        return any(who in network for network in self._networks if network.version == who.version)
+
+
+def address(text: str) -> Address | None:
+    """An address as a proxy writes it, with or without a port or brackets; IPv4 in IPv6 is IPv4."""
+    bare = text.strip().strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        found = ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def place_by_address(places: Places, peers: Peers) -> Callable[[Scope], object]:
+    """Where the operator's IP database knows a visitor to be; nowhere without one (R13)."""
+    return lambda scope: sorted(places.of(ip=str(peers.visitor(scope) or "")))
+
+
+def _hops(scope: Scope) -> list[str]:
+    """Of all X-Forwarded-For fields together, in their order; the last ones only."""
+    fields = [value for name, value in scope["headers"] if name == FORWARDED_FOR]
+    return b",".join(fields).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:] if fields else []
+
+
+def _last(scope: Scope, wanted: bytes) -> bytes:
+    return next((bytes(value) for name, value in reversed(scope["headers"]) if name == wanted), b"")

@@ -1,0 +1,151 @@
+"""What uvicorn's parser leaves to its user: how large and how slow a request's head may be, and what none may hold.
+
+llhttp, under httptools, refuses what request smuggling needs: both lengths, doubled lengths, bad chunk ends, bare LF,
+folded lines (tests/web/test_protocol.py asks each). It has no limit of size or time, takes a request without a Host,
+puts trailer fields among the headers, and drops the body of a request that offers an upgrade. Never keeps a body.
+"""
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from gateway.web.shell import edge, problem
+from gateway.web.shell.problem import Problem
+
+HEAD_BYTES = 65_536  # nginx takes 4 x 8 KiB (large_client_header_buffers)
+HEADERS = 256  # a browser sends 20; Apache takes 100 (LimitRequestFields)
+HEAD_SECONDS = 20.0  # from the connection, or the first byte of a later request, to the end of its head
+LINGER_SECONDS = 2.0  # what still comes is thrown away: closing at once would reset the connection and lose the answer
+LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. A refusal is a problem document and the connection's end (RFC 9112, 3.2, 6.3 and 11.2)."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._head = 0  # bytes since the last whole head or piece of a body
+        self._timer: asyncio.TimerHandle | None = None
+        self._refused: Problem | None = None
+        self._begun = False  # a head has, and not ended
+        self._over = False
+        self._upgrades = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._unset_keepalive_if_required()
+        self._head += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._refused or Problem("not_http", "this is no request in HTTP/1.1"))
+            return
+        if self._head > HEAD_BYTES:
+            self._refuse(Problem("head_too_large", f"the head of a request has at most {HEAD_BYTES} bytes"))
+        elif self._begun and self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offered:
+            self._read_on(data[offered.args[0] :])
+
+    def on_message_begin(self) -> None:
+        self._begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._begun = False
+        self._stop_timer()
+        self._refused = _wrong(self.parser.get_http_version(), self.headers, self._head)
+        if self._refused:
+            raise self._refused
+        self._upgrades = bool(self.parser.should_upgrade())
+        super().on_headers_complete()
+        self.headers = []  # trailers end up here; the request's headers stay as they came (RFC 9110, 6.5.1)
+        self._head = 0
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head = 0
+
+    def on_message_complete(self) -> None:
+        if not self._upgrades:  # else the body is yet to come
+            super().on_message_complete()
+            self._head = 0
+
+    def _read_on(self, rest: bytes) -> None:
+        """Nobody has to upgrade (RFC 9110, 7.8), and a client that offers it beside a form sends the form all the same:
+        Java's HttpClient and `curl --http2` offer h2c. A parser that is told the length alone reads the body.
+        """
+        self._upgrades, self.cycle.keep_alive = False, False
+        lengths = b"".join(b"%b: %b\r\n" % pair for pair in self.scope["headers"] if pair[0] in LENGTHS)
+        self.parser = httptools.HttpRequestParser(_BodyOf(self))
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n%b" % (lengths, rest))
+
+    def _late(self) -> None:
+        self._refuse(Problem("too_slow", f"the head of a request takes at most {HEAD_SECONDS:.0f} seconds"))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, refused: Problem) -> None:
+        self._stop_timer()
+        self._over = True
+        running = self.cycle is not None and not self.cycle.response_complete
+        if not self.pipeline and not (running and self.cycle.response_started):  # not amid another answer
+            self.transport.write(_document(refused))
+        if running:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+
+class _BodyOf:
+    """A parser's callbacks for the body alone, on behalf of a connection."""
+
+    def __init__(self, connection: Protocol) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+
+def _wrong(version: str, headers: list[tuple[bytes, bytes]], size: int) -> Problem | None:
+    """What is wrong with a head that the parser took. `size`: of what came so far."""
+    if len(headers) > HEADERS:
+        return Problem("head_too_large", f"a request has at most {HEADERS} header fields")
+    if size > HEAD_BYTES and sum(len(name) + len(value) for name, value in headers) > HEAD_BYTES:
+        return Problem("head_too_large", f"the head of a request has at most {HEAD_BYTES} bytes")
+    if version not in {"1.1", "1.0"}:
+        return Problem("not_http", "HTTP/1.1 or 1.0 is spoken here")
+    names = [name for name, _ in headers]
+    hosts = names.count(b"host")
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return Problem("not_http", "a request names one Host")
+    if b"transfer-encoding" in names and (
+        version == "1.0" or dict(headers)[b"transfer-encoding"].lower() != b"chunked"
+    ):
+        return Problem("not_http", "a Transfer-Encoding is chunked and nothing else, in HTTP/1.1")
+    return None
+
+
+def _document(refused: Problem) -> bytes:
+    answer = problem.response(refused)
+    headers = [*answer.raw_headers, *edge.ALWAYS, (b"connection", b"close")]
+    head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return STATUS_LINE[answer.status_code] + head + b"\r\n" + bytes(answer.body)

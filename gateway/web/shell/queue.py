@@ -1,0 +1,227 @@
+"""Turns: one sender's flood does not make another person's opt-out wait. Nothing is ever refused for coming often.
+
+Every sender has a little work in the writer at a time; the rest waits, and whoever waits is served one sender after
+the other (R17, ledger.md 6.1). Work is what a request may make the writer do: a form is one, a call as many as it may
+name identifiers. Senders are told apart by a hash under a key that lives in memory for a day and is
+written nowhere: no address stands in a log, a metric, the ledger or here.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import os
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from datetime import date, datetime
+from typing import Any
+
+from gateway.web.shell import problem, ticks
+from gateway.web.shell.edge import App, Message, Receive, Scope, Send
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.peer import Address, Peers
+from gateway.web.shell.problem import Problem
+
+# Work: the first is one batch of the writer; batches of 16 are as fast (design decision 4).
+WRITING, WRITING_EACH = 256, 16
+READ, READ_EACH = 4096, 64  # requests whose body is in memory: 4,096 of 33 kB are 132 MB, and no more are read
+BODY = 33 * 1024  # read before the turn: whatever needs no key is smaller (pages 16 kB, the script 32 kB)
+KILOBYTE = 1024
+BODY_SECONDS = 30.0  # for that much; a phone in the country sends a form's 1 kB in one
+REST_SECONDS = 60.0  # for what a caller with a key sends beyond it
+IPV6_NETWORK = 56  # bits that one household has (RIPE-690)
+QUEUED = ("/privacy-choices", "/v1/choices", "/v1/observe", "/v1/texts", "/v1/codes")
+SOURCE = "source"  # scope["state"] key: who sent a request that was queued
+
+
+class FairQueue:
+    """Places for `most` at once, for `each` of one source at most. Whoever finds none waits, without end. What takes
+    more places than a source may have takes all that it may, alone.
+    """
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most = most
+        self._each = each
+        self._held: dict[bytes, int] = {}
+        self._taken = 0
+        self._waiting: OrderedDict[bytes, deque[tuple[asyncio.Future[None], int]]] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    @contextlib.asynccontextmanager
+    async def turn(self, source: bytes, work: int = 1) -> AsyncIterator[None]:
+        work = min(work, self._each)
+        await self._wait(source, work)
+        try:
+            yield
+        finally:
+            self._give_back(source, work)
+
+    async def _wait(self, source: bytes, work: int) -> None:
+        if source not in self._waiting and self._may(source, work) and self._fits(work) and not self._is_waited_for():
+            self._take(source, work)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(source, deque()).append((turn, work))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(source, work)  # it had been given, and nobody is there to use it
+            else:
+                self._leave(source, turn, work)
+            raise
+
+    def _leave(self, source: bytes, turn: asyncio.Future[None], work: int) -> None:
+        """Whoever hung up waits for nothing, and nobody behind them."""
+        turns = self._waiting[source]
+        turns.remove((turn, work))
+        if not turns:
+            del self._waiting[source]
+        self._serve()
+
+    def _may(self, source: bytes, work: int) -> bool:
+        return self._held.get(source, 0) + work <= self._each
+
+    def _fits(self, work: int) -> bool:
+        return self._taken + work <= self._most
+
+    def _take(self, source: bytes, work: int) -> None:
+        self._taken += work
+        self._held[source] = self._held.get(source, 0) + work
+
+    def _give_back(self, source: bytes, work: int) -> None:
+        self._taken -= work
+        self._held[source] -= work
+        if not self._held[source]:
+            del self._held[source]
+        self._serve()
+
+    def _serve(self) -> None:
+        while (source := self._next()) is not None and self._fits(self._waiting[source][0][1]):
+            turns = self._waiting[source]
+            turn, work = turns.popleft()
+            if turns:
+                self._waiting.move_to_end(source)
+            else:
+                del self._waiting[source]
+            self._take(source, work)
+            turn.set_result(None)
+
+    def _next(self) -> bytes | None:
+        """The source that was served longest ago and may have what it waits for. It is next although there is no room
+        for it yet: else much work would wait for ever behind others' little.
+        """
+        return next((source for source, turns in self._waiting.items() if self._may(source, turns[0][1])), None)
+
+    def _is_waited_for(self) -> bool:
+        """Whether somebody waits for nothing but room."""
+        return not self._fits(self._each) and self._next() is not None
+
+
+class Sources:
+    """Names for senders, another set every day. `clock` says which day it is."""
+
+    def __init__(self, peers: Peers, clock: Callable[[], datetime]) -> None:
+        self._peers = peers
+        self._clock = clock
+        self._day: date | None = None
+        self._key = b""
+
+    def of(self, scope: Scope) -> bytes:
+        """8 bytes; equal for one IPv4 address or one IPv6 network, within a day and one process."""
+        today = self._clock().date()
+        if today != self._day:
+            self._day, self._key = today, os.urandom(32)
+        return hmac.digest(self._key, _network(self._peers.sender(scope)), "sha256")[:8]
+
+
+def source_of(scope: Scope) -> bytes:
+    """Who sent a request of the doors behind the queue."""
+    found: bytes = scope.get("state", {}).get(SOURCE, b"")
+    return found
+
+
+def _network(sender: Address | None) -> bytes:
+    if sender is None or sender.version == 4:  # noqa: PLR2004 - IPv4
+        return sender.packed if sender else b""
+    return sender.packed[: IPV6_NETWORK // 8]
+
+
+class Queued:
+    """The layer, in front of the doors that opt out. The body comes first, under a limit of time, so that who sends it
+    slowly keeps nobody waiting; beyond `READ` bodies none is read, and the connections wait as the kernel has them.
+    """
+
+    def __init__(self, app: App, sources: Sources, metrics: Metrics) -> None:
+        self._app = app
+        self._sources = sources
+        self._reading = FairQueue(READ, READ_EACH)
+        self._writing = FairQueue(WRITING, WRITING_EACH)
+        metrics.turns.set_function(lambda: self._reading.waiting + self._writing.waiting)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(QUEUED):
+            await self._app(scope, receive, send)
+            return
+        source = self._sources.of(scope)
+        scope.setdefault("state", {})[SOURCE] = source
+        async with self._reading.turn(source):
+            try:
+                begun = await _begun(receive)
+            except Problem as late:
+                request_id = scope.get("state", {}).get("request_id", "")
+                await problem.response(late, request_id)(scope, receive, send)
+                return
+            async with self._writing.turn(source, _work(begun)):
+                ticks.begin_tick(scope)
+                await self._app(scope, _replayed(begun, receive), send)
+
+
+async def _begun(receive: Receive) -> list[Message]:
+    """The body's messages, all of them or the first `BODY` bytes. Raises `Problem`."""
+    found: list[Message] = []
+    size = 0
+    with _in_time(BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
+            while size <= BODY:
+                found.append(await receive())
+                size += len(found[-1].get("body", b""))
+                if not found[-1].get("more_body", False):
+                    break
+    return found
+
+
+def _work(begun: list[Message]) -> int:
+    """How much a request may make the writer do: an identifier in JSON has a brace, and all else that is written grows
+    with the body.
+    """
+    bodies = [bytes(message.get("body", b"")) for message in begun]
+    return max(1, sum(body.count(b"{") for body in bodies) - 1) + sum(map(len, bodies)) // KILOBYTE
+
+
+def _replayed(begun: list[Message], receive: Receive) -> Receive:
+    rest = deque(begun)
+    whole = not begun[-1].get("more_body", False)
+    ends = asyncio.get_running_loop().time() + REST_SECONDS
+
+    async def again() -> Message:
+        if rest:
+            return rest.popleft()
+        if whole:
+            return await receive()  # that they hang up, after the answer
+        with _in_time(REST_SECONDS):
+            async with asyncio.timeout_at(ends):
+                return await receive()
+
+    return again
+
+
+@contextlib.contextmanager
+def _in_time(seconds: float) -> Any:
+    try:
+        yield
+    except TimeoutError:
+        words = f"the body of a request takes at most {seconds:.0f} seconds; nothing was saved"
+        raise Problem("too_slow", words, headers={"Connection": "close"}) from None

@@ -1,0 +1,409 @@
+"""Shapes on the wire. Strict where a slip could allow (check, shares), lenient where it could lose an opt-out
+(choices, links read by hand in their doors).
+
+JSON of a caller's, where a name may stand twice in one object: of two, one reader takes the first and another the
+last, and the one that was not taken may be the opt-out (RFC 8259 section 4 leaves it open, RFC 7493 forbids it).
+
+Where a slip could allow, such a body is refused. Where it could lose an opt-out, both are kept: lists and objects are
+joined, and what differs otherwise has no one value and reads as one of a wrong type.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, TypeVar
+from zlib import MAX_WBITS, decompressobj
+from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
+
+import msgspec
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice import coarsening
+from gateway.choice.law import AGES
+from gateway.signals.hear import KNOWN
+from gateway.signals.lines import MARK, Cutter, Line, of_body
+from gateway.web.shell.problem import Problem
+
+Members = list[tuple[str, object]]
+ESCAPED_QUOTE = rb"\u0022"  # is written back as \", so quotes cannot be counted
+LONGEST_NAME = 64  # of a name in an error's text
+
+
+class Twice(ValueError):
+    """`name` stands twice in one object."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name[:LONGEST_NAME]
+
+
+class TooDeepBody(ValueError):
+    """Nested so deeply that nobody can tell."""
+
+
+def strict(body: bytes) -> Any:
+    """JSON of any shape. Raises `Twice`, `TooDeep`, and `orjson.JSONDecodeError`."""
+    return _read(body, _refuse)
+
+
+def joined(body: bytes) -> Any:
+    """JSON of any shape, with all that was said under one name. Raises `TooDeep`, and `orjson.JSONDecodeError`."""
+    return _read(body, _join)
+
+
+def _read(body: bytes, hook: Callable[[Members], dict[str, object]]) -> Any:
+    """Names that were dropped took their quotes along: writing what was read and counting costs a thousandth of reading
+    it in Python.
+    """
+    found = orjson.loads(body)
+    quotes = _quotes(found)
+    if ESCAPED_QUOTE not in body and body.count(b'"') == quotes:
+        return found
+    return json.loads(body, object_pairs_hook=hook, parse_int=orjson.loads)
+
+
+def _quotes(found: object) -> int:
+    try:
+        return orjson.dumps(found).count(b'"')
+    except orjson.JSONEncodeError:  # deeper than it writes, 254: what is nested so would end a reader's own stack
+        raise TooDeepBody("nested too deeply") from None
+
+
+def _refuse(members: Members) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in members:
+        if name in found:
+            raise Twice(name)
+        found[name] = value
+    return found
+
+
+def _join(members: Members) -> dict[str, object]:
+    said: dict[str, list[object]] = {}
+    for name, value in members:
+        said.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else _all(values) for name, values in said.items()}
+
+
+def _all(values: list[object]) -> object:
+    """What was said under one name, where null says nothing. Each value is looked at once, however many there are."""
+    values = [value for value in values if value is not None] or [None]
+    if all(isinstance(value, dict) for value in values):
+        return _join([item for value in values if isinstance(value, dict) for item in value.items()])
+    if any(isinstance(value, list) for value in values):
+        return [each for value in values for each in (value if isinstance(value, list) else [value])]
+    first = values[0]
+    return first if all(type(value) is type(first) and value == first for value in values) else values
+
+
+T = TypeVar("T")
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+MAX_BODY = 8 * 2**20
+MAX_LINES = 10_000
+PIECE = 64 * 1024  # of a body that is unpacked as it comes
+MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
+MAX_ASKED = 256  # identifiers of one check
+MAX_RECIPIENTS = 64
+AT_ONCE = 16  # identifiers of a call with a publishable key, which anybody may hold: a phone names fewer
+# Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
+GEO = frozenset({
+    "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
+    "zip", "utcoffset", "ext", *coarsening.KINDS,
+})  # fmt: skip
+BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
+
+
+class StrictShape(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class Identifier(StrictShape, frozen=True):
+    """One typed value; `source` for cookie and eid."""
+
+    type: str
+    value: str | int
+    source: str | None = None
+
+
+def plain(identifiers: Sequence[Identifier]) -> list[dict[str, object]]:
+    """Identifiers as the inner rooms take them."""
+    return [{"type": item.type, "value": item.value, "source": item.source} for item in identifiers]
+
+
+class Check(StrictShape, frozen=True):
+    """The body of POST /v1/check."""
+
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=MAX_ASKED)]
+    recipient: str | None = None
+    recipients: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)] | None = None
+    purpose: str | None = None
+    data: Annotated[list[str], msgspec.Meta(min_length=1, max_length=64)] | None = None
+    place: str | list[str] | None = None
+    geo: dict[str, Any] | None = None
+    ip: str | None = None
+    age: Annotated[int, msgspec.Meta(ge=0, le=150)] | str | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    collected: str | None = None
+    during_call: bool = False
+    signals: dict[str, Any] | None = None
+    ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    dry_run: bool = False
+    will_send: bool = False
+
+
+class Joined(Check, frozen=True, kw_only=True):
+    """A check with what its call says of every person in it, `shared`; no body has this shape."""
+
+    shared: Check
+
+
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+
+
+class Disclosure(StrictShape, frozen=True, kw_only=True):
+    """One line of POST /v1/disclosures: of a `decision`; or of rows that were handed back, by `job` all of them, by
+    `id` (with `job` or `recipient`) one of them. `outcome` is read in the door, `at` is the caller's time.
+    """
+
+    decision: Word | None = None
+    job: Word | None = None
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    recipient: Word | None = None
+    outcome: str
+    at: str | int | None = None
+
+
+class Explain(Check, frozen=True):
+    """The body of POST /v1/explain: a check, and perhaps the moment at which it is to be answered."""
+
+    at: str | None = None
+
+
+class Row(StrictShape, frozen=True):
+    """One row of POST /v1/shares/{recipient}."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    identifiers: Annotated[list[Identifier], msgspec.Meta(max_length=64)]
+    data: dict[str, Any]
+    at: str | int | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    during_call: bool = False
+    place: str | list[str] | None = None
+
+
+def parse_body(body: bytes, *, lenient: bool = False) -> Any:
+    """JSON of any shape. A name that stands twice in one object is refused, or `lenient`, where a choice or a signal
+    may be lost with it, everything that was said under it is kept. Raises `Problem`.
+    """
+    try:
+        return joined(body) if lenient else strict(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem("malformed", f"not JSON: {error.msg} at {error.pos}") from None
+    except Twice as error:
+        raise Problem("malformed", f"`{error.name}` stands twice in one object: say it once") from None
+    except TooDeepBody as error:
+        raise Problem("malformed", f"not JSON: {error}") from None
+
+
+def convert(value: object, shape: type[T]) -> T:
+    """A strict shape. The problem names the member and never quotes a value."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        kind = "unknown_member" if "unknown field" in text else "malformed"
+        where = text.rpartition(" - at `")[2].rstrip("`") if " - at `" in text else "$"
+        if kind == "unknown_member":
+            where += "." + text.partition("`")[2].partition("`")[0][:64]
+        pointer = where.replace("$", "", 1).replace(".", "/").replace("[", "/").replace("]", "")
+        raise Problem(kind, text, pointer) from None
+
+
+def youngest(*bands: str | None) -> str | None:
+    """Of what several say of one person."""
+    return min((each for each in bands if each is not None), key=AGES.index, default=None)
+
+
+def band(age: object) -> str | None:
+    """An age in years, or a band, as a band. Raises `Problem`."""
+    if age is None:
+        return None
+    if isinstance(age, int) and not isinstance(age, bool):
+        return next((name for limit, name in BANDS if age < limit), "adult")
+    if not isinstance(age, str) or age not in AGES:
+        raise Problem("malformed", f"age is a number of years or one of {', '.join(AGES)}", "/age")
+    return age
+
+
+def stamp(at: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    moment = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(stated: object) -> datetime | None:
+    """An RFC 3339 time, in UTC, also where it names no zone; None where it cannot be read."""
+    try:
+        found = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+        return found and (found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):  # the first and last hours of what a calendar holds, in another zone
+        return None
+
+
+def since_1970(stated: int) -> datetime | None:
+    """Epoch milliseconds as a time; None where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(stated / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def day(stated: str | None, pointer: str) -> date | None:
+    """The UTC day of an RFC 3339 time or date. Raises `Problem`."""
+    if stated is None:
+        return None
+    found = moment(stated)
+    if found is None:
+        raise Problem("malformed", "an RFC 3339 time or date", pointer)
+    return found.date()
+
+
+def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
+    """A misspelt signal must not allow: an unknown one is the caller's fault (api.md)."""
+    unknown = set(signals or ()) - KNOWN
+    if unknown:
+        raise Problem("unknown_member", "unknown signal", f"/signals/{min(unknown)[:64]}")
+    return signals or {}
+
+
+def known_geo(geo: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """A misspelt `country` must not allow, either."""
+    unknown = set(geo or ()) - GEO
+    if unknown:
+        raise Problem("unknown_member", "geo has no such member in OpenRTB", f"/geo/{min(unknown)[:64]}")
+    return geo
+
+
+async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
+    """The whole body, gunzipped where it says so. 413 past the limit, before or after unpacking."""
+    declared = request.headers.get("content-length", "0")
+    chunks = pieces(request)
+    if declared.isascii() and declared.isdigit() and int(declared[:19]) > limit:
+        raise Problem("too_large", f"a body has at most {limit} bytes")
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit:
+            raise Problem("too_large", f"a body has at most {limit} bytes, unpacked")
+    return bytes(body).removeprefix(MARK)  # RFC 8259 8.1: JSON has none, and its readers may pass over one
+
+
+def pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes, gunzipped where it says so, in pieces of at most `PIECE` bytes unpacked."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Problem("unsupported_media_type", "Content-Encoding is identity or gzip")
+    return request.stream() if encoding == "identity" else _gunzip(request.stream())
+
+
+async def _gunzip(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """One member after the other: a file made by `cat a.gz b.gz` has two (RFC 1952)."""
+    unpack = decompressobj(MAX_WBITS | 16)
+    try:
+        async for chunk in chunks:
+            rest = chunk
+            while rest:
+                if unpack.eof:
+                    unpack = decompressobj(MAX_WBITS | 16)
+                yield unpack.decompress(rest, PIECE)
+                await asyncio.sleep(0)  # a megabyte may unpack to a thousand
+                rest = unpack.unconsumed_tail or unpack.unused_data
+    except ZlibError:
+        raise Problem("malformed", "not gzip") from None
+    if not unpack.eof:
+        raise Problem("malformed", "the gzip stream ends early")
+
+
+async def lines_as_they_come(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[Line]:
+    """The lines of NDJSON without end, empty ones passed over. One that is longer is cut off, and then reads as what it
+    is: malformed.
+    """
+    cutter = Cutter(longest)
+    async for chunk in chunks:
+        for line in filter(_says, cutter.lines(chunk)):
+            yield line
+    for line in filter(_says, cutter.rest()):
+        yield line
+
+
+def lines_in(body: bytes) -> list[Line]:
+    """The lines of NDJSON, empty ones passed over and counted: each has the number by which its sender finds it."""
+    return list(filter(_says, of_body(body)))
+
+
+def _says(line: Line) -> bool:
+    """Whether anything stands in it; of one that was cut off, nobody knows."""
+    return line.cut or bool(line.text.strip())
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+
+
+def require_json(request: Request, *, lines: bool = False) -> bool:
+    """True for NDJSON. A form type that a browser can send without asking first is refused (V5)."""
+    kind = media_type(request)
+    if kind == JSON or (lines and kind in {NDJSON, "application/jsonl", "application/ndjson"}):
+        return kind != JSON
+    raise Problem("unsupported_media_type", f"send {JSON}" + (f" or {NDJSON}" if lines else ""))
+
+
+def lines_of(body: bytes, most: int = MAX_LINES) -> list[Line]:
+    """The same, 413 for too many, before any is taken."""
+    lines = lines_in(body)
+    if len(lines) > most:
+        raise Problem("too_large", f"at most {most} lines a call")
+    return lines
+
+
+def placed(told: dict[str, Any], line: Line) -> dict[str, Any]:
+    """What is told of a line, with its number where it was refused."""
+    return {**told, "line": line.number} if "problem" in told else told
+
+
+def flags(request: Request, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Of a request's parameters."""
+    return flags_of(request.query_params, *names, others=others)
+
+
+def flags_of(query: QueryParams, *names: str, others: frozenset[str] = frozenset()) -> dict[str, bool]:
+    """Parameters that are 1 or 0; 0 where they are not said. Raises `Problem` for anything else, and for a parameter
+    that is not known: a misspelt `dry_run` must not send.
+    """
+    unknown = sorted(set(query) - {*names, *others})
+    if unknown:
+        raise Problem("unknown_member", f"unknown parameter {unknown[0][:64]}")
+    for name in names:
+        said = set(query.getlist(name))
+        if len(said) > 1 or not said <= {"0", "1"}:
+            raise Problem("malformed", f"{name} is 1 or 0")
+    return {name: query.get(name) == "1" for name in names}
+
+
+def no_parameters(request: Request) -> None:
+    """Of a call that says all in its body: `?age=12` that nobody reads must not allow. Raises `Problem`."""
+    if request.scope["query_string"]:
+        raise Problem("unknown_member", "this call has no parameters: say it in the body")
+
+
+def wire_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, {"Cache-Control": "no-store", **(headers or {})}, JSON)
+
+
+def lines_answer(lines: list[object]) -> Response:
+    return Response(b"".join(orjson.dumps(line) + b"\n" for line in lines), 200, {"Cache-Control": "no-store"}, NDJSON)

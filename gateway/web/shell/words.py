@@ -1,0 +1,263 @@
+"""Words for people, marked for the catalogues: of reports, letters, purposes and states. Pages and letters use them.
+
+What an access report's words are called to the person: one text a term, marked for the catalogues.
+
+Owns words only. Some names are a term twice (`email` is a kind of identifier and a way to write to us); the kind's text
+stands for both.
+
+How our pages name what a choice is about, and whom it covers: one text a thing, marked for the catalogues.
+
+Owns words only; the law's own titles stay exact where the page shows them (11 CCR 7015).
+
+What one opt-in allows, in words: the names of `gateway.web.shell.words`, and of the precise location with its one
+recipient (R4, R7).
+
+What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need
+do nothing. Says nothing about the address it goes to (V25).
+
+The United States by name, for the form's list and for the links to a state's own notice. Owns names only.
+
+They are not translated: they are what stands on the person's own letters, whatever language they read.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from gateway.choice.identity import phone_number
+from gateway.consent.codes import ACCESS, ERASURE, SECONDS, opted_into
+from gateway.delivery.letters import Letter
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
+from gateway.web.shell.language import mark, say
+
+PURPOSES: Mapping[str, str] = {
+    "sale": mark("sale"),
+    "sharing": mark("sharing"),
+    "targeted_ads": mark("targeted ads"),
+    "profiling": mark("profiling"),
+    "sensitive": mark("sensitive"),
+    "marketing_email": mark("marketing by e-mail"),
+    "marketing_mail": mark("marketing by letter"),
+    "marketing_text": mark("marketing by text message"),
+    "marketing_call": mark("marketing by phone call"),
+    "third_party_marketing": mark("marketing of others"),
+    "cpni_marketing": mark("marketing from my calls and plan"),
+    "cpni_disclosure": mark("passing on my calls and plan"),
+    "call_location": mark("location of my calls"),
+    "service": mark("service"),
+    "security": mark("security"),
+    "legal": mark("legal duty"),
+    "transfer": mark("transfer of the business"),
+    "legal_notice": mark("legal notice"),
+}
+DATA: Mapping[str, str] = {
+    "ad_id": mark("ad id"),
+    "device_id": mark("device id"),
+    "precise_geo": mark("precise location"),
+    "coarse_geo": mark("rough location"),
+    "ip": mark("network address"),
+    "email_hash": mark("hash of an e-mail address"),
+    "phone_hash": mark("hash of a phone number"),
+    "keywords": mark("keywords"),
+    "demographics": mark("age, gender and the like"),
+    "contact": mark("contact data"),
+    "cpni": mark("calls and plan"),
+    "content": mark("messages and calls themselves"),
+    "deidentified": mark("deidentified data"),
+    "aggregate": mark("totals over many people"),
+}
+ACTS: Mapping[str, str] = {
+    "opt_out": mark("opt out"),
+    "limit": mark("limit"),
+    "opt_in": mark("opt in"),
+    "confirm": mark("confirmation"),
+    "withdraw": mark("withdraw"),
+    "direct": mark("one transfer that you asked for"),
+    "keep_programme": mark("staying in a programme"),
+    "state_began": mark("a device or tool said no"),
+    "state_ended": mark("a device or tool no longer says no"),
+    "linked": mark("linked to an account"),
+    "unlinked": mark("no longer linked"),
+    "number_released": mark("number given back"),
+    "told": mark("told"),
+    "age": mark("age"),
+    "consent_voided": mark("a consent that does not count"),
+    "erased": mark("details forgotten"),
+    "unlinked_person": mark("everything forgotten"),
+    "child_found": mark("found to be a child"),
+}
+SOURCES: Mapping[str, str] = {
+    "gpc": mark("the Global Privacy Control signal"),
+    "us_privacy": mark("a U.S. privacy string"),
+    "gpp": mark("a Global Privacy Platform string"),
+    "tcf": mark("a European consent string"),
+    "additional_consent": mark("Google's additional consent"),
+    "ad_choices": mark("an ad industry opt-out"),
+    "cmp_cookie": mark("a consent tool's cookie"),
+    "browser_cookie": mark("this site's own cookie"),
+    "device": mark("a device's setting"),
+    "installation": mark("another id of the same phone"),
+    "reading": mark("a number that was given without its country"),
+    "form": mark("form"),
+    "sdk": mark("app"),
+    "api": mark("another system of ours"),
+    "letter": mark("letter"),
+    "agent": mark("an agent"),
+    "sms": mark("text message"),
+    "import": mark("an earlier list of ours"),
+}
+KINDS: Mapping[str, str] = {
+    "browser": mark("this browser"),
+    "account": mark("your account"),
+    "email": mark("e-mail address"),
+    "phone": mark("phone number"),
+    "gaid": mark("advertising id"),
+    "idfa": mark("advertising id"),
+    "oaid": mark("advertising id"),
+    "idfv": mark("app's id"),
+    "appset": mark("app's id"),
+    "imei": mark("device number"),
+    "serial": mark("device number"),
+    "udid": mark("device number"),
+    "email_sha256": mark("hash of an e-mail address"),
+    "email_sha1": mark("hash of an e-mail address"),
+    "email_md5": mark("hash of an e-mail address"),
+    "phone_sha256": mark("hash of a phone number"),
+    "phone_sha1": mark("hash of a phone number"),
+    "phone_md5": mark("hash of a phone number"),
+    "ad_id_sha256": mark("hash of an advertising id"),
+    "ad_id_sha1": mark("hash of an advertising id"),
+    "ad_id_md5": mark("hash of an advertising id"),
+    "cookie": mark("a site's cookie"),
+    "eid": mark("an ad network's id"),
+}
+STATES: Mapping[str, str] = {
+    "opted_out": mark("opted out"),
+    "opted_in": mark("opted in"),
+    "unknown": mark("unknown"),
+}
+AGES: Mapping[str, str] = {
+    "under_13": mark("under 13"),
+    "13_15": mark("13 to 15"),
+    "16_17": mark("16 to 17"),
+    "adult": mark("adult"),
+}
+OTHER = mark("an identifier")  # kinds of the operator's own (`id:NAME`), and what is no longer known
+_ALL = {**PURPOSES, **DATA, **ACTS, **SOURCES, **KINDS, **STATES, **AGES}
+
+
+def word(name: str) -> str:
+    """A term as a person reads it, in English: what is shown next is its translation."""
+    return OTHER if name.startswith("id:") else _ALL.get(name, name.replace("_", " "))
+
+
+USES: Mapping[Purpose, str] = {
+    Purpose.SALE: mark("sale of my personal information"),
+    Purpose.SHARING: mark("sharing of it for ads on other sites and apps"),
+    Purpose.TARGETED_ADS: mark("targeted advertising"),
+    Purpose.PROFILING: mark("profiling"),
+    Purpose.SENSITIVE: mark("uses of my sensitive personal information that I did not ask for"),
+    Purpose.MARKETING_EMAIL: mark("marketing by e-mail"),
+    Purpose.MARKETING_TEXT: mark("marketing by text message"),
+    Purpose.MARKETING_CALL: mark("marketing by phone call"),
+    Purpose.MARKETING_MAIL: mark("marketing by letter"),
+    Purpose.THIRD_PARTY_MARKETING: mark("passing my information to others for their own marketing"),
+    Purpose.CPNI_MARKETING: mark("use of the information about my calls and plan for marketing"),
+    Purpose.CPNI_DISCLOSURE: mark("passing the information about my calls and plan to others"),
+    Purpose.CALL_LOCATION: mark("use of the location of my calls"),
+}
+SOLD = mark("sale and sharing of my personal information, and targeted advertising")
+# What a person may tick alone. A no to one of the first three is a no to all of them (travel.py), so they are one.
+FINER: Mapping[str, tuple[Purpose, ...]] = {
+    Purpose.SALE: SIGNAL_PURPOSES, Purpose.PROFILING: (Purpose.PROFILING,), Purpose.SENSITIVE: (Purpose.SENSITIVE,),
+}  # fmt: skip
+COVERS: Mapping[str, str] = {
+    "browser": mark("this browser, until its cookies are cleared; a private window is another browser"),
+    "phone": mark("the phone number that you gave, wherever it is used here, and its account, app and devices"),
+    "email": mark("the e-mail address that you gave, wherever it is used here, and its account, app and devices"),
+    "account": mark("your account, with its phone numbers, e-mail addresses, app and devices"),
+}
+ELSEWHERE = mark("the browser that sent the form, as long as it keeps our cookie")  # and it is not this one
+COUNTRIES = (
+    ("", ""),
+    ("US", mark("United States")),
+    ("CA", mark("Canada")),
+    ("ZZ", mark("Another country")),  # UNREADABLE_PLACE: said, and none that the form knows
+)
+
+
+def numbered(kind: str, value: str) -> tuple[str, str]:
+    """The country and the last two digits of a number that was typed, by which nobody else knows it; else nothing."""
+    if kind != "phone" or not value:
+        return "", ""
+    country, digits = phone_number.shown(value)
+    return dict(COUNTRIES).get(country, country), digits
+
+
+def named(purposes: Collection[str]) -> list[str]:
+    """What a choice is about, in words; the three that are one as one."""
+    three = set(SIGNAL_PURPOSES) <= set(purposes)
+    rest = [USES[each] for each in CHOOSABLE if each in purposes and not (three and each in SIGNAL_PURPOSES)]
+    return [SOLD, *rest] if three else rest
+
+
+PRECISE = mark("passing my precise location to %(recipient)s, for: %(purpose)s")
+
+
+def purposes_in_words(language: str, purpose: Purpose, recipient: str = "") -> str:
+    """In the language, as it stands in a list."""
+    words = say(language, USES[purpose])
+    return say(language, PRECISE) % {"recipient": recipient, "purpose": words} if recipient else words
+
+
+SUBJECT = mark("Your code")
+LONG = mark(
+    "Your code: %(code)s\n\n"
+    "Somebody asked for it at %(site)s, to do this:\n%(what)s\n\n"
+    "Enter it where it was asked for, within %(minutes)d minutes. It is good once, and nowhere else. Tell it to nobody:"
+    " we never ask for it by phone or by mail.\n\n"
+    "If you did not ask for it, do nothing. Without the code nothing happens.\n"
+)
+SHORT = mark(
+    "%(code)s is your code for %(site)s, to do this: %(what)s. Good for %(minutes)d minutes. Tell it to nobody. If you"
+    " did not ask for it, do nothing."
+)
+LETTER_USES = {
+    ACCESS: mark("see what is held about you, and who received it"),
+    ERASURE: mark("have what is held about you deleted"),
+}
+ALLOW = mark("allow this again: %(what)s")
+
+
+def written(language: str, site: str, use: str, kind: str) -> Callable[[str], Letter]:
+    """Writes the letter around a code. `kind`: a text message is short."""
+    text = say(language, SHORT if kind == "phone" else LONG)
+    values = {"site": site, "what": what_for(language, use), "minutes": SECONDS // 60}
+    return lambda code: Letter(say(language, SUBJECT), text % {"code": code, **values}, language)
+
+
+def what_for(language: str, use: str) -> str:
+    """A use in words."""
+    if use in LETTER_USES:
+        return say(language, LETTER_USES[use])
+    purpose, recipient = opted_into(use)
+    return say(language, ALLOW) % {"what": purposes_in_words(language, Purpose(purpose), recipient)}
+
+
+NAMES = """
+AL Alabama, AK Alaska, AS American Samoa, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut,
+DE Delaware, DC District of Columbia, FL Florida, GA Georgia, GU Guam, HI Hawaii, ID Idaho, IL Illinois, IN Indiana,
+IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts, MI Michigan, MN Minnesota,
+MS Mississippi, MO Missouri, MT Montana, NE Nebraska, NV Nevada, NH New Hampshire, NJ New Jersey, NM New Mexico,
+NY New York, NC North Carolina, ND North Dakota, MP Northern Mariana Islands, OH Ohio, OK Oklahoma, OR Oregon,
+PA Pennsylvania, PR Puerto Rico, RI Rhode Island, SC South Carolina, SD South Dakota, TN Tennessee, TX Texas, UT Utah,
+VT Vermont, VI U.S. Virgin Islands, VA Virginia, WA Washington, WV West Virginia, WI Wisconsin, WY Wyoming
+"""  # ISO 3166-2:US
+STATE_NAMES: Mapping[str, str] = {
+    code: name for code, _, name in (each.strip().partition(" ") for each in NAMES.replace("\n", " ").split(","))
+}
+PLACE_NAMES = {**{f"US-{code}": name for code, name in STATE_NAMES.items()}, **dict(COUNTRIES[1:-1])}
+
+
+def residents(notices: Mapping[str, str], places: Collection[str]) -> list[tuple[str, str]]:
+    """The operator's notices as (name of the place, address), those of the visitor's own place first."""
+    ordered = sorted(notices, key=lambda place: (place not in places, PLACE_NAMES.get(place, place)))
+    return [(PLACE_NAMES.get(place, place), notices[place]) for place in ordered]

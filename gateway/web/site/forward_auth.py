@@ -1,0 +1,132 @@
+"""`/authz/nginx`, `/authz/forward` (Traefik, Caddy), `/authz/envoy/{path}`: a real proxy asks before each page.
+
+The answer's headers are what the proxy hands on: the four `Gateway-*` to the site, every one always there;
+`Set-Cookie`, `Content-Security-Policy` and `Cache-Control` to the browser. Which request it is about stands in each
+proxy's own names. On the internal address only: a caller may say whatever it likes about a request. Never refuses a
+page: garbage is a visitor who said nothing. The one 403 is for `[site] ad_paths` under `enforce`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from starlette.responses import Response
+from starlette.types import Receive, Send
+
+from gateway.signals.reading import OWS
+from gateway.web.site import header_fields, shared_caches
+from gateway.web.site.visit import Visit, Visits
+from gateway.web.site.visitor import Headers, Scope
+
+DECODED = 3  # times that a path is decoded: by a proxy, a server and an application
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyAsked:
+    """The request that a proxy asks about."""
+
+    method: str
+    uri: str
+
+    @property
+    def path(self) -> str:
+        """Decoded, without the query; what cannot be read is no path."""
+        return unquote(self._parts[0])
+
+    def is_below(self, beginnings: Sequence[str]) -> bool:
+        """Whether it begins with one of these (`_beginning`), however it is spelled."""
+        return _as_served(self.path).startswith(tuple(beginnings))
+
+    @property
+    def query(self) -> bytes:
+        return self._parts[1].encode("latin-1", "replace")
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        try:
+            # "//ads/x" is a path and no host
+            parts = urlsplit("/" + self.uri.lstrip("/") if self.uri.startswith("/") else self.uri)
+        except ValueError:  # "http://[": no browser asks for it
+            return "", ""
+        return parts.path, parts.query
+
+
+def _beginning(stated: str) -> str:
+    """`/ads/` is a folder's; `/pixel.gif` and `/track` begin names."""
+    served = _as_served(stated)
+    return served if stated.endswith("/") else served.rstrip("/")
+
+
+def _as_served(path: str) -> str:
+    """The one form in which paths are compared: servers look up `//ads/x`, `/x/../ads/y`, `/ADS/x`, `/ads;v=1/x` and
+    `/%2561ds/x` as they do `/ads/x`, some of them. One refused too many is an ad less.
+    """
+    for _ in range(DECODED - 1):  # once it was
+        path = unquote(path)
+    kept: list[str] = []
+    for part in path.replace("\\", "/").lower().split("/"):
+        name = part if part in {".", ".."} else part.partition(";")[0].rstrip(". ")
+        if name == "..":
+            kept = kept[:-1]
+        elif name not in {"", "."}:
+            kept.append(name)
+    return "/" + "".join(f"{name}/" for name in kept)
+
+
+Dialect = Callable[[Scope], ProxyAsked]
+
+
+def _said(scope: Scope, *names: bytes) -> str:
+    """The first of these headers that is there."""
+    headers = dict(reversed(scope["headers"]))
+    return next((headers[name].strip(OWS).decode("latin-1") for name in names if headers.get(name)), "")
+
+
+def nginx(scope: Scope) -> ProxyAsked:
+    """What the recipe sets: `auth_request` itself says nothing of the page."""
+    uri = _said(scope, b"x-original-uri", b"x-original-url")
+    return ProxyAsked(_said(scope, b"x-original-method") or "GET", uri)
+
+
+def forward(scope: Scope) -> ProxyAsked:
+    """Traefik ForwardAuth, and Caddy, which asks by GET whatever the page's method is."""
+    return ProxyAsked(_said(scope, b"x-forwarded-method") or "GET", _said(scope, b"x-forwarded-uri"))
+
+
+def envoy(scope: Scope) -> ProxyAsked:
+    """ext_authz asks with the page's own method, and its address behind `path_prefix`."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return ProxyAsked(scope["method"], f"/{scope['path_params']['path']}" + (f"?{query}" if query else ""))
+
+
+class ForwardAuth:
+    """One proxy's door; takes every method. `status`: what the proxy reads as a yes. `ad_paths`: beginnings of paths
+    that `enforce` refuses to whoever must not be tracked (R1).
+    """
+
+    def __init__(self, visits: Visits, dialect: Dialect, *, status: int = 204, ad_paths: Sequence[str] = ()) -> None:
+        self._visits = visits
+        self._dialect = dialect
+        self._status = status
+        self._ad_paths = tuple(map(_beginning, ad_paths))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = self._dialect(scope)
+        about = {**scope, "method": asked.method, "path": asked.path, "query_string": asked.query}
+        visit = await self._visits.of(about)
+        refused = visit.policy is not None and asked.is_below(self._ad_paths)
+        answer = Response(status_code=403 if refused else self._status)
+        answer.raw_headers += [*_to_the_site(visit, scope["headers"]), *_to_the_browser(visit)]
+        await answer(scope, receive, send)
+
+
+def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
+    """Three of the four of api.md, for the outermost layer writes Gateway-Request into every answer; and the visitor's
+    cookies without ours (R9), for proxies that cannot take one out.
+    """
+    said = [header_fields.without_ours(value) for name, value in asked if name == b"cookie"]
+    return [*visit.headers, *((b"cookie", value) for value in [b"; ".join(filter(None, said))] if value)]
+
+
+def _to_the_browser(visit: Visit) -> list[tuple[bytes, bytes]]:
+    return [*visit.to_browser, shared_caches.PRIVATE] if visit.private else [*visit.to_browser]

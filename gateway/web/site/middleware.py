@@ -1,0 +1,82 @@
+"""`ConsentMiddleware`: plain ASGI in front of any site. Hears every request, tells the site what it may do, remembers.
+
+Inbound `Gateway-*` names are removed, whatever their spelling (`_` counts as `-`: PHP and WSGI cannot tell them
+apart), and ours are set, every key always present (api.md, To the site). The sealed cookies never reach the site.
+`Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gateway.signals import gpc
+from gateway.web.site import header_fields, ordinary, shared_caches
+from gateway.web.site.visit import EVERYBODYS, Visit, Visits
+from gateway.web.site.visitor import NO_STATE, Headers, Scope
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+GPC = (gpc.HEADER, b"1")
+REQUEST = b"gateway-request"
+PASSING = ordinary.REQUEST | {name for name in ordinary.READ if not ordinary.is_ours(name)}
+ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})  # the latter: a websocket refused
+EARLY = "http.response.early_hint"  # 103: links to connect to, before any policy is there
+
+
+class ConsentMiddleware:
+    """Mounts before an ASGI application."""
+
+    def __init__(self, app: App, visits: Visits) -> None:
+        self._app = app
+        self._visits = visits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        visit, news = self._visits.hear(scope)
+        if news:
+            await news
+
+        def told(message: Message) -> Awaitable[None]:
+            if message["type"] in ANSWERS:
+                return send(dict(message, headers=_outward(message.get("headers", ()), visit)))
+            if visit.policy and message["type"] == EARLY:
+                return _untold()
+            return send(message)
+
+        headers, state = scope["headers"], scope.get("state") or NO_STATE
+        if not visit.ordinary:
+            headers = _clean(headers)
+        told_id = "request_id" in state and visit is not EVERYBODYS  # a page of everybody's is of no one request
+        request = (REQUEST, state["request_id"].encode() if told_id else b"")
+        told_site = [*headers, *visit.headers, request]
+        if visit.adds_gpc:
+            told_site.append(GPC)
+        state = dict(state, gateway=visit.answer)
+        await self._app(dict(scope, headers=told_site, state=state), receive, told)
+
+
+async def _untold() -> None:
+    """What is kept back of an answer."""
+
+
+def _clean(headers: Headers) -> Headers:
+    kept = [header for header in headers if header[0] in PASSING or not ordinary.is_ours(header[0])]
+    for index in range(len(kept) - 1, -1, -1):
+        name, value = kept[index]
+        if name == b"cookie":
+            rest = header_fields.without_ours(value)
+            kept[index : index + 1] = [(name, rest)] if rest else []
+    return kept
+
+
+def _outward(headers: Headers, visit: Visit) -> Headers:
+    if not ordinary.ANSWER.issuperset(map(ordinary.name_of, headers)):
+        headers = [header for header in headers if not ordinary.is_ours(header[0])]
+    if visit.policy:
+        headers = header_fields.silently(headers)
+    told = [*headers, *visit.to_browser]
+    return shared_caches.privately(told) if visit.private else told

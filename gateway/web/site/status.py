@@ -1,0 +1,166 @@
+"""What holds for this browser, and what only its script can see: `/privacy-choices/status` and `/observe`.
+
+Both answer alike and neither has a key. `observe` takes JSON of this site's own pages and can only tighten; what it
+says is remembered like a header of the same meaning. On pages from a cache these two are all that ever hears a
+visitor, so they remember as a navigation does (I12, I32).
+
+Which other origins of the operator may read an answer, with credentials: `[site] origins`, to the letter.
+
+For `status` and `observe` alone (I12). A stranger's page gets no leave and reads nothing; it never decides what a
+request may do, which is `cross_site`.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.choice.downstream import strings
+from gateway.consent.choice_result import silent_until
+from gateway.consent.site import Site
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.ledger import history
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
+from gateway.signals import hear
+from gateway.terms import ALL_PURPOSES
+from gateway.web.shell import auth, wire
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.own_cookies import day, remembering
+from gateway.web.shell.problem import Problem
+from gateway.web.site.header_fields import delivery_policy
+from gateway.web.site.visit import Options, Visits
+from gateway.web.site.visitor import Visitor, Visitors
+
+MAX_AGE = 600  # seconds; what browsers cap it at is above that (Chromium: 7,200)
+
+
+def allow(response: Response, headers: Mapping[str, str], origins: Collection[str]) -> None:
+    """Adds the leave for the origin that asked. Where there are other origins, caches are told that it matters."""
+    for name, value in _leave(headers, origins).items():
+        response.headers[name] = value
+    if origins:
+        response.headers.add_vary_header("Origin")
+
+
+def preflight(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
+    """The headers of the answer to a preflight; for a stranger nothing but `Vary`."""
+    leave = _leave(headers, origins)
+    if leave:
+        leave |= {
+            "Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "Content-Type",
+            "Access-Control-Max-Age": str(MAX_AGE),
+        }  # fmt: skip
+    return {**leave, "Vary": "Origin"}
+
+
+def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, str]:
+    origin = headers.get("origin", "")
+    if not origin or origin not in origins:
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"}
+
+
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
+MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
+AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
+# What a page's script may say. Cookies and device flags it is not asked for: the request and the app say those.
+FROM_SCRIPT = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices"})
+
+
+class Status:
+    """The doors of the page's own script. `folder`: of the ledger. `frictionless`: the site is in that mode (L58)."""
+
+    def __init__(
+        self, consent: Consent, visitors: Visitors, metrics: Metrics, *, folder: Path, origins: Collection[str],
+        options: Options, frictionless: bool = False,
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._visitors = visitors
+        self._visits = Visits(consent, visitors, metrics, options)
+        self._metrics = metrics
+        self._folder = folder
+        self._origins = origins
+        self._remember = options.remember_gpc
+        self._frictionless = frictionless
+        self._asks_for = {"inventory": True} if options.inventory else {}
+        self._enforced = {
+            "policy": delivery_policy(options.hosts), "service_workers": options.service_workers,
+        } if options.enforce else None  # fmt: skip
+
+    async def preflight(self, request: Request) -> Response:
+        """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
+        return Response(status_code=204, headers=preflight(request.headers, self._origins))
+
+    async def show(self, request: Request) -> Response:
+        """`GET /privacy-choices/status`"""
+        visitor = self._visitors.read(request.scope)
+        self._metrics.heard("status", visitor.heard)
+        return await self._answer(request, visitor)
+
+    async def observe(self, request: Request) -> Response:
+        """`POST /privacy-choices/observe`: unknown members are passed over, unreadable ones counted."""
+        wire.require_json(request)
+        if not auth.is_own(request.headers, self._origins):
+            raise Problem("cross_site", "only this site's own pages tell what their script sees")
+        members = wire.parse_body(await wire.read_body(request, MAX_BODY), lenient=True)
+        if not isinstance(members, dict):
+            raise Problem("malformed", "an observation is a JSON object")
+        said = hear.from_script({n: v for n, v in members.items() if n in FROM_SCRIPT}, self._consent.checks.hearing)
+        visitor = self._visitors.read(request.scope)
+        visitor = visitor.with_heard(said.beside(visitor.heard).without_endings())
+        self._metrics.heard("script", said)
+        return await self._answer(request, visitor)
+
+    async def _answer(self, request: Request, visitor: Visitor) -> Response:
+        subjects, heard = self._visitors.subjects(visitor), visitor.heard
+        site = self._visitors.site(visitor, subjects)
+        words = self._consent.checks.words(site, ALL_PURPOSES)
+        await self._visits.remember(visitor, site, subjects)
+        body: dict[str, Any] = {
+            "status": "opted_out" if site.opted_out else "not_opted_out",
+            "display": "Opt-Out Request Honored" if site.status == "honored" else None,
+            "partly": site.status == "honored" and any(site.allowed.values()),
+            "gpc": heard.gpc,
+            "purposes": {purpose.value: word.told for purpose, word in words.items()},
+            "strings": strings(site.outcome).for_page(),
+            "place": site.place,
+            "ad_token": self._ad_token(visitor, site),
+            "frictionless": self._frictionless and heard.gpc and site.status == "honored",
+            **await self._silence(site, subjects),
+            **self._asks_for,
+        }
+        if self._enforced:  # what the script sees to on a page that was there before the no was
+            body["enforced"] = {**self._enforced, "now": site.restricted}
+        response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")
+        allow(response, request.headers, self._origins)
+        today = day(self._consent.clock())
+        cookie = remembering(self._consent.secrets.seals, visitor.cookie, heard, self._remember, today)
+        if cookie:
+            response.headers.append("set-cookie", cookie)
+        return response
+
+    def _ad_token(self, visitor: Visitor, site: Site) -> str | None:
+        """A `browser` identifier for the body of an ad request, fresh each time (R9). None for a browser without an id,
+        and while nobody knows what holds for it.
+        """
+        if visitor.cookie is None or not visitor.cookie.value or site.status == "unknown":
+            return None
+        expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
+        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
+
+    async def _silence(self, site: Site, subjects: list[Subject]) -> dict[str, object]:
+        """From when each purpose may be asked about again; None: never opted out (R4). Nothing is said of it where it
+        cannot be read.
+        """
+        if site.status == "unknown":
+            return {}
+        try:
+            out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
+        except StoreUnavailable:
+            return {}
+        return {"may_ask_from": {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}}

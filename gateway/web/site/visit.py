@@ -1,0 +1,327 @@
+"""One visit to the site: heard, remembered, and what the site and the browser are told of it.
+
+What the middleware does before an ASGI site and the forward-auth doors do behind a proxy is the same; only how the
+answer travels differs. Never touches a request or a response itself.
+"""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from gateway.choice.standing import Standing
+from gateway.consent.check import Checks
+from gateway.consent.site import Site, SiteAnswer, answer_of_site
+from gateway.consent.verbs import Consent
+from gateway.keys import seals
+from gateway.ledger.errors import StoreUnavailable
+from gateway.ledger.subjects import Subject
+from gateway.signals.heard import Heard, Said
+from gateway.signals.reading import OWS
+from gateway.terms import SIGNAL_PURPOSES, Purpose, Source
+from gateway.web.shell.metrics import Metrics
+from gateway.web.shell.own_cookies import day, is_due, remembering
+from gateway.web.site import header_fields, shared_caches
+from gateway.web.site.header_fields import delivery_policy
+from gateway.web.site.visitor import Scope, Visitor, Visitors
+
+BROWSER = b"gateway-browser"
+TOKEN_SECONDS = 24 * 3600
+KEPT = 4096  # visitors whose answer stands until anything is written, or for half a second
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
+    `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
+    `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
+    is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
+    `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this name, or
+    `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's (R33).
+    `service_workers`: files of those that enforcing leaves alone.
+    """
+
+    remember_gpc: Literal["id", "flag", "off"] = "id"
+    enforce: bool = False
+    add_gpc: bool = False
+    hosts: tuple[str, ...] = ()
+    cached: bool = False
+    inventory: bool = False
+    place_in_key: str = ""
+    service_workers: tuple[str, ...] = ()
+
+    def rule(self) -> str:
+        """Which caches may keep a page, for the log of the start."""
+        if self.cached:
+            return "pages are the same for everybody: any cache may keep them ([site] cached)"
+        keys = shared_caches.vary(self.place_in_key)[1].decode()
+        if self.place_in_key:
+            return f"pages of visitors without a cookie of ours may be kept by caches that heed Vary: {keys}"
+        return f"pages made for a known place are private; others may be kept by caches that heed Vary: {keys}"
+
+
+class Visit(NamedTuple):
+    """`answer`: for a site in the same process. `headers`: the `Gateway-*` fields, every one always there, but for
+    Gateway-Request, which is the request's and no visitor's (api.md, To the site). `to_browser`: the headers beside the
+    site's own, with `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them.
+    `private`: the answer is one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told
+    `Sec-GPC: 1` (L7).
+    """
+
+    site: Site
+    answer: SiteAnswer
+    headers: tuple[tuple[bytes, bytes], ...]
+    to_browser: tuple[tuple[bytes, bytes], ...]
+    cookie: str | None
+    policy: str | None
+    private: bool
+    adds_gpc: bool
+    ordinary: bool  # whether every header of the request has an ordinary name: nothing of it is to be taken out
+
+
+# What a page that a cache keeps is made from: nothing is known of whoever will get it, so nothing may be done.
+NOBODY_KNOWS = SiteAnswer()
+EVERYBODYS = Visit(
+    answer=NOBODY_KNOWS, headers=(
+        (b"gateway-consent", b"sale=?0, sharing=?0, targeted_ads=?0, status=unknown"), (BROWSER, b""),
+        (b"gateway-place", NOBODY_KNOWS.place.encode()),
+    ), site=Site(dict.fromkeys(SIGNAL_PURPOSES, False), NOBODY_KNOWS.status, frozenset()), to_browser=(), cookie=None,
+    policy=None, private=False, adds_gpc=False, ordinary=False,
+)  # fmt: skip
+KEPT_BY_CACHES = frozenset({"GET", "HEAD"})
+
+
+class News(NamedTuple):
+    """What a request says that is not on record yet. `ties`: accounts that this browser is not known to be of.
+    `brought`: what only our own cookies still tell.
+    """
+
+    subjects: list[Subject]
+    place: str
+    browser: Subject | None
+    account: Subject | None
+    heard: Heard | None
+    ties: list[Subject]
+    brought: Heard | None
+
+
+class Visits:
+    """Hears every visit. What is kept from one request to the next is the answer to whoever says nothing, place by
+    place, until the next proof that the ledger may be trusted, half a second; and the answer to whoever said the very
+    same and was no news, until then or until anything at all is written, by whichever process.
+    """
+
+    def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, options: Options | None = None) -> None:
+        self._consent = consent
+        self._visitors = visitors
+        self._metrics = metrics
+        self._options = options or Options()
+        self._cached = self._options.cached
+        self._vary = shared_caches.vary(self._options.place_in_key)
+        self._policy = delivery_policy(self._options.hosts) if self._options.enforce else None
+        self._version = consent.checks.version
+        self._seen: object = None
+        self._visits: dict[int, tuple[Visitor, Visit]] = {}
+        self._prove = consent.checks.proof
+        self._nobodys: dict[int, tuple[Visitor, Visit]] = {}
+        self._proof: float | None = None
+
+    async def of(self, scope: Scope) -> Visit:
+        """What a request of type http or websocket says, written down where that changes something."""
+        visit, news = self.hear(scope)
+        if news:
+            await news
+        return visit
+
+    def hear(self, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
+        """The same in two steps: the visit, and what is to be awaited before the site answers; mostly nothing."""
+        visitor = self._visitors.read(scope)
+        if visitor.nobody:
+            visit, news = self._nobody(visitor), None
+        else:
+            visit, news = self._heard(visitor, scope)
+        if self._cached and scope["type"] == "http" and scope.get("method") in KEPT_BY_CACHES:
+            return EVERYBODYS, news
+        return visit, news
+
+    def _heard(self, visitor: Visitor, scope: Scope) -> tuple[Visit, Awaitable[None] | None]:
+        self._metrics.heard("web", visitor.heard)
+        self._metrics.malformed(visitor.malformed)
+        version = self._version()
+        if version != self._seen:
+            self._visits.clear()
+            self._seen = version
+        kept = self._visits.get(id(visitor)) if version is not None else None
+        if kept and kept[0] is visitor:  # another one may have had that id
+            return self._again(visitor, kept[1], scope), None
+        subjects = self._visitors.subjects(visitor)
+        site = self._visitors.site(visitor, subjects)
+        news = self._news(visitor, site, subjects)
+        visit = self._visit(visitor, site, scope)
+        if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
+            self._visits[id(visitor)] = (visitor, visit)
+        return visit, self._written(news) if news else None
+
+    def _nobody(self, visitor: Visitor) -> Visit:
+        """The answer to whoever says nothing. It rests on the place, the day's law and a ledger that may be trusted:
+        nobody's row was read.
+        """
+        proof = self._prove()
+        if proof != self._proof:
+            self._nobodys.clear()
+            self._proof = proof
+        kept = self._nobodys.get(id(visitor))
+        if kept is None or kept[0] is not visitor:  # another one may have had that id
+            visit = self._visit(visitor, self._visitors.site(visitor, []), None)
+            kept = self._nobodys[id(visitor)] = (visitor, visit)
+        return kept[1]
+
+    def _again(self, visitor: Visitor, visit: Visit, scope: Scope) -> Visit:
+        """The same answer with a token of its own; anew where there is now something to remember."""
+        now = self._consent.clock()
+        if is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, day(now)):
+            return self._visit(visitor, visit.site, scope)
+        consent, _, place = visit.headers
+        told = (consent, (BROWSER, self._token(visitor, now)), place)
+        return Visit(
+            visit.site,
+            visit.answer,
+            told,
+            visit.to_browser,
+            None,
+            visit.policy,
+            visit.private,
+            visit.adds_gpc,
+            visit.ordinary,
+        )
+
+    def _visit(self, visitor: Visitor, site: Site, scope: Scope | None) -> Visit:
+        now = self._consent.clock()
+        cookie = self._cookie(visitor, scope, day(now)) if scope else None
+        policy = self._policy if site.restricted else None
+        adds = self._options.add_gpc and not visitor.heard.gpc and _on_record(site)
+        told = (
+            (b"gateway-consent", _consent(tuple([site.allowed[purpose] for purpose in SIGNAL_PURPOSES]), site.status)),
+            (BROWSER, self._token(visitor, now)),
+            (b"gateway-place", site.place.encode()),
+        )
+        placed = bool(site.places) and not self._options.place_in_key
+        private = shared_caches.is_one_persons(shared_caches.Facts(visitor, cookie is not None, placed))
+        told_here = answer_of_site(site.allowed, site.status, site.place, gpc=site.gpc)
+        return Visit(
+            site,
+            told_here,
+            told,
+            header_fields.fields(cookie, policy, self._vary),
+            cookie,
+            policy,
+            private,
+            adds,
+            visitor.ordinary,
+        )
+
+    async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
+        """Writes what this request says, where that changes something. A client without our cookie and without an
+        account never writes (design flow a). With the store away the answer stands: everybody is opted out.
+        """
+        news = self._news(visitor, site, subjects)
+        if news:
+            await self._written(news)
+
+    def _news(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> News | None:
+        heard = visitor.heard
+        browsers = [subject for subject in subjects if subject.kind == "browser"]
+        accounts = [subject for subject in subjects if subject.is_account]
+        browser, account = next(iter(browsers), None), next(iter(accounts), None)
+        if browser is None and (heard.ended or heard.vendors):
+            heard = heard.without_endings()  # nobody proved whose states these cookies would end
+        learns = bool(browser or account) and site.learns(heard, subjects)
+        asked = accounts if browser and not learns else []
+        ties = [each for each in asked if browser and not self._consent.checks.tied(each, browser)]
+        brought = self._brought(visitor, browsers) if browser else Heard()
+        brings = brought if brought.keeps else None
+        if not (learns or ties or brings):
+            return None
+        return News(subjects, site.place, browser, account, heard if learns else None, ties, brings)
+
+    def _brought(self, visitor: Visitor, browsers: Sequence[Subject]) -> Heard:
+        """What our own cookies deny and no record of this browser does. Of several browsers in one request the site is
+        told the first alone, which therefore says no wherever one of them does.
+        """
+        checks = self._consent.checks
+        if len(browsers) == 1:
+            return brought_back(checks, browsers[0], visitor.denied) if visitor.denied else Heard()
+        own, of_others = (checks.read_back(each, SIGNAL_PURPOSES) for each in (browsers[:1], browsers[1:]))
+        out = visitor.denied.union(word for word in SIGNAL_PURPOSES if of_others[word] == "opted_out")
+        missing = frozenset(word for word in SIGNAL_PURPOSES if word in out and own[word] != "opted_out")
+        return Heard((Said(Source.BROWSER_COOKIE, missing),)) if missing else Heard()
+
+    async def _written(self, news: News) -> None:
+        browser, account = news.browser, news.account
+        try:
+            if news.heard:
+                await self._consent.observe(
+                    news.subjects, news.heard, place=news.place, account=account, proved=browser
+                )
+            if browser:
+                for each in news.ties:
+                    await self._consent.tie(each, [browser])
+            if browser and news.brought:
+                await self._consent.observe([browser], news.brought, place=news.place, account=account)
+        except StoreUnavailable:
+            self._metrics.refused_forms.labels("signal_not_kept").inc()
+
+    def _token(self, visitor: Visitor, now: datetime) -> bytes:
+        if visitor.cookie is None or not visitor.cookie.value:
+            return b""
+        expires = int(now.timestamp()) + TOKEN_SECONDS
+        return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires).encode()
+
+    def _cookie(self, visitor: Visitor, scope: Scope, today: int) -> str | None:
+        """The Set-Cookie that a navigation's answer remembers the visitor by."""
+        how = self._options.remember_gpc
+        if scope["type"] != "http" or not is_due(visitor.cookie, visitor.heard, how, today) or not is_navigation(scope):
+            return None
+        return remembering(self._consent.secrets.seals, visitor.cookie, visitor.heard, how, today)
+
+
+@lru_cache(maxsize=4096)
+def _unrecorded(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> frozenset[Purpose]:
+    """What our own cookie denies and no record does: it was heard and honored on a first page, and the signal did not
+    come again.
+    """
+    known = {p for p in SIGNAL_PURPOSES for standing in standings if standing.own_denies(p)}
+    return denied.intersection(SIGNAL_PURPOSES) - known
+
+
+def brought_back(checks: Checks, browser: Subject, denied: frozenset[Purpose]) -> Heard:
+    """What a browser's cookie denies, to be put on its record. A later yes of this very browser stands above it; an
+    account's yes is not the browser's (decision 2).
+    """
+    mine = checks.standings_of(browser.keys) or ()
+    missing = _unrecorded(denied, mine)
+    if not missing or any(standing.opted_in(purpose) for standing in mine for purpose in SIGNAL_PURPOSES):
+        return Heard()
+    return Heard((Said(Source.BROWSER_COOKIE, missing),))
+
+
+def _on_record(site: Site) -> bool:
+    """Whether the ledger holds an opt-out of a signal's purposes for this visitor: no other reason adds a signal."""
+    return any(standing.denies(purpose) for standing in site.standings for purpose in SIGNAL_PURPOSES)
+
+
+@lru_cache(maxsize=64)
+def _consent(allowed: tuple[bool, ...], status: str) -> bytes:
+    """The RFC 9651 dictionary of `Gateway-Consent`; `?1` may be done, `?0` must not."""
+    parts = [f"{purpose}=?{int(may)}" for purpose, may in zip(SIGNAL_PURPOSES, allowed, strict=True)]
+    return ", ".join([*parts, f"status={status}"]).encode()
+
+
+def is_navigation(scope: Scope) -> bool:
+    """A page load by Fetch Metadata; without it, a GET that takes HTML."""
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode")
+    if mode is not None:
+        return mode.strip(OWS) == b"navigate"
+    return scope.get("method") == "GET" and b"text/html" in headers.get(b"accept", b"")

@@ -1,0 +1,317 @@
+"""One browser's request, heard: its signals, its sealed cookie, who is signed in.
+
+Headers are looked at once. Whoever sends nothing but ordinary names costs no more; the rest is read by name, and what
+the same bytes said before is not read again.
+"""
+
+import contextlib
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import structlog
+
+from gateway.consent.site import Site, is_part, kept_no
+from gateway.consent.verbs import Consent
+from gateway.keys import api_keys, seals
+from gateway.keys.seals import BrowserCookie
+from gateway.ledger.subjects import Subject
+from gateway.signals import cmp_cookies, cookies, hear
+from gateway.signals.cookies import NOTHING, Sieve
+from gateway.signals.hear import SILENT, Hearing
+from gateway.signals.heard import Heard
+from gateway.signals.reading import OWS
+from gateway.terms import Malformed, Purpose
+from gateway.web.shell.own_cookies import BROWSER_COOKIE
+from gateway.web.site import ordinary
+
+ACCOUNT_HEADER = b"gateway-account"
+ACCOUNT_COOKIE = "gateway-account"
+CREDENTIALS = b"authorization"
+SCOPE_ACCOUNT = "gateway_account"  # scope["state"] key that an ASGI site may set (I1)
+KEPT = 1024  # what so many requests said is remembered, by its bytes
+KEPT_BYTES = 4096  # of one request; longer ones are read each time
+PLACES = 256
+BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
+log = structlog.get_logger("gateway")
+Scope = MutableMapping[str, Any]
+FromScope = Callable[[Scope], object]
+Headers = Sequence[tuple[bytes, bytes]]
+Fields = tuple[tuple[bytes, bytes], ...]
+Pairs = tuple[tuple[str, str], ...]
+UNCLEAR = Malformed("account", "site")
+MOST_COMPLAINTS = 16
+LONGEST_ACCOUNT = 256  # characters
+NO_STATE: Mapping[str, Any] = {}
+NOTHING_DENIED: frozenset[Purpose] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """What one request says about whom. `site_ids`: the site's own configured cookie ids. `cookie` is what all cookies
+    of ours together say, of the first browser that they name. `others`: further browsers and accounts that this request
+    names as surely as the first; each of them counts. `credentials`: the request has some of the site's own, or an
+    id of the site's that cannot be read: the page is somebody's, whom the gateway does not know by them.
+    """
+
+    heard: Heard
+    cookie: BrowserCookie | None
+    account: str | None
+    place: object = None
+    site_ids: tuple[Subject, ...] = field(default=(), repr=False)
+    malformed: tuple[Malformed, ...] = ()
+    unclear: bool = False  # who is signed in could not be found out: somebody who opted out may be
+    nobody: bool = False  # says nothing and is known by nothing: the same answer for all of them
+    ordinary: bool = False  # and sends no header with a name that is out of the ordinary
+    others: tuple[Subject, ...] = field(default=(), repr=False)
+    credentials: bool = False
+
+    def with_heard(self, heard: Heard) -> "Visitor":
+        return replace(self, heard=heard)
+
+    @property
+    def denied(self) -> frozenset[Purpose]:
+        """What the sealed cookie alone denies, ledger or not."""
+        return self.cookie.denied if self.cookie else NOTHING_DENIED
+
+
+class Visitors:
+    """Reads requests, for the site and for our own pages alike. `account` and `place` are the site's own way to say, by
+    the ASGI scope, who is signed in and where the visitor is known to be.
+    """
+
+    def __init__(
+        self, consent: Consent, *, site_ids: Sequence[str] = (), account_header: bool = True,
+        account: FromScope | None = None, place: Callable[[Scope], object] | None = None,
+    ) -> None:  # fmt: skip
+        self._consent = consent
+        self._account = account
+        self._place = place
+        self._site_ids = frozenset(site_ids)
+        self._account_header = account_header
+        hearing = consent.checks.hearing
+        self._sieve = Sieve(_speaks(hearing), self._is_ours)
+        self._said = lru_cache(KEPT)(lambda fields, query: hear.from_web(fields, hearing, query))
+        self._opened = lru_cache(BROWSERS)(lambda text: seals.read_cookie(consent.secrets.seals, text))
+        self._complaints: set[tuple[str, str]] = set()
+        self._known: dict[tuple[object, ...], Visitor] = {}
+        self._nobodys = lru_cache(PLACES)(_nobody)
+        self._browser = lru_cache(BROWSERS)(consent.people.browser)
+
+    def read(self, scope: Scope) -> Visitor:
+        headers: Headers = scope["headers"]
+        query: bytes = scope.get("query_string", b"")
+        malformed: list[Malformed] = []
+        place = self._said_place(scope, malformed) if self._place else None
+        told = self._account or SCOPE_ACCOUNT in (scope.get("state") or NO_STATE)
+        said = self._signed_in(scope, malformed) if told else None
+        who: tuple[str, ...] = (said,) if said else ()
+        unclear = UNCLEAR in malformed
+        if query and not hear.in_address(query):
+            query = b""
+        if ordinary.REQUEST.issuperset(map(ordinary.name_of, headers)) and not (query or who or malformed):
+            return self._nobody(place, True)
+        signals, found = self._fields(headers)
+        heard = self._heard(signals, query) if signals or query else SILENT
+        names = [name for name, _ in headers]
+        if not who and (found or ACCOUNT_HEADER in names):
+            who = self._asserted(headers, found, malformed)
+        credentials = CREDENTIALS in names
+        if not (found or who or malformed) and heard is SILENT:
+            return self._nobody(place, False, credentials)
+        visitor = self._recalled(heard, found, who, place, tuple(malformed), credentials)
+        return replace(visitor, unclear=True) if unclear else visitor
+
+    def site(self, visitor: Visitor, subjects: Sequence[Subject]) -> Site:
+        """What holds for one visitor; nothing may be done for whom the site itself could not tell who it is."""
+        checks, heard = self._consent.checks, visitor.heard
+        if visitor.unclear:
+            return checks.unknown_site(visitor.place, gpc=heard.gpc)
+        return checks.site(subjects, heard.denied, visitor.place, gpc=heard.gpc, kept=self.kept(visitor))
+
+    def kept(self, visitor: Visitor) -> frozenset[Purpose]:
+        """What the sealed cookie denies; of a part of the three all but what this very browser said yes to."""
+        denied = visitor.denied
+        if not is_part(denied):
+            return denied
+        assert visitor.cookie
+        value = visitor.cookie.value
+        mine = self._consent.checks.standings_of(self._browser(value).keys) if value else ()
+        return kept_no(denied, mine or ())
+
+    def _complain(self, asked: str, why: str) -> None:
+        """Once a kind of mistake; never with its text, which may name a person."""
+        if (asked, why) not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.add((asked, why))
+            log.error("the site could not tell", asked=asked, why=why, then="nothing may be done for these visitors")
+
+    def _said_place(self, scope: Scope, malformed: list[Malformed]) -> object:
+        assert self._place
+        try:
+            return self._place(scope)
+        except Exception as error:  # noqa: BLE001 - whatever the site's own code raises; no place: the strictest of all
+            self._complain("place", type(error).__name__)
+            malformed.append(Malformed("place", "raised"))
+            return None
+
+    def _signed_in(self, scope: Scope, malformed: list[Malformed]) -> str | None:
+        """Whom the site says to be signed in. Its mistakes are counted, and never an allow."""
+        try:
+            who = self._account(scope) if self._account else None
+            who = (scope.get("state") or NO_STATE).get(SCOPE_ACCOUNT) if who is None else who
+        except Exception as error:  # noqa: BLE001 - whatever the site's own code raises
+            self._complain("account", type(error).__name__)
+            malformed.append(UNCLEAR)
+            return None
+        if who is None or who == "":
+            return None
+        name = str(who) if isinstance(who, int) and not isinstance(who, bool) else who
+        if isinstance(name, str) and len(name) <= LONGEST_ACCOUNT and name.isprintable():
+            return name
+        if isinstance(who, Coroutine):
+            who.close()  # an async function, which nobody awaits here
+        self._complain("account", f"gave {type(who).__name__}")
+        malformed.append(UNCLEAR)
+        return None
+
+    def _recalled(
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        credentials: bool,
+    ) -> Visitor:  # fmt: skip
+        """The same object for whoever is heard the same, so that what follows from it may be kept beside it."""
+        if malformed or not isinstance(place, str | None):
+            return self._visitor(heard, found, who, place, malformed, credentials)
+        said = (id(heard), found, who, place, credentials)
+        known = self._known.get(said)
+        if known is None or known.heard is not heard:
+            known = self._visitor(heard, found, who, place, (), credentials)
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[said] = known
+        return known
+
+    def subjects(self, visitor: Visitor) -> list[Subject]:
+        """Everybody that this request is known to be: browser, account, the site's own ids."""
+        found = list(visitor.site_ids)
+        if visitor.cookie and visitor.cookie.value:
+            found.insert(0, self._browser(visitor.cookie.value))
+        if visitor.account:
+            found.append(self._consent.people.account(visitor.account))
+        return [*found, *visitor.others] if visitor.others else found
+
+    def _visitor(
+        self, heard: Heard, found: Pairs, who: tuple[str, ...], place: object, malformed: tuple[Malformed, ...],
+        credentials: bool,
+    ) -> Visitor:  # fmt: skip
+        wrong = [*malformed]
+        sealed = self._cookies(found, wrong) if found else []
+        ids = self._ids(found) if self._site_ids else ()
+        credentials = credentials or (not ids and any(name in self._site_ids for name, _ in found))
+        cookie = _together(sealed) if sealed else None
+        account = who[0] if who else None
+        others = self._others(sealed, who) if len(sealed) > 1 or len(who) > 1 else ()
+        return Visitor(heard, cookie, account, place, ids, tuple(wrong), others=others, credentials=credentials)
+
+    def _others(self, found: Sequence[BrowserCookie], who: Sequence[str]) -> tuple[Subject, ...]:
+        browsers = dict.fromkeys(each.value for each in found if each.value)
+        people = self._consent.people
+        return (*map(self._browser, [*browsers][1:]), *map(people.account, who[1:]))
+
+    def _nobody(self, place: object, is_ordinary: bool, credentials: bool = False) -> Visitor:
+        try:
+            return self._nobodys(tuple(place) if isinstance(place, list) else place, is_ordinary, credentials)
+        except TypeError:  # no place has this form
+            return _nobody(place, is_ordinary, credentials)
+
+    def _is_ours(self, name: str) -> bool:
+        return name == BROWSER_COOKIE or name.lower() == ACCOUNT_COOKIE or name in self._site_ids
+
+    def _fields(self, headers: Headers) -> tuple[Fields, Pairs]:
+        """The headers that hearing reads, cookies sifted; and the cookies that are read here."""
+        jar, said = [], []
+        for header in headers:
+            if header[0] == b"cookie":
+                jar.append(header[1])
+            elif header[0] in HEARD:
+                said.append(header)
+        sifted = self._sieve.sift(jar) if jar else NOTHING
+        return (*said, *[(b"cookie", value) for value in sifted.signals]), sifted.ours
+
+    def _heard(self, fields: Fields, query: bytes) -> Heard:
+        small = len(query) + sum([len(value) for _, value in fields]) <= KEPT_BYTES
+        heard = (self._said if small else self._said.__wrapped__)(fields, query)
+        return heard if heard.said or heard.malformed or heard.ended or heard.vendors else SILENT
+
+    def _cookies(self, jar: Iterable[tuple[str, str]], malformed: list[Malformed]) -> list[BrowserCookie]:
+        """All that have the shape of ours: a browser with several jars sends several, and nobody knows which is its."""
+        found = []
+        for value in [value for name, value in jar if name == BROWSER_COOKIE]:
+            cookie = self._opened(value) or self._opened(cookies.unwrap(value))
+            if cookie is None or cookie.lost:
+                malformed.append(Malformed("browser", "cookie"))
+            if cookie is not None:
+                found.append(cookie)
+        return found
+
+    def _asserted(
+        self, headers: Headers, jar: Iterable[tuple[str, str]], malformed: list[Malformed]
+    ) -> tuple[str, ...]:
+        """Whom signed Gateway-Accounts name, in headers and cookies. Unsigned ones are ignored and counted."""
+        if not self._account_header:
+            return ()
+        said = [value.strip(OWS).decode("latin-1") for name, value in headers if name == ACCOUNT_HEADER]
+        said += [value for name, value in jar if name.lower() == ACCOUNT_COOKIE]
+        now, found = int(self._consent.clock().timestamp()), []
+        for text in dict.fromkeys(said):
+            forms = [api_keys.read_account(self._consent.secrets.accounts, form, now) for form in _as_written(text)]
+            accounts = [account for account in forms if account]
+            if not accounts:
+                malformed.append(Malformed("account", "unsigned"))
+            found += accounts[:1]
+        return tuple(dict.fromkeys(found))
+
+    def _ids(self, jar: Iterable[tuple[str, str]]) -> tuple[Subject, ...]:
+        listed = [
+            {"type": "cookie", "source": name, "value": value}
+            for name, value in jar if name in self._site_ids
+        ]  # fmt: skip
+        return self._consent.people.name(listed).subjects if listed else ()
+
+
+def _together(found: Sequence[BrowserCookie]) -> BrowserCookie:
+    """What several cookies of ours say: each no of each of them, of the first browser that any names."""
+    if len(found) == 1:
+        return found[0]
+    named = next((each.browser for each in found if each.value), seals.NO_ID)
+    denied = frozenset[Purpose]().union(*(each.denied for each in found))
+    return BrowserCookie(named, min(each.day for each in found), denied, any(each.lost for each in found))
+
+
+def _as_written(text: str) -> Iterator[str]:
+    """What an assertion may have been before a server wrote it into a cookie: as it stands; without the quotes or the
+    percent-encoding that frameworks put around an "@"; with the letters of its UTF-8, which come one a byte.
+    """
+    for form in dict.fromkeys((text, cookies.unwrap(text))):
+        yield form
+        if not form.isascii():
+            with contextlib.suppress(UnicodeError):
+                yield form.encode("latin-1").decode()
+
+
+def _nobody(place: object, is_ordinary: bool, credentials: bool) -> Visitor:
+    place = list(place) if isinstance(place, tuple) else place
+    return Visitor(SILENT, None, None, place, nobody=True, ordinary=is_ordinary, credentials=credentials)
+
+
+HEARD = ordinary.READ - {b"cookie", ACCOUNT_HEADER, CREDENTIALS}
+
+
+def _speaks(hearing: Hearing) -> Callable[[str], bool]:
+    """Whether a cookie of this name may say something."""
+    return lambda name: cmp_cookies.is_read(name) or hearing.industry.is_read(name)
+
+
+def jar_of(scope: Scope) -> list[tuple[str, str]]:
+    """Every cookie of a request, as (name, raw value): for our own pages, which have cookies of their own."""
+    return cookies.pairs([value for name, value in scope["headers"] if name == b"cookie"])
