@@ -5,6 +5,7 @@ Each rule is a function of a folder, so that it can be shown to fail on a plante
 
 import ast
 import statistics
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,3 +121,27 @@ class House:
 
     def loose(self) -> list[str]:
         return [name for name in self.lines if "." not in name and not name.startswith("__")]
+
+    # --- the picture ---
+
+    def drawing(self) -> str:
+        """Floor by floor, the rooms and whom each knows; whoever is known through another one is left out."""
+        floors = self.floors()
+        below: dict[str, set[str]] = {}
+        for room in sorted(floors, key=lambda room: floors[room]):
+            below[room] = self.arrows[room].union(*(below[each] for each in self.arrows[room]))
+        shown = [
+            room for room in floors if "__" not in room and not any(each.startswith(f"{room}.") for each in floors)
+        ]
+        width, lines, last = max(map(len, shown)), list[str](), 0
+        for room in sorted(shown, key=lambda room: (-floors[room], room)):
+            known = self.arrows[room].difference(*(below[each] for each in self.arrows[room]))
+            names = ", ".join(sorted(known, key=lambda each: (-floors[each], each)))
+            floor = f"{floors[room]:2}" if floors[room] != last else "  "
+            lines.append(f"{floor}  {room:{width}} --> {names}" if names else f"{floor}  {room}")
+            last = floors[room]
+        return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(House(Path(__file__).parents[2] / "gateway").drawing() + "\n")
