@@ -1,7 +1,7 @@
 """The vocabulary: every word that the rooms share, one word for one thing.
 
 Owns names only: no rule, no I/O. The order of `CHOOSABLE` is the order of the bits in a standing row,
-so it only ever grows at its end.
+so it only ever grows at its end. `WORDS` explains, for people, what code and texts say in words of ours.
 """
 
 from dataclasses import dataclass
@@ -246,3 +246,180 @@ class Malformed:
 
 class Unusable(Exception):
     """What this installation cannot start with, or go on with: the text says what, and the command that helps."""
+
+
+# --- the glossary ---
+
+# Every word that is ours, a sentence each; `gateway help words` prints them, and a test compares the page.
+WORDS: dict[str, str] = {
+    "accepted_at": "When a choice was durable: every check that begins later denies.",
+    "account": (
+        "The operator's own customer record, which identifiers are linked to and through which a choice travels."
+    ),
+    "act": (
+        'What a person does towards one recipient, such as "send it there": it lets one transfer go and '
+        "opens nothing else."
+    ),
+    "allow": "An answer by which data may go as it stands.",
+    "announced": (
+        "Of a recipient, purpose or data class: people were told of it, from a day on, before their data may go there."
+    ),
+    "assertion": "The operator's backend says, signed, which account is signed in on a phone or a page.",
+    "attestation": "The operator's backend says, signed, which ids are those of a phone that it has looked at.",
+    "band": "An age as the law tables know it, such as 13 to 15; the youngest that is known counts.",
+    "beside": "Of signals or identifiers that come along with those a question names: they can deny and never allow.",
+    "box": "A sealed piece of data, with a key of its own where it can be forgotten on its own.",
+    "carried": (
+        "Of a string of another format that a consent tool's cookie holds: it is handed to that format's reader."
+    ),
+    "carry": "Of a link: to pass on what was chosen at either end of it to the other.",
+    "cell": "One count of evidence or metrics, of things that agree in all that is told of them.",
+    "checkpoint": (
+        "The log's size and root hash, signed, by which anybody can tell whether two people were shown one log."
+    ),
+    "choice": "What a person decided for some purposes: opt_out, limit, opt_in with its confirm, or withdraw.",
+    "claimed": "Of a link: it rests on an app's word alone, so the account's no goes down it and nothing comes up.",
+    "coarsen": "An answer by which a point may go only as an area too large to find somebody in.",
+    "commitment": "A keyed hash in a leaf that shows nothing of what it stands for until its opening is given.",
+    "cosignature": "A witness's signature under a checkpoint, which says that it saw the log only grow.",
+    "data class": "What kind of data would go, such as ad_id, precise_geo or email_hash; a verdict answers for each.",
+    "decision": "An answer to a check on record, with the id by which its caller says later what became of it.",
+    "deny": "An answer by which data must not go; also a no on record, in which case it is somebody's choice.",
+    "desk": "The operator's staff and backend, who write for people with a key of scope desk.",
+    "details": "What the leaf of an entry does not say, sealed so that it can be erased while the opt-out stays.",
+    "device token": "A sealed text that an app keeps for us, by which we know the same installation of it again.",
+    "disclosure": (
+        "Data about somebody that left, or may have left, for a recipient; it has a row and its batch an entry."
+    ),
+    "door": (
+        "One address that callers or people reach over HTTP, with the code that reads the call and shapes the answer."
+    ),
+    "downstream": "What is told to a recipient along with the data, in the strings and fields that ad servers read.",
+    "dry run": "A question that gets the real answer and leaves nothing behind but a count.",
+    "effective_at": "From when no send may start on an answer that was given before the choice.",
+    "emergency file": "Where opt-outs are kept, sealed and durable, while the ledger cannot be written.",
+    "entry": "One record of the ledger, for ever: a leaf in public form and what is sealed beside it.",
+    "event": "The random id of an entry, by which a caller asks for its receipt.",
+    "evidence": "A day's counts, outages and what was in force, as an entry, to show that it was working.",
+    "feed": "The stream of changed rows that a replica follows.",
+    "floor": "The age under which the operator shares nothing; of the house, how many rooms lie below a room.",
+    "fold": "To make a standing from the entries about it, one after the other.",
+    "frontier": "The few hashes of the tree that the next entry needs.",
+    "gap": "Days on which no notice of the right to opt out was posted, so that data taken then does not go.",
+    "grant": "What a person allowed one recipient: theirs alone, it does not travel and any later no ends it.",
+    "handed back": "Of a row in mode `return`: the caller got it to send by itself, and says whether it did.",
+    "handed over": "Of answers that a replica gave: brought to the gateway later, to be counted there.",
+    "handle": "A keyed hash of a row's id, under which its recipient gets the row.",
+    "head": "The ledger's newest position with what the next entry grows out of.",
+    "heard": "All that one request's signals say, with how long each denial holds.",
+    "held": "Of identifiers: what a recipient has got from us, so that it can be told of a no.",
+    "holder": "Whoever has a number or mailbox now; what was said before their time is somebody else's.",
+    "house": (
+        "In code one opened installation, with its ledger, keys and settings; in talk the whole package with its rooms."
+    ),
+    "identifier": "One typed value that stands for somebody, such as a phone, an e-mail, an ad id or a cookie's id.",
+    "in force": "The texts, law tables and settings that decide verdicts at a moment, logged as documents.",
+    "informed": "Of an opt-in by an account with a live signal in sight: that signal no longer denies it.",
+    "installation": "One set of data folder, keys and settings of the gateway; or one copy of an app on a phone.",
+    "intended": "Of a row: written down before its bytes leave, so that a crash cannot hide that they left.",
+    "key": "An identifier's pseudonym, made with the pepper; the ledger finds people by keys and holds no values.",
+    "leaf": "The public bytes of an entry, whose hash the tree holds; nothing in it names anybody.",
+    "lease": (
+        "Leave for a replica to answer from its copy until a moment; an opt-out waits for it to end or to catch up."
+    ),
+    "lift": "To take back a no, by the one who said it, with all that travelled from it.",
+    "limit": "The choice that sensitive data is used for nothing but the service.",
+    "limited": "Of a call whose identifiers are a zero id or nothing usable: it denies, and no key is made of it.",
+    "link": "That an account has an identifier, from one moment until another; choices travel along it while it lasts.",
+    "lived again": "Of somebody's life: their standings were made anew from the log; in the field's word, a replay.",
+    "log": "The sequence of all leaves with its Merkle tree, signed under one name.",
+    "looser": "Of a further form of an identifier that may be somebody else's too: a no reaches it and a yes does not.",
+    "made-up": "Of people in rehearsals and tests: they are nobody, and no real recipient hears of them.",
+    "mailbox": "All spellings of an address that reach one inbox, as at gmail.com: a no in one is a no in each.",
+    "mark": "A short sign in an entry of the installation of an app that said it.",
+    "mirror": "The standings in memory that all processes of a host read, written before a no is answered.",
+    "name": (
+        "A further form of the same identifier, such as a digest: what holds for one holds for all its exact names."
+    ),
+    "news": "What a visit says that is not on record yet, and so has to be written.",
+    "nobody": "A visitor who says nothing and is not known: all of them share one answer.",
+    "notice": "A text that a person was shown or sent, logged by its hash.",
+    "office": (
+        "What holds for every question of a day: the law, the age floor, the notices and whether CPNI rules apply."
+    ),
+    "opening": "The secret with which its owner shows that a leaf is about them; handed out once, never in an address.",
+    "origin": "Of a no that travelled: the key of the identifier whose choice it is.",
+    "outbox": "Messages to recipients that wait to be delivered, written together with the no that they tell of.",
+    "own": (
+        "Of a choice: said about this very identifier and not travelled to it; of a room or file: what "
+        "nothing else may do."
+    ),
+    "partly": "Of a verdict: some of the data classes that were asked for may go, or may go changed.",
+    "pepper": "The secret that keys are made with; a new one wraps the stored keys and loses nobody.",
+    "person": (
+        "In the vault the keys that can be destroyed together; elsewhere whoever the linked identifiers belong to."
+    ),
+    "place": "A country or state by its ISO code; a question may have several, and the strictest law of them holds.",
+    "position": "The number of an entry in the log, from 0 on, which orders everything; also written seq.",
+    "problem": "An error as callers get it: a document with a type from a closed list and a status.",
+    "proof": (
+        "Of control: what shows that an identifier is the caller's, such as a code, an assertion or our own cookie."
+    ),
+    "prune": "To take out the bodies of entries that are older than the retention policy, and no opt-out with them.",
+    "purpose": "What data would be used for, such as sale, sharing, targeted_ads or marketing_text.",
+    "reach": "All whom a no on one key travels to, by what it goes through.",
+    "reading": (
+        "One of the numbers that somebody may have meant who typed a number without its country; also a signal as read."
+    ),
+    "receipt": "The proof, in a public format, that an entry is in the signed log; it names nobody.",
+    "recipient": "A configured receiver of data, with its role, purposes, data classes, contract and address.",
+    "rehearsal": "Every way to opt out, tried by made-up people against every recipient, each day.",
+    "release": "A number or mailbox goes back to be given to somebody else: its links end and no yes on it stays.",
+    "replay": "To make standings again from the log by the rules of writing, as they were or for comparison.",
+    "replica": "A process beside an ad server that answers checks from a copy of the standings.",
+    "restate": "To say a choice again in a new entry before the old one's body is pruned.",
+    "revision": "The number of the last change of any standing, by which mirrors and replicas say how far they are.",
+    "row": "One person's data in a share, as a line of JSON; in the tables of the ledger, a row as in any table.",
+    "screen": "One version of a page that asks for a yes, logged, so that all that was said on it can be voided.",
+    "seal": "To encrypt so that only this installation opens it, bound to what it is for.",
+    "send window": "How long after its check a send may still start, 250 ms unless configured otherwise.",
+    "shape": (
+        "A row as it may go, with what is denied taken out and the rest changed; or leaves alike but for four members."
+    ),
+    "signal": "What a request says by itself, such as GPC, a GPP string, a cookie or a phone's setting.",
+    "source": "Where a choice was said: gpc, form, sdk, letter and so on; for cookies and eids, whose id it is.",
+    "spell": "A stretch of time in which something was off, such as the store or the mirror, for the day's evidence.",
+    "spelling": "One of several ways in which people and programs write the same identifier.",
+    "stage": "A made-up installation with the operator's configuration, on which a rehearsal plays.",
+    "stale": "Of a look-up: nobody proved lately that it answers from the newest file, so everything is denied.",
+    "standing": "The current answer for one identifier: what it chose itself and what travelled to it.",
+    "state": "What a device or a consent tool says of itself, which denies for as long as it says so.",
+    "stranger": "Somebody who has proved nothing: no answer tells them whether anybody is known here.",
+    "subject": "One identifier as the ledger knows it: its kind, its value and its keys.",
+    "suppression": "What an erased identifier is called at recipients, kept so that they can still be told of a no.",
+    "tick": "One of the even moments at which answers to strangers leave, so that their time tells nothing.",
+    "ticket": "What a browser or caller keeps as its half of a code or a download, so that nobody else can use it.",
+    "tie": "To link identifiers to an account from now on.",
+    "tighten": "To deny more: it needs no proof, is written first and shown first.",
+    "tile": "A piece of the log's hashes or entries in the public format, which auditors fetch and caches keep.",
+    "told": "Of people: shown or sent a notice, with the day; of recipients: sent a message about a no or an erasure.",
+    "travel": "Of a no: to reach the other names, the accounts that have the identifier, and what those have.",
+    "turn": "One sender's place in the queue, so that a flood by one does not make another one's opt-out wait.",
+    "unlink": "The strongest erasure: nothing leads from a person to an entry any more, the opt-out's included.",
+    "vault": "The file of persons' keys, apart from the ledger, so that destroying a key forgets what it sealed.",
+    "verdict": (
+        "The answer to whether this data may go to this recipient for this purpose now, with its reason and rule."
+    ),
+    "via": "Of a no that travelled: the account it came through, or the origin itself where it came to another name.",
+    "visit": "One request to the operator's site, heard, with what the site and the browser are told.",
+    "void": (
+        "To let entries count for nothing from now on, because they are believed forged or their screen was unfair."
+    ),
+    "watch": "The thread that proves twice a second that the file answered from is the file that is written.",
+    "way": "One manner of opting out that a rehearsal tries; of deliveries, how messages reach one recipient.",
+    "whole": (
+        "Of a link: the backend, the desk or an attestation made it, so choices travel along it in both directions."
+    ),
+    "witness": "An independent party that signs a checkpoint only if the log grew out of the one it signed before.",
+    "writer": "The one thread that changes the ledger, a batch a transaction, durable before any answer.",
+}

@@ -1,4 +1,4 @@
-"""How an opt-in was given: on which screen, with a live signal in sight (11 CCR 7025(c)(3)), by a parent (L31).
+"""How an opt-in was given: on which screen, with a live signal in sight (11 CCR 7025(c)(3)), by a parent (L71).
 
 Kept beside the identifier's own choice until any later one. Never changes what was chosen.
 """
