@@ -299,6 +299,9 @@ WORDS: dict[str, str] = {
     "effective_at": "From when no send may start on an answer that was given before the choice.",
     "emergency file": "Where opt-outs are kept, sealed and durable, while the ledger cannot be written.",
     "entry": "One record of the ledger, for ever: a leaf in public form and what is sealed beside it.",
+    "erase": (
+        "To forget a person: the details, or with unlink all that leads to an entry; a no stays unless it is unlinked."
+    ),
     "event": "The random id of an entry, by which a caller asks for its receipt.",
     "evidence": "A day's counts, outages and what was in force, as an entry, to show that it was working.",
     "feed": "The stream of changed rows that a replica follows.",
@@ -306,7 +309,9 @@ WORDS: dict[str, str] = {
     "fold": "To make a standing from the entries about it, one after the other.",
     "frontier": "The few hashes of the tree that the next entry needs.",
     "gap": "Days on which no notice of the right to opt out was posted, so that data taken then does not go.",
-    "grant": "What a person allowed one recipient: theirs alone, it does not travel and any later no ends it.",
+    "grant": (
+        "What a person allowed one recipient: theirs alone, it does not travel, and a later no to its purpose ends it."
+    ),
     "handed back": "Of a row in mode `return`: the caller got it to send by itself, and says whether it did.",
     "handed over": "Of answers that a replica gave: brought to the gateway later, to be counted there.",
     "handle": "A keyed hash of a row's id, under which its recipient gets the row.",
@@ -322,10 +327,10 @@ WORDS: dict[str, str] = {
     "informed": "Of an opt-in by an account with a live signal in sight: that signal no longer denies it.",
     "installation": "One set of data folder, keys and settings of the gateway; or one copy of an app on a phone.",
     "intended": "Of a row: written down before its bytes leave, so that a crash cannot hide that they left.",
-    "key": "An identifier's pseudonym, made with the pepper; the ledger finds people by keys and holds no values.",
+    "key": "An identifier's pseudonym, made with the pepper; the ledger finds people by it and holds values sealed.",
     "leaf": "The public bytes of an entry, whose hash the tree holds; nothing in it names anybody.",
     "lease": (
-        "Leave for a replica to answer from its copy until a moment; an opt-out waits for it to end or to catch up."
+        "Leave for a replica to answer from its copy until a moment; a choice is effective once no lease is behind it."
     ),
     "lift": "To take back a no, by the one who said it, with all that travelled from it.",
     "limit": "The choice that sensitive data is used for nothing but the service.",
@@ -379,6 +384,7 @@ WORDS: dict[str, str] = {
     "replica": "A process beside an ad server that answers checks from a copy of the standings.",
     "restate": "To say a choice again in a new entry before the old one's body is pruned.",
     "revision": "The number of the last change of any standing, by which mirrors and replicas say how far they are.",
+    "room": "A package of the code, which knows only rooms on floors below it.",
     "row": "One person's data in a share, as a line of JSON; in the tables of the ledger, a row as in any table.",
     "screen": "One version of a page that asks for a yes, logged, so that all that was said on it can be voided.",
     "seal": "To encrypt so that only this installation opens it, bound to what it is for.",

@@ -11,6 +11,7 @@ from support.house import House
 
 ROOT = Path(__file__).parent.parent
 MAP = (resources.files("gateway") / "manual" / "map.md").read_text()
+HOUSE = House(ROOT / "gateway")
 QUESTION = re.compile(r"^- (.+?\?) (`gateway/.+)$", re.MULTILINE)
 
 
@@ -72,8 +73,15 @@ def test_a_wrong_row_is_found(row):
     assert len(wrong_in(f"{MAP}\n{row}\n")) == 1
 
 
+def test_the_first_page_leads_to_the_map_and_names_every_room():
+    readme = (ROOT / "README.md").read_text()
+    assert "`gateway help map`" in readme
+    rooms = {room.partition(".")[0] for room in HOUSE.floors() if "__" not in room} - {"disk"}
+    assert {room for room in rooms if f"\ngateway/{room}" not in readme} == set()
+
+
 def test_the_picture_is_what_the_imports_make():
-    assert f"```\n{House(ROOT / 'gateway').drawing()}\n```" in MAP, "print it anew: python tests/support/house.py"
+    assert f"```\n{HOUSE.drawing()}\n```" in MAP, "print it anew: python tests/support/house.py"
 
 
 def test_the_picture_leaves_out_whom_a_room_knows_through_another(tmp_path):
