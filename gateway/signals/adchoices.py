@@ -1,15 +1,14 @@
-"""The AdChoices signal: what a person said in the DAA's tools, as their browser extension sends it with every request.
+"""What a person said in the DAA's tools: the string that their browser extension sends with every request, and what
+TokenChoices and AppChoices send to a participant. `signals.hear` and `web.pages.adchoices` call it.
 
-Reads and writes the string (DAA AdChoices Signal 1.16 of 2025-09-24; signals.md 7.3). It says one thing of all
-participants, or one thing each of some. Of those only our own counts here; what a person wants of others, and of
-interest categories, stands in `sections` and decides nothing. Never asks which participant has which number.
+The string (DAA AdChoices Signal 1.16 of 2025-09-24) says one thing of all participants, or one thing each of some. Of
+those only our own counts; what a person wants of others, and of interest categories, stands in `sections` and decides
+nothing.
 
-What the DAA's TokenChoices and AppChoices tools send to a participant: whose identifier, and what was asked.
-
-Both name identifiers that a person typed or a device has, hashed or not, as parameters of a call (DAA TokenChoices and
-AppChoices implementation instructions; signals.md 7.4). Here they become kinds and values in api.md's words; whether a
-value is one is for whoever makes keys of it. Category wishes cannot be followed one by one, so a wish to limit any is
-an opt-out of all, as the instructions allow. Nothing here is ever an opt-in.
+TokenChoices and AppChoices name identifiers, hashed or not, as parameters of a call (the DAA's implementation
+instructions). Here they become kinds and values; whether a value is one is for whoever makes keys of it. Category
+wishes cannot be followed one by one, so a wish to limit any is an opt-out of all, as the instructions allow. Nothing
+here is ever an opt-in.
 """
 
 import re

@@ -1,7 +1,8 @@
-"""Google's Additional Consent string: providers outside the vendor list that a person consented to (signals.md 3.4).
+"""Google's Additional Consent string: providers outside the vendor list that a person consented to, read and written
+for `signals.hear` (Google, "Additional Consent technical specification", versions 1 and 2).
 
-`1~id.id` and `2~id.id~dv.id.id`; the second list holds providers disclosed and not consented to. A list of providers
-is no consent to a purpose, so nothing here ever says `allowed`; a string that names no consented provider is a no.
+`1~id.id` and `2~id.id~dv.id.id`; the second list holds providers disclosed and not consented to. A list of providers is
+no consent to a purpose, so nothing here ever says `allowed`; a string that names no consented provider is a no.
 """
 
 from collections.abc import Collection, Iterable

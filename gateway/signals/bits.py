@@ -1,9 +1,9 @@
-"""Base64url strings as bits: what GPP, TCF and AdChoices strings are made of.
+"""Base64url strings as bits, for the readers and writers of GPP, TCF and AdChoices strings.
 
 A string becomes a text of "0" and "1", read from the left: slicing it costs what is sliced, where shifting one large
 integer would cost its whole length at each field. Fibonacci numbers and ranges are the GPP specification's (data
-types); every count is held against a limit before anything is made of it, since one short string can ask for
-millions of ids (signals.md 1.7 j).
+types). Every count is held against a limit before anything is made of it, since one short string can ask for millions
+of ids.
 """
 
 import base64

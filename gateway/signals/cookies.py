@@ -1,13 +1,12 @@
-"""A Cookie header parser that loses nothing.
+"""A Cookie header parser that loses nothing, and a sieve that finds in a header the few cookies that anybody reads.
+`signals.hear` and `web.site.visitor` call it.
 
-`http.cookies` gives up on a whole header at one odd value, and keeps the last of two equal names; an opt-out cookie
-behind such a value would vanish (signals.md section 6, measured). Here: split at `;`, at the first `=`, trim, keep
-every duplicate and the raw value.
+`http.cookies` gives up on a whole header at one odd value and keeps the last of two equal names; an opt-out cookie
+behind such a value would vanish (measured). Here: split at `;`, at the first `=`, trim, keep every duplicate and the
+raw value.
 
-Finds in a Cookie header, by name, the few cookies that anybody reads; the many others cost a look-up each.
-
-A site sets the same names for all its visitors, so what a name is worth is judged once and remembered. What is kept
-here are names without values, and of fields that say nothing a hash. Says nothing of what a cookie means.
+A site sets the same names for all its visitors, so what a name is worth is judged once and remembered. What is
+remembered are names without values, and of fields that say nothing a hash.
 """
 
 import re

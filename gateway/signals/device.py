@@ -1,15 +1,13 @@
-"""What a phone says: its settings, and the keys that apps keep signals under.
+"""What a phone says: its settings (ATT, limit-ad-tracking, Do Not Track) and the keys under which apps keep signals.
+`signals.hear` calls it for what an app sends.
 
-What a phone or a browser setting says: ATT, limit-ad-tracking, Do Not Track.
+Each setting denies sale, sharing and targeted ads in the answer at hand. Only what somebody has set is kept as the
+device's state (R26): ATT "denied" and limit-ad-tracking; "not asked yet", "restricted" and DNT hold while they are
+said. None is consent, and `DNT` is never read as GPC (L12).
 
-Each denies sale, sharing and targeted ads in the answer at hand. Only what somebody has set is kept as the device's
-state (R26): ATT "denied" and limit-ad-tracking; "not asked yet", "restricted" and DNT hold while they are said. None
-is consent, and `DNT` is never read as GPC (L12).
-
-The keys that apps keep signals under on a phone: `IABGPP_*`, `IABTCF_*`, `IABUSPrivacy_String`, `gad_rdp`.
-
-NSUserDefaults on iOS, the default SharedPreferences on Android (signals.md 1.9, 3.3, 8). Read into the members of a
-call's `signals`; `choice/downstream` makes the ones that an app writes back. No per-field key of a US section has a
+`IABGPP_*`, `IABTCF_*`, `IABUSPrivacy_String` and `gad_rdp` lie in NSUserDefaults on iOS and in the default
+SharedPreferences on Android (the IAB's in-app specifications of each). They are read into the members of a call's
+`signals`; `choice/downstream.py` makes the ones that an app writes back. No per-field key of a US section has a
 specification, so their strings are what counts.
 """
 

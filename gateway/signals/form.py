@@ -1,4 +1,4 @@
-"""The urlencoded body of the choices form. Takes what is usable; a form is never refused for what it lacks."""
+"""Reads the urlencoded body of a form of our pages. Takes what is usable; a form is never refused for what it lacks."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl

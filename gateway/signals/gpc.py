@@ -1,8 +1,8 @@
-"""Global Privacy Control: the `Sec-GPC` header, by the W3C text and the rules of HTTP for field values.
+"""Global Privacy Control: reads the `Sec-GPC` header and the same signal in a call, for `signals.hear`.
 
-The value has one meaning, the single character `1`; everything else is as if the field were absent. Of several fields
-one `1` is enough, and it is one whether a proxy folded them into `0, 1` or not (RFC 9110 5.3); blanks around it are no
-part of it (5.5). (w3c/gpc @58d8695, header section; L1 to L5.) Trailers never get here: ASGI has none.
+The value has one meaning, the single character `1`; everything else is as if the field were absent (w3c/gpc @58d8695,
+header section; L1 to L5). Of several fields one `1` is enough, whether a proxy folded them into `0, 1` or not (RFC 9110
+5.3); blanks around it are no part of it (5.5). Trailers never get here: ASGI has none.
 """
 
 from collections.abc import Iterable

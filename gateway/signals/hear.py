@@ -1,8 +1,8 @@
-"""Everything that one request says, heard together.
+"""Everything that one request says, heard together: headers, cookies and URL of a web request, or a call's `signals`
+member. The site's doors and those of apps and checks call it.
 
-Two doors have signals: a web request (headers, cookies, what its URL carries) and a call's `signals` member. Both end
-in `Heard`. Any opt-out wins. What cannot be read is counted; in a call it denies, for there it is the caller's slip;
-on the web it is as if it were not there, by the W3C text, and the other signals still count.
+Both end in `Heard`. Any opt-out wins. What cannot be read is counted; in a call it denies, for there it is the caller's
+slip; on the web it is as if it were not there, by the W3C text, and the other signals still count.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What one request said, heard together: which denials, how long each holds, and what could not be read."""
+"""`Heard`, the result of hearing one request: which denials, how long each holds, and what could not be read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace

@@ -1,9 +1,10 @@
-"""Opt-out cookies of ad networks (DAA WebChoices, NAI, a network's own page), known by name and value.
+"""Opt-out cookies of ad networks (DAA WebChoices, NAI, a network's own page), known by name and value, for
+`signals.hear`.
 
 They are third-party cookies of the networks' own domains: a site's own server never gets one, and reads them only when
-the gateway is run on a network's domain (signals.md 7.5). So every rule must leave a site's own cookies alone. An
-opt-out counts as the person's act; its absence, or another value, says nothing at all (L13). The rules are data
-(industry_cookies.toml), read and parsed by the composition root; this room never opens a file.
+the gateway is run on a network's domain. So every rule must leave a site's own cookies alone. An opt-out counts as the
+person's act; its absence, or another value, says nothing at all (L13). The rules are data (industry_cookies.toml), read
+by the composition root.
 """
 
 import re

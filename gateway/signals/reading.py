@@ -1,13 +1,11 @@
-"""What came out of reading one signal string: its fields, and what it says of each purpose.
+"""`Reading`, the answer of every string reader (GPP, TCF, US Privacy, Additional Consent, AdChoices): its fields, and
+what it says of each purpose. Also header values as RFC 9110 has them, for whoever compares one to the letter.
 
-All string readers (GPP, TCF, US Privacy, Additional Consent, AdChoices) answer with a `Reading`. The one promise that
-callers build on is kept here and nowhere else: a string that is not valid never says `allowed`, while an opt-out that
-could be read in it still counts.
+The one promise that callers build on is kept here and nowhere else: a string that is not valid never says `allowed`,
+while an opt-out that could be read in it still counts.
 
-Values of header fields as RFC 9110 has them: without the blanks around them, and apart where a proxy joined them.
-
-Servers differ in what they leave on a value. Whoever compares one to the letter takes it from here: the readers of
-signals, which hear requests in front of any site on any server, and the outermost layer, for all of our own doors.
+Servers differ in what they leave on a header's value; `trimmed` and `members` take off the blanks around it, and take
+apart what a proxy joined.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

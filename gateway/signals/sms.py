@@ -1,8 +1,9 @@
-"""What a person answers to a text message: STOP, HELP or START, in the words of three languages.
+"""Reads what a person answers to a text message (STOP, HELP or START, in the words of three languages), for
+`web.api.texts`.
 
 47 CFR 64.1200(a)(10): stop, quit, end, revoke, opt out, cancel and unsubscribe, sent in reply to a text, revoke consent
-by themselves; any other words do where a reasonable person would take them so. When in doubt, yes. Never opens
-anything: START is told how to opt in. Owns no text of anybody: what comes in is read and let go.
+by themselves; any other words do where a reasonable person would take them so. When in doubt it is STOP. START opens
+nothing: it is told how to opt in. The text is read and let go.
 """
 
 import re

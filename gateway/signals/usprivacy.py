@@ -1,8 +1,9 @@
-"""The US Privacy string (`usprivacy`, GPP section `uspv1`): notice, opt-out of sale, service-provider agreement.
+"""The US Privacy string (`usprivacy`, GPP section `uspv1`): notice, opt-out of sale, service-provider agreement. Read
+for `signals.hear`, written for recipients.
 
 Grammar: `1` then three of `Y`, `N`, `-` in capitals (IAB USPrivacy @f8d659f). Small letters and unknown versions are
-not valid, yet the opt-out in them counts: a reader that drops them drops opt-outs. The string knows neither sharing
-nor targeted advertising; an opt-out in it is of all three (R25), and an allow is of sale alone.
+not valid, yet the opt-out in them counts: a reader that drops them drops opt-outs. The string knows neither sharing nor
+targeted advertising; an opt-out in it is of all three (R25), and an allow is of sale alone.
 """
 
 from gateway.signals.reading import Reading, stated

@@ -1,8 +1,8 @@
-"""Cookies that consent tools leave on a first-party site: what each shows, and whether a person did it.
+"""Cookies that some twenty-five consent tools leave on a first-party site: what each shows, and whether a person did
+it. `signals.hear` calls it for a web request.
 
-Owns the forms of some twenty-five tools (signals.md section 6) and nothing of the strings they carry. A tool's default
-is kept apart from an act: a default denies in this answer and is never remembered (R25). Groups are named by the site,
-so what they stand for is an argument.
+A tool's default is kept apart from an act: a default denies in this answer and is never remembered (R25). Groups are
+named by the site, so what they stand for is an argument.
 """
 
 from gateway.signals.cmp_cookies.tools import NAMES, is_read, read_tool

@@ -1,7 +1,8 @@
-"""Cookies that carry a string of another format: GPP, TCF, Additional Consent, US Privacy. Carried, never read here.
+"""Cookies that carry a string of another format (GPP, TCF, Additional Consent, US Privacy): finds the string, for
+`tools`.
 
 Plain carriers hold the string alone; Yahoo, Usercentrics, iubenda, Google Funding Choices and consentmanager.net wrap
-it (signals.md 1.10, 3.3, 3.4 and section 6).
+it. The string itself is read by its own format's reader.
 """
 
 import re

@@ -1,16 +1,14 @@
-"""Forms that several consent tools share: lists, objects, what was accepted.
+"""Readers of consent tools whose cookies have a common form: states by category, lists of what was accepted, JSON. The
+table of `tools` calls them.
 
-Tools that write each category with its state: Cookiebot, CookieYes, Complianz, Tealium, and one-word marks.
+Each category with its state: Cookiebot, CookieYes, Complianz, Tealium, and one-word marks. Where a value names who
+spoke (`method`, `action`) that decides between act and default; Complianz says it in a cookie beside.
 
-Where a value names who spoke (`method`, `action`) that decides between act and default; Complianz says it in a cookie
-beside.
+Only what was accepted: c15t, vanilla-cookieconsent, TYPO3's om_cookie_manager, consentmanager.net. A missing name is a
+refusal, but only of a category that the site has; so a name counts as missing when the tool fixes it, the cookie names
+it elsewhere, or the operator does.
 
-Tools that write only what was accepted: c15t, vanilla-cookieconsent, TYPO3's om_cookie_manager, consentmanager.net.
-
-A missing name is a refusal, but only of a category that the site has; so a name counts as missing when the tool fixes
-it, the cookie names it elsewhere, or the operator does.
-
-Tools whose JSON has a shape of its own: Didomi, Usercentrics, Transcend, iubenda.
+JSON of a shape of its own: Didomi, Usercentrics, Transcend, iubenda.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which cookie belongs to which tool, and the one door: a jar in, the state of every tool's cookie out.
+"""Which cookie belongs to which tool: a whole jar in, the state of every tool's cookie out. `signals.hear` calls it.
 
 The whole jar is seen, since companions tell acts from defaults. A jar without tools costs a look-up a cookie.
 """

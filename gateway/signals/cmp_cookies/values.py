@@ -1,21 +1,15 @@
-"""Values that consent tools write into their cookies, and what each stands for.
+"""What the readers of consent tools' cookies share: the forms of values, the state that they answer, and the words for
+selling and advertising.
 
-The forms in which tools write their values: JSON, base64 JSON, lists of pairs, and the words for yes and no.
-
-Every function raises `ValueError` for a value of another form; `read` catches it at the door. Nothing here knows a
-tool.
-
-What one consent-tool cookie shows. Vocabulary only: no reader and no rule of a tool is here.
+The forms in which tools write: JSON, base64 JSON, lists of pairs, and the words for yes and no. Each function raises
+`ValueError` for a value of another form; `read_tool` catches it.
 
 Which category, group, purpose or service name of each tool stands for the sale of data, and which for advertising.
+Sites choose these names, so the table is data: here are the names that the tools ship with, and `merge` adds an
+operator's own.
 
-Sites choose these names, so the table is data: here are the names that the tools ship with (signals.md section 6), and
-`merge` adds an operator's own. Nothing here reads a cookie.
-
-One cookie of a tool among the others of its jar: what every reader of this package is handed.
-
-Companions tell an act from a default; they never decide what is denied. So one more cookie can never take a denial
-away.
+`Cookie` is one cookie of a tool among the others of its jar. Companions tell an act from a default and never decide
+what is denied, so one more cookie can never take a denial away.
 """
 
 import base64

@@ -1,9 +1,9 @@
-"""Where every field of every US section lies: the specification's tables as one table.
+"""Where every field of every US section lies: the specification's tables as one table, for `us` and `string`.
 
 Fields follow each other without gaps, 2 bits each unless a width is written (`Version:6`); `*n` is a list of n. Field
-names are the specification's, as `parsedSections` of the client API has them. The sensitive item that is a precise
-location, and whether an item is an opt-out (CA, UT, IA) or a consent (elsewhere), are beside the fields.
-(Global-Privacy-Platform @b27beb4, Sections/US-*; signals.md 1.6.)
+names are the specification's, as `parsedSections` of the client API has them. Beside them: the sensitive item that is a
+precise location, and whether an item is an opt-out (CA, UT, IA) or a consent (elsewhere). (Global-Privacy-Platform
+@b27beb4, Sections/US-*.)
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,8 @@
-"""The whole GPP string: header and sections, read, split and written.
+"""The whole GPP string: header and sections, read, split and written for `signals.hear` and `choice.downstream`.
 
 A section that no reader knows is kept as it came and written back untouched; while it applies nothing is allowed, for
 nobody knows what it says. A section outside `gpp_sid` still shows the person's will, so it can deny and never allow.
-
-What a GPP string says of precise geolocation: the one sensitive item that the gateway knows as a data class.
+Precise geolocation is the one sensitive item that the gateway knows as a data class.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,14 +1,14 @@
-"""One US section: its subsections as fields, and what they say of sale, sharing and targeted advertising.
+"""One US section of a GPP string: its subsections as fields, what they say of sale, sharing and targeted advertising,
+and what else they refuse. `string` calls it.
 
 Valid is: each part has exactly the length of its layout in one of the three paddings, nothing but zeros behind it, no
 reserved value, a known version, the right subsection type. In anything else, a coding that was given up too, an opt-out
 that can be read still counts, and nothing is allowed (`Reading` sees to that).
 
-What a US section refuses beside its opt-outs: for a notice not given, a known child, sensitive data, the MSPA.
-
-Owns the table of what Prebid Server (Java) and Prebid.js both deny (enforcement.md 1.3), in the terms of each state's
-own section (1.4); the later sections, which both pass by, are read the same way. Never reads a string, and never says
-that a person chose: these denials hold in the answer to this request and are written nowhere.
+Beside its opt-outs a section refuses for a notice not given, a known child, sensitive data and the MSPA: what Prebid
+Server (Java) and Prebid.js both deny, in the terms of each state's own section; the later sections, which both pass by,
+are read the same way. These denials hold in the answer to this request and are written nowhere: they do not show that a
+person chose.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

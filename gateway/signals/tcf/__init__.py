@@ -1,11 +1,8 @@
-"""TC strings: TCF v2 (GPP section 2, `euconsent-v2`), TCF Canada v1 (section 5), TCF v1.1 (section 1, read only).
+"""TC strings: TCF v2 (GPP section 2, `euconsent-v2`), TCF Canada v1 (section 5), TCF v1.1 (section 1, read only); read
+and written for `signals.hear`, `gpp.string` and the command line.
 
-The door of the room: what reads and writes whole strings, and what asks their fields. Never raises on hostile input;
-a string that is not valid never says `allowed`.
-
-Whom a TC string lets advertise: of all its vendors at once, what `vendor_may` answers of one.
-
-Owns that question only; a European string answers it, for only its vendors have numbers in IAB Europe's list.
+Never raises on hostile input; a string that is not valid never says `allowed`. Whom a string lets advertise is answered
+of a European one alone, for only its vendors have numbers in IAB Europe's list.
 """
 
 from collections.abc import Collection

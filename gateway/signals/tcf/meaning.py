@@ -1,7 +1,7 @@
-"""What the fields of a TC string say: which consents stand, and for whom.
+"""What the fields of a TC string say: which consents stand, and for whom. `signals.tcf` asks it.
 
-Owns the judgement; never reads or writes a string. Only consent counts as a yes: legitimate interest (section 2) and
-implied consent (section 5) are nobody's act. Every function takes the fields of any of the three forms.
+Only consent counts as a yes: legitimate interest (section 2) and implied consent (section 5) are nobody's act. Every
+function takes the fields of any of the three forms.
 """
 
 from collections.abc import Callable, Sequence

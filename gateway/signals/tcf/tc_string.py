@@ -1,12 +1,9 @@
-"""Fields of a TC string: their kinds, and the layouts of the cores as tables.
+"""A whole TC string, `core.segment.segment`: taken apart into fields and put together again, by layouts that are
+tables. `signals.tcf` calls it.
 
-Owns names, widths and order. Names are those of cmpapi 3.2.0; TCF v1.1, which it lacks, is named as in its own
-specification. Knows no segment delimiter and no meaning. Layouts: signals.md 3.1; section 5: GPP Sections/Canada.
-
-A whole TC string, `core.segment.segment`: taken apart into fields, and put together again.
-
-Owns the three forms as tables, the exactness of each segment, and what an absent one stands for. Never judges what a
-field says. The first three bits of a segment are its type (signals.md 3.1); segments may come in any order.
+Field names are those of cmpapi 3.2.0; TCF v1.1, which it lacks, is named as in its own specification. Layouts: IAB Tech
+Lab, "Consent string and vendor list formats v2"; of section 5, GPP Sections/Canada. The first three bits of a segment
+are its type; segments may come in any order. What a field means is `meaning`'s.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,8 +1,7 @@
-"""Lists of vendor ids as bits: bitfields, ranges in their three codings, publisher restrictions.
+"""Lists of vendor ids as bits (bitfields, ranges in their three codings, publisher restrictions), for `tc_string`.
 
-Owns how ids are packed and how many one string may make; knows no field's name. A range is held against its limits
-before an id is made of it (signals.md 1.7 j): ids rise, none is over the list's own maximum, and all lists of a string
-together make at most `MAX_ID`.
+A range is held against its limits before an id is made of it, since a short string can name millions: ids rise, none is
+over the list's own maximum, and all lists of a string together make at most `MAX_ID`.
 """
 
 from collections.abc import Callable, Collection, Iterable
