@@ -1,1 +1,1 @@
-"""The doors: HTTP in, HTTP out. One file a caller; they do not import each other."""
+"""The doors: HTTP in, HTTP out. One file a caller; `app/routes.py` and `app/service.py` mount them."""

@@ -1,11 +1,10 @@
-"""What a call shows of the app that made it, and what the answer holds for that app: its device token, renewed, and
-what each SDK inside it may do (R8, R26, I8).
+"""What choices and observations of apps and backends have in common: a body read leniently, and what the answer holds
+for an app (its device token, renewed, and what each SDK inside it may do; R8, R26, I8). The doors of choices and
+observations call it.
 
 A caller is an app if it has a publishable key or speaks of `device`. Forged and foreign tokens are listed, counted and
 cost nothing. A key that is in everybody's app learns what stands on record of nobody but whom the call proves, and of
-ids that no account has or had; of all others every member of an answer is that of who said no (R6). Owns no door.
-
-What choices and observations have in common: they take what is usable and list the rest (api.md).
+ids that no account has or had; of all others every member of an answer is that of who said no (R6).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""POST /v1/check: may this data go to this recipient now? A "no" is a 200."""
+"""POST /v1/check, for ad servers and backends: may this data go to this recipient now? A "no" is a 200."""
 
 import time
 

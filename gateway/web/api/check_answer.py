@@ -1,5 +1,5 @@
 """What every door that answers checks does with an answer: count it, give it an id, announce the send where one is
-asked for, and shape it (api.md). A dry run is the real answer, marked, and leaves nothing behind but its count (I23).
+asked for, and shape it. A dry run is the real answer, marked, and leaves nothing behind but its count (I23).
 """
 
 from collections.abc import Mapping

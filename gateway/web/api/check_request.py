@@ -1,4 +1,4 @@
-"""What the doors that answer about people have in common: a strict body as a question, and a verdict as JSON."""
+"""A check's strict body as a question, and a verdict as JSON, for the doors that answer about people."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One choice of a call as it came: its members read leniently, what cannot be used listed in `ignored`."""
+"""The body of POST /v1/choices: its members read leniently, what cannot be used listed in `ignored`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """POST /v1/codes: an app or a backend has a code sent to somebody's mailbox or number, who then reads it out to it.
 
-The answer is the same whether the address is known here or not (V25). The ticket in it is the caller's half: the code
-is good with it alone. Never answers what the code is.
+The answer is the same whether the address is known here or not (V25), and never holds the code. The ticket in it is the
+caller's half: the code is good with it alone.
 """
 
 from collections.abc import Mapping

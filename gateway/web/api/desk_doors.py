@@ -1,21 +1,16 @@
-"""The doors of the operator's desk: links, erasures, reports, and who was told.
+"""The doors of the operator's desk: links, erasures, yearly reports, and who was told of a notice.
 
-POST /v1/erasures: a person is forgotten, of the identifiers that they proved: to the desk (scope desk), or in the
-call, which forgets the details and keeps the opt-out (R14, R19).
-
-The answer is the same whether anything was known of them or not.
+POST /v1/erasures: a person is forgotten, of the identifiers that they proved, to the desk (scope desk) or in the call,
+which forgets the details and keeps the opt-out (R14, R19). The answer is the same whether anything was known or not.
 
 POST /v1/links: which phones, e-mails and devices an account has. The backend tells it (scope desk; R2, R5); an app
 shows it: the account, and each identifier by a proof of its own, or an id of the phone by its word (R12).
 
-GET /v1/reports/{year}: the numbers that 11 CCR 7102 wants published, for keys with scope export. Reads only, and
-tells of nobody.
+GET /v1/reports/{year}: the numbers that 11 CCR 7102 wants published (scope export); it tells of nobody.
 
-GET /v1/notices/due: who must be told of something new (scope export or desk). POST /v1/notices: the operator's
-sender tells who was shown or sent a notice (scope desk; R15, 47 CFR 64.2008).
-
-Until a person was told, nothing goes to a recipient that a later notice named; silence approves nothing. What came back
-undelivered is recorded and tells nobody.
+GET /v1/notices/due: who must be told of something new (scope export or desk). POST /v1/notices: the operator's sender
+tells who was shown or sent a notice (scope desk; R15, 47 CFR 64.2008). Until a person was told, nothing goes to a
+recipient that a later notice named; silence approves nothing. What came back undelivered is recorded and tells nobody.
 """
 
 import asyncio

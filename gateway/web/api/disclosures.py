@@ -1,23 +1,17 @@
-"""The doors about disclosures: what became of answers, batches of a replica's, and who got what.
+"""The doors about disclosures: what became of answers, batches from replicas, and who got what. In-process callers use
+the reading of lines, too.
 
-POST /v1/disclosures/batches: what a replica answered since it last said so, for the gateway's record (R22). Scope
-replica; internal, between a gateway and replicas of its version.
+POST /v1/disclosures: a caller says what became of its checks (R22), and of rows that were handed back to it. Each line
+is answered, durably, in order; a bad one costs the others nothing. `recorded`; `repeated`: said before, or already
+known to have been sent; `denied`: it was sent although the answer was no, which is on record and an alarm; `expired`:
+said an hour late, it stays "may have been sent"; `unknown`: no decision of ours; `malformed`.
 
-NDJSON: a head, then a line an answer: its id alone, an announced send, or what a caller said. A line that cannot be
-read costs the others nothing and counts as lost: no second try would make it readable.
+POST /v1/disclosures/batches: what a replica answered since it last said so (R22). Scope replica; between a gateway and
+replicas of its version. NDJSON: a head, then a line an answer: its id alone, an announced send, or what a caller said.
+A line that cannot be read counts as lost: no second try would make it readable.
 
-POST /v1/disclosures/query: who got what. `received` is of a person, for the desk or with proof, as access is; the
-rest tells of nobody and wants scope export. Reads only.
-
-Lines that say what became of answers, read one by one: a bad one costs the others nothing. For the door, and for
-callers in the service's own process.
-
-POST /v1/disclosures: a caller says what became of its checks (R22), and of rows that were handed back to it. Each
-line is answered, durably, in order.
-
-`recorded`; `repeated`: said before, or already known to have been sent; `denied`: it was sent although the answer was
-no, which is on record and an alarm; `expired`: said an hour late, it stays "may have been sent"; `unknown`: no decision
-of ours; `malformed`.
+POST /v1/disclosures/query: who got what. `received` is of a person, for the desk or with proof, as access is; the rest
+tells of nobody and wants scope export.
 """
 
 import asyncio

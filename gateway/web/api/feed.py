@@ -1,5 +1,5 @@
 """GET /v1/changes: what changed of the standings, for replicas and exports; and POST /v1/leases, by which a replica may
-answer from what it was given (gateway help replica).
+answer from what it was given (`gateway help replica`).
 
 Rows by key: neither a value nor the pepper is among them. Everything is read from the table, never from a copy.
 """

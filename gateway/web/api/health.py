@@ -1,10 +1,11 @@
-"""Who is alive: /livez, /readyz, /metrics, and GET /v1/self for callers to check themselves against at start.
+"""Who is alive and on what configuration, for load balancers, monitoring and callers: /livez, /readyz, /metrics,
+/v1/self and /dsrdelete.json.
 
-GET /dsrdelete.json: the key of our deletion requests, for recipients that take the IAB's framework. The same for
-everyone; 404 where the operator has no recipient that does.
+GET /v1/self: what a caller should compare with its own configuration before it starts (I21); a gateway, a replica and a
+fake answer alike.
 
-What whoever answers checks says of itself: what a caller should compare with its own configuration before it starts
-(I21). The same of a gateway, a replica and a fake.
+GET /dsrdelete.json: the key of our deletion requests, for recipients that take the IAB's framework. 404 where the
+operator has no recipient that does.
 """
 
 import asyncio

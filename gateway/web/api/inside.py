@@ -1,9 +1,9 @@
-"""Answers for a service's own process, with the bodies and answers of the HTTP calls: what `Client.over` asks. Knows
-check, checks, openrtb, disclosures and self.
+"""Checks, bid requests, disclosures and self, answered inside a service's own process with the bodies of the HTTP
+calls: what `Client.over` asks.
 
-`Checker` is the gateway's in the process of a site: look-ups are made in the event loop's thread, and a call from
-another one is handed over to it; it announces nothing, for what is killed here is killed there. `AnyThread` is a
-replica's: it answers in the thread that asks, and announces in its own spool.
+`InProcessChecker` is the gateway's in the process of a site: look-ups are made in the event loop's thread, and a call
+from another one is handed over to it; it announces nothing, for a process that is killed takes both down. `AnyThread`
+is a replica's: it answers in the thread that asks, and announces in its own spool.
 """
 
 import asyncio

@@ -1,14 +1,11 @@
-"""The log for whoever checks it: its public files, receipts, and the door of a witness.
+"""The ledger's public log for whoever checks it: checkpoint, tiles, entry bundles, receipts; and the door of a witness.
 
-The log for whoever wants to check it: checkpoint, tiles and entry bundles (C2SP tlog-tiles), and receipts by event.
+Checkpoint, hash tiles (C2SP tlog-tiles) and receipts by event name nobody and are public; the entries' bytes want scope
+`export` unless the operator publishes them (R16).
 
-Checkpoint, hash tiles and receipts name nobody and are public; the entries' bytes want scope `export` unless the
-operator publishes them (R16). Reads only.
-
-The door of a witness: `POST /add-checkpoint` with the answers of C2SP tlog-witness.
-
-An application of its own, apart from the gateway: it is run by an auditor, and knows nothing of people. Answers are the
-specification's, plain text and not problem documents; no answer and no log line holds a part of what was sent.
+`POST /add-checkpoint` (C2SP tlog-witness) is an application of its own, run by an auditor (`gateway witness`). Its
+answers are the specification's, plain text and not problem documents; none, and no log line, holds a part of what was
+sent.
 """
 
 import asyncio

@@ -1,23 +1,20 @@
-"""What phones, pages and backends tell of somebody and ask about them, without an act of choice.
+"""What phones, pages and backends tell of somebody, and ask about them, without an act of choice: POST /v1/observe and
+/v1/standing.
 
-POST /v1/observe: what an app's phone or a site's page says by itself, without a person's act.
+/v1/observe can only tighten. A choice among the signals (GPC, a GPP opt-out) is written for every identifier of the
+call, a device's state for devices alone (R26); what holds for a moment is in the answer and in no record. A secret key,
+which only a server has, also says which browser is whose: an account and a browser of one call are tied (I1). Nothing
+else of a call is, and a key that is in everybody's app ties nothing (R12).
 
-It can only tighten. A choice among the signals (GPC, a GPP opt-out) is written for every identifier of the call, a
-device's state for devices alone (R26); what holds for a moment is in the answer and in no record. A secret key, which
-only a server has, also says which browser is whose: an account and a browser of one call are tied (I1). Nothing else
-of a call is, and a key that is in everybody's app ties nothing (R12).
+`{"type": "browser", "value": "new", "host": H}` asks for a browser id for a site whose server, not we, sets the cookie
+(I1): behind forward auth when a person signs in, or by an app's backend before it opens the site in a WebView (I28). It
+writes nothing: the id is a stranger until a signal or an account comes with it.
 
-`{"type": "browser", "value": "new", "host": H}`: a browser id for a site whose server, not we, sets the cookie (I1).
-
-The server of a site behind forward auth asks for one when a person signs in, the backend of an app before it opens the
-site in a WebView (I28). Writes nothing: the id is a stranger until a signal or an account comes with it.
-
-POST /v1/standing: an app, or a backend, asks what holds for whom it proves to be, and whether it may ask again.
-
-`standing`, `may_ask_from` and `still_out` are of what is proved alone (R6, R12): the account of an assertion, what the
-desk looked at, the phone of a device token with those of its ids that no account has or had; where it shows others,
-which only its token ties to it, they are those of who said no. `store` and `sdks` obey all that is named, as an
-observation's do. Writes nothing but that an assertion was used.
+/v1/standing: what holds for whom the caller proves to be, and whether it may ask again. `standing`, `may_ask_from` and
+`still_out` are of what is proved alone (R6, R12): the account of an assertion, what the desk looked at, the phone of a
+device token with those of its ids that no account has or had; where it shows others, which only its token ties to it,
+they are those of who said no. `store` and `sdks` obey all that is named, as an observation's do. Writes nothing but
+that an assertion was used.
 """
 
 import re

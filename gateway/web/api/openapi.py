@@ -1,4 +1,6 @@
-"""/openapi.json: what there is, made from the shapes that the doors read, so that the two cannot drift."""
+"""GET /openapi.json, for callers and their tools: made from the shapes that the doors read, so that the two cannot
+drift.
+"""
 
 from typing import Any
 

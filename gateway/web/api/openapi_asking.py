@@ -1,12 +1,6 @@
-"""Of /openapi.json the calls that ask whether data may go, that bring rows, and that apps make.
-
-The descriptions of the calls that answer whether data may go, and that are told what became of it. Part of
-`gateway.web.api.openapi`.
-
-Shapes and calls of /openapi.json for apps: what a phone observes, what holds for whom it proves to be, and the
-constants of a first start without network (I22). `gateway.web.api.openapi` puts them together.
-
-Of /openapi.json what brings rows to recipients.
+"""The part of /openapi.json about calls that ask whether data may go, that bring rows, and that apps make: what a phone
+observes, what holds for whom it proves to be, and the constants of a first start without network (I22). `openapi` puts
+the parts together.
 """
 
 from typing import Any

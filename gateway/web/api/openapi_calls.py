@@ -1,4 +1,4 @@
-"""What the descriptions of calls are put together from: references, problems, one call with its answers."""
+"""Building blocks of /openapi.json, for its parts: references, problems, one call with its answers."""
 
 from collections.abc import Iterable
 from enum import StrEnum

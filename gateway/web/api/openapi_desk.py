@@ -1,14 +1,5 @@
-"""Of /openapi.json a person's own records, copies, marketing and opting in.
-
-Shapes of /openapi.json about a person's own records: the answer to a choice with its receipt, the proof download,
-and the access report. Constants only; `gateway.web.api.openapi` puts them together.
-
-Of /openapi.json what replicas ask and tell: the changes of the standings, leases, and what they answered.
-
-Of /openapi.json what ends marketing: texts that people send, and links in e-mail.
-
-Shapes and calls of /openapi.json about proof of control, opting in on the page, and being forgotten there.
-`gateway.web.api.openapi` puts them together.
+"""The part of /openapi.json about a person's own records (receipt, proof download, access report), proof of control and
+opting in, being forgotten, marketing, and what replicas ask and tell. `openapi` puts the parts together.
 """
 
 from typing import Any

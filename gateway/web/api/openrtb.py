@@ -1,4 +1,4 @@
-"""POST /v1/openrtb: a bid request in, what may be sent of it out, for one bidder or for many.
+"""POST /v1/openrtb, for ad servers: a bid request in, what may be sent of it out, for one bidder or for many.
 
 The answer for one recipient is the request itself, in the version that it came in; for several, or where the caller
 takes patches, what to remove and replace. A "no" is a 200: a request without a person is left, or nothing (`block`).

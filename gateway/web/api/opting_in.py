@@ -1,7 +1,5 @@
 """Opting in, in a call: one purpose, a notice that was logged, proof of control, and two separate acts (R4).
-
-Owns what makes a yes a yes; the door that reads the call is `gateway.web.api.choices`. Nothing is written by the first
-act.
+`web.api.choices` reads the call and asks here whether its yes is one. Nothing is written by the first act.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
-"""POST /v1/shares/{recipient}: rows in, one answer a row out, after the whole body was read (I3); then answers come as
-they are decided, each row that is handed back right before its line is written. An answer that ends without its summary
-is not whole: the same rows are posted again.
+"""POST /v1/shares/{recipient}: rows in, one answer a row out.
+
+The whole body is read first (I3); then answers come as they are decided, each row that is handed back right before its
+line is written. An answer that ends without its summary is not whole: the same rows are posted again.
 
 With `Prefer: return=minimal` (RFC 7240) rows are shared as they come in, any number of them, and the answer is the
 summary alone. It comes after the last row, so that a client that writes all before it reads never waits for us.

@@ -1,4 +1,4 @@
-"""Answers of many lines that are decided while they are written: shares and batches of checks.
+"""Answers of many lines that are decided while they are written, for shares and batches of checks.
 
 The next lines are asked for once the connection has room for them, so that a reader who stalls has nothing decided
 ahead but what lies in its socket; and no more once it hung up. Whether something on the way keeps lines back

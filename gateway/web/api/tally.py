@@ -1,4 +1,4 @@
-"""What a share's summary counts. Knows no row, so that a call of any length takes the same memory."""
+"""The counts of a share's summary, for `web.api.share`. Holds no row, so a call of any length takes the same memory."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,1 +1,3 @@
-"""Pages for people: choices, confirmations, codes, marketing, their own data. app/routes.py mounts them."""
+"""Pages for people: choices, confirmations, codes, marketing, their own data. app/routes.py and app/service.py mount
+them.
+"""

@@ -1,9 +1,9 @@
 """The DAA's participant endpoints, for an operator who runs an ad domain: WebChoices, TokenChoices, AppChoices.
 
 WebChoices leads the browser through: status with a token, opt-out with that token, a look whether the opt-out cookie is
-there, and back with the result (signals.md 7.1). The way back is a redirect to what the caller named, so it is looked
-up among the configured hosts by its whole text and nothing is parsed; a participant was once reported for an open
-redirect here. Says success only of a cookie that came back. Never opts anybody in.
+there, and back with the result (the DAA's participant specification). The way back is a redirect to what the caller
+named, so it is looked up among the configured hosts by its whole text and nothing is parsed; a participant was once
+reported for an open redirect here. Says success only of a cookie that came back. Never opts anybody in.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The choices page: forms that anybody can post once, and the statement of support for GPC.
 
-No login, no script, no cookie needed, no proof (R11). The page says what holds now, as enforcement answers.
+No login, no script, no cookie needed, no proof (R11). The page says what holds now, as checks are answered.
 """
 
 import hashlib

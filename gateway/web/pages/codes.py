@@ -1,14 +1,9 @@
-"""The page of codes: one is sent to a mailbox or a number, and entered here; and what an entered one opens.
+"""`/privacy-choices/code`: a code is sent to a mailbox or a number and entered here, in the same browser. The pages
+about one's own data and about opting in use its two steps.
 
-`/privacy-choices/code`: a code is sent to a mailbox or a number, and entered here.
-
-Good for one use, in the browser that asked (`code_cookie`). Anybody may ask for a code to any address, and learns
-nothing by it (V25). Shows the address to nobody but the one who typed it, while the code is waited for.
-
-The two steps by which a person shows on our pages that a mailbox or number is theirs: a code is sent to it, and
-entered in the same browser. What that proves, and for how long, stands in `code_cookie`.
-
-Never says whether an address is known: it does not look (V25).
+A code is good for one use, in the browser that asked; what it proves, and for how long, stands in that browser's sealed
+cookie (`own_cookies`). Anybody may ask for a code to any address, and learns nothing by it: whether it is known is not
+looked up (V25). Shows the address to nobody but the one who typed it, while the code is waited for.
 """
 
 from collections.abc import Collection

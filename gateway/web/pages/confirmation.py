@@ -1,14 +1,14 @@
-"""The confirmation of a form: what holds now for what was in that one submission, as enforcement answers.
+"""The confirmation of a form: what holds now for what was in that one submission, as checks are answered; and the
+download of its proof.
 
 Shows nothing that was typed, and no state of anybody else: of a number, which anybody may have typed, and whatever else
 is not this browser, not what became of it later (R6, R35). Its first showing, in the browser that posted, has the
 ticket of the download (R16); later ones have none (R35). A browser that brings our cookie back remembers what it said;
 to any other the page says that nothing holds for it, whoever keeps no cookies or was sent the address.
 
-`POST /privacy-choices/proof`: receipts and openings of one submission, in one file, once (R16).
-
-The only answer of the public pages that holds what somebody typed, and only for the browser that it was typed in, while
-its confirmation is before them. Reads the log; writes nothing.
+`POST /privacy-choices/proof`: receipts and openings of one submission, in one file, once (R16). The only answer of the
+public pages that holds what somebody typed, and only for the browser that it was typed in, while its confirmation is
+before them.
 """
 
 import asyncio

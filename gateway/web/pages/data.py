@@ -1,16 +1,11 @@
 """Pages about one's own data: what is held about me, and have it forgotten.
 
-Access: `POST /v1/access` for the desk or whoever proves it in the call, `/privacy-choices/data` for the person
-(R5, R12).
+Access: `POST /v1/access` for the desk or whoever proves it in the call, `/privacy-choices/data` for the person, who
+proves it by this browser's cookie, the signed-in account, or a code that was sent to a mailbox or number (R5, R12).
 
-The page proves by this browser's cookie, the signed-in account, and a code that was sent to a mailbox or number. Writes
-nothing.
-
-`/privacy-choices/erase`: a person has forgotten what is held about them, in two steps; the opt-out stays (R19).
-
-First what will go and what stays, then "yes" to what was shown to be theirs: this browser, the account that is signed
-in, a mailbox or number by a code for this use. Nothing else is touched (R12), and the answer is the same whether
-anything was known or not (V25).
+`/privacy-choices/erase`: in two steps; the opt-out stays (R19). First what will go and what stays, then "yes" to what
+was shown to be theirs: this browser, the account that is signed in, a mailbox or number by a code for this use. Nothing
+else is touched (R12), and the answer is the same whether anything was known or not (V25).
 """
 
 from collections.abc import Collection, Mapping, Sequence

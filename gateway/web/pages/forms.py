@@ -1,11 +1,10 @@
-"""What our forms that opt out have in common: how one is read, who is opted out by it, and the answer to it.
+"""What the forms of our pages have in common: how one is read, who is opted out by it, and the answer to it.
 
-Whatever was given is opted out: the browser always, the account that is signed in, the phone or the e-mail if either is
-there (design flow b). Asks nobody for proof (11 CCR 7026(d)); never opts anybody in, and never says what a page says.
+A form that opts out takes whatever was given: the browser always, the account that is signed in, the phone or the
+e-mail if either is there. It asks nobody for proof (11 CCR 7026(d)) and never opts anybody in.
 
-The small forms of our pages about one's own data and about opting in: their fields, and that they come from us.
-
-Strict: nothing here opts out, so a form that is foreign, too long or odd is refused and nothing is lost.
+The small forms about one's own data and about opting in are strict: nothing there opts out, so a form that is foreign,
+too long or odd is refused and nothing is lost.
 """
 
 import re

@@ -1,13 +1,11 @@
-"""The two acts of opting in on our pages: "yes" to the notice, then "yes" to the confirmation, which has a text and a
-proof of its own (R4, L48). Each has a "No" beside it that is as large and costs no step.
+"""The two acts of opting in on our pages, and whose opt-in it is: "yes" to the notice, then "yes" to the confirmation,
+which has a text and a proof of its own (R4, L48). Each has a "No" beside it that is as large and costs no step.
 
 A form says by its signed token which text was shown, about what and for whom; without one nothing is taken. The first
-act writes nothing; the second is `Consent.confirm`'s. Owns no address of a page.
+act writes nothing; the second is `Consent.confirm`'s.
 
-Whose opt-in it is on our page, and what stands in its way: an account that is signed in, this browser, or a mailbox
-or number that was shown by a code (R4).
-
-A browser opens itself alone, never while the live signal or a linked account says no. Writes nothing.
+Whose: an account that is signed in, this browser, or a mailbox or number that was shown by a code (R4). A browser opens
+itself alone, never while the live signal or a linked account says no.
 """
 
 from collections.abc import Collection

@@ -1,5 +1,5 @@
-"""The access report as JSON. Every member is always there, so that nobody sees from the shape whether anything was
-known (V25).
+"""The access report as JSON, for the API, the page and the command line. Every member is always there, so that nobody
+sees from the shape whether anything was known (V25).
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,9 @@
-"""Who calls: an API key and its scopes, or a browser from our own pages. Every door asks here first.
+"""Who calls: the Bearer key of a request and its scopes, or a form from our own pages. Every door asks here first.
 
-Who calls: the Bearer key of a request and its scopes.
-
-Whether a form post comes from our own pages: Fetch Metadata first, then Origin (Go 1.25's CrossOriginProtection).
-
-`same-site` is not enough. Neither header: not a browser, pass. `Origin: null` is what old browsers send from a page
-with `no-referrer`, so for opt_out and limit a valid form token outweighs it (R32). What opens something is asked more:
-`is_same_origin`. Answers that depend on this say `Vary: Sec-Fetch-Site, Origin` (gateway.web.shell.edge).
+A form is from our own pages by Fetch Metadata first, then Origin (Go 1.25's CrossOriginProtection); `same-site` is not
+enough. Neither header: not a browser, pass. `Origin: null` is what old browsers send from a page with `no-referrer`, so
+for opt_out and limit a valid form token outweighs it (R32). What opens something is asked more: `is_same_origin`.
+Answers that depend on this say `Vary: Sec-Fetch-Site, Origin` (gateway.web.shell.edge).
 """
 
 from collections.abc import Collection, Mapping

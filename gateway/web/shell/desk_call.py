@@ -1,6 +1,5 @@
-"""What calls of the desk have in common: one object, or NDJSON with an answer a line, and strict members in either.
-
-Never says what a call means: that is its door's.
+"""Reads calls of the desk, for the desk's doors: one object, or NDJSON with an answer a line, and strict members in
+either.
 """
 
 import asyncio

@@ -1,11 +1,11 @@
-"""The outermost layer: which path is served on which address, the development guard, request ids, one log line.
+"""The outermost layer around every door: which path is served on which address, the development guard, request ids, one
+log line, security headers. Plain ASGI; `app.service` puts it on.
 
-Plain ASGI. A path asked on the wrong address is 404 (api.md). The log line has route, status and time; never a path
-with an id in it, a query, an address or a header.
+A path asked on the wrong address is 404. The log line has route, status and time; never a path with an id in it, a
+query, an address or a header.
 
-What every answer of ours tells browsers not to do (ASVS 5.0.0 V3.4; ledger.md V9, V10).
-
-A door that says something itself is not overruled. The site behind us is the operator's: its answers are left alone.
+`Shield` adds what our answers tell browsers not to do (ASVS 5.0.0 V3.4). A door that says something itself is not
+overruled. The site behind us is the operator's: its answers are left alone.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""In which language a page is shown, and its words in that language.
+"""In which language a page is shown, and its words in that language. The pages call it.
 
-A link's `?lang=` stands above `Accept-Language` (RFC 9110 §12.5.4); neither is kept anywhere. Source texts are
-English; `gateway/locale/{language}.po` translates them, and a text without a translation is shown in English.
+A link's `?lang=` stands above `Accept-Language` (RFC 9110 §12.5.4); neither is kept anywhere. Source texts are English;
+`gateway/locale/{language}.po` translates them, and a text without a translation is shown in English.
 """
 
 import gettext

@@ -1,11 +1,8 @@
-"""ASGI's lifespan: what is opened at the start answers until the stop, and a site behind us lives inside it.
+"""ASGI's lifespan, for the service and the replica: what is opened at the start answers until the stop, and a site
+behind us lives inside it. Also addresses of our pages with a slash at their end.
 
-Knows nothing of what is opened.
-
-An address of our pages with a slash at its end: the same page. Never redirects.
-
-WordPress writes every address so, and people do. A redirect would name the scheme that this process sees, which is http
-behind a proxy, and a form would go out once more, over that.
+WordPress writes every address with that slash, and people do: it is the same page, not a redirect. A redirect would
+name the scheme that this process sees, which is http behind a proxy, and a form would go out once more, over that.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Counters, in the format that Prometheus reads. Never a person, an address or an id in a label."""
+"""Counters of the whole service, in Prometheus' text format. Never a person, an address or an id in a label."""
 
 from collections.abc import Collection, Iterable
 

@@ -1,4 +1,4 @@
-"""The texts that people are shown, as documents with a hash: the page includes the very bytes that were logged."""
+"""The texts that people are shown, as documents with a hash: a page includes the very bytes that were logged."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,19 +1,17 @@
-"""The gateway's own cookies: what a browser remembers for us, a code that was entered, a confirmation's proof.
+"""The gateway's own cookies, set and read for the pages and the site: what a browser remembers for us, a code that was
+entered, a confirmation's proof. Never in a path, a query or a log.
 
-`__Host-gateway`, the cookie that remembers a browser's opt-out: its name, its life and how it is set (R9).
+`__Host-gateway` remembers a browser's opt-out (R9).
 
-`__Host-gateway-code`: a code under way, and then what it proved, in the one browser that asked for it.
+`__Host-gateway-code`: a code under way, and then what it proved, in the one browser that asked for it. Sealed: it holds
+the address that the code went to, so that nobody need type it twice and we need not store it. It is good for one use,
+with its ticket alone, and goes with what it was for, or with its time.
 
-Sealed: it holds the address that the code went to, so that nobody need type it twice and we need not store it. It is
-good for one use; another browser has no such cookie, and a code is good with its ticket alone. Never in a path, a query
-or a log. It goes with what it was for, or with its time.
-
-`__Host-gateway-proof`: a confirmation's openings on their way to the one who typed the values, and to nobody else.
-
-What was typed is stored nowhere, so the openings travel sealed, in the browser that posted, for `SECONDS`. Two things
-are needed to read them: this cookie, and a ticket that stands only in the first showing of the confirmation. Whoever
-comes to the same computer later has no ticket (R16, R35), and the cookie goes with the download or the next visit to
-the form. Never in a path, a query or a log.
+`__Host-gateway-proof`: a confirmation's openings on their way to the one who typed the values, and to nobody else. What
+was typed is stored nowhere, so the openings travel sealed, in the browser that posted, for `SECONDS`. Two things are
+needed to read them: this cookie, and a ticket that stands only in the first showing of the confirmation. Whoever comes
+to the same computer later has no ticket (R16, R35), and the cookie goes with the download or the next visit to the
+form.
 """
 
 import hmac

@@ -1,8 +1,8 @@
-"""What our own pages have in common: their headers, their languages and their templates. Never knows what a page says.
+"""What our own pages have in common: their headers, their languages and their templates. Every page calls it.
 
-A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as
-`{{ to("/privacy-choices") }}`, which keeps the language that was asked for by a link; of a file, which has none, as
-`{{ file("…") }}`.
+A template writes its texts as `{% trans %}…{% endtrans %}` or `_("…")`, and a link to another page of ours as `{{
+to("/privacy-choices") }}`, which keeps the language that was asked for by a link; of a file, which has none, as `{{
+file("…") }}`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""Who is at the other end of a connection: the sender's address, and whether the request came over https.
+"""Who is at the other end of a connection: the sender's address, and whether the request came over https. The edge and
+the queue ask it.
 
 A header that anybody can write is believed from proxies that the operator named and from nobody else. Addresses are
 looked at and let go: no entry, log line or metric has one.

@@ -1,4 +1,6 @@
-"""Errors become RFC 9457 problem documents here, and only here do they get status codes. A "no" is not an error."""
+"""Errors become RFC 9457 problem documents here, and only here do they get status codes. Every door raises `Problem`. A
+"no" is not an error.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
-"""An error as a page that a person can read, where a person's browser asked for one of our pages.
+"""An error as a page that a person can read, where a person's browser asked for one of our pages. The service hands
+errors to it.
 
 Everybody else gets the problem document. Says nothing of what was sent; the status is the document's.
 """

@@ -1,11 +1,12 @@
-"""Proof of control in a call: who may see and open what is a person's own (R4, R5, R12).
+"""Proof of control in a call: who may see and open what is a person's own (R4, R5, R12). The doors of apps and of the
+desk call it.
 
 A proof is of certain identifiers, and proves those of the call and no other: `code` the mailbox or number that it was
 sent to, `browser` the one browser whose sealed cookie it brings, `account` the account that the operator's backend
 asserts, for opting in also the ids that it has, `attestation` the ids of a phone that the backend vouches for. `device`
-proves no id: it opts its own installation in, and that alone. With scope desk somebody vouches: `desk` (who looked
-at what), `parent` (by which method). A list of proofs proves what each does. Nothing here tells whether an identifier
-is known (V25).
+proves no id: it opts its own installation in, and that alone. With scope desk somebody vouches: `desk` (who looked at
+what), `parent` (by which method). A list of proofs proves what each does. Nothing here tells whether an identifier is
+known (V25).
 """
 
 import contextlib

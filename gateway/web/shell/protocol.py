@@ -1,4 +1,5 @@
-"""What uvicorn's parser leaves to its user: how large and how slow a request's head may be, and what none may hold.
+"""How large and how slow a request's head may be, and what none may hold: what uvicorn's parser leaves to its user.
+`gateway serve` hands it to uvicorn.
 
 llhttp, under httptools, refuses what request smuggling needs: both lengths, doubled lengths, bad chunk ends, bare LF,
 folded lines (tests/web/test_protocol.py asks each). It has no limit of size or time, takes a request without a Host,

@@ -1,9 +1,10 @@
-"""Turns: one sender's flood does not make another person's opt-out wait. Nothing is ever refused for coming often.
+"""A fair queue before the ledger's writer: one sender's flood does not make another person's opt-out wait. The service
+puts it before its doors. Nothing is ever refused for coming often.
 
-Every sender has a little work in the writer at a time; the rest waits, and whoever waits is served one sender after
-the other (R17, ledger.md 6.1). Work is what a request may make the writer do: a form is one, a call as many as it may
-name identifiers. Senders are told apart by a hash under a key that lives in memory for a day and is
-written nowhere: no address stands in a log, a metric, the ledger or here.
+Every sender has a little work in the writer at a time; the rest waits, and whoever waits is served one sender after the
+other (R17). Work is what a request may make the writer do: a form is one, a call as many as it may name identifiers.
+Senders are told apart by a hash under a key that lives in memory for a day and is written nowhere: no address stands in
+a log, a metric, the ledger or here.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""Ticks: an answer to a stranger leaves at a moment that does not tell what was looked up or written for it.
+"""Holds back the answers to strangers until the next tick of a clock, so that their time does not tell what was looked
+up or written. The service puts it around its doors.
 
 Without this the form, which asks for no key, told by its time whether a number is known here: 17 ms for an unknown one,
 26 ms for one that an account has. Covered is whatever a stranger may ask about somebody else: each POST to our pages,

@@ -1,11 +1,10 @@
-"""Shapes on the wire. Strict where a slip could allow (check, shares), lenient where it could lose an opt-out
-(choices, links read by hand in their doors).
+"""Shapes on the wire and how bodies become them, for every door. Strict where a slip could allow (check, shares),
+lenient where it could lose an opt-out (choices, links).
 
-JSON of a caller's, where a name may stand twice in one object: of two, one reader takes the first and another the
-last, and the one that was not taken may be the opt-out (RFC 8259 section 4 leaves it open, RFC 7493 forbids it).
-
-Where a slip could allow, such a body is refused. Where it could lose an opt-out, both are kept: lists and objects are
-joined, and what differs otherwise has no one value and reads as one of a wrong type.
+In one JSON object a name may stand twice: of two, one reader takes the first and another the last, and the one that was
+not taken may be the opt-out (RFC 8259 section 4 leaves it open, RFC 7493 forbids it). Where a slip could allow, such a
+body is refused. Where it could lose an opt-out, both are kept: lists and objects are joined, and what differs otherwise
+has no one value and reads as one of a wrong type.
 """
 
 import asyncio

@@ -1,23 +1,13 @@
 """Words for people, marked for the catalogues: of reports, letters, purposes and states. Pages and letters use them.
 
-What an access report's words are called to the person: one text a term, marked for the catalogues.
+An access report's words, one text a term; where a name is a term twice (`email` is a kind of identifier and a way to
+write to us) the kind's text stands for both. How our pages name what a choice is about and whom it covers; the law's
+own titles stay exact where the page shows them (11 CCR 7015). What one opt-in allows, and of the precise location its
+one recipient (R4, R7).
 
-Owns words only. Some names are a term twice (`email` is a kind of identifier and a way to write to us); the kind's text
-stands for both.
-
-How our pages name what a choice is about, and whom it covers: one text a thing, marked for the catalogues.
-
-Owns words only; the law's own titles stay exact where the page shows them (11 CCR 7015).
-
-What one opt-in allows, in words: the names of `gateway.web.shell.words`, and of the precise location with its one
-recipient (R4, R7).
-
-What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need
-do nothing. Says nothing about the address it goes to (V25).
-
-The United States by name, for the form's list and for the links to a state's own notice. Owns names only.
-
-They are not translated: they are what stands on the person's own letters, whatever language they read.
+What stands around a code that is sent: what it is for, how long it is good, and that whoever did not ask for it need do
+nothing; nothing about the address it goes to (V25). The states by name, untranslated: they are what stands on the
+person's own letters, whatever language they read.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,1 +1,1 @@
-"""The gateway before a site: what a visit said, and what the site and the browser are told."""
+"""The gateway before a site: what a visit said, what the site and the browser are told. app/service.py mounts it."""

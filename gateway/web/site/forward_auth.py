@@ -1,4 +1,5 @@
-"""`/authz/nginx`, `/authz/forward` (Traefik, Caddy), `/authz/envoy/{path}`: a real proxy asks before each page.
+"""`/authz/nginx`, `/authz/forward` (Traefik, Caddy), `/authz/envoy/{path}`: a proxy before the site asks here before
+each page.
 
 The answer's headers are what the proxy hands on: the four `Gateway-*` to the site, every one always there;
 `Set-Cookie`, `Content-Security-Policy` and `Cache-Control` to the browser. Which request it is about stands in each

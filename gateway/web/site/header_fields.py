@@ -1,16 +1,13 @@
-"""What an answer carries to the browser, whether the gateway stands before the site itself or a proxy asks it.
+"""Which headers an answer carries to the browser. The middleware and the forward-auth doors call it; the proxy recipes'
+lines are made from the lists here.
 
-`Vary`, the cookie that remembers, the policy of delivery; and what is taken out of a page that must be silent: the
-recipes' lines on that are made from the lists here. Whose an answer is stands in `shared_caches`. Never decides what
-holds.
+An answer gets `Vary`, the cookie that remembers, and loses what a page that must be silent may not have. Whose an answer
+is stands in `shared_caches`. The gateway's own sealed cookies are taken out of what a site or a proxy gets to see (R9).
 
-The Content-Security-Policy at delivery: what an opted-out person's page may talk to (R1).
-
-A second policy beside the site's own; a browser obeys both, so it can only narrow. It names no trackers: whoever is
-neither the site itself nor a registered service provider's host gets no request at all, a consent-mode ping included.
-What a browser does past any policy, `outward.silently` takes out of the answer.
-
-The sealed cookies that are the gateway's own: what a site behind it, or a proxy's, never gets to see (R9).
+An opted-out person's page has a Content-Security-Policy (R1), a second one beside the site's own; a browser obeys both,
+so it can only narrow. It names no trackers: whoever is neither the site itself nor a registered service provider's host
+gets no request at all, a consent-mode ping included. What a browser does past any policy, `silently` takes out of the
+answer.
 """
 
 import re

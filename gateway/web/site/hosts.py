@@ -1,13 +1,10 @@
 """Hosts that the site's pages were seen to talk to, by day, and which recipient each is registered as (R1, L43).
+`gateway hosts` reads them.
 
-What comes in here is said by browsers, so by anybody: names only, bounded in number and in how fast they grow, and a
-label that may be somebody's id is left out. Decides nothing: a host that is not registered is a third party whether or
-not it was ever seen.
-
-POST /privacy-choices/hosts: which hosts a page of this site talked to, as its own script saw it (R1).
-
-JSON `{"hosts": ["cdn.example.net"]}`, same-origin, no key. Names and nothing else are taken, no path, no query, no
-page. Whoever sends it is not looked at. Served only with `[site] inventory`.
+POST /privacy-choices/hosts takes JSON `{"hosts": ["cdn.example.net"]}` of the page's own script, same-origin, no key,
+only with `[site] inventory`. It is said by browsers, so by anybody: names only, no path, query or page, bounded in
+number and in how fast they grow, and a label that may be somebody's id is left out; whoever sends it is not looked at.
+A host that is not registered is a third party whether or not it was ever seen.
 """
 
 import asyncio

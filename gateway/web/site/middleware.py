@@ -1,8 +1,9 @@
-"""`ConsentMiddleware`: plain ASGI in front of any site. Hears every request, tells the site what it may do, remembers.
+"""`ConsentMiddleware`, plain ASGI in front of any site: hears every request, tells the site what it may do, remembers.
+`app.service` puts it before the operator's application.
 
-Inbound `Gateway-*` names are removed, whatever their spelling (`_` counts as `-`: PHP and WSGI cannot tell them
-apart), and ours are set, every key always present (api.md, To the site). The sealed cookies never reach the site.
-`Sec-GPC` goes on unchanged (L6). Streaming bodies pass untouched.
+Inbound `Gateway-*` names are removed, whatever their spelling (`_` counts as `-`: PHP and WSGI cannot tell them apart),
+and ours are set, every key always present. The sealed cookies never reach the site. `Sec-GPC` goes on unchanged (L6).
+Streaming bodies pass untouched.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping

@@ -1,13 +1,11 @@
 """What holds for this browser, and what only its script can see: `/privacy-choices/status` and `/observe`.
 
 Both answer alike and neither has a key. `observe` takes JSON of this site's own pages and can only tighten; what it
-says is remembered like a header of the same meaning. On pages from a cache these two are all that ever hears a
-visitor, so they remember as a navigation does (I12, I32).
+says is remembered like a header of the same meaning. On pages from a cache these two are all that ever hears a visitor,
+so they remember as a navigation does (I12, I32).
 
-Which other origins of the operator may read an answer, with credentials: `[site] origins`, to the letter.
-
-For `status` and `observe` alone (I12). A stranger's page gets no leave and reads nothing; it never decides what a
-request may do, which is `cross_site`.
+Other origins of the operator may read an answer, with credentials, if `[site] origins` names them to the letter (I12).
+A stranger's page gets no leave and reads nothing; what a request may do is `gateway.web.shell.auth`'s to say.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
-"""One visit to the site: heard, remembered, and what the site and the browser are told of it.
-
-What the middleware does before an ASGI site and the forward-auth doors do behind a proxy is the same; only how the
-answer travels differs. Never touches a request or a response itself.
+"""One visit to the site: heard, remembered, and what the site and the browser are told of it. The middleware before an
+ASGI site and the forward-auth doors behind a proxy both call it; only how the answer travels differs.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence

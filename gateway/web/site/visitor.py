@@ -1,4 +1,5 @@
-"""One browser's request, heard: its signals, its sealed cookie, who is signed in.
+"""One browser's request, heard: its signals, its sealed cookie, who is signed in. The site's doors and our pages call
+it.
 
 Headers are looked at once. Whoever sends nothing but ordinary names costs no more; the rest is read by name, and what
 the same bytes said before is not read again.
