@@ -1,13 +1,12 @@
 """Files that survive a power cut: written durably, made private, and SQLite's write-ahead logs brought over. Every room
 that keeps something calls it.
 
-SQLite's write-ahead logs: bringing their pages over into the main file, and what must not follow a sync that failed.
-
 After a sync that failed Linux shows in memory what the disk never got, and the next sync succeeds without it. SQLite
-brings over again only what is newer than the last part that it brought over, and starts its log anew: pages of before
-would be gone with the next power cut (measured: an unreadable ledger). So after such a failure the log is kept whole
-until this process ends, by a reader that never ends; the next start brings everything over again. And before a log of
-before is trusted it is written once more. A second process that has the file open at that very time is not helped.
+brings over again only what is newer than the last part that it brought over, and starts its log anew: the older pages
+would be gone with the next power cut (measured: an unreadable ledger). So after such a failure a reader that never ends
+keeps the log whole until this process ends; the next start brings everything over again. And a log that an earlier
+process left is written once more before it is trusted. A second process that has the file open at that very time is not
+helped.
 """
 
 import contextlib

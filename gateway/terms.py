@@ -1,7 +1,7 @@
-"""The vocabulary: every word that the rooms share, one word for one thing.
+"""The vocabulary: every word that the rooms share, one word for one thing. Everything may import it; it has no rule.
 
-Owns names only: no rule, no I/O. The order of `CHOOSABLE` is the order of the bits in a standing row,
-so it only ever grows at its end. `WORDS` explains, for people, what code and texts say in words of ours.
+The order of `CHOOSABLE` is the order of the bits in a standing row, so it only ever grows at its end. `WORDS`
+explains, for people, what code and texts say in words of ours.
 """
 
 from dataclasses import dataclass

@@ -1,18 +1,15 @@
-"""Location: what counts as precise, and coarsening that is not.
+"""Coarsening: what counts as a precise location, and how a location or an internet address is made coarse enough to
+leave. `rows`, `openrtb` and `consent.places` call it.
 
-Owns the law's two tests and the size of the ground that each way of saying a place stands for; never whether a point
-may go. California's test is an area, at most that of a circle of 1,850 ft radius (0.9989 km2, section 1798.140(w));
-Virginia, Connecticut and most others ask for a radius, 1,750 ft (enforcement.md section 5). The radius is read
-strictly: whatever has no room for a circle of 1,850 ft is precise, so what passes passes in every state.
+California's test of a location is an area, at most that of a circle of 1,850 ft radius (0.9989 km2, section
+1798.140(w)); Virginia, Connecticut and most others ask for a radius, 1,750 ft. The radius is read strictly: whatever
+has no room for a circle of 1,850 ft is precise, so what passes passes in every state.
 
 Two decimals pass nowhere by that reading, and by the area alone only south of 36.12 N (L67). One decimal passes up to
 84.15 degrees and a geohash of five characters up to 76.6; what lies nearer a pole is dropped.
 
-Internet addresses: as much of one as may leave.
-
-Owns the truncation and nothing else; who an address belongs to is never looked up here. A whole address is a device's
-own number: /24 is what every exchange keeps of IPv4; of IPv6 a /56 or a /64 is commonly one household's, so /48
-(enforcement.md section 5). What cannot be read is dropped; others let it through as it stands (section 1.6).
+A whole internet address is a device's own number: /24 is what every exchange keeps of IPv4; of IPv6 a /56 or a /64 is
+commonly one household's, so /48. What cannot be read is dropped. Whom an address belongs to is never looked up here.
 """
 
 import math

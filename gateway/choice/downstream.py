@@ -1,9 +1,10 @@
-"""What a recipient is told along with the data: one answer in every form that recipients read.
+"""What a recipient is told along with the data: one answer in every form that recipients read. Checks, bid requests and
+the site's status call it.
 
 GPP with the section of the person's place, and on a no the national one beside it where a reader in the field does not
 read the state's (gpp_readers.toml); US Privacy, non-personalised ads, restricted data processing, Meta's Limited Data
 Use, Google's consent mode, and the keys that an app stores on its phone. Every field is said on purpose: a library's
-blank string claims a transaction covered by the MSPA (signals.md 1.7 h). Pure, and kept by outcome.
+blank string claims a transaction covered by the MSPA. Answers are kept by outcome.
 """
 
 import tomllib

@@ -1,8 +1,8 @@
-"""Keywords: only words of the operator's own vocabulary leave (R20).
+"""Keywords: only words of the operator's own vocabulary leave (R20). Rows and bid requests are sifted here.
 
-Owns that sieve; never reads a message, and never lets a caller's spelling, order or repetition through: what is kept
-comes out as the vocabulary has it, sorted, once each, so that a row of keywords cannot be a sentence. That keywords
-never stand beside what names a person is the verdict's to say.
+No caller's spelling, order or repetition goes through: what is kept comes out as the vocabulary has it, sorted, once
+each, so that a row of keywords cannot be a sentence. That keywords never stand beside what names a person is the
+verdict's to say.
 """
 
 import re

@@ -1,20 +1,15 @@
-"""The law as data: dated rows, each with its citation, and the strictest of them over a set of places.
+"""The law as data: dated rows, each with its citation, and the strictest of them over a set of places. Verdicts and
+`gateway law` ask it.
 
-Owns which rows speak for a place: a state's and the federal ones, a province's and its country's. What no row covers:
+Which rows speak for a place: a state's and the federal ones, a province's and its country's. What no row covers:
 another US state is opt-out with "no law on file"; a country without rows is the opt-in regime; a missing, unknown or
-unreadable place, and bare `US`, is the opt-in regime with the strictest of all places above it (design decision 7,
-R13, L61). Rows come in as plain mappings (the tables are TOML files beside this room); nothing here reads a file or
-a clock.
+unreadable place, and bare `US`, is the opt-in regime with the strictest of all places above it (R13, L61).
 
-A row of the law: in this place, from and until these days, for this purpose or data class, at this age, this rule.
-
-Owns what a row is, when it holds, and which of two is the stricter. Never knows where a row came from.
-
-Rows of the law, read from tables as `tomllib` gives them.
-
-A `[[row]]` stands alone; a `[[law]]` holds what its rows have in common (place, first day, citation), and each row says
+A row says: in this place, from and until these days, for this purpose or data class, at this age, this rule. Rows are
+read from tables as `tomllib` gives them (the TOML files beside this one; nothing here reads a file or a clock). A
+`[[row]]` stands alone; a `[[law]]` holds what its rows have in common (place, first day, citation), and each row says
 the rest, or says it otherwise. A word that is not known refuses the table: a misspelt one that is skipped would be a
-rule that is lost. Never looks at a second row, and never at a file.
+rule that is lost.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

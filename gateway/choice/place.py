@@ -1,6 +1,5 @@
-"""Names of places: ISO 3166-1 countries, ISO 3166-2 parts of them, and the words for "nobody knows where".
-
-Owns how a place is written and what a name tells. Never says what holds there: that is the law's.
+"""Names of places, for whoever reads or asks one: ISO 3166-1 countries, ISO 3166-2 parts of them, and the words for
+"nobody knows where". What holds there is the law's to say.
 """
 
 import re

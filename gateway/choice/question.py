@@ -1,4 +1,4 @@
-"""What a verdict is asked, what it is asked of, and what it answers. Shapes only: no rule."""
+"""The shapes of a verdict: what it is asked, what it is asked of, and what it answers. No rule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,9 +1,7 @@
-"""Recipients: who may receive personal data and what people were told of it, as the verdict needs to know. Pure.
+"""Recipients, as the verdict needs to know them: who may receive personal data, and what people were told of it.
 
-Recipients: the configured receivers of personal data, as the verdict needs to know them.
-
-What was announced to people, and what a person is owed: each recipient, and each purpose or data class that it got
-later, with the day of the notice that named it (R15). Pure.
+What a person is owed: each recipient, and each purpose or data class that it got later, with the day of the notice that
+named it (R15).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,14 +1,12 @@
 """One row of a share, shaped by its verdict: what goes as it stands, what goes changed, what does not go.
+`consent.share` calls it.
 
 A field that the recipient's field map does not name never goes (R20). A raw e-mail or phone leaves only as its hash, an
 IP address only as its network, a keyword only out of the vocabulary, a region or an age only as a known value, an id
-only where it reads as the kind that its field is said to hold. Owns the shape, never the decision.
+only where it reads as the kind that its field is said to hold.
 
-Which opt-ins a precise point leaves on. Never decides whether it may: the verdict did (gateway/choice/rules).
-
-Values of a row that are codes of a known list: of regions, metros, ages and genders. Free text could be anybody's.
-
-What a recipient's field needs beyond these the operator lists with it (`values`). Owns the lists; `rows` asks.
+Regions, metros, ages and genders leave as codes of known lists, for free text could be anybody's; what a recipient's
+field needs beyond these the operator lists with it (`values`).
 """
 
 import re

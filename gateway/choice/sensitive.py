@@ -1,8 +1,9 @@
 """Sensitive places: clinics, shelters, houses of worship and the like, which the operator lists (L70; the FTC's orders
-against X-Mode, Gravy and Kochava). Whoever was at one is not told of to anybody outside, exactly or coarsely.
+against X-Mode, Gravy and Kochava). `consent.places` asks whether a point may lie in one: whoever was there is not told
+of to anybody outside, exactly or coarsely.
 
-Owns the shapes and whether a point may lie in one; never says what follows. 100,000 shapes are found by a grid of
-cells; what spans too many of them, and what lies at a pole, is looked at one by one.
+100,000 shapes are found by a grid of cells; what spans too many of them, and what lies at a pole, is looked at one by
+one.
 """
 
 import math

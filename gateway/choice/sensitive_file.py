@@ -1,4 +1,4 @@
-"""The operator's file of sensitive places: CSV with `lat,lon,radius_m`, or GeoJSON. Reads text, opens no file.
+"""Reads the text of the operator's file of sensitive places: CSV with `lat,lon,radius_m`, or GeoJSON.
 
 A line or feature that cannot be read refuses the whole file: a place that is left out silently is a person at a clinic.
 """

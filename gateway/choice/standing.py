@@ -1,7 +1,7 @@
 """Standing: the current answer for one identifier, two bits a purpose for its own choices and two for what has
-travelled to it (design decision 3).
+travelled to it. Verdicts read it; the ledger makes it.
 
-Deny travels, allow does not (decision 2); so a travelled state is only ever nothing or `OUT`.
+Deny travels, allow does not; so a travelled state is only ever nothing or `OUT`.
 """
 
 from collections.abc import Iterable

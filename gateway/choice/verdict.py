@@ -1,7 +1,8 @@
-"""The verdict: may this data go to this recipient for this purpose now?
+"""The verdict: may this data go to this recipient for this purpose now? `consent.check` asks it; standing, law and day
+come in as arguments.
 
-`ORDER` is the precedence of law.md section 7 (design decision 8). Every rule looks at one (purpose, class) pair, and
-the first one with an opinion decides; over the pairs the strictest answer wins. Pure: standing, law and day come in.
+`ORDER` is the precedence of the rules. Every rule looks at one (purpose, class) pair, and the first one with an opinion
+decides; over the pairs the strictest answer wins.
 """
 
 from collections.abc import Iterable, Sequence

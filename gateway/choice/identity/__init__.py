@@ -1,9 +1,10 @@
-"""Identifiers: kinds, normal forms, and the names that one identifier goes by.
+"""Identifiers: kinds, normal forms, and the names that one identifier goes by. Calls, rows and bid requests are read
+through it; it makes no key and looks nobody up.
 
-A *name* is a (kind, value) pair that a key is made from. A raw e-mail or phone is the same identifier as the SHA-256
-of its normal form, so that both find one standing; its other digests are further names of it, and so are the digests
-of the looser forms that other consumers hash (enforcement.md section 6). Sentinels (a zero id, a hash of one, a hash of
-nothing) are never a key: they mean "limited" (api.md, Identifier). It never looks anybody up and makes no key.
+A *name* is a (kind, value) pair that a key is made from. A raw e-mail or phone is the same identifier as the SHA-256 of
+its normal form, so that both find one standing; its other digests are further names of it, and so are the digests of
+the looser forms that other consumers hash. Sentinels (a zero id, a hash of one, a hash of nothing) are never a key:
+they mean "limited".
 """
 
 from gateway.choice.identity.kinds import (

@@ -1,17 +1,12 @@
-"""Identifiers of devices, their digests, and the placeholders that stand for none. `reading` calls it by the kind.
+"""Identifiers of devices (advertising and vendor ids, IMEI, serial number, UDID), digests that a caller made, and the
+placeholders that stand for none. `reading` calls it by the kind.
 
-Identifiers of devices: advertising and vendor ids (UUIDs), IMEI, serial number, UDID.
+A placeholder (sentinel) is what a platform or a program sends when it has no identifier; everybody without one shares
+it. As a key it would opt out, or link, all those people together; read as an unknown person it would allow. So it means
+"limited".
 
-Owns their normal forms. A platform answers a placeholder where it withholds one; that is never a key (sentinels).
-
-Sentinels: what a platform or a program sends when it has no identifier. Everybody without one shares it.
-
-One of them as a key would opt out, or link, all those people together; read as an unknown person it would allow
-(enforcement.md section 6, consequence 3). So they mean "limited". Owns the lists; never says what limited does.
-
-Digests that a caller made: hex in any case or base64 are the same bytes (I33). Owns their form; hashes nothing.
-
-The kind comes from the field, never from the look of a value: what looks hashed could be anything.
+Digests in hex of any case or in base64 are the same bytes (I33). The kind comes from the field, never from the look of
+a value: what looks hashed could be anything.
 """
 
 import base64

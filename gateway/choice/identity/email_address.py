@@ -1,8 +1,9 @@
-"""E-mail addresses: one normal form, and the digests of it and of the forms that other consumers hash.
+"""E-mail addresses: one normal form, and the digests of it and of the forms that other consumers hash. `reading` calls
+it.
 
 The normal form is what most consumers hash: trimmed and in lower case (Meta, Snap, X). It keeps dots and suffixes, for
 most mail hosts tell those apart. Of the two that take several spellings for one mailbox (support.google.com/mail, "Dots
-don't matter", and its "googlemail.com") the plainest spelling names the mailbox. Never decides whether one exists.
+don't matter", and its "googlemail.com") the plainest spelling names the mailbox.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""The kinds of identifier and what reading one comes to. Owns words and shapes; never reads a value.
+"""The kinds of identifier, and the shapes of what reading one gives. Every reader of an identifier uses them.
 
-The kinds are those of api.md; which of them an installation adds as `id:<name>` is configuration (R23).
+Which further kinds an installation has (`id:<name>`) is configuration (R23).
 """
 
 import hashlib

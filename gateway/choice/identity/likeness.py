@@ -1,8 +1,8 @@
-"""What a value could be by its form, whatever field it stands in: an opted-out person's id under another name is found.
+"""What kinds a value could be by its form, whatever field it stands in, so that an opted-out person's id under another
+name is found. Rows and bid requests are asked about under those kinds too, where they can only deny.
 
-A field says of which kind its values are; a partner's table does not always obey. So whoever asks about a row or a bid
-request asks under the kinds that are answered here, too, where they can only deny. Reads nothing: that is `reading`.
-What stands around an id (a label of any name, quotes, brackets, what a program put before or after it) hides none.
+A field says of which kind its values are; a partner's table does not always obey. What stands around an id (a label of
+any name, quotes, brackets, what a program put before or after it) hides none.
 """
 
 import re

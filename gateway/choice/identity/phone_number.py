@@ -1,4 +1,4 @@
-"""Phone numbers: E.164 with its plus is the normal form. Never says whether a number is in use.
+"""Phone numbers: E.164 with its plus is the normal form. `reading` calls it.
 
 A number that says where it belongs (+, 00, 011) is that one. Any other is read in the country that was stated and in
 each of the operator's, where it is valid there: all of a country's numbers are possible in some other, and half may be

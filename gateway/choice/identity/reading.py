@@ -1,9 +1,7 @@
-"""Reading one identifier of a call: which kind, which reader. Owns the dispatch and the limits; no normal form.
+"""Reads one identifier of a call by its kind, and finds identifiers in what a person typed into a form.
 
-What a person wrote into a field of a form: an address or a number, or a text that has some in it.
-
-`read` takes a value; people write "415-555-0123 (mobile)", two numbers, or the address with its name as a mail program
-copies it. For an opt-out whatever can be found counts. Never used where a value could allow anything.
+People write "415-555-0123 (mobile)", two numbers, or the address with its name as a mail program copies it. For an
+opt-out whatever can be found counts (`typed`). It is never used where a value could allow anything.
 """
 
 import re

@@ -1,7 +1,8 @@
-"""How people and programs write one and the same identifier: what is no part of it is taken off before it is read.
+"""Takes off what is no part of an identifier before it is read: how people and programs write one and the same. The
+readers of identifiers call it.
 
 Characters that nobody sees come with a paste, wide ones from an East Asian keyboard, a label or quotation marks from
-the label of a box or from another program. Used by the readers of identifiers; knows no normal form of any of them.
+the label of a box or from another program.
 """
 
 import base64

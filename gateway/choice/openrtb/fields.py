@@ -1,7 +1,8 @@
-"""Where a bid request keeps personal data, by data class: both versions' places.
+"""Where a bid request keeps personal data, by data class, at both versions' places: "which classes would this send?",
+for `reading` and `filtering`.
 
-The union of what Prebid Server in Go, in Java and Prebid.js remove in any of their cases (enforcement.md section 1.6),
-and what none of them looks at. Owns the question "which classes would this send?"; the lists are data (`members`).
+The union of what Prebid Server in Go, in Java and Prebid.js remove in any of their cases, and what none of them looks
+at. The lists are data (`members`).
 """
 
 from collections.abc import Iterator, Mapping

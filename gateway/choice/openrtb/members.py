@@ -1,7 +1,7 @@
 """The members of a bid request: which may be sent, in which answer and in which form; and bidders' own parameters.
+`filtering` and `fields` obey them.
 
-Two files of data beside this one, `members.toml` and `bidders.toml`, read once as the program is; `filtering` obeys
-them. Owns the lists and the forms of values; never the decision, which is the verdict's.
+Two files of data beside this one, `members.toml` and `bidders.toml`, read once as the program is.
 """
 
 import json

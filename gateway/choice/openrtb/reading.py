@@ -1,11 +1,9 @@
-"""What a bid request says of a person, and what its reduced form lacks.
-
-What a bid request says: about whom, where they are, how old they are, and what they refused.
+"""What a bid request says: about whom, where they are, how old they are, and what they refused. Also the difference
+between a request and its reduced form.
 
 Both versions' places are read, and where they disagree both count, so the stricter holds. Never raises on what a
-stranger sends but for a request nested deeper than anybody's (`TooDeep`).
-
-The difference between two requests, as JSON Pointers (RFC 6901): what is gone, and what stands there now.
+stranger sends but for a request nested deeper than anybody's (`BidTooDeep`). The difference is in JSON Pointers (RFC
+6901): what is gone, and what stands there now.
 """
 
 import re

@@ -1,1 +1,3 @@
-"""The rules of a verdict, a room for each kind; their order stands in `gateway.choice.verdict` and nowhere else."""
+"""The rules of a verdict, a file for each kind; `gateway.choice.verdict` calls them, and their order stands there
+alone.
+"""

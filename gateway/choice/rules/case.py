@@ -1,7 +1,7 @@
-"""A case: one question, turned to one (purpose, data class) pair after the other, with what the rules look at.
+"""A case: one question, turned to one (purpose, data class) pair after the other, with the facts that the rules look
+at.
 
-What holds for the whole question is worked out once, since every rule asks for it (a verdict has 10 us). Owns facts,
-never an answer.
+What holds for the whole question is worked out once, since every rule asks for it (a verdict has 10 us).
 """
 
 from collections.abc import Callable, Iterable, Mapping

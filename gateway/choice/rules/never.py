@@ -1,7 +1,7 @@
-"""Never: what no consent of anybody unlocks (law.md section 7, the first line).
+"""Never: the rules of what no consent of anybody unlocks, which the verdict asks first.
 
-Who the recipient is, what was agreed with it and announced of it, and what the law bans. Never looks at what the person
-said, but for the one act without which nothing is sent at a person's wish.
+Who the recipient is, what was agreed with it and announced of it, and what the law bans. What the person said is not
+looked at, but for the one act without which nothing is sent at a person's wish.
 """
 
 from collections.abc import Mapping

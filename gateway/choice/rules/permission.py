@@ -1,5 +1,5 @@
-"""Consent: what needs a yes, which yes is good for it, and what holds where nobody said anything (law.md section 7, 5
-and 6). That nobody said no was asked before.
+"""Permission: the rules of what needs a yes, which yes is good for it, and what holds where nobody said anything. The
+verdict asks them last: that nobody said no was asked before.
 """
 
 from datetime import date, timedelta

@@ -1,5 +1,5 @@
-"""Said: what the person decided, on whichever identifier, and what this request says (law.md section 7, 2 to 4); and
-how it names them, for somebody whom nobody can look up may have said no.
+"""Refusals: the rules of what the person decided, on whichever identifier, and of what this request says; and of how it
+names them, for somebody whom nobody can look up may have said no. The verdict asks them after `never`.
 """
 
 from collections.abc import Mapping
