@@ -1,8 +1,7 @@
-"""`gateway check` and `gateway history`: questions.
+"""`gateway check`, `history`, `access` and `explain`: questions, on the operator's own machine.
 
-`gateway access`: what is held about somebody and who received it, for the desk (R5, R12, R22).
-
-`gateway explain`: why a verdict is what it is, rule by rule; today, or at another moment.
+`access`: what is held about somebody and who received it, for the desk (R5, R12, R22). `explain`: why a verdict is what
+it is, rule by rule; today, or at another moment.
 """
 
 import asyncio

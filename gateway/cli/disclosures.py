@@ -1,7 +1,4 @@
-"""`gateway disclosures`: who got what, on the operator's own machine.
-
-`gateway report`: how often the answer was no, to whom, why and where.
-"""
+"""`gateway disclosures`: who got what; `gateway report`: how often the answer was no, to whom, why and where."""
 
 import asyncio
 import json

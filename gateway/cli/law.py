@@ -1,10 +1,6 @@
 """`gateway law`: what holds in a place on a day, what is about to change there, and whether the tables are in order.
 
-Owns how the law is printed. Never decides anything: that is the verdict's.
-
-What is wrong with law tables: rows that cannot be read, rows that can never matter, days without a rule.
-
-Owns what `gateway law check` says. Tables come in as `tomllib` gives them, by file name; nothing is mended here.
+`gateway law check` finds rows that cannot be read, rows that can never matter, and days without a rule.
 """
 
 import sys

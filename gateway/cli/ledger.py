@@ -1,8 +1,5 @@
-"""`gateway erase`: what is forgotten of a person.
-
-`gateway backup` and `gateway restore`.
-
-`gateway verify`: whether the ledger is what it says; `gateway prune`: what retention no longer keeps.
+"""`gateway erase`, `backup`, `restore`, `verify` and `prune`: forgetting a person, copies of the ledger, whether it is
+what it says, and what retention no longer keeps.
 """
 
 import asyncio

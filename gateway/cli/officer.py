@@ -1,7 +1,6 @@
-"""What a privacy officer and an auditor ask for: a day's evidence, one record in a standard's form, the requests of a
-time, the numbers of a year; and the word on an appeal.
-
-`gateway suppression`: the file of people whom a recipient must not sell, share or target any more.
+"""`gateway evidence`, `record`, `export`, `appeal` and `suppression`, for a privacy officer and an auditor: a day's
+evidence, one record in a standard's form, the requests of a time, network information, the numbers of a year, the word
+on an appeal, and the file of people whom a recipient must not sell, share or target any more.
 """
 
 import contextlib

@@ -1,5 +1,4 @@
-"""`gateway receipt`: receipts checked offline, with the log's public key alone, or shown; and `gateway ledger key`.
-
+"""`gateway receipt`: receipts checked offline with the log's public key alone, or shown; `gateway ledger key`; and
 `gateway ledger anchor`: a time-stamp authority dates the last checkpoint (RFC 3161), for who has no witness.
 
 The authority learns a hash and nothing else. Its token shows that the log stood so on that day: whoever rewrites the

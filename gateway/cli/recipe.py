@@ -1,6 +1,5 @@
 """`gateway recipe`: configuration of proxies and of the machine, tested, with this installation's addresses filled in.
-
-Owns which recipe is which file. Never writes a file: it prints.
+It prints and never writes a file.
 """
 
 import os

@@ -1,6 +1,5 @@
-"""`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before.
-
-`gateway hosts`: whom the site's pages talk to, beside the recipients that are registered.
+"""`gateway rehearse`: every way to opt out tried against every recipient, now; and what was found before. `gateway
+hosts`: whom the site's pages talk to, beside the recipients that are registered.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The group, the options that every command has, and the errors that carry their own cure."""
+"""The command `gateway` itself: options that every command has, and errors that carry their own cure."""
 
 import io
 import os

@@ -1,11 +1,9 @@
-"""`gateway choose`, `gateway link`: writing from the desk.
+"""`gateway choose`, `link`, `told`, `age`, `notice`, `void-consents`, `void` and `unsubscribe-link`: writing
+from the desk.
 
 What the operator's office says of people and of its own texts: who was told, how old somebody is, which notices and
-screens there are, and which screens were no fair question.
-
-`gateway unsubscribe-link`: a link that ends marketing, for a sender of e-mail that is a script.
-
-`gateway void`: choices that two officers believe to be forged (R34).
+screens there are, which screens were no fair question, and which choices two officers believe to be forged (R34).
+`unsubscribe-link` makes a link that ends marketing, for a sender of e-mail that is a script.
 """
 
 import asyncio

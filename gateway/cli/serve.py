@@ -1,15 +1,11 @@
-"""`gateway serve` and `gateway migrate`.
+"""`gateway serve`, `migrate`, `config`, `replica` and `witness`: what runs, and what is checked or made before it does.
 
-`gateway config`: reading a configuration without starting anything.
+`config` reads a configuration without starting anything; `replica` is a sidecar that answers checks beside an ad
+server, and `replica enrol` makes what it is given once; `witness` watches other people's logs, so that none of them can
+show two different pasts.
 
-Log lines: JSON on a pipe, text on a terminal, and nothing personal in either.
-
-`redact` keeps the fields that are named here and drops every other, so that a forgotten field costs a log line a
-detail and nobody their privacy.
-
-`gateway replica`: a sidecar that answers checks beside an ad server, and what it is given once.
-
-`gateway witness`: watch other people's logs, so that none of them can show two different pasts.
+Log lines are JSON on a pipe, text on a terminal, and nothing personal in either: `redact` keeps the fields that are
+named here and drops every other, so that a forgotten field costs a log line a detail and nobody their privacy.
 """
 
 import logging

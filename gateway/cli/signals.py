@@ -1,6 +1,5 @@
-"""`gateway decode` and `gateway encode`: what a signal says, and how it is written.
-
-What the numbers of a decoded US section mean, in words for a person (signals.md 1.5).
+"""`gateway decode` and `gateway encode`: what a signal says, with the numbers of a US section in words (their GPP
+specification's), and how it is written.
 """
 
 import os

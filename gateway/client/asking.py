@@ -1,14 +1,11 @@
-"""The ad server's client: asks, sends and says what became of it; `gateway.client` is its public face.
+"""`Client`: check, checks, openrtb, disclosure, share. Ad servers and backends import it from `gateway.client`. No call
+raises because of the gateway; without an answer it is no.
 
-The client: check, checks, openrtb, disclosure, share. No call raises because of the gateway; without an answer it is
-no.
-
-What a fork leaves to the child of a server that is loaded before its workers are made (`gunicorn --preload`): open
-connections that are the parent's too, threads that are not there, names that were to be unique.
-
-Saying what became of answers, beside the work: kept in a bounded queue, said each second, said again until taken.
-
+What became of answers is reported beside the work: kept in a bounded queue, said each second, said again until taken.
 What is lost, at a full queue or an end without `close`, stays "may have been sent" at the gateway.
+
+A server that is loaded before its workers are made (`gunicorn --preload`) forks the client: open connections are the
+parent's too, threads are not there, names were to be unique. `Forked` begins those again in the child.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Connections to one gateway: kept alive, one answer in a given time whatever the other side does.
+"""Connections to one gateway, for `Client`: kept alive, one answer in a given time whatever the other side does.
 
 Sockets and httptools, not httpx2: its times are of single reads, so that a peer which sends a byte every 20 ms holds a
-bid for as long as it likes, and it takes 0.4 to 0.7 ms longer a check. Knows no JSON.
+bid for as long as it likes, and it takes 0.4 to 0.7 ms longer a check.
 """
 
 import contextlib

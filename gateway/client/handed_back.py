@@ -1,5 +1,5 @@
-"""Rows that the gateway hands back to be sent (mode `return`), as they come: each may start to be sent while it holds,
-and goes on being handed back until what became of it is said. For `Client.share`.
+"""Rows that the gateway hands back to be sent (mode `return`), for `Client.share`: each may start to be sent while it
+holds, and goes on being handed back until what became of it is said.
 """
 
 import itertools

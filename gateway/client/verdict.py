@@ -1,12 +1,11 @@
-"""The client's answers: a verdict read strictly, and the data that it lets go.
+"""The client's answers: a verdict read strictly, and the data that it lets go. `Client` makes them, ad servers use
+them.
 
-Reading an answer: whatever is not understood or contradicts itself is a no with the reason `no_answer`, and what is
-over is one with the reason `expired`.
+Whatever is not understood or contradicts itself is a no with the reason `no_answer`, and what is over is one with the
+reason `expired`. A word that a later gateway added is read as a deny (I15).
 
-Strict on purpose: a word that a later gateway added is read as a deny (api.md, I15).
-
-Asking and sending as one thing, so that the two cannot drift apart: the data is handed out only while the answer
-holds, and what became of it is said when the block ends.
+Asking and sending are one thing (`ClientDisclosure`), so that the two cannot drift apart: the data is handed out only
+while the answer holds, and what became of it is said when the block ends.
 """
 
 import time
