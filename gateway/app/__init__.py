@@ -1,3 +1,3 @@
-"""The composition: one installation opened, its routes, the ASGI service and its maintenance. The command line calls
-it.
+"""The composition: one installation opened, its routes, the ASGI service, its maintenance. The command line
+calls it.
 """

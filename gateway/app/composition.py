@@ -1,9 +1,9 @@
-"""The composition root: the only place that reads the clock, the keys and the settings and ties the rooms together.
+"""The composition root: opens one installation, for the service, the command line and the replica. The only place that
+reads the clock, the keys and the settings and ties the rooms together.
 
-What checks read beside the ledger's own table, as it is configured: the mirror of this host, leases of replicas.
-
-How each recipient is told, by what the configuration says: a signed POST; deletions by the IAB's framework where it
-takes those; the operator's own system of accounts wherever it is. Nothing is sent here.
+Also what checks read beside the ledger's own table (the mirror of this host, leases of replicas), and how each
+recipient is told: a signed POST, deletions by the IAB's framework where it takes those, and the operator's own system
+of accounts.
 """
 
 import calendar

@@ -1,4 +1,5 @@
-"""`gateway serve --fake`: the gateway itself on a ledger that begins empty and goes with it, for callers' tests (I24).
+"""`gateway serve --fake`, for tests of those who call the gateway: the real service on a ledger that begins empty and
+is thrown away (I24).
 
 Of three accounts the answer to a check is fixed: `test-allow`, `test-deny`, `test-minor`; of everybody else nothing is
 on record but what was said here since the start. `Gateway-Fake: status=503`, `delay_ms=300` or `reset` makes it

@@ -1,14 +1,11 @@
-"""Maintenance of an installation: backups put back, keys made anew. The command line calls it.
+"""Maintenance of an installation, for the command line: backups made and put back, keys replaced and retired.
 
-New keys for an installation, old ones retired, each as an entry of the log (ledger.md 6.2 V40).
+Each new or retired key is an entry of the log (V40). A pepper wraps every stored key once more, in one pass and at
+once. The others overlap: the new key makes, the older ones still open, until they are retired. A service that is
+running knows the keys that it started with: restart it between the two steps. Never prints a key.
 
-A pepper wraps every stored key once more, in one pass and at once. The others overlap: the new key makes, the older
-ones still open, until they are retired. A service that is running knows the keys that it started with: restart it
-between the two steps. Never prints a key.
-
-Backups of an installation and putting them back: the ledger, the persons' keys and the secrets, each to a place of
-its own, so that keys and data never lie in one backup (ledger.md 2.4, pitfall 1). Never overwrites, never deletes a
-ledger.
+A backup puts the ledger, the persons' keys and the secrets each in a place of its own, so that keys and data never lie
+in one backup. Never overwrites, never deletes a ledger.
 """
 
 import contextlib

@@ -1,4 +1,5 @@
 """A replica: checks answered beside the ad server, from a copy that the gateway's feed keeps, while a lease is held.
+`gateway replica` runs it.
 
 In the ad server's own process (`Replica`), or as a sidecar with the gateway's own doors (`application`). Without a
 lease every check is a deny with the reason `stale`. What it lets go, and what its callers say became of it, it puts

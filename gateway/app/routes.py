@@ -1,11 +1,7 @@
-"""Which door stands at which path: for apps, ad servers and the operator's desk. `gateway.app.service` mounts them.
+"""Which door stands at which path: for apps and backends, ad servers, and the operator's desk. `gateway.app.service`
+mounts them.
 
-The doors of ad servers: may this go, and what became of it. The hot ones first: paths are tried in order.
-
-The doors that apps and backends say choices at, put together: choices, observations, standings, and what proves in
-them. Part of gateway.app.service.Doors, which opens them.
-
-The doors of the operator's desk: what an account has, who was told, what is held and forgotten, numbers.
+Paths are tried in order, so those of ad servers begin with the hot ones.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""The ASGI application: the doors of an open house, by path and address; alone, or in front of a site.
+"""The ASGI application: the doors of an open installation, by path and address; alone, or in front of a site. `gateway
+serve` runs it.
 
-What may be off while the service runs, by the names that the day's evidence tells it by (R31).
-
-The texts that people are shown, logged before anything is answered (R24).
+At the start it logs the texts that people are shown, before anything is answered (R24). It gives the daily evidence its
+alarms: what may be off while the service runs, by name (R31).
 """
 
 import asyncio
