@@ -1,9 +1,10 @@
-"""Answering: may this data go, what may the website do, what holds now.
+"""Answering checks: may this data go, what may the website do, what holds now. The doors, shares, replicas and the
+command line ask `Checks`.
 
 Plain functions: rows by key, no queue, no thread hop. Whatever cannot be answered is a deny.
 
-What a check is answered from, and how it was: shapes that `gateway.consent.check` fills. Owns no rule, looks nothing
-up.
+Data classes used inside one check: its inputs (`Known`), inputs at a past date (`Then`), and a verdict with the rules
+that were tried (`Explained`).
 """
 
 import contextlib

@@ -1,6 +1,7 @@
-"""What a choice came to, how it is refused, and when somebody may be asked again. The doors and `verbs` read it.
+"""What a choice came to, how it is refused, and when somebody may be asked again. `verbs` makes it, the doors read it.
 
-What a choice came to, and how it is refused: what the verbs of consent hand to the doors. Knows no HTTP.
+Nobody is asked again for twelve months after they last opted out (11 CCR 7026(k), L47); a yes that is older than that
+no does not count (R4).
 """
 
 from collections.abc import Mapping

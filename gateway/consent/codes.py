@@ -1,10 +1,10 @@
-"""Codes by e-mail or text message: whoever reads one out to us shows that the mailbox or number is theirs today.
+"""Codes by e-mail or text message, for the doors that ask for proof: whoever reads one out to us shows that the mailbox
+or number is theirs today.
 
 Eight digits, good once, for ten minutes, for one use and in a browser (or app) that asked: that one holds a ticket, for
 five tries. Sent whether the address is known here or not (V25). Who asks often is refused, by what they asked
 themselves; what others asked for an address keeps nobody out and shows in nothing (gateway/ledger/codes.py). A code
-shows nothing about the time before the address passed to its present holder (R5). Knows no HTTP; never writes to the
-log.
+shows nothing about the time before the address passed to its present holder (R5).
 """
 
 import asyncio

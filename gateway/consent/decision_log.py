@@ -1,5 +1,6 @@
-"""What was decided, for whoever has to explain it: every no and one yes in a hundred by the request's id (I26), and all
-counted by day, recipient, reason and place (I23). Never a person, an identifier, an address or a key.
+"""Which checks were decided how, for whoever has to explain it: every no and one yes in a hundred by the request's id
+(I26), and all counted by day, recipient, reason and place (I23). The check doors fill it; `gateway explain` and
+`gateway report` read it. Never a person, an identifier, an address or a key.
 
 Files in `decisions/` of the data folder, written beside the work: nothing waits for them, and what cannot be written is
 lost and counted. One set a run, so that several processes of a folder do not disturb each other.

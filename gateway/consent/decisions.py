@@ -1,12 +1,11 @@
-"""Decisions: the id of an answered check, by which its caller says later what became of it (R22).
+"""Decisions: every answer to a check that lets something go gets an id, by which the caller says later what became of
+it (R22). The check doors call it; `Deciding` is the gateway's in `disclosing` and a replica's in `replica.recording`.
 
 The id is the whole memory of the answer, sealed: nothing is written for it, and nobody else can make one. It holds a
 person's key, so it is sealed, not signed. A replica seals with a key of its own, which the gateway finds again by the
-name before the id's dot: what it knows does not open the gateway's ids, nor another replica's. Never decides anything,
-and knows no clock.
+name before the id's dot: what a replica knows opens neither the gateway's ids nor another replica's.
 
-What an answer is on record as, and its id (R22): the same for the gateway and for a replica, which differ in where
-the record lies. An announced send is on record before it is answered, and is checked again after that.
+An announced send is on record before it is answered, and is checked again after that.
 """
 
 import hmac

@@ -1,17 +1,15 @@
-"""Who got what on answers to checks and bid requests (R22): the ids of answers, the batches that count what may have
-been sent, sends that are announced before, and what callers say became of an answer.
+"""Who got what on answers to checks and bid requests (R22): the batches that count what may have been sent, sends that
+are announced before, and what callers and replicas say became of an answer. The doors of checks and disclosures call
+it.
 
-An answer is counted off the hot path: a bounded queue, a batch each second or 1,000 rows. What is lost is counted and a
-spell of the evidence. An announced send, and what a caller reports, is durable before it is answered.
+An answer is counted off the hot path: a bounded queue, a batch each second or 1,000 rows. What is lost is counted and
+an outage in the evidence. An announced send, and what a caller reports, is durable before it is answered. A report
+moves from one count to another in the writer's own transaction; the same for what is said to the gateway and for what a
+replica was told.
 
-What callers say became of answers, and what that moves from one count to another (R22). In the writer's own
-transaction; the same for what is said to the gateway and for what a replica was told.
-
-What replicas hand over of what they answered, and of what their callers said became of it (R22).
-
-A batch counts once however often it comes. One that is missing, answers that a replica had no room for, and what cannot
-be read, are an entry and a spell of the evidence: never silently less. Whatever comes late is written as of the time
-when it was answered, and of whoever may have been erased since nothing is (`gateway.ledger.handed`).
+A batch from a replica counts once however often it comes. One that is missing, answers that a replica had no room for,
+and what cannot be read, are an entry and an outage in the evidence: never silently less. Whatever comes late is written
+as of the time when it was answered, and of whoever was erased since nothing is (`gateway.ledger.handed`).
 """
 
 import asyncio

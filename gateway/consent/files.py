@@ -1,22 +1,17 @@
-"""Sharing by file: rows that wait, sealed; their parts and manifest; and the hand-over. The share doors call it.
+"""Sharing by file, for recipients that take files (I19): rows wait, sealed; they become parts and a manifest; and they
+are handed over. The share doors call it.
 
-Files for recipients that take files (I19): rows wait sealed, are checked again when the job is sealed, and may be
-sent until `valid_until` of the manifest and no later.
-
-Each row of a file was checked after the sealing began, and the file is good for `valid_minutes` from that beginning: so
-an opt-out's `effective_at` is its `accepted_at` plus those minutes where somebody takes files (design decision 13). A
-file that is over is taken away, and the job must be sealed again.
-
-Rows that wait to become files for a recipient that takes files (I19), inside the data folder.
+Rows are checked again when the job is sealed, and may be sent until `valid_until` of the manifest and no later. The
+file is good for `valid_minutes` from the beginning of the sealing: so an opt-out's `effective_at` is its `accepted_at`
+plus those minutes where somebody takes files. A file that is over is taken away, and the job must be sealed again.
 
     spool/RECIPIENT/JOB/rows            what was posted, sealed record by record
     spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
 
-Files are 0600 and durable when a call returns; `sealed` is there whole or not at all. Owns files, never decides what
-goes into one.
+Files are 0600 and durable when a call returns; `sealed` is there whole or not at all.
 
-Handing sealed files to the operator's own command, one after the other: `[recipients.X] upload`, with the file's
-path as its last argument. No shell; whatever it prints is not ours to keep. Never decides what is sent.
+Sealed files go to the operator's own command, one after the other: `[recipients.X] upload`, with the file's path as its
+last argument. No shell; whatever it prints is not ours to keep.
 """
 
 import asyncio

@@ -1,5 +1,6 @@
-"""What a verdict of an earlier moment rested on, from the ledger alone: the recipients, the settings that decide and
-the law tables that the last evidence before it names (R31). Reads only; the rules themselves are this program's.
+"""What a verdict of an earlier moment rested on, for `gateway explain` at a date: the recipients, the settings that
+decide and the law tables that the last evidence before it names (R31). Read from the ledger; the rules themselves are
+this program's.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
-"""Installations of an app: which ids are one phone's, told by its device token, and what follows from that (I8, R12,
-R26).
+"""Installations of an app, for the doors of apps: which ids are one phone's, told by its device token, and what follows
+from that (I8, R12, R26).
 
 Any app key may say that some ids are one phone's, so that carries denials only. It ties them to an account whose
 assertion comes beside them, as a claim: the account's no reaches them, and nothing comes back. What an id has from
-another one whose standing the caller may not know is the same whatever stands there. Knows no HTTP.
+another one whose standing the caller may not know is the same whatever stands there.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Who must be told before their data may go to somebody new (R15). Never tells anybody: the operator's sender does."""
+"""Who must be told before their data may go to somebody new (R15), for the operator's sender, which tells them."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime

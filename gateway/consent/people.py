@@ -1,9 +1,11 @@
-"""People as the ledger knows them: identifiers of a call become subjects with keys.
+"""People as the ledger knows them: identifiers of a call become subjects with keys, and an outgoing row's identifiers
+are found. Checks, shares and verbs call it.
 
 A browser is named by its sealed token or cookie, everything else by its value; what is not usable is told apart and
 never raised, so that one bad identifier of three costs an opt-out nothing.
 
-The identifiers in what leaves: which they are, as the recipient gets them. Never decides what leaves.
+Of an outgoing row it finds the identifiers in the form that the recipient will see, so that `ledger/held.py` can
+remember who holds what. Filtering happened before, in `choice/rows.py`.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Which places a call is about: every one that is known, for the strictest to hold (R13).
+"""Which places a call is about: every one that is known, for the strictest to hold (R13). Checks and the site ask it.
 
 A place is ISO 3166-2 (`US-CA`) or 3166-1 (`DE`). It comes from the caller's `place`, from `geo` in OpenRTB's spelling,
 from coordinates when the operator has state boundaries, or from an IP looked up and forgotten. What cannot be read is

@@ -1,14 +1,15 @@
-"""Sharing rows: check, write as intended, check again, send, mark (design flow e, decision 12).
+"""Sharing rows, for the share doors: check, write as intended, check again, send, mark.
 
 The second check runs after the intention is durable and right before the bytes leave, or right before a few rows are
 handed back; a send that could not start within the send window of it sends nothing and is checked once more. So an
 opt-out's `effective_at` is its `accepted_at` plus the window.
-At most one effect a row at a receiver that honours ids: a row that is known to have left is `duplicate` for 35 days, a
-row of which that is not known goes again. What was handed back is known to have left once its caller says so.
-A caller's row id never leaves: the recipient has the row under a handle, a keyed hash of the id.
 
-Long work in the event loop that lets others have their turn: an ad server gives up a check after 10 ms, and a
-night's share has thousands of rows. Never decides anything.
+At most one effect a row at a receiver that honours ids: a row that is known to have left is `duplicate` for 35 days, a
+row of which that is not known goes again. What was handed back is known to have left once its caller says so. A
+caller's row id never leaves: the recipient has the row under a handle, a keyed hash of the id.
+
+`Turn` lets others have theirs during long work in the event loop: an ad server gives up a check after 10 ms, and a
+night's share has thousands of rows.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """What holds for one visitor of the website, or for one person in the app: what may be done, and by which word each
-purpose is told. Every page, badge, header and answer takes its word from here (R1). Never looks anything up.
+purpose is told. Every page, badge, header and answer takes its word from here (R1).
 
-`SiteAnswer`: what an ASGI site in the same process reads of its visitor, instead of the `Gateway-*` headers.
-
-Owns the shape that sites rely on. Holds no id, no token and no history of anybody, so it may be logged.
+`SiteAnswer` is what an ASGI site in the same process reads of its visitor, instead of the `Gateway-*` headers. It holds
+no id, no token and no history of anybody, so it may be logged.
 """
 
 from collections import Counter

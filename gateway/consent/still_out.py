@@ -1,11 +1,8 @@
 """Why am I still out: each no that holds for whoever proved who they are, and the proof that would end it (R4, R12).
+For the answers to opting in, `POST /v1/standing` and our own pages.
 
-Read inside the writer's transaction, for the answers to opting in, `POST /v1/standing` and our own pages. Tells of what
-was proved alone: of whatever else a no came from, that it came and by which proof it ends, never whose, when or by
-which value (R6, R16).
-
-When somebody last opted out: until when nobody asks them again (11 CCR 7026(k), L47), and whether a yes is older
-than that (R4). Reads only.
+Read inside the writer's transaction. Tells of what was proved alone: of whatever else a no came from, that it came and
+by which proof it ends, never whose, when or by which value (R6, R16).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

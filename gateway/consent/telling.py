@@ -1,8 +1,9 @@
-"""Telling recipients: what waits in the outbox is posted, signed, and tried again until it is taken (R18).
+"""Telling recipients: what waits in the outbox is posted, signed, and tried again until it is taken (R18). The service
+runs it beside its doors.
 
-Runs beside the service, one recipient beside the other, so that a slow one holds up nobody. A message to a recipient
-without an endpoint waits for the desk. A receiver may get a message twice, under one id; it never gets one that is not
-in the outbox. Knows nobody's identifiers: it hands on bodies.
+One recipient beside the other, so that a slow one holds up nobody. A message to a recipient without an endpoint waits
+for the desk. A receiver may get a message twice, under one id; it never gets one that is not in the outbox. It knows
+nobody's identifiers: it hands on bodies.
 """
 
 import asyncio

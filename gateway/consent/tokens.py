@@ -1,21 +1,17 @@
-"""Sealed tokens that come back to us: an installation's memory, the first act of opting in, a link that ends marketing.
+"""Sealed tokens that come back to us: the first act of opting in, an app installation's memory, a link that ends
+marketing. The doors make and open them; nothing of them is stored.
 
-What was asked for by the first act of opting in, sealed for the second to bring back: R4, L48.
+The first act of opting in is sealed for the second to bring back (R4, L48). The seal is its whole memory: one act alone
+changes nothing. It is sealed since it holds identifiers.
 
-The seal is the whole memory of a first act: nothing is written, so one act alone changes nothing. Sealed, since it
-holds identifiers. Never decides whether the second act may follow.
+The device token is the memory of one installation of an app, kept by the app (I8, R26): a random id and the keys of the
+ids that the installation told us of, so that a new ad id is known to belong to the device of the old one. Made anew
+with every answer, good as long as its sealing key is. It never says who somebody is.
 
-The device token: the memory of one installation of an app, kept by the app and sealed by us (I8, R26).
-
-It holds a random id and the keys of the ids that the installation told us of, so that a new ad id is known to belong to
-the device of the old one. Sealed (AES-GCM), made anew with every answer, good as long as its sealing key is. Nothing of
-it is stored here. It never says who somebody is, and it never decides anything.
-
-Links that end marketing by themselves: whoever holds one may say no for the people sealed in it, and nothing else.
-
-Sealed, so that nobody reads an address out of a URL, a mail server's log or a browser's history. They have no end: a
-link of years ago still works, until the sealing key that made it is retired. That waits 400 days
-(gateway.app.maintenance); 15 USC 7704(a)(3)(A)(ii) asks for 30.
+Whoever holds a link that ends marketing may say no for the people sealed in it, and nothing else. Sealed, so that
+nobody reads an address out of a URL, a mail server's log or a browser's history. A link of years ago still works, until
+the sealing key that made it is retired. That waits 400 days (gateway.app.maintenance); 15 USC 7704(a)(3)(A)(ii) asks
+for 30.
 """
 
 import hashlib

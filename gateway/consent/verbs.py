@@ -1,16 +1,16 @@
-"""The file that matters: what the gateway does with a choice, as verbs.
+"""The file that matters: what the gateway does with a choice, as verbs. Every door calls them.
 
-observe   a signal was heard: written where it changes something
-choose    a person (or the desk for one) decided: always written, durable before the answer
-link      the backend or the desk says what an account has
-tell      the operator says that people were shown or sent a notice
-say_age   somebody says how old a person is
-erase     the desk has a person forgotten; the opt-out stays
-void      the desk takes back what a screen that was no fair question had got
-standings_at  what stood on record at another moment, made again from the entries
-access    what is held about somebody and who received it, for whoever proved that it is them
-check     may this data go? (answered in consent/check.py, a plain function: rows by key, no queue, no thread hop)
-share     check, write as intended, check again, send (consent/share.py)
+    observe       a signal was heard: written where it changes something
+    choose        a person (or the desk for one) decided: always written, durable before the answer
+    link          the backend or the desk says what an account has
+    tell          the operator says that people were shown or sent a notice
+    say_age       somebody says how old a person is
+    erase         the desk has a person forgotten; the opt-out stays
+    void          the desk takes back what a screen that was no fair question had got
+    standings_at  what stood on record at another moment, made again from the entries
+    access        what is held about somebody and who received it, for whoever proved that it is them
+    check         may this data go? (consent/check.py, a plain function: rows by key, no queue, no thread hop)
+    share         check, write as intended, check again, send (consent/share.py)
 
 Knows no HTTP. Time, keys, law and recipients come in as arguments.
 """

@@ -1,7 +1,8 @@
-"""Asking witnesses: each checkpoint that is new is shown to them, and their signatures are kept under it.
+"""Asking witnesses: each checkpoint that is new is shown to them, and their signatures are kept under it (C2SP
+tlog-witness).
 
 Runs beside the service; nobody's answer waits for it. A witness that has signed a larger tree of this log, or another
-one, stops the log: nothing is signed and nobody is answered from it until that is settled (ledger.md 1.7, 3.5).
+one, stops the log: nothing is signed and nobody is answered from it until that is settled.
 """
 
 import asyncio
