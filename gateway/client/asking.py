@@ -5,7 +5,7 @@ What became of answers is reported beside the work: kept in a bounded queue, sai
 What is lost, at a full queue or an end without `close`, stays "may have been sent" at the gateway.
 
 A server that is loaded before its workers are made (`gunicorn --preload`) forks the client: open connections are the
-parent's too, threads are not there, names were to be unique. `Forked` begins those again in the child.
+parent's too, threads are not there, names were to be unique. `begins_again` makes those anew in the child.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""What leaves the house over HTTP."""
+"""What leaves the gateway over HTTP or by mail. consent/ and app/ call it."""

@@ -1,4 +1,6 @@
-"""Work that runs beside the service for as long as it serves, and ends with it."""
+"""Work that runs beside the service for as long as it serves, and ends with it, for whatever waits, watches or
+tells.
+"""
 
 import asyncio
 import contextlib

@@ -1,16 +1,14 @@
-"""The tokens of the IAB Tech Lab's Data Deletion Request Framework 1.0: making a request, reading its acknowledgement.
+"""A deletion by the IAB Tech Lab's Data Deletion Request Framework 1.0: the recipient's dsrdelete.json is read, a
+request posted, and its acknowledgement verified. `consent.telling` sends deletions so to recipients that take it.
 
     idJWT   the first party says whose data is to be deleted; signed by us
     rqJWT   holds the idJWT; goes to the recipient; signed by us too, for we are the requester
     acJWT   holds the rqJWT, and what became of it; signed by the recipient
 
-The specification leaves open what an attacker would ask first (enforcement.md section 4), so it is decided here: which
-algorithms, one key by its `kid`, no key out of a header, bounds of size, `iat` near the clock, `exp` and `aud` where
-they are said, and an acknowledgement that is of our own request to the letter. `sub` is an object, as the
-specification's examples have it. Pure: no network, no clock.
-
-A deletion by the IAB's Data Deletion Request Framework: the recipient's dsrdelete.json is read, a request posted,
-and its acknowledgement verified. https alone, but for loopback; no redirects, no private networks (guard.py).
+The specification leaves open what an attacker would ask first, so it is decided here: which algorithms, one key by its
+`kid`, no key out of a header, bounds of size, `iat` near the clock, `exp` and `aud` where they are said, and an
+acknowledgement that is of our own request to the letter. `sub` is an object, as the specification's examples have it.
+https alone, but for loopback; no redirects, no private networks (guard.py).
 """
 
 import base64

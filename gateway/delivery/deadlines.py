@@ -1,5 +1,4 @@
-"""By when a recipient has to be told: business days of a holiday calendar, or calendar days. Pure; the clock is the
-caller's.
+"""By when a recipient has to be told, for `consent.telling`: business days of a holiday calendar, or calendar days.
 
 An opt-out is complied with "no later than 15 business days from the date the business receives the request", and that
 is when recipients are told (11 CCR 7026(f)(1), (2); 7027(g)). A deletion is passed on within 45 days (7021(b), 7022).

@@ -1,4 +1,4 @@
-"""Sending allowed rows to a recipient, in a request that may be repeated.
+"""Sends allowed rows to a recipient, in a request that may be repeated. `consent.share` calls it.
 
 The body is NDJSON, one row a line with its id; `Idempotency-Key` is the chunk's. A receiver that honours either sees
 each row's effect once. How a request goes out is outgoing.py's.

@@ -1,10 +1,11 @@
-"""Where a connection may go: to addresses of the public internet, looked at after the name was resolved.
+"""Where a connection may go: to addresses of the public internet, looked at after the name was resolved. Everything
+that sends, and the settings, ask it.
 
 A recipient's endpoint is a name, and whoever answers for the name could answer with an address inside our own network,
 or with another one at the second question (V30). So the name is resolved once a connection, every address of the answer
 is judged, and the connection is made to the very address that was judged. TLS still proves the name.
 
-Addresses that an operator writes into the configuration: which of them may be used for what. Asks no network.
+Which addresses an operator may write into the configuration, and for what, is judged without asking a network.
 """
 
 import asyncio

@@ -1,19 +1,16 @@
 """Letters to one person, by mail or text: what a code or a link is sent in. `gateway.consent.codes` calls it.
 
-Mail to one person by the operator's own SMTP server (RFC 5321), or in development into a folder.
+Mail goes by the operator's own SMTP server (RFC 5321), or in development into a folder. `smtplib` in threads of its
+own: a mail server that hangs must hold up nobody's opt-out, and the process's common threads write those. No address
+and no text stands in a log.
 
-`smtplib` in threads of its own: a mail server that hangs must hold up nobody's opt-out, and the process's common
-threads write those. Never decides what is said or to whom; no address and no text stands in a log.
-
-A letter to a person: what a code is sent in. Its words are the page's, in the reader's language.
-
-A text message to one person, by the operator's own sender: it is told by a POST, signed as a Standard Webhook.
+A text message goes by the operator's own sender, which is told by a POST, signed as a Standard Webhook with the secret
+that `gateway deliveries --secret texts` prints; the gateway itself sends none.
 
     {"type": "code", "to": "+14155550100", "text": "...", "language": "en"}
 
-The gateway itself sends no text messages. Each costs its sender money, and some numbers pay whoever has texts sent to
-them: texts go to the countries that have a price, and no more of them than a day may cost. Signed with the secret that
-`gateway deliveries --secret texts` prints.
+Each costs its sender money, and some numbers pay whoever has texts sent to them: texts go to the countries that have a
+price, and no more of them than a day may cost.
 """
 
 import asyncio

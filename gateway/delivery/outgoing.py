@@ -1,9 +1,9 @@
-"""Outgoing: the one HTTP client for whatever leaves the gateway: rows for recipients, messages about opt-outs and
-deletions, codes for phones, checkpoints for witnesses and time-stamp authorities.
+"""The one HTTP client for whatever leaves the gateway: rows for recipients, messages about opt-outs and deletions,
+codes for phones, checkpoints for witnesses and time-stamp authorities.
 
 Whoever answers may be hostile, or broken. So an answer is read as it came, never unpacked, up to a bound, and in one
 time from the first step to the last byte; no redirect is followed; no proxy and no credential is taken from the
-environment; and connections go to judged addresses only (guard.py). Never decides what is sent, or to whom.
+environment; and connections go to judged addresses only (guard.py).
 """
 
 import asyncio

@@ -1,11 +1,12 @@
-"""A signed message to a recipient: how it is made, posted and tried again. `gateway.consent.telling` calls it.
+"""A signed message to a recipient: how it is made, posted and tried again. `gateway.consent.telling` calls it. Every
+way of telling has the shape `Carrier`; this is the plain one.
 
-One message to one recipient, signed in the form of the Standard Webhooks specification (version 1.0).
+A message is signed in the form of the Standard Webhooks specification (version 1.0).
 
     webhook-signature: v1,base64(HMAC-SHA256(secret, id.timestamp.body))
 
 The secret is the recipient's own, made from the installation's: `gateway deliveries --secret NAME` prints it. While a
-secret is being replaced both sign. How a request goes out is outgoing.py's. Never decides what is sent.
+secret is being replaced both sign. How a request goes out is outgoing.py's.
 
 When a message that was not taken is tried again: later each time, over days, never all at once.
 
@@ -24,8 +25,6 @@ When a message that was not taken is tried again: later each time, over days, ne
 
 The first ten are the schedule that the Standard Webhooks specification suggests; a day each after them, since an
 opt-out has 15 business days. After the last try it is the officer's (`gateway deliveries`).
-
-How a message reaches its recipient: the shape that every way has, and the plain one, a signed POST.
 """
 
 import base64

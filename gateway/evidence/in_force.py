@@ -1,7 +1,8 @@
-"""What decides verdicts on this installation, as documents: recipients, law tables, settings, policies (R31).
+"""What decides verdicts on this installation, as documents, for the daily evidence: recipients, law tables, settings,
+policies (R31).
 
-With these and the entries a verdict of any day can be made again. Never a key, a path of the machine or an address
-that may hold a password.
+With these and the entries a verdict of any day can be made again. Never a key, a path of the machine or an address that
+may hold a password.
 """
 
 import hashlib

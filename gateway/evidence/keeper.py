@@ -1,16 +1,13 @@
-"""The daily evidence (R31): counted, watched and written into the ledger by a thread; the service starts it.
+"""The keeper of the daily evidence (R31): a thread of the service that counts what the doors counted, watches for
+outages, and writes an entry at start and stop, at the end of each day (UTC) and when the texts that people are shown
+change.
 
-The keeper of the daily evidence: counts what the doors counted, watches for spells, and writes an entry at start and
-stop, at the end of each day (UTC) and when the texts that people are shown change (R31).
+Nothing that answers a check waits for it. What cannot be written is kept, also in a file, and told once the ledger is
+back, or by the next start. That file is one of each run, in `running/` of the data folder, locked while its process
+lives. It holds counts and times, never a person.
 
-A thread of its own: nothing that answers a check waits for it. What cannot be written is kept, also in a file, and
-told once the ledger is back, or by the next start.
-
-The file of one run of the service: what would be lost with the process, so that the next start can tell it.
-
-One a run, in `running/` of the data folder; locked while its process lives. Holds counts and times, never a person.
-
-Spells: times in which something was off, from looking twice a second. Kept in memory until they are written.
+`Spells` are outages: each alarm is polled twice a second, and from when to when it was on is remembered until it is
+written.
 """
 
 import contextlib

@@ -1,5 +1,6 @@
-"""The keeper of the rehearsals: starts one when it is due, writes what it found into the ledger, and tells when one has
-failed or is missing (L45). The rehearsal itself is a process of its own (`gateway.rehearsal`).
+"""The keeper of the rehearsals, a thread of the service: starts one when it is due, writes what it found into the
+ledger, and tells when one has failed or is missing (L45). The rehearsal itself is a process of its own
+(`gateway.rehearsal`).
 
 Whether an alarm rings is asked of the ledger and the clock, never of the thread that should have rehearsed: one that is
 stuck is missed like one that never was.

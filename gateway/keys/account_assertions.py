@@ -1,11 +1,11 @@
 """Account assertions and attestations: the operator's backend says, signed, who is signed in in an app, or which ids
-are those of a phone that it has looked at (api.md, Proof; I8).
+are those of a phone that it has looked at (I8). `web.shell.proof` calls it.
 
 A JWS (RFC 7515) with the claims of RFC 7519: `aud` the configured audience, `sub` the account, `iat` and `exp` ten
-minutes apart at most, `jti` for one call. An attestation has the `typ` attestation+jwt (RFC 8725 section 3.11), so
-that neither is ever taken for the other, `ids` and perhaps a `sub`, and keys of its own. Signed with EdDSA, ES256 or
-RS256 by a key of the operator's JWKS file (RFC 7517), which is read again when it changes. Never holds a clock; who
-used a `jti` before is the ledger's to say.
+minutes apart at most, `jti` for one call. An attestation has the `typ` attestation+jwt (RFC 8725 section 3.11), so that
+neither is ever taken for the other, `ids` and perhaps a `sub`, and keys of its own. Signed with EdDSA, ES256 or RS256
+by a key of the operator's JWKS file (RFC 7517), which is read again when it changes. Who used a `jti` before is the
+ledger's to say.
 """
 
 import json

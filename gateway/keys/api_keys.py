@@ -1,8 +1,9 @@
-"""API keys: `<id>.<secret>`, shown once, stored hashed, with scopes; and the signed assertion of who is signed in.
+"""API keys of callers, `<id>.<secret>`, shown once, stored hashed, with scopes; and the signed assertion of who is
+signed in on the site. The doors and `gateway keys` call it.
 
 Secret keys are for servers. Publishable ones go into apps: they may opt out, limit and observe, and prove nothing. A
-revoked publishable key still opts out (api.md). The file is read again when it changes, so a revocation holds within
-half a second without a restart.
+revoked publishable key still opts out. The file is read again when it changes, so a revocation holds within half a
+second without a restart.
 """
 
 import hmac

@@ -1,9 +1,9 @@
-"""Persons' keys, in a file of their own with its own short backups (design decision 6).
+"""Persons' keys, in a file of their own with its own short backups, so that details can be forgotten. The ledger's
+writer calls it, in its thread alone.
 
 Two wrapped 256-bit keys a person: one for the details of their entries, one for what opens those. They are committed
 before that person's first entry: a key without an entry is harmless, an entry without its key could not be opened.
-Destroying a key forgets what it sealed. Trusted: confidential, and never to be rolled back to before an erasure. Used
-by the writer's thread alone.
+Destroying a key forgets what it sealed. Trusted: confidential, and never to be rolled back to before an erasure.
 
 A destroyed key is overwritten where it lies and its row stays, of the same length. Rows that are deleted or shrink make
 SQLite move their neighbours between pages, and even with secure_delete it leaves copies of what it moved in unused

@@ -1,16 +1,13 @@
-"""Sealed boxes and signed tokens that only this installation opens, and what a replica is given once.
+"""Sealed boxes and signed tokens that only this installation opens, and what a replica is given once. Whoever hands
+something out that must come back unread and unchanged calls it.
 
-Sealing: AES-256-GCM boxes that only this installation opens, and signed tokens for forms.
+AES-256-GCM boxes: the browser cookie, the browser token that goes to the site, the details of an entry, and more. Each
+has a label that is authenticated with it, so that one can never be taken for another. `Tokens` signs forms.
 
-Three things are sealed: the browser cookie, the browser token that goes to the site, and the details of an entry. Each
-has a label that is authenticated with it, so that one can never be taken for another. Never holds a clock.
-
-What a replica is given once: the peppers that keys are made with, its API key, and what it seals the ids of its
-answers with (`gateway.consent.decisions`), sealed in a file.
-
-No call of the gateway gives it: it is a file, made where the installation's secrets lie, and opens with a secret of 256
-random bits that is shown once and travels another way. It never holds seals of cookies, so a replica cannot tell
-browsers apart or make one.
+`Enrolment` is what a replica is given once: the peppers that keys are made with, its API key, and what it seals the ids
+of its answers with (`gateway.consent.decisions`). No call of the gateway gives it: it is a file, made where the
+installation's secrets lie, and opens with a secret of 256 random bits that is shown once and travels another way. It
+never holds seals of cookies, so a replica cannot tell browsers apart or make one.
 """
 
 import base64

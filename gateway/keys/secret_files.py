@@ -1,11 +1,10 @@
-"""Secrets of one installation, and the keys that pseudonyms are made with.
+"""Secrets of one installation, and the keys that pseudonyms are made with. The composition root opens them.
 
 One file in the data folder, `secrets.json`, mode 0600, made once. Losing it loses every person's link to their
 standing: back it up apart from the ledger. API keys lie beside it in `api_keys.json`, their secrets hashed.
 
-A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper wraps the stored keys,
-key2 = HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back
-is lost.
+A person's key is HMAC-SHA256(pepper, kind, 0x00, value), 16 bytes. A new pepper wraps the stored keys, key2 =
+HMAC(pepper2, key1): one pass rewrites every row and needs no raw value (R19), so nobody who never comes back is lost.
 """
 
 import contextlib

@@ -1,18 +1,13 @@
-"""One entry of the ledger as a consent record in a standard's form: ISO/IEC 27560 or Kantara. The officer's commands
-call it.
+"""One entry of the ledger as a consent record in a standard's form: ISO/IEC 27560 or Kantara. `gateway record` calls
+it.
 
-Everything that is known of one choice: its entry, its details, the notice that was shown with it, the recipients
-that were in force, and what the operator says of itself. Read from the ledger; nothing is made up.
+`Material` is everything that is known of one choice: its entry, its details, the notice that was shown with it, the
+recipients that were in force, and what the operator says of itself. Nothing is made up: a mandatory field that nobody
+has told is listed in `missing`.
 
-A consent record by ISO/IEC TS 27560:2023, as JSON-LD in the W3C Data Privacy Vocabulary's profile of it (dpv-27560).
-
-Every mandatory field is filled from what is known, or listed in `missing`; none is made up. The person is named by the
-entry's commitment, never by an identifier.
-
-A consent receipt by Kantara's Consent Receipt Specification 1.1.0 (2018-02-20), as JSON.
-
-It speaks of consents that were given and of nothing else. Required fields that nobody has told are left out and listed
-in `missing`.
+By ISO/IEC TS 27560:2023 it is JSON-LD in the W3C Data Privacy Vocabulary's profile (dpv-27560); the person is named by
+the entry's commitment, never by an identifier. By Kantara's Consent Receipt Specification 1.1.0 (2018-02-20) it is
+JSON, and speaks of consents that were given and of nothing else.
 """
 
 import contextlib

@@ -1,4 +1,6 @@
-"""A day's evidence, read back: each entry that tells of it, with its receipt, so that an officer can check it."""
+"""A day's evidence, read back for `gateway evidence`: each entry that tells of it, with its receipt, so that an officer
+can check it.
+"""
 
 import contextlib
 import json

@@ -1,20 +1,18 @@
-"""Papers about what was disclosed: sums by recipient, network information, and the suppression file.
+"""Papers about what was disclosed, for `gateway disclosures`, `gateway export` and `gateway suppression`: sums by
+recipient, network information, and the suppression file.
 
-Who got what, for those who must answer for it: third parties' direct marketing (Cal. Civ. Code 1798.83), network
-information (47 CFR 64.2009(c)), and what was sent after an opt-out. Sums by recipient; nobody is named. Reads only.
+Sums: third parties' direct marketing (Cal. Civ. Code 1798.83), network information (47 CFR 64.2009(c)), and what was
+sent after an opt-out. What one person's data went to is for that person (`gateway.ledger.access`).
 
-What one person's data went to is for that person (`gateway.ledger.access`).
+What a carrier must be able to show of a stretch of time about customers' network information, for the officer's yearly
+certificate (47 CFR 64.2007-2009, L80): who was noticed, what was approved or refused, every campaign and disclosure,
+the texts, and when nobody could opt out. Counts and days; nobody is named in either.
 
-What a carrier must be able to show of a stretch of time about customers' network information, for the officer's
-yearly certificate (47 CFR 64.2007-2009, L80): who was noticed, what was approved or refused, every campaign and
-disclosure, the texts, and when nobody could opt out. Counts and days; nobody is named. Reads only.
-
-The two forms of a suppression file. Pure: bytes from what was found.
-
-`csv`: a header, then type, digest, date. `uid2`: the layout of UID2's opt-out delta (IABTechLab/uid2-optout on GitHub):
-72-byte records of 32 bytes identity hash, 32 bytes advertising id, 7 bytes little-endian seconds and 1 byte of metadata
-(low 6 bits: identity type), the first all zeros with the start, the last all ones with the end. We know no advertising
-ids of UID2, so these are zeros; and only SHA-256 of addresses and numbers, which are what UID2 hashes.
+A suppression file is `csv` (a header, then type, digest, date) or `uid2`, the layout of UID2's opt-out delta
+(IABTechLab/uid2-optout on GitHub): 72-byte records of 32 bytes identity hash, 32 bytes advertising id, 7 bytes
+little-endian seconds and 1 byte of metadata (low 6 bits: identity type), the first all zeros with the start, the last
+all ones with the end. We know no advertising ids of UID2, so these are zeros; and only SHA-256 of addresses and
+numbers, which are what UID2 hashes.
 """
 
 import contextlib

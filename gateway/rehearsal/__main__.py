@@ -1,9 +1,8 @@
-"""The process that rehearses: `python -m gateway.rehearsal FOLDER`, started by `gateway.evidence.rehearsing`.
+"""The process that rehearses, from the first way to the last: `python -m gateway.rehearsal FOLDER`, started by
+`gateway.evidence.rehearsing`.
 
-Reads an `Order` from its input and leaves what it found in FOLDER. In a process of its own, at the lowest priority, so
-that no answer of the service waits for it.
-
-One rehearsal, from the first way to the last, and what is told of it. Never a person: all of them are made up.
+Reads a `RehearsalOrder` from its input and leaves what it found in FOLDER; all people in it are made up. In a process
+of its own, at the lowest priority, so that no answer of the service waits for it.
 """
 
 import asyncio

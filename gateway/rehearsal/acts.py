@@ -1,9 +1,9 @@
-"""How a made-up person says no, by each kind of door. An act raises `NotTaken` where a door does not take it.
+"""How a made-up person says no, by each kind of door, for `ways`. An act raises `NotTaken` where a door does not take
+it.
 
-What a no looks like: one of each kind of signal, as tools, browsers and phones write it.
-
-Made-up values in the tools' own forms (signals.md 6). Owns texts and nothing else; which of them count is for
-`gateway.signals` to say, and a kind that it knows and that has no sample here fails a test.
+`Sample` is what a no looks like: one of each kind of signal, with made-up values in the forms of tools, browsers and
+phones. Which of them count is for `gateway.signals` to say, and a kind that it knows and that has no sample here fails
+a test.
 """
 
 import hashlib

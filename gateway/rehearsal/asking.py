@@ -1,7 +1,7 @@
-"""Asking what may go, at every door that answers it: one check, many, a bid request, rows of a share, the page.
+"""Asks what may go, at every door that answers it, for `judging`: one check, many, a bid request, rows of a share, the
+page.
 
-An answer is seen as what each data class gets, so that doors of different shapes are held to one rule. Asks and writes
-nothing down; what was expected is for `gateway.rehearsal.judging`.
+An answer is seen as what each data class gets, so that doors of different shapes are held to one rule.
 """
 
 import asyncio

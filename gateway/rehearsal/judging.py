@@ -1,4 +1,4 @@
-"""Judging one way: what could go before the person said no, and what still went after it.
+"""Judges one way to say no: what could go before the person said it, and what still went after it.
 
 A pair of a recipient and a purpose is *proved* where something could go before and nothing does after; it is *not
 allowed here* where nothing could go before, which proves nothing; it has *failed* where anything still goes. A made-up

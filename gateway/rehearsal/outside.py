@@ -1,10 +1,11 @@
-"""Looking at the site from outside, as a stranger who leaves no trace: the link is on its pages, the choices page has
-its form, and a browser's signal is honored (11 CCR 7004(a)(5); Todd Snyder's banner was away for 40 days).
+"""Looks at the site and the running service from outside, without a trace, for `gateway rehearse` and each rehearsal.
 
-Asks without a cookie, and a client without one is never written down (design flow a). Posts nothing.
+The site, as a stranger sees it: the link is on its pages, the choices page has its form, and a browser's signal is
+honored (11 CCR 7004(a)(5); Todd Snyder's banner was away for 40 days). Asks without a cookie, and a client without one
+is never written down. Posts nothing.
 
-Asking the running service itself, without a trace: whether it runs on this configuration, and whether each signal
-beside a question ends what it has to. Every question is a dry run about an id that nobody has (api.md, I23).
+The service: whether it runs on this configuration, and whether each signal beside a question ends what it has to. Every
+question is a dry run about an id that nobody has (I23).
 """
 
 import asyncio

@@ -1,12 +1,12 @@
-"""The stage: an installation of its own with the operator's configuration, opened as the service opens it.
+"""The stage of a rehearsal: an installation of its own with the operator's configuration, opened as the service opens
+it, and its cast.
 
 What would reach somebody outside is taken out of the configuration first. Two made-up recipients stand beside the
 operator's own, to whom everything may go that can be chosen about: by them each way shows that it ends something, also
 where the operator has written in no contract yet.
 
-Made-up people, each for one way: in ranges that nobody has, with an account, two phones, a browser and a mailbox.
-
-Never a real person: example.com, +1 415 555 01xx and the same numbers under other area codes, random ids.
+Made-up people, each for one way, with an account, two phones, a browser and a mailbox, in ranges that nobody has:
+example.com, +1 415 555 01xx and the same numbers under other area codes, random ids.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""The ways to say no: a list that every source of a choice and every door that takes one is in.
+"""The ways to say no, as a list that the rehearsal goes through: every source of a choice and every door that takes one
+is in it.
 
 A way that is open in the operator's configuration is rehearsed; one that is not is told with the option that closes it.
 Whoever adds a source, a door, a signal, a consent tool or a language adds its way here: a test compares them.

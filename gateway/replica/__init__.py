@@ -1,3 +1,1 @@
-"""A replica: a copy of the ledger beside an ad server, that follows a feed and answers checks. app/replica.py runs
-it.
-"""
+"""A replica: a copy of the ledger beside an ad server, follows a feed and answers checks. app/replica.py runs it."""

@@ -1,14 +1,13 @@
-"""What the gateway tells a replica: pieces of the feed, and leases. HTTP only; keeps nothing.
+"""What the gateway tells a replica, over HTTP: pieces of the feed, and leases, each under a tag. The replica's follower
+asks here; `web.api.feed` makes the same tags.
 
 A piece is whole or is not there: rows are handed on at the `head` event that says up to where all was sent, and only
-where its tag shows that the gateway sent these, in this order (replica/feed.py).
-
-Tags: by which a replica and its gateway know each other's words on the feed, whoever stands between them.
+where its tag shows that the gateway sent these, in this order.
 
 The feed may go over plain http inside a network, and whoever changes, drops, repeats or reorders what is on it would
-make a replica allow for ever (R1). So each asking carries a challenge of its own and a tag, each answer a tag
-over that challenge: HMAC-SHA256 with what the replica was enrolled with, which no request shows. What is held back only
-ends the lease. Used by `gateway.replica.feed` on the one side and `gateway.web.api.feed` on the other.
+make a replica allow for ever (R1). So each asking carries a challenge of its own and a tag, each answer a tag over that
+challenge: HMAC-SHA256 with what the replica was enrolled with, which no request shows. What is held back only ends the
+lease.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""Follows the feed into a memory map of its own, and holds the lease that makes it fresh.
+"""Follows the feed into the replica's own memory map, and holds the lease that makes it fresh. `app.replica` starts it.
 
 Two threads: one applies what comes, one asks for the lease, at once after each piece and three times a term. A lease
 counts from before it was asked for; without one everybody is told `stale`. Whatever cannot be told makes it begin anew
-with an empty map. Knows no value of anybody, no pepper and no law.
+with an empty map. It knows no value of anybody, no pepper and no law.
 """
 
 import contextlib

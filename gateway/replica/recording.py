@@ -1,8 +1,9 @@
-"""What a replica puts on record of its answers (R22): in its own spool, which is handed over to the gateway.
+"""Puts a replica's answers on record (R22): in its own spool, which is handed over to the gateway. The replica's check
+doors call it.
 
 A line an answer: its id, which the gateway opens and nobody else. Of an announced send also whom it names, sealed like
 the id; so neither the spool nor a call to the gateway shows a person. What is announced, and what callers say, is on
-the disk before it is answered. Never decides, and never waits for the gateway.
+the disk before it is answered. Nothing here waits for the gateway.
 """
 
 import json

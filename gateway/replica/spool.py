@@ -1,14 +1,12 @@
-"""What a replica answered and has not handed over yet, in files of its own folder.
+"""A replica's spool: what it answered and has not handed over yet, in files of its own folder; and the thread that
+hands it over, the oldest batch first, each until it is taken.
 
     disclosures/SPOOL/000000000007      a batch: a head of fixed length, then a line an answer
     disclosures/SPOOL/boot              of which boot it is; `ended` once the replica stopped in order
 
 A line is the kernel's when `append` returns, so that a killed process loses none, and on the disk after `sync`. The
-bytes are bounded: what finds no room is counted in the head of the batch that is open. Each start has a spool of
-its own, and finds those before. Knows neither the gateway nor what a line says.
-
-Hands a replica's batches over to its gateway, the oldest first, each until it is taken. A thread of its own: nothing
-that answers waits for it. Knows the door and no line.
+bytes are bounded: what finds no room is counted in the head of the batch that is open. Each start has a spool of its
+own, and finds those before.
 """
 
 import contextlib

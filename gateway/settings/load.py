@@ -1,7 +1,8 @@
-"""Settings: the shipped `config.toml` under the operator's file under the environment, checked to the last key.
+"""Settings: the shipped `config.toml` under the operator's file under the environment, checked to the last key. Only
+the composition root and the command line read them.
 
-Only the composition root and the command line read this. A misspelt key, a wrong type or an unknown environment
-variable of ours refuses to start: a setting that is silently ignored is how an opt-out is lost.
+A misspelt key, a wrong type or an unknown environment variable of ours refuses to start: a setting that is silently
+ignored is how an opt-out is lost.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Settings of one recipient. Part of `gateway.settings.load`, which reads them. Never sends anything."""
+"""Settings of one recipient: who it is, what was agreed with it, what it gets and how. `gateway.settings.load` reads
+them.
+"""
 
 import re
 from collections.abc import Iterator

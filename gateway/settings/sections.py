@@ -1,18 +1,8 @@
-"""Sections of the configuration that one room reads alone: delivery, apps, the ledger, mail, rehearsals.
+"""Sections of the configuration that one room reads alone, each a struct that `gateway.settings.load` reads.
 
-Settings of telling recipients and the system of accounts. Part of `gateway.settings.load`, which reads them. Never
-sends anything.
-
-Settings of apps: which recipients' code runs inside them, and by whose signature their accounts and phones are
-believed. Part of `gateway.settings.load`, which reads them.
-
-Settings of the ledger, of who watches over it, and of the copies that checks read beside its table. Part of
-`gateway.settings.load`, which reads them.
-
-Settings of what brings people their codes: mail server, sender of text messages, how many go out. Part of
-`gateway.settings.load`, which reads them. Never sends anything.
-
-Settings of the rehearsal. Part of `gateway.settings.load`, which reads them.
+Telling recipients and the system of accounts; apps, with whose code runs inside them and by whose signature their
+accounts and phones are believed; the ledger, who watches over it, and the copies that checks read beside its table;
+what brings people their codes (mail server, sender of text messages, how many go out); the rehearsal.
 """
 
 from collections import Counter
