@@ -82,7 +82,7 @@ class ChoiceKind(StrEnum):
     TOLD = "told"  # shown or sent a notice
     AGE = "age"
     CONSENT_VOIDED = "consent_voided"  # the screen that asked for it was no fair question (11 CCR 7004(b))
-    # what is forgotten of a person (ledger.md 2.4)
+    # what is forgotten of a person
     ERASED = "erased"
     UNLINKED_PERSON = "unlinked_person"
     CHILD_FOUND = "child_found"  # denied for good, then erased (R14)
@@ -92,7 +92,7 @@ CALLERS_CHOICES: tuple[ChoiceKind, ...] = tuple(ChoiceKind)[:7]  # the words of 
 
 
 class Erasing(StrEnum):
-    """How much is forgotten of a person (ledger.md 2.4)."""
+    """How much is forgotten of a person."""
 
     DETAILS = "erase_details"  # the details; that they opted out, and when, stays provable
     UNLINK = "unlink"  # all that leads from the person to an entry, the opt-out too

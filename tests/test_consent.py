@@ -243,7 +243,7 @@ class TestASignal:
 
 
 class TestADevicesState:
-    """R26; api.md, OS flags."""
+    """R26: settings of a phone."""
 
     @pytest.fixture
     def device(self, who):
@@ -482,7 +482,7 @@ class TestNotices:
 
 
 class TestFormsThatRecipientsHash:
-    """Looser forms of an address may be somebody else's: they carry denials, and nothing else (decision 2)."""
+    """Looser forms of an address may be somebody else's: they carry denials, and nothing else."""
 
     DOTTED, PLAIN = named("email", "jane.doe@example.com"), named("email", "janedoe@example.com")
 

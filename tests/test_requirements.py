@@ -9,14 +9,14 @@ import pytest
 
 HERE = Path(__file__).parent
 TABLE = tomllib.loads((HERE / "requirements.toml").read_text())
-# What the signals owe: law.md section 8 "Signal intake", and two of the rules.
+# What the signals owe: hearing, remembering and showing signals, and two of the rules.
 OWED = {*(f"L{number}" for number in range(1, 16)), "R25", "R26"}
-# What the verdict owes, or says why another part does: law.md section 8 from L16 to L81, and the rules decided.
+# What the verdict owes, or says why another part does: L16 to L81 of the law, and the rules decided.
 TOLD = {*(f"L{number}" for number in range(1, 82)), *(f"R{number}" for number in range(1, 36))}
-# What the ledger owes: law.md section 8 "Ledger", and the rules about what is kept, shown, forgotten and undone.
+# What the ledger owes: L82 to L90 of the law, and the rules about what is kept, shown, forgotten and undone.
 PROVED = {*(f"L{number}" for number in range(82, 91)), "R6", "R14", "R16", "R19", "R31", "R34"}
 
-# What the public doors owe: ledger.md section 6.2, "Security of public opt-out endpoints".
+# What the public doors owe: V1 to V16, the security of public opt-out endpoints.
 WITHSTOOD = {f"V{number}" for number in range(1, 17)}
 
 

@@ -26,7 +26,7 @@ NOTICE_PROVIDED = 1
 NOT_COVERED = 2  # MspaCoveredTransaction: not a transaction under the MSPA, unless an operator has signed it
 NOWHERE = frozenset({US, UNKNOWN_PLACE, UNREADABLE_PLACE})  # where the national section says all there is to say
 NATIONAL = BY_NAME["usnat"]
-# Meta's state codes; a state without one is left to Meta to find (0). signals.md 3.6
+# Meta's state codes; a state without one is left to Meta to find (0; Meta, "Data Processing Options")
 LDU_US, LDU_ANYWHERE = 1, 0
 LDU_STATES = {
     "CA": 1000, "CO": 1001, "CT": 1002, "FL": 1003, "OR": 1004, "TX": 1005, "MT": 1006, "DE": 1007, "NE": 1008,
@@ -109,7 +109,7 @@ class Strings:
     parsed: Mapping[str, list[dict[str, object]]]
 
     def for_recipient(self, outcome: Outcome) -> dict[str, object]:
-        """The `downstream` member of a verdict (api.md)."""
+        """The `downstream` member of a verdict."""
         return {
             "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,
             "gpc": "1" if outcome.gpc else None, "npa": int(self.out), "rdp": int(self.out),
@@ -117,7 +117,7 @@ class Strings:
         }  # fmt: skip
 
     def for_page(self) -> dict[str, object]:
-        """The `strings` member of a visitor's status (api.md)."""
+        """The `strings` member of a visitor's status."""
         ads = "denied" if self.out else "granted"
         return {
             "gpp": self.gpp, "gpp_sid": self.gpp_sid, "us_privacy": self.us_privacy,

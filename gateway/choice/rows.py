@@ -300,5 +300,5 @@ LISTED: Mapping[DataClass, Callable[[str, object], bool]] = {
 CHANGED: Mapping[DataClass, Callable[[object], object | None]] = {
     DataClass.EMAIL_HASH: partial(_hash_of, "email"),
     DataClass.PHONE_HASH: partial(_hash_of, "phone"),
-    DataClass.IP: coarsening.truncate,  # a whole address is a device's own number (enforcement.md sections 5 and 7)
+    DataClass.IP: coarsening.truncate,  # a whole address is a device's own number
 }

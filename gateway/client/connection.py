@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-IDLE = 55.0  # seconds; the gateway keeps a connection for 75, callers 60 or less (api.md)
+IDLE = 55.0  # seconds; the gateway keeps a connection for 75, callers 60 or less
 READ = 65_536
 OK = 200
 FAULTS = (OSError, httptools.HttpParserError)  # of the network or of the other side; a TimeoutError is an OSError

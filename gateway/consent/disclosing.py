@@ -311,7 +311,7 @@ class HandedOver:
         return [each for each in late.values() if handed.tell(tx, each, at, gone=gone.is_gone(each))]
 
 
-BATCH = 1_000  # rows of one entry (design decision 12)
+BATCH = 1_000  # rows of one entry
 PERIOD = 1.0  # seconds between two batches
 MOST = 100_000  # rows that wait while the ledger cannot be written: some 30 MB
 LOSING = 2.0  # seconds that a loss is a spell: the evidence looks twice a second

@@ -25,7 +25,7 @@ from gateway.ledger.held import Left
 from gateway.ledger.subjects import Subject, one_each
 from gateway.terms import DataClass, Malformed
 
-INSTALLATION = "device"  # the type of a device token as an identifier (api.md, Keys)
+INSTALLATION = "device"  # the type of a device token as an identifier
 OF_A_PHONE = frozenset({*kinds.UUIDS, *kinds.DEVICES})
 Said = dict[tuple[str, str], Subject]  # type and value as they came
 Ignored = Limited | Undeclared | Malformed

@@ -39,7 +39,7 @@ ASKS = frozenset({Reason.OPT_IN_REQUIRED, Reason.PLACE_UNKNOWN, Reason.NOTICE_NO
 
 class Word(StrEnum):
     """What holds for one purpose, in the one word that everything that tells of it is worded by. The first four are
-    what was said (api.md, `standing` and `purposes`).
+    what was said (`standing` and `purposes` of an answer).
     """
 
     OPTED_OUT = "opted_out"  # somebody said no, and it holds
@@ -56,13 +56,13 @@ class Word(StrEnum):
 
     @property
     def told(self) -> str:
-        """The same for readers who know opted_out, opted_in, none and unknown alone (api.md, `purposes`)."""
+        """The same for readers who know opted_out, opted_in, none and unknown alone (`purposes` of an answer)."""
         return Word.NONE.value if self in {Word.NEEDS_YES, Word.CLOSED} else self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the website may do for this visitor. `status`: honored, none or unknown (api.md, To the site). `said`: what
+    """What the website may do for this visitor. `status`: honored, none or unknown. `said`: what
     this request denies, by a signal or by our own cookie.
     """
 
@@ -167,7 +167,7 @@ def is_part(denied: frozenset[Purpose]) -> bool:
 
 def kept_no(denied: frozenset[Purpose], own: Iterable[Standing]) -> frozenset[Purpose]:
     """What our own cookie denies. A no to one of the three is a no to all of them, as on record, until this browser
-    says yes to one (`own`: its record); an account's yes is not the browser's (decision 2).
+    says yes to one (`own`: its record); an account's yes is not the browser's.
     """
     yes = {p for p in SIGNAL_PURPOSES for standing in own if standing.opted_in(p)} - denied
     return denied | (EVERY_SIGNAL - yes) if is_part(denied) else denied
@@ -208,7 +208,7 @@ class SiteAnswer:
     `sale`, `sharing`, `targeted_ads`: True where it may be done for this visitor, here and now. `status`: `honored`, a
     signal or choice holds; `none`, nobody said anything; `unknown`, the gateway did not find out, and nothing may be
     done. `place`: the places that counted, `US-CA` or several with commas, `unknown` for none. `gpc`: whether this very
-    request said `Sec-GPC: 1`. The same as the headers say (api.md, To the site).
+    request said `Sec-GPC: 1`. The same as the headers say.
     """
 
     sale: bool = False

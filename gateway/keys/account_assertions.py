@@ -18,7 +18,7 @@ from typing import Any
 import jwt
 
 ALGORITHMS = ("EdDSA", "ES256", "RS256")  # RFC 8725 section 3.1: a closed list; no shared secrets, no "none"
-LIFE = 600  # seconds between iat and exp at most (api.md)
+LIFE = 600  # seconds between iat and exp at most
 SKEW = 300  # seconds that the backend's clock may be off (I8)
 RELOAD = 0.5  # seconds
 MAX_TEXT = 4096  # characters

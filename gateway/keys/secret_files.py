@@ -141,5 +141,5 @@ def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
 
 
 def digest(secret: str) -> str:
-    """How the secret of an API key is stored: 256 random bits need no slow hash (ledger.md 6.1)."""
+    """How the secret of an API key is stored: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()

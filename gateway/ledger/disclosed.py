@@ -1,5 +1,5 @@
 """What left, or may have left, on answers to checks and bid requests: counted a day at a time, a batch is one entry
-(R22, design decision 12). Rows of shares, and sends that were announced, have a row each: `disclosures`.
+(R22). Rows of shares, and sends that were announced, have a row each: `disclosures`.
 
 A count may be taken back before it was made, by a caller who is quicker than the batch: what is shown is above zero.
 """

@@ -1,5 +1,4 @@
-"""Disclosures: a row each, written as intended before the bytes leave and marked after; a chunk is one entry
-(design decision 12).
+"""Disclosures: a row each, written as intended before the bytes leave and marked after; a chunk is one entry.
 
 A row that was handed back to its caller may have been sent until the caller says what became of it: posted again before
 that it is decided anew.
@@ -21,7 +20,7 @@ from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
 
-CHUNK = 250  # rows of one entry, 1,000 at most (decision 12); the second check holds the loop for so many at once
+CHUNK = 250  # rows of one entry, 1,000 at most; the second check holds the loop for so many at once
 DAYS = 35  # a row id that left is a duplicate for so long
 DAY = 86_400_000
 HASH, POSTED_AGAIN = 16, b"\x01"  # bytes of a hash; what stands behind a job's where a row of it was posted again

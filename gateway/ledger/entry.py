@@ -1,7 +1,7 @@
 """An entry: the final leaf, its canonical bytes and its two commitments. Pure format, no I/O.
 
 Canonical form is RFC 8785 restricted to ASCII keys and strings, integers below 2**53, no floats; in that subset
-`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes (ledger.md 2.3). The stored bytes are what is hashed;
+`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes. The stored bytes are what is hashed;
 they are never made again from their parts.
 
     s = HMAC-SHA256(rs, kind || 0x00 || normalised value)           subject: its owner can open it
@@ -61,7 +61,7 @@ def choice(
     classes: Sequence[str] = (),
     told: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes (decision 6). `ui`: the
+    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes. `ui`: the
     version of the screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
     """
     return canonical(
@@ -107,7 +107,7 @@ def disclosure(
     *, event: bytes, recipient: str, purposes: Sequence[str], classes: Sequence[str], rows: int, hashed: bytes,
     at: datetime,
 ) -> bytes:  # fmt: skip
-    """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows (decision 12)."""
+    """A leaf for one chunk of a share: what went to whom, how much, and the keyed hash of its rows."""
     members = {"v": VERSION, "i": b64(event), "e": "disclosure", "to": recipient, "p": sorted(purposes)}
     return canonical({**members, "c": sorted(classes), "count": rows, "h": b64(hashed), "t": minute(at)})
 

@@ -1,4 +1,4 @@
-"""Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (ledger.md 2.4, R19).
+"""Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (R19).
 
 `erase_details` forgets the details of their entries and the shares that were kept track of; standing, links and what
 opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (unlinking.py).

@@ -1,5 +1,5 @@
 """The examination of a ledger before it is answered from: every gate, its pages where its past is not known, and what
-was signed last (ledger.md 3.5). The watch asks twice a second; the long part is done once for each file.
+was signed last. The watch asks twice a second; the long part is done once for each file.
 """
 
 import sqlite3

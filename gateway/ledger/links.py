@@ -1,5 +1,5 @@
 """Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
-carries nothing across its end (design decision 2, R2, R5). A *claimed* one rests on the word of an app that somebody is
+carries nothing across its end (R2, R5). A *claimed* one rests on the word of an app that somebody is
 signed in to: the account's no goes along it, nothing comes back. Every change is an entry about the identifier;
 the accounts stand in keyed rows alone.
 

@@ -1,4 +1,4 @@
-"""The mirror kept by the writer, under its lock: denies before the commit, what loosens after it (design decision 3).
+"""The mirror kept by the writer, under its lock: denies before the commit, what loosens after it.
 
 The table is the truth. Whatever cannot be told of the map makes it refused, and then checks deny: never an answer from
 one that may be behind. Where mirroring is off, one that lies there is taken away, so that no writer leaves one behind

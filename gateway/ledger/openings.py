@@ -1,7 +1,7 @@
 """What opens an entry: the secrets of its two commitments and its details, sealed so that each can be forgotten alone.
 
 `rs` opens the subject's commitment and is sealed with the person's key of openings; `rd` and the details with the key
-of details (ledger.md 2.4): whoever erases the details keeps the proof that somebody opted out.
+of details: whoever erases the details keeps the proof that somebody opted out.
 """
 
 from collections.abc import Sequence

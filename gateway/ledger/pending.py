@@ -1,5 +1,6 @@
-"""Finishing an erasure: what follows its transaction, in an order that survives a kill between any two steps (design
-decision 6). The persons' keys are destroyed and the vault's file is cut, then the ledger's, then the erasure is done;
+"""Finishing an erasure: what follows its transaction, in an order that survives a kill between any two steps.
+
+The persons' keys are destroyed and the vault's file is cut, then the ledger's, then the erasure is done;
 only then it is acknowledged. Each step may be repeated. Runs in the writer's thread, under the writers' lock.
 """
 

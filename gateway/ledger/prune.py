@@ -1,4 +1,4 @@
-"""Pruning: what is older than the retention policy goes, and no opt-out with it (R19, L82, ledger.md 2.5).
+"""Pruning: what is older than the retention policy goes, and no opt-out with it (R19, L82).
 
 Details go after their months, the proof that somebody chose stays openable. Bodies go in whole tiles after theirs, once
 everything that a standing rests on was restated in newer entries; their hashes stay, so every old receipt still
@@ -97,7 +97,7 @@ def _delete(tx: Transaction, end: int) -> int:
 
 
 def _forget_disclosures(tx: Transaction, before: int) -> int:
-    """Who was in a share; that there was one, of what and how much, is an entry and stays (design decision 12)."""
+    """Who was in a share; that there was one, of what and how much, is an entry and stays."""
     held.prune(tx, before)
     acknowledged.prune(tx, before)
     counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount

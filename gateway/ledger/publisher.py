@@ -1,4 +1,4 @@
-"""Signing what is durable: the step between a commit and its answer (design decision 5).
+"""Signing what is durable: the step between a commit and its answer.
 
 Compare-and-swap of the last checkpoint in the store outside the data folder, then the signature. Refuses to sign a tree
 that is smaller than, or does not grow out of, the last one that was signed: somebody put back an old copy. The head row

@@ -103,7 +103,7 @@ def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: in
 
 
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A signal: an entry only where it changes the identifier's own choice (design decision 1). GPC changes nothing for
+    """A signal: an entry only where it changes the identifier's own choice. GPC changes nothing for
     an account that opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))

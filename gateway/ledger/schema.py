@@ -22,8 +22,8 @@ HEADER = b"SQLite format 3\x00"
 LOCK_SECONDS = 5.0  # a batch of another process takes milliseconds; one that is stopped must not stop us for ever
 LOCK_PAUSE = 0.002
 
-# synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (ledger.md section 0).
-# wal_autocheckpoint=0: the writer checkpoints itself under its lock (the WAL-reset bug, ledger.md 3.1).
+# synchronous=FULL (2): with NORMAL 84 % of power-cut images lost acknowledged entries (measured).
+# wal_autocheckpoint=0: the writer checkpoints itself under its lock (SQLite's WAL-reset bug).
 SETTINGS = {
     "synchronous": 2, "wal_autocheckpoint": 0, "foreign_keys": 1, "secure_delete": 1, "trusted_schema": 0,
     "cell_size_check": 1, "mmap_size": 0, "busy_timeout": 5000, "journal_size_limit": 64 * 2**20,
@@ -165,8 +165,8 @@ def quick_check(folder: Path) -> None:
 
 
 def has_reset_bug(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this build can lose pages when two connections write or checkpoint at once (ledger.md 3.1: fixed in
-    3.51.3, 3.50.7 and 3.44.6). It cannot bite while `held` serialises them, so it is told and not refused.
+    """Whether this build can lose pages when two connections write or checkpoint at once (SQLite's WAL-reset bug,
+    fixed in 3.51.3, 3.50.7 and 3.44.6). It cannot bite while `held` serialises them, so it is told and not refused.
     """
     fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     return not fixed

@@ -1,5 +1,5 @@
 """The one question whose answer is nothing, for ever: what was sent to somebody outside after its person had opted out
-(enforcement.md 3.2; 11 CCR 7026(f)(1)). Reads only.
+(11 CCR 7026(f)(1)). Reads only.
 
 A row was checked once more after its entry was written. So whoever had opted out in an earlier entry of the log was
 known to be out when it left. A replica's row is written later than it left: it broke the promise where the choice had

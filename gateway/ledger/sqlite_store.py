@@ -30,7 +30,7 @@ class SqliteStore:
         return schema.open_to_read(self.folder)
 
     def tidy(self, db: Connection, *, idle: bool) -> None:
-        """A passive checkpoint, and a full one without waiting where the log has grown long (ledger.md 3.1)."""
+        """A passive checkpoint, and a full one without waiting where the log has grown long."""
         disk.tidy(db, empty_from=disk.LONG if idle else None)
 
     def zero(self, db: Connection, at: int) -> int | None:

@@ -1,4 +1,4 @@
-"""States: what a device or a tool says of itself, for as long as it says so (R26, api.md OS flags).
+"""States: what a device or a tool says of itself, for as long as it says so (R26).
 
 Limit-ad-tracking, ATT "denied" and a consent string that refuses are no choices of a person: they deny for the device
 and its other names, travel to no account, lift and replace no choice, and end when the same source says the opposite.

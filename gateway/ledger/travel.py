@@ -1,4 +1,4 @@
-"""How a choice travels, inside the entry's own transaction (design decision 2, R5, R12).
+"""How a choice travels, inside the entry's own transaction (R5, R12).
 
 Deny travels, allow does not. From an identifier it goes to the identifier's other names (digests), to the accounts
 that have it now, and from each of those to whatever else that account has; never on from there, so never from one

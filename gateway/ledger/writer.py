@@ -1,8 +1,8 @@
-"""The writer: one thread, one queue, one transaction a batch, durable before the answer (design decision 4).
+"""The writer: one thread, one queue, one transaction a batch, durable before the answer.
 
 A job is a function of the open `Transaction`; a job that raises is rolled back alone, to its savepoint. `flock` on
 `<db>.writer` is held across every commit and checkpoint, in whichever process writes, because SQLite before 3.51.3
-can lose pages when two connections write or checkpoint at once (ledger.md 3.1). No memory copy of the head is trusted.
+can lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gateway.ledger.tree import Tree
 from gateway.ledger.watch import FileMoved, FileWatch
 
 T = TypeVar("T")
-BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (ledger.md section 0)
+BATCH = 256  # entries of one commit: 216 k/s at 128 against 6.8 k/s alone (measured)
 WRITE_SECONDS = 10.0  # how long a request waits for its commit (I34)
 HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work

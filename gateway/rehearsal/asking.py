@@ -21,7 +21,7 @@ from gateway.terms import SIGNAL_PURPOSES, Answer, DataClass, Purpose, Reason
 
 CHECK, CHECKS, OPENRTB, DRY, SHARE, PAGE = "check", "checks", "openrtb", "share, dry run", "share", "page"
 UNSTEADY = frozenset({Reason.STALE, Reason.STORE_UNAVAILABLE})
-MOST = 64  # recipients of one check (api.md)
+MOST = 64  # recipients of one check
 IN_A_BID = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "gdpr", "tc", "ac", "lmt", "dnt", "att"})
 # What reads as a kind of hardware id, and is nobody's: 3GPP's own example, and made-up ones.
 HARDWARE = {"imei": "490154203237518", "serial": "REHEARSAL00", "udid": "00008030-001a2b3c4d5e6f70"}

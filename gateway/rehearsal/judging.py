@@ -106,7 +106,7 @@ class _Trial:
         return found
 
     async def _first(self, person: Person) -> None:
-        """The first question after the act was answered for: it has to be a no already (design decision 13)."""
+        """The first question after the act was answered for: it has to be a no already."""
         accepted, listed = time.monotonic(), person.named(*self._way.of)
         if not listed:
             return

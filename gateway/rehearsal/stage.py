@@ -243,7 +243,7 @@ def taken(answer: httpx2.Response, *expected: int) -> httpx2.Response:
 
 
 async def patiently(send: Callable[[], Awaitable[httpx2.Response]]) -> httpx2.Response:
-    """As callers do (api.md): whoever is told 503 asks again. A machine that is busy is not a gateway that fails."""
+    """As callers do: whoever is told 503 asks again. A machine that is busy is not a gateway that fails."""
     for pause in PAUSES:
         answer = await send()
         if answer.status_code != 503:  # noqa: PLR2004

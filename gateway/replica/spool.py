@@ -24,7 +24,7 @@ import httpx2
 from gateway.disk import make_folder, sync_folder, write_durably
 
 FOLDER, BOOT, ENDED = "disclosures", "boot", "ended"
-LINES = 1_000  # of one batch, which is one entry (design decision 12)
+LINES = 1_000  # of one batch, which is one entry
 LARGEST = 2**20  # bytes of one batch: names of announced sends may be long
 HEAD = 1024  # bytes of a head: the name of a log may have some hundred
 DIGITS = 12

@@ -101,7 +101,7 @@ def bits_of(text: str) -> str:
 
 
 def lengths(bits: int) -> frozenset[int]:
-    """How many characters that many bits may have, in the three conventions of the field (signals.md 1.3): to 6; to 8
+    """How many characters that many bits may have, in the three conventions of the field: to 6; to 8
     and then 6, what cmpapi and the Java library write; to 24, what TC strings have.
     """
     eight = bits + -bits % 8

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 FOLDED = re.compile(rb",[ \t]*(?=__(?:Host|Secure)-)")
 BLANK = " \t"  # RFC 6265: what may stand around a pair; latin-1 has more that str.strip() would take
-MAX_BYTES = 16 * 1024  # api.md: over 16 kB only the first 16 kB is read, and counted
+MAX_BYTES = 16 * 1024  # of a longer header only this much is read, and it is counted
 
 
 def pairs(headers: Iterable[bytes]) -> list[tuple[str, str]]:

@@ -102,7 +102,7 @@ def malformed(stored: Mapping[str, object]) -> bool:
 
 
 def _refuses(stored: Mapping[str, object]) -> bool:
-    """Consents by purpose, one character each, without those that advertising needs (signals.md 3.3)."""
+    """Consents by purpose, one character each, without those that advertising needs (IAB TCF, in-app specification)."""
     consents = stored.get(PURPOSES)
     if not isinstance(consents, str) or not consents or str(stored.get(GDPR_APPLIES, "1")) == "0":
         return False

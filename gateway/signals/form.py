@@ -13,7 +13,7 @@ TEXT = 320  # the longest e-mail address (RFC 5321: 64 + 1 + 255)
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of api.md's `POST /privacy-choices`, trimmed; empty where the person left them empty."""
+    """The fields of `POST /privacy-choices`, trimmed; empty where the person left them empty."""
 
     action: str = ""
     purpose: str = ""

@@ -45,7 +45,7 @@ READERS: Mapping[str, Callable[[str], Reading]] = {
     "tc": tcf.read_eu,
     "ac": additional_consent.read_additional_consent,
 }
-# Parameters of ad calls (signals.md 1.11). What they carry was said on another site, so it holds for this request.
+# Parameters of ad calls. What they carry was said on another site, so it holds for this request.
 PARAMETERS: Mapping[str, str] = {
     "us_privacy": "us_privacy",
     "gpp": "gpp",
@@ -108,14 +108,14 @@ def in_address(query: bytes) -> bool:
 
 
 def from_script(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Heard:
-    """What only script sees on a page of ours: it can tighten, and what cannot be read is counted (api.md)."""
+    """What only script sees on a page of ours: it can tighten, and what cannot be read is counted."""
     ear = _Ear(hearing)
     ear.members(signals)
     return ear.heard()
 
 
 def from_call(signals: Mapping[str, object], hearing: Hearing = SHIPPED) -> Heard:
-    """What the `signals` member of a call says. A wrong type counts as malformed and denies (api.md)."""
+    """What the `signals` member of a call says. A wrong type counts as malformed and denies."""
     if not signals:
         return SILENT
     ear = _Ear(hearing)
@@ -367,7 +367,7 @@ MACRO = ("${", "%%", "[")
 
 def cleaned(raw: str) -> str:
     """A string as readers take it: without blanks or quotes around it and percent-encoding in it, both once. A macro
-    that nobody replaced is as if the string were absent (signals.md 1.11).
+    that nobody replaced is as if the string were absent.
     """
     text = cookies.unwrap(raw.strip()).strip()
     return "" if text.startswith(MACRO) else text

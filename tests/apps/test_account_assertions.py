@@ -76,7 +76,7 @@ async def test_only_a_phones_ids_are_tied_and_never_a_number_or_an_address(place
 
 
 async def test_an_app_links_what_it_proves_and_nothing_else(place):
-    """api.md: /v1/links takes a proof where the key is not the desk's."""
+    """/v1/links takes a proof where the key is not the desk's."""
     phone_ = place.phone(OLD)
     await phone_.observes()
     mine, token = phone_.ids[0], {"kind": "device", "token": phone_.token}

@@ -28,7 +28,7 @@ FULL = frozenset(SIGNAL_PURPOSES)
 NONE = frozenset()
 BESIDE = {Purpose.SHARING, Purpose.TARGETED_ADS}
 DENIED = [frozenset(chosen) for chosen in chain.from_iterable(combinations(SIGNAL_PURPOSES, n) for n in range(4))]
-# signals.md 1.4, without 24 to 27 (MD, IN, KY, RI), which nobody in the field reads
+# The sections of the specification without 24 to 27 (MD, IN, KY, RI), which nobody in the field reads
 OWN_SECTION = {
     "CA": 8, "VA": 9, "CO": 10, "UT": 11, "CT": 12, "FL": 13, "MT": 14, "OR": 15, "TX": 16, "DE": 17, "IA": 18,
     "NE": 19, "NH": 20, "NJ": 21, "TN": 22, "MN": 23,
@@ -105,7 +105,7 @@ def test_the_gpp_string_says_of_each_person_exactly_what_was_decided(where):
 
 @pytest.mark.parametrize("where", IN_THE_US)
 def test_every_field_is_said_on_purpose_and_no_agreement_is_claimed(where):
-    """signals.md 1.7 h: a library's blank string claims a transaction covered by the MSPA."""
+    """A library's blank string claims a transaction covered by the MSPA."""
     for outcome in outcomes(IN_THE_US[where]):
         for name, fields in read(strings(outcome)).sections.items():
             section = BY_NAME[name]
@@ -165,7 +165,7 @@ def test_the_operator_says_in_which_sections_a_no_stands(said_in, texas, wyoming
 
 
 def test_a_client_that_writes_for_two_sections_at_most_is_never_given_more():
-    """signals.md 1.8: `applicableSections` holds at most two."""
+    """`applicableSections` holds at most two (GPP CMP API)."""
     for places in IN_THE_US.values():
         assert all(len(strings(outcome).gpp_sid) <= 2 for outcome in outcomes(places))
 
@@ -198,7 +198,7 @@ def test_the_older_forms_say_no_whenever_anything_is_denied(where):
 
 
 def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
-    """api.md: `downstream` of a check, `strings` of the status."""
+    """As `downstream` of a check and `strings` of the status have them."""
     out, free = (Outcome(denied, CALIFORNIA, gpc=bool(denied)) for denied in (FULL, NONE))
     assert strings(out).for_recipient(out) == {
         "gpp": strings(out).gpp, "gpp_sid": [8], "us_privacy": "1YYN", "gpc": "1",
@@ -222,7 +222,7 @@ def test_a_recipient_and_a_page_are_told_in_the_members_of_the_contract():
     ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else str(value),
 )  # fmt: skip
 def test_limited_data_use_names_the_persons_state_by_its_code(places, country, state):
-    """signals.md 3.6; 0 lets the recipient find it."""
+    """0 lets the recipient find it (Meta, "Data Processing Options")."""
     assert limited_data_use(Outcome(FULL, frozenset(places))) == {
         "options": ["LDU"], "country": country, "state": state,
     }  # fmt: skip

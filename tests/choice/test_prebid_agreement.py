@@ -1,6 +1,6 @@
 """What other ad servers keep from a bidder is kept here: their decisions, row by row, against ours.
 
-The rows come from Prebid Server in Java and in Go, and from Prebid.js (enforcement.md 0, 1.3 to 1.5). Whatever all of
+The rows come from Prebid Server in Java and in Go, and from Prebid.js. Whatever all of
 them deny is denied here; where they differ, the deny is ours; where we alone deny, the reason stands in a table.
 """
 
@@ -76,9 +76,7 @@ EIDS = "ids: Java keeps them back like data about the person, Prebid.js like a c
 BEYOND = "sensitive items 13 to 16 in a section that calls itself version 1: Prebid.js reads twelve"
 MISSING = "a section that applies is not in the string: Java reads nothing and lets pass"
 # Where we alone deny.
-POINT_TOO = (
-    "an opt-out or a notice not given ends the precise point as well: to share it is a sale (enforcement.md 7.5)"
-)
+POINT_TOO = "an opt-out or a notice not given ends the precise point as well: to share it is a sale"
 WHOLE = "data about her that may not go along ends the sync and the ids: one of the three is all of them (R25)"
 BANNED = "Virginia and Connecticut ban the sale of precise points: a coarse one goes"
 SETTING = "an operator's setting that lets PersonalDataConsents 2 pass, which we do not have"
@@ -122,7 +120,7 @@ def why_we_alone(row: Row, activity: str, answer: str) -> str:
 
 
 def denials(*decided: Mapping[str, str]) -> dict[str, tuple[bool, ...]]:
-    """Of Java and of Prebid.js; in Java ids go like data about the person (enforcement.md 1.3)."""
+    """Of Java and of Prebid.js; in Java ids go like data about the person."""
     java, browser = decided
     java = {"transmitEids": java["transmitUfpd"], **java}
     return {name: (java[name] == "disallow", browser[name] == "disallow") for name in ACTIVITIES}
@@ -213,7 +211,7 @@ def test_a_person_of_the_national_truth_table_is_denied_whatever_both_products_d
 
 
 def test_a_persons_gpc_counts_as_the_boolean_that_prebidjs_ignores(cases, figure):
-    """It tests for the number 1, and GPP libraries decode a boolean (enforcement.md 1.3, trap 1)."""
+    """It tests for the number 1, and GPP libraries decode a boolean."""
     table, lost = cases("usnat_truth_table"), 0
     for case in table["cases"]:
         ignored = case.get("prebidjs_v1_if_Gpc_is_boolean")

@@ -1,4 +1,4 @@
-"""Silence is never consent (law.md section 7, line 7): no signal, no record and no answer say yes to nothing."""
+"""Silence is never consent: no signal, no record and no answer say yes to nothing."""
 
 from dataclasses import replace
 

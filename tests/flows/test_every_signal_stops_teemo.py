@@ -45,7 +45,7 @@ def packed(value) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
-# A person's act in each tool's own form (signals.md section 6): it reaches the account too.
+# A person's act in each tool's own form: it reaches the account too.
 ACTS = [
     "OptanonConsent=isGpcEnabled=0&groups=C0001%3A1%2CSPD_BG%3A0",
     "OptanonConsent=isGpcEnabled=1&browserGpcFlag=1&groups=C0001%3A1%2CC0004%3A1",
@@ -108,7 +108,7 @@ CARRIED = [
     (f"FCCDCF={uri([None, None, None, [TEXTS['tc'], '1~', 'an-id'], None])}", "tc"),
     (f"fides_consent={uri({'consent': {}, 'fides_string': f',,{GPP}'})}", "gpp"),
 ]
-# What a tool wrote before anybody answered, or after a region's own rule (signals.md section 6).
+# What a tool wrote before anybody answered, or after a region's own rule.
 DEFAULTS = [
     "cookieyes-consent=consent:no,action:,necessary:yes,advertisement:no",
     "CookieConsent={necessary:true%2Cmarketing:false%2Cmethod:%27implied%27}",

@@ -1,4 +1,4 @@
-"""What every store owes the ledger, asked of each engine through the same writer and reader (ledger.md 4.6).
+"""What every store owes the ledger, asked of each engine through the same writer and reader.
 
 Capabilities decide what is asked, never an engine's name; what is not asked is skipped with its reason.
 """

@@ -138,7 +138,7 @@ def test_a_tree_of_seventy_thousand_is_proved_from_three_levels_of_tiles():
 
 @given(st.integers(0, BILLION - 1))
 def test_a_proof_among_a_thousand_million_asks_for_each_tile_once_and_for_few(index):
-    """ledger.md 1.6: at most four tiles beside those on the tree's ragged right edge."""
+    """At most four tiles beside those on the tree's ragged right edge."""
     read = []
 
     def blank(level, n, width):

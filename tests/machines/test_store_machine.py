@@ -1,6 +1,6 @@
 """Any life of one installation on a real disk: choices, signals, requests sent again, new keys, restarts, erasures, old
 entries that are pruned, a backup that is put back, a machine that dies in the middle of any of them, a second process
-on the same folder. Whatever happens (ledger.md section 5):
+on the same folder. Whatever happens:
 
 - what was acknowledged is in the log, and every entry stays as it was first seen until it is pruned; the log never gets
   smaller, but where an older copy was put back and went on as a new log;

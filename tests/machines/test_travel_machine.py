@@ -1,7 +1,7 @@
 """Whom a choice reaches, over any life of people, accounts and identifiers, against a model written from the rules:
 
 - a deny goes from an identifier to its other spellings, to the accounts that have it now and to what those have; from
-  an account to what it has; never on from there (decision 2, R12);
+  an account to what it has; never on from there (R12);
 - a no to sale, sharing or targeted ads is a no to all of them, of a person and of a device alike (R3, R25);
 - opting in is the identifier's own, of that one purpose, lifts what it sent, and on an account what came through it;
 - a link that begins passes on what each side says itself, and what the account's own identifiers said through it;

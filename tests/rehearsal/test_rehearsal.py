@@ -267,7 +267,7 @@ def test_a_site_that_knows_no_browser_again_is_held_to_what_it_can_keep(rehearse
 
 
 def test_a_machine_that_is_busy_is_asked_again(rehearsed, monkeypatch):
-    """503 is what a gateway says that cannot keep something for a moment; callers ask again (api.md)."""
+    """503 is what a gateway says that cannot keep something for a moment; callers ask again."""
     once, share = [True], Sharing.would_share
 
     async def away(self, recipient, rows):

@@ -1,4 +1,4 @@
-"""The AdChoices signal: a person's word in the DAA's tools, carried by their browser's extension (signals.md 7.3)."""
+"""The AdChoices signal: a person's word in the DAA's tools, carried by their browser's extension."""
 
 import json
 

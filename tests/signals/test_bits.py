@@ -77,7 +77,7 @@ def test_a_string_in_any_padding_begins_with_its_bits_and_ends_in_zeros(bits, pa
     ("bits", "characters"), [(3, {1, 2, 4}), (40, {7, 8}), (46, {8}), (52, {9, 10, 12}), (60, {10, 11, 12}), (24, {4})]
 )
 def test_a_layout_has_a_length_in_each_of_three_paddings(bits, characters):
-    """The first two as in signals.md 1.6: GPC 1 / 2, usva 7 / 7, usca 8 / 8, usor 9 / 10, usnat version 1 10 / 11."""
+    """The first two as in GPP Sections/US-*: GPC 1 / 2, usva 7 / 7, usca 8 / 8, usor 9 / 10, usnat version 1 10 / 11."""
     assert lengths(bits) == characters
 
 
@@ -136,7 +136,7 @@ def test_what_is_left_is_zero_or_not():
     ("value", "code"), [(1, "11"), (2, "011"), (3, "0011"), (4, "1011"), (7, "01011"), (8, "000011")]
 )
 def test_the_codes_of_the_specification(value, code):
-    """signals.md 1.2."""
+    """GPP specification, data types."""
     assert fibonacci_bits(value) == code
     assert Bits(code).fibonacci() == value
 
@@ -206,7 +206,7 @@ def test_a_range_holds_to_its_limits(ids, most, limit, readable):
 
 
 def test_a_range_that_asks_for_millions_of_ids_ends_at_once():
-    """signals.md 1.7 j: one short string makes the reference allocate until it dies."""
+    """One short string makes the reference allocate until it dies."""
     group = "1" + "11" + fibonacci_bits(FIBONACCI[-1])
     bomb = number_bits(4095, 12) + group * 4095
     assert within(0.1, lambda: refused(lambda: Bits(bomb).fibonacci_range(most=MAX_ID, limit=2**62))) == "range"

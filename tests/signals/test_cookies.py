@@ -1,4 +1,4 @@
-"""A Cookie header parser that loses nothing (signals.md section 6)."""
+"""A Cookie header parser that loses nothing."""
 
 from http.cookies import SimpleCookie  # noqa: TID251 - as what others write with, never to read
 

@@ -1,4 +1,4 @@
-"""What an ad call's address carries: said on another site, so it holds for this request alone (signals.md 1.11)."""
+"""What an ad call's address carries: said on another site, so it holds for this request alone."""
 
 from urllib.parse import urlencode
 

@@ -13,7 +13,7 @@ FULL, PRECISE = frozenset(SIGNAL_PURPOSES), frozenset({Purpose.SENSITIVE})
 
 def test_a_refused_precise_point_denies_in_this_answer_and_is_written_nowhere():
     sensitive = [0] * 9
-    sensitive[2] = 1  # usca: precise geolocation, opted out (signals.md 1.6)
+    sensitive[2] = 1  # usca: precise geolocation, opted out (GPP Sections/US-*)
     signals = {"gpp": gpp_string("usca", SensitiveDataProcessing=sensitive)}
     heard = from_call(signals)
     assert heard.said == (Said(Source.GPP, PRECISE, KeptFor.MOMENT),)
@@ -35,7 +35,7 @@ NOT_PRECISE = {
 
 @pytest.mark.parametrize("case", NOT_PRECISE)
 def test_a_consent_to_all_but_the_precise_point_keeps_that_point_here(case):
-    """Special feature 1 (signals.md 3.1)."""
+    """Special feature 1 (IAB TCF v2)."""
     signals, source = NOT_PRECISE[case]
     assert from_call(signals).said == (Said(source, PRECISE, KeptFor.MOMENT),)
 

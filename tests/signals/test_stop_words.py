@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from gateway.signals.sms import LONGEST, Act, Read, read_stop_word
 
-# 47 CFR 64.1200(a)(10), STOPALL, and what rules.md R21 adds
+# 47 CFR 64.1200(a)(10), STOPALL, and what R21 adds
 WORDS = [
     "STOP",
     "QUIT",

@@ -1,4 +1,4 @@
-"""The keys under which an app keeps signals on a phone (signals.md 1.9, 3.3, 8)."""
+"""The keys under which an app keeps signals on a phone."""
 
 import pytest
 from hypothesis import given
@@ -81,7 +81,7 @@ def test_whatever_is_stored_is_answered(stored):
     ids=repr,
 )  # fmt: skip
 def test_a_person_whose_no_stands_in_one_field_alone_is_heard(stored):
-    """signals.md 1.9, 3.3: purposes 1, 3 and 4 are what advertising needs."""
+    """Purposes 1, 3 and 4 are what advertising needs."""
     assert read_stored_keys(stored).pop("refused") is True
 
 

@@ -172,7 +172,7 @@ def test_a_canadian_string_is_written_as_the_reference_writes_it(rows):
 
 
 def test_the_string_that_aborts_the_reference_is_read_at_once(vectors):
-    """signals.md 1.7 j: the earlier coding, whose ranges explode when taken for Fibonacci codes."""
+    """The earlier coding, whose ranges explode when taken for Fibonacci codes."""
     rows = json.loads((vectors / "gpp" / "gpp_full.json").read_text())["vectors"]
     (row,) = [row for row in rows if row["encoded"].startswith("DBABDA~BQMC4o")]
     reading = tcf.read_ca(row["encoded"].partition("~")[2])

@@ -347,7 +347,7 @@ def test_no_field_of_the_core_is_filled_in_for_the_person(missing):
 @pytest.mark.parametrize("name", DOORS, ids=brief)
 @pytest.mark.parametrize("padding", [6, 8, 24], ids=brief)
 def test_a_string_in_any_of_the_three_paddings_is_read_alike(name, padding):
-    """signals.md 1.3: to 6 by the specification, to 8 and 6 in most of GPP, to 24 in TC strings."""
+    """Padded to 6 by the specification, to 8 and 6 in most of GPP, to 24 in TC strings."""
     read, write, fields = DOORS[name]
     written = write(fields)
     form = {"tcfeuv2": tc_string.EU, "tcfcav1": tc_string.CA}[name]
@@ -365,7 +365,7 @@ def test_segments_behind_the_core_are_read_in_any_order(order):
 
 
 def test_allowed_vendors_of_an_older_string_are_read_and_written_again_and_never_made_up():
-    """TCF 2.2 removed them (signals.md 3.2)."""
+    """TCF 2.2 removed them."""
     older = text_of("010" + format(2, "016b") + "0" + "01", 24)
     reading = tcf.read_eu(f"{tcf.write_eu(EUROPEAN)}.{older}")
     assert (reading.ok, reading.absent) == (True, ())

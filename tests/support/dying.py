@@ -1,5 +1,5 @@
 """Where a machine can die in the commit of an act, and what its disk holds then: a copy of all files as they are at
-that point. Within the commit itself each 512-byte sector that was not synced yet is there or is not (ledger.md 3.6).
+that point. Within the commit itself each 512-byte sector that was not synced yet is there or is not.
 """
 
 import contextlib

@@ -18,7 +18,7 @@ ALLOWS = {"SaleOptOut": 2, "SharingOptOut": 2, "TargetedAdvertisingOptOut": 2}
 INDUSTRY = industry_cookies.table(
     tomllib.loads((resources.files("gateway.signals") / "industry_cookies.toml").read_text())
 )
-# Cookies that make other parsers give up on the rest of the header (signals.md section 6).
+# Cookies that make other parsers give up on the rest of the header.
 BROKEN = b'cmapi_cookie_privacy=permit 1,2,3; prefs={"ads":[1,2],"of":"x"}; [x]=]y[; \xff\xfe=\x80; =; ;; "'
 
 
@@ -63,7 +63,7 @@ TC_SOME = tc_string(PurposeConsents=[True] + [False] * (strings.PURPOSES - 1))  
 TC_NOT_PRECISE = tc_string(SpecialFeatureOptins=[False] + [True] * (strings.SPECIAL_FEATURES - 1))
 GPP_OUT, GPP_ALLOWED = gpp_string("usnat", SaleOptOut=1), gpp_string("usnat")
 GPP_GPC = gpp_string("usca", Gpc=True)
-GPP_GPC_OF_INDIANA = gpp_string("usin") + ".YA"  # a subsection that Indiana does not have (signals.md 1.4)
+GPP_GPC_OF_INDIANA = gpp_string("usin") + ".YA"  # a subsection that Indiana does not have
 ADCHOICES_OUT, ADCHOICES_ALLOWED = adchoices.write_adchoices(SECONDS, 0), adchoices.write_adchoices(SECONDS, 1)
 
 OPT_OUTS: dict[str, list[object]] = {

@@ -1,4 +1,4 @@
-"""The DAA's participant endpoints: an opt-out in its tools is kept, and nobody is led anywhere else (signals.md 7)."""
+"""The DAA's participant endpoints: an opt-out in its tools is kept, and nobody is led anywhere else."""
 
 import asyncio
 import hashlib

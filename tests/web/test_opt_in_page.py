@@ -157,7 +157,7 @@ async def test_the_two_texts_have_each_a_no_beside_the_yes_that_sends_nothing(si
 
 
 async def test_the_choices_page_itself_takes_both_acts_with_a_token_of_the_text_alone(site):
-    """api.md: `POST /privacy-choices` with action opt_in and confirm."""
+    """`POST /privacy-choices` with action opt_in and confirm."""
     browser = site.browser()
     first = hidden((await browser.reads_notice(**ADS)).text)
     refused = await browser.post("/privacy-choices", action="opt_in", purpose="targeted_ads")

@@ -1,4 +1,4 @@
-"""What every public door must withstand, asked of all of them at once (ledger.md 6.2)."""
+"""What every public door must withstand, asked of all of them at once."""
 
 import contextlib
 import json

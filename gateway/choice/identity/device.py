@@ -34,7 +34,7 @@ ZERO_ID = "00000000-0000-0000-0000-000000000000"
 WITHHELD_MAC = "02:00:00:00:00:00"  # what iOS 7 and Android 6 answer to everyone who asks for the hardware address
 # How programs print the absence of a value: SQL and JSON, Python, Objective-C, JavaScript, Android's Build.UNKNOWN.
 SENTINEL_WORDS = frozenset({"", "null", "(null)", "nil", "none", "nan", "undefined", "unknown", "n/a"})
-# An id of an ad network after an opt-out there (signals.md 7.5), and UID2's answer for an opted-out person (6).
+# An id of an ad network after an opt-out there, and UID2's answer for an opted-out person.
 OPT_OUTS = frozenset({"0", "-1", "noid", "optout", "opt_out", "opt-out"})
 # Serials that factories left in: the digits in their order, from 0 or from 1, and Android 2.2's shared ANDROID_ID.
 COUNTING = ("0123456789abcdef", "1234567890abcdef", "01234567890123456789")

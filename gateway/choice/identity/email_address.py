@@ -34,7 +34,7 @@ DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))  # RFC 3490 3.1: 
 MAILTO = re.compile(r"mailto:\s*", re.IGNORECASE)  # RFC 6068
 PUNYCODE = "xn--"  # RFC 5890 2.3.2.1
 
-# What a consumer takes out of the local part before it hashes, and at which domains (enforcement.md section 6).
+# What a consumer takes out of the local part before it hashes, and at which domains.
 EVERYWHERE = None
 FORMS: tuple[tuple[re.Pattern[str], frozenset[str] | None], ...] = (
     (re.compile(r"\.|\+.*"), frozenset({"gmail.com"})),  # UID2: dots and the suffix

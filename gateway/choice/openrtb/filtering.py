@@ -341,7 +341,7 @@ def _device(request: Json, cut: Cut) -> Out:
     device = part(request, "device")
     out = _object(device, RULES["device"], cut, "device")
     for name in ("ip", "ipv6"):
-        # As in a share: a whole address is a device's own number, allowed or not (enforcement.md section 5).
+        # As in a share: a whole address is a device's own number, allowed or not.
         if (cut.leave.may(DataClass.IP) or cut.leave.unjoined) and (network := coarsening.truncate(device.get(name))):
             out[name] = network
     if cut.leave.strings.out:

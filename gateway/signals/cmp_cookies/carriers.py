@@ -20,9 +20,9 @@ from gateway.signals.cmp_cookies.values import (
     plain,
 )
 
-MACRO = "${"  # an unreplaced `${GPP_STRING_123}` is as good as absent (signals.md 1.11)
+MACRO = "${"  # an unreplaced `${GPP_STRING_123}` is as good as absent
 MAX_CARRIED = 16  # strings of one cookie; a real one holds two
-MAX_SECTIONS = 32  # signals.md section 11
+MAX_SECTIONS = 32  # the specification has 27
 # What a string is, by its form: GPP headers begin with DB, TC strings with C for version 2 and then a time after 2014.
 FORMS: Mapping[str, re.Pattern[str]] = {
     "gpp": re.compile(r"DB[\w-]+(~[\w.~-]*)?", re.ASCII),

@@ -92,7 +92,7 @@ def is_read(name: str) -> bool:
 
 
 def read_tool(jar: Sequence[tuple[str, str]], categories: Categories = CATEGORIES) -> list[ToolState | Malformed]:
-    """What every consent-tool cookie of a jar shows, in order (signals.md section 6).
+    """What every consent-tool cookie of a jar shows, in order.
 
     `jar` holds (name, raw value) pairs as `cookies.parse` gives them, duplicates kept: each is heard. Never raises: a
     cookie that cannot be read is a `Malformed`, and the others still count.

@@ -66,7 +66,7 @@ def _parts(text: str) -> tuple[dict[int, str], str]:
     """
     if not text or len(text) > MAX_CHARACTERS:
         return {}, "size" if text else "empty"
-    if text[0] == "C" and "~" not in text:  # a TC string by itself, which the reference takes too (signals.md 1.1)
+    if text[0] == "C" and "~" not in text:  # a TC string by itself, which the reference takes too
         return {TCF_EU_2: text}, ""
     header, *raw = text.split("~")
     numbers, fault = _header(header)

@@ -21,13 +21,13 @@ from gateway.terms import SIGNAL_PURPOSES, Purpose
 
 OPTED_OUT, DID_NOT_OPT_OUT = 1, 2
 RESERVED = 3
-NEVER_ZERO = "MspaCoveredTransaction"  # "0 = not allowed" (signals.md 1.5)
+NEVER_ZERO = "MspaCoveredTransaction"  # "0 = not allowed" (GPP Sections/US-*)
 PAIRS = {format(value, "02b"): value for value in range(4)}
 GPC_TYPE = 1
 SHORT = 2  # characters that a GPC has and a sensitive subsection never
 MAX_SURPLUS = 8  # a section has two subsections; each surplus one is looked at for a GPC
 # Which field speaks of which purpose. California has no field for targeted advertising and the others, but for the
-# national section, none for sharing: there the one stands for the other (signals.md 1.6).
+# national section, none for sharing: there the one stands for the other (GPP Sections/US-*).
 SPEAKS: Mapping[Purpose, tuple[str, ...]] = {
     Purpose.SALE: ("SaleOptOut",),
     Purpose.SHARING: ("SharingOptOut", "TargetedAdvertisingOptOut"),
@@ -256,7 +256,7 @@ SENSITIVE_NOTICES = (
     "SensitiveDataOptOutNotice",  # Iowa's name for it
 )
 # Sensitive items, counted from 1, that refuse even with consent, for they "must never be in scope": genetic and
-# biometric data, papers, accounts, contents of messages, victims of crime, transgender (signals.md 1.6).
+# biometric data, papers, accounts, contents of messages, victims of crime, transgender (GPP Sections/US-*).
 NEVER_IN_SCOPE: Mapping[str, frozenset[int]] = {
     "usnat": frozenset({6, 7, 9, 10, 12, 14, 16}),
     "usca": frozenset({1, 2, 5, 6, 7}),
@@ -271,7 +271,7 @@ NATIONAL_CHILD = (frozenset({1}), frozenset({1, 2}), frozenset({1}))
 
 def refused_now(reading: Reading, section_ids: Collection[int] | None) -> frozenset[Purpose]:
     """What the sections that apply refuse in this request. One that is said to apply and is not in a readable string
-    refuses sale, sharing and targeted ads, as Prebid.js has it (enforcement.md 1.3).
+    refuses sale, sharing and targeted ads, as Prebid.js has it.
     """
     if reading.ok and any(_is_missing(number, reading) for number in section_ids or ()):
         return FULL

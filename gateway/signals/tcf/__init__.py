@@ -25,7 +25,7 @@ from gateway.terms import SIGNAL_PURPOSES, Stated
 
 SECTION = "tcfeuv2"
 # Store or read on the device, make profiles for advertising, choose advertising by them: consent is the only ground for
-# each (signals.md 3.1, 3.2), so whatever else a publisher requires bars the vendor.
+# each (TCF 2.2 ended legitimate interest for 3 and 4), so whatever else a publisher requires bars the vendor.
 NEEDED = frozenset({1, 3, 4})
 
 
@@ -62,7 +62,7 @@ __all__ = [
 
 def read_eu(text: str) -> Reading:
     """A TCF v2.x string, bare or as GPP section 2: sections `{"tcfeuv2": fields}`. Errors: `size`, `alphabet`,
-    `truncated`, `version`, `letters`, `range`, `restriction`, `padding`, `segment`. (signals.md 3.1, 3.2)
+    `truncated`, `version`, `letters`, `range`, `restriction`, `padding`, `segment`.
     """
     return _read(text, tc_string.EU)
 

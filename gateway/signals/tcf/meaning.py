@@ -12,7 +12,7 @@ from gateway.signals.reading import UNKNOWN, Choices, Fields, stated
 from gateway.signals.tcf.vendors import Restriction
 from gateway.terms import SIGNAL_PURPOSES
 
-FIRST_VALID_POLICY = 4  # TCF 2.2; strings of an earlier policy ended on 2023-09-30 (signals.md 3.2)
+FIRST_VALID_POLICY = 4  # TCF 2.2; strings of an earlier policy ended on 2023-09-30 (IAB Europe)
 DISCLOSURE_SINCE = "2026-03-01"  # TCF 2.3: a string created from here on names the vendors it disclosed (3.2)
 # Purpose 1 never had legitimate interest, 3 to 6 lost it in 2.2 (3.1, 3.2).
 CONSENT_ONLY = frozenset({1, 3, 4, 5, 6})
@@ -91,7 +91,7 @@ def refusal(fields: Fields) -> Choices:
 
 
 def in_force(fields: Fields) -> bool:
-    """Whether consents in such a string still count: its policy version, its scope, its form (signals.md 3.2)."""
+    """Whether consents in such a string still count: its policy version, its scope, its form."""
     return _words(fields).in_force(fields)
 
 

@@ -214,7 +214,7 @@ class TcForm:
     cores: tuple[Layout, ...]
     segments: Mapping[int, TcSegment] = field(default_factory=dict)
     always: tuple[int, ...] = ()
-    pad_to: int = 8  # bits; signals.md 1.3
+    pad_to: int = 8  # bits; the field pads to 6, 8 or 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ def _read(bits: SegmentBits, text: str, layouts: tuple[Layout, ...]) -> tuple[di
 
 
 def _attempt(bits: SegmentBits, text: str, candidate: Layout, left: int) -> _Attempt:
-    """Any zeros may follow the last field: the three paddings of the field (signals.md 1.3) and, seen in cmpapi's own
+    """Any zeros may follow the last field: the three paddings of the field and, seen in cmpapi's own
     tests, a publisher segment of twice its length.
     """
     fields: dict[str, object] = {}

@@ -15,7 +15,7 @@ from gateway.signals.bits import MAX_ID, Bits, Unreadable, bits_of, fibonacci_ra
 ONE = ord("1")
 ZEROS_AND_ONES = bytes.maketrans(b"01", b"\x00\x01")
 MAX_ENTRIES = 4095  # the count of a range has 12 bits
-PURPOSES = 24  # one bit each in every purpose field (signals.md 3.1)
+PURPOSES = 24  # one bit each in every purpose field (IAB TCF v2)
 RESTRICTION_TYPES = 3  # 0 not allowed, 1 require consent, 2 require legitimate interest; 3 is reserved
 MAX_RESTRICTIONS = PURPOSES * RESTRICTION_TYPES
 

@@ -242,7 +242,7 @@ class Choices:
         return name, tuple(dict.fromkeys(p for item in members for p in item.purposes if p in SIGNAL_PURPOSES))
 
     def _answer(self, chosen: Chosen, said: ChoiceSaid, heard: Heard, app: App) -> dict[str, Any]:
-        """The events, what holds now, and the keys that an app keeps on its phone (api.md)."""
+        """The events, what holds now, and the keys that an app keeps on its phone."""
         said_no = said.kind not in OPENS
         if app.strict:
             purposes = tuple(Purpose(word) for word in chosen.standing)

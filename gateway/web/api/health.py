@@ -68,7 +68,7 @@ def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> dic
 
 
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
-HALF = 0.5  # of the mirror's map: somebody should look at the disk (design decision 3)
+HALF = 0.5  # of the mirror's map: somebody should look at the disk
 
 
 class LastRehearsal(Protocol):

@@ -34,7 +34,7 @@ def anybody(request: Request, credentials: Credentials, *, revoked: bool = False
 
 
 def caller(request: Request, credentials: Credentials, scope: str, *, revoked: bool = False) -> ApiKey:
-    """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out (api.md)."""
+    """The key of the request. `revoked`: a revoked publishable key is still heard, for it may opt out."""
     key = anybody(request, credentials, revoked=revoked)
     want(key, scope)
     return key

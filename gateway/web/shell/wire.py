@@ -273,7 +273,7 @@ def day(stated: str | None, pointer: str) -> date | None:
 
 
 def known_signals(signals: Mapping[str, object] | None) -> Mapping[str, object]:
-    """A misspelt signal must not allow: an unknown one is the caller's fault (api.md)."""
+    """A misspelt signal must not allow: an unknown one is the caller's fault."""
     unknown = set(signals or ()) - KNOWN
     if unknown:
         raise Problem("unknown_member", "unknown signal", f"/signals/{min(unknown)[:64]}")

@@ -122,7 +122,7 @@ class ForwardAuth:
 
 
 def _to_the_site(visit: Visit, asked: Headers) -> list[tuple[bytes, bytes]]:
-    """Three of the four of api.md, for the outermost layer writes Gateway-Request into every answer; and the visitor's
+    """Three of the four headers, for the outermost layer writes Gateway-Request into every answer; and the visitor's
     cookies without ours (R9), for proxies that cannot take one out.
     """
     said = [header_fields.without_ours(value) for name, value in asked if name == b"cookie"]

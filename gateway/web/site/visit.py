@@ -61,7 +61,7 @@ class Options:
 
 class Visit(NamedTuple):
     """`answer`: for a site in the same process. `headers`: the `Gateway-*` fields, every one always there, but for
-    Gateway-Request, which is the request's and no visitor's (api.md, To the site). `to_browser`: the headers beside the
+    Gateway-Request, which is the request's and no visitor's. `to_browser`: the headers beside the
     site's own, with `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them.
     `private`: the answer is one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told
     `Sec-GPC: 1` (L7).
@@ -221,7 +221,7 @@ class Visits:
 
     async def remember(self, visitor: Visitor, site: Site, subjects: list[Subject]) -> None:
         """Writes what this request says, where that changes something. A client without our cookie and without an
-        account never writes (design flow a). With the store away the answer stands: everybody is opted out.
+        account never writes. With the store away the answer stands: everybody is opted out.
         """
         news = self._news(visitor, site, subjects)
         if news:
@@ -295,7 +295,7 @@ def _unrecorded(denied: frozenset[Purpose], standings: tuple[Standing, ...]) -> 
 
 def brought_back(checks: Checks, browser: Subject, denied: frozenset[Purpose]) -> Heard:
     """What a browser's cookie denies, to be put on its record. A later yes of this very browser stands above it; an
-    account's yes is not the browser's (decision 2).
+    account's yes is not the browser's.
     """
     mine = checks.standings_of(browser.keys) or ()
     missing = _unrecorded(denied, mine)

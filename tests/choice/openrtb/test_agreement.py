@@ -34,7 +34,7 @@ MORE = {
     "user.geo.country": "where nobody may be in it there is no user",
     "user.geo.region": "where nobody may be in it there is no user",
     "user.geo.city": "a contextual ad may know a region, not a town (R3)",
-    "user.geo.zip": "a ZIP code can be one building's (enforcement.md section 5)",
+    "user.geo.zip": "a ZIP code can be one building's",
 }
 
 

@@ -1,7 +1,7 @@
 """Each tool in the states that a person, the tool or nobody can bring it into: what is denied, and what is an act
 (R25).
 
-The rows are of our own making, in the forms of signals.md section 6.
+The rows are of our own making, in the forms that the tools write.
 """
 
 import base64

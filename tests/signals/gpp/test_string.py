@@ -51,7 +51,7 @@ def test_the_strings_of_these_tests_say_what_they_should():
     [([2], "DBABM", "DBABMA"), ([2, 6], "DBACNY", "DBACNYA"), ([5, 6], "DBABjw", "DBABjw"), ([], "DBAA", "DBAA")],
 )
 def test_the_headers_of_the_specification_are_read_and_the_librarys_are_written(ids, specified, library):
-    """signals.md 1.1."""
+    """GPP specification, "GPP String Format"."""
     assert header(ids) == library
     for text in (specified, library, specified + "A" * (-len(specified) % 4)):
         assert list(gpp.split_gpp_string("~".join([text, *["raw"] * len(ids)]))) == ids
@@ -109,7 +109,7 @@ def test_behind_a_faulty_header_nothing_is_allowed(text, error):
 
 
 def test_a_string_of_no_sections_is_valid_and_says_nothing():
-    """Seen in the field with `gpp_sid=-1` (signals.md 1.10)."""
+    """Seen in the field with `gpp_sid=-1`."""
     for section_ids in (None, [-1]):
         reading = gpp.read_gpp_string("DBAA", section_ids)
         assert (reading.error, reading.choices, reading.sections) == ("", UNKNOWN, {})
@@ -164,7 +164,7 @@ def test_an_applicable_section_that_allows_does_and_one_that_does_not_apply_cann
 
 
 def test_an_opt_out_counts_in_a_section_that_does_not_apply():
-    """It shows the person's will all the same (signals.md pitfall 6)."""
+    """It shows the person's will all the same."""
     text = string(usca=CALIFORNIA_OPTED_OUT, uspv1="1YNN")
     for section_ids in (None, [8], [6], [-1], [], [6, 8]):
         assert gpp.read_gpp_string(text, section_ids).choices == OPTED_OUT_OF_ALL

@@ -1,4 +1,4 @@
-"""What a US section refuses beside its opt-outs, line by line (enforcement.md 1.3, 1.4), in every state's section."""
+"""What a US section refuses beside its opt-outs, line by line, in every state's section."""
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_each_line_of_the_national_section_refuses_what_both_products_deny(said,
     assert refused("usnat", Version=2, **said) == purposes
 
 
-# Items that refuse even with consent; in the other states the genetic and the biometric one, 6 and 7 (signals.md 1.6).
+# Items that refuse even with consent; in the other states the genetic and the biometric one, 6 and 7.
 NEVER = {
     "usnat": {6, 7, 9, 10, 12, 14, 16}, "usca": {1, 2, 5, 6, 7}, "usor": {5, 8, 9, 10}, "usde": {6, 7, 9},
     "usnj": {6, 7, 9, 10},
@@ -154,7 +154,7 @@ def test_a_section_refuses_only_where_it_applies():
 
 
 def test_a_section_that_is_said_to_apply_and_is_not_there_refuses():
-    """Prebid.js denies; PBS-Java does for sections 8 and 12 (enforcement.md 1.3, trap 2)."""
+    """Prebid.js denies; PBS-Java does for sections 8 and 12."""
     for number in (7, 8, 12, 27):
         assert refused_now(gpp.read_gpp_string("DBAA"), [number]) == FULL
         assert refused_now(gpp.read_gpp_string(string("usva")), [9, number]) == FULL

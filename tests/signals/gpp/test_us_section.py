@@ -64,7 +64,7 @@ def test_a_person_who_did_not_opt_out_is_allowed_and_one_whom_nobody_asked_is_no
     "name", [name for name, section in BY_NAME.items() if "Gpc" in {s.name for s in section.subsections}]
 )
 def test_global_privacy_control_in_its_subsection_opts_out_of_everything(name):
-    """signals.md pitfall 5: with "did not opt out" beside it, it is legal and an opt-out."""
+    """With "did not opt out" beside it, it is legal and an opt-out."""
     nothing_said = {"SaleOptOut": DID_NOT}
     off = read_us_section(BY_NAME[name], string(name, **nothing_said, Gpc=False))
     assert (off.ok, off.choices[SALE], off.sections[name]["Gpc"]) == (True, Stated.ALLOWED, False)
@@ -75,7 +75,7 @@ def test_global_privacy_control_in_its_subsection_opts_out_of_everything(name):
 @pytest.mark.parametrize("name", WITHOUT_SUBSECTIONS)
 @pytest.mark.parametrize("behind", ["Y", "YA", "YAAA", "*.YA", ".YA", "QA.YA"])
 def test_a_control_that_the_reference_leaves_unread_in_three_states_is_heard(name, behind):
-    """signals.md 1.7 e."""
+    """The reference library has no such subsection there."""
     reading = read_us_section(BY_NAME[name], f"{string(name, SaleOptOut=DID_NOT)}.{behind}")
     assert (reading.ok, reading.opted_out) == (False, frozenset(SIGNAL_PURPOSES))
 
@@ -116,7 +116,7 @@ def test_what_is_absent_is_named_and_shown_as_the_specification_has_it_by_defaul
         assert {field.name: reading.sections[name][field.name] for field in layout.fields}.items() <= defaults.items()
 
 
-# --- the national section has two layouts (signals.md 1.7 b, c) ----------------------------------------------------
+# --- the national section has two layouts ----------------------------------------------------
 
 
 def test_the_version_of_the_national_section_is_told_by_its_length():
@@ -141,7 +141,7 @@ def test_a_new_string_that_was_cut_by_one_character_is_not_taken_for_an_old_one(
     assert reading.choices == stated(opted_out={SALE})
 
 
-# --- sections 24 to 27 have two forms (signals.md 1.7 a) -----------------------------------------------------------
+# --- sections 24 to 27 have two forms -----------------------------------------------------------
 
 
 def as_specified(section, text, named=(1,), version=1):
@@ -379,7 +379,7 @@ def test_what_no_field_can_hold_is_not_written(name, more, match):
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_field_is_filled_in_for_a_person(name):
-    """A blank string of the reference claims that the agreement covers the transaction (signals.md 1.7 h)."""
+    """A blank string of the reference claims that the agreement covers the transaction."""
     for field in said(name).keys() - {"Version", "MspaVersion"}:
         with pytest.raises(ValueError, match=field):
             write_us_section(BY_NAME[name], {key: value for key, value in said(name).items() if key != field})
