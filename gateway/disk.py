@@ -67,7 +67,7 @@ def tidy(db: sqlite3.Connection, *, empty_from: int | None = LONG) -> bool:
 
 
 def vacuum(db: sqlite3.Connection) -> None:
-    """Writes the whole file anew, and leaves no page of before in it or its log. Raises sqlite3.Error."""
+    """Writes the whole file anew, and leaves no old page in it or its log. Raises sqlite3.Error."""
     db.execute("VACUUM")
     bring_over(db, empty=True)
 

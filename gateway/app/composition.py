@@ -114,12 +114,12 @@ def looked_up(
 def telling(
     writer: Writer, settings: Settings, secrets: Secrets, clock: Callable[[], datetime], *, dev: bool
 ) -> Telling:
-    """Who tells them all."""
+    """Tells all recipients what they are to be told."""
     return Telling(writer, ways(settings, secrets, dev=dev), secrets, clock, settings.delivery.calendar())
 
 
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
-    """One for each recipient that is told by itself; two where deletions go another way than the rest."""
+    """How each recipient is told: one way each; two where deletions go another way than the rest."""
     allowed = settings.delivery.allowed(dev=dev)
     outside, inside = Post(Courier(allowed)), Post(Courier(EVERYWHERE))
     real = settings.environment.is_production  # elsewhere nothing about anybody reaches a receiver (I24)
@@ -233,7 +233,7 @@ def _take_in(stack: contextlib.ExitStack, intake: Intake) -> None:
 
 
 def _effective_within(window: timedelta, recipients: Iterable[Recipient]) -> timedelta:
-    """How long after a choice the last send on an older answer may start: a sealed file's life is a long one."""
+    """How long after a choice the last send on an older answer may start; a sealed file may be sent for long."""
     files = (timedelta(minutes=one.valid_minutes) for one in recipients if one.mode == "files")
     return max(window, *files, timedelta(0))
 
@@ -262,7 +262,7 @@ def _claim(db: sqlite3.Connection, folder: Path, secrets: Secrets) -> None:
 
 
 def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -> bool:
-    """Whether an erasure of before waits, or may wait, to be finished."""
+    """Whether an earlier erasure waits, or may wait, to be finished."""
     waits = True
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:

@@ -55,7 +55,9 @@ class Everywhere(Addresses):
 
 
 class FakeChecks(Checks):
-    """The real rules, but for the three accounts; of several the strictest. What opts `test-allow` out is obeyed."""
+    """Answers as the gateway does, but for the three accounts; of several the strictest. What opts `test-allow` out is
+    obeyed.
+    """
 
     def check(self, ask: Ask) -> Checked:
         checked = super().check(ask)

@@ -118,7 +118,7 @@ def replace_key(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock 
 def retire(folder: Path, settings: Settings, kind: RekeyKind, clock: Clock = now, *, early: bool = False) -> int:
     """Ends the older keys. Returns how many persons' keys were wrapped anew. Raises `RekeyRefused` where there is only
     one, or the overlap is not over, `LedgerRefused` for the persons' keys while another process has the folder open;
-    `early`: over or not, for a key that got out, by whoever knows what is lost with it.
+    `early`: also before its time is over, for a key that got out; what it sealed is lost.
     """
     secrets = secret_files.load_secrets(folder)
     *older, newest = getattr(secrets, FIELD[kind])

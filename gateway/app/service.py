@@ -144,7 +144,7 @@ class Mounted:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """An open house with what its doors share."""
+    """An opened installation, and what its doors share."""
 
     house: House
     filing: Filing

@@ -54,9 +54,9 @@ class LawRow:
     """One rule for one subject in one place.
 
     `subject` is a purpose or a data class. `until` is the last day. `ages`: the bands it is for, none for everybody.
-    `in_band`: a consent that this very request carries (a TC string) may allow. `confidence`: how
-    sure the reading of the law is. `notice_days`, `notice_years`: silence approves once so many whole days after a
-    notice are over, and until so many years after it.
+    `in_band`: a consent that this very request carries (a TC string) may allow. `confidence`: how sure the reading of
+    the law is. `notice_days`, `notice_years`: silence approves once so many whole days after a notice are over, and
+    until so many years after it.
     """
 
     place: str

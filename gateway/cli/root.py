@@ -137,7 +137,7 @@ def _speak() -> None:
 
 
 def _cure(error: OSError) -> str:
-    """What the system refused, of which file, and what helps. Not what it was to be: that is the caller's."""
+    """What the system refused, for which file, and what helps. What the file was for is the caller's to say."""
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     what = error.strerror or type(error).__name__
     return f"{where}{what}. Make room, or put right what is named; then do the same again"

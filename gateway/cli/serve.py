@@ -161,7 +161,7 @@ def bind_one(address: str) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Takes the place of a socket that a process of before left. Raises `SettingsRefused` for one that somebody listens
+    """Takes the place of a socket that an earlier process left. Raises `SettingsRefused` for one that somebody listens
     on, whose callers would be cut off without a word, and for a file that is none.
     """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

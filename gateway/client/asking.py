@@ -91,7 +91,7 @@ class ClientReporting:
             self._start()
 
     def close(self) -> None:
-        """Says what is left, for a few seconds."""
+        """Reports what is left in the queue, for a few seconds."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
@@ -406,7 +406,7 @@ class Client:
             return False
 
     def _report(self, lines: bytes) -> bool:
-        """True where nothing is left to say: taken, or refused for good."""
+        """True where nothing is left to report: taken, or refused in a way that no second try changes."""
         if self._connections is None:
             return self._said_inside(lines)
         try:

@@ -199,7 +199,7 @@ def _exchange(connection: socket.socket, message: bytes, until: float) -> tuple[
 
 
 def _why(error: Exception) -> str:
-    """In a word, by which failures are counted."""
+    """The reason in a word, for counting failures."""
     if isinstance(error, TimeoutError):
         return "time_out"
     return "unreachable" if isinstance(error, OSError) else "unreadable"

@@ -39,7 +39,7 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, Answer, DataClass, Gran
 
 class Known(NamedTuple):
     """What is the same for all the recipients of one check. `alike`: the standings without the numbers of their
-    entries, by which answers are remembered.
+    entries, under which answers are remembered.
     """
 
     places: frozenset[str]
@@ -292,8 +292,8 @@ class Checks:
             return None
 
     def said_no(self, keys: Collection[bytes]) -> tuple[Standing, ...]:
-        """What somebody is told who may not know what stands on record of some keys: it is that of who said no, and as
-        young as apps have said, whether that counts or not, so that neither tells whose they are.
+        """What somebody is told who may not know what stands on record of some keys: the same as if they had said no,
+        and as young as apps have said, whether that counts or not, so that neither tells whose they are.
         """
         try:
             words = [band for key in keys for band in self._lookup.words_of(key)]
@@ -302,7 +302,7 @@ class Checks:
         return (replace(SAID_NO, age_band=min(words, key=AGES.index, default=None)),)
 
     def _outcome(self, known: Known, age: str | None, office: Office) -> Outcome:
-        """What holds for the person whoever asks."""
+        """What holds for the person, whichever recipient asks."""
         if known.limited:
             return replace(NOTHING_MAY, places=known.places, gpc=known.heard.gpc, said_in=self._said_in)
         said = widened(known.heard.denied)

@@ -76,7 +76,7 @@ class CodeCarrier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a code is good for: of whom it is, and the one use, `data` or `opt_in:sale`."""
+    """What a code is bound to: whose it is, and the one use, `data` or `opt_in:sale`."""
 
     subject: Subject
     use: str
@@ -127,7 +127,7 @@ class Codes:
         return tuple(self._carriers)
 
     def alarms(self) -> list[str]:
-        """What somebody has to look at."""
+        """The alarms that somebody has to look at."""
         return [alarm for carrier in self._carriers.values() for alarm in carrier.alarms()]
 
     async def send(self, bound: Bound, word: Callable[[str], Letter], asker: bytes = b"") -> str:

@@ -1,5 +1,5 @@
-"""Decisions: every answer to a check that lets something go gets an id, by which the caller says later what became of
-it (R22). The check doors call it; `Deciding` is the gateway's in `disclosing` and a replica's in `replica.recording`.
+"""Decisions: every answer to a check gets an id, by which the caller says later what became of it (R22). The check
+doors call it; `Deciding` is the gateway's in `disclosing` and a replica's in `replica.recording`.
 
 The id is the whole memory of the answer, sealed: nothing is written for it, and nobody else can make one. It holds a
 person's key, so it is sealed, not signed. A replica seals with a key of its own, which the gateway finds again by the
@@ -199,7 +199,9 @@ Made = tuple[str, Decision]  # an id, and what it says
 
 
 class Deciding(ABC):
-    """Whoever puts answers on record says how."""
+    """Records every answer to a check and gives it an id. Subclasses say where: in the ledger, or in a replica's spool.
+    Verdicts are made in choice/verdict.py, not here.
+    """
 
     def __init__(self, checks: Checks, decisions: Decisions, clock: Callable[[], datetime]) -> None:
         self._checks = checks

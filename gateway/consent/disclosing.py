@@ -71,7 +71,7 @@ class Reporting:
         self._late = send_window + SKEW
 
     def take(self, tx: Transaction, report: OutcomeReport, at: datetime) -> tuple[Took, list[Counted]]:
-        """What a report came to, and what is to be counted for it."""
+        """The outcome of one report, and what is to be counted for it."""
         try:
             decision = self._decisions.read(report.decision)
         except NotOurs:
@@ -172,7 +172,7 @@ class BatchTaken(NamedTuple):
 
 @dataclass(slots=True)
 class BatchReading:
-    """What a batch came to. `tells`: recipient, what became of it."""
+    """The outcome of one batch. `tells`: recipient, what became of it."""
 
     decisions: list[Decision] = field(default_factory=list)
     intended: list[tuple[Decision, str, Sequence[Left]]] = field(default_factory=list)
@@ -369,7 +369,7 @@ class Disclosing(Deciding):
     # --- what became of them ---
 
     async def report(self, reports: Sequence[OutcomeReport]) -> list[str]:
-        """What each report came to, in order (`Took`); durable once this returns. Raises `StoreUnavailable`: then
+        """The outcome of each report, in order (`Took`); durable once this returns. Raises `StoreUnavailable`: then
         nothing was taken, and the same is said again.
         """
         results = []
@@ -394,7 +394,7 @@ class Disclosing(Deciding):
 
     @contextlib.asynccontextmanager
     async def running(self, tell: Tell) -> AsyncIterator[None]:
-        """Writes batches until it is left, and then what is left. `tell` counts."""
+        """Writes batches while the context is open, and at its end what is left. `tell` counts."""
         self._tell, self._stopping, self._running = tell, False, True
         async with thread_beside("disclosing", self._run, self._stop):
             yield

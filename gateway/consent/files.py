@@ -326,7 +326,7 @@ class Filing:
     async def keep(
         self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]
     ) -> list[Shared]:
-        """Puts by what may go as things are. Durable when this returns. Raises `JobOver`."""
+        """Puts aside the rows that may go by what holds now. Durable when this returns. Raises `JobOver`."""
         shared = await self._sharing.try_out(recipient, rows)
         handles = await self._sharing.handles(recipient, [item.id for item in shared if item.outcome == "spooled"])
         told = [replace(item, row={HANDLE: b64(handles[item.id])}) if item.id in handles else item for item in shared]

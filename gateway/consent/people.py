@@ -34,9 +34,8 @@ WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malfo
 
 
 class Named(NamedTuple):
-    """What a list of identifiers comes to. `limited`: a withheld id, or a list with nothing usable in it.
-    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them. `respelled`: whom
-    an undeclared kind names if it is read as the kind that is spelled nearly so, with its place among the ignored.
+    """The subjects that a list of identifiers names. `limited`: a withheld id, or a list with nothing usable in it.
+    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -245,8 +244,8 @@ def _others(subject: Subject) -> Iterator[bytes]:
 
 
 def _text(item: object) -> tuple[str, str] | None:
-    """By which an identifier of one call is known again. None for what has a source or is no text: a number and a truth
-    value may be equal.
+    """Under what an identifier of one call is remembered. None for what has a source or is no text: a number and a
+    truth value may be equal.
     """
     if not isinstance(item, dict) or item.get("source") is not None:
         return None

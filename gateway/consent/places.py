@@ -96,8 +96,8 @@ class Places:
         self._outlines = (*self._boundaries, *(box for box in BOXES if box.place not in named))
 
     def of(self, place: object = None, geo: object = None, ip: object = None) -> frozenset[str]:
-        """All of them together: nobody may loosen a rule by naming one place more (R13).
-        A place that was sent and cannot be read counts as foreign. `geo` and `ip` may be several each.
+        """All of them together: nobody may loosen a rule by naming one place more (R13). A place that was sent and
+        cannot be read counts as foreign. `geo` and `ip` may be several each.
         """
         if geo is None and ip is None and (place is None or (isinstance(place, str) and len(place) <= LONGEST)):
             return _named(place)

@@ -62,8 +62,8 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the website may do for this visitor. `status`: honored, none or unknown. `said`: what
-    this request denies, by a signal or by our own cookie.
+    """What the website may do for this visitor. `status`: honored, none or unknown. `said`: what this request denies,
+    by a signal or by our own cookie.
     """
 
     allowed: Mapping[Purpose, bool]
@@ -125,7 +125,7 @@ def outcome_of(
     places: frozenset[str], said: frozenset[Purpose], gpc: bool, standings: tuple[Standing, ...], age: str | None,
     office: Office, said_in: GppSections = GppSections.BOTH,
 ) -> Outcome:  # fmt: skip
-    """What holds for the person whoever asks. Remembered by its arguments, as what it is made from is."""
+    """What holds for the person, whichever recipient asks. Remembered by its arguments, as what it is made from is."""
     allowed, _ = what_may(places, said, standings, age, office)
     denied = frozenset(purpose for purpose, may in allowed.items() if not may)
     return Outcome(denied, places, gpc, minor=is_young(age, standings), said_in=said_in)
@@ -149,7 +149,7 @@ def what_may(
 def _verdict(
     purpose: Purpose, places: frozenset[str], standings: tuple[Standing, ...], age: str | None, office: Office
 ) -> Verdict:
-    """Of whoever does it in order: outside the business, or the business itself."""
+    """The verdict on a recipient with everything in order: outside the business, or the business itself."""
     who = ANYBODY if purpose in OUTSIDE else OURSELVES
     question = Question(who, (purpose,), who.data, places, age, standings=standings, collected=office.on)
     return decide(question, office)

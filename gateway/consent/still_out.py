@@ -90,7 +90,7 @@ def _came(subject: Subject, purpose: Purpose, kind: str, *, through_account: boo
 
 
 def proof_of(kind: str) -> str:
-    """The kind of proof by which an identifier of a kind is opened again."""
+    """The kind of proof that is needed to opt an identifier of a kind in again."""
     plain = kind.partition(":")[0]
     if plain in PROOFS:
         return PROOFS[plain]

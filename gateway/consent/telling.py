@@ -116,7 +116,7 @@ class Telling:
         return sum(await asyncio.gather(*map(self._deliver, due)))
 
     def _due(self) -> list[DeliveryWay]:
-        """The ways by which something is due."""
+        """The ways that have something due."""
         now = milliseconds(self._clock())
         try:
             with contextlib.closing(self._writer.store.open_to_read()) as db:
@@ -210,7 +210,7 @@ class Telling:
         return [(each, self.calendar.deadline(each.word, moment(each.received))) for each in found]
 
     async def again(self, *, recipient: str = "", name: bytes = b"") -> int:
-        """Whatever is open of a recipient, or one message, is tried again as if anew. Returns how many."""
+        """Whatever is open of a recipient, or one message, is tried again from the first try on. Returns how many."""
         now = milliseconds(self._clock())
 
         def job(tx: Transaction) -> int:

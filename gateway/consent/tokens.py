@@ -131,7 +131,7 @@ class DeviceToken:
 
     @property
     def mark(self) -> str:
-        """By which an entry remembers the installation that made it."""
+        """The mark under which an entry remembers the installation that made it."""
         return mark_of(self.value)
 
     @property

@@ -95,7 +95,9 @@ class Consent:
         self.later = later
         self._why = why
         self.log_reader = log_reader
-        self._counted = counted  # returns once what was answered until now is on record, or the seconds are over
+        # Waits, at most so many seconds, until the answers given before now are counted: so recipients who just got
+        # the id are told too.
+        self._counted = counted
 
     @property
     def recipients(self) -> Mapping[str, Recipient]:

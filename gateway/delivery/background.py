@@ -1,5 +1,5 @@
-"""Work that runs beside the service for as long as it serves, and ends with it, for whatever waits, watches or
-tells.
+"""Work that runs beside the service for as long as it serves, and ends with it, for whatever waits, watches
+or tells.
 """
 
 import asyncio

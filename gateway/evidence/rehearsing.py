@@ -189,7 +189,9 @@ class Rehearsing:
         return self._read[1], self._read[2]
 
     def alarms(self) -> list[str]:
-        """What somebody has to look at; each text with the command that shows more. A new one is logged, once."""
+        """The alarms that somebody has to look at; each text with the command that shows more. A new one is logged,
+        once.
+        """
         found = list(self._ringing())
         for text in found:
             if text not in self._told:

@@ -1,8 +1,8 @@
 """The last checkpoint that was signed, kept outside the data folder and never rolled back with it.
 
 A log must never sign two trees of which one does not grow out of the other; whoever puts back an old copy of the folder
-is found out here (as in Sunlight, another log). One small file a ledger, written beside, synced and renamed.
-What witnesses signed lies beside it. Never holds a key.
+is found out here (as in Sunlight, another log). One small file a ledger, written beside, synced and renamed. What
+witnesses signed lies beside it. Never holds a key.
 """
 
 from pathlib import Path

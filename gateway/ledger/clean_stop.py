@@ -1,8 +1,8 @@
 """Whether the last stop was a clean one: a small file beside the ledger, marked while somebody has it open.
 
 Every process that has the installation open shares a lock on it; the last to leave takes the mark away. Who finds the
-mark and nobody who shares the lock comes after a crash, and has every page read once. One process of
-several that is killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
+mark and nobody who shares the lock comes after a crash, and has every page read once. One process of several that is
+killed leaves no trace: the kernel keeps what it wrote; a power cut ends them all.
 """
 
 import contextlib

@@ -68,12 +68,12 @@ class Connected:
     since: dict[bytes, int] = field(default_factory=dict)
 
     def slow(self) -> Iterator[list[bytes]]:
-        """The groups that the short way is not for."""
+        """The groups that are not simple enough for the fold."""
         simple = {self.group_of[key] for key in self.families}
         return (keys for root, keys in self.groups.items() if root not in simple)
 
     def leave_out(self, key: bytes) -> list[bytes]:
-        """The real rules after all, for a group. Returns its keys."""
+        """A replay after all, for a group. Returns its keys."""
         keys = self.groups.get(self.group_of.get(key, key), [key])
         for each in keys:
             self.families.pop(each, None)

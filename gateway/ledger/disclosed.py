@@ -1,7 +1,8 @@
 """What left, or may have left, on answers to checks and bid requests: counted a day at a time, a batch is one entry
 (R22). Rows of shares, and sends that were announced, have a row each: `disclosures`.
 
-A count may be taken back before it was made, by a caller who is quicker than the batch: what is shown is above zero.
+A report "not sent" can arrive before the answer itself was counted (counting is batched), so a count can be -1 for a
+moment. Readers therefore ignore counts of 0 and below.
 """
 
 import hmac

@@ -1,8 +1,8 @@
 """An entry: the final leaf, its canonical bytes and its two commitments. Pure format, no I/O.
 
 Canonical form is RFC 8785 restricted to ASCII keys and strings, integers below 2**53, no floats; in that subset
-`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes. The stored bytes are what is hashed;
-they are never made again from their parts.
+`json.dumps` with sorted keys and no spaces gives RFC 8785's bytes. The stored bytes are what is hashed; they are never
+made again from their parts.
 
     s = HMAC-SHA256(rs, kind || 0x00 || normalised value)           subject: its owner can open it
     d = HMAC-SHA256(rd, "consent/details/1" || 0x00 || details)     details: sealed elsewhere
@@ -61,8 +61,8 @@ def choice(
     classes: Sequence[str] = (),
     told: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes. `ui`: the
-    version of the screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
+    """A leaf about one identifier. `place` no finer than a state; `at` becomes whole minutes. `ui`: the version of the
+    screen, that of a logged document. `told`: which notice, and the day (ISO 8601) it was shown or sent.
     """
     return canonical(
         {

@@ -1,9 +1,9 @@
-"""The short way to the standings of most people: a browser with GPC, an address from a form, an account that opted out
-with all that it has.
+"""The fold: standings of most people without a replay, for `gateway verify`. Most are a browser with GPC, an address
+from a form, an account that opted out with all that it has.
 
 Their choices touch nobody else, so the rules come down to the last word for each purpose, and in a family whose links
 never end to "everybody has everybody's no"; the rows that this gives are those of `replay`, which a property test
-compares. Whatever is not as simple is left to the real rules. Reads nothing and writes nothing.
+compares. Whatever is not as simple is left to a replay. Reads nothing and writes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +81,7 @@ class Fold:
                 self._mine(key).opt_out(outs, seq, at)
         elif kind == ChoiceKind.OPT_IN and not any(name in leaf for name in BEYOND):
             self._mine(key).opt_in(self._known(said, out=False), seq, at)
-            return family is None or family.account is None  # what an opt-in lifts in a family is for the real rules
+            return family is None or family.account is None  # what an opt-in lifts in a family needs a replay
         elif kind in STATES:
             self._mine(key).state(kind, leaf["src"], self._known(said, out=True), seq)
         elif kind == ChoiceKind.LINKED and family is not None:
@@ -92,7 +92,7 @@ class Fold:
 
     def says(self, leaf: Mapping[str, Any]) -> int | None:
         """The own bits of whoever says this first and hangs together with nobody; None: is no opt-out."""
-        simple = leaf["e"] in OUTS and leaf.get("src") != Source.READING  # that has no day, which is for the real rules
+        simple = leaf["e"] in OUTS and leaf.get("src") != Source.READING  # that has no day, which needs a replay
         said = self._known(tuple(leaf.get("p", ())), out=True) if simple else ()
         return bits(said) if said else None
 

@@ -1,4 +1,5 @@
-"""What a replica hands over late: which batch came, what is missing, and of whom nothing may be written any more.
+"""Bookkeeping for batches of answers that replicas hand over later: each counts once, gaps are noticed, and nothing is
+written about people who were erased in the meantime. `consent.disclosing` calls it.
 
 A replica answers from a copy and says so later. Meanwhile its person may have been erased, a number given back, a no
 said. Whatever may have been erased after the answer is counted in its entry and written about nobody. Position: how

@@ -1,5 +1,5 @@
 """What happened to some keys, read from the log and its side tables, each thing with its place and as an act that a
-transaction can live through again. Reads only, and never the live standings or what they are made from.
+transaction can replay. Reads only, and never the live standings or what they are made from.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""What stayed with others of somebody who was unlinked, put back when a life is lived again (see unlinking.py)."""
+"""When a person is erased completely, opt-outs, ages and notices that had spread from them to others stay with those.
+
+These functions put them back when standings are rebuilt from the log (replay.py); unlinking.py wrote them down.
+"""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -19,7 +22,7 @@ def stay(tx: Transaction, deny: Sequence[Any], seq: int) -> None:
 
 
 def deny_again(tx: Transaction, deny: Sequence[Any], seq: int, now: int) -> None:
-    """A deny that stayed, when a life is lived again."""
+    """A deny that stayed, in a replay."""
     stay(tx, deny, seq)
     recompute(tx, [deny[0]], now)
 

@@ -1,5 +1,5 @@
-"""Leases: who may answer from a copy of the standings, and from when on nobody answers from before a choice
-(11 CCR 7026(f)(1)).
+"""Leases: who may answer from a copy of the standings, and from when on nobody answers from before a choice (11 CCR
+7026(f)(1)).
 
 A replica counts its lease from before it asked, we from after we granted: its end is never later than ours. It is
 renewed only while the replica keeps up: with a renewal it must have what was there at the one before. So the lease of

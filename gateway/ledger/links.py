@@ -1,7 +1,7 @@
-"""Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and
-carries nothing across its end (R2, R5). A *claimed* one rests on the word of an app that somebody is
-signed in to: the account's no goes along it, nothing comes back. Every change is an entry about the identifier;
-the accounts stand in keyed rows alone.
+"""Links: which identifiers an account has. Made by authenticated callers only; each has a start and an end, and carries
+nothing across its end (R2, R5). A *claimed* one rests on the word of an app that somebody is signed in to: the
+account's no goes along it, nothing comes back. Every change is an entry about the identifier; the accounts stand in
+keyed rows alone.
 
 Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
 none. Reports begin at the later of the two (owned.py).

@@ -1,4 +1,4 @@
-"""The rows that a standing consists of, by key: read, compared with those of a life that was lived again, written back.
+"""The rows that a standing consists of, by key: read, compared with those of a replay, written back.
 
 One list of tables and columns for whoever proves standings (verify), makes them again (void) or prunes what they rest
 on. Never decides what a row should say.
@@ -79,7 +79,7 @@ def _written_too_early(live: sqlite3.Connection, made: sqlite3.Connection, keys:
 
 
 def supports(made: sqlite3.Connection) -> set[int]:
-    """The entries that the rows of a life name."""
+    """The entries that the rows of a replay name."""
     found: set[int] = set()
     for table, columns in TABLES.items():
         if "seq" in columns:
@@ -88,8 +88,8 @@ def supports(made: sqlite3.Connection) -> set[int]:
 
 
 def replace(live: sqlite3.Connection, made: sqlite3.Connection, keys: Sequence[bytes], size: int) -> set[bytes]:
-    """Writes the rows of a life over the live ones that differ, for these keys; `size` is when. Links and releases stay
-    as they are: no choice makes one. Returns whose rows changed.
+    """Writes the rows of a replay over the live ones that differ, for these keys; `size` is when. Links and releases
+    stay as they are: no choice makes one. Returns whose rows changed.
     """
     different = differences(live, made, keys)
     changed = {key for _, key in different}

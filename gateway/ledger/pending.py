@@ -1,7 +1,7 @@
 """Finishing an erasure: what follows its transaction, in an order that survives a kill between any two steps.
 
-The persons' keys are destroyed and the vault's file is cut, then the ledger's, then the erasure is done;
-only then it is acknowledged. Each step may be repeated. Runs in the writer's thread, under the writers' lock.
+The persons' keys are destroyed and the vault's file is cut, then the ledger's, then the erasure is done; only then it
+is acknowledged. Each step may be repeated. Runs in the writer's thread, under the writers' lock.
 """
 
 import sqlite3

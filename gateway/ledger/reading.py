@@ -1,6 +1,6 @@
 """Entries as they go by, each read, bound to its side row, and folded where it is a simple one.
 
-Says in `found` what does not fit, and keeps for the real rules the keys that the short way is not for. Reads only.
+Says in `found` what does not fit, and keeps for a replay the keys that are not simple enough for the fold. Reads only.
 """
 
 import sqlite3
@@ -41,7 +41,7 @@ def blocks(db: sqlite3.Connection, below: int = EVERY, *, boxes: bool = False) -
 
 
 class LedgerReading:
-    """One pass over the log. `complex`: keys for the real rules that hang together with nobody."""
+    """One pass over the log. `complex`: keys for a replay that are connected with nobody."""
 
     def __init__(self, db: sqlite3.Connection, people: Connected, folded: Fold) -> None:
         self.people = people
@@ -140,6 +140,6 @@ class LedgerReading:
         return key in self.fold or key in self.people.group_of or key in self.complex
 
     def slow(self) -> Iterator[list[bytes]]:
-        """Groups of keys for the real rules."""
+        """Groups of keys for a replay."""
         yield from self.people.slow()
         yield from ([key] for key in sorted(self.complex))

@@ -103,8 +103,8 @@ def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: in
 
 
 def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> Written | None:
-    """A signal: an entry only where it changes the identifier's own choice. GPC changes nothing for
-    an account that opted in with it in sight.
+    """A signal: an entry only where it changes the identifier's own choice. GPC changes nothing for an account that
+    opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))
     no_news = given.answered if choice.source == Source.GPC else travel.already_out

@@ -1,8 +1,8 @@
 """Standings as they were: made again from the entries alone, by the same rules in the same order (L85).
 
-What happened to everybody connected to the keys, up to the moment, is lived through once more in a database in memory.
-Never looks at the live standings, own or travelled choices, and never writes to the ledger. Exact for what was written
-since links became entries; of older links only the last state is known.
+What happened to everybody connected to the keys, up to the moment, is replayed into a database in memory. Never looks
+at the live standings, own or travelled choices, and never writes to the ledger. Exact for what was written since links
+became entries; of older links only the last state is known.
 """
 
 import contextlib
@@ -75,7 +75,9 @@ def rebuild(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> Rebuilt:
 
 
 def relived(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> sqlite3.Connection:
-    """A ledger in memory in which everybody connected to the keys has lived again until a moment."""
+    """A ledger in memory into which all that happened to everybody connected to the keys is replayed, until a
+    moment.
+    """
     everybody = component.of(db, keys)
     return live_again(db, everybody, happenings.of(db, everybody, now))
 
@@ -123,7 +125,7 @@ def _link_together(tx: Transaction, group: list[Happening]) -> None:
 
 
 class _Nobody:
-    """Persons' keys are for what is sealed, and nothing is sealed in a life that is lived again."""
+    """Persons' keys are for what is sealed, and nothing is sealed in a replay."""
 
     def new_person(self) -> PersonKeys:
         raise AssertionError("nothing is written here")

@@ -1,7 +1,7 @@
 """Live rows against those that the entries give: all at once for simple people (`simple_rows`), key by key for whoever
-said more, by the real rules for the rest.
+said more, by a replay for the rest.
 
-A difference that the short way finds is looked at by the real rules before it counts. Reads only.
+A difference that the fold finds is replayed before it counts. Reads only.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER, TABLES, Row
 from gateway.ledger.reading import LedgerReading
 
-BATCH = 5_000  # keys that live again in one database
+BATCH = 5_000  # keys that are replayed in one database
 FOR_EVER = 2**62  # milliseconds
 Different = set[tuple[str, bytes]]
 SILENT = {NEVER}
 
 
 def differences(db: sqlite3.Connection, reading: LedgerReading) -> tuple[list[tuple[str, bytes]], int]:
-    """(table, key) of whatever differs, and how many keys lived again by the real rules."""
+    """(table, key) of whatever differs, and how many keys were replayed."""
     found, lived = Different(), 0
     for batch in connected.batches(reading.slow(), BATCH):
         found |= of_keys(db, batch, batch)
@@ -32,14 +32,14 @@ def differences(db: sqlite3.Connection, reading: LedgerReading) -> tuple[list[tu
 
 
 def doubted(db: sqlite3.Connection, reading: LedgerReading) -> Different:
-    """(table, key) of whatever the short way finds different, or did not expect."""
+    """(table, key) of whatever the fold finds different, or did not expect."""
     simple, others = reading.fold.split()
     early = {("standing", key) for (key,) in db.execute("SELECT key FROM standing WHERE changed <= seq")}
     return simple_rows.doubts(db, reading, simple) | _others(db, reading.fold, others) | early
 
 
 def of_keys(db: sqlite3.Connection, keys: Sequence[bytes], everybody: Iterable[bytes]) -> Different:
-    """By the real rules. `everybody`: whom the keys hang together with."""
+    """By a replay. `everybody`: whom the keys are connected with."""
     everybody = list(everybody)
     happened = happenings.of(db, everybody, FOR_EVER)
     for settle_last in (True, False):  # the second only where the first differs: it is the truth, at twice the time

@@ -165,8 +165,8 @@ def quick_check(folder: Path) -> None:
 
 
 def has_reset_bug(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether this build can lose pages when two connections write or checkpoint at once (SQLite's WAL-reset bug,
-    fixed in 3.51.3, 3.50.7 and 3.44.6). It cannot bite while `held` serialises them, so it is told and not refused.
+    """Whether this build can lose pages when two connections write or checkpoint at once (SQLite's WAL-reset bug, fixed
+    in 3.51.3, 3.50.7 and 3.44.6). It cannot bite while `held` serialises them, so it is told and not refused.
     """
     fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     return not fixed

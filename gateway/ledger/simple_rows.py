@@ -1,7 +1,7 @@
 """The rows of people who said one thing, once, and of families in which nobody said more: all of them compared at once.
 
 Their live rows come as numbers (`said_once`) and as bytes; as long as they are those that the entries give, no row is
-looked at by itself. Whatever differs is told as doubted, by table and key, for the real rules. Reads only.
+looked at by itself. Whatever differs is told as doubted, by table and key, for a replay. Reads only.
 """
 
 import sqlite3

@@ -54,9 +54,9 @@ NOTHING: Mapping[bytes, Came] = MappingProxyType({})
 
 
 def recompute(tx: Transaction, keys: Iterable[bytes], now: int, came: Mapping[bytes, Came] = NOTHING) -> None:
-    """The standing rows of these keys, anew; where a life is lived again they may be left for `settle`. `came`: of keys
-    to which nothing else happened, so that not all is read that ever travelled to them: what an account with a thousand
-    browsers has is three million rows, and one more browser changes each of theirs.
+    """Recomputes the standing rows of `keys`. In a replay they are only noted, and computed once in `settle`. `came`:
+    the new denials of keys where nothing else happened, so that a row is updated without reading every choice that
+    travelled to it (an account with 1,000 browsers has three million).
     """
     if tx.unsettled is not None:
         tx.unsettled.update((key, (tx.size, now)) for key in keys)

@@ -3,8 +3,8 @@ above know no other file, lock or engine than this.
 
 A connection is one of DB-API 2.0 as sqlite3 has it, without transactions of its own: `execute` with question marks,
 explicit BEGIN, SAVEPOINT and COMMIT. The head row is read in every transaction and grown by whoever holds `held`, so
-numbers have no gaps; nothing above asks for sequences, advisory locks or notifications. Trees,
-proofs, commitments and seals live above; the store keeps bytes.
+numbers have no gaps; nothing above asks for sequences, advisory locks or notifications. Trees, proofs, commitments and
+seals live above; the store keeps bytes.
 """
 
 import sqlite3

@@ -15,10 +15,10 @@ DEVICES = frozenset({"browser", "cookie", "device", *kinds.AD_ID_DIGESTS, *kinds
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`keys[0]` is the identifier's own; the rest are keys of its other names. `looser`: keys of forms that recipients
-    hash and that somebody else's value may share; they carry denials and nothing else. `mailbox`: the key
-    of the plainest spelling, where the host takes several for one mailbox. `further`: what a number may be too, each
-    with `reading`: it is written as `Source.READING`, denies and says nothing else of anybody. `possible`: keys that
-    only are asked about.
+    hash and that somebody else's value may share; they carry denials and nothing else. `mailbox`: the key of the
+    plainest spelling, where the host takes several for one mailbox. `further`: what a number may be too, each with
+    `reading`: it is written as `Source.READING`, denies and says nothing else of anybody. `possible`: keys that only
+    are asked about.
     """
 
     kind: str

@@ -1,9 +1,9 @@
 """How a choice travels, inside the entry's own transaction (R5, R12).
 
-Deny travels, allow does not. From an identifier it goes to the identifier's other names (digests), to the accounts
-that have it now, and from each of those to whatever else that account has; never on from there, so never from one
-account through a device to another. Each travelled row remembers its origin (whose choice) and its via (the
-account, or the origin itself for other names), so that a lifted choice takes back what it sent and nothing else.
+Deny travels, allow does not. From an identifier it goes to the identifier's other names (digests), to the accounts that
+have it now, and from each of those to whatever else that account has; never on from there, so never from one account
+through a device to another. Each travelled row remembers its origin (whose choice) and its via (the account, or the
+origin itself for other names), so that a lifted choice takes back what it sent and nothing else.
 
 A yes touches the exact names of its identifier alone. A looser form may be somebody else's: what came to it is lifted
 only as far as it came through the one who lifts. At gmail.com and googlemail.com several spellings are one mailbox: a

@@ -1,8 +1,8 @@
 """Unlink: nothing leads from a person to an entry any more, nor from an entry to anything but its own receipt.
 
 Deletes every row of the person's keys. What others had got from them stays with those: a deny as one that came from
-nobody who is known, an age as their own (ending a link turns what had travelled into the
-identifier's own). Rows of before a number was given back are another person's and stay.
+nobody who is known, an age as their own (ending a link turns what had travelled into the identifier's own). Rows of
+before a number was given back are another person's and stay.
 """
 
 import contextlib

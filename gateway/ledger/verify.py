@@ -1,9 +1,9 @@
 """Whether the ledger is what it says: the tree, and every standing made again from the entries (`gateway verify`).
 
-One pass over the entries feeds the tree, the short way to simple standings (`fold`), and the boxes where the vault is
-open; who hangs together with others lives again by the real rules, some thousand keys at a time. What the short way
-finds different is lived again too before it is told, and so is whoever may have had a row sent after an opt-out. Names
-entries, tiles and prefixes of keys, never a person. Reads only, in one snapshot.
+One pass over the entries feeds the tree, the fold (simple people's standings, computed without a replay), and the boxes
+where the vault is open. People who are linked with others are replayed, some thousand keys at a time; so is whatever
+the fold finds different before it is told, and whoever may have had a row sent after an opt-out. Names entries, tiles
+and prefixes of keys, never a person. Reads only, in one snapshot.
 """
 
 import gc
@@ -22,7 +22,7 @@ from gateway.ledger.tree_check import TreeCheck
 @dataclass(slots=True)
 class VerifyReport:
     """`different`: what is not as it should be, by entry, tile or prefix of a key. `short`: keys whose standings were
-    made by the short way; `lived`: by the real rules.
+    made by the fold; `lived`: by a replay.
     """
 
     entries: int = 0

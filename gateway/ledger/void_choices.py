@@ -1,7 +1,7 @@
 """Choices that are believed to be forged count for nothing from now on (R34, 11 CCR 7026(e)).
 
-Two officers name each entry; no rule and no rate does. Their standings are made again by the real rules from what is
-not voided: what the person said elsewhere, or says again, stands. Nothing is deleted: the entries stay, a look at an
+Two officers name each entry; no rule and no rate does. Their standings are made again by a replay of what is not
+voided: what the person said elsewhere, or says again, stands. Nothing is deleted: the entries stay, a look at an
 earlier day still counts them, and the void is an entry of its own.
 """
 

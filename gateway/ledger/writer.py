@@ -1,8 +1,8 @@
 """The writer: one thread, one queue, one transaction a batch, durable before the answer.
 
 A job is a function of the open `Transaction`; a job that raises is rolled back alone, to its savepoint. `flock` on
-`<db>.writer` is held across every commit and checkpoint, in whichever process writes, because SQLite before 3.51.3
-can lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted.
+`<db>.writer` is held across every commit and checkpoint, in whichever process writes, because SQLite before 3.51.3 can
+lose pages when two connections write or checkpoint at once. No memory copy of the head is trusted.
 """
 
 import asyncio

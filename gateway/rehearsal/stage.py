@@ -35,7 +35,7 @@ from gateway.web.shell.edge import INTERNAL, PUBLIC, Addresses
 NOWHERE = "http://127.0.0.1:0"  # a port that nobody can listen on: a row that should have stopped reaches nobody
 HOST = "http://127.0.0.1:"
 PUBLIC_PORT, INTERNAL_PORT = 8080, 8081  # of no socket: the stage's two addresses are told apart by them
-PLACE = "US-CA"  # where everybody made up lives: a site that does not know where a visitor is may do nothing anyway
+PLACE = "US-CA"  # the place of everybody made up: a site that does not know where a visitor is may do nothing anyway
 LONG_AGO = date(2000, 1, 1)
 OUTSIDE, OWN = "rehearsal", "rehearsal_own"  # the made-up recipients
 FIELDS = {

@@ -93,7 +93,7 @@ class Recording(Deciding):
     # --- what became of them ---
 
     async def report(self, reports: Sequence[OutcomeReport]) -> list[str]:
-        """What each report came to, in order, as at the gateway, or `passed_on`; durable once this returns. Raises
+        """The outcome of each report, in order, as at the gateway, or `passed_on`; durable once this returns. Raises
         `StoreUnavailable`: then nothing was taken, and the same is said again.
         """
         now, news = self._clock(), dict[bytes, str]()

@@ -101,8 +101,8 @@ def bits_of(text: str) -> str:
 
 
 def lengths(bits: int) -> frozenset[int]:
-    """How many characters that many bits may have, in the three conventions of the field: to 6; to 8
-    and then 6, what cmpapi and the Java library write; to 24, what TC strings have.
+    """How many characters that many bits may have, in the three conventions of the field: to 6; to 8 and then 6, what
+    cmpapi and the Java library write; to 24, what TC strings have.
     """
     eight = bits + -bits % 8
     return frozenset({-(-bits // 6), -(-eight // 6), -(-bits // 24) * 4})

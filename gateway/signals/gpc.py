@@ -26,8 +26,8 @@ def read_gpc_header(values: Iterable[bytes]) -> bool | Malformed:
 
 
 def read_member(value: object) -> bool | Malformed:
-    """The `gpc` member of a call's `signals`: the header's value as received, or true (I25). Booleans and the
-    number 1 are taken as the signal: a reader that tests for one type only loses opt-outs.
+    """The `gpc` member of a call's `signals`: the header's value as received, or true (I25). Booleans and the number 1
+    are taken as the signal: a reader that tests for one type only loses opt-outs.
     """
     if value is None or value is False:
         return False

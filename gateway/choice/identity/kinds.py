@@ -42,10 +42,10 @@ class NormalIdentifier:
     """One typed value in normal form. `names[0]` is what its own standing is kept under.
 
     `names[:exact]` are this identifier's alone: itself, or digests of its normal form. The rest, `looser`, are digests
-    of forms that other consumers make and that several people may share: they carry denials only.
-    `mailbox`: the one of all names that is the plainest spelling's, where the host takes several for one mailbox.
-    `further`: what a number may be too, in another of the operator's countries. `possible`: a number that it was taken
-    for before, and that nobody can have; asked about, never written.
+    of forms that other consumers make and that several people may share: they carry denials only. `mailbox`: the one of
+    all names that is the plainest spelling's, where the host takes several for one mailbox. `further`: what a number
+    may be too, in another of the operator's countries. `possible`: a number that it was taken for before, and that
+    nobody can have; asked about, never written.
     """
 
     kind: str

@@ -55,7 +55,7 @@ def elsewhere(text: str, countries: Sequence[str]) -> list[str]:
 
 
 def shown(e164: str) -> tuple[str, str]:
-    """By which a person knows their number again and nobody else does: its country (ISO 3166-1, or the country code
+    """What lets a person recognise their number, and tells nobody else: its country (ISO 3166-1, or the country code
     where that has none) and its last two digits.
     """
     number = phonenumbers.parse(e164)

@@ -53,8 +53,8 @@ class Layout:
 @dataclass(frozen=True)
 class Section:
     """`cores` by version, the newest first. `with_header`: sections 24 to 27, whose specification puts a header
-    subsection in front that the reference library does not write. `drafts`: codings of the core that
-    were given up, each of another length than the cores; what one refuses counts, and none allows.
+    subsection in front that the reference library does not write. `drafts`: codings of the core that were given up,
+    each of another length than the cores; what one refuses counts, and none allows.
     """
 
     id: int

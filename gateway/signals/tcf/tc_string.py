@@ -301,8 +301,8 @@ def _read(bits: SegmentBits, text: str, layouts: tuple[Layout, ...]) -> tuple[di
 
 
 def _attempt(bits: SegmentBits, text: str, candidate: Layout, left: int) -> _Attempt:
-    """Any zeros may follow the last field: the three paddings of the field and, seen in cmpapi's own
-    tests, a publisher segment of twice its length.
+    """Any zeros may follow the last field: the three paddings of the field and, seen in cmpapi's own tests, a publisher
+    segment of twice its length.
     """
     fields: dict[str, object] = {}
     bits.left = left

@@ -192,7 +192,7 @@ class App:
 
     @property
     def details(self) -> dict[str, str]:
-        """By which a choice remembers the installation that made it."""
+        """The mark under which a choice remembers the installation that made it."""
         return {"device": self.token.mark} if self.token else {}
 
     @property
@@ -429,7 +429,7 @@ class Apps:
         return sorted(found, key=lambda each: order.get(str(each["purpose"]), 0))
 
     def silence(self, purposes: tuple[str, ...]) -> dict[str, str | None]:
-        """Until when whoever said no just now is not asked again."""
+        """Until when somebody who said no just now is not asked again."""
         now = int(self._consent.clock().timestamp() * 1000)
         return dict.fromkeys(purposes, silent_until(now))
 

@@ -103,8 +103,8 @@ def verdict(verdict: Verdict, consent: Answers, key: ApiKey) -> dict[str, Any]:
 def verdict_answer(
     body: wire.Check, checked: Checked, decisions: Mapping[str, str], consent: Answers, key: ApiKey, at: datetime
 ) -> dict[str, Any]:
-    """The answer to a check of one recipient or of several. `at`: from before the check. The window counts
-    from then: an answer that took long, or a process that was stopped on the way, is good for so much less.
+    """The answer to a check of one recipient or of several. `at`: from before the check. The window counts from then:
+    an answer that took long, or a process that was stopped on the way, is good for so much less.
     """
     window = consent.send_window
     shared: dict[str, Any] = {

@@ -251,7 +251,9 @@ def _told(problem: Problem) -> dict[str, Any]:
 
 
 class DisclosuresDoor:
-    """The door for whoever sends after asking. `rows`: who handed rows back; a replica hands back none."""
+    """POST /v1/disclosures, for callers who send after asking. `rows`: who handed rows back; a replica hands
+    back none.
+    """
 
     def __init__(
         self, disclosing: Taking, credentials: Credentials, rows: Handing | None = None

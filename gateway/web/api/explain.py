@@ -20,7 +20,7 @@ from gateway.web.shell.problem import Problem
 
 
 class ExplainDoor:
-    """The door for whoever has to answer for a verdict."""
+    """POST /v1/explain, for whoever has to answer for a verdict."""
 
     def __init__(self, consent: Consent, credentials: Credentials) -> None:
         self._consent = consent

@@ -76,7 +76,7 @@ class FeedPart:
 
 
 class FeedAsked(NamedTuple):
-    """The replica that asks, and by which challenge it knows the answer."""
+    """The replica that asks, and the challenge that the answer's tag is over."""
 
     tags: Tags
     challenge: str
@@ -91,7 +91,7 @@ class Of(NamedTuple):
 
 
 class ChangesDoor:
-    """The doors for whoever keeps a copy."""
+    """The doors for replicas and exports, which keep a copy."""
 
     def __init__(
         self, consent: Consent, credentials: Credentials, writer: Writer, known: Callable[[str], list[Tags]]

@@ -79,7 +79,7 @@ class LastRehearsal(Protocol):
 
 
 class Alarming(Protocol):
-    """What tells of something that somebody has to look at: witnesses, codes that go out."""
+    """Whoever has alarms that somebody has to look at: witnesses, codes that go out."""
 
     def alarms(self) -> list[str]: ...
 

@@ -151,8 +151,8 @@ class Observe:
         return site.status == "unknown" or site.learns(heard, subjects)
 
     async def _kept(self, app: App, heard: Heard, body: Body, cookie: dict[str, Any]) -> Response:
-        """A choice among the signals, kept durably beside a ledger that cannot be written (202). A tie is not:
-        until the ledger is back everybody is denied, and the next call makes it.
+        """A choice among the signals, kept durably beside a ledger that cannot be written (202). A tie is not: until
+        the ledger is back everybody is denied, and the next call makes it.
         """
         subjects, app = app.named.subjects, self._apps.unsettled(app)
         chosen = await self._consent.keep_heard(subjects, heard, place=body.place())

@@ -244,7 +244,7 @@ class Acts:
         response.headers.append("set-cookie", set_browser_cookie(self._consent.secrets.seals, cookie))
 
     def _person(self, request: Request, visitor: Visitor, wanted: Wanted, by: str) -> ActingPerson | None:
-        """Whoever this request shows that it is."""
+        """The person that this request shows itself to be of."""
         if by in self._steps.codes.kinds:
             subject = self._steps.proved(request, opting_in(wanted.purpose, wanted.recipient))
             return ActingPerson(by, subject) if subject and subject.kind == by else None

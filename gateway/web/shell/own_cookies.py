@@ -57,9 +57,9 @@ def is_due(old: BrowserCookie | None, heard: Heard, how: str, today: int) -> boo
 
 def remembering(keys: Sequence[bytes], old: BrowserCookie | None, heard: Heard, how: str, today: int) -> str | None:
     """The Set-Cookie that remembers what was heard; None where there is nothing new. `how` is `[browser] remember_gpc`.
-    A cookie that is `RENEW_DAYS` old is made anew, with a new nonce; one that cannot be opened is replaced by one that
-    says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not
-    written into the cookie, which can only tighten, because a state can end.
+    A cookie that is `RENEW_DAYS` old is made again, with a new nonce; one that cannot be opened is replaced by one that
+    says no to everything, of a browser that nobody knew before. A state needs an id to be kept under; it is not written
+    into the cookie, which can only tighten, because a state can end.
     """
     if not is_due(old, heard, how, today):
         return None

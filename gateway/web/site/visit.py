@@ -61,10 +61,9 @@ class Options:
 
 class Visit(NamedTuple):
     """`answer`: for a site in the same process. `headers`: the `Gateway-*` fields, every one always there, but for
-    Gateway-Request, which is the request's and no visitor's. `to_browser`: the headers beside the
-    site's own, with `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them.
-    `private`: the answer is one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told
-    `Sec-GPC: 1` (L7).
+    Gateway-Request, which is the request's and no visitor's. `to_browser`: the headers beside the site's own, with
+    `cookie`, the value of Set-Cookie, and `policy`, the Content-Security-Policy, among them. `private`: the answer is
+    one person's, and no shared cache may keep it (R33). `adds_gpc`: the site is to be told `Sec-GPC: 1` (L7).
     """
 
     site: Site
@@ -151,7 +150,7 @@ class Visits:
             self._visits.clear()
             self._seen = version
         kept = self._visits.get(id(visitor)) if version is not None else None
-        if kept and kept[0] is visitor:  # another one may have had that id
+        if kept and kept[0] is visitor:  # an id() is used again after its object is gone
             return self._again(visitor, kept[1], scope), None
         subjects = self._visitors.subjects(visitor)
         site = self._visitors.site(visitor, subjects)
@@ -170,13 +169,13 @@ class Visits:
             self._nobodys.clear()
             self._proof = proof
         kept = self._nobodys.get(id(visitor))
-        if kept is None or kept[0] is not visitor:  # another one may have had that id
+        if kept is None or kept[0] is not visitor:  # an id() is used again
             visit = self._visit(visitor, self._visitors.site(visitor, []), None)
             kept = self._nobodys[id(visitor)] = (visitor, visit)
         return kept[1]
 
     def _again(self, visitor: Visitor, visit: Visit, scope: Scope) -> Visit:
-        """The same answer with a token of its own; anew where there is now something to remember."""
+        """The same answer with a token of its own; and with a cookie where there is now something to remember."""
         now = self._consent.clock()
         if is_due(visitor.cookie, visitor.heard, self._options.remember_gpc, day(now)):
             return self._visit(visitor, visit.site, scope)
