@@ -202,3 +202,51 @@ def test_the_import_contract_fails_on_a_planted_violation(tmp_path, module, line
 
 def test_the_import_contract_holds_without_one(tmp_path):
     assert planted(tmp_path, "choice/verdict.py", "") == ""
+
+
+def prose(path: Path) -> str:
+    """Docstrings and comments of a module, and what looks like a comment in its texts."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(tree(path)) if isinstance(node, documented)]
+    return "\n".join([*docstrings, *re.findall(r"#.*", path.read_text())])
+
+
+@cache
+def files_here() -> list[str]:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return ["/" + name for name in tracked if (ROOT / name).is_file()]
+
+
+def exists(name: str) -> bool:
+    """Of a page only a name that the manual has; of it no page has numbered sections."""
+    if name.endswith(".py"):
+        return any(each.endswith("/" + name) for each in files_here())
+    if ".md" in name:
+        return any(f"{folder}/{name}" in files_here() for folder in ("", "/gateway/manual"))
+    place, _, last = name.rpartition(".")
+    inside = [ROOT / place.replace(".", "/") / "__init__.py", ROOT / (place.replace(".", "/") + ".py")]
+    text = next((path.read_text() for path in inside if path.exists()), "")
+    path = ROOT / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").exists() or bool(re.search(rf"\b{last}\b", text))
+
+
+NAMED = re.compile(r"[\w/]*\w\.py\b|\w+\.md\b(?: (?:section )?\d[\d.]*)?|\bgateway(?:\.[a-z_]+)+\b(?!/)")
+
+
+def missing(path: Path) -> list[str]:
+    return [name for name in NAMED.findall(prose(path)) if not exists(name)]
+
+
+def test_what_docstrings_and_comments_name_is_here():
+    assert [(str(path.relative_to(ROOT)), name) for path in MODULES for name in missing(path)] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ledger.md", "signals.md 1.6", "law.md section 7", "web/shell/outward.py", "gateway.asked", "gateway.web.off"],
+)
+@pytest.mark.parametrize("line", ['"""As in {}."""', "X = 1  # {}", 'def f():\n    """See ({})."""'])
+def test_a_name_of_what_is_not_here_is_found(tmp_path, line, name):
+    path = tmp_path / "planted.py"
+    path.write_text(line.format(name) + "\n")
+    assert missing(path) == [name]

@@ -255,7 +255,7 @@ class Consent:
     async def silence(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
     ) -> dict[str, str | None]:  # fmt: skip
-        """From when each purpose may be asked about again; see `silence.silence`. `standing`: what holds for them, if
+        """From when each purpose may be asked about again; see `choice_result.silence`. `standing`: what holds for them, if
         that is more than the subjects say themselves. Raises `StoreUnavailable`.
         """
         out_at, read = await self._writer.commit(

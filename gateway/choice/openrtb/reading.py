@@ -96,7 +96,7 @@ class BidSaid:
 
 
 def check_depth(value: object, left: int = DEEPEST) -> None:
-    """Raises `TooDeep`."""
+    """Raises `BidTooDeep`."""
     if left == 0:
         raise BidTooDeep(f"nested deeper than {DEEPEST} levels")
     children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()

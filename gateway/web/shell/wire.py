@@ -45,12 +45,12 @@ class TooDeepBody(ValueError):
 
 
 def strict(body: bytes) -> Any:
-    """JSON of any shape. Raises `Twice`, `TooDeep`, and `orjson.JSONDecodeError`."""
+    """JSON of any shape. Raises `Twice`, `TooDeepBody`, and `orjson.JSONDecodeError`."""
     return _read(body, _refuse)
 
 
 def joined(body: bytes) -> Any:
-    """JSON of any shape, with all that was said under one name. Raises `TooDeep`, and `orjson.JSONDecodeError`."""
+    """JSON of any shape, with all that was said under one name. Raises `TooDeepBody`, and `orjson.JSONDecodeError`."""
     return _read(body, _join)
 
 
@@ -109,7 +109,7 @@ MAX_IDENTIFIERS = 1000  # of one choice or link: one transaction
 MAX_ASKED = 256  # identifiers of one check
 MAX_RECIPIENTS = 64
 AT_ONCE = 16  # identifiers of a call with a publishable key, which anybody may hold: a phone names fewer
-# Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.geo`).
+# Of an OpenRTB geo object, and what else a point may be called (`gateway.choice.coarsening`).
 GEO = frozenset({
     "lat", "lon", "type", "accuracy", "lastfix", "ipservice", "country", "region", "regionfips104", "metro", "city",
     "zip", "utcoffset", "ext", *coarsening.KINDS,
