@@ -96,7 +96,7 @@ class Connections:
         message = head.encode("latin-1") + body
         for again in (False, True):
             try:
-                return self._once(message, until, fresh=again)
+                return self._once(message, until, fresh=again)  # the second time never over a kept connection
             except Broken:
                 self.close()  # whatever broke one has broken the others of its age
             except FAULTS as error:

@@ -259,7 +259,7 @@ class Checks:
         others = self._people.name(ask.beside, country, said) if ask.beside else NOBODY
         looser = dict.fromkeys((*named.looser, *others.keys, *others.looser))
         for key in named.keys if looser else ():
-            looser.pop(key, None)  # it is asked about as it is, and says no more here
+            looser.pop(key, None)  # it is one of those asked about already, with its yes and its no
         return heard, named, tuple(looser), said
 
     def name(self, ask: Ask) -> tuple[Subject, ...]:

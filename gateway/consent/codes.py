@@ -83,7 +83,7 @@ class Bound:
 
 
 class Askers:
-    """Who asked for how many, by a sender's name of the day (fair_queue.Sources): in memory, and for an hour."""
+    """Who asked for how many, by a sender's name of the day (`web.shell.queue.Sources`): in memory, and for an hour."""
 
     def __init__(self) -> None:
         self._asked: OrderedDict[bytes, list[tuple[int, bytes]]] = OrderedDict()
@@ -145,6 +145,7 @@ class Codes:
         kept = await self._writer.commit(lambda tx: codes.keep(tx, hashed, now, self._an_hour))
         if kept is codes.CodeKept.FULL:
             raise TooManyCodes
+        # `OLDER`: codes enough lie with this address. None is sent, and the answer takes as long as if one were.
         sending = carrier.send(bound.subject.value, word(spaced(code))) if kept is codes.CodeKept.SEND else None
         if not await (self._timed(bound.subject.kind, sending) if sending else self._as_others(bound.subject.kind)):
             self._askers.take_back(asker, hashed.address)

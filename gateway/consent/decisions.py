@@ -97,7 +97,7 @@ class Decisions:
 
     def make(self, decision: Decision) -> str:
         """64 characters of base64url, a replica's after its name and a dot; no two alike."""
-        random = os.urandom(4)
+        random = os.urandom(4)  # AES-SIV needs no nonce: these tell two equal answers of one second apart
         purposes, classes = _bits(decision.purposes, decision.classes)
         bits = purposes | decision.stands << STANDS_AT | (DENIED_BIT if decision.denied else 0)
         bits |= int.from_bytes(random[:2], "big") << RANDOM_BITS & 0xFFFFFFFF
@@ -137,6 +137,7 @@ class Decisions:
             raise NotOurs from None
         if len(box) < SHORTEST or (label is LABEL and len(box) != SEALED):
             raise NotOurs
+        # Newest key first; then how many peppers the keys in it were under when it was made, which is authenticated.
         for sealing in reversed(self._sealings(maker)):
             for peppers in range(len(self._peppers), 0, -1):
                 try:

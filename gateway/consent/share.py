@@ -184,6 +184,8 @@ class Sharing:
             done: dict[int, Shared] = {}
             some = dict(enumerate(rows[start : start + disclosures.CHUNK], start))
             back = recipient.mode == "return"
+            # A second row of an id in a later chunk: of one that is sent the record tells, of one that is handed back
+            # nothing does before its caller says what became of it.
             ready = await self._decide_all(recipient, some, done, seen if back else set())
             going = list(ready.values())
             if back:

@@ -184,7 +184,9 @@ def seal_device_token(secrets: Secrets, token: DeviceToken) -> str:
 
 
 def open_device_token(secrets: Secrets, text: str) -> DeviceToken:
-    """Under any of the sealing keys, its keys under every pepper of now. Raises `Opening` for what is not ours."""
+    """Under any of the sealing keys, its keys under every pepper of now. Raises `OpeningFailed` for what is
+    not ours.
+    """
     content = seals.open_seal(secrets.seals, DEVICE_LABEL, seals.unb64(text))
     if len(content) < HEAD.size:
         raise OpeningFailed("device token")

@@ -255,8 +255,8 @@ class Consent:
     async def silence(
         self, subjects: Sequence[Subject], purposes: Sequence[Purpose], standing: Mapping[str, str] | None = None
     ) -> dict[str, str | None]:  # fmt: skip
-        """From when each purpose may be asked about again; see `choice_result.silence`. `standing`: what holds for them, if
-        that is more than the subjects say themselves. Raises `StoreUnavailable`.
+        """From when each purpose may be asked about again; see `choice_result.silence`. `standing`: what holds for
+        them, if that is more than the subjects say themselves. Raises `StoreUnavailable`.
         """
         out_at, read = await self._writer.commit(
             lambda tx: (silence_of.last_out(tx, subjects), silence_of.by_reading_alone(tx, subjects, purposes))

@@ -58,7 +58,7 @@ def seal_box(key: bytes, label: bytes, content: bytes) -> bytes:
 
 
 def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
-    """The content under any of the keys, the newest tried first. Raises `Opening`."""
+    """The content under any of the keys, the newest tried first. Raises `OpeningFailed`."""
     for key in reversed(keys):
         try:
             return _cipher(key).decrypt(box[:NONCE], box[NONCE:], label)
@@ -68,7 +68,7 @@ def open_seal(keys: Sequence[bytes], label: bytes, box: bytes) -> bytes:
 
 
 def open_many(key: bytes, boxes: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """The contents of many, each label and box, under one key. Raises `Opening` where one does not open."""
+    """The contents of many, each label and box, under one key. Raises `OpeningFailed` where one does not open."""
     opens = AESGCM(key).decrypt
     try:
         return [opens(box[:NONCE], box[NONCE:], label) for label, box in boxes]
@@ -137,7 +137,7 @@ def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int) -> str:
 
 
 def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
-    """The browser identifier's value, from a token or from the cookie as it stands. Raises `Opening`."""
+    """The browser identifier's value, from a token or from the cookie as it stands. Raises `OpeningFailed`."""
     try:
         version, expires, browser = TOKEN_FORM.unpack(_open_text(keys, TOKEN, text, TOKEN_FORM.size))
     except OpeningFailed:
@@ -151,7 +151,7 @@ def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """base64url without padding. Raises `Opening` for anything else."""
+    """base64url without padding. Raises `OpeningFailed` for anything else."""
     try:
         raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (ValueError, binascii.Error):

@@ -79,7 +79,7 @@ class Witness:
         self._turn = threading.Lock()  # reading the last size and writing the next is one step
 
     def add_checkpoint(self, body: bytes) -> str:
-        """The signature lines. Raises ValueError for what is no submission, `UnknownLog`, `NotSigned`, `Seen`,
+        """The signature lines. Raises ValueError for what is no submission, `UnknownLog`, `NotSigned`, `WitnessSeen`,
         `Unproved`, and `StoreBroken` where the state cannot be kept: nothing is signed then.
         """
         sent = parse(body)

@@ -172,7 +172,7 @@ class Follower:
         target.write(dict(piece.rows), self._head(piece))
         with self._changing:
             self._applied, self._log = piece.seq, piece.log
-        if self._making is not None and not piece.more:
+        if self._making is not None and not piece.more:  # whole: only now may it be answered from
             memory_map.put_in_force(target, None)
             self.map, self._making = target, None
         self._settle_asked()
@@ -203,7 +203,7 @@ class Follower:
         told = self._feed.renew(self._holder, applied, log, self._term)
         with self._changing:
             if turn != self._turn:
-                return
+                return  # it began again meanwhile: this lease is of a map that is gone
             self._term = min(told.term, TERM)
             self._take(told, sent, applied)
         if not self.fresh():

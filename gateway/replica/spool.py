@@ -99,6 +99,7 @@ class ReplicaSpool:
         for left in sorted(path for path in self._folder.iterdir() if path.is_dir()):
             boot = left / BOOT
             same = boot.exists() and boot.read_text(encoding="utf-8") == self._boot
+            # Another boot and no orderly stop: lines that the kernel had may never have reached the disk.
             self._doubtful |= not same and not (left / ENDED).exists()
             self._older += sorted(_batches(left))
             if not any(_batches(left)):
@@ -142,7 +143,7 @@ class ReplicaSpool:
         with self._syncing:
             with self._writing:
                 dirty = [*self._closed, *([self._open] if self._open else [])]
-            for segment in dirty:
+            for segment in dirty:  # without `_writing`: no append waits for the disk
                 if segment.descriptor >= 0:
                     segment.sync()
             with self._writing:

@@ -72,7 +72,7 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         self._refused = _wrong(self.parser.get_http_version(), self.headers, self._head)
         if self._refused:
-            raise self._refused
+            raise self._refused  # httptools makes a parser error of it, which `data_received` catches
         self._upgrades = bool(self.parser.should_upgrade())
         super().on_headers_complete()
         self.headers = []  # trailers end up here; the request's headers stay as they came (RFC 9110, 6.5.1)

@@ -60,6 +60,7 @@ class FairQueue:
             self._give_back(source, work)
 
     async def _wait(self, source: bytes, work: int) -> None:
+        # Nobody overtakes: neither what this source waits for already, nor much work that waits for room alone.
         if source not in self._waiting and self._may(source, work) and self._fits(work) and not self._is_waited_for():
             self._take(source, work)
             return

@@ -62,7 +62,7 @@ class Ticks:
         while self._took[0][0] < now - SECONDS:
             self._took.popleft()
         floor = max(self._least, MARGIN * max(took for _, took in self._took))
-        due = math.ceil(round((began + floor) / TICK, 6)) * TICK
+        due = math.ceil(round((began + floor) / TICK, 6)) * TICK  # rounded: floats miss the grid by a hair
         return due if due >= now else math.ceil(now / TICK) * TICK
 
 

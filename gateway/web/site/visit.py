@@ -156,6 +156,7 @@ class Visits:
         site = self._visitors.site(visitor, subjects)
         news = self._news(visitor, site, subjects)
         visit = self._visit(visitor, site, scope)
+        # Kept only where hearing the same once more would write and set nothing.
         if version is not None and not (news or visit.cookie or visitor.malformed) and len(self._visits) < KEPT:
             self._visits[id(visitor)] = (visitor, visit)
         return visit, self._written(news) if news else None
