@@ -48,7 +48,7 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class Everywhere(Addresses):
-    """Every path, whatever the port."""
+    """Serves every path on one address, whatever the port."""
 
     def of(self, _: Scope) -> frozenset[str]:
         return frozenset({PUBLIC, INTERNAL, METRICS})
@@ -120,7 +120,9 @@ def _number(stated: str) -> int:
 
 
 def application(settings: Settings, folder: Path, *, production: bool) -> Any:
-    """The fake. The key `dev.dev` has every scope. Raises `SettingsRefused` where this looks like a real one."""
+    """The application of the fake. The key `dev.dev` has every scope. Raises `SettingsRefused` where this looks like a
+    real one.
+    """
     if production:
         raise SettingsRefused("a fake takes no production configuration: [environment] name says what this one is")
     if (folder / SECRETS).exists():

@@ -56,7 +56,7 @@ EVERYWHERE = frozenset({INTERNAL, METRICS})
 
 
 class Copy:
-    """What is answered from. No answer is on record by itself."""
+    """The copy that a replica answers from. No answer is on record by itself."""
 
     def __init__(
         self, feed: Feed, folder: Path, enrolled: Enrolment, settings: Settings, *, dev: bool, clock: Clock,
@@ -93,8 +93,9 @@ class Copy:
 
 
 class Replica:
-    """One replica. `of`: the gateway's internal address; `folder`: where copy and spool lie, one a process. A context
-    manager: it follows from its beginning to its end. Raises `ReplicaRefused` where the folder is another process's.
+    """One replica, in its own process or an ad server's. `of`: the gateway's internal address; `folder`: where copy and
+    spool lie, one a process. A context manager: it follows from its beginning to its end. Raises `ReplicaRefused` where
+    the folder is another process's.
     """
 
     def __init__(

@@ -37,7 +37,7 @@ def bids(answering: Answering, settings: Settings) -> Bids:
 def ad_routes(
     answering: Answering, reports: Taking, settings: Settings, credentials: Credentials, rows: Handing | None = None
 ) -> list[Route]:  # fmt: skip
-    """By path. `rows`: who hands rows back."""
+    """The doors of ad servers, by path. `rows`: who hands rows back."""
     return [
         Route("/v1/check", CheckDoor(answering, credentials).post, methods=["POST"]),
         Route("/v1/checks", ChecksDoor(answering, credentials).post, methods=["POST"]),
@@ -55,7 +55,7 @@ def proofs(house: House, settings: Settings, *, dev: bool) -> Proofs:
 def app_routes(
     house: House, settings: Settings, credentials: Credentials, metrics: Metrics, proved: Proofs
 ) -> list[Route]:  # fmt: skip
-    """The three of them."""
+    """The doors of apps and backends, by path."""
     consent, known = house.consent, _installations(house)
     apps = Apps(consent, known, proved, metrics, settings.apps.sdks, alarm=settings.apps.strict_alarm)
     observing = Observe(consent, credentials, metrics, apps, remember_gpc=settings.browser.remember_gpc)
@@ -78,7 +78,7 @@ DELETIONS = health.PATH
 def desk_routes(
     house: House, settings: Settings, folder: Path, credentials: Credentials, proofs: Proofs
 ) -> list[Route]:
-    """By path."""
+    """The doors of the operator's desk, by path."""
     consent, everyone = house.consent, settings.notice.told_everyone
     notifying = Notifying(house.writer, consent.recipients, consent.secrets, consent.clock, everyone)
     told = ToldDoor(consent, credentials, notifying)

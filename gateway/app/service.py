@@ -85,7 +85,7 @@ from gateway.web.site.visitor import FromScope, Visitors
 
 
 def off(house: House, rehearsing: Rehearsing, *, enforced: bool) -> dict[str, Callable[[], bool]]:
-    """Each by a question that is asked twice a second."""
+    """The alarms by name, each a question that is asked twice a second."""
     return {
         CHECKS_FAILED: lambda: not house.fresh(),
         FORMS_FAILED: lambda: not house.writer.keeps(),
@@ -377,10 +377,10 @@ def build(
     clock: Clock = now, tell: Callable[[str], None] = watch.log, faked: type[Checks] | None = None,
     place: FromScope | None = None,
 ) -> Any:  # fmt: skip
-    """The service by itself. `tracker` is the demo's second origin (development only). `tell` is told why the ledger
-    must not be used, whenever that changes: then the service runs, denies everything and keeps opt-outs beside it.
-    `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are, whatever their
-    address.
+    """The service alone, with no site behind it. `tracker` is the demo's second origin (development only). `tell` is
+    told why the ledger must not be used, whenever that changes: then the service runs, denies everything and keeps
+    opt-outs beside it. `faked`: who answers checks, on any address (`gateway.app.fake`). `place`: where visitors are,
+    whatever their address.
     """
     metrics = Metrics()
 

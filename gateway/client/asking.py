@@ -76,11 +76,11 @@ class ClientReporting:
         self.lost = 0
 
     def say(self, decision: str, outcome: str, at: int) -> None:
-        """Of an answer. Never waits."""
+        """Reports what became of an answer. Never waits."""
         self.tell({"decision": decision, "outcome": outcome, "at": at})
 
     def tell(self, line: Mapping[str, str | int]) -> None:
-        """A line of POST /v1/disclosures. Never waits."""
+        """Puts a line of POST /v1/disclosures into the queue. Never waits."""
         if len(self._waiting) >= MOST:
             self.lost += 1
             return
@@ -381,7 +381,7 @@ class Client:
         return _parsed(self._ask(path, _encoded(body), seconds))
 
     def _ask(self, path: str, body: bytes, seconds: float | None = None, method: str = "POST") -> Response:
-        """A 200. Raises `NoAnswer`."""
+        """Asks, and returns the answer where its status is 200. Raises `NoAnswer`."""
         seconds = self._seconds if seconds is None else seconds
         if self._connections is None:
             response = self._inside(path, body)

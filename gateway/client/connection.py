@@ -32,7 +32,7 @@ class Broken(Exception):
 
 
 class Response(NamedTuple):
-    """Header names are in lower case."""
+    """One HTTP answer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]

@@ -138,7 +138,7 @@ def read_verdict(
 
 
 def seconds_of(stated: object) -> float:
-    """How long an answer holds. Raises `Unreadable` where it does not say."""
+    """How long an answer holds. Raises `VerdictUnreadable` where it does not say."""
     if not isinstance(stated, int) or isinstance(stated, bool) or stated <= 0:
         raise VerdictUnreadable
     return min(stated / 1000, LONGEST)

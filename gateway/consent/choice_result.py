@@ -22,7 +22,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The result of a choice. `standing`: of the purposes that were chosen, read back from enforcement."""
+    """The result of a choice that was taken. `standing`: of the purposes that were chosen, read back from
+    enforcement.
+    """
 
     events: tuple[dict[str, object], ...]
     accepted_at: datetime

@@ -89,7 +89,7 @@ class Askers:
         self._asked: OrderedDict[bytes, list[tuple[int, bytes]]] = OrderedDict()
 
     def may(self, asker: bytes, address: bytes, now: int) -> bool:
-        """And it is counted. `now` in milliseconds."""
+        """Whether this sender may have one more; then it is counted. `now` in milliseconds."""
         since = now - codes.HOUR * codes.MINUTE
         asked = [each for each in self._asked.pop(asker, []) if each[0] >= since]
         may = len(asked) < ASKED_IN_ALL and sum(each[1] == address for each in asked) < AN_HOUR
@@ -99,7 +99,7 @@ class Askers:
         return may
 
     def take_back(self, asker: bytes, address: bytes) -> None:
-        """It was not sent."""
+        """The last one that was asked for counts for nothing: it was not sent."""
         asked = self._asked.get(asker, [])
         last = next((each for each in reversed(asked) if each[1] == address), None)
         if last:
@@ -123,7 +123,7 @@ class Codes:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What a code can be sent to."""
+        """The kinds of identifier that a code can be sent to."""
         return tuple(self._carriers)
 
     def alarms(self) -> list[str]:

@@ -37,7 +37,7 @@ OTHER, LONGEST_PLACE = "other", 40
 
 
 class Cell(NamedTuple):
-    """What is counted together. `mode`: live or dry_run."""
+    """The key under which answers are counted together. `mode`: live or dry_run."""
 
     recipient: str
     verdict: str
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
 
 
 class DecisionLog:
-    """One run's. `known`: the configured recipients; any other name may be anything and is not written."""
+    """The log of one run. `known`: the configured recipients; any other name may be anything and is not written."""
 
     def __init__(self, folder: Path, known: Collection[str], clock: Callable[[], datetime]) -> None:
         self._folder = folder / FOLDER
@@ -93,7 +93,7 @@ class DecisionLog:
 
     @contextlib.asynccontextmanager
     async def running(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        """Writes until it is left. `lost` is told of each line that could not be kept."""
+        """Writes while the context is open. `lost` is told of each line that could not be kept."""
         self._lost, self._stopping = lost, False
         async with thread_beside("decision-log", self._run, self._stop):
             yield
@@ -183,7 +183,7 @@ def _day(path: Path) -> date:
 
 
 def _forget(folder: Path, now: datetime) -> None:
-    """What is older than it is kept."""
+    """Deletes what is older than it is kept."""
     for pattern, days in (("log-*", LOG_DAYS), ("counts-*", COUNT_DAYS)):
         before = (now - timedelta(days=days)).timestamp()
         for path in folder.glob(pattern):

@@ -211,7 +211,7 @@ class Deciding(ABC):
 
     @abstractmethod
     def _note(self, made: Sequence[Made], checked: Checked) -> None:
-        """What may go is counted. Never waits."""
+        """Counts what may go. Never waits."""
 
     @abstractmethod
     async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
@@ -219,7 +219,7 @@ class Deciding(ABC):
 
     @abstractmethod
     async def _withdraw(self, going: Sequence[Made]) -> None:
-        """It does not go after all."""
+        """Takes back what was intended: it does not go after all."""
 
     def decide(self, ask: Ask, checked: Checked, stands: Stands, blocked: Blocked | None = None) -> dict[str, str]:
         """The id of each answer, by recipient; what may go is counted as it `stands`. `blocked`: nothing goes there

@@ -64,7 +64,7 @@ class Took(NamedTuple):
 
 
 class Reporting:
-    """One installation's. `late`: after how long a send counts as late."""
+    """Takes what callers say became of answers. `late`: after how long a send counts as late."""
 
     def __init__(self, decisions: Decisions, send_window: timedelta) -> None:
         self._decisions = decisions
@@ -161,8 +161,8 @@ class Batch:
 
 
 class BatchTaken(NamedTuple):
-    """`again`: it came before. `missing`: batches before it that never came. `unread`: answers that nobody here can
-    read.
+    """What became of a batch. `again`: it came before. `missing`: batches before it that never came. `unread`: answers
+    that nobody here can read.
     """
 
     again: bool
@@ -181,7 +181,7 @@ class BatchReading:
 
 
 class HandedOver:
-    """One installation's. `tell` counts: recipient, what became of it, how many."""
+    """Takes batches from replicas. `tell` counts: recipient, what became of it, how many."""
 
     def __init__(
         self, people: People, writer: Writer, decisions: Decisions, reporting: Reporting, clock: Callable[[], datetime],
@@ -321,7 +321,9 @@ Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows be
 
 
 class Disclosing(Deciding):
-    """One installation's. `running` counts; without it nothing is written but what is announced or reported."""
+    """Puts answers of this installation on record. While `running` is open it counts; without it nothing is written but
+    what is announced or reported.
+    """
 
     def __init__(
         self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],

@@ -144,7 +144,7 @@ class Job:
         return Parts(folder)
 
     def publish(self, parts: "Parts", manifest: Mapping[str, Any]) -> SealedFile:
-        """All of it is there, or nothing."""
+        """Puts the sealed files in place: all of it is there, or nothing."""
         parts.finish()
         whole = {**manifest, "parts": parts.listed}
         write_durably(parts.folder / MANIFEST, json.dumps(whole, indent=1).encode())
@@ -212,14 +212,14 @@ class Parts:
         self._hash = hashlib.sha256()
 
     def finish(self) -> None:
-        """Durable when this returns."""
+        """Closes the last part. All parts are durable when this returns."""
         self.write((), ())
         self._close_part()
         os.fsync(self._marks)
         self.abandon()
 
     def abandon(self) -> None:
-        """Lets its files go as they are."""
+        """Closes its files as they are."""
         for descriptor in (self._open, self._marks):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -240,7 +240,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _whole(descriptor: int) -> int:
-    """Where the last whole record ends."""
+    """The offset at which the last whole record ends."""
     size, at = os.fstat(descriptor).st_size, 0
     while at + LENGTH.size <= size:
         (length,) = LENGTH.unpack(os.pread(descriptor, LENGTH.size, at))
@@ -298,7 +298,9 @@ class Filed:
 
 
 class Filing:
-    """One instance. Of a recipient one job at a time is sealed; of a job one chunk at a time is kept."""
+    """The jobs of files, for the share doors; one instance. Of a recipient one job at a time is sealed; of a job one
+    chunk at a time is kept.
+    """
 
     def __init__(self, sharing: Sharing, folder: Path, secrets: Secrets, clock: Callable[[], datetime]) -> None:
         self._sharing = sharing

@@ -30,7 +30,7 @@ DECIDING = frozenset({documents.RECIPIENTS, documents.SETTINGS, documents.LAW})
 
 
 class HeldThen(NamedTuple):
-    """`by`: the entry that names them."""
+    """What was in force at a moment. `by`: the entry that names it."""
 
     by: int
     office: Office

@@ -28,7 +28,7 @@ class Notifying:
         self.everyone = everyone
 
     def announced(self) -> list[Announcement]:
-        """What somebody may not know yet."""
+        """The announcements that somebody may not know yet."""
         return announcements(self._recipients.values(), self.everyone, self._clock().date())
 
     async def page(self, after: str, most: int) -> tuple[Page, str | None]:

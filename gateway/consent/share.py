@@ -47,7 +47,7 @@ SECONDS = 0.002  # of work between two looks at other callers
 
 
 class Turn:
-    """One caller's work, from now on."""
+    """Gives others a turn during one caller's long work, which begins now."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -312,7 +312,7 @@ class Sharing:
         return Taken(out, marks, [done[index] for index in sorted(done)])
 
     async def settle(self, recipient: Recipient, marks: Sequence[tuple[bytes, int]], outcome: str) -> None:
-        """What became of rows in files."""
+        """Writes down what became of rows in files."""
         await self._writer.commit(lambda tx: disclosures.settle(tx, recipient.name, marks, outcome))
 
     async def size(self) -> int:

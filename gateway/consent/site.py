@@ -51,7 +51,7 @@ class Word(StrEnum):
 
     @property
     def may(self) -> bool:
-        """Whether it may be done."""
+        """Whether a purpose may be done."""
         return self in {Word.OPTED_IN, Word.NONE}
 
     @property

@@ -119,7 +119,7 @@ class Id(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceToken:
-    """`reported`: the oldest first."""
+    """The memory of one installation. `reported`: the oldest first."""
 
     device: bytes
     reported: tuple[Id, ...] = ()
@@ -209,7 +209,7 @@ ONE_CLICK = "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
 
 
 class Made(TypedDict):
-    """What a sender of e-mail is given."""
+    """A link that ends marketing, as a sender of e-mail is given it."""
 
     url: str
     headers: dict[str, str]

@@ -74,7 +74,7 @@ EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
 
 
 class Consent:
-    """One gateway. Everything it needs is handed to it by the composition root."""
+    """The verbs of one installation. Everything it needs is handed to it by the composition root."""
 
     def __init__(
         self, *, checks: Checks, people: People, writer: Writer, log_reader: LogReader, secrets: Secrets,

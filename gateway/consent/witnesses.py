@@ -41,7 +41,7 @@ class Witnessing:
         self._missed: dict[str, tuple[int, str]] = {}
 
     def running(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Asks until it is left."""
+        """Asks while the context is open."""
         return beside(self._run, wanted=bool(self._witnesses))
 
     async def _run(self) -> None:

@@ -62,7 +62,7 @@ class DeletionAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class DeletionSigner:
-    """Ours. `issuer`: the domain whose /dsrdelete.json has the public key."""
+    """Signs our requests. `issuer`: the domain whose /dsrdelete.json has the public key."""
 
     issuer: str
     key: ec.EllipticCurvePrivateKey = field(repr=False)
@@ -85,7 +85,7 @@ class DeletionSigner:
 
 
 def _thumbprint(members: Mapping[str, Any]) -> str:
-    """RFC 7638."""
+    """The thumbprint of a key (RFC 7638)."""
     canonical = json.dumps(members, sort_keys=True, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 

@@ -36,7 +36,9 @@ class _TooLate(Exception):
 
 
 class Forwarder:
-    """For all recipients. `allowed`: networks beside the public internet that rows may go to."""
+    """Sends rows to all recipients that take them. `allowed`: networks beside the public internet that rows
+    may go to.
+    """
 
     def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._outgoing = Outgoing(allowed, CONNECT)

@@ -123,9 +123,11 @@ ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(:[0-9]
 
 
 def may_send_to(endpoint: str) -> bool:
-    """https, or http on this machine."""
-    parts = _taken_apart(endpoint)
-    if parts is None or not parts.hostname:
+    """Whether an endpoint is https, or http on this machine."""
+    try:
+        parts = urlsplit(endpoint)
+        _ = parts.port
+    except ValueError:  # a bracket that is not closed, a port that is none
         return False
     if parts.scheme == "https":
         return True

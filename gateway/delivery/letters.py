@@ -68,7 +68,7 @@ class MailServer:
 
 
 class Mail:
-    """Sends by a server."""
+    """Sends mail by the operator's SMTP server."""
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
@@ -118,7 +118,7 @@ class Mail:
         return smtp
 
     def alarms(self) -> list[str]:
-        """None: mail costs nothing each."""
+        """None: a mail costs nothing."""
         return []
 
     async def close(self) -> None:

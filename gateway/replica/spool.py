@@ -172,7 +172,7 @@ class ReplicaSpool:
             return self._closed[0].path if self._closed else None
 
     def done(self, path: Path) -> None:
-        """It is on the gateway's record."""
+        """Deletes a batch: it is on the gateway's record."""
         if self._older and self._older[0] == path:
             self._forget(self._older.pop(0))
             return
@@ -290,7 +290,7 @@ class HandingOver:
         self._once()
 
     def _once(self) -> bool:
-        """Everything that waits. Whether all of it was taken."""
+        """Hands over everything that waits. Returns whether all of it was taken."""
         try:
             self.spool.sync()
             while batch := self.spool.oldest():

@@ -36,7 +36,7 @@ Said = tuple[OptionPath, str, str]  # an option of a recipient, why it cannot st
 
 
 def is_loopback_origin(text: str) -> bool:
-    """For development."""
+    """Whether an origin is this machine's own, for development."""
     return is_origin(text) and is_loopback(urlsplit(text).hostname or "")
 
 

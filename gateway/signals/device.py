@@ -19,7 +19,7 @@ from gateway.terms import Malformed
 
 
 class Limit(Enum):
-    """What one flag says."""
+    """What one flag of a device says."""
 
     NOTHING = "nothing"
     NOW = "now"  # limits while it is said

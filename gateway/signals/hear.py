@@ -336,7 +336,7 @@ class _Ear:
 
 
 def _commas(stored: object) -> object:
-    """A stored `7_8` as a call says it."""
+    """A stored list of sections, `7_8`, as a call says it."""
     return stored.replace("_", ",") if isinstance(stored, str) else stored
 
 

@@ -18,7 +18,7 @@ class KeptFor(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One signal that denies."""
+    """One signal that denies something."""
 
     source: Source | str
     purposes: frozenset[Purpose]

@@ -154,7 +154,7 @@ def _coded(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _long(text: str) -> Iterator[tuple[str, str]]:
-    """UUIDs and digests."""
+    """What UUIDs and digests in a text could be."""
     for groups in UUID.finditer(text):
         yield from ((kind, "-".join(groups.groups())) for kind in UUIDS)
     apart = device.GROUPS.sub("", text) if BYTES.fullmatch(text) else text

@@ -68,7 +68,7 @@ def read_identifier(
 
 
 def _formed(kind: str, text: str) -> Read:
-    """A kind that has a normal form."""
+    """The reading of a kind that has a normal form."""
     if kind == "email":
         return email_address.read_address(text)
     reader = READERS.get(kind)

@@ -105,7 +105,7 @@ def check_depth(value: object, left: int = DEEPEST) -> None:
 
 
 def said_in_bid(request: Json) -> BidSaid:
-    """Reads a request."""
+    """Reads what a bid request says."""
     device, user = part(request, "device"), part(request, "user")
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child

@@ -218,7 +218,7 @@ class Starts:
     LEAST = 100  # starts, before a share says anything
 
     def count(self, key: str, *, strict: bool) -> bool:
-        """Whether there are too many."""
+        """Counts one start; whether there are too many."""
         now = int(self.clock().timestamp()) // 3600
         if now != self.hour:
             self.hour, self.seen = now, {}
@@ -402,7 +402,7 @@ class Apps:
         return written + (await say([phone, *own], word, mark=mark) if word else 0)  # it counts for whom no account has
 
     def count(self, app: App, key: ApiKey) -> None:
-        """One start of an app."""
+        """Counts one start of an app."""
         if app.everybodys:
             too_many = self._starts.count(key.name, strict=app.strict)
             self._metrics.started(key.name, strict=app.strict, alarm=too_many)

@@ -11,7 +11,7 @@ from gateway.web.shell import auth, wire
 
 
 class CheckDoor:
-    """The door for ad servers."""
+    """`POST /v1/check`."""
 
     def __init__(self, answering: Answering, credentials: Credentials) -> None:
         self._answering = answering

@@ -30,7 +30,7 @@ class Records(Protocol):
 
 
 class Answering:
-    """One for all doors."""
+    """Finishes the answers of all doors that answer checks; one instance."""
 
     def __init__(
         self, consent: check_request.Answers, disclosing: Records, metrics: Metrics, log: DecisionLog | None

@@ -46,7 +46,7 @@ DESK_ONLY = frozenset({"manner", "received_at"})
 
 
 class Choices:
-    """The door."""
+    """`POST /v1/choices`."""
 
     def __init__(
         self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps

@@ -26,7 +26,7 @@ USES = (OPT_IN, ACCESS, ERASURE)
 
 
 class CodeCalls:
-    """The door. `site`: what the letter calls the operator."""
+    """`POST /v1/codes`. `site`: what the letter calls the operator."""
 
     def __init__(self, consent: Consent, credentials: Credentials, codes: Codes, site: str) -> None:
         self._consent = consent

@@ -50,7 +50,7 @@ QUEUED = "queued_if_received"  # who really got something is not for an answer t
 
 
 class Erasures:
-    """The door."""
+    """`POST /v1/erasures`."""
 
     def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
         self._consent = consent
@@ -101,7 +101,7 @@ AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than tha
 
 
 class Links:
-    """The door."""
+    """`POST /v1/links`."""
 
     def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
         self._consent = consent
@@ -186,7 +186,7 @@ FIRST, LAST = 2018, 9998  # the statute's own year; the calendar's last whole on
 
 
 class Reports:
-    """The door."""
+    """`GET /v1/reports/{year}`."""
 
     def __init__(self, folder: Path, credentials: Credentials) -> None:
         self._folder = folder
@@ -214,7 +214,7 @@ TOLD_MEMBERS = frozenset({"identifiers", "notice", "on", "outcome", "place"})
 
 
 class ToldDoor:
-    """The door."""
+    """`GET /v1/notices/due` and `POST /v1/notices`."""
 
     def __init__(self, consent: Consent, credentials: Credentials, notifying: Notifying) -> None:
         self._consent = consent

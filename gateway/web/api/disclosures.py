@@ -74,7 +74,7 @@ class BatchSaid(wire.StrictShape, frozen=True):
 
 
 class BatchesDoor:
-    """The door for replicas."""
+    """`POST /v1/disclosures/batches`, for replicas."""
 
     def __init__(self, handed_over: HandedOver, credentials: Credentials) -> None:
         self._handed_over = handed_over
@@ -126,7 +126,7 @@ FIRST, LAST = 2018, 9997
 
 
 class DisclosureQueries:
-    """The door."""
+    """`POST /v1/disclosures/query`."""
 
     def __init__(self, consent: Consent, folder: Path, credentials: Credentials, proofs: Proofs) -> None:
         self._consent = consent

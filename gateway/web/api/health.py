@@ -38,7 +38,7 @@ PATH = "/dsrdelete.json"
 
 
 class DsrDelete:
-    """The door. `published`: what it answers, empty where there is nothing."""
+    """`GET /dsrdelete.json`. `published`: what it answers, empty where there is nothing."""
 
     def __init__(self, published: Mapping[str, Any]) -> None:
         self._published = published
@@ -112,7 +112,7 @@ class Health:
         self._codes = codes
 
     async def live(self, _: Request) -> Response:
-        """Up; depends on nothing."""
+        """`GET /livez`: the process is up; depends on nothing."""
         return wire.wire_answer({"status": "up"})
 
     async def ready(self, request: Request) -> Response:

@@ -78,7 +78,7 @@ OBSERVE_MEMBERS = frozenset({"identifiers", "signals", "place", "source", "age",
 
 
 class Observe:
-    """The door for SDKs and backends."""
+    """`POST /v1/observe`, for SDKs and backends."""
 
     def __init__(
         self, consent: Consent, credentials: Credentials, metrics: Metrics, apps: Apps, *, remember_gpc: str = "id"
@@ -182,7 +182,7 @@ SHOWN_OTHERWISE = frozenset({"account", "device", "attestation"})  # proofs that
 
 
 class StandingDoor:
-    """The door."""
+    """`POST /v1/standing`."""
 
     def __init__(
         self, consent: Consent, credentials: Credentials, metrics: Metrics, proofs: Proofs, apps: Apps,

@@ -210,7 +210,7 @@ def constants() -> dict[str, Any]:
 
 
 def app_paths() -> dict[str, Any]:
-    """The calls."""
+    """The calls of apps."""
     observe = described_call("Signals without a person's act", HEARD, body=OBSERVED, errors=(*ALL, "503"))
     for code, text in HEARD.items():
         answers(observe, code, text, "Observation")

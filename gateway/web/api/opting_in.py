@@ -40,7 +40,7 @@ class ScreenShown:
 
 
 class OptingIn:
-    """Both acts."""
+    """Both acts of opting in by a call."""
 
     def __init__(self, consent: Consent, proofs: Proofs) -> None:
         self._consent = consent

@@ -41,7 +41,7 @@ MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?\s*($|[,;])")
 
 
 class ShareDoor:
-    """The door for sharing jobs."""
+    """`POST /v1/shares/{recipient}`."""
 
     def __init__(
         self, consent: Consent, sharing: Sharing, filing: Filing, credentials: Credentials, metrics: Metrics,

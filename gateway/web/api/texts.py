@@ -46,7 +46,7 @@ REPLIES = {
 
 
 class TextsDoor:
-    """The door. `name` and `url` are the operator's, for the reply."""
+    """`POST /v1/texts`. `name` and `url` are the operator's, for the reply."""
 
     def __init__(self, consent: Consent, credentials: Credentials, metrics: Metrics, name: str, url: str) -> None:
         self._consent = consent
@@ -123,7 +123,7 @@ def _unpacked(basic: str) -> str:
 
 
 async def _members(request: Request) -> dict[str, Any]:
-    """The members by our names."""
+    """The members of a call by our names for them."""
     body = await wire.read_body(request, MAX_BODY)
     if wire.media_type(request) == FORM:
         try:

@@ -61,7 +61,7 @@ class AdChoicesOptions:
 
 
 class AdChoices:
-    """The doors. To be served only where a participant's number is configured."""
+    """The participant's endpoints. To be served only where a participant's number is configured."""
 
     def __init__(self, consent: Consent, visitors: Visitors, metrics: Metrics, options: AdChoicesOptions) -> None:
         self._consent = consent

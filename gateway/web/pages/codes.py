@@ -120,7 +120,7 @@ OVER = mark("This code is over: used, older than ten minutes, or tried too often
 
 
 class CodePage:
-    """The door."""
+    """`/privacy-choices/code`."""
 
     def __init__(self, steps: Steps, origins: Collection[str]) -> None:
         self._steps = steps

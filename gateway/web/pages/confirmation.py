@@ -176,7 +176,7 @@ EVENT = 16  # bytes of an event's id
 
 
 class ProofDownload:
-    """The door."""
+    """`POST /privacy-choices/proof`."""
 
     def __init__(self, consent: Consent, origins: Collection[str]) -> None:
         self._consent = consent

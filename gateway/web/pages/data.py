@@ -35,7 +35,7 @@ PAGE = "/privacy-choices/data"
 
 
 class Access:
-    """The keyed door."""
+    """`POST /v1/access`."""
 
     def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
         self._consent = consent
@@ -55,7 +55,7 @@ class Access:
 
 
 class AccessPage:
-    """The page, for whoever this browser is known to be."""
+    """`/privacy-choices/data`, for whoever this browser is known to be."""
 
     def __init__(self, steps: Steps, origins: Collection[str], policy_url: str) -> None:
         self._steps = steps
@@ -104,7 +104,7 @@ NOTHING = mark("Please tick what is to be forgotten.")
 
 
 class ErasePage:
-    """The door."""
+    """`/privacy-choices/erase`."""
 
     def __init__(self, steps: Steps, origins: Collection[str]) -> None:
         self._steps = steps

@@ -36,7 +36,7 @@ CHOOSE = mark("Please choose one use, and for whom it is.")
 
 
 class OptInPage:
-    """The door."""
+    """`/privacy-choices/opt-in`."""
 
     def __init__(self, steps: Steps, acts: Acts, origins: Collection[str], folder: Path) -> None:
         self._steps = steps

@@ -144,7 +144,7 @@ class Begun:
 
 
 class Acts:
-    """Takes both. Holds no state of anybody."""
+    """Takes both acts. Holds no state of anybody."""
 
     def __init__(self, steps: Steps, metrics: Metrics, origins: Collection[str]) -> None:
         self._steps = steps

@@ -26,7 +26,7 @@ MAX_BODY = 16 * 1024  # "List-Unsubscribe=One-Click", and what a mail program ma
 
 
 class Unsubscribe:
-    """The page and the click."""
+    """`/privacy-choices/unsubscribe/{token}`: the page and the click."""
 
     def __init__(self, consent: Consent, metrics: Metrics) -> None:
         self._consent = consent
@@ -85,7 +85,7 @@ FAILED = 503
 
 
 class UnsubscribeLinks:
-    """The keyed door. `base`: the public origin, empty where the operator did not say it."""
+    """`POST /v1/unsubscribe-links`. `base`: the public origin, empty where the operator did not say it."""
 
     def __init__(self, consent: Consent, credentials: Credentials, base: str) -> None:
         self._consent = consent

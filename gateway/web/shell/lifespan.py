@@ -140,7 +140,9 @@ PAGES = "/privacy-choices/"
 
 
 class WithoutSlash:
-    """Plain ASGI, before the router. What is served on some listeners alone is left as it is: those go by the path."""
+    """Takes the slash off addresses of our pages; plain ASGI, before the router. What is served on some listeners alone
+    is left as it is: those go by the path.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -131,7 +131,7 @@ class Metrics:
         self._requests.labels(kind, manner or source).inc()
 
     def started(self, key: str, *, strict: bool, alarm: bool) -> None:
-        """One start of an app. `key`: the name of its key."""
+        """Counts one start of an app. `key`: the name of its key."""
         self._starts.labels(key, str(strict).lower()).inc()
         self._too_strict.labels(key).set(alarm)
 
@@ -163,7 +163,7 @@ class Metrics:
             counter.inc()
 
     def took(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One request. `route` is a pattern of ours or `other`, never a path."""
+        """Counts one request. `route` is a pattern of ours or `other`, never a path."""
         histogram = self._of_request.get((method, route, status))
         if histogram is None:
             histogram = self._of_request[method, route, status] = self._duration.labels(method, route, str(status))

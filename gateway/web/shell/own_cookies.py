@@ -107,7 +107,7 @@ def waiting(use: str, kind: str, value: str, ticket: str, now: int) -> Coded:
 
 
 def proved(coded: Coded, now: int) -> Coded:
-    """It was read out."""
+    """The code was entered: what the cookie holds from then on."""
     return Coded(coded.use, coded.kind, coded.value, now + PROVED_SECONDS)
 
 

@@ -50,7 +50,7 @@ class ProofOpened(NamedTuple):
 
 
 class Proofs:
-    """Verifies. `dev` accepts the development proofs, which are of everybody."""
+    """Verifies the proofs of a call. `dev` accepts the development proofs, which are of everybody."""
 
     def __init__(
         self, consent: Consent, codes: Codes, signed: tuple[Assertions, Assertions], installations: Installations, *,

@@ -23,7 +23,9 @@ LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. A refusal is a problem document and the connection's end (RFC 9112, 3.2, 6.3 and 11.2)."""
+    """One connection of uvicorn's. A refusal is a problem document and the connection's end (RFC 9112, 3.2, 6.3 and
+    11.2).
+    """
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)

@@ -152,8 +152,9 @@ def _network(sender: Address | None) -> bytes:
 
 
 class Queued:
-    """The layer, in front of the doors that opt out. The body comes first, under a limit of time, so that who sends it
-    slowly keeps nobody waiting; beyond `READ` bodies none is read, and the connections wait as the kernel has them.
+    """The layer that applies the queue, in front of the doors that opt out. The body comes first, under a limit of
+    time, so that who sends it slowly keeps nobody waiting; beyond `READ` bodies none is read, and the connections wait
+    as the kernel has them.
     """
 
     def __init__(self, app: App, sources: Sources, metrics: Metrics) -> None:

@@ -57,7 +57,7 @@ class Ticks:
             await self._sleep(due - now)
 
     def due(self, began: float, now: float) -> float:
-        """The moment, on the grid."""
+        """The moment on the grid at which such an answer leaves."""
         self._took.append((now, min(now - began, MOST)))
         while self._took[0][0] < now - SECONDS:
             self._took.popleft()
@@ -67,7 +67,9 @@ class Ticks:
 
 
 class Levelled:
-    """The layer around the queue. Holds an answer back whole; those that are nobody else's pass as they come."""
+    """The layer around the queue that applies the ticks. Holds an answer back whole; those that are nobody else's pass
+    as they come.
+    """
 
     def __init__(self, app: App, ticks: Ticks) -> None:
         self._app = app

@@ -180,7 +180,7 @@ MOST_SEEN = 64  # hosts of one page; more are counted and not read
 
 
 class HostsSeen:
-    """The door."""
+    """`POST /privacy-choices/hosts`."""
 
     def __init__(self, inventory: Inventory, metrics: Metrics, origins: Collection[str]) -> None:
         self._inventory = inventory
@@ -216,7 +216,7 @@ class HostsSeen:
 def routes(
     folder: Path, clock: Callable[[], datetime], metrics: Metrics, origins: Collection[str], *, on: bool
 ) -> list[Route]:
-    """The door, where the operator has switched it on."""
+    """Its route, where the operator has switched it on."""
     if not on:
         return []
     return [Route(PATH, HostsSeen(Inventory(folder, clock), metrics, origins).post, methods=["POST"])]
