@@ -250,3 +250,12 @@ def test_a_name_of_what_is_not_here_is_found(tmp_path, line, name):
     path = tmp_path / "planted.py"
     path.write_text(line.format(name) + "\n")
     assert missing(path) == [name]
+
+
+# Words of our own for which the field has a plain one: replay, fold, what holds now.
+PRIVATE = re.compile(r"\blive[sd]? again\b|\bthe short way\b|\bthe real rules\b|\bas things are\b|\bwhat it comes to\b")
+
+
+def test_docstrings_and_comments_have_the_words_of_the_field():
+    assert [(str(path.relative_to(ROOT)), word) for path in MODULES for word in PRIVATE.findall(prose(path))] == []
+    assert PRIVATE.findall("as when a life is lived again, by the real rules") == ["lived again", "the real rules"]

@@ -152,7 +152,7 @@ def on_earth(latitude: float, longitude: float) -> bool:
 
 
 def _turned(degrees: float) -> float:
-    """A difference of longitudes the short way round."""
+    """A difference of longitudes, from -180 to 180."""
     return (degrees + 180.0) % 360.0 - 180.0
 
 

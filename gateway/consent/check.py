@@ -135,7 +135,7 @@ class Checked(NamedTuple):
 
 
 class Checks:
-    """Answers from the look-up. `office` gives the law, the day and the age floor of now."""
+    """Answers checks from the look-up. `office` gives the law, the day and the age floor of now."""
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class DeletionSigner:
         return {**members, "use": "sig", "alg": OURS, "kid": _thumbprint(members)}
 
     def request(self, name: str, jti: str, sub: Mapping[str, str], at: datetime) -> str:
-        """The rqJWT. `name`: the request's own id, the same at every try; `jti`: of this try."""
+        """Makes the rqJWT. `name`: the request's own id, the same at every try; `jti`: of this try."""
         said = {"version": VERSION, "iss": self.issuer, "sub": dict(sub), "iat": int(at.timestamp())}
         first = self._sign({**said, "jti": name})
         return self._sign({**said, "jti": jti, "idJWT": first})

@@ -39,7 +39,7 @@ from gateway.keys.secret_files import Secrets
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Plain text. `language` is a BCP 47 tag."""
+    """A letter in plain text. `language` is a BCP 47 tag."""
 
     subject: str
     text: str = field(repr=False)

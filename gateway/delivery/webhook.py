@@ -112,13 +112,13 @@ def secret_of(secrets: Secrets, recipient: str, generation: int = 0) -> bytes:
 
 
 def printed(secret: bytes) -> str:
-    """As receivers' libraries take it."""
+    """A secret as receivers' libraries take it."""
     return "whsec_" + base64.b64encode(secret).decode()
 
 
 def signed(keys: Sequence[bytes], name: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The three headers. `name` is the same at every attempt: a receiver takes a message once by it. Each of `keys`
-    signs, the newest first.
+    """The three headers that sign a message. `name` is the same at every attempt: a receiver takes a message once by
+    it. Each of `keys` signs, the newest first.
     """
     return {
         "webhook-id": name,
@@ -178,7 +178,7 @@ class Carrier(Protocol):
 
 
 class Post:
-    """A Standard Webhook. `courier` is shared: whoever made it, and this, may close it."""
+    """The plain way: a Standard Webhook. `courier` is shared: whoever made it, and this, may close it."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier

@@ -146,7 +146,9 @@ T = TypeVar("T")
 
 
 class Evidence:
-    """One run of the service. `counted` gives the totals since its start; `off` as in `Spells`."""
+    """Keeps the evidence of one run of the service. `counted` gives the totals since its start; `off` as in
+    `Spells`.
+    """
 
     def __init__(
         self, folder: Path, writer: Writer, in_force: Sequence[Document], clock: Callable[[], datetime], *,
@@ -187,7 +189,7 @@ class Evidence:
         self._begun = True
 
     def stop(self) -> None:
-        """That it stopped. Where that cannot be written, its file stays and the next start tells."""
+        """Writes that the service stopped. Where that cannot be written, its file stays and the next start tells."""
         self._stopping.set()
         self._thread.join()
         self._close(STOP, self._clock())

@@ -90,7 +90,7 @@ def _where() -> str | None:
 
 
 def _waited(process: "subprocess.Popen[bytes]", ends: Callable[[], bool]) -> bool:
-    """Whether it ended by itself."""
+    """Whether the process ended before it had to be stopped."""
     until = datetime.now(UTC) + timedelta(seconds=SECONDS)
     while not ends() and datetime.now(UTC) < until:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -52,7 +52,7 @@ class Attestation:
 
 
 class Assertions:
-    """Verifies. Without a file or an audience it believes nobody."""
+    """Verifies assertions and attestations. Without a file or an audience it believes nobody."""
 
     def __init__(self, file: Path | None, audience: str) -> None:
         self._file = file
@@ -70,7 +70,7 @@ class Assertions:
         return Assertion(str(account), claims["jti"], int(claims["exp"]) + SKEW)
 
     def attestation(self, text: object, now: int) -> Attestation | None:
-        """The same for a phone's ids."""
+        """Verifies an attestation: which ids are a phone's."""
         claims = self._claims(text, now, attestation=True)
         ids, account = (claims.get("ids"), claims.get("sub", "")) if claims else (None, "")
         if not claims or not isinstance(ids, list) or not 0 < len(ids) <= MAX_IDS:

@@ -108,7 +108,7 @@ def add_api_key(folder: Path, name: str, scopes: Iterable[str], *, publishable: 
 
 
 def revoke(folder: Path, name: str) -> bool:
-    """False where no such key is live."""
+    """Ends a key. False where there is none that is in use."""
     keys = read_api_keys(folder)
     hit = any(key.name == name and not key.revoked for key in keys)
     _write(folder, [ApiKey(**{**asdict(k), "revoked": k.revoked or k.name == name}) for k in keys])

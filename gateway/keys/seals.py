@@ -52,7 +52,7 @@ _cipher = lru_cache(maxsize=64)(AESGCM)  # making one takes longer than sealing 
 
 
 def seal_box(key: bytes, label: bytes, content: bytes) -> bytes:
-    """nonce, then ciphertext and tag. The label is authenticated, not stored."""
+    """A sealed box: nonce, then ciphertext and tag. The label is authenticated, not stored."""
     nonce = os.urandom(NONCE)
     return nonce + _cipher(key).encrypt(nonce, content, label)
 
@@ -151,7 +151,7 @@ def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """base64url without padding. Raises `OpeningFailed` for anything else."""
+    """Reads base64url without padding. Raises `OpeningFailed` for anything else."""
     try:
         raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
     except (ValueError, binascii.Error):

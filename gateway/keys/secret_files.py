@@ -135,7 +135,7 @@ def add_pepper(folder: Path) -> Secrets:
 
 
 def store(folder: Path, value: Secrets, *, exclusive: bool = False) -> None:
-    """Durable when this returns."""
+    """Writes the secrets; durable when this returns."""
     text = {name: [item.hex() for item in getattr(value, name)] for name in FIELDS}
     write_durably(folder / SECRETS, json.dumps(text, indent=1).encode(), exclusive=exclusive)
 

@@ -62,7 +62,7 @@ def find(db: sqlite3.Connection) -> Iterator[SentAfter]:
 
 
 def _of(db: sqlite3.Connection, key: bytes, first: int, last_at: int) -> Iterator[SentAfter]:
-    """The rows of one key. It lives again once for all rows between which nothing happened."""
+    """The rows of one key. It is replayed once for all rows between which nothing happened."""
     everybody = component.of(db, [key])
     happened = happenings.of(db, everybody, last_at + MINUTE)
     places, lived, denied = [each.seq for each in happened], -1, frozenset[str]()

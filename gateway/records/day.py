@@ -78,7 +78,7 @@ def _counts(item: DayTold) -> Iterator[DayNamed]:
 
 
 def told_that_day(folder: Path, log: LogReader, day: date) -> list[DayTold]:
-    """Oldest first. Raises `LedgerRefused`, `StoreUnavailable`."""
+    """The entries that tell of a day, the oldest first. Raises `LedgerRefused`, `StoreUnavailable`."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     span = {"start": milliseconds(start), "end": milliseconds(start + timedelta(days=1))}
     with contextlib.closing(schema.open_to_read(folder)) as db:

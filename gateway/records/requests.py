@@ -109,7 +109,7 @@ def gone_of(folder: Path, number: int) -> int:
 
 
 def year(folder: Path, number: int) -> Iterator[Request]:
-    """Those of a calendar year."""
+    """The requests of a calendar year."""
     return between(folder, date(number, 1, 1), date(number, 12, 31) + timedelta(days=1))
 
 
@@ -183,9 +183,9 @@ class _Heading:
 
 
 def yearly_report(number: int, requests: Iterable[Request], gone: int = 0) -> dict[str, Any]:
-    """A heading each. A signal is written where it changes something, so `opt_out_signals` counts browsers and devices
-    that newly said no, not page loads. `gone`: entries of the year without a body, told where there are any, for then
-    the numbers are too small.
+    """The numbers of a year, a heading each. A signal is written where it changes something, so `opt_out_signals`
+    counts browsers and devices that newly said no, not page loads. `gone`: entries of the year without a body, told
+    where there are any, for then the numbers are too small.
     """
     headings = {name: _Heading() for name in (*HEADINGS, SIGNALS)}
     for request in requests:

@@ -81,7 +81,7 @@ async def asks_status(stage: Stage, cast: Cast, person: Person) -> None:
 
 
 def tells_by_script(said: Mapping[str, object]) -> Act:
-    """What only script sees."""
+    """Tells by the page's script what only a script sees."""
 
     async def act(stage: Stage, cast: Cast, person: Person) -> None:
         for _ in range(2):
@@ -149,7 +149,7 @@ async def changes_its_id(stage: Stage, cast: Cast, person: Person) -> None:
 
 
 async def sends_stop(_: Stage, cast: Cast, person: Person) -> None:
-    """A text message that says STOP."""
+    """Sends a text message that says STOP."""
     answer = taken(await cast.call("/v1/texts", {"from": person.phone, "body": "STOP"}))
     if answer.json()["action"] != "opted_out":
         raise NotTaken("POST /v1/texts did not take STOP")
@@ -213,7 +213,9 @@ def _json(value: object) -> str:
 
 
 class Sample(NamedTuple):
-    """A Cookie field. `act`: a person did it, so that it is the person's no and not the browser's state alone (R26)."""
+    """What a tool leaves as a Cookie field. `act`: a person did it, so that it is the person's no and not the browser's
+    state alone (R26).
+    """
 
     cookie: str
     source: Source
@@ -264,7 +266,7 @@ TOOLS: Mapping[str, Sample] = {
 UNREADABLE_TOOLS = frozenset({"osano", "sourcepoint", "inmobi"})  # ids and ciphertexts, which say nothing to anybody
 NAMED_BY_THE_SITE = frozenset({"typo3"})  # its groups are numbers until [consent_tools] says what they are
 
-# The `signals` member of a call: a no of each of its members. `lasting`: it is kept (R26).
+# The `signals` member of a call: a no of each of its members. With each, the source that the no is heard as.
 CALLS: Mapping[str, tuple[Mapping[str, object], Source]] = {
     "gpc": ({"gpc": "1"}, Source.GPC),
     "gpp": ({"gpp": GPP, "gpp_sid": [8]}, Source.GPP),

@@ -30,8 +30,8 @@ BY_CONFIGURATION = frozenset({
 
 @dataclass(slots=True)
 class RehearsalOutcome:
-    """Of one way. `failed`: recipient, purpose, door, why. `not_allowed`: by pair, why nothing could go before.
-    `milliseconds`: from the answer to the act until the first answer that says no.
+    """What the rehearsal of one way found. `failed`: recipient, purpose, door, why. `not_allowed`: by pair, why nothing
+    could go before. `milliseconds`: from the answer to the act until the first answer that says no.
     """
 
     proved: set[Pair] = field(default_factory=set)

@@ -296,7 +296,7 @@ class Cast:
         return await patiently(lambda: self._stage.internal.post(path, json=body, headers=sent))
 
     async def lines(self, path: str, bodies: Sequence[bytes], headers: Mapping[str, str]) -> httpx2.Response:
-        """NDJSON."""
+        """Posts bodies as NDJSON."""
         sent = {**self._stage.desk, "Content-Type": "application/x-ndjson", **headers}
         return await patiently(lambda: self._stage.internal.post(path, content=b"\n".join(bodies), headers=sent))
 

@@ -32,7 +32,7 @@ CHALLENGE = 32  # hex digits
 
 
 class Tags:
-    """Those of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`)."""
+    """The tags of one replica. `key`: the enrolment's (`gateway.consent.decisions.key_of_replica`)."""
 
     def __init__(self, key: bytes) -> None:
         self._key = hmac.digest(key, LABEL, "sha256")

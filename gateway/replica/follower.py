@@ -34,7 +34,9 @@ class ReplicaRefused(Unusable):
 
 
 class Follower:
-    """One replica's copy. `clock`: seconds of CLOCK_BOOTTIME; `tell` is told each new reason for being stale, once."""
+    """Keeps one replica's copy. `clock`: seconds of CLOCK_BOOTTIME; `tell` is told each new reason for being stale,
+    once.
+    """
 
     def __init__(
         self, folder: Path, feed: Feed, peppers: int, clock: Callable[[], float], *, size: int = 2**30,

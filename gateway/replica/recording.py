@@ -32,7 +32,7 @@ Wait = Callable[[Callable[[], None]], Awaitable[None]]  # runs what waits for th
 
 
 async def at_once(run: Callable[[], None]) -> None:
-    """In the caller's own thread."""
+    """Runs the work in the caller's own thread."""
     run()
 
 
@@ -47,7 +47,7 @@ class RecordedAnswer(Protocol):
 
 
 class Recording(Deciding):
-    """One replica's. `wait`: how its callers wait for the disk."""
+    """Puts the answers of one replica on record. `wait`: how its callers wait for the disk."""
 
     def __init__(
         self,

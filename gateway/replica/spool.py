@@ -47,7 +47,7 @@ class SpoolSegment:
         os.pwrite(self.descriptor, json.dumps(stated).encode().ljust(HEAD - 1) + b"\n", 0)
 
     def put(self, content: bytes, count: int) -> bool:
-        """All of it, or nothing."""
+        """Appends all of it, or nothing; whether it did."""
         try:
             if os.pwrite(self.descriptor, content, self.end) == len(content):
                 self.end += len(content)
@@ -75,7 +75,9 @@ Place = Callable[[], tuple[int, str]]  # what lines are answered from: how many 
 
 
 class ReplicaSpool:
-    """One replica's, for one process. `size`: the most bytes that wait; `boot`: the kernel's id of its boot."""
+    """The spool of one replica, for one process. `size`: the most bytes that wait; `boot`: the kernel's id of
+    its boot.
+    """
 
     def __init__(self, folder: Path, size: int, boot: bytes) -> None:
         self._folder = folder / FOLDER
@@ -260,7 +262,9 @@ ENDING = 5.0  # seconds that a stop waits
 
 @dataclass(eq=False)
 class HandingOver:
-    """One replica's. `key`: an API key with scope replica. `tell` is told each new reason why nothing is taken."""
+    """Hands the batches of one replica over. `key`: an API key with scope replica. `tell` is told each new reason why
+    nothing is taken.
+    """
 
     spool: ReplicaSpool
     client: httpx2.Client

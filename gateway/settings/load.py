@@ -370,10 +370,15 @@ def _shipped() -> Mapping[str, Any]:
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Raises `SettingsRefused`."""
-    text, stated = _read_file(file) if file is not None else ("", {})
-    merged = _merged(_shipped(), stated)
-    source = OptionSource(file, text, _from_environment(merged, environment))
+    """The settings, merged and checked. Raises `SettingsRefused`."""
+    merged: dict[str, Any] = tomllib.loads(shipped())
+    if file is not None:
+        try:
+            _merge(merged, tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingsRefused(f"{file}: {error}") from error
+    _from_environment(merged, environment)
+    _check_texts(merged, "")
     try:
         settings: Settings = built(Settings, merged, source)
     except NotShaped as error:

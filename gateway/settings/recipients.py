@@ -144,7 +144,7 @@ class RecipientSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         )  # fmt: skip
 
     def classes(self) -> dict[str, DataClass]:
-        """The class of each field."""
+        """The data class of each field of a row."""
         return {
             name: each.data_class if isinstance(each, RecipientField) else each for name, each in self.fields.items()
         }

@@ -278,5 +278,5 @@ class Acts:
 
 
 def refused(request: Request, why: str, status: int) -> Response:
-    """Nothing was changed, and why."""
+    """A page that says that nothing was changed, and why."""
     return page.show_page(request, "opt_in_refused.html", status, why=why)

@@ -40,7 +40,7 @@ BROWSER_ATTRIBUTES = (
 
 
 def day(now: datetime) -> int:
-    """Days since 1970."""
+    """A moment in days since 1970."""
     return now.date().toordinal() - EPOCH
 
 

@@ -225,7 +225,7 @@ def written(language: str, site: str, use: str, kind: str) -> Callable[[str], Le
 
 
 def what_for(language: str, use: str) -> str:
-    """A use in words."""
+    """What a code is for, in words."""
     if use in LETTER_USES:
         return say(language, LETTER_USES[use])
     purpose, recipient = opted_into(use)

@@ -31,13 +31,13 @@ KEPT = 4096  # visitors whose answer stands until anything is written, or for ha
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must not be done,
-    `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on record says
-    `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so that a GET
-    is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk to (R1).
-    `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this name, or
-    `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's (R33).
-    `service_workers`: files of those that enforcing leaves alone.
+    """What the operator of the site decides. `enforce`: a Content-Security-Policy at delivery wherever something must
+    not be done, `hosts` excepted (R1). `add_gpc`: the request that goes on to the site of somebody whose opt-out is on
+    record says `Sec-GPC: 1`, as an intermediary may (L7). `cached`: pages are kept by a cache that passes over Vary, so
+    that a GET is answered the same for everybody (I32). `inventory`: the page's script is asked which hosts pages talk
+    to (R1). `place_in_key`: how a shared cache keeps pages for different places apart: by a request's header of this
+    name, or `SAME`, because all visitors are told the same place; empty: it does not, and such a page is one person's
+    (R33). `service_workers`: files of those that enforcing leaves alone.
     """
 
     remember_gpc: Literal["id", "flag", "off"] = "id"
