@@ -3,7 +3,8 @@
 
 A field that the recipient's field map does not name never goes (R20). A raw e-mail or phone leaves only as its hash, an
 IP address only as its network, a keyword only out of the vocabulary, a region or an age only as a known value, an id
-only where it reads as the kind that its field is said to hold.
+only where it reads as the kind that its field is said to hold. A precise point leaves on the opt-ins that `relied_on`
+finds.
 
 Regions, metros, ages and genders leave as codes of known lists, for free text could be anybody's; what a recipient's
 field needs beyond these the operator lists with it (`values`).

@@ -1,5 +1,5 @@
-"""Requests as 11 CCR 7101 wants them kept, and the year's numbers as 7102 wants them published. `gateway export` and
-GET /v1/reports call it.
+"""Requests as 11 CCR 7101 wants them kept, and the year's numbers as 11 CCR 7102 wants them published. `gateway export`
+and GET /v1/reports call it.
 
 Of a request: date, nature, manner, date and nature of the answer, basis of a denial, and whether there was an appeal
 (L82, L83). Nobody is named: a successor finds its people by the suppression list. Of a year: requests received,

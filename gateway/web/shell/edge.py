@@ -4,8 +4,8 @@ log line, security headers. Plain ASGI; `app.service` puts it on.
 A path asked on the wrong address is 404. The log line has route, status and time; never a path with an id in it, a
 query, an address or a header.
 
-`Shield` adds what our answers tell browsers not to do (ASVS 5.0.0 V3.4). A door that says something itself is not
-overruled. The site behind us is the operator's: its answers are left alone.
+`Shield` adds what our answers tell browsers not to do (ASVS 5.0.0 V3.4; our V9, V10). A door that says something itself
+is not overruled. The site behind us is the operator's: its answers are left alone.
 """
 
 import re
