@@ -336,7 +336,6 @@ WORDS: dict[str, str] = {
     "limit": "The choice that sensitive data is used for nothing but the service.",
     "limited": "Of a call whose identifiers are a zero id or nothing usable: it denies, and no key is made of it.",
     "link": "That an account has an identifier, from one moment until another; choices travel along it while it lasts.",
-    "lived again": "Of somebody's life: their standings were made anew from the log; in the field's word, a replay.",
     "log": "The sequence of all leaves with its Merkle tree, signed under one name.",
     "looser": "Of a further form of an identifier that may be somebody else's too: a no reaches it and a yes does not.",
     "made-up": "Of people in rehearsals and tests: they are nobody, and no real recipient hears of them.",

@@ -230,7 +230,7 @@ def exists(name: str) -> bool:
     return path.is_dir() or path.with_suffix(".py").exists() or bool(re.search(rf"\b{last}\b", text))
 
 
-NAMED = re.compile(r"[\w/]*\w\.py\b|\w+\.md\b(?: (?:section )?\d[\d.]*)?|\bgateway(?:\.[a-z_]+)+\b(?!/)")
+NAMED = re.compile(r"[\w/]*\w\.py\b|\w+\.md\b(?: (?:section )?\d+(?:\.\d+)*)?|\bgateway(?:\.[a-z_]+)+\b(?!/)")
 
 
 def missing(path: Path) -> list[str]:

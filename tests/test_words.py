@@ -15,7 +15,6 @@ KINDS = {".py", ".toml", ".md", ".html", ".js", ".sql", ".conf", ".yaml", ".yml"
 # What looks like a code and is a name of somebody else's: a version of TCF, an API of Envoy's, a chapter of the ASVS.
 NAMES = re.compile(r"\btc_string\.V1\b|^V1 = |api_version: V3|ASVS 5\.0\.0 V3\.4|\bSFTP and S3\b", re.MULTILINE)
 CODE = re.compile(r"\b([RILVSA])([1-9][0-9]?)\b(?: to \1([1-9][0-9]?)\b)?")
-DESIGN = re.compile(r"\b(decision [0-9]+|flow [a-f])\b")
 
 
 def page(name: str) -> str:
@@ -40,8 +39,7 @@ def codes_in(text: str) -> set[str]:
     """`L1 to L5` are five."""
     text = NAMES.sub("", text)
     spans = [(letter, int(first), int(last or first)) for letter, first, last in CODE.findall(text)]
-    codes = {f"{letter}{number}" for letter, first, last in spans for number in range(first, last + 1)}
-    return codes | set(DESIGN.findall(text))
+    return {f"{letter}{number}" for letter, first, last in spans for number in range(first, last + 1)}
 
 
 def is_sentence(text: str) -> bool:
@@ -72,6 +70,6 @@ def test_a_code_in_the_code_has_its_row_and_a_row_its_code():
 
 
 def test_codes_are_found_in_ranges_and_lists_and_names_are_not():
-    text = "(R28, S24; L1 to L3) ASVS 5.0.0 V3.4, SFTP and S3, design decision 12, flow a, H3, X-R1x, decision 300x"
-    assert codes_in(text) == {"R28", "S24", "L1", "L2", "L3", "decision 12", "flow a"}
+    text = "(R28, S24; L1 to L3) ASVS 5.0.0 V3.4, SFTP and S3, H3, X-R1x, decision 300x"
+    assert codes_in(text) == {"R28", "S24", "L1", "L2", "L3"}
     assert codes_in("# nobody explains that (R99)") - set(explained("codes")) == {"R99"}

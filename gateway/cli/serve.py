@@ -46,7 +46,70 @@ from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.shell.protocol import Protocol
 from gateway.web.site import demo
 
-RESET_BUG = (  # fixed in SQLite 3.51.3, 3.50.7 and 3.44.6
+NO_PLACE = (  # R13: the strictest regime; whoever mounts the gateway wonders why no page may show an ad
+    "  visitors: without [places] database their place is unknown, unless the site's code tells it: nothing may be done"
+    " for them on pages until they allow it"
+)
+
+
+@click.group(help="The configuration.")
+def config() -> None:
+    pass
+
+
+@config.command(help="Read a file (over the shipped one, under the environment) and say what is wrong, or what holds.")
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def check(file: Path | None) -> None:
+    settings = settings_of.load_settings(file, os.environ)
+    law_table()
+    prove(settings, now().date())
+    in_force(settings)
+    click.echo("the configuration can be used")
+    for name, recipient in settings.registry().items():
+        what = recipient.contract or ("needs none" if recipient.role == "legal" else "NO CONTRACT: nothing goes")
+        click.echo(f"  {name}: {recipient.role}, {', '.join(recipient.purposes)}; contract: {what}")
+    if not settings.places.database:
+        click.echo(NO_PLACE)
+
+
+@config.command(help="Print the shipped configuration, every option with its default.")
+def show() -> None:
+    click.echo(settings_of.shipped(), nl=False)
+
+
+KEPT = frozenset(
+    {"event", "level", "timestamp", "route", "method", "status", "ms", "id", "on", "serves", "recipient", "error",
+     "exception", "entries", "logger", "why", "witness", "asked", "then", "rule"}
+)  # fmt: skip
+
+log = structlog.get_logger("gateway")
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Only the fields of `KEPT`."""
+    return {name: value for name, value in event.items() if name in KEPT}
+
+
+def configure() -> None:
+    """For the service; commands print plainly."""
+    terminal = sys.stdout.isatty()
+    render: Any = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    # uvicorn's own words: errors and failed starts. Its access log, with paths and addresses, is off.
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+RESET_BUG = (
     "this SQLite has the WAL-reset bug; the writers' lock keeps it from biting: let nothing else write to the ledger"
 )
 DRAIN = 5  # seconds that open requests get at a stop
@@ -161,7 +224,7 @@ def bind_one(address: str) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Takes the place of a socket that an earlier process left. Raises `SettingsRefused` for one that somebody listens
+    """Takes the place of a socket that a process of before left. Raises `SettingsRefused` for one that somebody listens
     on, whose callers would be cut off without a word, and for a file that is none.
     """
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

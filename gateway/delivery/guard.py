@@ -118,16 +118,22 @@ class Transport(httpx2.AsyncHTTPTransport):
         )
 
 
-NARROWEST = 8  # bits of a network that one operator can have: 10.0.0.0/8
-ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+NARROWEST = 8  # bits of a network that one house can have: 10.0.0.0/8
+NARROWEST_V6 = 16  # the shortest prefix that a registry gave to one organisation
+PRIVATE_V6 = IPv6Network("fc00::/7")  # RFC 4193: everybody's own
+OF_V4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # in which the whole of IPv4 lies again
+LONGEST = 253  # characters of a host's name (RFC 1035)
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+PORT = re.compile(r"[0-9]{1,5}")
+LAST_PORT = 65_535
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+WRITTEN = re.compile(r"[!-\[\]_a-z~]+")  # what an address is written with: ASCII, no blank, quote or brace
 
 
 def may_send_to(endpoint: str) -> bool:
-    """Whether an endpoint is https, or http on this machine."""
-    try:
-        parts = urlsplit(endpoint)
-        _ = parts.port
-    except ValueError:  # a bracket that is not closed, a port that is none
+    """https, or http on this machine."""
+    parts = _taken_apart(endpoint)
+    if parts is None or not parts.hostname:
         return False
     if parts.scheme == "https":
         return True

@@ -57,7 +57,7 @@ def end(tx: Transaction, ended: Sequence[Any], seq: int, now: int) -> set[bytes]
 
 
 def end_again(tx: Transaction, ended: Sequence[Any], seq: int, now: int) -> None:
-    """The same, when a life is lived again."""
+    """The same, in a replay."""
     recompute(tx, sorted(end(tx, ended, seq, now)), now)
 
 

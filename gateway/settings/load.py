@@ -370,15 +370,10 @@ def _shipped() -> Mapping[str, Any]:
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings, merged and checked. Raises `SettingsRefused`."""
-    merged: dict[str, Any] = tomllib.loads(shipped())
-    if file is not None:
-        try:
-            _merge(merged, tomllib.loads(file.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise SettingsRefused(f"{file}: {error}") from error
-    _from_environment(merged, environment)
-    _check_texts(merged, "")
+    """Raises `SettingsRefused`."""
+    text, stated = _read_file(file) if file is not None else ("", {})
+    merged = _merged(_shipped(), stated)
+    source = OptionSource(file, text, _from_environment(merged, environment))
     try:
         settings: Settings = built(Settings, merged, source)
     except NotShaped as error:
@@ -454,18 +449,10 @@ def _from_environment(merged: dict[str, Any], environment: Mapping[str, str]) ->
     return said
 
 
-def _check(settings: Settings) -> None:
-    """Checks what the shapes cannot say."""
-    if not set(AD_CHOICE_PURPOSES) <= set(settings.ad_choices.purposes) <= set(SIGNAL_PURPOSES):
-        raise SettingsRefused("ad_choices.purposes: targeted_ads and sharing, and sale or not (R25)")
-    for country in (settings.phone.country, *settings.phone.countries):
-        if country not in SUPPORTED_REGIONS:
-            raise SettingsRefused(f"phone: {country} has no numbers of its own; ISO 3166-1 codes: US, CA, GB")
-    _check_notices(settings.site.notices)
-    _check_proxies(settings.listen.trusted_proxies)
-    _check_site(settings.site)
-    _check_mode(settings)
-    for gap in settings.notice.gaps:
+def _wrong(settings: Settings) -> Iterator[Wrong]:
+    """What the shapes cannot say."""
+    yield from _wrong_lists(settings)
+    for number, gap in enumerate(settings.notice.gaps):
         if gap.until < gap.start:
             why = f"until, {gap.until}, is before from, {gap.start}"
             yield Wrong(("notice", "gaps", number), why, f"until = {gap.start} or later")

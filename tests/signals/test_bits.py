@@ -77,7 +77,8 @@ def test_a_string_in_any_padding_begins_with_its_bits_and_ends_in_zeros(bits, pa
     ("bits", "characters"), [(3, {1, 2, 4}), (40, {7, 8}), (46, {8}), (52, {9, 10, 12}), (60, {10, 11, 12}), (24, {4})]
 )
 def test_a_layout_has_a_length_in_each_of_three_paddings(bits, characters):
-    """The first two as in GPP Sections/US-*: GPC 1 / 2, usva 7 / 7, usca 8 / 8, usor 9 / 10, usnat version 1 10 / 11."""
+    """The first two as in GPP Sections/US-*: GPC 1 / 2, usva 7 / 7, usca 8 / 8, usor 9 / 10, usnat version 1 10 /
+    11."""
     assert lengths(bits) == characters
 
 

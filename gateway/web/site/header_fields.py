@@ -1,8 +1,9 @@
 """Which headers an answer carries to the browser. The middleware and the forward-auth doors call it; the proxy recipes'
 lines are made from the lists here.
 
-An answer gets `Vary`, the cookie that remembers, and loses what a page that must be silent may not have. Whose an answer
-is stands in `shared_caches`. The gateway's own sealed cookies are taken out of what a site or a proxy gets to see (R9).
+An answer gets `Vary`, the cookie that remembers, and loses what a page that must be silent may not have. Whose an
+answer is stands in `shared_caches`. The gateway's own sealed cookies are taken out of what a site or a proxy gets to
+see (R9).
 
 An opted-out person's page has a Content-Security-Policy (R1), a second one beside the site's own; a browser obeys both,
 so it can only narrow. It names no trackers: whoever is neither the site itself nor a registered service provider's host
