@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support import inside
 
 from gateway.cli.recipe import FILES, _folder, _text, filled, offered
-from gateway.cli.root import group
+from gateway.cli.root import COMMANDS, group
 from gateway.settings import load as settings_of
 from gateway.web.shell.edge import FROM_APPS
 from gateway.web.site import header_fields, shared_caches
@@ -124,7 +124,7 @@ def test_the_gateway_has_the_commands_that_a_recipe_starts(name):
     started = re.findall(r"gateway (serve|migrate)\b([^\n\\]*)", text(name).replace('", "', " ").replace('"', " "))
     assert {command for command, _ in started} == {"serve", "migrate"} or name == "container"
     for command, words in started:
-        known = {option for each in group.commands[command].params for option in each.opts}
+        known = {option for each in COMMANDS[command].load().params for option in each.opts}
         assert set(re.findall(r"--[a-z]+", words)) <= known
 
 

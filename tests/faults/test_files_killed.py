@@ -46,7 +46,7 @@ def until_it_is_killed(doing, running) -> bool:
 
 @pytest.mark.parametrize("step", [*STEPS, "never"])
 def test_what_arrives_is_whole_wherever_the_gateway_was_killed(tmp_path, monkeypatch, step):
-    taken, command = tmp_path / "taken", tmp_path / "app/composition.py"
+    taken, command = tmp_path / "taken", tmp_path / "copies.py"
     taken.mkdir()
     command.write_text(COPIES)
     config = tmp_path / "config.toml"

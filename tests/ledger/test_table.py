@@ -5,7 +5,7 @@ import pytest
 from support.people import GAID, phone
 
 from gateway.choice.question import Grant
-from gateway.ledger import entry, links, records, table
+from gateway.ledger import entry, links, records, schema
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.mirror.lookup import RowUnreadable, Stale
@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_read_are_unreadable_and_never_an_empty_answer(looku
     def refuse(folder):
         raise LedgerRefused("damaged")
 
-    monkeypatch.setattr(table.schema, "open_to_read", refuse)
+    monkeypatch.setattr(schema, "open_to_read", refuse)
     lookup.close()
     with pytest.raises(RowUnreadable, match="LedgerRefused"):
         lookup.seen([b"x" * 16])

@@ -217,16 +217,18 @@ def test_two_writers_of_one_folder_interleave_and_lose_nobody(folder):
 OTHER = """
 import sys
 from pathlib import Path
-from gateway import app, keys, settings
+from gateway.app import composition
 from gateway.ledger.sqlite_store import SqliteStore
 from gateway.ledger.watch import FileWatch
 from gateway.ledger.writer import Writer
 from gateway.keys.person_keys import Vault
+from gateway.keys.secret_files import load_secrets
+from gateway.settings.load import load_settings
 folder, name = Path(sys.argv[1]), sys.argv[2].encode()
-secrets = keys.load(folder)
+secrets = load_secrets(folder)
 watch = FileWatch(folder, 1)
 watch.start()
-publisher = app.publisher_of(folder, settings.load(None, {}), secrets)
+publisher = composition.publisher_of(folder, load_settings(None, {}), secrets)
 writer = Writer(SqliteStore(folder), lambda: Vault(folder, secrets.wraps), watch, publisher)
 print("ready", flush=True)
 sys.stdin.readline()

@@ -185,7 +185,7 @@ def logged_fields():
 def test_every_field_that_is_written_to_the_log_arrives_there():
     """A sidecar's log said `stale`, and not why."""
     fields = set(logged_fields())
-    assert ("replica.py", "why") in fields
+    assert ("serve.py", "why") in fields
     assert {field for field in fields if field[1] not in KEPT} == set()
 
 

@@ -103,7 +103,7 @@ def test_the_calls_with_a_key_say_so_and_the_calls_of_a_person_do_not():
 def test_whatever_header_of_ours_a_call_reads_or_answers_with_is_described():
     """The feed's tag among them. What goes to the site behind us is no call's (gateway help mount)."""
     written = "".join(
-        path.read_text() for path in Path(openapi.__file__).parent.glob("*.py") if "openapi" not in path.name
+        path.read_text() for path in Path(openapi.__file__).parent.parent.rglob("*.py") if "openapi" not in path.name
     )
     headers = {name.lower() for name in re.findall('"(gateway-[a-z-]*[a-z])"', written, re.IGNORECASE)}
     headers.add(HEADER.lower())

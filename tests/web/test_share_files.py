@@ -228,8 +228,8 @@ with (taken / "order").open("a") as order:
 def drop(tmp_path):
     """Where the operator's command brings files: (the folder, the command)."""
     (tmp_path / "drop").mkdir()
-    (tmp_path / "app/composition.py").write_text(COPIES)
-    return tmp_path / "drop", [sys.executable, str(tmp_path / "app/composition.py"), str(tmp_path / "drop")]
+    (tmp_path / "copies.py").write_text(COPIES)
+    return tmp_path / "drop", [sys.executable, str(tmp_path / "copies.py"), str(tmp_path / "drop")]
 
 
 async def test_the_operators_command_gets_the_parts_and_the_manifest_last_and_nothing_is_left_here(tmp_path, drop):

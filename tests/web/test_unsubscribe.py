@@ -150,7 +150,7 @@ async def test_a_link_that_is_none_of_ours_says_so_and_leads_to_the_form(tmp_pat
     secrets = await asyncio.to_thread(secret_files.load_secrets, tmp_path / "data")
     other = b64(seal_box(secrets.seals[-1], b"cookie/1", b'["marketing_email",[["email","a@example.com"]]]'))
     spoiled = {
-        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1], "cut": token[:40], "other seal_box": other,
+        "flip": token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1], "cut": token[:40], "other seal": other,
         "empty": "A", "long": "A" * 20_000,
     }[spoil]  # fmt: skip
     for method in ("GET", "POST"):
