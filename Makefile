@@ -46,7 +46,7 @@ bench: $(VENV)/.test
 soak: $(VENV)/.test tools
 	SOAK=1 $(BIN)/pytest -n 2 --dist loadfile tests/faults tests/machines tests/fuzz tests/web/test_strangers.py tests/flows/test_share_to_teemo.py \
 	  tests/flows/test_the_forms_time_tells_nothing.py tests/flows/test_handed_back.py tests/flows/test_spellings.py \
-	  tests/flows/test_twenty_at_once.py tests/test_replica.py \
+	  tests/flows/test_twenty_at_once.py tests/replica/test_replica.py \
 	  $$(grep -rlE '^from support.(examples|verdicts)|^@given' tests --include='test_*.py' | grep -vE '^tests/(faults|machines|fuzz)/')
 
 # The programs that tests drive, from the system's packages; a machine that does not let us skips them by name.

@@ -84,6 +84,6 @@ def test_a_test_that_is_not_there_is_missed(name):
 def test_a_test_that_is_there_is_found_in_a_class_too():
     here = "tests/test_requirements.py::test_a_test_that_is_not_there_is_missed"
     assert missing([here]) == []
-    classes = [name for name in named_in("tests/test_consent.py") if "::" in name]
+    classes = [name for name in named_in("tests/consent/test_consent.py") if "::" in name]
     assert classes
-    assert missing([f"tests/test_consent.py::{name}" for name in classes]) == []
+    assert missing([f"tests/consent/test_consent.py::{name}" for name in classes]) == []

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from exports.conftest import NOBODY
+from records.conftest import NOBODY
 from support.people import GAID, named, phone
 
 from gateway.ledger.documents import Document

@@ -13,7 +13,7 @@ from gateway.settings import load as settings_of
 from gateway.settings.load import SettingsRefused, load_settings
 from gateway.terms import SIGNAL_PURPOSES, DataClass, Purpose, Role
 
-CONFIG = Path(__file__).parent.parent / "config.toml"
+CONFIG = Path(__file__).parent.parent.parent / "config.toml"
 
 
 @pytest.fixture
