@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from support import inside
 from support.people import GAID, email, named
-from test_telling import Desk
+from consent.test_telling import Desk
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group

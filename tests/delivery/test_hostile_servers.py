@@ -257,7 +257,7 @@ async def test_whoever_cannot_show_the_recipients_name_gets_nothing(monkeypatch,
     server, client = certificate(name, tmp_path)
     monkeypatch.setattr(outgoing, "authorities", lambda: client)
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, *_, **__: [(2, 1, 6, "", ("127.0.0.1", port))])
-    with answering(says(OK + b"Content-Length: 0\r\n\r\n"), server) as (address, _):
+    with answering(says(OK + b"Content-Length: 0\r\n\r\n", then=is_silent), server) as (address, _):
         port = address.rpartition(":")[2]
         for sender in (forwarded, told):
             assert await sender(f"https://recipient.example:{port}/") is gets
