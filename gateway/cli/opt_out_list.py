@@ -4,7 +4,6 @@ counted once, and whatever of a no cannot be read makes it wider, never narrower
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import re
 import sys
@@ -24,7 +23,7 @@ from gateway.choice.law import PLACE, country_of
 from gateway.cli import options
 from gateway.cli.say import readings
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.subjects import Choice, Subject
+from gateway.ledger.subjects import Choice, Subject, every_reading
 from gateway.signals import lines
 from gateway.signals.lines import Columns, Empty, ListRow, NoHeader, RefusedLine
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, ChoiceKind, Purpose, Source
@@ -141,8 +140,8 @@ async def _import(house: House, rows: Iterator[ListRow | RefusedLine | Empty], c
 
 
 async def _outcome(house: House, row: ListRow | RefusedLine | Empty, country: str) -> ListOutcome:
-    """The entry and its Idempotency-Key, which is the row's content, are one transaction: whenever a run is ended, the
-    next one does what is left, and nothing twice.
+    """The entry and its Idempotency-Key, which is the row and whom it was read as, are one transaction: whenever a run
+    is ended, the next one does what is left, and nothing twice. A row that is read as somebody else is another one.
     """
     if isinstance(row, Empty):
         return ListOutcome(row.number, EMPTY)
@@ -155,8 +154,9 @@ async def _outcome(house: House, row: ListRow | RefusedLine | Empty, country: st
     named = house.consent.people.name([{"type": kind, "value": value}], said.country or country).for_a_no()
     if not named.subjects:
         return ListOutcome(row.number, REFUSED, (UNREAD[named.ignored[0][1]],))
-    content = said.content + country.encode()
-    key = "import:" + hashlib.sha256(content).hexdigest()
+    whom = [(each.kind, each.value) for each in every_reading(named.subjects)]
+    content = said.content + repr((country, whom)).encode()
+    key = f"import:{house.consent.secrets.row_key(content)}"
     before = await _entered(house, named.subjects, said.choice, key, content)
     several = (subject for subject in named.subjects if subject.further)
     read = tuple(f"a number without its country code, read as {readings(subject)}" for subject in several)

@@ -35,7 +35,8 @@ WORDS: Mapping[type, str] = {Limited: "limited", Undeclared: "undeclared", Malfo
 
 class Named(NamedTuple):
     """The subjects that a list of identifiers names. `limited`: a withheld id, or a list with nothing usable in it.
-    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them.
+    `ignored`: (index, limited | undeclared | malformed). `tokens`: of the installations among them. `respelled`: whom
+    one of the ignored means all the same, by a kind that is spelled otherwise or by several values in one.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -47,8 +48,8 @@ class Named(NamedTuple):
     respelled: tuple[tuple[int, Subject], ...] = ()
 
     def for_a_no(self) -> "Named":
-        """The same with those of a kind that is spelled otherwise (`GAID`, ` Email `): a no is theirs too. What opens
-        asks for the kind as it is.
+        """The same with those of a kind that is spelled otherwise (`GAID`, ` Email `), and of two in one value
+        (`4155550150;4155550151`): a no is theirs too. What opens asks for each as it is.
         """
         if not self.respelled:
             return self
@@ -122,6 +123,8 @@ class People:
                 ignored.append((index, WORDS[type(found)]))
                 if isinstance(found, Undeclared):
                     respelled += [(index, each) for each in self._respelled(item, country or self._country)]
+                elif isinstance(found, Malformed):
+                    respelled += [(index, each) for each in self._several(item, country or self._country)]
         named = tuple(subjects.values())
         if not ignored:
             return Named(named, tokens=tokens)
@@ -163,6 +166,17 @@ class People:
             found = self._named({**item, "type": each}, country)
             if isinstance(found, Subject):
                 yield found
+            elif isinstance(found, Malformed):
+                yield from self._several({**item, "type": each}, country)
+
+    def _several(self, item: object, country: str) -> Iterator[Subject]:
+        """Whom one value names that holds two or more."""
+        kind, value = (item.get("type"), item.get("value")) if isinstance(item, Mapping) else (None, None)
+        if isinstance(kind, str) and isinstance(value, str):
+            for each in identity.several(kind, value, country, self._countries):
+                found = self._named({"type": kind, "value": each}, country)
+                if isinstance(found, Subject):
+                    yield found
 
     def typed(self, kind: str, text: str, country: str = "") -> tuple[list[Subject], bool]:
         """Whom a field of a form names, and whether all of it could be read; for opt-outs alone."""

@@ -5,9 +5,10 @@ that were used. Both are jobs of the writer: the second of two equal requests wa
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from gateway.ledger.entry import b64
 from gateway.ledger.writer import Transaction
 
 DAYS = 35
@@ -56,6 +57,16 @@ def once(tx: Transaction, repeat: RequestName | None, now: int, act: Callable[[]
     if row[0] not in {repeat.content, repeat.bare}:
         raise Mismatch
     return row[1], True
+
+
+def forget(tx: Transaction, entries: Iterable[tuple[bytes, int]]) -> None:
+    """What was answered with one of these entries, each its event and the time of its choice, which the answer was kept
+    under: they stand no more, so that the same request is a new one, and nothing leads to them.
+    """
+    for event, at in entries:
+        rows = tx.db.execute("SELECT id, answer FROM idempotency WHERE at = ?", (at,)).fetchall()
+        named = [(name,) for name, answer in rows if b64(event).encode() in answer]
+        tx.db.executemany("DELETE FROM idempotency WHERE id = ?", named)
 
 
 def spend(tx: Transaction, jti: str, act: bytes, now: int) -> bool:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.choice.standing import NONE, OUT
-from gateway.ledger import ages, component, happenings, kept_rows, links, live_rows, replay, suppression
+from gateway.ledger import ages, component, happenings, idempotency, kept_rows, links, live_rows, replay, suppression
 from gateway.ledger.belongings import Own
 from gateway.ledger.kept_rows import End
 from gateway.ledger.leaves import BODY, JOINED
@@ -225,12 +225,13 @@ def _is_others(tx: Transaction, form: bytes, own: Own) -> bool:
 
 
 def _forget_entries(tx: Transaction, own: Mapping[bytes, int]) -> None:
-    """The rows that open entries go; an entry's receipt is found by its event."""
+    """The rows that open entries go, and what was answered with them; an entry's receipt is found by its event."""
     for key, since in own.items():
-        rows = tx.db.execute("SELECT seq, event FROM detail WHERE key = ? AND seq >= ?", (key, since)).fetchall()
-        tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event in rows])
+        rows = tx.db.execute("SELECT seq, event, at FROM detail WHERE key = ? AND seq >= ?", (key, since)).fetchall()
+        idempotency.forget(tx, [(event, at) for _, event, at in rows])
+        tx.db.executemany("INSERT INTO unlinked_event VALUES (?, ?)", [(event, seq) for seq, event, _ in rows])
         for table in ("detail", *OF_ENTRIES):
-            tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, _ in rows])  # noqa: S608 - ours
+            tx.db.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq, *_ in rows])  # noqa: S608 - ours
 
 
 def _have_again(tx: Transaction, own: Own) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 from gateway.keys import seals
-from gateway.ledger import component, entry, happenings, live_rows, replay
+from gateway.ledger import component, entry, happenings, idempotency, live_rows, replay
 from gateway.ledger.happenings import rows_of
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.rows_check import FOR_EVER
@@ -111,7 +111,9 @@ def _part(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime, *,
 
 
 def void(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datetime) -> Voided:
-    """One entry for those that were not voided before. Raises `NotVoided`."""
+    """One entry for those that were not voided before; a request that was answered with one is a new one when it comes
+    again. Raises `NotVoided`.
+    """
     belief.check()
     whose = check(tx, seqs)
     new = [seq for seq in whose if not tx.db.execute("SELECT 1 FROM voided_choice WHERE seq = ?", (seq,)).fetchone()]
@@ -119,6 +121,8 @@ def void(tx: Transaction, seqs: Iterable[int], belief: Belief, at: datetime) -> 
     if new:
         by, now = _write(tx, new, belief, at), milliseconds(at)
         tx.db.executemany("INSERT INTO voided_choice VALUES (?, ?, ?)", [(seq, by, now) for seq in new])
+        for seq in new:
+            idempotency.forget(tx, tx.db.execute("SELECT event, at FROM detail WHERE seq = ?", (seq,)).fetchall())
         done.changed = _live_again(tx, {whose[seq] for seq in new})
     return done
 

@@ -3,9 +3,9 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from consent.test_telling import Desk
 from support import inside
 from support.people import GAID, email, named
-from consent.test_telling import Desk
 
 from gateway.app.composition import open_house
 from gateway.cli.root import group

@@ -190,3 +190,34 @@ async def test_a_running_service_denies_a_number_that_was_sent_with_another_coun
             await posted(keyed, phone=NATIONAL, country="MX")
             for kind, value in (("phone", US), ("account", "a1"), ("gaid", gaid(1))):
                 assert not await allowed(keyed, kind, value)
+
+
+TWO = [
+    *(("phone", f"{{}}{between}{{}}", "4155550150", "4155550151") for between in (";", " ext ", ";ext=", "/", ",")),
+    *(("imei", f"{{}}{between}{{}}", "490154203237518", "356938035643809") for between in ",/;"),
+    ("serial", "{};{}", "AB12CD34", "EF56GH78"),
+]
+
+
+@pytest.mark.parametrize(("kind", "written", "one", "other"), TWO)
+async def test_of_two_in_one_value_neither_no_is_lost(keyed, kind, written, one, other):
+    assert await allowed(keyed, kind, one), "the control"
+    assert await allowed(keyed, kind, other), "the control"
+    assert not await allowed(keyed, kind, written.format(one, other))
+    said = {"choice": "opt_out", "identifiers": [named(kind, written.format(one, other))]}
+    assert (await keyed.post("/v1/choices", json=said)).status_code == 201
+    assert not await allowed(keyed, kind, one)
+    assert not await allowed(keyed, kind, other)
+
+
+@pytest.mark.parametrize("written", ["4155550150;4155550151", "4155550150 ext 4155550151", "4155550150#4155550151"])
+async def test_of_two_numbers_in_the_field_of_a_form_neither_no_is_lost(client, keyed, written):
+    await posted(client, phone=written)
+    assert not await allowed(keyed, "phone", "4155550150")
+    assert not await allowed(keyed, "phone", "4155550151")
+
+
+async def test_a_number_with_half_a_one_behind_it_is_refused_and_named(keyed):
+    said = {"choice": "opt_out", "identifiers": [named("phone", "4155550150;555-0151")]}
+    refused = await keyed.post("/v1/choices", json=said)
+    assert refused.status_code == 422, refused.text

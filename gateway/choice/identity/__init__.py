@@ -22,7 +22,7 @@ from gateway.choice.identity.kinds import (
     Undeclared,
 )
 from gateway.choice.identity.likeness import alike, as_account, could_be, says_who
-from gateway.choice.identity.reading import may_be, read_identifier, typed
+from gateway.choice.identity.reading import may_be, read_identifier, several, typed
 
 __all__ = [
     "AD_IDS",
@@ -43,5 +43,6 @@ __all__ = [
     "may_be",
     "read_identifier",
     "says_who",
+    "several",
     "typed",
 ]

@@ -94,8 +94,10 @@ DIGESTS_OF_NOTHING: Mapping[int, frozenset[str]] = {  # by length in hex
 UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 UUID_BYTES = 16
 IMEI = re.compile(r"([0-9]{14})[0-9]{0,2}")  # 3GPP TS 23.003 6.2: with a check digit 15, with a software version 16
-CODE = re.compile(r"[!-~]{1,128}")  # one word of visible ASCII; the longest, a SHA-512 in hex
+# One word of visible ASCII, without what stands between two of a list; the longest, a SHA-512 in hex.
+CODE = re.compile(r"[!-+\--:<-{}~]{1,128}")
 SPACED = re.compile(r"[ ./-]")  # how an IMEI is printed on a box
+TWO_IMEIS = re.compile(r"(?:[^0-9]*[0-9]){28}")
 # What stands before an id on a box, in a settings screen, in a log line or in a URN.
 WORDS = r"(?:ad(?:vertis(?:ing|er))?[ _-]?id(?:entifier)?|[ago]aid|idf[av]|if[av]|app[ _-]?set(?:[ _-]?id)?|[gu]uid)"
 UUID_LABEL = re.compile(rf"(?:urn:uuid:|{WORDS}\s*[:=#]\s*)+", re.IGNORECASE)
@@ -135,7 +137,9 @@ def imei(kind: str, text: str) -> Read:
     digits = IMEI.fullmatch(SPACED.sub("", text))
     if digits and placeholder(digits[1]):
         return Limited(kind)
-    return _known_as(alone(kind, digits[1] + _check_digit(digits[1])), stated.upper()) if digits else code(kind, stated)
+    if not digits:
+        return Malformed(kind, "value") if TWO_IMEIS.match(text) else code(kind, stated)
+    return _known_as(alone(kind, digits[1] + _check_digit(digits[1])), stated.upper())
 
 
 def _check_digit(digits: str) -> str:

@@ -3,7 +3,8 @@
 A number that says where it belongs (+, 00, 011) is that one. Any other is read in the country that was stated and in
 each of the operator's, where it is valid there: all of a country's numbers are possible in some other, and half may be
 valid there. Without an area code it would be many people's and is refused. An extension is left out, for recipients
-hash the number without it; the letters of a vanity number are its digits.
+hash the number without it; what is as long as a number is none, but another number that would be lost with it. The
+letters of a vanity number are its digits.
 """
 
 import re
@@ -25,6 +26,9 @@ INTERNATIONAL = re.compile(r"00|011")
 NORTH_AMERICA = 1  # the country code
 # In the normal form as it stands; of all that the library could say of it, only one digit over and over is not that.
 NORMAL = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
+# An extension has fewer digits than a number of anybody, of which a local one has seven.
+AN_EXTENSION = 6
+PARAMETERS = re.compile(r";(?!phone-context=)(?:ext=)?", re.IGNORECASE)  # RFC 3966 3: a context is where it is dialled
 NANP = re.compile(r"[2-9]\d{2}[2-9]\d{6}")  # the North American Numbering Plan: NPA-NXX-XXXX, N from 2 to 9
 
 
@@ -113,7 +117,15 @@ def _parse(text: str, country: str) -> PhoneNumber | None:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return None
-    return number if _complete(number) else None
+    return number if _complete(number) and not _with_another(text, number) else None
+
+
+def _with_another(text: str, number: PhoneNumber) -> bool:
+    """Whether a second number stands behind it, which the library takes for an extension or drops."""
+    behind = PARAMETERS.split(text)[1:]
+    return len(number.extension or "") > AN_EXTENSION or any(
+        sum(map(str.isdigit, part.partition(";")[0])) > AN_EXTENSION for part in behind
+    )
 
 
 def _complete(number: PhoneNumber) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from phonenumbers import SUPPORTED_REGIONS, Leniency, PhoneNumberMatcher
 
-from gateway.choice.identity import device, email_address, phone_number, spelling
+from gateway.choice.identity import device, email_address, kinds, phone_number, spelling
 from gateway.choice.identity.kinds import (
     DIGESTS,
     KINDS,
@@ -132,7 +132,10 @@ BREAKS = rf"""\s<>()\[\]{{}},;:@{DOUBLE}"|/\\"""  # what stands around an addres
 ADDRESS = re.compile(rf"(?<!@)(?<![^{BREAKS}])[^{BREAKS}]++@[^{BREAKS}]++(?!@)")
 BLANK = re.compile(r"\s")
 AFTER = ".!?" + SINGLE  # what ends the sentence or the quotation, and no address
+BESIDE = re.compile(r"[^\d\s().+-]+")  # what stands between two numbers, and in none
+LISTED = re.compile(r"[;,|/]")  # and between two ids of devices
 REST = re.compile(r"\d[^\d@]*\d[^\d@]*\d|@")  # three digits: perhaps a part of a number
+MOST_LISTED = 320  # characters of one value that is looked at as a list
 MOST = 8  # identifiers out of one field of 320 characters; a longer list is the desk's
 
 
@@ -154,6 +157,8 @@ def typed(kind: str, text: str, country: str, countries: Sequence[str] = ()) -> 
     own = [(kind, f" {text}" if blank else text)] if _readable(kind, text, country, countries) else []
     if own and not (kind == "email" and BLANK.search(text)):  # "Jane jane@example.com" is readable without its blank
         return Typed(tuple(own), whole=True)
+    if kind == "phone" and not blank and (listed := several(kind, text, country, countries)):
+        return Typed(tuple((kind, each) for each in listed), whole=True)
     found, rest = _found(unicodedata.normalize("NFKC", text), country, countries)
     every = tuple(dict.fromkeys([*own, *found]))
     return Typed(every[:MOST], bool(own) or (0 < len(every) <= MOST and not REST.search(rest)))
@@ -178,11 +183,24 @@ def _found(text: str, country: str, countries: Sequence[str]) -> tuple[list[tupl
             rest = rest.replace(address, " ", 1)
     for region in dict.fromkeys((country, *countries)):
         for number in PhoneNumberMatcher(rest, region.upper(), leniency=Leniency.POSSIBLE, max_tries=MOST):
-            value = number.raw_string.partition(";")[0]  # as it stands: where it belongs is for its reader
-            if _readable("phone", value, country, countries):
-                found.append(("phone", value))
-                rest = rest.replace(number.raw_string, " ", 1)
+            whole = number.raw_string
+            for part in [whole] if _readable("phone", whole, country, countries) else BESIDE.split(whole):
+                value = part.partition(";")[0]  # as it stands: where it belongs is for its reader
+                if _readable("phone", value, country, countries):
+                    found.append(("phone", value))
+                    rest = rest.replace(part, " ", 1)
     return found, rest
+
+
+def several(kind: str, value: str, country: str, countries: Sequence[str]) -> tuple[str, ...]:
+    """The numbers or the devices' ids that stand in one value, where it is nothing but two or more: for a no alone."""
+    if len(value) > MOST_LISTED or not (kind == "phone" or kind in kinds.DEVICES or kind in UUIDS):
+        return ()
+    apart = BESIDE if kind == "phone" else LISTED
+    parts = [part for each in apart.split(spelling.ascii_digits(spelling.plain(value))) if (part := each.strip())]
+    if not 1 < len(parts) <= MOST or not all(_readable(kind, part, country, countries) for part in parts):
+        return ()
+    return tuple(parts)
 
 
 def _readable(kind: str, value: str, country: str, countries: Sequence[str]) -> bool:

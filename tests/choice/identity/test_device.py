@@ -99,6 +99,18 @@ def test_a_computed_check_digit_is_luhns(number):
         assert sum(map(int, doubled)) % 10 == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *(("imei", f"352099001761481{between}490154203237518") for between in ",;/|-. "),
+        ("imei", "IMEI: 352099001761481/IMEI2: 490154203237518"),
+        *((kind, f"AB12CD{between}EF34GH") for kind in ("serial", "udid", "imei") for between in ",;|"),
+    ],
+)
+def test_two_devices_in_one_value_are_no_third_one(kind, value):
+    assert read_identifier(kind, value) == Malformed(kind, "value")
+
+
 def test_a_phone_without_an_imei_is_known_by_its_meid():
     assert read_identifier("imei", "a0000009296af9").names == (("imei", "A0000009296AF9"),)
 

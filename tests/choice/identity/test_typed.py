@@ -31,6 +31,13 @@ def values(kind, text, country="US"):
         ("phone", "415-555-0123/415-555-0124", {ANA, BOB}),
         ("phone", "(415) 555 0123, (415) 555 0124", {ANA, BOB}),
         ("phone", "4155550123 4155550124", {ANA, BOB}),
+        *(
+            ("phone", f"4155550123{between}4155550124", {ANA, BOB})
+            for between in (";", "; ", " ; ", ",", ",,", " ext ", "x", "#", ";ext=", "/", " or ", " & ")
+        ),
+        ("phone", "+14155550123;+14155550124", {ANA, BOB}),
+        ("phone", "415-555-0123;ext=7", {ANA}),
+        ("phone", "tel:4155550123;phone-context=+1", {ANA}),
         ("phone", "415 555 0123 call after 5pm", {ANA}),
         ("phone", JANE, {JANE}),
         ("email", f"Jane Doe <{JANE}>", {JANE}),
@@ -59,7 +66,9 @@ def test_an_address_behind_a_blank_is_found_though_the_text_without_blanks_reads
     assert JANE in values("email", text)[0]
 
 
-@pytest.mark.parametrize("text", ["415-555-0123 and 555-0124", f"{JANE}x@, 415 555 0123"])
+@pytest.mark.parametrize(
+    "text", ["415-555-0123 and 555-0124", "415-555-0123;555-0124", "4155550123 ext 5550124", f"{JANE}x@, 415 555 0123"]
+)
 def test_a_person_is_told_where_a_part_could_not_be_read(text):
     found, whole = values("phone", text)
     assert ANA in found
