@@ -96,7 +96,7 @@ LINES = {
     "add_header Vary": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "add_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "proxy_hide_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
-    '"~*no-store"': promises.a_page_that_is_one_persons_is_in_no_shared_cache,
+    "no-store\\s*": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     '"~^__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^(.*?); *__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
