@@ -132,7 +132,7 @@ def is_written(text: str) -> bool:
 
 def _is_reference(text: str) -> bool:
     """A number, or a name with a number or a date, by which a contract is found. Words alone are what stands there
-    while there is none ("ask legal"), in any language; so it has a digit, and no word that says so beside one.
+    while there is none ("ask legal"), in any language: so it has a digit, and no word that says so beside one.
     """
     known = re.fullmatch(r"[\w .,:;/#()&+'§|~-]+", text) is not None and ".." not in text
     address = re.match("(file|javascript|data|http):", _folded(text))
