@@ -390,7 +390,7 @@ def _read_file(file: Path) -> tuple[str, dict[str, Any]]:
     try:
         with file.open("rb") as opened:
             raw = opened.read(LONGEST_FILE + 1)
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # some editors begin with a byte order mark
         stated = tomllib.loads(text)
     except OSError as error:
         raise SettingsRefused(

@@ -7,6 +7,7 @@ what brings people their codes (mail server, sender of text messages, how many g
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,7 @@ from gateway.delivery.guard import LOOPBACK, Network, is_loopback
 from gateway.keys import account_assertions
 from gateway.keys.account_assertions import Assertions
 from gateway.settings.shapes import (
+    TEXT,
     CalendarDay,
     Country,
     HouseNetwork,
@@ -30,12 +32,13 @@ from gateway.settings.shapes import (
     OptionalUrl,
     PartOfOne,
     Stated,
-    Text,
     Url,
     Wrong,
 )
 
 MOST_HOLIDAYS = 30  # further ones in a year; each moves the last day by which a recipient has to be told
+
+WitnessKey = Annotated[str, replace(TEXT, write="the witness's own line, NAME+ID+KEY (gateway help proofs)")]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +115,7 @@ class Ledger(Strict, frozen=True):
 
 class WitnessSettings(Strict, frozen=True):
     url: Url
-    key: Text
+    key: WitnessKey
 
 
 class Retention(Strict, frozen=True):

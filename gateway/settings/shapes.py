@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, NamedTuple
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from msgspec import Meta
@@ -33,8 +34,26 @@ UNWRITTEN = frozenset(
     """todo tbd tba tbc none no null nil na n/a unknown undefined pending missing later xxx fixme changeme change-me
     placeholder example contract yes true false test dev draft nan""".split()  # noqa: SIM905 - a list of words reads better as one
 )
+AND_SO_ON = UNWRITTEN | {"not", "yet", "signed", "insert", "your", "here"}  # nor do they name anything together
+# Beside one of these a number is no contract's. `no` is apart: it may be short for number.
+STILL_OPEN = (UNWRITTEN - {"no", "example", "contract", "yes"}) | frozenset(
+    """not yet undetermined insert your unsigned awaiting waiting negotiation negotiating wip void expired terminated
+    cancelled dummy sample fake foo foobar lorem ipsum temp tmp asdf blank empty kein keine keiner keinen ohne nicht
+    offen folgt fehlt ausstehend entwurf aucun aucune brouillon ninguno ninguna pendiente borrador nessuno nessuna
+    nenhum geen""".split()  # noqa: SIM905 - likewise
+)
+# Of several words each of which may stand in a name.
+OPEN_PHRASE = re.compile(
+    r"\b(to be( (added|agreed|announced|confirmed|decided|defined|determined|done|filled in|named|provided|signed))?"
+    r"|to (do|come|follow)|n a|n v t|t b [acd]|t o d o|change me|in progress|see (legal|above|below))\b"
+)
 AROUND = " .-_<>[]{}()*?!#'\"$%"  # signs that a placeholder comes in: <todo>, {{contract}}, "…"
 SHORTEST = 2  # letters and digits of a word that says something
+# Headers that tell no place: by whom and how it is asked, what `Vary` has anyway, and ours.
+NO_PLACE = re.compile(
+    r"(sec|if|accept|gateway|access-control)-.*|accept|cookie2?|dnt|x-adchoices|authorization|proxy-authorization|vary|host"
+    r"|user-agent|referer|origin|range|connection|upgrade|te|via|date|from|expect|pragma|cache-control|content-.*|set-cookie"
+)
 LINE, NAME_LENGTH, PARAGRAPHS, PATH_LENGTH = 300, 128, 5000, 4096  # characters; a path's are Linux's PATH_MAX
 
 
@@ -88,20 +107,58 @@ def _unseen(sign: str) -> bool:
     return not sign.isprintable() if sign.isascii() else (not sign.isprintable() or ignorable(sign))
 
 
-def is_written(text: str) -> bool:
-    """Whether it names something: no blank, no placeholder, not signs alone."""
-    said = text.strip(AROUND).casefold()
+def _folded(text: str) -> str:
+    """Without what a keyboard makes of letters: full width, capitals."""
+    return normalize("NFKC", text).casefold()
+
+
+def _is_named(text: str) -> bool:
+    """Whether a name, a host or a path says something: no blank, no placeholder, not signs alone."""
+    said = _folded(text).strip(AROUND)
     return len(said) >= SHORTEST and any(map(str.isalnum, said)) and said not in UNWRITTEN
 
 
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", _folded(text))
+
+
+def is_written(text: str) -> bool:
+    """Whether a text of one word or more says something: not placeholders alone, nor x and 0 alone."""
+    words, signs = _words(text), re.sub(r"[\W_]", "", _folded(text))
+    alone = bool(words) and AND_SO_ON.issuperset(words) and not re.search(r"\d", signs)
+    opens = OPEN_PHRASE.fullmatch(" ".join(words)) or signs in UNWRITTEN or re.fullmatch("x{2,}|0+", signs)
+    return _is_named(text) and not alone and not opens
+
+
 def _is_reference(text: str) -> bool:
-    """A number or a name by which a contract is found."""
+    """A number, or a name with a number or a date, by which a contract is found. Words alone are what stands there
+    while there is none ("ask legal"), in any language: so it has a digit, and no word that says so beside one.
+    """
     known = re.fullmatch(r"[\w .,:;/#()&+'§|~-]+", text) is not None and ".." not in text
-    return known and is_written(text) and re.match("(file|javascript|data|http):", text.casefold()) is None
+    address = re.match("(file|javascript|data|http):", _folded(text))
+    return known and is_written(text) and not address and _is_number(text) and not _is_still_open(text)
+
+
+def _is_number(text: str) -> bool:
+    """A digit besides 0; digits alone are no year, no counting up, not one digit again and again."""
+    signs = re.sub(r"[\W_]", "", _folded(text))
+    counted = signs in "01234567890" or re.fullmatch(r"(19|20)\d\d", signs) is not None
+    return any(sign.isdecimal() and int(sign) for sign in signs) and not counted and len({*signs}) > 1
+
+
+def _is_still_open(text: str) -> bool:
+    """Whether a word or a phrase in it says that it is still to be written. `No. 12` is a number, `no … 12` a no; and
+    0 may stand for o.
+    """
+    numbered = re.sub(r"(?<![^\W\d_])no\W*(?=\d)", "", _folded(text))
+    words = [*_words(numbered), *_words(numbered.replace("0", "o"))]
+    told = any(word in STILL_OPEN | {"no"} or re.fullmatch("x{3,}", word) for word in words)
+    nothing = bool(words) and UNWRITTEN.difference({"contract"}).issuperset(words)
+    return told or nothing or OPEN_PHRASE.search(" ".join(words)) is not None
 
 
 def _is_file(text: str) -> bool:
-    return is_written(text) and ".." not in text.split("/")
+    return _is_named(text) and ".." not in text.split("/")
 
 
 def _is_folder(text: str) -> bool:
@@ -114,7 +171,7 @@ def _is_cookie(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    return may_send_to(text) and is_written(urlsplit(text).hostname or "")
+    return may_send_to(text) and _is_named(urlsplit(text).hostname or "")
 
 
 def _is_public_url(text: str) -> bool:
@@ -178,7 +235,7 @@ def is_machine_name(host: str) -> bool:
 
 
 def _is_server(text: str) -> bool:
-    return is_written(text) and (is_host(text) or is_loopback(text) or is_machine_name(text))
+    return _is_named(text) and (is_host(text) or is_loopback(text) or is_machine_name(text))
 
 
 def _is_mailbox(text: str) -> bool:
@@ -187,9 +244,12 @@ def _is_mailbox(text: str) -> bool:
 
 
 def _is_header(text: str) -> bool:
-    """A header's name, or `same` as that is written."""
+    """The name of a header that may tell a place, or `same` as that is written."""
     return text == "same" or (
-        re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None and is_written(text) and text.casefold() != "same"
+        re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text) is not None
+        and _is_named(text)
+        and text.casefold() != "same"
+        and NO_PLACE.fullmatch(text.casefold()) is None
     )
 
 
@@ -224,7 +284,13 @@ Paragraphs = Annotated[str, replace(STATED, lines=True, longest=PARAGRAPHS)]
 Stated = Annotated[str, STATED]
 Name = Annotated[str, replace(STATED, empty=False, write="what it is called")]
 Contract = Annotated[
-    str, replace(STATED, holds=_is_reference, why="names none", write='its number or its name, or "", and nothing goes')
+    str,
+    replace(
+        STATED,
+        holds=_is_reference,
+        why="names none",
+        write='its number, or its name with its day, or "", and nothing goes',
+    ),
 ]
 Url = Annotated[str, replace(URL, empty=False)]
 OptionalUrl = Annotated[str, URL]
@@ -250,7 +316,14 @@ HouseNetwork = Annotated[
                '"10.1.0.0/16" or "127.0.0.1"'),
 ]  # fmt: skip
 HeaderName = Annotated[
-    str, Shape(_is_header, "is no header's name", '"CF-IPCountry", "same" or ""', empty=True, longest=NAME_LENGTH)
+    str,
+    Shape(
+        _is_header,
+        "is no header's name, or one that tells no place",
+        '"CF-IPCountry", "same" or ""',
+        empty=True,
+        longest=NAME_LENGTH,
+    ),
 ]
 CookieName = Annotated[str, COOKIE_NAME]
 FilePath = Annotated[str, Shape(_is_file_of_site, "is no file's path on the site", '"/sw.js"')]

@@ -74,7 +74,7 @@ def configured(folder: Path, more: str = "") -> Path:
     """Fifteen bidders beside the shipped recipients."""
     bidder = (
         'role = "third_party"\npurposes = ["targeted_ads"]\ndata = ["ad_id", "coarse_geo"]\n'
-        'contract = "bench"\nannounced = 2024-01-01\ntransfer_basis = "scc"\n'
+        'contract = "B-1"\nannounced = 2024-01-01\ntransfer_basis = "scc"\n'
     )
     folder.mkdir(exist_ok=True)
     path = folder / "config.toml"

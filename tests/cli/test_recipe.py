@@ -225,6 +225,28 @@ def test_a_recipe_that_leaves_one_of_them_out_is_found(name):
         assert unsaid(name, broken, browser__site_ids="uid") >= {f"cookie {cookie}"}, cookie
 
 
+@pytest.mark.parametrize("name", VARYING)
+def test_a_page_made_for_one_person_takes_no_header_along_that_a_cache_obeys_first(name):
+    printed = text(name).lower()
+    for header in ("surrogate-control", "cdn-cache-control", "cloudflare-cdn-cache-control"):
+        ways = {"caddy": f"\t-{header}\n", "envoy": f'"{header}"', "traefik": f' {header}: ""\n'}
+        taken = ways.get(name, f"_hide_header {header};")
+        assert taken in printed, header
+        if name in KEEPING:
+            variable = header.replace("-", "_")
+            assert f"add_header {header} $page_{variable} always;" in printed
+            assert f'map $gw_cache $page_{variable} {{ "" $upstream_http_{variable}; default ""; }}' in printed
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_recipe_takes_no_store_alone_for_no_store(name):
+    found = re.search(r"^  '~\*(.*no-store.*)' \$upstream_http_cache_control;", text(name), re.MULTILINE)
+    for said in ("no-store", "public, No-Store ,x", "max-age=1,no-store"):
+        assert re.search(found[1], f"private, no-cache|{said}", re.IGNORECASE), said
+    for said in ("x-no-store=0", "no-store=0", 'ext="a, no-store, b"', "private"):
+        assert not re.search(found[1], f"private, no-cache|{said}", re.IGNORECASE), said
+
+
 @pytest.mark.parametrize("name", KEEPING)
 def test_another_cookie_makes_no_page_somebodys(name):
     found = re.search(r'\n  "~\*(.*gateway.*)" 1;', text(name, browser__site_ids="s.id"))

@@ -3,6 +3,7 @@
 import pytest
 from support import promises_of_proxies as promises
 from support.promises_of_proxies import without
+from support.proxies import BEFORE_CACHE_CONTROL
 
 from gateway.web.site.shared_caches import HEARD
 
@@ -50,6 +51,7 @@ LINES = {
         'Link "': SPEAKS,
         'Content-Security-Policy "(?i)': SPEAKS,
         'Cache-Control "private, no-store" -> X-Else "1"': PRIVATE,
+        **{f"\t-{name}\n -> \n": PRIVATE for name in BEFORE_CACHE_CONTROL},
         "+Vary -> +X-Else": PRIVATE,
         f"{POLICY}\n\t\t\t\t\t\tdefer -> {POLICY}": EARLY,
         f"{COOKIE_LINE}\n\t\t\t\t\t\tdefer -> {COOKIE_LINE}": EARLY,

@@ -5,7 +5,7 @@ import re
 import pytest
 from support import promises_of_proxies as promises
 from support.promises_of_proxies import ALL_NO, ALL_YES, GPC, Proxied, remembered, stopped, without
-from support.proxies import Counting, somebody_else
+from support.proxies import BEFORE_CACHE_CONTROL, Counting, somebody_else
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,11 @@ LINES = {
     "add_header Vary": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "add_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     "proxy_hide_header Cache-Control": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
-    '"~*no-store"': promises.a_page_that_is_one_persons_is_in_no_shared_cache,
+    **dict.fromkeys(
+        (f"{what}_header {name}" for what in ("add", "proxy_hide") for name in BEFORE_CACHE_CONTROL),
+        promises.a_page_that_is_one_persons_is_in_no_shared_cache,
+    ),
+    "no-store\\s*": promises.a_page_that_is_one_persons_is_in_no_shared_cache,
     '"~^__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^(.*?); *__Host-gateway=': promises.the_site_never_sees_the_sealed_cookie,
     '"~^__Host-gateway-proof=': promises.the_site_never_sees_the_sealed_cookie,
@@ -164,7 +168,7 @@ def test_every_line_that_hands_something_on_has_its_control(gateway):
 
     text = nginx_text(gateway, "127.0.0.1:9")
     handing = re.findall(r"^ +(auth_request\w* .*|add_header .*|proxy_set_header Gateway.*);", text, re.MULTILINE)
-    assert len(handing) == 25
+    assert len(handing) == 28
     assert [line for line in handing if not any(mark.rstrip(";") in line for mark in LINES)] == []
 
 

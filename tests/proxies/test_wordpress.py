@@ -17,7 +17,7 @@ from support.wordpress import Browser, until_key_answers, wordpress
 from gateway.keys import api_keys
 
 pytestmark = pytest.mark.slow
-CONTRACTS = {"recipients__teemo__contract": "a contract", "recipients__teemo__mode": "return"}
+CONTRACTS = {"recipients__teemo__contract": "C-1", "recipients__teemo__mode": "return"}
 YES, NO = (
     dict.fromkeys(("sale", "sharing", "targeted_ads"), True),
     dict.fromkeys(("sale", "sharing", "targeted_ads"), False),

@@ -29,6 +29,7 @@ from gateway.evidence.in_force import in_force
 from gateway.ledger.cosignature import Cosigner
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings, SettingsRefused, load_settings
+from gateway.web.site import shared_caches
 
 TODAY = date(2026, 11, 27)
 LEAST = 20  # wrong values an option
@@ -314,6 +315,17 @@ def bounds(hint):
     return {"below the least": meta.ge - 1, "above the most": meta.le + 1}
 
 
+# What people write where a contract is still to come. Words alone are none, nor is a number beside a word that says so.
+NO_CONTRACTS = """to be determined; to do; TODO: legal; todo - ask legal; TBD 2026; ask legal; no contract; not yet; none yet;
+in progress; in negotiation; see legal; contract pending; pending signature; insert contract here; <insert contract>;
+your contract; lorem ipsum; foo; bar; foobar; asdf; abc; 00; 0000; 1970; xx; XXXX; xxxxxx; kein; ninguno; aucun; keiner;
+n.a.; n.a; N / A; N/A/; n-a; n.v.t.; does not exist; None (yet); TODO TODO; T O D O; т; TODOа; ＴＯＤＯ; Ｎ/Ａ; nоne;
+ΤODO; temp; tmp; dummy; sample; default; empty; blank; unsigned; not signed; void; expired; -1; n0ne; None.; none, none;
+false false; contract-; our contract; the contract; http://x; data:x; fake; wip; draft v1; 1; t0do 7; TODO1; TBD2026;
+no contract in 2026; XXXX 2026; N / A 2026; to be signed 2026; C-0; １; 2026; 12345; 1111; xxx-1; example 1; ｎｏｔ 2026;
+not signed 2026; http://example.com/1"""
+TELLS_NO_PLACE = (*shared_caches.HEARD, "User-Agent", "Accept", "accept-language", "Sec-Fetch-Mode", "Host", "Referer")
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
@@ -561,8 +573,9 @@ ROWS |= {
             "header": "A\r\nX: y",
             "underscore in it": "CF_IPCountry",
             "digit first": "1A",
+            **{f"no place: {each}": each for each in TELLS_NO_PLACE},
         },
-        DEFAULT | why("any header may be the cache's key: the operator's cache knows it, and nobody else", "secret"),
+        DEFAULT | why("any header may be the place's: the operator's cache knows it, and nobody else", "secret"),
     ),
     "site.mode": Row(("link", "frictionless"), {"no_link, as it stands": "no_link"}),
     "controller.name": Row(("", "Example Phone, Inc."), PLACEHOLDERS, FREE | DEFAULT),
@@ -861,18 +874,15 @@ ROWS |= {
             "c1",
             "Processing addendum of 3 March 2025",
             "https://contracts.example.com/42",
+            "DPA 2025-03",
+            "Annex to DPA 2025",
+            "Contract No. 12",
+            "NO-4711",
+            "4600001234",
         ),
-        PLACEHOLDERS,
+        {**PLACEHOLDERS, **{f"none: {each}": each for each in map(str.strip, NO_CONTRACTS.split(";"))}},
         why("without one nothing goes", "empty")
-        | why(
-            "a reference: by what an operator finds a contract nobody else can know",
-            "semicolon",
-            "underscore",
-            "trailing dot",
-            "port 0",
-            "no ASCII",
-            "secret",
-        ),
+        | why("a reference: by what an operator finds a contract nobody else can know", "secret"),
     ),
     "recipients.*.contract_until": Row((date(2027, 12, 31),)),
     "recipients.*.unlinked": Row(("deny", "allow"), {"yes": "yes", "none": "none"}),

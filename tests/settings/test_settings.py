@@ -382,7 +382,8 @@ def recipient(option, value):
 @pytest.mark.parametrize("contract", NO_CONTRACT)
 def test_a_word_that_names_no_contract_opens_to_nobody(file, contract):
     with pytest.raises(
-        SettingsRefused, match=r":5: \[recipients\.lab\] contract: .*; write its number or its name, or ..,"
+        SettingsRefused,
+        match=r":5: \[recipients\.lab\] contract: .*; write its number, or its name with its day, or ..,",
     ):
         load_settings(file(recipient("contract", contract)), {})
 
@@ -392,6 +393,33 @@ def test_a_word_that_names_no_contract_opens_to_nobody(file, contract):
 )
 def test_a_contracts_reference_is_taken_as_it_is_written(file, contract):
     assert load_settings(file(recipient("contract", contract)), {}).recipients["lab"].contract == contract
+
+
+@pytest.mark.parametrize("name", ["TODO TODO", "N / A", "ＴＯＤＯ", "to be determined", "not yet", "xxxx", "00"])
+def test_a_placeholder_of_several_words_is_no_name_either(file, name):
+    with pytest.raises(SettingsRefused, match=r"company: names nothing"):
+        load_settings(file(recipient("company", name)), {})
+
+
+@pytest.mark.parametrize(
+    "name", ["AA", "3M", "No Limits Ltd", "Test Valley Ads", "To Be Ltd", "Todo Claro, S.A.", "Draft 7"]
+)
+def test_a_company_may_have_such_a_word_in_its_name(file, name):
+    assert load_settings(file(recipient("company", name)), {}).recipients["lab"].company == name
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b'\xef\xbb\xbf[site]\nname = "Example"\nurl = "x"\n')
+    with pytest.raises(SettingsRefused, match=r"mine\.toml:3: \[site\] url"):
+        load_settings(path, {})
+    path.write_bytes(b'\xef\xbb\xbf[site]\nname = "Example Phone"\n')
+    assert load_settings(path, {}).site.name == "Example Phone"
+
+
+def test_a_witness_without_its_key_is_told_what_a_key_is(file):
+    with pytest.raises(SettingsRefused, match=r"write .*NAME\+ID\+KEY"):
+        load_settings(file('[witnesses.auditor]\nurl = "https://w.example.org"'), {})
 
 
 @pytest.mark.parametrize("host", NO_HOST)

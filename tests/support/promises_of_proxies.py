@@ -12,6 +12,7 @@ from gateway.keys import api_keys, secret_files
 from gateway.web.shell.edge import FROM_APPS
 from gateway.web.site import header_fields as sealed_cookies
 from support.proxies import (
+    BEFORE_CACHE_CONTROL,
     CALIFORNIA,
     GERMANY,
     NEW_YORK,
@@ -236,7 +237,11 @@ def a_page_that_is_one_persons_is_in_no_shared_cache(at: Proxied) -> None:
     assert "private" in ", ".join(control)
     assert "public" not in ", ".join(control)
     assert "no-store" in ", ".join(at.ask("/control=no-store", person).all("cache-control"))
-    assert at.ask(public).all("cache-control") == ["public, max-age=600"]
+    assert "private" in ", ".join(at.ask("/control=x-no-store=0", person).all("cache-control"))
+    everybodys, theirs = at.ask(public), at.ask(public, person)
+    assert everybodys.all("cache-control") == ["public, max-age=600"]
+    for header in BEFORE_CACHE_CONTROL:
+        assert (everybodys.all(header), theirs.all(header)) == (["max-age=600"], []), header
     for headers in ([GPC], []):
         assert "Sec-GPC" in ", ".join(at.ask("/page", *headers).all("vary"))
 

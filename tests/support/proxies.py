@@ -143,6 +143,9 @@ def gateway(folder: Path, *, gone=False, **configured: str):
         running.stop()
 
 
+BEFORE_CACHE_CONTROL = ("Surrogate-Control", "CDN-Cache-Control", "Cloudflare-CDN-Cache-Control")
+
+
 class Site(BaseHTTPRequestHandler):
     """A site that answers what it was asked with, as JSON; counts its answers by path."""
 
@@ -199,7 +202,9 @@ class Site(BaseHTTPRequestHandler):
         return "application/json", json.dumps(told).encode()
 
     def more(self) -> list[tuple[str, str]]:
-        """Further headers: what /control=VALUE asks for as Cache-Control, spaces written as `_`."""
+        """Further headers: what /control=VALUE asks for as Cache-Control, spaces written as `_`, and what caches obey
+        before that.
+        """
         if self.path == "/speaks":
             from support.promises_of_proxies import SPEAKS
 
@@ -207,7 +212,9 @@ class Site(BaseHTTPRequestHandler):
         if self.path == "/canonical":
             return [("Link", "</x>; rel=canonical")]
         _, asked, value = self.path.partition("control=")
-        return [("Cache-Control", value.replace("_", " "))] if asked else []
+        if not asked:
+            return []
+        return [("Cache-Control", value.replace("_", " ")), *((name, "max-age=600") for name in BEFORE_CACHE_CONTROL)]
 
     def log_message(self, *_):
         pass

@@ -149,6 +149,44 @@ async def test_a_page_of_somebody_whose_assertion_ran_out_or_whose_id_is_none_is
     assert shared(await door.get(cookie="uidd=7"))
 
 
+# --- what some cache obeys before Cache-Control ----------------------------------------------------------------------
+
+OUTRANKING = {
+    "X-Accel-Expires": "600", "Expires": "Fri, 31 Dec 2100 23:59:59 GMT", "Surrogate-Control": "max-age=600",
+    "CDN-Cache-Control": "max-age=600", "Cloudflare-CDN-Cache-Control": "max-age=600", "Edge-Control": "max-age=10m",
+    "Vercel-CDN-Cache-Control": "max-age=600", "X-LiteSpeed-Cache-Control": "public,max-age=600",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("control", ["public, max-age=600", "private", "no-store", None])
+async def test_a_page_made_for_one_person_has_no_header_by_which_a_cache_would_keep_it_all_the_same(house, control):
+    site = [(name.encode(), value.encode()) for name, value in OUTRANKING.items()]
+    door = Door(house, *site, *([(b"cache-control", control.encode())] if control else []))
+    told = await door.get(cookie=door.sealed())
+    assert not {name.lower() for name in OUTRANKING} & {*told.headers}
+    assert told.headers["cache-control"] in {"private", "no-store", "private, no-cache"}
+    everybodys = await door.get()
+    assert {name.lower() for name in OUTRANKING} <= {*everybodys.headers}  # control: the site's own word stands
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['private="set-cookie", max-age=600', "max-age=600, private=set-cookie", "max-age=600, x-no-store=0",
+     'max-age=600, ext="private"', 'ext="a, private, b"', 'ext="a, no-store', "no-store=0, max-age=99", "not-private-at-all",
+     "private, public", 'private, private="x"', "private, s-maxage=600", r'ext="\", no-store, "'],
+)  # fmt: skip
+def test_what_only_looks_like_private_keeps_no_cache_off_a_page(said):
+    assert shared_caches.privately([(b"Cache-Control", said.encode())]) == [shared_caches.PRIVATE]
+
+
+@pytest.mark.parametrize(
+    "said", ["private", "Private , max-age=60", "no-store", "public, NO-STORE", 'ext="a,b", private', "private,,x=1"]
+)
+def test_what_the_site_says_of_its_own_accord_stands(said):
+    headers = [(b"Cache-Control", said.encode()), (b"etag", b"x")]
+    assert shared_caches.privately(headers) == headers
+
+
 # --- pages that differ by place --------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,11 @@ OF_APPLICATIONS = {
 HEARD = tuple(dict.fromkeys(header for mark in MARKS for header in mark.headers))
 VARY = (b"vary", ", ".join(HEARD).encode())
 PRIVATE = (b"cache-control", b"private, no-cache")
+# Of nginx, Varnish and Fastly, Akamai, LiteSpeed; Expires is what a cache goes by that knows no Cache-Control.
+OUTRANKING = frozenset(
+    {b"x-accel-expires", b"surrogate-control", b"edge-control", b"x-litespeed-cache-control", b"expires"}
+)
+DIRECTIVE = re.compile(rb'(?:[^,"]|"(?:\\.|[^"\\])*"?)+')  # a quote without an end reaches to the end
 
 
 def vary(place_in_key: str) -> tuple[bytes, bytes]:
@@ -92,15 +97,28 @@ def is_one_persons(facts: Facts) -> bool:
 
 def privately(headers: Headers) -> Headers:
     """An answer's headers, and no shared cache may keep it; what the site says of its own accord stands where that is
-    said.
+    said. What one cache or another obeys before `Cache-Control` goes.
     """
-    said = b", ".join([value for name, value in headers if name.lower() == b"cache-control"]).lower()
-    if not said:
-        return [*headers, PRIVATE]
-    if b"no-store" in said or (b"private" in said and b"public" not in said):
-        return headers
-    kept = [(name, value) for name, value in headers if name.lower() != b"cache-control"]
-    return [*kept, PRIVATE]
+    kept = [(name, value) for name, value in headers if not _outranks(name.lower())]
+    if _is_kept_apart(b", ".join([value for name, value in kept if name.lower() == b"cache-control"]).lower()):
+        return kept
+    return [*((name, value) for name, value in kept if name.lower() != b"cache-control"), PRIVATE]
+
+
+def _outranks(name: bytes) -> bool:
+    """`Cloudflare-CDN-Cache-Control` and its like are RFC 9213's, one for each house."""
+    return name in OUTRANKING or name.endswith(b"cdn-cache-control")
+
+
+def _is_kept_apart(said: bytes) -> bool:
+    """Whether a Cache-Control keeps shared caches off the whole answer (RFC 9111 5.2.2): `private="set-cookie"` is of
+    one header alone, and what stands in quotes is no directive.
+    """
+    directives = [each.strip() for each in DIRECTIVE.findall(said)]
+    if b"no-store" in directives:
+        return True
+    shared = any(each == b"public" or each.startswith((b"private=", b"s-maxage")) for each in directives)
+    return b"private" in directives and not shared
 
 
 def own_page_headers() -> tuple[str, ...]:
