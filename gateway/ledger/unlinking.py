@@ -79,15 +79,23 @@ LINKED = (
 )
 LOOKED_LIKE = "SELECT 1 FROM looser_name WHERE alias = ?"  # what is left of it is others'
 OVER = "UPDATE link SET until = ?, ended = ? WHERE account = ? AND identifier = ?"
+LIFTED = """
+SELECT key, purpose, origin, via FROM kept_deny k WHERE key IN ({marks}) AND NOT EXISTS (
+  SELECT 1 FROM travelled_choice t
+  WHERE t.key = k.key AND t.purpose = k.purpose AND t.origin = k.origin AND t.via = k.via)
+"""
+TRAVELLED = "SELECT key, purpose, origin, via FROM travelled_choice WHERE key IN ({marks})"
 LOSE = tuple(
     f"DELETE FROM {table} WHERE key = ? AND purpose = ? AND origin = ? AND via = ?"  # noqa: S608 - names are ours
     for table in ("travelled_choice", "kept_deny")
 )
+_, LOSE_KEPT = LOSE
 OF_ENTRIES = ("given", "told_event", "age_event", "acted")  # keyed by an entry's number
 
 
 def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
     """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
+    near = with_looser(tx, component.of(tx.db, own)) - own.keys()
     others = _keep_ages(tx, own, seq, now)
     others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
@@ -102,6 +110,7 @@ def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now
         suppression.drop(tx, key)
         tx.db.execute("DELETE FROM erased WHERE identifier = ?", (key,))
     _stand(tx, own, others - own.keys(), now)
+    _forget_lifted(tx, near, seq, now)
     _keep_revoked(tx, others - own.keys(), seq, now)
 
 
@@ -201,9 +210,32 @@ def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
 
 
+def _forget_lifted(tx: Transaction, near: set[bytes], seq: int, now: int) -> None:
+    """A deny that stayed of somebody who was unlinked before, and that a yes of these lifted, is forgotten with that
+    yes: standings made again from the log without it would have the deny. What others lifted is on record and stays.
+    What had travelled on from such a deny and is there stays as one from this entry on. `near`: whoever these are
+    connected with, forms too.
+    """
+    lifted = {*happenings.rows_of(tx.db, LIFTED, near)}
+    if not lifted:
+        return
+    tx.db.executemany(LOSE_KEPT, sorted(lifted & _travelled_again(tx, near)))
+    left = {*happenings.rows_of(tx.db, TRAVELLED, near)} - _travelled_again(tx, near)
+    for row in sorted(left):
+        kept_rows.stay(tx, row, seq)
+    tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in left])
+    recompute(tx, sorted({row[0] for row in left}), now)
+
+
+def _travelled_again(tx: Transaction, near: set[bytes]) -> set[Row]:
+    """The denies that these would have from others, were their standings made again from the log."""
+    with contextlib.closing(replay.relived(tx.db, sorted(near), FOR_EVER)) as life:
+        return {*happenings.rows_of(life, TRAVELLED, near)}
+
+
 def _keep_revoked(tx: Transaction, others: Iterable[bytes], seq: int, now: int) -> None:
-    """What others had allowed a recipient, and what a no of these ended, stays ended: without it a life that is lived
-    again would have it. Whoever never allowed one anything is not looked at.
+    """What others had allowed a recipient, and what a no of these ended, stays ended: without it standings made again
+    from the log would have it. Whoever never allowed one anything is not looked at.
     """
     near = component.of(tx.db, others)
     allowed = sorted({row[0] for row in happenings.rows_of(tx.db, ALLOWED, near)})

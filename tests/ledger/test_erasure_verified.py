@@ -23,6 +23,7 @@ KINDS = {
     "twin": ("email", "person@gmail.com"),
     "looks like mail": ("email", email(1).replace("@", "+y@")),
     "phone": ("phone", phone(1)),
+    "second phone": ("phone", phone(2)),
     "gaid": ("gaid", GAID),
     "idfv": ("idfv", IDFV),
 }
@@ -49,7 +50,7 @@ class Life:
             lambda: ages.say(ledger.tx, SUBJECTS[anyone], dice.choice(["13_15", "adult"]), self.tick(), os.urandom(16)),
         ]
         if erasing and dice.random() < 0.2:
-            self.erase(dice.choice([*Erasing]), anyone)
+            self.erase(dice.choice([*Erasing]), *dice.sample([*SUBJECTS], dice.choice([1, 1, 2])))
         else:
             self.done.append((anyone, account, thing))
             dice.choice(acts)()
@@ -58,9 +59,22 @@ class Life:
         self.ledger.now()
         return self.ledger.at
 
-    def erase(self, mode, who):
-        self.done.append((mode, who))
-        erasure.erase(self.ledger.tx, ErasureOrder(mode, [SUBJECTS[who]], self.tick()), os.urandom(16))
+    def erase(self, mode, *who):
+        self.done.append((mode, *who))
+        order = ErasureOrder(mode, [self.ledger.subjects[each] for each in who], self.tick())
+        erasure.erase(self.ledger.tx, order, os.urandom(16))
+
+    def begin_with_an_erasure(self):
+        """One account has several numbers and addresses, one of which said no and is unlinked."""
+        dice = self.dice
+        has = dice.sample(THINGS, 4)
+        for thing in has:
+            self.ledger.link("a", thing)
+        self.ledger.choose(ChoiceKind.OPT_OUT, has[0], Purpose.SALE)
+        self.done.append(("begins with", *has))
+        self.erase(Erasing.UNLINK, has[0])
+        self.ledger.choose(ChoiceKind.OPT_IN, dice.choice(["a", *has]), Purpose.SALE)
+        self.erase(Erasing.UNLINK, dice.choice(["a", *has]))
 
     def differences(self):
         self.ledger.tx.write_head()
@@ -77,6 +91,8 @@ class Life:
 @pytest.mark.parametrize("seed", range(60 * TIMES))
 def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
     life = Life(seed)
+    if seed % 2:
+        life.begin_with_an_erasure()
     for _ in range(25):
         life.act(erasing=True)
         assert life.differences() == set(), life.done
@@ -87,6 +103,8 @@ def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
 def test_an_erasure_opens_nothing_for_anybody_else(seed):
     """Whoever was denied is denied, but for the unlinked themselves."""
     life = Life(seed)
+    if seed % 2:
+        life.begin_with_an_erasure()
     for _ in range(25):
         life.act(erasing=False)
     for mode in Erasing:
@@ -130,6 +148,85 @@ def test_who_unlinks_an_address_opens_nothing_of_one_that_recipients_hash_alike(
     life.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
     assert not life.ledger.denies("other", Purpose.SALE)
     assert life.differences() == set()
+
+
+def household():
+    """An account that has an address and two numbers, one of which says no and is unlinked."""
+    kinds = {"account": ("account", "hers"), "mail": ("email", email(1))}
+    kinds |= {name: ("phone", phone(number)) for number, name in enumerate(("phone", "second phone"), 1)}
+    life = Life(0)
+    life.ledger = Ledger({name: PEOPLE.name([named(*kind)]).subjects[0] for name, kind in kinds.items()})
+    for thing in ("mail", "phone", "second phone"):
+        life.ledger.link("account", thing)
+    life.ledger.choose(ChoiceKind.OPT_OUT, "phone", Purpose.SALE)
+    life.erase(Erasing.UNLINK, "phone")
+    assert life.ledger.denies("mail", Purpose.SALE)
+    return life
+
+
+@pytest.mark.parametrize("then", [["account"], ["second phone"], ["mail"], ["account", "second phone"]])
+def test_a_no_of_a_number_erased_earlier_that_the_account_took_back_is_forgotten_with_the_account(then):
+    life = household()
+    life.ledger.choose(ChoiceKind.OPT_IN, "account", Purpose.SALE)
+    assert not life.ledger.denies("mail", Purpose.SALE)
+    life.erase(Erasing.UNLINK, *then)
+    assert (life.differences(), life.verified()) == (set(), [])
+    assert not life.ledger.denies("mail", Purpose.SALE)
+
+
+def test_a_no_of_a_number_erased_earlier_holds_for_whoever_took_nothing_back_when_another_one_is_erased():
+    life = household()
+    life.ledger.choose(ChoiceKind.OPT_IN, "mail", Purpose.SALE)  # lifts nothing of what the account still has
+    for then in ("mail", "second phone"):
+        life.erase(Erasing.UNLINK, then)
+        assert (life.differences(), life.verified()) == (set(), [])
+        assert life.ledger.denies("account", Purpose.SALE)
+
+
+def test_the_look_back_shows_a_no_that_somebody_who_is_still_there_took_back_later():
+    """Her address left the account and took back itself what it had kept: that yes is on record, and so is the no."""
+    life = household()
+    life.ledger.unlink("account", "mail")
+    denied = life.tick()
+    life.ledger.choose(ChoiceKind.OPT_IN, "mail", Purpose.SALE)
+    assert not life.ledger.denies("mail", Purpose.SALE)
+    life.erase(Erasing.UNLINK, "second phone")
+    [then] = replay.rebuild(
+        life.ledger.db, [life.ledger.subjects["mail"].key], int(denied.timestamp() * 1000)
+    ).standings
+    assert then.denies(Purpose.SALE)
+    assert (life.differences(), life.verified()) == (set(), [])
+
+
+def test_what_travelled_on_from_a_no_that_is_forgotten_stays_where_nobody_took_it_back():
+    spelt = {"first": "per.son", "second": "person", "third": "perso.n"}
+    kinds = {name: ("email", f"{local}@gmail.com") for name, local in spelt.items()}
+    kinds |= {"account": ("account", "hers"), "phone": ("phone", phone(1))}
+    life = Life(0)
+    life.ledger = Ledger({name: PEOPLE.name([named(*kind)]).subjects[0] for name, kind in kinds.items()})
+    for thing in ("first", "second"):
+        life.ledger.link("account", thing)
+    life.ledger.choose(ChoiceKind.OPT_OUT, "first", Purpose.SALE)
+    life.erase(Erasing.UNLINK, "first")
+    life.ledger.link("account", "phone")
+    life.ledger.unlink("account", "phone")  # keeps what it had got
+    life.ledger.choose(ChoiceKind.OPT_IN, "third", Purpose.SALE)
+    assert not life.ledger.denies("account", Purpose.SALE)
+    life.erase(Erasing.UNLINK, "third")
+    assert life.ledger.denies("phone", Purpose.SALE)
+    assert not life.ledger.denies("account", Purpose.SALE)
+    assert (life.differences(), life.verified()) == (set(), [])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_another_spelling_of_an_erased_mailbox_stays_denied_where_anything_was_ever_heard_of_it(mailbox, known):
+    """Else it is only a way to write the mailbox that is forgotten, of which nothing is known any more."""
+    if known:
+        mailbox.ledger.choose(ChoiceKind.OPT_IN, "hers", Purpose.SALE)
+    mailbox.ledger.choose(ChoiceKind.OPT_OUT, "other", Purpose.SALE)
+    assert mailbox.ledger.denies("hers", Purpose.SALE)
+    mailbox.erase(Erasing.UNLINK, "other")
+    assert mailbox.ledger.denies("hers", Purpose.SALE) == known
 
 
 @pytest.fixture
