@@ -61,7 +61,7 @@ NO_SENTENCE = 64  # characters: a text that is longer is no id as a whole, unles
 BETWEEN = b" \t-_:.()/+"  # what stands within an id that is written in groups
 LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
-NUMBERS = (int, float)
+HOLDERS_OF_MORE, NUMBERS = (dict, list), (int, float)
 MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
 # Each in one object alone: under the same name anywhere else it is a member like any other. A transaction's id is of
@@ -294,7 +294,7 @@ def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> dict[str, None
             kind = type(item)  # as JSON has them: asked this way it takes half as long
             if kind is str:
                 texts.append(item)
-            elif kind is dict or kind is list:
+            elif kind in HOLDERS_OF_MORE:
                 waiting.append(item)
             elif kind in NUMBERS and abs(item) >= LEAST_NUMBER:
                 numbers.append(item)
