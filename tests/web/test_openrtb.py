@@ -430,6 +430,48 @@ async def test_an_ad_id_that_may_go_is_no_trace_beside_what_may_not(keyed):
     assert answer.json()["imp"][0]["ext"]["prebid"]["bidder"] == {"ix": {"siteId": gaid(1)}}
 
 
+JANES_DIGEST = JANES["the digest of their address"]
+BAG_OF_CONSENT = "ConsentedProvidersSettings"
+
+
+@pytest.mark.parametrize(
+    ("value", "more"),
+    [
+        *((value, with_bidders(appnexus={name: value})) for value in (gaid(2), JANE, JANES_DIGEST) for name in ("ifa", "eids", "tid", "buyeruid", "consent")),
+        (gaid(2), {"imp": [{"id": "1", "ext": {"prebid": {"tid": gaid(2)}}}]}),
+        (JANE, {"user": {"eids": [{"source": JANE, "uids": []}]}}),
+        (JANE, {"user": {"ext": {BAG_OF_CONSENT: {"more": JANE}}}}),
+        (JANE, {"regs": {"ext": {"dsa": {"transparency": [{"domain": JANE}]}}}}),
+        (JANE, with_bidders(appnexus={JANE: 1})),
+        (JANE, {"imp": [{"id": "1", "ext": {"data": {JANE: 1}}}]}),
+        (JANE, with_bidders(**{JANE: {"a": 1}})),
+        (JANES_PHONE[1:], with_bidders(appnexus={"p": int(JANES_PHONE)})),
+        *((each, {"imp": [{"id": "1", "tagid": each}]}) for each in ("jane.roe%40example.com", "%2B14155550107", "jane.roe&#64;example.com", "jane.roe＠example.com", "＋14155550107")),
+        ("jane.roe%40example.com", {"id": "jane.roe%40example.com"}),
+    ],
+    ids=repr,
+)  # fmt: skip
+async def test_an_opted_out_persons_id_under_any_name_and_in_any_writing_leaves_beside_nobody(keyed, value, more):
+    """Whose ad id the request has said nothing: where nobody opted out, the very same request is let go."""
+    answer = await ask(keyed, bid(**more))
+    assert (answer.headers["gateway-verdict"], value in json.dumps(answer.json(), ensure_ascii=False)) == (
+        "allow",
+        True,
+    )
+    await jane_opts_out(keyed)
+    answer = await ask(keyed, bid(**more))
+    assert answer.headers["gateway-verdict"] in {"contextual", "block"}
+    assert value not in json.dumps(answer.json(), ensure_ascii=False)
+
+
+async def test_long_numbers_that_are_nobodys_deny_nothing(keyed):
+    """A time in milliseconds, a placement of ten digits: not each can be a phone number."""
+    await jane_opts_out(keyed)
+    bags = with_bidders(appnexus={"at": 1701234567890, "placement": "1234567890", "of": 9999999999, "x%41": "50% off"})
+    answer = await ask(keyed, bid(**bags))
+    assert (answer.headers["gateway-verdict"], answer.json()["imp"]) == ("allow", bags["imp"])
+
+
 @pytest.mark.slow
 def test_a_running_service_hands_out_no_opted_out_persons_id_in_a_parameter(tmp_path):
     import httpx2

@@ -6,14 +6,19 @@ stranger sends but for a request nested deeper than anybody's (`BidTooDeep`). Th
 6901): what is gone, and what stands there now.
 """
 
+import html
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from gateway.choice import identity
-from gateway.choice.openrtb.fields import APP_SET_IDS, HASHED_DEVICE_IDS, TRANSACTION, VENDOR_IDS, Json, part
+from gateway.choice.identity import spelling
+from gateway.choice.identity.likeness import LARGEST
+from gateway.choice.openrtb.fields import APP_SET_IDS, HASHED_DEVICE_IDS, VENDOR_IDS, Json, part
+from gateway.choice.openrtb.members import BIDDERS, MEMBERS
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
@@ -56,15 +61,25 @@ NO_SENTENCE = 64  # characters: a text that is longer is no id as a whole, unles
 BETWEEN = b" \t-_:.()/+"  # what stands within an id that is written in groups
 LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
-HOLDERS_OF_MORE = (dict, list)
+HOLDERS_OF_MORE, NUMBERS = (dict, list), (int, float)
 MOST_LOOSE = 100  # values that have the form of an id, in places of none
 HASHED = frozenset(identity.DIGESTS)
-NOT_SEARCHED = frozenset({"id", "imp", "regs"})  # a slot's id is of the auction, as the request's own
-# Members that are read in their own place, or name an auction.
-READ_ELSEWHERE = frozenset({
-    *TRANSACTION, *HASHED_DEVICE_IDS, *VENDOR_IDS, *APP_SET_IDS, "ifa", "buyeruid", "eids", "consent",
-    "ConsentedProvidersSettings", "consented_providers_settings",
-})  # fmt: skip
+# Each in one object alone: under the same name anywhere else it is a member like any other. A transaction's id is of
+# the auction, as the request's own and its slots'; Prebid's copy in its bag is not known to be one.
+OF_REQUEST, OF_AUCTION, OF_UID = frozenset({"id", "regs"}), frozenset({"id", "tid"}), frozenset({"id"})
+OF_DEVICE, OF_DEVICE_EXT = frozenset({"ifa", *HASHED_DEVICE_IDS}), frozenset({*VENDOR_IDS, *APP_SET_IDS})
+OF_USER = frozenset({"buyeruid"})
+# Names of members that are a list's and nobody's: of objects, of bidders, of their parameters.
+KNOWN = frozenset().union(
+    *MEMBERS.values(), BIDDERS, *(each.scalar.union(*each.required) for each in BIDDERS.values())
+)  # fmt: skip
+LEAST_DIGITS = 10  # a phone number without its country has as many
+LEAST_NUMBER = 10 ** (LEAST_DIGITS - 1)
+DIALLED = re.compile(r"\(?(?:[0-9][ ()-]{0,2}){9,14}[0-9]")
+SIGNS = "+@%&\\"  # of an address, of a number, and of what may be one by its codes
+APART = "\x00"  # between two texts: it is in no id
+ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+MOST_FOLDS = 5  # of one encoding in another
 HEXES = re.compile(
     r"(?<![0-9a-f])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-f])",
     re.IGNORECASE,
@@ -228,23 +243,34 @@ def _as_others(named: Sequence[Json]) -> Iterator[Json]:
 
 def _elsewhere(request: Json) -> tuple[list[Json], bool]:
     """What in any other member has the form of an identifier, and whether all of it was looked at: in a bidder's
-    parameters, in a page's query, in what nobody knows.
+    parameters, in a page's query, in what nobody knows, in a member's name.
     """
-    texts: dict[str, None] = {}
-    _gather({name: value for name, value in request.items() if name not in NOT_SEARCHED}, texts)
-    for imp in _objects(request.get("imp")):
-        _gather({name: value for name, value in imp.items() if name != "id"}, texts)
-    texts |= dict.fromkeys(each for each in _ids_of_auction(request) if "@" in each or "+" in each)
+    texts = _gather(request, _read_elsewhere(request))
+    texts |= dict.fromkeys(each for each in _ids_of_auction(request) if not {"@", "+"}.isdisjoint(unfolded(each)))
     found = {word: identity.alike(word) for word in {word: None for text in texts for word in _words(text)}}
     named = [each for each in found.values() if each]
     return [one for each in named[:MOST_LOOSE] for one in each], len(named) <= MOST_LOOSE
+
+
+def _read_elsewhere(request: Json) -> Mapping[int, frozenset[str]]:
+    """The very objects of whose members some are read in their own place, or name an auction. What is not there is an
+    empty one that no request holds.
+    """
+    device, user, source, imps = (*(part(request, name) for name in ("device", "user", "source")), request.get("imp"))
+    read = {id(request): OF_REQUEST, id(user): OF_USER, id(device): OF_DEVICE, id(part(device, "ext")): OF_DEVICE_EXT}
+    slots = [holder for imp in _objects(imps) for holder in (imp, part(imp, "ext"))]
+    read |= dict.fromkeys(map(id, (source, part(source, "ext"), *slots)), OF_AUCTION)
+    for holder in (user, part(user, "ext")):
+        for eid in _objects(holder.get("eids"))[:MOST_EIDS]:
+            read |= dict.fromkeys(map(id, _objects(eid.get("uids"))[:MOST_EIDS]), OF_UID)
+    return read
 
 
 def _ids_of_auction(request: Json) -> Iterator[str]:
     """A UUID is the usual one, an address or a number with its plus is none."""
     source, imps = part(request, "source"), _objects(request.get("imp"))
     for holder in (request, source, part(source, "ext"), *imps, *(part(imp, "ext") for imp in imps)):
-        for name in (*TRANSACTION, "id"):
+        for name in OF_AUCTION:
             if isinstance(value := holder.get(name), str):
                 yield value
 
@@ -253,33 +279,84 @@ def _objects(listed: object) -> list[Json]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
-def _gather(holder: object, texts: dict[str, None]) -> None:
-    """Texts that are long enough for an id, or have a sign of one. Every member of a request passes here."""
-    waiting = [holder]
+def _gather(request: Json, read: Mapping[int, frozenset[str]]) -> dict[str, None]:
+    """Texts and names of members that are long enough for an id, or have a sign of one, and numbers that are. Every
+    member of a request passes here.
+    """
+    texts: list[str] = []
+    numbers: list[float] = []
+    waiting: list[Any] = [request, [part(part(request, "regs"), "ext").get("dsa")]]
     while waiting:
         inner = waiting.pop()
-        if isinstance(inner, dict):
-            inner = [item for name, item in inner.items() if name not in READ_ELSEWHERE]
-        for item in inner if isinstance(inner, list) else ():
-            if isinstance(item, str):
-                if len(item) >= NO_WORD or "+" in item or "@" in item:
-                    texts[item] = None
-            elif isinstance(item, HOLDERS_OF_MORE):
+        if type(inner) is dict:
+            inner = _values(inner, read.get(id(inner)), texts)
+        for item in inner:
+            kind = type(item)  # as JSON has them: asked this way it takes half as long
+            if kind is str:
+                texts.append(item)
+            elif kind in HOLDERS_OF_MORE:
                 waiting.append(item)
+            elif kind in NUMBERS and abs(item) >= LEAST_NUMBER:
+                numbers.append(item)
+    return dict.fromkeys((*_telling(texts), *(str(abs(int(each))) for each in numbers if abs(each) < LARGEST)))
+
+
+def _values(holder: dict[str, object], read: frozenset[str] | None, texts: list[str]) -> Iterable[object]:
+    """Of the members that are not read in their own place; names that are no list's are put to the texts."""
+    if not KNOWN.issuperset(holder):
+        texts += [name for name in holder if name not in KNOWN]
+    return [value for name, value in holder.items() if name not in read] if read else holder.values()
+
+
+def _telling(texts: Sequence[str]) -> Iterator[str]:
+    """Texts that are long, have a sign of an id, or are a number as it is dialled. All short ones are asked for signs
+    at once first: hardly ever one has any.
+    """
+    yield from (text for text in texts if len(text) >= NO_WORD)
+    short = [text for text in texts if len(text) < NO_WORD]
+    yield from (text for text in short if len(text) >= LEAST_DIGITS and DIALLED.fullmatch(text))
+    if _has_sign(APART.join(short)):
+        yield from filter(_has_sign, short)
+
+
+def _has_sign(text: str) -> bool:
+    return not text.isascii() or any(sign in text for sign in SIGNS)
 
 
 def _words(text: str) -> Iterator[str]:
     """The text, and what in it has the form of an id: in an address's query, in a list of words."""
-    inside = unquote(text) if "%" in text else text
+    inside = unfolded(text)
     run = has_run(inside)
     if run or len(text) <= NO_SENTENCE or "@" in inside or "+" in inside:
         yield text
+    if inside is not text and len(inside) <= NO_SENTENCE:
+        yield inside
     if run:
         yield from HEXES.findall(inside)
     if "@" in inside:
         yield from ADDRESSES.findall(inside)
     if "+" in inside:
         yield from WITH_PLUS.findall(inside)
+
+
+def unfolded(text: str) -> str:
+    """With the characters that an address, a page or a JSON text writes by their codes; letters as `spelling` reads
+    them.
+    """
+    if is_plain(text):
+        return text
+    for _ in range(MOST_FOLDS):
+        before = text
+        text = unquote(text) if "%" in text else text
+        text = html.unescape(text) if "&" in text else text
+        text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
+        if text == before:
+            break
+    return spelling.ascii_digits(spelling.plain(text))
+
+
+def is_plain(text: str) -> bool:
+    return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
 
 
 def bare(text: str) -> bytes:

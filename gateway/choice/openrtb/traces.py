@@ -9,7 +9,6 @@ with it: the request with its id, a slot with its id, a bidder with a parameter 
 
 import base64
 import contextlib
-import html
 import json
 import re
 import string
@@ -17,21 +16,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import unquote
 
 from gateway.choice import coarsening, identity
-from gateway.choice.identity import kinds, phone_number, spelling
+from gateway.choice.identity import kinds, phone_number
 from gateway.choice.identity.likeness import LARGEST
 from gateway.choice.openrtb.fields import Json, is_for_somebody, part
 from gateway.choice.openrtb.members import BIDDERS, MEMBERS
-from gateway.choice.openrtb.reading import ADDRESSES, HEXES, WITH_PLUS, bare, has_run
+from gateway.choice.openrtb.reading import ADDRESSES, APART, HEXES, WITH_PLUS, bare, has_run, is_plain, unfolded
 
 Out = dict[str, object]
 SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one
 UNAMBIGUOUS = 10  # digits, or hex digits, without what is written between them: fewer stand in any long number
 SMALL = 10**6  # numbers below are sizes, prices, enumerations
-MOST_FOLDS = 5  # of one encoding in another
-APART = "\x00"  # between two texts: it is in no id
 # Everything but an alphabet of base64 is a blank; a `/` of the usual one may be an address's.
 LETTERS = frozenset((string.ascii_letters + string.digits).encode())
 SIXTY_FOUR, FOR_URLS = (
@@ -41,7 +37,6 @@ IN_BASE64: Mapping[int, str] = {22: "md5", 27: "sha1", 43: "sha256"}  # by chara
 NAMED = re.compile(rb"sha-?(?:256|1)-", re.IGNORECASE)  # before one (Subresource Integrity)
 JSON_BEGINS = ("{", "[")
 WORD = re.compile(r"[\w-]*", re.ASCII)
-ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
 STANDARD, ANY = bytes.maketrans(b"-_", b"+/"), ("md5", "sha1", "sha256")
 HEX_DIGITS = re.compile(r"[0-9a-f]+")
@@ -76,28 +71,8 @@ def texts_of(value: object) -> list[str]:
     return found
 
 
-def unfolded(text: str) -> str:
-    """With the characters that an address, a page or a JSON text writes by their codes; letters as `spelling` reads
-    them.
-    """
-    if _is_plain(text):
-        return text
-    for _ in range(MOST_FOLDS):
-        before = text
-        text = unquote(text) if "%" in text else text
-        text = html.unescape(text) if "&" in text else text
-        text = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
-        if text == before:
-            break
-    return spelling.ascii_digits(spelling.plain(text))
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
-
-
 def _joined(texts: Sequence[str]) -> str:
-    return text if _is_plain(text := APART.join(texts)) else APART.join(map(unfolded, texts))
+    return text if is_plain(text := APART.join(texts)) else APART.join(map(unfolded, texts))
 
 
 class Traces:
@@ -313,7 +288,7 @@ def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, ob
 
 
 def _may_hold_one(text: str) -> bool:
-    if "@" in text or "+" in text or not _is_plain(text) or DIALLED.fullmatch(text):
+    if "@" in text or "+" in text or not is_plain(text) or DIALLED.fullmatch(text):
         return True
     if len(text) < LONG:
         return False
