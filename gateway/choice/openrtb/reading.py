@@ -366,7 +366,7 @@ def has_run(text: str) -> bool:
     """Whether so many hex digits follow each other, with nothing but that between them, as the shortest digest has. It
     takes a microsecond: hardly ever one is there, and the search for one takes ten.
     """
-    return RUN in bare(text).translate(HEX)
+    return len(text) >= NO_WORD and RUN in bare(text).translate(HEX)
 
 
 def _listed(stated: object) -> Iterator[object]:

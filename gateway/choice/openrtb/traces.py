@@ -37,6 +37,7 @@ MOST_FOLDS = 5  # of one encoding in another
 # are read one by one, and 100 kB of text. Together they hold one look at a hostile one below a second.
 MOST_NEEDLES = 300  # ids of a person, and forms of them
 MOST_CLOSE = 3_000  # texts that are each read as an id
+SHORTEST_ADDRESS = 5  # characters, a@b.c
 MOST_COMPARED = 200_000_000  # characters, times needles
 MOST_HELD = 200  # different texts with a trace
 PARTS = 8  # a group of texts that holds a trace is looked at again in so many
@@ -57,6 +58,8 @@ STANDARD, ANY = bytes.maketrans(b"-_", b"+/"), ("md5", "sha1", "sha256")
 RUNS = re.compile(rb"[0-9a-f]{32,}")
 STEPS = re.compile(r"[/?&;,]+")
 WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
+FIRST_HALF = string.ascii_uppercase + "abcdef"
+DIGITS = string.digits.encode()
 HEX_DIGITS = re.compile(r"[0-9a-f]+")
 UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 BAGS = frozenset(MEMBERS["imp_ext"]) - {"bidder"}  # of a slot's extension, beside bidders' own
@@ -131,9 +134,10 @@ class Traces:
     def is_too_much(self, texts: Sequence[str]) -> bool:
         """Whether looking for them in these texts would take longer than an auction has."""
         needles = len(self._words) + len(self._cores) + len(self._addresses)
-        if needles > FORMS_OF_ONE * MOST_NEEDLES or needles * sum(map(len, texts)) > MOST_COMPARED:
+        characters = sum(map(len, texts))
+        if needles > FORMS_OF_ONE * MOST_NEEDLES or needles * characters > MOST_COMPARED:
             return True
-        if not self._values:
+        if not self._values or characters < min(SHORTEST_ADDRESS * MOST_CLOSE, MOST_IN_RUNS):
             return False
         joined = _joined(texts)
         mailboxes = joined.count("@") + len(WORDED_AT.findall(joined)) if self._mailboxes else 0
@@ -142,14 +146,11 @@ class Traces:
         return uuids + mailboxes > MOST_CLOSE or in_runs > MOST_IN_RUNS
 
     def held_by(self, leaves: Mapping[object, list[str]]) -> frozenset[object] | None:
-        """Which of these hold one of them, each with its texts; None where they are too many to find. Asked about all
-        at once, then about an ever smaller part: so the work is that of some looks at the whole, however many there
-        are.
+        """Which of these hold one of them, each with its texts; None where they are too many to find. Asked about ever
+        smaller parts: so the work is that of some looks at the whole, however many there are.
         """
-        if self.is_too_much([text for texts in leaves.values() for text in texts]):
-            return None
         held: set[object] = set()
-        waiting = [list(leaves)]
+        waiting = _parts(list(leaves))
         while waiting:
             group = waiting.pop()
             if not self.are_in([text for leaf in group for text in leaves[leaf]]):
@@ -159,8 +160,7 @@ class Traces:
                 if len(held) > MOST_HELD:
                     return None
             else:
-                size = -(-len(group) // PARTS)
-                waiting += [group[at : at + size] for at in range(0, len(group), size)]
+                waiting += _parts(group)
         return frozenset(held)
 
     def are_in(self, texts: list[str]) -> bool:
@@ -171,7 +171,7 @@ class Traces:
             return False
         if self._stand_in(_joined(texts)):
             return True
-        hidden = [other for text in texts for step in _steps(text) if (other := spelling.decoded_text(step))]
+        hidden = [other for text in texts for step in _steps(text) if (other := _hidden(step))]
         if hidden and self._stand_in(_joined(hidden)):
             return True
         long = [text for text in texts if len(text) >= LONG] if self._words else []
@@ -230,6 +230,11 @@ class Traces:
         return frozenset(name for value in self._values if "@" in value for name in _mailboxes(value.lower()))
 
 
+def _parts(group: list[object]) -> list[list[object]]:
+    size = -(-len(group) // PARTS) or 1
+    return [group[at : at + size] for at in range(0, len(group), size)]
+
+
 def _from_base64(raw: bytes) -> Iterator[tuple[int, bytes]]:
     """What in a text could be a digest in base64: its length as it stands, and its bytes in hex."""
     for word in {word for alphabet in (SIXTY_FOUR, FOR_URLS) for word in raw.translate(alphabet).split()}:
@@ -274,6 +279,11 @@ def _digests(value: str, algorithms: Iterable[str]) -> Iterator[bytes]:
     kind = "email" if "@" in value else "phone" if DIALLED.fullmatch(value) else ""
     if kind and isinstance(found := identity.read_identifier(kind, value), identity.NormalIdentifier):
         yield from (hashed.encode() for _, hashed in found.names if HEX_DIGITS.fullmatch(hashed))
+
+
+def _hidden(text: str) -> str:
+    """What base64 hides in a text; of ASCII its first letter is in the alphabet's first half."""
+    return spelling.decoded_text(text) if text[0] in FIRST_HALF else ""
 
 
 def _steps(text: str) -> Collection[str]:
@@ -321,9 +331,14 @@ def without(request: Out, traces: Traces, bidder: str) -> Out | None:
     """The request without what holds a trace; None where that is its own id, no slot is left, or it is too much to look
     through. `bidder`: whose parameters stand in `imp.ext.bidder`.
     """
+    texts = list(dict.fromkeys(texts_of(request)))
+    if traces.is_too_much(texts):
+        return None
+    if not traces.are_in(texts):  # as nearly always
+        return request
     held = traces.held_by(_leaves(request))
-    if not held:
-        return request if held is not None else None
+    if held is None:
+        return None
     kept = {name: left for name, item in request.items() if (left := _pruned(item, held)) is not None}
     if ("id" in kept) != ("id" in request):
         return None
@@ -432,9 +447,10 @@ def _may_hold_one(text: str) -> bool:
         return True
     if len(text) > LONGEST:
         return False
-    if sum(map(text.count, string.digits)) >= UNAMBIGUOUS or LABEL.match(text) or WORDED_AT.search(text):
+    raw = text.encode()
+    if len(raw) - len(raw.translate(None, DIGITS)) >= UNAMBIGUOUS or LABEL.match(text) or WORDED_AT.search(text):
         return True
-    return len(text.rstrip("=")) in IN_BASE64 or bool(spelling.decoded_text(text))
+    return len(text.rstrip("=")) in IN_BASE64 or bool(_hidden(text))
 
 
 def ids_of_auction(request: Json) -> frozenset[str]:
