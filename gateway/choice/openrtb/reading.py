@@ -27,6 +27,7 @@ from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
 MOST_EIDS = 100  # and ids of one
+MOST_NAMED = 300  # ids of a request that are looked up; what was not may be an opted-out person's
 YEAR, NEVER_YET = re.compile(r"[0-9]{4}", re.ASCII), 9999
 UNDER_13 = "under_13"
 UNREAD: Json = {"type": "eid", "value": None}  # malformed, and so a deny
@@ -126,6 +127,8 @@ def said_in_bid(request: Json) -> BidSaid:
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
     named = (*_of_device(device), *_of_user(user))
+    if len(named) > MOST_NAMED:
+        named = (*named[:MOST_NAMED], UNREAD)
     loose, whole = _elsewhere(request)
     return BidSaid(
         identifiers=named if whole else (*named, UNREAD),

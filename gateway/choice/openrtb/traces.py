@@ -38,6 +38,7 @@ MOST_FOLDS = 5  # of one encoding in another
 MOST_NEEDLES = 300  # ids of a person, and forms of them
 MOST_CLOSE = 3_000  # texts that are each read as an id
 SHORTEST_ADDRESS = 5  # characters, a@b.c
+MOST_CHARACTERS, MOST_UNFOLDED = 2_000_000, 100_000  # of all texts, and of those with codes or without ASCII
 MOST_COMPARED = 200_000_000  # characters, times needles
 MOST_HELD = 200  # different texts with a trace
 PARTS = 8  # a group of texts that holds a trace is looked at again in so many
@@ -112,6 +113,10 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and "%" not in text and "&" not in text and "\\" not in text
 
 
+def _is_much_to_unfold(texts: Iterable[str]) -> bool:
+    return sum(len(text) for text in texts if not _is_plain(text)) > MOST_UNFOLDED
+
+
 def _joined(texts: Sequence[str]) -> str:
     return text if _is_plain(text := APART.join(texts)) else APART.join(map(unfolded, texts))
 
@@ -136,6 +141,8 @@ class Traces:
         needles = len(self._words) + len(self._cores) + len(self._addresses)
         characters = sum(map(len, texts))
         if needles > FORMS_OF_ONE * MOST_NEEDLES or needles * characters > MOST_COMPARED:
+            return True
+        if characters > MOST_CHARACTERS or _is_much_to_unfold(texts):
             return True
         if not self._values or characters < min(SHORTEST_ADDRESS * MOST_CLOSE, MOST_IN_RUNS):
             return False
@@ -418,7 +425,10 @@ def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, ob
     """
     found: dict[str, list[dict[str, object]]] = {}
     read = 0
-    for text in dict.fromkeys(texts_of(request)):
+    texts = dict.fromkeys(texts_of(request))
+    if _is_much_to_unfold(texts):
+        return None
+    for text in texts:
         if len(text) < UNAMBIGUOUS or text in but:
             continue
         for word in dict.fromkeys(_could_hold_one(text)):

@@ -422,11 +422,11 @@ def test_more_ids_than_anybodys_are_no_matter_where_all_may_go():
 @pytest.mark.parametrize(
     ("limit", "values", "texts"),
     [
-        ("MOST_COMPARED", [WORD], ["x" * 20]), ("MOST_IN_RUNS", [WORD], ["0a" * 40]),
+        ("MOST_COMPARED", [WORD], ["x" * 20]), ("MOST_CHARACTERS", [WORD], ["x" * 20]), ("MOST_UNFOLDED", [WORD], ["é" * 20]), ("MOST_IN_RUNS", [WORD], ["0a" * 40]),
         ("MOST_CLOSE", ["jane.doe@example.com"], [f"a{n}@b.example" for n in range(20)]), ("MOST_CLOSE", [MAIL_DIGEST], [f"{UUID[:-2]}{n}" for n in range(10, 30)]),
         ("MOST_CLOSE", ["jane.doe@example.com"], [f"a{n} at b.example" for n in range(20)]),
     ],
-    ids=["text", "hex", "addresses", "uuids", "words"],
+    ids=["work", "text", "letters", "hex", "addresses", "uuids", "words"],
 )  # fmt: skip
 def test_more_text_than_an_auction_has_time_for_is_not_looked_through(limit, values, texts, monkeypatch):
     assert not traces.Traces(values).is_too_much(texts)
@@ -441,3 +441,10 @@ def test_more_that_could_be_ids_than_can_be_read_are_too_many():
     assert openrtb.suspects({}, many, NOBODY) is None
     many["bcat"].pop()
     assert len(openrtb.suspects({}, many, NOBODY)) == traces.MOST_CLOSE
+
+
+def test_more_ids_than_are_looked_up_deny():
+    for count, unread in ((299, False), (301, True)):
+        found = openrtb.said_in_bid({"user": {"eids": partners(count)}}).identifiers
+        assert (found[-1]["value"] is None) == unread
+        assert len(found) <= 301
