@@ -379,7 +379,9 @@ def test_a_client_that_believes_any_yes_would_be_taken_in(monkeypatch):
     from gateway.client.verdict import ClientVerdict
 
     monkeypatch.setattr(
-        asking.reading, "read_verdict", lambda stated, *_: ClientVerdict(said_allowed=stated["allowed"], until=float("inf"))
+        asking.reading,
+        "read_verdict",
+        lambda stated, *_: ClientVerdict(said_allowed=stated["allowed"], until=float("inf")),
     )
     with impostor(says(whole(BODY))) as url, Client(url, key="k.k", timeout_ms=PATIENCE) as client:
         assert client.check(**ASK, data=["ad_id"]).allowed

@@ -19,8 +19,10 @@ MOST = 320  # characters; longer than any address
 LABEL = re.compile(r"\A[A-Za-z][A-Za-z0-9_ -]{1,30}\s*[:=#]\s*")  # "IMEI: 49...", "idfa=..."
 EXTENSION = re.compile(r"(?<=[0-9])\s*(?:x|ext\.?|#|;ext=)\s*[0-9]{1,6}\Z", re.IGNORECASE)
 AS_IT_STANDS = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+BETWEEN = "[^0-9A-Za-z]?"  # the groups of a UUID, whatever a program has for its hyphens
 UUID = re.compile(
-    rf"(?<![0-9a-f])([0-9a-f]{{8}}){3 * '[-_: ]?([0-9a-f]{4})'}[-_: ]?([0-9a-f]{{12}})(?![0-9a-f])", re.IGNORECASE
+    rf"(?<![0-9a-f])([0-9a-f]{{8}}){3 * f'{BETWEEN}([0-9a-f]{{4}})'}{BETWEEN}([0-9a-f]{{12}})(?![0-9a-f])",
+    re.IGNORECASE,
 )
 HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{32,}(?![0-9a-f])", re.IGNORECASE)
 BYTES = re.compile(r"(?:[0-9a-f]{2}[: -]){15,}[0-9a-f]{2}", re.IGNORECASE)  # of a digest, written apart
@@ -32,6 +34,7 @@ PHONE = re.compile(r"\+?(?:[ ().\u2010-\u2015/-]*[0-9]){7,15}")
 IP = re.compile(r"[0-9a-fA-F]*[.:][0-9a-fA-F.:]*")
 ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 UUID_BYTES = 16
+FEWEST_HIDDEN = 10  # digits of a number without its plus that base64 hides
 MD5S = tuple(kind for kind, size in DIGESTS.items() if size == UUID_BYTES)  # a uuid's hyphens fit them too
 FEWEST, FEWEST_DIGITS = 6, 12  # characters of an account's id that is no other number or word by chance
 POINT = re.compile(r"[-+]?[0-9]{1,3}\.[0-9]+\s*[,;/ ]\s*[-+]?[0-9]{1,3}\.[0-9]+")
@@ -74,7 +77,7 @@ def _readable(text: str) -> Iterator[str]:
         ADDRESS.fullmatch(other)
         or UUID.fullmatch(other)
         or HEX.fullmatch(other)
-        or (other[:1] == "+" and PHONE.fullmatch(other))
+        or (PHONE.fullmatch(other) and (other[:1] == "+" or sum(map(str.isdigit, other)) >= FEWEST_HIDDEN))
     ):
         yield other
 

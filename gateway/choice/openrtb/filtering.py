@@ -7,6 +7,7 @@ is denied.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -37,7 +38,7 @@ from gateway.choice.openrtb.members import (
     written,
 )
 from gateway.choice.openrtb.reading import is_modern, persons_ids
-from gateway.choice.openrtb.traces import Traces, formed, without
+from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, without
 from gateway.terms import Answer, DataClass
 
 Out = dict[str, object]
@@ -125,7 +126,10 @@ def lawful(request: Json, leave: Leave) -> Out | None:
     if isinstance(app := out.get("app"), dict):
         _name_store(app)
     out["regs"] = _regs(request, cut)
-    return out if cut.whole else without(out, _traces(request, classes), leave.name)
+    if cut.whole:
+        return out
+    traces = _traces(request, classes)
+    return None if traces is None else without(out, traces, leave.name)
 
 
 # --- members by the list ---
@@ -450,29 +454,33 @@ def _regs(request: Json, cut: Cut) -> Out:
 # --- an id that stands in a second place ---
 
 
-def _traces(request: Json, classes: Collection[str]) -> Traces:
-    """Of whom nothing may be left, by what the request itself gives as theirs."""
+def _traces(request: Json, classes: AbstractSet[str]) -> Traces | None:
+    """Of whom nothing may be left, by what the request itself gives as theirs; None where that is too much."""
     _, denied = _ids(request, classes)
     device = part(request, "device")
-    return Traces(denied, (device.get("ip"), device.get("ipv6")))
+    return None if len(denied) > MOST_NEEDLES else Traces(denied, (device.get("ip"), device.get("ipv6")))
 
 
-def _ids(request: Json, classes: Collection[str]) -> tuple[list[str], list[str]]:
+def _ids(request: Json, classes: AbstractSet[str]) -> tuple[list[str], list[str]]:
     """The ids that may go, and those that may not."""
     found = persons_ids(request)
-    allowed = {value.lower() for value, data_class in found if data_class in classes}
+    allowed = {value.lower() for value, one in found if (one in classes if one else classes >= IDS)}
     values = {value for value, _ in found}
     return [each for each in values if each.lower() in allowed], [
         each for each in values if each.lower() not in allowed
     ]
 
 
-def suspects(request: Json, out: Out, leave: Leave) -> dict[str, list[dict[str, object]]]:
-    """What of a request that was cut has the form of an id and is none that may go, with what it could be."""
+def suspects(request: Json, out: Out, leave: Leave) -> dict[str, list[dict[str, object]]] | None:
+    """What of a request that was cut has the form of an id and is none that may go, with what it could be; None where
+    that is more than can be looked at.
+    """
     mine = _ids(request, leave.allowed)[0] if leave.any_id else []
     device = part(out, "device")
     found = formed(out, {*mine, device.get("ip"), device.get("ipv6")})
-    traces = Traces(mine) if found and mine else None
+    if found is None:
+        return None
+    traces = Traces(mine) if found and 0 < len(mine) <= MOST_NEEDLES else None
     return {word: could_be for word, could_be in found.items() if not (traces and traces.are_in([word]))}
 
 

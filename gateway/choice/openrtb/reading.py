@@ -9,7 +9,7 @@ stranger sends but for a request nested deeper than anybody's (`BidTooDeep`). Th
 import html
 import re
 import string
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -17,12 +17,13 @@ from urllib.parse import unquote
 from gateway.choice import identity
 from gateway.choice.identity import spelling
 from gateway.choice.identity.likeness import LARGEST
-from gateway.choice.openrtb.fields import APP_SET_IDS, HASHED_DEVICE_IDS, VENDOR_IDS, Json, part
+from gateway.choice.openrtb.fields import APP_SET_IDS, EID, HASHED_DEVICE_IDS, VENDOR_IDS, Json, part
 from gateway.choice.openrtb.members import BIDDERS, MEMBERS
 from gateway.terms import DataClass
 
 DEEPEST = 40  # of objects in objects; the deepest real request has about 12, and Python recurses a thousand at most
 MOST_EIDS = 100  # and ids of one
+MOST_NAMED = 300  # ids of a request that are looked up; what was not may be an opted-out person's
 YEAR, NEVER_YET = re.compile(r"[0-9]{4}", re.ASCII), 9999
 UNDER_13 = "under_13"
 UNREAD: Json = {"type": "eid", "value": None}  # malformed, and so a deny
@@ -54,11 +55,18 @@ NO_IDS = frozenset({
     *USER_IDS, "eids", "geo", "data", "keywords", "kwarray", "consent", "ConsentedProvidersSettings",
     "consented_providers_settings",
 })  # fmt: skip
+NO_IDS_WITHIN = NO_IDS - frozenset(USER_IDS)  # in what such a member holds
+# Of a `device` and its extension what is a browser's or a network's; what the list does not name may hold an id.
+NO_DEVICE_IDS = frozenset({*MEMBERS["device"], "sua"})
+NO_EXTENSION_IDS = frozenset({"atts", "ifa_type", "sua"})
+NO_DATA_IDS = frozenset({"name", "segment"})  # what an audience is called is on many people
 ID_LIKE = re.compile(r"(?=.*[0-9])[!-~]{8,512}")
+AROUND = re.compile(r"""[\s;,&=|:"'(){}\[\]<>]+""")  # what stands around an id in a text of several words
 TEXT_OR_NUMBER = (str, int, float)
 NO_WORD = 32  # characters, the hex digits of a UUID and of the shortest digest
 NO_SENTENCE = 64  # characters: a text that is longer is no id as a whole, unless it has one of its signs
-BETWEEN = b" \t-_:.()/+"  # what stands within an id that is written in groups
+# What stands within an id that is written in groups: all but letters and digits, and but what parts two texts.
+BETWEEN = bytes(set(range(1, 256)).difference((string.ascii_letters + string.digits).encode()))
 LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 HEX, RUN = bytes.maketrans(b"0123456789abcdef", b"0" * 16), b"0" * NO_WORD
 HOLDERS_OF_MORE, NUMBERS = (dict, list), (int, float)
@@ -125,6 +133,8 @@ def said_in_bid(request: Json) -> BidSaid:
     regs = part(request, "regs")
     coppa = any(holder.get("coppa") not in NO_CHILD for holder in (regs, part(regs, "ext")))  # in doubt a child
     named = (*_of_device(device), *_of_user(user))
+    if len(named) > MOST_NAMED:
+        named = (*named[:MOST_NAMED], UNREAD)
     loose, whole = _elsewhere(request)
     return BidSaid(
         identifiers=named if whole else (*named, UNREAD),
@@ -158,37 +168,96 @@ def is_modern(request: Json) -> bool:
     return bool(new) or not old
 
 
-def persons_ids(request: Json) -> frozenset[tuple[str, DataClass]]:
-    """What stands where a person's ids do, as it is written, with its class. Of a `user` also what it says in members
-    that are read nowhere, as far as it looks like an id.
+def persons_ids(request: Json) -> frozenset[tuple[str, DataClass | None]]:
+    """What stands where a person's ids do, as it is written, with its class; without one where no list says of which it
+    is. Of a `user` and a `device` also what they say in members that are read nowhere, as far as it looks like an id.
+    All of it, however many: who has too many is asked about elsewhere.
     """
     device, user = part(request, "device"), part(request, "user")
     extra, bag = part(device, "ext"), part(user, "ext")
     of_person = [device.get("ifa"), extra.get("session_id"), *(user.get(name) for name in USER_IDS)]
     of_device = [device.get(name) for name in HASHED_DEVICE_IDS]
     of_device += [extra.get(name) for name in (*VENDOR_IDS, *APP_SET_IDS)]
-    for holder in (user, bag):
-        for eid in _objects(holder.get("eids"))[:MOST_EIDS]:
-            of_person += [uid.get("id") for uid in _objects(eid.get("uids"))[:MOST_EIDS]]
-    of_person += _id_like({name: value for name, value in user.items() if name not in NO_IDS})
+    of_person += [uid.get("id") for holder in (user, bag) for eid in _each(holder.get("eids")) for uid in _uids(eid)]
     return frozenset(
-        (str(value), data_class)
-        for values, data_class in ((of_person, DataClass.AD_ID), (of_device, DataClass.DEVICE_ID))
-        for value in values if isinstance(value, TEXT_OR_NUMBER) and value is not True and value is not False
-    )  # fmt: skip
+        (value, data_class)
+        for values, data_class in (
+            (_scalars(of_person), DataClass.AD_ID),
+            (_scalars(of_device), DataClass.DEVICE_ID),
+            (_like_a_persons(request), DataClass.AD_ID),
+            (_like_a_devices(request), None),
+        )
+        for value in values
+    )
 
 
-def _id_like(holder: object) -> Iterator[str]:
-    """One word of at least eight characters, with a digit."""
+def _like_a_persons(request: Json) -> Iterator[str]:
+    user = request.get("user")
+    if not isinstance(user, dict):
+        yield from _id_like(user)
+        return
+    yield from _id_like(user.get("customdata"))
+    yield from _id_like(_but(user, NO_IDS), NO_IDS_WITHIN)
+    yield from _id_like(part(user, "geo").get("ext"))
+    for holder in (user, part(user, "ext")):
+        yield from _id_like(_each(holder.get("data")), NO_DATA_IDS)
+        for eid in _each(holder.get("eids")):
+            yield from _id_like(_but(eid, EID | {"uids"}))
+            yield from _id_like([_but(uid, {"id"}) for uid in _uids(eid)])
+        if isinstance(holder.get("eids"), str):
+            yield from _id_like(holder["eids"])
+
+
+def _like_a_devices(request: Json) -> Iterator[str]:
+    device = request.get("device")
+    if not isinstance(device, dict):
+        yield from _id_like(device)
+        return
+    read = {*VENDOR_IDS, *APP_SET_IDS, "session_id"}
+    yield from _id_like(_but(device, NO_DEVICE_IDS))
+    yield from _id_like(_but(part(device, "ext"), NO_EXTENSION_IDS | read))
+    yield from _id_like(part(device, "geo").get("ext"))
+
+
+def _each(stated: object) -> list[Json]:
+    """The objects of a list; one that stands in no list is the only one."""
+    return [stated] if isinstance(stated, dict) else _objects(stated)
+
+
+def _uids(eid: Json) -> list[Json]:
+    return _each(eid.get("uids"))
+
+
+def _but(holder: Json, names: Collection[str]) -> Json:
+    return {name: value for name, value in holder.items() if name not in names}
+
+
+def _scalars(stated: object) -> Iterator[str]:
+    """Each text and number, within whatever lists and objects."""
+    waiting = [stated]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, HOLDERS_OF_MORE):
+            waiting += inner.values() if isinstance(inner, dict) else inner
+        elif isinstance(inner, TEXT_OR_NUMBER) and not isinstance(inner, bool):
+            yield str(inner)
+
+
+def _id_like(holder: object, but: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Words of at least eight characters, with a digit: a text that is one, and those in a text of several. `but`:
+    members that are passed over, however deep.
+    """
     waiting = [holder]
     while waiting:
         inner = waiting.pop()
         if isinstance(inner, dict):
-            waiting += [item for name, item in inner.items() if name not in NO_IDS]
+            waiting += [item for name, item in inner.items() if name not in but]
         elif isinstance(inner, list):
             waiting += inner
-        elif isinstance(inner, str | int) and ID_LIKE.fullmatch(str(inner)):
-            yield str(inner)
+        elif isinstance(inner, str | int):
+            text = str(inner)
+            words = AROUND.split(unquote(text) if "%" in text else text)
+            yield from (word for word in dict.fromkeys((text, *words)) if ID_LIKE.fullmatch(word))
 
 
 def _of_device(device: Json) -> Iterator[Json]:
@@ -368,7 +437,7 @@ def has_run(text: str) -> bool:
     """Whether so many hex digits follow each other, with nothing but that between them, as the shortest digest has. It
     takes a microsecond: hardly ever one is there, and the search for one takes ten.
     """
-    return RUN in bare(text).translate(HEX)
+    return len(text) >= NO_WORD and RUN in bare(text).translate(HEX)
 
 
 def _listed(stated: object) -> Iterator[object]:

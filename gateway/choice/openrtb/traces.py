@@ -18,16 +18,28 @@ from ipaddress import ip_address
 from typing import Any
 
 from gateway.choice import coarsening, identity
-from gateway.choice.identity import kinds, phone_number
-from gateway.choice.identity.likeness import LARGEST
+from gateway.choice.identity import kinds, phone_number, spelling
+from gateway.choice.identity.likeness import LABEL, LARGEST
+from gateway.choice.identity.likeness import MOST as LONGEST
 from gateway.choice.openrtb.fields import Json, is_for_somebody, part
 from gateway.choice.openrtb.members import BIDDERS, MEMBERS
 from gateway.choice.openrtb.reading import ADDRESSES, APART, HEXES, WITH_PLUS, bare, has_run, is_plain, unfolded
 
 Out = dict[str, object]
 SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one
+FORMS_OF_ONE = 4  # of an id: as it is written, without what stands between, at home, what base64 hides
 UNAMBIGUOUS = 10  # digits, or hex digits, without what is written between them: fewer stand in any long number
 SMALL = 10**6  # numbers below are sizes, prices, enumerations
+# More than these is not looked through, and nothing is sent: a real request has some dozens of ids and of texts that
+# are read one by one, and 100 kB of text. Together they hold one look at a hostile one below a second.
+MOST_NEEDLES = 300  # ids of a person, and forms of them
+MOST_CLOSE = 3_000  # texts that are each read as an id
+SHORTEST_ADDRESS = 5  # characters, a@b.c
+MOST_CHARACTERS, MOST_UNFOLDED = 2_000_000, 100_000  # of all texts, and of those with codes or without ASCII
+MOST_COMPARED = 200_000_000  # characters, times needles
+MOST_HELD = 200  # different texts with a trace
+PARTS = 8  # a group of texts that holds a trace is looked at again in so many
+MOST_IN_RUNS = 200_000  # hex digits, at each of which a digest could begin
 # Everything but an alphabet of base64 is a blank; a `/` of the usual one may be an address's.
 LETTERS = frozenset((string.ascii_letters + string.digits).encode())
 SIXTY_FOUR, FOR_URLS = (
@@ -39,6 +51,11 @@ JSON_BEGINS = ("{", "[")
 WORD = re.compile(r"[\w-]*", re.ASCII)
 DIALLED = re.compile(r"\+?[0-9 ().-]{7,24}")
 STANDARD, ANY = bytes.maketrans(b"-_", b"+/"), ("md5", "sha1", "sha256")
+RUNS = re.compile(rb"[0-9a-f]{32,}")
+STEPS = re.compile(r"[/?&;,]+")
+WORDED_AT = re.compile(rf"[\s_(\[{{<-](?:{spelling.AT})[\s_)\]}}>-]", re.IGNORECASE)
+FIRST_HALF = string.ascii_uppercase + "abcdef"
+DIGITS = string.digits.encode()
 HEX_DIGITS = re.compile(r"[0-9a-f]+")
 UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 BAGS = frozenset(MEMBERS["imp_ext"]) - {"bidder"}  # of a slot's extension, beside bidders' own
@@ -71,6 +88,10 @@ def texts_of(value: object) -> list[str]:
     return found
 
 
+def _is_much_to_unfold(texts: Iterable[str]) -> bool:
+    return sum(len(text) for text in texts if not is_plain(text)) > MOST_UNFOLDED
+
+
 def _joined(texts: Sequence[str]) -> str:
     return text if is_plain(text := APART.join(texts)) else APART.join(map(unfolded, texts))
 
@@ -90,6 +111,40 @@ class Traces:
         self._made: dict[str, frozenset[bytes]] = {}
         self._addresses = tuple(form for each in addresses for form in _spellings_of_address(each))
 
+    def is_too_much(self, texts: Sequence[str]) -> bool:
+        """Whether looking for them in these texts would take longer than an auction has."""
+        needles = len(self._words) + len(self._cores) + len(self._addresses)
+        characters = sum(map(len, texts))
+        if needles > FORMS_OF_ONE * MOST_NEEDLES or needles * characters > MOST_COMPARED:
+            return True
+        if characters > MOST_CHARACTERS or _is_much_to_unfold(texts):
+            return True
+        if not self._values or characters < min(SHORTEST_ADDRESS * MOST_CLOSE, MOST_IN_RUNS):
+            return False
+        joined = _joined(texts)
+        mailboxes = joined.count("@") + len(WORDED_AT.findall(joined)) if self._mailboxes else 0
+        uuids = sum(len(text) in UUID_LENGTHS for text in texts) if self._hashed else 0
+        in_runs = sum(map(len, RUNS.findall(bare(joined)))) if self._words else 0
+        return uuids + mailboxes > MOST_CLOSE or in_runs > MOST_IN_RUNS
+
+    def held_by(self, leaves: Mapping[object, list[str]]) -> frozenset[object] | None:
+        """Which of these hold one of them, each with its texts; None where they are too many to find. Asked about ever
+        smaller parts: so the work is that of some looks at the whole, however many there are.
+        """
+        held: set[object] = set()
+        waiting = _parts(list(leaves))
+        while waiting:
+            group = waiting.pop()
+            if not self.are_in([text for leaf in group for text in leaves[leaf]]):
+                continue
+            if len(group) == 1:
+                held.add(group[0])
+                if len(held) > MOST_HELD:
+                    return None
+            else:
+                waiting += _parts(group)
+        return frozenset(held)
+
     def are_in(self, texts: list[str]) -> bool:
         """Whether any of these texts holds one of them."""
         if self._short and not self._short.isdisjoint(map(str.lower, texts)):
@@ -97,6 +152,9 @@ class Traces:
         if not (self._words or self._addresses):
             return False
         if self._stand_in(_joined(texts)):
+            return True
+        hidden = [other for text in texts for step in _steps(text) if (other := _hidden(step))]
+        if hidden and self._stand_in(_joined(hidden)):
             return True
         long = [text for text in texts if len(text) >= LONG] if self._words else []
         uuids = [text for text in long if len(text) in UUID_LENGTHS and UUID.fullmatch(text)]
@@ -114,13 +172,28 @@ class Traces:
         digits = bare(lower)
         if any(core in digits for core in self._cores):
             return True
-        return "@" in lower and not self._mailboxes.isdisjoint(_mailboxes(lower))
+        if not self._mailboxes:
+            return False
+        return any(
+            not self._mailboxes.isdisjoint(_mailboxes(each)) for each in (lower, _with_signs(lower)) if "@" in each
+        )
 
     def _digests_stand_in(self, text: str) -> bool:
         bare_text, raw = bare(text), text.encode("utf-8", "surrogatepass")
-        if has_run(text) and any(each in bare_text for by in ANY for each in self._digests(by)):
+        if has_run(text) and self._stand_in_runs(bare_text):
             return True
         return any(word in self._digests(IN_BASE64[size]) for size, word in _from_base64(raw))
+
+    def _stand_in_runs(self, text: bytes) -> bool:
+        """Whether a digest stands in a run of hex digits: each place is looked up, however many digests there are."""
+        known = frozenset[bytes]().union(*map(self._digests, ANY))
+        sizes = {len(each) for each in known}
+        return any(
+            run[at : at + size] in known
+            for run in RUNS.findall(text)
+            for size in sizes
+            for at in range(len(run) - size + 1)
+        )
 
     def _digests(self, algorithm: str) -> frozenset[bytes]:
         """Of each id, in hex, by one algorithm."""
@@ -137,6 +210,11 @@ class Traces:
     @cached_property
     def _mailboxes(self) -> frozenset[identity.Name]:
         return frozenset(name for value in self._values if "@" in value for name in _mailboxes(value.lower()))
+
+
+def _parts(group: list[object]) -> list[list[object]]:
+    size = -(-len(group) // PARTS) or 1
+    return [group[at : at + size] for at in range(0, len(group), size)]
 
 
 def _from_base64(raw: bytes) -> Iterator[tuple[int, bytes]]:
@@ -185,6 +263,26 @@ def _digests(value: str, algorithms: Iterable[str]) -> Iterator[bytes]:
         yield from (hashed.encode() for _, hashed in found.names if HEX_DIGITS.fullmatch(hashed))
 
 
+def _hidden(text: str) -> str:
+    """What base64 hides in a text; of ASCII its first letter is in the alphabet's first half."""
+    return spelling.decoded_text(text) if text[0] in FIRST_HALF else ""
+
+
+def _steps(text: str) -> Collection[str]:
+    """A text, and those of its path, as far as they are long enough for base64 to hide an id in them."""
+    if len(text) < UNAMBIGUOUS:
+        return ()
+    return {each for each in (text, *STEPS.split(text)) if len(each) >= UNAMBIGUOUS} if "/" in text else (text,)
+
+
+def _with_signs(text: str) -> str:
+    """What of joined texts, and of the steps of their paths, has words for an address's signs, with the signs."""
+    if not WORDED_AT.search(text):
+        return ""
+    steps = (step for each in text.split(APART) if WORDED_AT.search(each) for step in {each, *STEPS.split(each)})
+    return APART.join(spelling.with_signs(step, loosely=True) for step in steps if len(step) <= LONGEST)
+
+
 def _mailboxes(text: str) -> Iterator[identity.Name]:
     """The names of the addresses in a text."""
     for each in ADDRESSES.findall(text):
@@ -212,30 +310,51 @@ def _stands_whole(address: str, text: str) -> bool:
 
 
 def without(request: Out, traces: Traces, bidder: str) -> Out | None:
-    """The request without what holds a trace; None where that is its own id, or no slot is left. `bidder`: whose
-    parameters stand in `imp.ext.bidder`. All of it is looked through at once first: hardly ever one is there.
+    """The request without what holds a trace; None where that is its own id, no slot is left, or it is too much to look
+    through. `bidder`: whose parameters stand in `imp.ext.bidder`.
     """
-    if not traces.are_in(texts_of(request)):
+    texts = list(dict.fromkeys(texts_of(request)))
+    if traces.is_too_much(texts):
+        return None
+    if not traces.are_in(texts):  # as nearly always
         return request
-    kept = {name: left for name, item in request.items() if (left := _pruned(item, traces)) is not None}
+    held = traces.held_by(_leaves(request))
+    if held is None:
+        return None
+    kept = {name: left for name, item in request.items() if (left := _pruned(item, held)) is not None}
     if ("id" in kept) != ("id" in request):
         return None
     imps = request.get("imp")
     if isinstance(imps, list) and imps:
-        kept["imp"] = [left for imp in imps if (left := _slot(imp, traces, bidder)) is not None]
+        kept["imp"] = [left for imp in imps if (left := _slot(imp, held, bidder)) is not None]
         return kept if kept["imp"] else None
     return kept
 
 
-def _pruned(value: object, traces: Traces) -> object | None:
+def _leaves(request: object) -> dict[object, list[str]]:
+    """Each different text and number of a request, with all texts in it."""
+    found: dict[object, list[str]] = {}
+    waiting: list[Any] = [request]
+    while waiting:
+        inner = waiting.pop()
+        kind = type(inner)
+        if kind is dict:
+            waiting.extend(inner.values())
+        elif kind is list:
+            waiting.extend(inner)
+        elif inner not in found and (texts := texts_of(inner)):
+            found[inner] = texts
+    return found
+
+
+def _pruned(value: object, held: Collection[object]) -> object | None:
     if isinstance(value, dict):
-        members = ((name, _pruned(item, traces)) for name, item in value.items())
+        members = ((name, _pruned(item, held)) for name, item in value.items())
         return {name: item for name, item in members if item is not None}
     if isinstance(value, list):
-        pairs = ((each, _pruned(each, traces)) for each in value)
+        pairs = ((each, _pruned(each, held)) for each in value)
         return [item for each, item in pairs if item is not None and not _lost_its_id(each, item)]
-    texts = texts_of(value)
-    return None if texts and traces.are_in(texts) else value
+    return None if value in held else value
 
 
 def _lost_its_id(before: object, after: object) -> bool:
@@ -243,9 +362,9 @@ def _lost_its_id(before: object, after: object) -> bool:
     return isinstance(before, dict) and isinstance(after, dict) and "id" in before and "id" not in after
 
 
-def _slot(imp: object, traces: Traces, bidder: str) -> Out | None:
+def _slot(imp: object, held: Collection[object], bidder: str) -> Out | None:
     """A slot without traces; None without its id, or where no bidder is left for whom it is."""
-    left = _pruned(imp, traces)
+    left = _pruned(imp, held)
     if not isinstance(imp, dict) or not isinstance(left, dict) or _lost_its_id(imp, left):
         return None
     before, after = part(imp, "ext"), part(left, "ext")
@@ -275,24 +394,47 @@ def _takes(name: str, before: object, after: object, bidder: str) -> bool:
 # --- what could be somebody's ---
 
 
-def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, object]]]:
-    """What in a request has the form of an id, without these, each with the identifiers that it could be."""
+def formed(request: Out, but: Collection[object]) -> dict[str, list[dict[str, object]]] | None:
+    """What in a request has the form of an id, without these, each with the identifiers that it could be; None where so
+    much could have one that it cannot be read.
+    """
     found: dict[str, list[dict[str, object]]] = {}
-    for text in texts_of(request):
-        if len(text) >= UNAMBIGUOUS and text not in but and _may_hold_one(text):
-            plain = unfolded(text)
-            for word in (text, *HEXES.findall(plain), *ADDRESSES.findall(plain), *WITH_PLUS.findall(plain)):
-                if word not in found and (could_be := identity.alike(word)):
-                    found[word] = could_be
+    read = 0
+    texts = dict.fromkeys(texts_of(request))
+    if _is_much_to_unfold(texts):
+        return None
+    for text in texts:
+        if len(text) < UNAMBIGUOUS or text in but:
+            continue
+        for word in dict.fromkeys(_could_hold_one(text)):
+            read += 1
+            if read > MOST_CLOSE:
+                return None
+            if word not in found and (could_be := identity.alike(word)):
+                found[word] = could_be
     return found
+
+
+def _could_hold_one(text: str) -> Iterator[str]:
+    """A text, the steps of its path and what in it is written as an id, as far as they have a sign of one."""
+    plain = unfolded(text)
+    steps = STEPS.split(plain) if "/" in plain else ()
+    for each in (text, *steps):
+        if len(each) >= UNAMBIGUOUS and _may_hold_one(each):
+            yield each
+    if "@" in plain or "+" in plain or has_run(plain):
+        yield from (*HEXES.findall(plain), *ADDRESSES.findall(plain), *WITH_PLUS.findall(plain))
 
 
 def _may_hold_one(text: str) -> bool:
     if "@" in text or "+" in text or not is_plain(text) or DIALLED.fullmatch(text):
         return True
-    if len(text) < LONG:
+    if len(text) > LONGEST:
         return False
-    return len(text.rstrip("=")) in IN_BASE64 or has_run(text)
+    raw = text.encode()
+    if len(raw) - len(raw.translate(None, DIGITS)) >= UNAMBIGUOUS or LABEL.match(text) or WORDED_AT.search(text):
+        return True
+    return len(text.rstrip("=")) in IN_BASE64 or bool(_hidden(text))
 
 
 def ids_of_auction(request: Json) -> frozenset[str]:

@@ -121,6 +121,8 @@ class Cuts:
         tell, all that looks like one goes, but for the auction's own ids: an ad without a person still can be sold.
         """
         found, own = openrtb.suspects(self._bid, out, leave), openrtb.ids_of_auction(self._bid)
+        if found is None:
+            return None
         for word, could_be in found.items():
             if word not in self._known:
                 self._known[word] = len(self._known) >= MOST_SUSPECTS or self._on_record(could_be)

@@ -266,3 +266,185 @@ def test_no_text_of_a_stranger_stops_the_search(value):
 def test_the_list_of_members_is_the_whole_one():
     assert len(STAY) > 250
     assert "BidRequest" in OBJECTS
+
+
+# --- ids that stand in a person's place otherwise than it is written ---
+
+PARTNERS = [{"id": f"id{n:05}abc"} for n in range(150)]
+IN_A_PLACE = {
+    "the hundred and fortieth id of a partner": ({"user": {"eids": [{"uids": PARTNERS}]}}, "id00140abc"),
+    "the hundred and fortieth partner's": ({"user": {"eids": [{"uids": [each]} for each in PARTNERS]}}, "id00140abc"),
+    "a word of custom data": ({"user": {"customdata": f"uid={WORD};x=1"}}, WORD),
+    "an escaped word of custom data": ({"user": {"customdata": f"uid%3D{WORD}%3Bx"}}, WORD),
+    "custom data with an object in it": ({"user": {"customdata": json.dumps({"uid": WORD})}}, WORD),
+    "an ad id in a list": ({"device": {"ifa": [WORD]}}, WORD),
+    "a user's id in a list": ({"user": {"id": [WORD]}}, WORD),
+    "a user's id in an object": ({"user": {"id": {"v": "j7Ro"}}}, "j7Ro"),
+    "a user that is a list": ({"user": [WORD]}, WORD),
+    "an audience's id": ({"user": {"data": [{"id": WORD}]}}, WORD),
+    "an audience of the extension": ({"user": {"ext": {"data": {"ext": {"id": WORD}}}}}, WORD),
+    "a place's extension": ({"user": {"geo": {"ext": {"id": WORD}}}}, WORD),
+    "the device's place": ({"device": {"geo": {"ext": {"id": WORD}}}}, WORD),
+    "a serial number": ({"device": {"sn": WORD}}, WORD),
+    **{
+        f"device.ext.{name}": ({"device": {"ext": {name: WORD}}}, WORD) for name in ("idfa", "gaid", "androidid", "ifa")
+    },
+    "deep in the device's extension": ({"device": {"ext": {"x": [{"y": f"a {WORD}"}]}}}, WORD),
+    "an eid's own id": ({"user": {"eids": [{"id": WORD}]}}, WORD),
+    "an eid's extension": ({"user": {"eids": [{"ext": {"rid": WORD}, "uids": []}]}}, WORD),
+    "a uid's extension": ({"user": {"eids": [{"uids": [{"id": "a", "ext": {"rid": WORD}}]}]}}, WORD),
+    "eids that are an object": ({"user": {"eids": {"uids": {"id": WORD}}}}, WORD),
+    "a uid's id in a list": ({"user": {"eids": [{"uids": [{"id": [WORD]}]}]}}, WORD),
+}
+
+
+@pytest.mark.parametrize("name", IN_A_PLACE)
+def test_an_id_in_a_persons_place_leaves_nowhere_else_however_that_place_is_written(name):
+    theirs, value = IN_A_PLACE[name]
+    request = {"id": "1", "imp": [{"id": "1", "tagid": value}, {"id": "2", "tagid": "slot-2"}], **theirs}
+    out = openrtb.lawful(request, NOBODY)
+    assert [imp.get("tagid") for imp in out["imp"]] == [None, "slot-2"]
+
+
+def test_what_a_browser_or_an_audience_is_called_is_nobodys_id():
+    names = ["news12345", "segment-7731", "Dalvik/2.1.0", "124.0.6367.91"]
+    theirs = {
+        "user": {"data": [{"name": names[0], "segment": [{"id": names[1]}]}]},
+        "device": {"ua": names[2], "ext": {"sua": {"v": names[3]}, "atts": 3}},
+    }
+    bags = [{"id": str(n), "ext": {"prebid": {"bidder": {"ix": {"siteId": each}}}}} for n, each in enumerate(names)]
+    out = openrtb.lawful({"id": "1", "imp": bags, **theirs}, NOBODY)
+    kept = {imp["ext"]["prebid"]["bidder"]["ix"]["siteId"] for imp in out["imp"]}
+    assert kept >= {"news12345", "segment-7731", "124.0.6367.91"}
+
+
+def test_an_id_of_a_devices_extension_that_may_go_is_no_trace():
+    answers = dict.fromkeys(DataClass, Answer.ALLOW) | {DataClass.KEYWORDS: Answer.DENY}
+    request = {"id": "1", "imp": [{"id": "1", "tagid": WORD}], "device": {"ext": {"gaid": WORD}}}
+    assert openrtb.lawful(request, Leave(answers, NOBODY.strings))["imp"][0]["tagid"] == WORD
+    denied = Leave(answers | {DataClass.AD_ID: Answer.DENY}, NOBODY.strings)
+    assert "tagid" not in openrtb.lawful(request, denied)["imp"][0]
+
+
+OWN = [
+    (UUID, UUID.replace("-", sign)) for sign in "~|#,.;*"
+] + [
+    (UUID, base64.b64encode(UUID.encode()).decode()),
+    (UUID, f"https://example.com/p/{base64.b64encode(UUID.upper().encode()).decode()}/z"),
+    (PHONE, "tel:415_555_0107"),
+    (PHONE, base64.b64encode(b"4155550107").decode()),
+    ("jane.doe@example.com", "jane.doe_at_example.com"),
+    ("jane.doe@example.com", "jane.doe(at)example.com"),
+    ("jane.doe@example.com", "u/jane.doe at example.com/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "spelling"), OWN, ids=str)
+def test_an_id_with_any_sign_for_its_own_is_found(value, spelling):
+    assert traces.Traces([value]).are_in(["slot-2", spelling])
+    assert not traces.Traces([value]).are_in(["slot-2", "at-example.com", "415-555-0108"])
+
+
+FORMED = {
+    "tel:4155550101": "phone", "415_555_0101": "phone", "4155550101": "phone", "IMEI:490154203237518": "imei",
+    "jane.doe at example.com": "email", "jane.doe_at_example.com": "email", "jane.doe(at)example.com": "email",
+    base64.b64encode(UUID.encode()).decode(): "gaid", base64.b64encode(b"4155550101").decode(): "phone",
+    base64.b64encode(b"+14155550101").decode(): "phone", "https://example.com/p/tel:4155550101/z": "phone",
+    **{UUID.replace("-", sign): "gaid" for sign in "~|#,.:"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMED)
+def test_whatever_reads_as_an_id_is_asked_about(text):
+    found = traces.formed({"imp": [{"tagid": text}, {"tagid": "leaderboard_top"}]}, ())
+    assert FORMED[text] in {each["type"] for could_be in found.values() for each in could_be}
+    assert "leaderboard_top" not in found
+
+
+# --- how much is looked at ---
+
+
+def partners(count, each="{:012x}z"):
+    ids = [{"id": each.format(n)} for n in range(count)]
+    return [{"source": "a.example", "uids": ids[at : at + 100]} for at in range(0, count, 100)]
+
+
+def of_categories(count, eids):
+    return {
+        "id": "1", "imp": [{"id": "1"}], "user": {"id": WORD, "eids": eids},
+        "bcat": [*(f"c{n}" for n in range(count)), WORD],
+    }  # fmt: skip
+
+
+def counted(monkeypatch, request):
+    """What was looked at: how often, and how many texts in all."""
+    looks, look = [], traces.Traces.are_in
+    monkeypatch.setattr(traces.Traces, "are_in", lambda self, texts: looks.append(len(texts)) or look(self, texts))
+    return openrtb.lawful(request, NOBODY), len(looks), sum(looks)
+
+
+@pytest.mark.parametrize("count", [500, 8_000])
+def test_one_trace_among_many_texts_is_found_by_few_looks(count, monkeypatch):
+    out, looks, texts = counted(monkeypatch, of_categories(count, partners(100)))
+    assert (len(out["bcat"]), WORD in out["bcat"]) == (count, False)
+    assert looks < 60
+    assert texts < 3 * (count + 10)
+
+
+def test_many_texts_with_a_trace_are_few_looks_at_the_whole(monkeypatch):
+    request = of_categories(4_000, [])
+    request["bcat"][:-1:40] = [f"{WORD}-{n}" for n in range(100)]
+    out, _, texts = counted(monkeypatch, request)
+    assert len(out["bcat"]) == len(request["bcat"]) - 101
+    assert texts < 8 * 4_000
+
+
+def test_a_trace_in_too_many_different_texts_blocks():
+    request = of_categories(1, [])
+    for count, blocked in ((traces.MOST_HELD - 1, False), (traces.MOST_HELD, True)):
+        request["bcat"] = [WORD, *(f"{WORD}-{n}" for n in range(count))]
+        assert (openrtb.lawful(request, NOBODY) is None) == blocked
+
+
+@pytest.mark.parametrize("each", ["{:012x}z", "6d92078a-8246-4ba4-ae5b-{:012x}"])
+def test_more_ids_than_anybodys_block_without_a_look(each, monkeypatch):
+    fits = of_categories(10, partners(traces.MOST_NEEDLES - 1, each))
+    assert WORD not in openrtb.lawful(fits, NOBODY)["bcat"]
+    out, looks, _ = counted(monkeypatch, of_categories(10, partners(traces.MOST_NEEDLES, each)))
+    assert (out, looks) == (None, 0)
+
+
+def test_more_ids_than_anybodys_are_no_matter_where_all_may_go():
+    free = Leave(dict.fromkeys(DataClass, Answer.ALLOW), strings(Outcome(frozenset(), frozenset({"US-NY"}))))
+    assert openrtb.lawful(of_categories(10, partners(1_000)), free) is not None
+
+
+@pytest.mark.parametrize(
+    ("limit", "values", "texts"),
+    [
+        ("MOST_COMPARED", [WORD], ["x" * 20]), ("MOST_CHARACTERS", [WORD], ["x" * 20]), ("MOST_UNFOLDED", [WORD], ["é" * 20]), ("MOST_IN_RUNS", [WORD], ["0a" * 40]),
+        ("MOST_CLOSE", ["jane.doe@example.com"], [f"a{n}@b.example" for n in range(20)]), ("MOST_CLOSE", [MAIL_DIGEST], [f"{UUID[:-2]}{n}" for n in range(10, 30)]),
+        ("MOST_CLOSE", ["jane.doe@example.com"], [f"a{n} at b.example" for n in range(20)]),
+    ],
+    ids=["work", "text", "letters", "hex", "addresses", "uuids", "words"],
+)  # fmt: skip
+def test_more_text_than_an_auction_has_time_for_is_not_looked_through(limit, values, texts, monkeypatch):
+    assert not traces.Traces(values).is_too_much(texts)
+    monkeypatch.setattr(traces, limit, 15)
+    assert traces.Traces(values).is_too_much(texts)
+    assert traces.without({"bcat": texts}, traces.Traces(values), "") is None
+
+
+def test_more_that_could_be_ids_than_can_be_read_are_too_many():
+    many = {"bcat": [f"tel:415{n:07}" for n in range(traces.MOST_CLOSE + 1)]}
+    assert traces.formed(many, ()) is None
+    assert openrtb.suspects({}, many, NOBODY) is None
+    many["bcat"].pop()
+    assert len(openrtb.suspects({}, many, NOBODY)) == traces.MOST_CLOSE
+
+
+def test_more_ids_than_are_looked_up_deny():
+    for count, unread in ((299, False), (301, True)):
+        found = openrtb.said_in_bid({"user": {"eids": partners(count)}}).identifiers
+        assert (found[-1]["value"] is None) == unread
+        assert len(found) <= 301
