@@ -70,10 +70,10 @@ from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, notices, problem, problem_page
 from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope, Shield
+from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service, WithoutSlash
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers, place_by_address
-from gateway.web.shell.queue import Queued, Sources
 from gateway.web.shell.ticks import Levelled, Ticks
 from gateway.web.site import demo, hosts
 from gateway.web.site.forward_auth import ForwardAuth, envoy, forward, nginx

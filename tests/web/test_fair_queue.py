@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from support import inside, raw
 from support.people import email, named
 
-from gateway.web.shell import queue
+from gateway.web.shell import fair_queue
+from gateway.web.shell.fair_queue import FairQueue, Queued, Sources
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Peers
 from gateway.web.shell.protocol import Protocol
-from gateway.web.shell.queue import FairQueue, Queued, Sources
 
 pytestmark = pytest.mark.anyio
 PATH = "/privacy-choices"
@@ -60,7 +60,7 @@ async def flooded(client) -> tuple[int, list[int]]:
 @pytest.mark.slow
 async def test_one_persons_opt_out_waits_for_a_few_of_a_flood_and_nobody_is_refused(client):
     between, statuses = await flooded(client)
-    assert between <= 3 * queue.WRITING_EACH
+    assert between <= 3 * fair_queue.WRITING_EACH
     assert set(statuses) == {303}, "never a 429: an opt-out is not refused for coming often"
 
 
@@ -101,7 +101,7 @@ async def test_a_flood_of_made_up_people_is_kept_and_counted_and_a_real_one_pass
     between, statuses = await flooded(client)
     grown = sum(file.stat().st_size for file in ledger.parent.glob("ledger.sqlite3*")) - size
     figure("bytes on disk an opt-out of two identifiers, in a flood", f"{grown / len(statuses):.0f}")
-    assert between <= 3 * queue.WRITING_EACH
+    assert between <= 3 * fair_queue.WRITING_EACH
     metrics = (await client.get("/metrics")).text
     assert f'gateway_requests_total{{kind="opt_out",manner="web"}} {MANY + 1}.0' in metrics
     assert "gateway_turns_waiting 0.0" in metrics
@@ -157,21 +157,21 @@ async def test_those_who_wait_are_served_one_sender_after_the_other():
     queue, served = FairQueue(1, 1), []
 
     async def one(source, number):
-        async with queue.turn(source):
+        async with fair_queue.turn(source):
             served.append((source, number))
             await asyncio.sleep(0)
 
     waiting = [("a", n) for n in range(4)] + [("b", n) for n in range(2)] + [("c", 0)]
     await asyncio.gather(*(one(source, number) for source, number in waiting))
     assert served == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("a", 2), ("b", 1), ("a", 3)]
-    assert queue.waiting == 0
+    assert fair_queue.waiting == 0
 
 
 async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_for_ever():
     queue, held, began = FairQueue(4, 3), [], []
 
     async def one(source, work):
-        async with queue.turn(source, work):
+        async with fair_queue.turn(source, work):
             began.append((source, work))
             done = asyncio.Event()
             held.append(done)
@@ -195,12 +195,12 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
     for each in held:
         each.set()
     await asyncio.gather(*tasks)
-    assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
+    assert (fair_queue._taken, fair_queue._held, fair_queue.waiting) == (0, {}, 0)
 
 
 def test_work_is_what_a_call_may_make_the_writer_do():
     def body(content):
-        return queue._work([{"type": "http.request", "body": content}])
+        return fair_queue._work([{"type": "http.request", "body": content}])
 
     call = json.dumps({"choice": "opt_out", "identifiers": [named("email", email(n)) for n in range(16)]}).encode()
     assert (body(b"action=opt_out&email=ana"), body(b""), body(b"{}")) == (1, 1, 1)
@@ -215,7 +215,7 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
 
         async def one(source):
             done = asyncio.Event()
-            async with queue.turn(source):
+            async with fair_queue.turn(source):
                 open_.append(done)
                 try:
                     await done.wait()
@@ -230,13 +230,13 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
             elif tasks:
                 tasks.pop(len(tasks) // 2).cancel()
             await asyncio.sleep(0)
-            assert queue._taken == sum(queue._held.values()) <= 3
-            assert all(0 < held <= 2 for held in queue._held.values())
+            assert fair_queue._taken == sum(fair_queue._held.values()) <= 3
+            assert all(0 < held <= 2 for held in fair_queue._held.values())
         while any(not task.done() for task in tasks):
             for done in list(open_):
                 done.set()
             await asyncio.sleep(0)
-        assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
+        assert (fair_queue._taken, fair_queue._held, fair_queue.waiting) == (0, {}, 0)
 
     asyncio.run(play())
 
@@ -293,11 +293,11 @@ async def test_beyond_what_memory_is_for_a_senders_bodies_are_not_read_and_not_r
     door = Door()
     flood = [door.ask("192.0.2.1") for _ in range(MANY)]
     await settle()
-    assert door.reads == queue.READ_EACH
-    assert len(door.bodies) == queue.WRITING_EACH
+    assert door.reads == fair_queue.READ_EACH
+    assert len(door.bodies) == fair_queue.WRITING_EACH
     alone = door.ask("192.0.2.2")
     await settle()
-    assert (door.reads, len(door.bodies)) == (queue.READ_EACH + 1, queue.WRITING_EACH + 1)
+    assert (door.reads, len(door.bodies)) == (fair_queue.READ_EACH + 1, fair_queue.WRITING_EACH + 1)
     door.open.set()
     answers = await asyncio.gather(alone, *flood)
     assert {answer[0]["status"] for answer in answers} == {200}
@@ -314,7 +314,7 @@ async def test_a_body_in_pieces_reaches_the_door_whole_and_in_order():
 async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_nobody_waiting(monkeypatch):
     monkeypatch.setattr(queue, "BODY_SECONDS", 0.05)
     door = Door()
-    slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(queue.READ_EACH * 2)]
+    slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(fair_queue.READ_EACH * 2)]
     alone = door.ask("192.0.2.2")
     await settle()
     assert door.bodies == [b"action=opt_out"]

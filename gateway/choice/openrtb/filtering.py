@@ -417,7 +417,7 @@ def _geo(place: Json, cut: Cut, path: str) -> Out:
     leave = cut.leave
     region = DataClass.COARSE_GEO in cut.classes or leave.unjoined
     out = {name: v for name, v in place.items() if _goes(name, GEO, cut) and not isinstance(v, HOLDERS)}
-    codes = {name: place[name] for name in GEO_PLAIN & place.keys()} if region else {}
+    codes = {name: place[name] for name in place if name in GEO_PLAIN} if region else {}
     out |= {name: code for name, value in codes.items() if (code := FORMS["place"](value)) is not None}
     if leave.answers.get(DataClass.PRECISE_GEO) is Answer.COARSEN:
         out |= coarsening.coarsen_point({name: place.get(name) for name in POINT})

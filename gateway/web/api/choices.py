@@ -292,7 +292,7 @@ def _kind(stated: object, kinds: Collection[ChoiceKind]) -> ChoiceKind:
     if isinstance(stated, list):
         stated = next((kind for kind in (ChoiceKind.OPT_OUT, ChoiceKind.LIMIT) if kind in stated), None)
     if not isinstance(stated, str) or stated not in kinds:
-        raise Problem("malformed", f"choice is one of {', '.join(kinds)}", "/choice")
+        raise Problem("malformed", f"choice is one of {', '.join(sorted(kinds))}", "/choice")
     return ChoiceKind(stated)
 
 

@@ -17,7 +17,7 @@ from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import Credentials
 from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE, Purpose
-from gateway.web.shell import auth, desk_call, language, queue, wire, words
+from gateway.web.shell import auth, desk_call, fair_queue, language, wire, words
 from gateway.web.shell.problem import Problem
 
 KNOWN = frozenset({"identifier", "use", "purpose", "recipient", "language", "place"})
@@ -42,7 +42,7 @@ class CodeCalls:
         use, subject = self._use(body), self._subject(body)
         letter = words.written(_language(request, body), self._site, use, subject.kind)
         expires = self._consent.clock() + timedelta(seconds=SECONDS)
-        asker = queue.source_of(request.scope) if key.publishable else b""
+        asker = fair_queue.source_of(request.scope) if key.publishable else b""
         ticket = await self._codes.send(Bound(subject, use), letter, asker)
         return wire.wire_answer({"ticket": ticket, "expires_at": wire.stamp(expires)}, 202)
 

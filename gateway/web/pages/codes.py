@@ -17,7 +17,7 @@ from gateway.consent.verbs import Consent
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Subject
 from gateway.web.pages import forms
-from gateway.web.shell import language, own_cookies, page, queue, words
+from gateway.web.shell import fair_queue, language, own_cookies, page, words
 from gateway.web.shell.language import mark
 from gateway.web.shell.own_cookies import Coded
 from gateway.web.shell.problem import Problem
@@ -76,7 +76,7 @@ class Steps:
             return None
         [subject] = named.subjects
         letter = words.written(language.language_of(request), self.site, use, kind)
-        ticket = await self.codes.send(Bound(subject, use), letter, queue.source_of(request.scope))
+        ticket = await self.codes.send(Bound(subject, use), letter, fair_queue.source_of(request.scope))
         return self.remember(
             to(request, ENTER), own_cookies.waiting(use, kind, subject.value, ticket, self.now())
         )  # fmt: skip

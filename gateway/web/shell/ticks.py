@@ -4,7 +4,7 @@ up or written. The service puts it around its doors.
 Without this the form, which asks for no key, told by its time whether a number is known here: 17 ms for an unknown one,
 26 ms for one that an account has. Covered is whatever a stranger may ask about somebody else: each POST to our pages,
 what shows one event, the answers to a publishable key, and the errors of all of them. Measured from when a request has
-its turn (web/shell/queue.py), so that nobody's own flood changes it.
+its turn (web/shell/fair_queue.py), so that nobody's own flood changes it.
 """
 
 import asyncio
