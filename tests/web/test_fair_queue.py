@@ -67,9 +67,9 @@ async def test_one_persons_opt_out_waits_for_a_few_of_a_flood_and_nobody_is_refu
 @pytest.mark.slow
 async def test_without_the_queue_the_person_would_wait_for_most_of_the_flood(tmp_path, monkeypatch):
     """The control."""
-    monkeypatch.setattr(queue, "WRITING_EACH", MANY)
-    monkeypatch.setattr(queue, "WRITING", 2 * MANY)
-    monkeypatch.setattr(queue, "READ_EACH", MANY)
+    monkeypatch.setattr(fair_queue, "WRITING_EACH", MANY)
+    monkeypatch.setattr(fair_queue, "WRITING", 2 * MANY)
+    monkeypatch.setattr(fair_queue, "READ_EACH", MANY)
     async with inside.application(tmp_path / "data", dev=False) as app, inside.client(app) as client:
         between, _ = await flooded(client)
     assert between > MANY / 2
@@ -157,21 +157,21 @@ async def test_those_who_wait_are_served_one_sender_after_the_other():
     queue, served = FairQueue(1, 1), []
 
     async def one(source, number):
-        async with fair_queue.turn(source):
+        async with queue.turn(source):
             served.append((source, number))
             await asyncio.sleep(0)
 
     waiting = [("a", n) for n in range(4)] + [("b", n) for n in range(2)] + [("c", 0)]
     await asyncio.gather(*(one(source, number) for source, number in waiting))
     assert served == [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("a", 2), ("b", 1), ("a", 3)]
-    assert fair_queue.waiting == 0
+    assert queue.waiting == 0
 
 
 async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_for_ever():
     queue, held, began = FairQueue(4, 3), [], []
 
     async def one(source, work):
-        async with fair_queue.turn(source, work):
+        async with queue.turn(source, work):
             began.append((source, work))
             done = asyncio.Event()
             held.append(done)
@@ -195,7 +195,7 @@ async def test_much_work_takes_as_many_places_and_waits_behind_nobodys_little_fo
     for each in held:
         each.set()
     await asyncio.gather(*tasks)
-    assert (fair_queue._taken, fair_queue._held, fair_queue.waiting) == (0, {}, 0)
+    assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
 
 
 def test_work_is_what_a_call_may_make_the_writer_do():
@@ -215,7 +215,7 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
 
         async def one(source):
             done = asyncio.Event()
-            async with fair_queue.turn(source):
+            async with queue.turn(source):
                 open_.append(done)
                 try:
                     await done.wait()
@@ -230,13 +230,13 @@ def test_whoever_leaves_or_hangs_up_takes_nobodys_turn(acts):
             elif tasks:
                 tasks.pop(len(tasks) // 2).cancel()
             await asyncio.sleep(0)
-            assert fair_queue._taken == sum(fair_queue._held.values()) <= 3
-            assert all(0 < held <= 2 for held in fair_queue._held.values())
+            assert queue._taken == sum(queue._held.values()) <= 3
+            assert all(0 < held <= 2 for held in queue._held.values())
         while any(not task.done() for task in tasks):
             for done in list(open_):
                 done.set()
             await asyncio.sleep(0)
-        assert (fair_queue._taken, fair_queue._held, fair_queue.waiting) == (0, {}, 0)
+        assert (queue._taken, queue._held, queue.waiting) == (0, {}, 0)
 
     asyncio.run(play())
 
@@ -312,7 +312,7 @@ async def test_a_body_in_pieces_reaches_the_door_whole_and_in_order():
 
 
 async def test_who_sends_a_body_slowly_is_told_that_nothing_was_saved_and_keeps_nobody_waiting(monkeypatch):
-    monkeypatch.setattr(queue, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.05)
     door = Door()
     slow = [door.ask("192.0.2.1", [b"action=", None]) for _ in range(fair_queue.READ_EACH * 2)]
     alone = door.ask("192.0.2.2")
@@ -338,8 +338,8 @@ async def test_a_question_is_not_queued():
 
 @pytest.mark.slow
 def test_a_real_connection_with_a_slow_body_ends_and_a_large_one_is_not_taken_into_memory(monkeypatch):
-    monkeypatch.setattr(queue, "BODY_SECONDS", 0.3)
-    monkeypatch.setattr(queue, "REST_SECONDS", 1.0)
+    monkeypatch.setattr(fair_queue, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(fair_queue, "REST_SECONDS", 1.0)
     taken = 0
 
     async def reads_once(scope, receive, send):
