@@ -235,7 +235,7 @@ def framed(cached, head, query="", until="", **more):
     heard = "() => [self.origin, heard]"
     assert comes_to(lambda: any(said(page, heard)[1:]), expected=True), "the frame is not there"
     if until:  # at the end, and on a busy machine later
-        comes_to(lambda: until in json.dumps(said(page, heard)), expected=True)
+        comes_to(lambda: all(each in json.dumps(said(page, heard)) for each in (until, '"callId": 0')), expected=True)
     page.wait_for_timeout(1200)
     return said(page, heard)
 

@@ -78,7 +78,7 @@ LINES = {
         "{exact: cache-control} -> {exact: x-else}": PRIVATE,
         'headers:replace("cache-control", control)': PRIVATE,
         "{exact: content-security-policy}  # -> {exact: x-else}  #": SPEAKS,
-        "headers:remove(name)": SPEAKS,
+        "do headers:remove(name) end": SPEAKS,
         'headers:replace("nel"': SPEAKS,
         'headers:replace("report-to"': SPEAKS,
         'headers:replace("x-dns-prefetch-control"': SPEAKS,

@@ -225,7 +225,9 @@ def waiting(mount, browser, arrived):
     page = opened(mount, browser, *TOGETHER, wait=True)
     assert comes_to(lambda: AT_ONCE - set(arrived()), set()) == set()
     page.wait_for_load_state("networkidle")
-    arrived(again=True)
+    while arrived():  # what the browser sets going ahead by itself may come a moment later, on a busy machine
+        arrived(again=True)
+        time.sleep(1)
     return page
 
 
