@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from starlette.types import Scope
 
 from gateway.app import service
 from gateway.app.composition import migrate, open_house
@@ -25,7 +26,7 @@ from gateway.settings.load import Settings
 from gateway.settings.option_tree import SettingsRefused
 from gateway.terms import ALL_PURPOSES, Answer, ChoiceKind, Reason, Source
 from gateway.web.shell import problem
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Scope
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses
 from gateway.web.shell.problem import Problem
 
 DENIED, MINOR, ALLOWED = "test-deny", "test-minor", "test-allow"

@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from gateway.app import routes
 from gateway.app.composition import Clock, House, now, open_house
@@ -69,7 +70,7 @@ from gateway.web.pages.opt_in import OptInPage
 from gateway.web.pages.opt_in_acts import Acts
 from gateway.web.pages.unsubscribe import Unsubscribe, UnsubscribeLinks
 from gateway.web.shell import edge, notices, problem, problem_page
-from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Scope, Shield
+from gateway.web.shell.edge import INTERNAL, METRICS, PUBLIC, Addresses, Edge, Shield
 from gateway.web.shell.fair_queue import Queued, Sources
 from gateway.web.shell.lifespan import Service, WithoutSlash
 from gateway.web.shell.metrics import Metrics

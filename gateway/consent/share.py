@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway.choice import rows
 from gateway.choice import rows as rows_of
 from gateway.choice.keywords import Vocabulary
 from gateway.choice.question import Grant, Verdict
@@ -279,7 +278,7 @@ class Sharing:
             unread = rows_of.UNREADABLE in dropped and any(each is not DENY for each in verdict.data.values())
             reason = Reason.MALFORMED if unread else verdict.reason
             return Shared(row.id, "refused", reason, verdict.data, dropped=dropped)
-        relied_on = rows.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
+        relied_on = rows_of.relied_on(recipient, checked.grants) if DataClass.PRECISE_GEO in leaving else ()
         if relied_on is None:
             return Shared(row.id, "refused", Reason.OPT_IN_REQUIRED, dict.fromkeys(verdict.data, DENY))
         kinds = [item.get("type") for item in row.identifiers]
@@ -432,7 +431,7 @@ class Sharing:
             for index, item in group if late or self._checks.moved(keys, oldest) else ():
                 checked = self._checks.check(replace(item.ask, claimed=True))
                 again = checked.verdicts[recipient.name]
-                proved = not item.relied_on or rows.relied_on(recipient, checked.grants) == item.relied_on
+                proved = not item.relied_on or rows_of.relied_on(recipient, checked.grants) == item.relied_on
                 if again.data != item.verdict.data or not proved:
                     why = again.reason if proved else Reason.OPT_IN_REQUIRED
                     done[index] = Shared(item.row.id, "refused", why, again.data)

@@ -24,7 +24,6 @@ from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.consent import in_force_then
-from gateway.consent import still_out as silence_of
 from gateway.consent import still_out as still_out_of
 from gateway.consent import tokens as asked_of
 from gateway.consent.check import Ask, Checked, Checks, Explained, Then
@@ -180,7 +179,7 @@ class Consent:
         def job(tx: Transaction) -> tuple[bytes, bool, dict[Purpose, int], int]:
             tx.relied.update(key for subject in everybody for key in subject.keys)
             answer, replayed = idempotency.once(tx, kept.repeat, milliseconds(choice.at), lambda: act(tx))
-            return answer, replayed, silence_of.last_out(tx, subjects), changes.revision(tx.db)
+            return answer, replayed, still_out_of.last_out(tx, subjects), changes.revision(tx.db)
 
         if choice.kind in TIGHTENS:
             await self._counted(COUNT_SECONDS)
@@ -259,15 +258,15 @@ class Consent:
         them, if that is more than the subjects say themselves. Raises `StoreUnavailable`.
         """
         out_at, read = await self._writer.commit(
-            lambda tx: (silence_of.last_out(tx, subjects), silence_of.by_reading_alone(tx, subjects, purposes))
+            lambda tx: (still_out_of.last_out(tx, subjects), still_out_of.by_reading_alone(tx, subjects, purposes))
         )
         standing = standing or self.checks.read_back(subjects, purposes)
         standing = {name: word for name, word in standing.items() if name not in read}
-        return silence_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
+        return still_out_of.silence(standing, out_at, purposes, milliseconds(self.clock()))
 
     async def last_out(self, subjects: Sequence[Subject]) -> dict[Purpose, int]:
         """When each purpose was last opted out, in Unix milliseconds. Raises `StoreUnavailable`."""
-        return await self._writer.commit(lambda tx: silence_of.last_out(tx, subjects))
+        return await self._writer.commit(lambda tx: still_out_of.last_out(tx, subjects))
 
     async def still_out(self, subjects: Sequence[Subject], purposes: Sequence[Purpose]) -> list[Still]:
         """Each no that still holds for what was proved, and what would end it. Raises `StoreUnavailable`."""
@@ -280,7 +279,7 @@ class Consent:
     async def out_after(self, subjects: Sequence[Subject], purpose: Purpose, at: datetime) -> bool:
         """Whether an opt-out of a purpose came since a moment. Raises `StoreUnavailable`."""
         since = milliseconds(at)
-        return await self._writer.commit(lambda tx: silence_of.out_after(tx, subjects, purpose, since))
+        return await self._writer.commit(lambda tx: still_out_of.out_after(tx, subjects, purpose, since))
 
     async def notice(self, sha256: bytes) -> Notice | None:
         """A document that was logged before, or None."""
@@ -365,7 +364,7 @@ class Consent:
             if voiding.is_void(tx, choice.ui):
                 raise Refused("notice_required", VOIDED)
             idempotency.use(tx, token, milliseconds(now))
-            if silence_of.superseded(tx, subjects, choice.purposes[0], asked.position):
+            if still_out_of.superseded(tx, subjects, choice.purposes[0], asked.position):
                 raise Refused("superseded", "an opt-out of this purpose came later than the opt-in was asked for")
             accounts = [subject.key for subject in subjects if subject.is_account]
             for subject in [each for each in subjects if each.key in vouched]:

@@ -205,9 +205,14 @@ def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes
         else:  # through one that is no more all are one
             ways = through[via].get(key, set()) - own.keys()
             kept |= {(key, purpose, stranger[via], way) for way in ways or {stranger[via]}}
-    for row in sorted(kept):
+    _stay(tx, kept, seq, now)
+
+
+def _stay(tx: Transaction, rows: set[Row], seq: int, now: int) -> None:
+    """Denies that are others' own from this entry on, also where standings are made again from the log."""
+    for row in sorted(rows):
         kept_rows.stay(tx, row, seq)
-    tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in kept])
+    tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in rows])
 
 
 def _forget_lifted(tx: Transaction, near: set[bytes], seq: int, now: int) -> None:
@@ -221,9 +226,7 @@ def _forget_lifted(tx: Transaction, near: set[bytes], seq: int, now: int) -> Non
         return
     tx.db.executemany(LOSE_KEPT, sorted(lifted & _travelled_again(tx, near)))
     left = {*happenings.rows_of(tx.db, TRAVELLED, near)} - _travelled_again(tx, near)
-    for row in sorted(left):
-        kept_rows.stay(tx, row, seq)
-    tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in left])
+    _stay(tx, left, seq, now)
     recompute(tx, sorted({row[0] for row in left}), now)
 
 

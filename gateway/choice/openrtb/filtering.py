@@ -37,7 +37,7 @@ from gateway.choice.openrtb.members import (
     parsed,
     written,
 )
-from gateway.choice.openrtb.reading import is_modern, persons_ids
+from gateway.choice.openrtb.reading import is_modern, objects, persons_ids
 from gateway.choice.openrtb.traces import MOST_NEEDLES, Traces, formed, without
 from gateway.terms import Answer, DataClass
 
@@ -395,12 +395,8 @@ def _put_eids(out: Out, holder: Json, cut: Cut) -> None:
 
 def _eids(listed: object) -> list[Out]:
     return [
-        _plain(eid, EID) | {"uids": [_plain(uid, UID) for uid in _objects(eid.get("uids"))]} for eid in _objects(listed)
+        _plain(eid, EID) | {"uids": [_plain(uid, UID) for uid in objects(eid.get("uids"))]} for eid in objects(listed)
     ]
-
-
-def _objects(listed: object) -> list[Json]:
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 
 def _plain(holder: Json, names: Collection[str]) -> Out:

@@ -221,7 +221,7 @@ def _like_a_devices(request: Json) -> Iterator[str]:
 
 def _each(stated: object) -> list[Json]:
     """The objects of a list; one that stands in no list is the only one."""
-    return [stated] if isinstance(stated, dict) else _objects(stated)
+    return [stated] if isinstance(stated, dict) else objects(stated)
 
 
 def _uids(eid: Json) -> list[Json]:
@@ -327,24 +327,24 @@ def _read_elsewhere(request: Json) -> Mapping[int, frozenset[str]]:
     """
     device, user, source, imps = (*(part(request, name) for name in ("device", "user", "source")), request.get("imp"))
     read = {id(request): OF_REQUEST, id(user): OF_USER, id(device): OF_DEVICE, id(part(device, "ext")): OF_DEVICE_EXT}
-    slots = [holder for imp in _objects(imps) for holder in (imp, part(imp, "ext"))]
+    slots = [holder for imp in objects(imps) for holder in (imp, part(imp, "ext"))]
     read |= dict.fromkeys(map(id, (source, part(source, "ext"), *slots)), OF_AUCTION)
     for holder in (user, part(user, "ext")):
-        for eid in _objects(holder.get("eids"))[:MOST_EIDS]:
-            read |= dict.fromkeys(map(id, _objects(eid.get("uids"))[:MOST_EIDS]), OF_UID)
+        for eid in objects(holder.get("eids"))[:MOST_EIDS]:
+            read |= dict.fromkeys(map(id, objects(eid.get("uids"))[:MOST_EIDS]), OF_UID)
     return read
 
 
 def _ids_of_auction(request: Json) -> Iterator[str]:
     """A UUID is the usual one, an address or a number with its plus is none."""
-    source, imps = part(request, "source"), _objects(request.get("imp"))
+    source, imps = part(request, "source"), objects(request.get("imp"))
     for holder in (request, source, part(source, "ext"), *imps, *(part(imp, "ext") for imp in imps)):
         for name in OF_AUCTION:
             if isinstance(value := holder.get(name), str):
                 yield value
 
 
-def _objects(listed: object) -> list[Json]:
+def objects(listed: object) -> list[Json]:
     return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
 
 

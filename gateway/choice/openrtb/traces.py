@@ -186,14 +186,18 @@ class Traces:
 
     def _stand_in_runs(self, text: bytes) -> bool:
         """Whether a digest stands in a run of hex digits: each place is looked up, however many digests there are."""
-        known = frozenset[bytes]().union(*map(self._digests, ANY))
-        sizes = {len(each) for each in known}
         return any(
             run[at : at + size] in known
             for run in RUNS.findall(text)
-            for size in sizes
+            for size, known in self._in_hex
             for at in range(len(run) - size + 1)
         )
+
+    @cached_property
+    def _in_hex(self) -> list[tuple[int, frozenset[bytes]]]:
+        """The digests of all ids by each algorithm, by their length: looked for again in ever smaller parts."""
+        known = frozenset[bytes]().union(*map(self._digests, ANY))
+        return [(size, frozenset(each for each in known if len(each) == size)) for size in {*map(len, known)}]
 
     def _digests(self, algorithm: str) -> frozenset[bytes]:
         """Of each id, in hex, by one algorithm."""

@@ -37,8 +37,7 @@ class CodeCalls:
     async def post(self, request: Request) -> Response:
         """202 with the ticket, once the code is on its way."""
         key = auth.caller(request, self._credentials, "choose")
-        wire.require_json(request)
-        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "asking for a code")
+        body = await desk_call.one_object(request, KNOWN, "asking for a code")
         use, subject = self._use(body), self._subject(body)
         letter = words.written(_language(request, body), self._site, use, subject.kind)
         expires = self._consent.clock() + timedelta(seconds=SECONDS)

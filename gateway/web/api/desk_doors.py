@@ -60,8 +60,7 @@ class Erasures:
     async def post(self, request: Request) -> Response:
         """200 once it is done: keys destroyed, files cut."""
         key = auth.anybody(request, self._credentials)
-        wire.require_json(request)
-        body = desk_call.members(wire.parse_body(await wire.read_body(request)), ERASURE_MEMBERS, "an erasure")
+        body = await desk_call.one_object(request, ERASURE_MEMBERS, "an erasure")
         order = self._order(body)
         if not key.may("desk"):
             await self._prove(body.get("proof"), key, order)

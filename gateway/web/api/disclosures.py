@@ -136,8 +136,7 @@ class DisclosureQueries:
 
     async def post(self, request: Request) -> Response:
         key = auth.anybody(request, self._credentials)
-        wire.require_json(request)
-        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "a question about disclosures")
+        body = await desk_call.one_object(request, KNOWN, "a question about disclosures")
         question = body.get("question")
         if question not in QUESTIONS:
             raise Problem("malformed", f"question is one of {', '.join(QUESTIONS)}", "/question")

@@ -10,11 +10,7 @@ from gateway.consent.disclosing import OUTCOMES
 from gateway.terms import CHOOSABLE, Answer, DataClass, Purpose, Reason
 from gateway.web.api.apps import LIMITED, START, STOP
 from gateway.web.api.disclosures import QUESTIONS
-from gateway.web.api.openapi_calls import ALL, KEPT, answers, described_call, ref, words
-from gateway.web.api.openapi_calls import described_call as _call
-from gateway.web.api.openapi_calls import json_of as _json
-from gateway.web.api.openapi_calls import ref as _ref
-from gateway.web.api.openapi_calls import words as _words
+from gateway.web.api.openapi_calls import ALL, KEPT, answers, described, json_of, ref, words
 from gateway.web.api.openapi_desk import IGNORED, STILL_OUT, TEXT, TIME
 from gateway.web.shell import wire
 
@@ -24,8 +20,8 @@ VERDICT: dict[str, Any] = {
     "properties": {
         "allowed": {"type": "boolean"},
         "partly": {"type": "boolean"},
-        "data": {"type": "object", "additionalProperties": _words(Answer)},
-        "reason": _words(Reason),
+        "data": {"type": "object", "additionalProperties": words(Answer)},
+        "reason": words(Reason),
         "rule": {"type": "string"},
         "place": {"type": "string"},
         "because": {"type": "object"},
@@ -37,8 +33,8 @@ STEP: dict[str, Any] = {
     "type": "object",
     "description": "one rule that was tried; answer null: it had no opinion, and the next was asked",
     "properties": {
-        "purpose": _words(Purpose), "class": _words(DataClass), "rule": {"type": "string"}, "asks": {"type": "string"},
-        "answer": {"enum": [*Answer, None]}, "reason": _words(Reason), "cites": {"type": "string"},
+        "purpose": words(Purpose), "class": words(DataClass), "rule": {"type": "string"}, "asks": {"type": "string"},
+        "answer": {"enum": [*Answer, None]}, "reason": words(Reason), "cites": {"type": "string"},
     },
 }  # fmt: skip
 BIDDERS: list[dict[str, Any]] = [
@@ -53,15 +49,15 @@ WARNING = {"Gateway-Warning": {"schema": {"type": "string"}, "description": "wha
 
 
 def _explained() -> dict[str, Any]:
-    call = _call("The verdict, and every rule that was tried", {}, body=_ref("Explain"), errors=(*ALL, "503"))
-    tried = {"type": "object", "properties": {"tried": {"type": "array", "items": _ref("Step")}}}
-    shape = {"allOf": [_ref("Verdict"), tried]}
-    call["responses"]["200"] = {"description": "the verdict and the chain", "content": _json(shape)}
+    call = described("The verdict, and every rule that was tried", {}, body=ref("Explain"), errors=(*ALL, "503"))
+    tried = {"type": "object", "properties": {"tried": {"type": "array", "items": ref("Step")}}}
+    shape = {"allOf": [ref("Verdict"), tried]}
+    call["responses"]["200"] = {"description": "the verdict and the chain", "content": json_of(shape)}
     return call
 
 
 def _many() -> dict[str, Any]:
-    checks = {"type": "array", "items": _ref("Check"), "maxItems": wire.MAX_LINES}
+    checks = {"type": "array", "items": ref("Check"), "maxItems": wire.MAX_LINES}
     shared = {
         "type": "object",
         "required": ["checks"],
@@ -74,10 +70,10 @@ def _many() -> dict[str, Any]:
             "checks": checks,
         },
     }
-    call = _call("Many checks, answered in order", {}, body={"anyOf": [checks, shared]}, lines=True, errors=ALL)
+    call = described("Many checks, answered in order", {}, body={"anyOf": [checks, shared]}, lines=True, errors=ALL)
     answers = {"type": "array", "items": {"type": "object"}}
     lines = {wire.NDJSON: {"schema": {"type": "string"}}}
-    call["responses"]["200"] = {"description": "a verdict each", "content": {**_json(answers), **lines}}
+    call["responses"]["200"] = {"description": "a verdict each", "content": {**json_of(answers), **lines}}
     return call
 
 
@@ -89,10 +85,10 @@ def _bid() -> dict[str, Any]:
             "Gateway-Dry-Run",
         )
     }  # fmt: skip
-    call = _call(
+    call = described(
         "What may be sent of a bid request", {}, body={"type": "object"}, errors=(*ALL, "503"), parameters=BIDDERS
     )
-    content = _json({"type": "object"})
+    content = json_of({"type": "object"})
     call["responses"]["200"] = {
         "description": (
             "the request, or patches by recipient. Gateway-Verdict: allow; reduced, it still tells of a person;"
@@ -108,7 +104,7 @@ RESULTS = ("recorded", "repeated", "denied", "expired", "unknown", "malformed")
 
 
 def _reported() -> dict[str, Any]:
-    call = _call("What became of answers", {}, body=_ref("Disclosure"), lines=True, errors=(*ALL, "503"))
+    call = described("What became of answers", {}, body=ref("Disclosure"), lines=True, errors=(*ALL, "503"))
     told = f"a line a report with its `result`, {', '.join(RESULTS)}; then the end"
     call["responses"]["200"] = {"description": told, "content": {wire.NDJSON: {"schema": {"type": "string"}}}}
     call["description"] = (
@@ -119,9 +115,9 @@ def _reported() -> dict[str, Any]:
 
 
 def check_paths() -> dict[str, Any]:
-    checked = _call("May this data go to this recipient now?", {}, body=_ref("Check"), errors=(*ALL, "503"))
+    checked = described("May this data go to this recipient now?", {}, body=ref("Check"), errors=(*ALL, "503"))
     checked["responses"]["200"] = {
-        "description": "the verdict, yes or no", "headers": WARNING, "content": _json(_ref("Verdict")),
+        "description": "the verdict, yes or no", "headers": WARNING, "content": json_of(ref("Verdict")),
     }  # fmt: skip
     return {
         "/v1/check": {"post": checked},
@@ -211,10 +207,10 @@ def constants() -> dict[str, Any]:
 
 def app_paths() -> dict[str, Any]:
     """The calls of apps."""
-    observe = described_call("Signals without a person's act", HEARD, body=OBSERVED, errors=(*ALL, "503"))
+    observe = described("Signals without a person's act", HEARD, body=OBSERVED, errors=(*ALL, "503"))
     for code, text in HEARD.items():
         answers(observe, code, text, "Observation")
-    asked = described_call(
+    asked = described(
         "What holds for whom the call proves", {}, body=ref("StandingRequest"), errors=(*ALL, "422", "503")
     )
     answers(asked, "200", "the standing of now", "Standing")
@@ -273,7 +269,7 @@ NOBODY = {"x-404": "no such recipient"}
 def sharing_paths() -> dict[str, Any]:
     return {
         "/v1/shares/{recipient}": {
-            "post": described_call(
+            "post": described(
                 "Rows to a recipient",
                 {"200": LINES},
                 body=ref("Row"),
@@ -285,7 +281,7 @@ def sharing_paths() -> dict[str, Any]:
         },
         "/v1/shares/{recipient}/jobs/{job}/seal": {
             "post": answers(
-                described_call(
+                described(
                     "A job's rows checked again and put into files",
                     {},
                     errors=("400", "401", "403", "503"),
@@ -298,7 +294,7 @@ def sharing_paths() -> dict[str, Any]:
             )
         },
         "/v1/disclosures/query": {
-            "post": described_call(
+            "post": described(
                 "Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."
                 " Code 1798.83), network_information (47 CFR 64.2009), sent_after_opt_out (always empty)",
                 {"200": "disclosures"},

@@ -44,7 +44,7 @@ FORM_KIND = "application/x-www-form-urlencoded"
 ALL = ("400", "401", "403", "413", "415")
 
 
-def described_call(
+def described(
     summary: str, ok: dict[str, str], *, body: dict[str, Any] | None = None, lines: bool = False,
     errors: tuple[str, ...] = (), secured: bool = True, parameters: list[dict[str, Any]] | None = None,
     kind: str = "application/json",

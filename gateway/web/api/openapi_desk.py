@@ -8,7 +8,7 @@ from gateway.consent.still_out import Where
 from gateway.consent.tokens import CHANNELS
 from gateway.replica.feed import CHALLENGE, HEADER
 from gateway.terms import CHOOSABLE
-from gateway.web.api.openapi_calls import ALL, FORM_KIND, KEPT, answers, described_call, ref, words
+from gateway.web.api.openapi_calls import ALL, FORM_KIND, KEPT, answers, described, ref, words
 
 TEXT: dict[str, Any] = {"type": "string"}
 WORDS: dict[str, Any] = {"type": "array", "items": TEXT}
@@ -189,19 +189,19 @@ def copy_paths() -> dict[str, Any]:
     follows = _tagged(
         "it and `after`; of a stream of events alone, and none from whoever keeps an export", required=False
     )
-    changes = described_call(
+    changes = described(
         "What changed of the standings; after=0 begins with all of them", {}, parameters=[*PAGE, follows],
         errors=("400", "401", "403", "410", "503"),
     )  # fmt: skip
     lines = {kind: {"schema": {"type": "string"}} for kind in ("application/x-ndjson", "text/event-stream")}
     changes["responses"]["200"] = {"description": "a change a line (`Change`)", "content": lines}
-    lease = described_call(
+    lease = described(
         "Until when a replica may answer", {}, body=ref("LeaseAsked"),
         parameters=[_tagged('["renews",CHALLENGE,holder,applied,log,leave]', required=True)],
         errors=("400", "401", "403", "409", "410", "413", "415", "503"),
     )  # fmt: skip
     answers(lease, "200", "granted or not yet", "Lease")
-    batch = described_call(
+    batch = described(
         "What a replica answered", {}, body=ref("Batch"), lines=True,
         errors=("400", "401", "403", "413", "415", "503"),
     )  # fmt: skip
@@ -251,13 +251,13 @@ CLICKED = {"200": "HTML: unsubscribed", "202": KEPT, "404": "HTML: no link of ou
 def marketing_paths() -> dict[str, Any]:
     return {
         "/privacy-choices/unsubscribe/{token}": {
-            "get": described_call(
+            "get": described(
                 "One button; changes nothing",
                 {"200": "HTML", "404": "HTML: no link of ours"},
                 secured=False,
                 parameters=TOKEN,
             ),
-            "post": described_call(
+            "post": described(
                 "One-click unsubscribe (RFC 8058)",
                 CLICKED,
                 errors=("408", "413", "415"),
@@ -267,7 +267,7 @@ def marketing_paths() -> dict[str, Any]:
         },
         "/v1/texts": {
             "post": answers(
-                described_call("A text that somebody sent", {"202": KEPT}, body=SENT, errors=(*ALL, "422", "503")),
+                described("A text that somebody sent", {"202": KEPT}, body=SENT, errors=(*ALL, "422", "503")),
                 "200",
                 "what was done, and what to answer",
                 "TextDone",
@@ -275,7 +275,7 @@ def marketing_paths() -> dict[str, Any]:
         },
         "/v1/unsubscribe-links": {
             "post": answers(
-                described_call(
+                described(
                     "A link that ends marketing",
                     {"200": "a line a line", "404": "[site] url is not configured"},
                     body=WANTED,
@@ -316,7 +316,7 @@ OPTING_IN_SHAPES = {"CodeRequest": CODE_REQUEST, "CodeSent": CODE_SENT}
 
 def opting_in_paths() -> dict[str, Any]:
     """The calls and the pages."""
-    sent = described_call(
+    sent = described(
         "Send a code, by which a mailbox or number is shown to be somebody's", {},
         body=ref("CodeRequest"), errors=(*ALL, "422", "429", "502", "503"),
     )  # fmt: skip
@@ -332,18 +332,16 @@ def _pages() -> dict[str, Any]:
     """Pages for people: each answer is HTML, and a refusal says that nothing was changed."""
 
     def show(text: str) -> dict[str, Any]:
-        return described_call(text, {"200": "HTML"}, secured=False)
+        return described(text, {"200": "HTML"}, secured=False)
 
     def post(text: str, ok: dict[str, str], *fields: str) -> dict[str, Any]:
         told = {**ok, "403": "HTML or a problem: another site's form, or no proof", "422": "HTML: not possible"}
-        return described_call(text, told, body=_form(*fields), secured=False, errors=("400", "413"), kind=FORM_KIND)
+        return described(text, told, body=_form(*fields), secured=False, errors=("400", "413"), kind=FORM_KIND)
 
     codes = {"200": "HTML", "303": "on", "429": "HTML: enough for now", "502": "HTML: not sent", "503": "HTML: not now"}
     acts = {"200": "HTML: the next text", "303": "on", "503": "HTML: not now"}
     event = {"name": "event", "in": "path", "required": True, "schema": {"type": "string"}}
-    done = described_call(
-        "What holds after opting in", {"200": "HTML", "404": "unknown"}, secured=False, parameters=[event]
-    )
+    done = described("What holds after opting in", {"200": "HTML", "404": "unknown"}, secured=False, parameters=[event])
     return {
         "/privacy-choices/code": {
             "get": show("The field for a code that is waited for"),

@@ -45,8 +45,7 @@ class Access:
     async def post(self, request: Request) -> Response:
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
         key = auth.anybody(request, self._credentials)
-        wire.require_json(request)
-        body = desk_call.members(wire.parse_body(await wire.read_body(request)), KNOWN, "an access request")
+        body = await desk_call.one_object(request, KNOWN, "an access request")
         named, ignored = desk_call.named(self._consent, body)
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):

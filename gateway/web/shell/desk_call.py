@@ -62,6 +62,12 @@ async def each(
     return wire.lines_answer([*(told for _, told in answers), end])
 
 
+async def one_object(request: Request, known: frozenset[str], what: str) -> Mapping[str, Any]:
+    """The members of a call's body, a strict object of JSON. Raises `Problem`."""
+    wire.require_json(request)
+    return members(wire.parse_body(await wire.read_body(request)), known, what)
+
+
 def members(body: object, known: frozenset[str], what: str) -> Mapping[str, Any]:
     """The members of a strict object. Raises `Problem`."""
     if not isinstance(body, dict):

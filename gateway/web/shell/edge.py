@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
+from starlette.types import Scope
 
 from gateway.signals.reading import trimmed
 from gateway.web.shell import problem
@@ -36,7 +37,6 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
 RESOURCES = b"cross-origin-resource-policy"
 # Read on purpose by other sites' pages, and the same for everybody: the log, the statement, the ad tools' endpoints,
 # and the files of a choices page that stands on another of the operator's hosts.
-Scope = MutableMapping[str, Any]
 PUBLIC_PATHS = (
     "/ledger/",
     "/.well-known/",

@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable
 from datetime import date, datetime
 from typing import Any
 
+from starlette.types import Scope
+
 from gateway.web.shell import problem, ticks
-from gateway.web.shell.edge import App, Message, Receive, Scope, Send
+from gateway.web.shell.edge import App, Message, Receive, Send
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.peer import Address, Peers
 from gateway.web.shell.problem import Problem

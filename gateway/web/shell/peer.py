@@ -5,14 +5,14 @@ A header that anybody can write is believed from proxies that the operator named
 looked at and let go: no entry, log line or metric has one.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+
+from starlette.types import Scope
 
 from gateway.consent.places import Places
 
-Scope = MutableMapping[str, Any]
 Address = IPv4Address | IPv6Address
 FORWARDED_FOR, FORWARDED_PROTO = b"x-forwarded-for", b"x-forwarded-proto"
 MOST_HOPS = 32  # real chains have two or three; the right end is what our own proxies wrote

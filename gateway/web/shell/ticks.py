@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gateway.web.shell.edge import App, Message, Receive, Scope, Send
+from starlette.types import Scope
+
+from gateway.web.shell.edge import App, Message, Receive, Send
 
 TICK = 0.05
 LEAST = 0.1  # seconds; on two busy cores 999 of 1,000 forms are done in 60 ms

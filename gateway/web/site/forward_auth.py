@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from starlette.responses import Response
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.signals.reading import OWS
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.visit import Visit, Visits
-from gateway.web.site.visitor import Headers, Scope
+from gateway.web.site.visitor import Headers
 
 DECODED = 3  # times that a path is decoded: by a proxy, a server and an application
 

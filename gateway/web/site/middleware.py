@@ -9,10 +9,12 @@ Streaming bodies pass untouched.
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.types import Scope
+
 from gateway.signals import gpc
 from gateway.web.site import header_fields, ordinary, shared_caches
 from gateway.web.site.visit import EVERYBODYS, Visit, Visits
-from gateway.web.site.visitor import NO_STATE, Headers, Scope
+from gateway.web.site.visitor import NO_STATE, Headers
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

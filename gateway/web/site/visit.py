@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from starlette.types import Scope
+
 from gateway.choice.standing import Standing
 from gateway.consent.check import Checks
 from gateway.consent.site import Site, SiteAnswer, answer_of_site
@@ -22,7 +24,7 @@ from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import day, is_due, remembering
 from gateway.web.site import header_fields, shared_caches
 from gateway.web.site.header_fields import delivery_policy
-from gateway.web.site.visitor import Scope, Visitor, Visitors
+from gateway.web.site.visitor import Visitor, Visitors
 
 BROWSER = b"gateway-browser"
 TOKEN_SECONDS = 24 * 3600

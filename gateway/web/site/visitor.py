@@ -6,12 +6,13 @@ the same bytes said before is not read again.
 """
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import structlog
+from starlette.types import Scope
 
 from gateway.consent.site import Site, is_part, kept_no
 from gateway.consent.verbs import Consent
@@ -36,7 +37,6 @@ KEPT_BYTES = 4096  # of one request; longer ones are read each time
 PLACES = 256
 BROWSERS = 8192  # opened cookies and their keys: what they name never changes, so nothing can be out of date
 log = structlog.get_logger("gateway")
-Scope = MutableMapping[str, Any]
 FromScope = Callable[[Scope], object]
 Headers = Sequence[tuple[bytes, bytes]]
 Fields = tuple[tuple[bytes, bytes], ...]

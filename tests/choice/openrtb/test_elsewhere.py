@@ -55,10 +55,16 @@ PLACES: dict[str, Callable[[object], dict]] = {
     "a name in a bag of consent": lambda value: {"user": {"ext": {"ConsentedProvidersSettings": {value: 1}}}},
 }
 WRITTEN: dict[str, tuple[object, ...]] = {
-    JANE: ("jane.roe%40example.com", "jane.roe%2540example.com", "jane.roe&#64;example.com", "jane.roe＠example.com", "jane.roe\\u0040example.com"),
+    JANE: (
+        "jane.roe%40example.com",
+        "jane.roe%2540example.com",
+        "jane.roe&#64;example.com",
+        "jane.roe＠example.com",
+        "jane.roe\\u0040example.com",
+    ),
     PHONE: ("%2B14155550107", "＋14155550107", "&#43;14155550107", '{"e":"\\u002b14155550107"}'),
     "14155550107": ("14155550107", 14155550107, 14155550107.0, "１４１５５５５０１０７"),
-}  # fmt: skip
+}
 SHORT_TEXTS = {
     "a tag": lambda value: {"imp": [{"id": "1", "tagid": value}]},
     "a parameter": lambda value: with_parameters({"inv_code": value}),
