@@ -165,10 +165,13 @@ class Store(RuleBasedStateMachine):
 
     @rule(done=answered)
     def retry_same_key(self, done):
-        """As long as the ledger remembers it that changes nothing; a copy that was put back may not know it."""
+        """As long as the ledger remembers it that changes nothing; a copy that was put back may not know it, and with
+        somebody who was unlinked it is forgotten.
+        """
         at = self.stands.repeats.get(done.repeat)
         if at and self.here.clock() - at > REMEMBERED:
             return
+        at = at if done.event in self.stands.events else None
         known = at and not (done.asked and self.refusal(done.asked) in {"confirm_unknown", "too_young"})
         if known:
             act = self.here.confirm if done.asked else self.here.opt_out
