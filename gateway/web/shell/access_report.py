@@ -3,7 +3,9 @@ sees from the shape whether anything was known (V25).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from msgspec import UNSET, Struct, UnsetType, field
 
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
@@ -13,6 +15,96 @@ from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Subject
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import wire
+
+
+class ProvedBody(Struct):
+    """One of what was proved, without its value."""
+
+    type: str
+
+
+class StandingOfProved(Struct):
+    """What holds for it."""
+
+    type: str
+    purposes: dict[str, str]
+
+
+class LinkShown(Struct):
+    """Something that a proved account has or had."""
+
+    type: str
+    start: wire.Time = field(name="from")
+    until: wire.Time | None
+
+
+class NoticeTold(Struct):
+    """Which notice somebody was shown or sent, and what became of it."""
+
+    notice: str
+    day: int | str | None
+    outcome: str | None
+
+
+class EntryShown(Struct, kw_only=True):
+    """An entry in words that are not the leaf's own. `notice`: the hash of what was shown with it."""
+
+    type: str
+    event: str | None
+    seq: int
+    at: wire.Time
+    what: str | None
+    purposes: list[str]
+    source: str | None
+    manner: str | None
+    place: str | None
+    recipient: str | None
+    data: list[str]
+    screen: str | None
+    notice: str | None
+    told: NoticeTold | None
+    details: dict[str, Any]
+
+
+class TextShown(Struct):
+    """A text that an entry names."""
+
+    sha256: str
+    kind: str
+    version: str
+    language: str
+    text: str
+
+
+class ReceivedBody(Struct):
+    """What one recipient got on one day (UTC). `outcome`: unknown where nobody can tell whether it arrived; possible:
+    it was allowed, and nobody said whether it was sent. `company`: its legal name; null where that is not said.
+    """
+
+    recipient: str
+    company: str | None
+    purposes: list[str]
+    data: list[str]
+    day: wire.Day
+    first: wire.Time
+    last: wire.Time
+    count: int
+    outcome: Literal["sent", "unknown", "possible"]
+
+
+class AccessReportBody(Struct):
+    """What is held about whoever proved it: the same members whether anything is known or not. `ignored`: of a call."""
+
+    as_of: wire.Time
+    proved: list[ProvedBody]
+    standing: list[StandingOfProved]
+    age_band: str | None
+    linked: list[LinkShown]
+    entries: list[EntryShown]
+    sources: list[str]
+    texts: list[TextShown]
+    disclosures: list[ReceivedBody]
+    ignored: list[wire.IgnoredMember] | UnsetType = UNSET
 
 
 async def report_of(consent: Consent, proved: Sequence[Subject]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ A stranger's page gets no leave and reads nothing; what a request may do is `gat
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -66,8 +67,32 @@ def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, st
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
-# What a page's script may say. Cookies and device flags it is not asked for: the request and the app say those.
-FROM_SCRIPT = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices"})
+FROM_SCRIPT = wire.names_in(wire.ScriptSignals)
+
+
+class EnforcedOnPage(Struct):
+    """What the script sees to on a page that was there before the no was."""
+
+    policy: str
+    service_workers: str
+    now: bool
+
+
+class StatusBody(Struct, kw_only=True):
+    """What holds for this browser. `partly`: a no holds, and not of every use. `strings`: what a page tells others."""
+
+    status: Literal["opted_out", "not_opted_out"]
+    display: str | None
+    partly: bool
+    gpc: bool
+    purposes: dict[str, str]
+    strings: dict[str, Any]
+    place: str
+    ad_token: Annotated[str | None, Meta(description="a `browser` identifier for an ad request, fresh each time")]
+    frictionless: bool
+    may_ask_from: dict[str, wire.Time | None] | UnsetType = UNSET
+    inventory: Literal[True] | UnsetType = UNSET
+    enforced: EnforcedOnPage | UnsetType = UNSET
 
 
 class Status:
