@@ -33,6 +33,7 @@ from gateway.web.api.disclosures import (
     BatchTakenBody,
     DisclosureQuestion,
     DisclosuresFound,
+    DisclosuresReceived,
 )
 from gateway.web.api.explain import ExplainedBody, ExplainedByRecipient
 from gateway.web.api.feed import STREAM, ChangeBody, LeaseAsked, LeaseBody
@@ -361,7 +362,7 @@ def _shared() -> Described:
     asked = described(
         "Who got what: received (of a person, with proof or for the desk), direct_marketing (Cal. Civ."
         " Code 1798.83), network_information (47 CFR 64.2009), sent_after_opt_out (always empty)",
-        {"200": ("disclosures", DisclosuresFound)}, body=DisclosureQuestion, errors=(*ALL, "503"),
+        {"200": ("disclosures", DisclosuresReceived, DisclosuresFound)}, body=DisclosureQuestion, errors=(*ALL, "503"),
     )  # fmt: skip
     return {
         "/v1/shares/{recipient}": {"post": rows | {"x-404": "no such recipient"}},

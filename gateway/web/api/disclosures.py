@@ -19,7 +19,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
@@ -157,19 +157,25 @@ class DisclosureSum(Struct, kw_only=True):
     company: str | UnsetType | None = UNSET
     address: str | UnsetType | None = UNSET
     day: wire.Day | UnsetType = UNSET
-    first: wire.Time | UnsetType = UNSET
-    last: wire.Time | UnsetType = UNSET
     outcome: str | UnsetType = UNSET
     entry: int | UnsetType | None = UNSET
 
 
 class DisclosuresFound(Struct):
-    """The answer to one question. `ignored`: of received."""
+    """The answer to a question that tells of nobody."""
 
-    question: Annotated[str, wire.one_of(QUESTIONS)]
+    question: Annotated[str, wire.one_of(QUESTIONS[1:])]
     as_of: wire.Time
     disclosures: list[DisclosureSum]
-    ignored: list[wire.IgnoredMember] | UnsetType = UNSET
+
+
+class DisclosuresReceived(Struct):
+    """Who got data of a person."""
+
+    question: Literal["received"]
+    as_of: wire.Time
+    disclosures: list[access_report.ReceivedBody]
+    ignored: list[wire.IgnoredMember]
 
 
 class DisclosureQueries:
@@ -198,7 +204,7 @@ class DisclosureQueries:
             {"question": question, "as_of": wire.stamp(self._consent.clock()), "disclosures": found}
         )
 
-    async def _received(self, body: Mapping[str, Any], key: ApiKey) -> dict[str, Any]:
+    async def _received(self, body: Mapping[str, Any], key: ApiKey) -> DisclosuresReceived:
         """Who got data of a person; with `data`, who got any of these classes: "who received my location"."""
         classes = body.get("data")
         if classes is not None and not (isinstance(classes, list) and all(isinstance(each, str) for each in classes)):
@@ -209,8 +215,8 @@ class DisclosureQueries:
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         report = await access_report.report_of(self._consent, proved)
         wanted = set(classes or DataClass)
-        found = [each for each in report["disclosures"] if not wanted.isdisjoint(each["data"])]
-        return {"question": "received", "as_of": report["as_of"], "disclosures": found, "ignored": ignored}
+        found = [each for each in report.disclosures if not wanted.isdisjoint(each.data)]
+        return DisclosuresReceived("received", report.as_of, found, ignored)
 
     def _sums(self, question: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         today = self._consent.clock().date()

@@ -90,8 +90,10 @@ class ExplainDoor:
         return {**verdict, "tried": [_step(step) for step in item.steps]}
 
 
-def _step(step: Step) -> dict[str, Any]:
-    pair = {"purpose": step.purpose, "class": step.data_class, "rule": step.rule.name, "asks": step.rule.asks}
-    if step.ruling is None:
-        return pair | {"answer": None}
-    return pair | {"answer": step.ruling.answer, "reason": step.ruling.reason, "cites": step.ruling.rule}
+def _step(step: Step) -> StepBody:
+    told = StepBody(
+        purpose=step.purpose, data_class=step.data_class, rule=step.rule.name, asks=step.rule.asks, answer=None
+    )
+    if step.ruling:
+        told.answer, told.reason, told.cites = step.ruling.answer, step.ruling.reason, step.ruling.rule
+    return told

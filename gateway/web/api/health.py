@@ -42,7 +42,7 @@ class KeyShown(Struct):
     """The caller's own."""
 
     name: str
-    scopes: list[str]
+    scopes: tuple[str, ...]
     publishable: bool
 
 
@@ -50,8 +50,8 @@ class RecipientShown(Struct):
     """What a recipient may be given, and how."""
 
     role: Role
-    purposes: list[Purpose]
-    data: list[DataClass]
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
     mode: str
 
 
@@ -141,19 +141,21 @@ class DsrDelete:
 API = "1.0"
 
 
-def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> dict[str, Any]:
+def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> SelfBody:
     """`environment`: what the installation calls itself."""
-    return {
-        "api": API, "version": __version__, "environment": environment,
-        "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},
-        "recipients": {
-            name: {"role": item.role, "purposes": list(item.purposes), "data": list(item.data), "mode": item.mode}
+    return SelfBody(
+        api=API,
+        version=__version__,
+        environment=environment,
+        key=KeyShown(key.name, key.scopes, key.publishable),
+        recipients={
+            name: RecipientShown(item.role, item.purposes, item.data, item.mode)
             for name, item in consent.recipients.items()
         },
-        "reasons": [reason.value for reason in Reason],
-        "cookie_names": sorted([*NAMES, *consent.checks.hearing.industry.patterns()]),
-        "time": wire.stamp(consent.clock()),
-    }  # fmt: skip
+        reasons=[*Reason],
+        cookie_names=sorted([*NAMES, *consent.checks.hearing.industry.patterns()]),
+        time=wire.stamp(consent.clock()),
+    )
 
 
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
@@ -283,13 +285,9 @@ class Health:
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
         key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
-        body = itself(self._consent, key, self._environment) | {
-            "leases": {"enabled": terms.leases, "term_ms": int(terms.seconds * 1000)},
-            "notices": [
-                {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}
-                for item in self._shown
-            ],
-        }
+        body = itself(self._consent, key, self._environment)
+        body.leases = LeaseTerms(terms.leases, int(terms.seconds * 1000))
+        body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self._shown]
         return wire.wire_answer(body)
 
 

@@ -8,9 +8,10 @@ was shown to be theirs: this browser, the account that is signed in, a mailbox o
 else is touched (R12), and the answer is the same whether anything was known or not (V25).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Sequence
+from typing import Annotated
 
+import msgspec
 import orjson
 from msgspec import Meta, Struct
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from gateway.terms import Erasing
 from gateway.web.pages import codes, forms
 from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
+from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.shell.language import mark
 from gateway.web.shell.proof import Proofs, ProofStated
 
@@ -58,7 +60,9 @@ class Access:
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
             ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
-        return wire.wire_answer({**await access_report.report_of(self._consent, proved), "ignored": ignored})
+        report = await access_report.report_of(self._consent, proved)
+        report.ignored = ignored
+        return wire.wire_answer(report)
 
 
 class DataForm(Struct):
@@ -89,12 +93,12 @@ class AccessPage:
             return codes.forget_by_code(codes.to(request, PAGE))
         proved = self._proved(request)
         found = await access_report.report_of(self._consent, proved)
-        for entry in found["entries"]:
-            if entry["type"] == "browser":  # a receipt is not shown again to whoever sits here next (R35)
-                entry["event"] = None
+        for entry in found.entries:
+            if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
+                entry.event = None
         if action != "download":
             return self._page(request, proved, found)
-        body = orjson.dumps(found, option=orjson.OPT_INDENT_2)
+        body = orjson.dumps(found, msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {**page.HEADERS, "Content-Disposition": f'attachment; filename="{FILE}"'}
         return Response(body, 200, headers, wire.JSON)
 
@@ -105,7 +109,7 @@ class AccessPage:
         coded = self._steps.proved(request, ACCESS)
         return [*self._steps.known(request), *([coded] if coded else [])]
 
-    def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
+    def _page(self, request: Request, proved: Sequence[Subject], found: AccessReportBody | None) -> Response:
         kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
         return page.show_page(
             request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url,
