@@ -1,8 +1,9 @@
 """Answers and bodies held against /openapi.json: each has a shape that is described, and an answer no member that is
-not."""
+not.
+"""
 
 import re
-from functools import cached_property
+from functools import cache, cached_property, reduce
 
 import jsonschema_rs
 
@@ -12,27 +13,44 @@ from gateway.web.shell.problem import MEDIA_TYPE
 JSON = "application/json"
 
 
-def closed(part):
-    """The same where an object has only the members that are described."""
+@cache
+def closed():
+    """The document where an object has only the members that are described."""
+    return without_others(openapi.document())
+
+
+def without_others(part):
     if isinstance(part, list):
-        return [closed(each) for each in part]
+        return [without_others(each) for each in part]
     if not isinstance(part, dict):
         return part
-    made = {name: closed(each) for name, each in part.items()}
+    made = {name: without_others(each) for name, each in part.items()}
     return {"additionalProperties": False, **made} if isinstance(made.get("properties"), dict) else made
 
 
-def validator(schema, document):
+@cache
+def validator(*where, only=False):
+    """Of the schema that stands there below the paths; `only`: that takes no member which is not described."""
+    document = closed() if only else openapi.document()
+    schema = reduce(lambda part, name: part[name], where, document["paths"])
     whole = {"components": document["components"], **schema}
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+@cache
+def template_of(path):
+    """The path as it is described, where it is."""
+    for template in openapi.document()["paths"]:
+        if re.fullmatch(re.sub(r"\{path\}", ".+", re.sub(r"\{(?!path)\w+\}", "[^/]+", template)), path):
+            return template
+    return path
 
 
 class Description:
     """What the document says of calls. `judged`: (method, path, status) of every answer that had a shape."""
 
-    def __init__(self, document=None):
-        self.document = document or openapi.document()
-        self.closed = closed(self.document)
+    def __init__(self):
+        self.document = openapi.document()
         self.judged = set()
 
     @cached_property
@@ -46,34 +64,24 @@ class Description:
             if JSON in answer.get("content", {})
         }
 
-    def call(self, method, path):
-        """(path as described, its call); None where it is not described."""
-        for template, calls in self.document["paths"].items():
-            if re.fullmatch(re.sub(r"\{path\}", ".+", re.sub(r"\{(?!path)\w+\}", "[^/]+", template)), path):
-                return template, calls.get(method)
-        return path, None
-
     def faults(self, answer):
-        """What of an answer, or of the body that it answers, is not as described."""
-        request = answer.request
-        method = request.method.lower()
-        path, call = self.call(method, request.url.path)
+        """What of an answer is not as described."""
+        method, path = answer.request.method.lower(), template_of(answer.request.url.path)
+        call, status = self.document["paths"].get(path, {}).get(method), str(answer.status_code)
         if call is None:
             return []
-        told = self.closed["paths"][path][method]["responses"].get(str(answer.status_code), {}).get("content", {})
+        told = call["responses"].get(status, {}).get("content", {})
         kind = answer.headers.get("content-type", "").partition(";")[0]
         if kind not in told:
-            return [f"{path} {answer.status_code}: {kind} is not described"] if kind == JSON else []
-        self.judged.add((method, path, str(answer.status_code)))
-        found = (
-            validator(told[kind]["schema"], self.closed).iter_errors(answer.json())
-            if kind in (JSON, MEDIA_TYPE)
-            else ()
-        )
-        return [f"{path} {answer.status_code} {error.instance_path}: {error.message[:200]}" for error in found]
+            return [f"{path} {status}: {kind} is not described"] if kind == JSON else []
+        self.judged.add((method, path, status))
+        if kind not in {JSON, MEDIA_TYPE}:
+            return []
+        shape = validator(path, method, "responses", status, "content", kind, "schema", only=True)
+        found = shape.iter_errors(answer.json())
+        return [f"{path} {status} {error.instance_path}: {error.message[:200]}" for error in found]
 
     def is_forbidden(self, method, path, body):
         """Whether a body is none that the description allows."""
-        template, _ = self.call(method, path)
-        schema = self.document["paths"][template][method]["requestBody"]["content"][JSON]["schema"]
-        return not validator(schema, self.document).is_valid(body)
+        shape = validator(template_of(path), method, "requestBody", "content", JSON, "schema")
+        return not shape.is_valid(body)
