@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,14 +26,15 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway.app import routes
-from gateway.app.composition import Clock, House, now, open_house
+from gateway.app.composition import Clock, Counting, House, now, open_house
+from gateway.app.in_force import in_force
+from gateway.app.rehearsal_process import RehearsalOrder, rehearse
 from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.files import Filing
 from gateway.consent.verbs import Consent
-from gateway.evidence.in_force import in_force
 from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
@@ -143,7 +145,7 @@ class Mounted:
         await self.app(scope, receive, send)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """An opened installation, and what its doors share."""
 
@@ -250,8 +252,9 @@ class Doors:
         named = "dev" if self.dev and stated != FAKE else stated
         proofs = routes.proofs(house, self.settings, dev=self.dev)
         health = Health(
-            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
-            house.witnessing, codes,
+            consent=consent, telling=house.telling, credentials=credentials, counters=metrics, shown=notices.shipped(),
+            environment=named, mirrored=house.mirrored, rehearsed=self.rehearsing, witnessed=house.witnessing,
+            codes=codes,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
@@ -341,9 +344,15 @@ async def _opened(
     checks_as: type[Checks] = Checks,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
-    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as) as house:
+    counting = Counting(metrics.disclosed, metrics.tried)
+    with open_house(
+        folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
+    ) as house:
         logging_notices = await log_notices(house.consent)
-        rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
+        rehearsing = Rehearsing(
+            folder, house.writer, deciding, clock, partial(rehearse, RehearsalOrder(settings)),
+            every=0 if dev else settings.rehearsal.every_hours, late=settings.rehearsal.alarm_after_hours,
+        )  # fmt: skip
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
             off=off(house, rehearsing, enforced=dev or settings.site.enforce),
@@ -354,17 +363,18 @@ async def _opened(
             house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
             account=account, place=place or place_by_address(house.consent.checks.places, peers),
         )  # fmt: skip
-        house.telling.tried = metrics.tried
         filing = Filing(house.sharing, folder, house.secrets, clock)
+        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)
         try:
-            decided = DecisionLog(folder, house.consent.recipients, clock)
-            counting, logging = house.disclosing.running(metrics.disclosed), decided.running(metrics.unlogged)
             async with (
-                house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
-                rehearsing.running(),
+                house.telling.running(), house.witnessing.running(), house.disclosing.running(), filing.running(),
+                decided.running(), rehearsing.running(),
             ):  # fmt: skip
-                answering = Answering(house.consent, house.disclosing, metrics, decided)
-                yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
+                yield Doors(
+                    house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
+                    answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing,
+                    dev=dev,
+                )  # fmt: skip
             await house.sharing.close()
             await house.codes.close()
         finally:

@@ -47,9 +47,13 @@ class Cell(NamedTuple):
 
 
 class DecisionLog:
-    """The log of one run. `known`: the configured recipients; any other name may be anything and is not written."""
+    """The log of one run. `known`: the configured recipients; any other name may be anything and is not written.
+    `lost` is told of each line that could not be kept.
+    """
 
-    def __init__(self, folder: Path, known: Collection[str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, folder: Path, known: Collection[str], clock: Callable[[], datetime], lost: Callable[[], None]
+    ) -> None:
         self._folder = folder / FOLDER
         self._known = frozenset(known)
         self._clock = clock
@@ -59,7 +63,7 @@ class DecisionLog:
         self._allowed = 0
         self._wake = threading.Event()
         self._stopping = False
-        self._lost: Callable[[], None] = lambda: None
+        self._lost = lost
 
     def note(self, request: str, door: str, checked: Checked, mode: str) -> None:
         """One answer, a verdict a recipient. `request`: the answer's Gateway-Request."""
@@ -92,9 +96,9 @@ class DecisionLog:
         self._lines.append(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
 
     @contextlib.asynccontextmanager
-    async def running(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        """Writes while the context is open. `lost` is told of each line that could not be kept."""
-        self._lost, self._stopping = lost, False
+    async def running(self) -> AsyncIterator[None]:
+        """Writes while the context is open."""
+        self._stopping = False
         async with thread_beside("decision-log", self._run, self._stop):
             yield
 

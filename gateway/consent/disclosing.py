@@ -322,20 +322,20 @@ Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows be
 
 class Disclosing(Deciding):
     """Puts answers of this installation on record. While `running` is open it counts; without it nothing is written but
-    what is announced or reported.
+    what is announced or reported. `tell` is told of each.
     """
 
     def __init__(
         self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
-        send_window: timedelta,
+        send_window: timedelta, tell: Tell,
     ) -> None:  # fmt: skip
         super().__init__(checks, decisions, clock)
         self._people = people
         self._writer = writer
         self._reporting = Reporting(decisions, send_window)
-        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, self._told)
+        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, tell)
         self._waiting: deque[Waiting] = deque()
-        self._tell: Tell = lambda *_: None
+        self._tell = tell
         self._wake = threading.Event()
         self._running = self._stopping = self._writing = False
         self._lost_at = float("-inf")
@@ -395,18 +395,15 @@ class Disclosing(Deciding):
     # --- the batches ---
 
     @contextlib.asynccontextmanager
-    async def running(self, tell: Tell) -> AsyncIterator[None]:
-        """Writes batches while the context is open, and at its end what is left. `tell` counts."""
-        self._tell, self._stopping, self._running = tell, False, True
+    async def running(self) -> AsyncIterator[None]:
+        """Writes batches while the context is open, and at its end what is left."""
+        self._stopping, self._running = False, True
         async with thread_beside("disclosing", self._run, self._stop):
             yield
 
     def _stop(self) -> None:
         self._running, self._stopping = False, True
         self._wake.set()
-
-    def _told(self, recipient: str, outcome: str, count: int) -> None:
-        self._tell(recipient, outcome, count)
 
     def losing(self) -> bool:
         """Whether rows were lost just now, here or at a replica; a spell of the evidence."""
