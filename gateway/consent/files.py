@@ -23,7 +23,7 @@ import os
 import shutil
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
+from gateway.delivery.background import Every
 from gateway.disk import make_folder, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
@@ -308,22 +309,13 @@ class Filing:
         self._clock = clock
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Takes away what is over until it is left."""
-        sweeping = asyncio.create_task(self._sweep())
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+        return Every("files", SWEEPING, self._sweep, first=0).running()
 
-    async def _sweep(self) -> None:
-        while True:
-            with contextlib.suppress(OSError):  # a disk that fails now may not the next time
-                await asyncio.to_thread(self._spool.sweep, self._clock())
-            await asyncio.sleep(SWEEPING)
+    def _sweep(self) -> None:
+        with contextlib.suppress(OSError):  # a disk that fails now may not the next time
+            self._spool.sweep(self._clock())
 
     async def keep(
         self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]

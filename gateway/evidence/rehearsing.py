@@ -10,8 +10,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from gateway.delivery.background import thread_beside
+from gateway.delivery.background import Every
 from gateway.ledger import rehearsals
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -52,26 +51,18 @@ class Rehearsing:
         self._every = timedelta(hours=every)
         self._late = timedelta(hours=late)
         self._run = run
-        self._stopping = threading.Event()
+        self._thread = Every("rehearsing", PERIOD, self._look, first=FIRST)
         self._tried: datetime | None = None
         self._read: tuple[datetime, Last | None, datetime | None] | None = None
         self._told: list[str] = []
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Looks until it is left; what is under way then is given up, and nothing of it is on record."""
-        if not self._every:
-            yield
-            return
-        async with thread_beside("rehearsing", self._work, self._stopping.set):
-            yield
+        return self._thread.running() if self._every else contextlib.nullcontext()
 
-    def _work(self) -> None:
-        wait = FIRST
-        while not self._stopping.wait(wait):
-            wait = PERIOD
-            if self.is_due():
-                self.rehearse()
+    def _look(self) -> None:
+        if self.is_due():
+            self.rehearse()
 
     def is_due(self) -> bool:
         """Whether the last one is old enough, or has failed and an hour has passed since."""
@@ -90,8 +81,8 @@ class Rehearsing:
         with _alone(self._folder) as alone:
             if not alone:
                 return
-            found = self._run(self._stopping.is_set)
-            if self._stopping.is_set():
+            found = self._run(lambda: self._thread.ends)
+            if self._thread.ends:
                 return
             now = self._clock()  # the service's own, as of everything else on record
             with contextlib.suppress(StoreUnavailable):
