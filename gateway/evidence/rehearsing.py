@@ -7,8 +7,6 @@ stuck is missed like one that never was.
 """
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError as NotYet
@@ -20,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from gateway.delivery.background import Every
+from gateway.disk import locked
 from gateway.ledger import rehearsals
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
@@ -139,20 +138,12 @@ def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Documen
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
     """Whether no other process of this installation rehearses now."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        yield True  # a disk that takes no file takes no entry either; two that rehearse do no harm
-        return
-    try:
-        yield _taken(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    with contextlib.ExitStack() as stack:
+        alone = True
+        try:
+            stack.enter_context(locked(folder / LOCK, wait=False))
+        except BlockingIOError:
+            alone = False
+        except OSError:
+            pass  # a disk that takes no file takes no entry either; two that rehearse do no harm
+        yield alone

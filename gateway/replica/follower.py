@@ -6,15 +6,13 @@ with an empty map. It knows no value of anybody, no pepper and no law.
 """
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from gateway.delivery.background import Every
-from gateway.disk import make_folder
+from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
@@ -58,7 +56,7 @@ class Follower:
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
         self._anew = threading.Event()
-        self._lock: int | None = None
+        self._held = contextlib.ExitStack()
         self._child = False
         self.why = "it has not begun"
         self._following = Every("replica-feed", PAUSE, self._follow, first=0)
@@ -71,9 +69,8 @@ class Follower:
                 f"{self._folder} is the gateway's: a replica has a folder of its own, name it (--data)"
             )
         make_folder(self._folder)
-        self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held.enter_context(locked(self._folder / LOCK, wait=False))
         except BlockingIOError:
             raise ReplicaRefused(f"another process keeps {self._folder}: a replica has a folder of its own") from None
         with contextlib.suppress(MapRefused):
@@ -86,9 +83,7 @@ class Follower:
         who alone may give it up.
         """
         self._until, self._changing, self._child = 0.0, threading.Lock(), True
-        if self._lock is not None:  # a copy of the parent's, which would hold the folder after the parent's end
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()  # a copy of the parent's, which would hold the folder after the parent's end
         self.why = "the process was forked: a replica is one process's, open it in each worker"
 
     def stop(self) -> None:
@@ -105,9 +100,7 @@ class Follower:
         self.map = None
         while self._opened:
             self._opened.pop().close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()
 
     def fresh(self) -> bool:
         return self._clock() < self._until
