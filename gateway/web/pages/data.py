@@ -16,8 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS, ERASURE
-from gateway.consent.verbs import Consent
-from gateway.keys.api_keys import Credentials
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import StoreUnavailable
@@ -27,20 +25,15 @@ from gateway.web.pages import codes, forms
 from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
 from gateway.web.shell.language import mark
-from gateway.web.shell.proof import Proofs
+from gateway.web.shell.proof import ProvedDoor
 
 KNOWN = frozenset({"identifiers", "proof", "place"})
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"
 
 
-class Access:
+class Access(ProvedDoor):
     """`POST /v1/access`."""
-
-    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
-        self._consent = consent
-        self._credentials = credentials
-        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
