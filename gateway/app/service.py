@@ -345,10 +345,15 @@ async def _opened(
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
     counting = Counting(metrics.disclosed, metrics.tried)
-    with open_house(
-        folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
-    ) as house:
+    async with contextlib.AsyncExitStack() as stack:
+        house = stack.enter_context(
+            open_house(
+                folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
+            )
+        )
         logging_notices = await log_notices(house.consent)
+        if logging_notices:
+            stack.callback(logging_notices.cancel)
         rehearsing = Rehearsing(
             folder, house.writer, deciding, clock, partial(rehearse, RehearsalOrder(settings)),
             every=0 if dev else settings.rehearsal.every_hours, late=settings.rehearsal.alarm_after_hours,
@@ -358,29 +363,21 @@ async def _opened(
             off=off(house, rehearsing, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
-        peers = Peers(settings.listen.trusted_proxies)
+        stack.push_async_callback(asyncio.to_thread, evidence.stop)
+        stack.push_async_callback(house.codes.close)
+        stack.push_async_callback(house.sharing.close)
         visitors = Visitors(
-            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            account=account, place=place or place_by_address(house.consent.checks.places, peers),
+            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header, account=account,
+            place=place or place_by_address(house.consent.checks.places, Peers(settings.listen.trusted_proxies)),
         )  # fmt: skip
         filing = Filing(house.sharing, folder, house.secrets, clock)
         decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)
-        try:
-            async with (
-                house.telling.running(), house.witnessing.running(), house.disclosing.running(), filing.running(),
-                decided.running(), rehearsing.running(),
-            ):  # fmt: skip
-                yield Doors(
-                    house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
-                    answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing,
-                    dev=dev,
-                )  # fmt: skip
-            await house.sharing.close()
-            await house.codes.close()
-        finally:
-            if logging_notices:
-                logging_notices.cancel()
-            await asyncio.to_thread(evidence.stop)
+        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
+            await stack.enter_async_context(each.running())
+        yield Doors(
+            house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
+            answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
+        )  # fmt: skip
 
 
 def build(
