@@ -56,7 +56,7 @@ from gateway.web.api.codes import CodeCalls
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
 from gateway.web.api.explain import ExplainDoor
 from gateway.web.api.feed import ChangesDoor
-from gateway.web.api.health import Health
+from gateway.web.api.health import Health, live
 from gateway.web.api.inside import InProcessChecker
 from gateway.web.api.log import LedgerDoor
 from gateway.web.api.share import ShareDoor
@@ -271,7 +271,7 @@ class Doors:
             Route("/v1/disclosures/query", queries.post, methods=["POST"]),
             *self._copies(credentials),
             Route("/v1/self", health.self),
-            Route("/livez", health.live),
+            Route("/livez", live),
             Route("/readyz", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", _described),
