@@ -11,10 +11,12 @@ helped.
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -131,6 +133,19 @@ def reserve(path: Path) -> None:
     """
     with contextlib.suppress(FileExistsError):
         os.close(_new(path))
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[int]:
+    """Holds a file of ours, which is made, for one process at a time; its descriptor. Without `wait` raises
+    BlockingIOError where another process has it, else OSError alone.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def close_to_others(folder: Path) -> None:

@@ -250,7 +250,7 @@ class Unusable(Exception):
 
 # --- the glossary ---
 
-# Every word that is ours, a sentence each; `gateway help words` prints them, and a test compares the page.
+# Every word that is ours, a sentence each; `gateway help words` prints them.
 WORDS: dict[str, str] = {
     "accepted_at": "When a choice was durable: every check that begins later denies.",
     "account": (

@@ -133,3 +133,13 @@ def test_a_long_log_is_worth_emptying(db, file):
         grown.truncate((disk.LONG + 1) * disk.FRAME)
     assert disk.is_long(file)
     assert not disk.is_long(file.with_name("gone.sqlite3"))
+
+
+def test_a_file_that_is_held_is_nobody_elses_until_it_is_let_go(tmp_path):
+    file = tmp_path / "held"
+    with disk.locked(file) as descriptor:
+        assert os.fstat(descriptor).st_mode & 0o777 == disk.PRIVATE
+        with pytest.raises(BlockingIOError), disk.locked(file, wait=False):
+            pass
+    with disk.locked(file, wait=False):
+        pass

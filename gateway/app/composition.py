@@ -30,7 +30,7 @@ from gateway.choice.sensitive import SensitivePlaces
 from gateway.consent.check import Checks
 from gateway.consent.codes import CodeCarrier, Codes
 from gateway.consent.decisions import Decisions
-from gateway.consent.disclosing import Disclosing
+from gateway.consent.disclosing import Disclosing, Tell
 from gateway.consent.people import People
 from gateway.consent.places import AddressBook, Places, boundaries
 from gateway.consent.share import Sharing
@@ -111,13 +111,6 @@ def looked_up(
     return MirrorLookup(mirrored, watch.fresh, clock, watch.peppers, beside=table)
 
 
-def telling(
-    writer: Writer, settings: Settings, secrets: Secrets, clock: Callable[[], datetime], *, dev: bool
-) -> Telling:
-    """Tells all recipients what they are to be told."""
-    return Telling(writer, ways(settings, secrets, dev=dev), secrets, clock, settings.delivery.calendar())
-
-
 def ways(settings: Settings, secrets: Secrets, *, dev: bool = False) -> list[DeliveryWay]:
     """How each recipient is told: one way each; two where deletions go another way than the rest."""
     allowed = settings.delivery.allowed(dev=dev)
@@ -156,7 +149,19 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def _uncounted(*_: object) -> None:
+    """What a command does is in no metric."""
+
+
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """Who is told what is done inside the rooms: the service's metrics, which are there before the house is open."""
+
+    disclosed: Tell = _uncounted
+    tried: Callable[[str, str], None] = _uncounted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """One installation, opened: what the command line and the service share."""
 
@@ -176,7 +181,7 @@ class House:
 @contextlib.contextmanager
 def open_house(
     folder: Path, settings: Settings, *, dev: bool = False, clock: Clock = now, patient: bool = False,
-    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks,
+    tell: Callable[[str], None] = watching.log, checks_as: type[Checks] = Checks, counting: Counting = Counting(),
 ) -> Iterator[House]:  # fmt: skip
     """Opens the data folder and closes it again, writer first, watch last. Raises `SecretsMissing` or
     `LedgerRefused`, each with the command that helps; `patient`: a ledger that must not be used is no reason not to
@@ -191,10 +196,8 @@ def open_house(
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(configured_mirror(folder, settings))
         stop = _opened(stack, folder, patient=patient)
-        watch = FileWatch(
-            folder, len(secrets.peppers), judge=mirrored.judge(Examination(folder, publisher, stop=stop)),
-            waits=lambda: intake.waits(emergency), tell=tell, mark=secrets.mark,
-        )  # fmt: skip
+        judge, waits = mirrored.judge(Examination(folder, publisher, stop=stop)), partial(intake.waits, emergency)
+        watch = FileWatch(folder, len(secrets.peppers), judge=judge, waits=waits, tell=tell, mark=secrets.mark)
         stack.callback(watch.stop)
         unfinished = _start(watch, folder, secrets, patient=patient)
         store, vault = SqliteStore(folder), partial(Vault, folder, secrets.wraps)
@@ -202,27 +205,29 @@ def open_house(
         stack.callback(writer.close)
         _take_in(stack, Intake(emergency, writer, watch, later))
         people = People(secrets, clock, settings.identifiers.declared, settings.phone.country, settings.phone.countries)
-        lookup = looked_up(
-            stack.enter_context(contextlib.closing(StandingTable(store, watch, clock))), mirrored, watch, writer, clock
-        )
+        table = stack.enter_context(contextlib.closing(StandingTable(store, watch, clock)))
+        lookup = looked_up(table, mirrored, watch, writer, clock)
         checks = checks_as(lookup, people, office_of(settings, laws, clock), recipients, places, heard_as, said_in)
         log, window = LogReader(store, publisher), timedelta(milliseconds=settings.share.send_window_ms)
         sharing = Sharing(
             checks=checks, people=people, writer=writer, forwarder=Forwarder(settings.delivery.allowed(dev=dev)),
             clock=clock, send_window=window, words=words, keys=secrets,
         )  # fmt: skip
-        disclosing = Disclosing(checks, people, writer, Decisions(secrets, recipients), clock, window)
+        disclosing = Disclosing(
+            checks, people, writer, Decisions(secrets, recipients), clock, window, counting.disclosed
+        )
         consent = Consent(
             checks=checks, people=people, writer=writer, log_reader=log, secrets=secrets,
             clock=clock, emergency=emergency, later=later, why=lambda: watch.why, send_window=window,
             leases=stack.enter_context(leases(store, settings)),
             effective_within=_effective_within(window, recipients.values()), counted=disclosing.settled,
         )  # fmt: skip
-        witnessing = Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds)
-        codes = _codes(folder, settings, secrets, writer, clock, dev=dev)
+        due, calendar = ways(settings, secrets, dev=dev), settings.delivery.calendar()
         yield House(
-            consent, sharing, disclosing, telling(writer, settings, secrets, clock, dev=dev), codes, vault, writer,
-            secrets, watch.fresh, witnessing, mirrored,
+            consent=consent, sharing=sharing, disclosing=disclosing, vault=vault, writer=writer, secrets=secrets,
+            telling=Telling(writer, due, secrets, clock, calendar, counting.tried), mirrored=mirrored,
+            codes=_codes(folder, settings, secrets, writer, clock, dev=dev), fresh=watch.fresh,
+            witnessing=Witnessing(folder, log, witnesses, submit, settings.ledger.witness_seconds),
         )  # fmt: skip
 
 

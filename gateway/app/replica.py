@@ -45,7 +45,7 @@ from gateway.replica.spool import HandingOver, ReplicaSpool
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
 from gateway.web.api.check_answer import Answering
-from gateway.web.api.health import itself
+from gateway.web.api.health import itself, live
 from gateway.web.api.inside import AnyThread
 from gateway.web.shell import auth, edge, problem, problem_page, wire
 from gateway.web.shell.edge import INTERNAL, METRICS, Edge
@@ -185,9 +185,6 @@ def application(replica: Replica, settings: Settings, folder: Path, *, dev: bool
 
     async def of_itself(request: Request) -> Response:
         return wire.wire_answer(itself(replica.copy, auth.anybody(request, credentials), replica.environment))
-
-    async def live(_: Request) -> Response:
-        return wire.wire_answer({"status": "up"})
 
     async def ready(_: Request) -> Response:
         """200 while it answers: what it has, and for how long."""

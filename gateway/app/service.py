@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,14 +26,15 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from gateway.app import openapi, routes
-from gateway.app.composition import Clock, House, now, open_house
+from gateway.app.composition import Clock, Counting, House, now, open_house
+from gateway.app.in_force import in_force
+from gateway.app.rehearsal_process import RehearsalOrder, rehearse
 from gateway.consent import tokens
 from gateway.consent.check import Checks
 from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import keys_of_replica
 from gateway.consent.files import Filing
 from gateway.consent.verbs import Consent
-from gateway.evidence.in_force import in_force
 from gateway.evidence.keeper import Evidence
 from gateway.evidence.rehearsing import Rehearsing
 from gateway.keys.api_keys import Credentials
@@ -53,7 +55,7 @@ from gateway.web.api.codes import CodeCalls
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries
 from gateway.web.api.explain import ExplainDoor
 from gateway.web.api.feed import ChangesDoor
-from gateway.web.api.health import Health
+from gateway.web.api.health import Health, live
 from gateway.web.api.inside import InProcessChecker
 from gateway.web.api.log import LedgerDoor
 from gateway.web.api.share import ShareDoor
@@ -142,7 +144,7 @@ class Mounted:
         await self.app(scope, receive, send)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """An opened installation, and what its doors share."""
 
@@ -249,8 +251,9 @@ class Doors:
         named = "dev" if self.dev and stated != FAKE else stated
         proofs = routes.proofs(house, self.settings, dev=self.dev)
         health = Health(
-            consent, house.telling, credentials, metrics, notices.shipped(), named, house.mirrored, self.rehearsing,
-            house.witnessing, codes,
+            consent=consent, telling=house.telling, credentials=credentials, counters=metrics, shown=notices.shipped(),
+            environment=named, mirrored=house.mirrored, rehearsed=self.rehearsing, witnessed=house.witnessing,
+            codes=codes,
         )  # fmt: skip
         queries = DisclosureQueries(consent, self.folder, credentials, proofs)
         limits = (self.settings.share.max_rows, self.settings.share.max_mib * 2**20)
@@ -267,7 +270,7 @@ class Doors:
             Route("/v1/disclosures/query", queries.post, methods=["POST"]),
             *self._copies(credentials),
             Route("/v1/self", health.self),
-            Route("/livez", health.live),
+            Route("/livez", live),
             Route("/readyz", health.ready),
             Route("/metrics", health.metrics),
             Route("/openapi.json", _described),
@@ -340,36 +343,40 @@ async def _opened(
     checks_as: type[Checks] = Checks,
 ) -> AsyncIterator[Doors]:  # fmt: skip
     deciding, shown = in_force(settings, dev=dev), notices.shipped()
-    with open_house(folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as) as house:
+    counting = Counting(metrics.disclosed, metrics.tried)
+    async with contextlib.AsyncExitStack() as stack:
+        house = stack.enter_context(
+            open_house(
+                folder, settings, dev=dev, clock=clock, patient=True, tell=tell, checks_as=checks_as, counting=counting
+            )
+        )
         logging_notices = await log_notices(house.consent)
-        rehearsing = Rehearsing(folder, house.writer, settings, deciding, clock, wanted=not dev)
+        if logging_notices:
+            stack.callback(logging_notices.cancel)
+        rehearsing = Rehearsing(
+            folder, house.writer, deciding, clock, partial(rehearse, RehearsalOrder(settings)),
+            every=0 if dev else settings.rehearsal.every_hours, late=settings.rehearsal.alarm_after_hours,
+        )  # fmt: skip
         evidence = Evidence(
             folder, house.writer, [*shown, *deciding], clock, counted=metrics.counted,
             off=off(house, rehearsing, enforced=dev or settings.site.enforce),
         )  # fmt: skip
         await asyncio.to_thread(evidence.start)
-        peers = Peers(settings.listen.trusted_proxies)
+        stack.push_async_callback(asyncio.to_thread, evidence.stop)
+        stack.push_async_callback(house.codes.close)
+        stack.push_async_callback(house.sharing.close)
         visitors = Visitors(
-            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header,
-            account=account, place=place or place_by_address(house.consent.checks.places, peers),
+            house.consent, site_ids=settings.browser.site_ids, account_header=settings.account.header, account=account,
+            place=place or place_by_address(house.consent.checks.places, Peers(settings.listen.trusted_proxies)),
         )  # fmt: skip
-        house.telling.tried = metrics.tried
         filing = Filing(house.sharing, folder, house.secrets, clock)
-        try:
-            decided = DecisionLog(folder, house.consent.recipients, clock)
-            counting, logging = house.disclosing.running(metrics.disclosed), decided.running(metrics.unlogged)
-            async with (
-                house.telling.running(), house.witnessing.running(), counting, filing.running(), logging,
-                rehearsing.running(),
-            ):  # fmt: skip
-                answering = Answering(house.consent, house.disclosing, metrics, decided)
-                yield Doors(house, filing, folder, settings, metrics, visitors, answering, rehearsing, dev)
-            await house.sharing.close()
-            await house.codes.close()
-        finally:
-            if logging_notices:
-                logging_notices.cancel()
-            await asyncio.to_thread(evidence.stop)
+        decided = DecisionLog(folder, house.consent.recipients, clock, metrics.unlogged)
+        for each in (house.telling, house.witnessing, house.disclosing, filing, decided, rehearsing):
+            await stack.enter_async_context(each.running())
+        yield Doors(
+            house=house, filing=filing, folder=folder, settings=settings, metrics=metrics, visitors=visitors,
+            answering=Answering(house.consent, house.disclosing, metrics, decided), rehearsing=rehearsing, dev=dev,
+        )  # fmt: skip
 
 
 def build(

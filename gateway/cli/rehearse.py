@@ -15,10 +15,11 @@ from typing import Any
 import click
 import orjson
 
+from gateway.app import rehearsal_process
+from gateway.app.in_force import in_force
+from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.cli import options
-from gateway.evidence import rehearsing
-from gateway.evidence.in_force import in_force
-from gateway.evidence.rehearsing import RehearsalOrder
+from gateway.evidence.rehearsing import enter_rehearsal
 from gateway.keys import secret_files
 from gateway.ledger import rehearsals, schema
 from gateway.records import day as days
@@ -75,14 +76,14 @@ def _now(order: RehearsalOrder, data: Path | None, file: Path | None) -> dict[st
     if data:
         schema.open_to_read(data).close()  # refuses now what could not be written to afterwards
     click.echo("rehearsing; this takes a minute or two", err=True)
-    made = rehearsing.rehearse(order)
+    made = rehearsal_process.rehearse(order)
     told = {"from": made.start.isoformat(timespec="seconds"), **made.content}
     if order.only and not (told.get("ways") or told.get("closed") or told["failed"]):
         raise click.UsageError(f"no way has {order.only!r} in its name")
     if data:
         with options.house(data, file, dev=order.dev) as house:
             documents = in_force(order.settings, dev=order.dev)
-            told["seq"] = rehearsing.enter_rehearsal(house.writer, made, documents, datetime.now(UTC))
+            told["seq"] = enter_rehearsal(house.writer, made, documents, datetime.now(UTC))
     return told
 
 

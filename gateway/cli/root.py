@@ -10,9 +10,10 @@ from typing import NamedTuple
 import click
 
 from gateway import __version__
-from gateway.terms import Unusable
+from gateway.terms import WORDS, Unusable
 
 EXIT_UNUSABLE = 3
+GLOSSARY = "words"  # the text that is no file: `gateway.terms` has it
 LIMIT = 60  # characters of a command's line in --help
 
 
@@ -50,13 +51,24 @@ def group() -> None:
     pass
 
 
+INTRODUCED = """# Our words
+
+What the code and these texts mean by a word that has a meaning of its own here, one sentence each. Words that a call
+may say (purposes, data classes, reasons, sources) stand in `gateway/terms.py`; the words of the law are the law's.
+
+"""
+
+
 @click.command("help", help="Print a longer text; without a name, list them.")
 @click.argument("name", required=False)
 def manual(name: str | None) -> None:
     folder = resources.files("gateway") / "manual"
-    names = sorted(item.name.removesuffix(".md") for item in folder.iterdir() if item.name.endswith(".md"))
+    files = [item.name.removesuffix(".md") for item in folder.iterdir() if item.name.endswith(".md")]
+    names = sorted([GLOSSARY, *files])
     if name is None:
         click.echo("\n".join(names))
+    elif name == GLOSSARY:
+        click.echo(INTRODUCED + "\n".join(f"- **{word}**: {text}" for word, text in WORDS.items()))
     elif name in names:
         click.echo((folder / f"{name}.md").read_text(encoding="utf-8"))
     else:

@@ -26,11 +26,11 @@ from starlette.applications import Starlette
 
 from gateway.app import composition, fake, service
 from gateway.app.composition import law_table, now, prove
+from gateway.app.in_force import in_force
 from gateway.app.replica import Replica, application
 from gateway.cli import options
 from gateway.consent import decisions
 from gateway.disk import write_durably
-from gateway.evidence.in_force import in_force
 from gateway.keys import api_keys, seals, secret_files
 from gateway.keys.seals import Enrolment
 from gateway.ledger import schema, witness_key

@@ -11,9 +11,8 @@ import json
 import os
 import re
 import secrets
-import threading
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 
 from gateway.consent.check import Checked
-from gateway.delivery.background import thread_beside
+from gateway.delivery.background import Every
 
 FOLDER = "decisions"
 SAMPLED = 100  # one yes in so many is logged; each is counted
@@ -47,9 +46,13 @@ class Cell(NamedTuple):
 
 
 class DecisionLog:
-    """The log of one run. `known`: the configured recipients; any other name may be anything and is not written."""
+    """The log of one run. `known`: the configured recipients; any other name may be anything and is not written.
+    `lost` is told of each line that could not be kept.
+    """
 
-    def __init__(self, folder: Path, known: Collection[str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, folder: Path, known: Collection[str], clock: Callable[[], datetime], lost: Callable[[], None]
+    ) -> None:
         self._folder = folder / FOLDER
         self._known = frozenset(known)
         self._clock = clock
@@ -57,9 +60,9 @@ class DecisionLog:
         self._lines: deque[bytes] = deque()
         self._counts: dict[date, Counter[Cell]] = {}
         self._allowed = 0
-        self._wake = threading.Event()
-        self._stopping = False
-        self._lost: Callable[[], None] = lambda: None
+        self._lost = lost
+        self._turns = 0
+        self._thread = Every("decision-log", PERIOD, self._turn, last=self._end)
 
     def note(self, request: str, door: str, checked: Checked, mode: str) -> None:
         """One answer, a verdict a recipient. `request`: the answer's Gateway-Request."""
@@ -91,28 +94,20 @@ class DecisionLog:
             return
         self._lines.append(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
 
-    @contextlib.asynccontextmanager
-    async def running(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        """Writes while the context is open. `lost` is told of each line that could not be kept."""
-        self._lost, self._stopping = lost, False
-        async with thread_beside("decision-log", self._run, self._stop):
-            yield
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Writes while the context is open."""
+        return self._thread.running()
 
-    def _stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
+    def _turn(self) -> None:
+        if not self._turns:
+            with contextlib.suppress(OSError):
+                _forget(self._folder, self._clock())
+        self._turns += 1
+        self._write_lines()
+        if self._turns % COUNT_EVERY == 0:
+            self._write_counts()
 
-    def _run(self) -> None:
-        turns = 0
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            _forget(self._folder, self._clock())
-        while not self._stopping:
-            self._wake.wait(PERIOD)
-            turns += 1
-            self._write_lines()
-            if turns % COUNT_EVERY == 0:
-                self._write_counts()
+    def _end(self) -> None:
         self._write_lines()
         self._write_counts()
 
@@ -192,6 +187,7 @@ def _forget(folder: Path, now: datetime) -> None:
 
 
 def _opened(path: Path, flag: int) -> BinaryIO:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600), "wb")
 
 

@@ -15,10 +15,9 @@ as of the time when it was answered, and of whoever was erased since nothing is 
 import asyncio
 import contextlib
 import json
-import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +26,7 @@ from typing import NamedTuple
 from gateway.consent.check import Ask, Checked, Checks
 from gateway.consent.decisions import COUNTED_AS, NOBODY, Deciding, Decision, Decisions, Made, NotOurs, Stands, name_of
 from gateway.consent.people import People, named
-from gateway.delivery.background import thread_beside
+from gateway.delivery.background import Every
 from gateway.keys.secret_files import wrap
 from gateway.ledger import disclosed, disclosures, handed
 from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
@@ -322,22 +321,22 @@ Waiting = Counted | Future[None]  # a row, or somebody who waits for all rows be
 
 class Disclosing(Deciding):
     """Puts answers of this installation on record. While `running` is open it counts; without it nothing is written but
-    what is announced or reported.
+    what is announced or reported. `tell` is told of each.
     """
 
     def __init__(
         self, checks: Checks, people: People, writer: Writer, decisions: Decisions, clock: Callable[[], datetime],
-        send_window: timedelta,
+        send_window: timedelta, tell: Tell,
     ) -> None:  # fmt: skip
         super().__init__(checks, decisions, clock)
         self._people = people
         self._writer = writer
         self._reporting = Reporting(decisions, send_window)
-        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, self._told)
+        self.handed_over = HandedOver(people, writer, decisions, self._reporting, clock, tell)
         self._waiting: deque[Waiting] = deque()
-        self._tell: Tell = lambda *_: None
-        self._wake = threading.Event()
-        self._running = self._stopping = self._writing = False
+        self._tell = tell
+        self._thread = Every("disclosing", PERIOD, self._turn, last=self._end)
+        self._writing = False
         self._lost_at = float("-inf")
 
     # --- answers ---
@@ -349,7 +348,7 @@ class Disclosing(Deciding):
             return
         self._waiting.extend(counted)
         if len(self._waiting) >= BATCH:
-            self._wake.set()
+            self._thread.wake()
 
     async def _intend(self, ask: Ask, checked: Checked, going: Sequence[Made]) -> None:
         at = self._clock()
@@ -394,19 +393,9 @@ class Disclosing(Deciding):
 
     # --- the batches ---
 
-    @contextlib.asynccontextmanager
-    async def running(self, tell: Tell) -> AsyncIterator[None]:
-        """Writes batches while the context is open, and at its end what is left. `tell` counts."""
-        self._tell, self._stopping, self._running = tell, False, True
-        async with thread_beside("disclosing", self._run, self._stop):
-            yield
-
-    def _stop(self) -> None:
-        self._running, self._stopping = False, True
-        self._wake.set()
-
-    def _told(self, recipient: str, outcome: str, count: int) -> None:
-        self._tell(recipient, outcome, count)
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Writes batches while the context is open, and at its end what is left."""
+        return self._thread.running()
 
     def losing(self) -> bool:
         """Whether rows were lost just now, here or at a replica; a spell of the evidence."""
@@ -419,26 +408,24 @@ class Disclosing(Deciding):
                 self._tell(one.recipient, LOST, 1)
         _tell_whoever_waits(listed)
 
-    def _run(self) -> None:
-        while not self._stopping:
-            self._wake.wait(PERIOD)
-            self._wake.clear()
-            while self._waiting and self.write():
-                pass
-        while self._waiting:
-            if not self.write():
-                self._lose(list(self._waiting))
-                self._waiting.clear()
+    def _turn(self) -> None:
+        while self._waiting and self.write():
+            pass
+
+    def _end(self) -> None:
+        self._turn()
+        self._lose(list(self._waiting))
+        self._waiting.clear()
 
     async def settled(self, seconds: float) -> None:
         """What was answered before this is on record when it returns, or so many seconds are over; so that whoever got
         somebody's id right before is told of their no, and of their erasure (R18).
         """
-        if not self._running or not (self._waiting or self._writing):
+        if not self._thread.is_on or not (self._waiting or self._writing):
             return
         turn = Future[None]()
         self._waiting.append(turn)
-        self._wake.set()
+        self._thread.wake()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(turn), seconds)
 
@@ -458,7 +445,7 @@ class Disclosing(Deciding):
                 self._writer.submit(lambda tx: disclosed.count(tx, rows, at)).result()
         except StoreUnavailable:
             self._waiting.extendleft(reversed(listed))
-            self._wake.clear()
+            self._thread.rest()
             return False
         except Exception:  # noqa: BLE001 - whatever is wrong with these, the next ones are to be written
             self._lose(listed)

@@ -5,7 +5,7 @@ Rows are checked again when the job is sealed, and may be sent until `valid_unti
 file is good for `valid_minutes` from the beginning of the sealing: so an opt-out's `effective_at` is its `accepted_at`
 plus those minutes where somebody takes files. A file that is over is taken away, and the job must be sealed again.
 
-    spool/RECIPIENT/JOB/rows            what was posted, sealed record by record
+    spool/RECIPIENT/JOB/rows.sqlite3    what was posted, sealed chunk by chunk
     spool/RECIPIENT/JOB/sealed/         part-00001.ndjson …, manifest.json: in clear, for as long as they may be sent
 
 Files are 0600 and durable when a call returns; `sealed` is there whole or not at all.
@@ -21,9 +21,10 @@ import hmac
 import json
 import os
 import shutil
+import sqlite3
 import struct
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,13 +32,15 @@ from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.consent.share import HANDLE, Shared, ShareRow, Sharing
-from gateway.disk import make_folder, sync_folder, write_durably
+from gateway.delivery.background import Every
+from gateway.disk import make_folder, reserve, sync_folder, write_durably
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger.entry import b64
 
 LABEL = b"spool/1\x00"
-LENGTH = struct.Struct(">I")
+ROWS = "rows.sqlite3"
+TABLE = "CREATE TABLE IF NOT EXISTS chunk (number INTEGER PRIMARY KEY, box BLOB NOT NULL)"
 PART_ROWS = 100_000  # rows of one part: 20 MB of points
 KEPT = timedelta(days=7)  # rows of a job that nobody seals; a nightly feed has a week of holidays
 MARK = struct.Struct(">16sQ")
@@ -73,15 +76,14 @@ class FileSpool:
     def __init__(self, folder: Path, secrets: Secrets) -> None:
         self._folder = folder / "spool"
         self._keys = [hmac.digest(token, LABEL, "sha256") for token in secrets.tokens]
-        self._ends: dict[Path, int] = {}  # where each file of rows ended when we last wrote to it
 
     def job(self, recipient: str, name: str) -> "Job":
-        return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode(), self._ends)
+        return Job(self._folder / recipient / name, self._keys, f"{recipient}\x00{name}".encode())
 
     def sweep(self, now: datetime) -> None:
         """Takes away files that must not be sent any more, and rows that nobody sealed."""
         for path in sorted(self._folder.glob("*/*")) if self._folder.is_dir() else ():
-            job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode(), self._ends)
+            job = Job(path, self._keys, f"{path.parent.name}\x00{path.name}".encode())
             with contextlib.suppress(OSError):
                 job.sweep(now)
 
@@ -89,41 +91,40 @@ class FileSpool:
 class Job:
     """One job. Callers see to it that one at a time appends or seals."""
 
-    def __init__(self, folder: Path, keys: Sequence[bytes], name: bytes, ends: dict[Path, int]) -> None:
+    def __init__(self, folder: Path, keys: Sequence[bytes], name: bytes) -> None:
         self._folder = folder
-        self._ends = ends
         self._keys = keys
         self._label = LABEL + name
 
     @property
     def is_there(self) -> bool:
-        return (self._folder / "rows").is_file()
+        return (self._folder / ROWS).is_file()
+
+    @contextlib.contextmanager
+    def _rows(self) -> Iterator[sqlite3.Connection]:
+        """The chunks' file; whoever reads it may go on in another thread. Raises OSError."""
+        try:
+            made = sqlite3.connect(self._folder / ROWS, isolation_level=None, check_same_thread=False)
+            with contextlib.closing(made) as db:
+                db.execute("PRAGMA synchronous = EXTRA")  # else a power cut may undo the last chunk
+                db.execute(TABLE)
+                yield db
+        except sqlite3.Error as error:
+            raise OSError(f"rows that wait: {error}") from error
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Durable when this returns. What a crash left of a record is cut off first."""
+        """One chunk. Durable when this returns."""
         make_folder(self._folder)
+        reserve(self._folder / ROWS)
         box = seals.seal_box(self._keys[-1], self._label, b"\n".join(lines))
-        descriptor = os.open(self._folder / "rows", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            end = self._ends.get(self._folder, -1)
-            if end != os.fstat(descriptor).st_size:
-                end = _whole(descriptor)
-                os.ftruncate(descriptor, end)
-            os.pwrite(descriptor, LENGTH.pack(len(box)) + box, end)
-            os.fsync(descriptor)
-            self._ends[self._folder] = end + LENGTH.size + len(box)
-        finally:
-            os.close(descriptor)
+        with self._rows() as db:
+            db.execute("INSERT INTO chunk (box) VALUES (?)", (box,))
         sync_folder(self._folder)
 
     def chunks(self) -> Iterator[list[bytes]]:
-        """The records, each as the lines that were appended together."""
-        with (self._folder / "rows").open("rb") as rows:
-            while len(head := rows.read(LENGTH.size)) == LENGTH.size:
-                (length,) = LENGTH.unpack(head)
-                box = rows.read(length)
-                if len(box) < length:
-                    return
+        """The chunks, each as the lines that were appended together."""
+        with self._rows() as db:
+            for (box,) in db.execute("SELECT box FROM chunk ORDER BY number"):
                 yield seals.open_seal(self._keys, self._label, box).split(b"\n")
 
     def sealed(self) -> SealedFile | None:
@@ -165,11 +166,11 @@ class Job:
         sealed = self.sealed()
         assert sealed
         write_durably(sealed.folder / UPLOADED, b"")
-        for path in [*sealed.files[:-1], self._folder / "rows"]:
+        for path in [*sealed.files[:-1], self._folder / ROWS]:
             path.unlink(missing_ok=True)
 
     def sweep(self, now: datetime) -> None:
-        sealed, rows = self.sealed(), self._folder / "rows"
+        sealed, rows = self.sealed(), self._folder / ROWS
         if sealed and not sealed.uploaded and sealed.valid_until <= now:
             for path in sealed.files[:-1]:
                 path.unlink(missing_ok=True)
@@ -239,17 +240,6 @@ def _write(descriptor: int, content: bytes) -> None:
         written += os.write(descriptor, content[written:])
 
 
-def _whole(descriptor: int) -> int:
-    """The offset at which the last whole record ends."""
-    size, at = os.fstat(descriptor).st_size, 0
-    while at + LENGTH.size <= size:
-        (length,) = LENGTH.unpack(os.pread(descriptor, LENGTH.size, at))
-        if at + LENGTH.size + length > size:
-            break
-        at += LENGTH.size + length
-    return at
-
-
 SECONDS = 600.0  # for one part: 20 MB over a slow line
 
 
@@ -308,22 +298,13 @@ class Filing:
         self._clock = clock
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Takes away what is over until it is left."""
-        sweeping = asyncio.create_task(self._sweep())
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeping
+        return Every("files", SWEEPING, self._sweep, first=0).running()
 
-    async def _sweep(self) -> None:
-        while True:
-            with contextlib.suppress(OSError):  # a disk that fails now may not the next time
-                await asyncio.to_thread(self._spool.sweep, self._clock())
-            await asyncio.sleep(SWEEPING)
+    def _sweep(self) -> None:
+        with contextlib.suppress(OSError):  # a disk that fails now may not the next time
+            self._spool.sweep(self._clock())
 
     async def keep(
         self, recipient: Recipient, name: str, lines: Sequence[bytes], rows: Sequence[ShareRow]

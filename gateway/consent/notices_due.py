@@ -8,7 +8,6 @@ from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
 from gateway.ledger import due
 from gateway.ledger.due import Page
-from gateway.ledger.entry import b64
 from gateway.ledger.writer import Writer
 
 LABEL = b"due/1"
@@ -33,10 +32,10 @@ class Notifying:
 
     async def page(self, after: str, most: int) -> tuple[Page, str | None]:
         """Some of those who must be told, and where the next page begins. `after`: what an earlier page gave. Raises
-        `seals.Opening` for what none gave, and `StoreUnavailable`.
+        `seals.OpeningFailed` for what none gave, and `StoreUnavailable`.
         """
-        start = seals.open_seal(self._secrets.seals, LABEL, seals.unb64(after)) if after else b""
+        start = seals.open_text(self._secrets.seals, LABEL, after) if after else b""
         announced = self.announced()
         found = await self._writer.commit(lambda tx: due.page(tx, announced, self.everyone, start, most))
-        following = b64(seals.seal_box(self._secrets.seals[-1], LABEL, found.after)) if found.after else None
+        following = seals.seal_text(self._secrets.seals, LABEL, found.after) if found.after else None
         return found, following

@@ -61,23 +61,21 @@ class DeliveryWay:
 
 
 class Telling:
-    """`ways`: where messages go, and how; two of one recipient have different kinds of message."""
+    """`ways`: where messages go, and how; two of one recipient have different kinds of message. `tried` is told of each
+    try: the recipient, and what became of it.
+    """
 
     def __init__(
-        self,
-        writer: Writer,
-        ways: Sequence[DeliveryWay],
-        secrets: Secrets,
-        clock: Callable[[], datetime],
-        calendar: Calendar,
-    ) -> None:
+        self, writer: Writer, ways: Sequence[DeliveryWay], secrets: Secrets, clock: Callable[[], datetime],
+        calendar: Calendar, tried: Callable[[str, str], None],
+    ) -> None:  # fmt: skip
         self._writer = writer
         self._ways = tuple(ways)
         self._secrets = secrets
         self._clock = clock
         self.calendar = calendar
         self._busy = set[DeliveryWay]()
-        self.tried: Callable[[str, str], None] = lambda *_: None  # told of each try: recipient, outcome
+        self._tried = tried
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -142,7 +140,7 @@ class Telling:
         keys = [webhook.secret_of(self._secrets, recipient, generation) for generation in generations]
         for message in messages:
             tried = await self._try(message, way, keys)
-            self.tried(recipient, tried.outcome)
+            self._tried(recipient, tried.outcome)
             await self._mark(message, way, tried)
             done += tried.taken
             if _is_about_the_receiver(tried):

@@ -15,23 +15,19 @@ for 30.
 """
 
 import hashlib
-import json
 import struct
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypedDict
 
-import orjson
-
 from gateway.consent.choice_result import Refused
 from gateway.keys import seals
-from gateway.keys.seals import OpeningFailed
+from gateway.keys.seals import OpeningFailed, Sealed
 from gateway.keys.secret_files import KEY_BYTES, Secrets, wrap
-from gateway.ledger.entry import b64
 from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.terms import DataClass, Purpose
 
-FIRST_ACT_LABEL = b"confirm/1"
+FIRST_ACT = Sealed(b"confirm/1", dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +54,15 @@ class OptInAsked:
 
 def seal_first_act(secrets: Secrets, subjects: Sequence[Subject], choice: Choice, position: int, log: str) -> str:
     """The token of the first act."""
-    content = json.dumps(
-        {
-            "subjects": [[s.kind, s.value, [key.hex() for key in s.keys], *_mailbox(s)] for s in subjects],
-            "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
-            "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
-            "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
-            "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
-            "peppers": len(secrets.peppers),
-        }
-    )  # fmt: skip
-    return b64(seals.seal_box(secrets.seals[-1], FIRST_ACT_LABEL, content.encode()))
+    content = {
+        "subjects": [[s.kind, s.value, [key.hex() for key in s.keys], *_mailbox(s)] for s in subjects],
+        "purpose": choice.purposes[0], "recipient": choice.recipient, "data": choice.data_class,
+        "notice": choice.notice.sha256.hex() if choice.notice else "", "at": milliseconds(choice.at),
+        "position": position, "log": log, "place": choice.place, "source": choice.source, "manner": choice.manner,
+        "ui": choice.ui, "informed": choice.informed, "parental": choice.parental,
+        "peppers": len(secrets.peppers),
+    }  # fmt: skip
+    return FIRST_ACT.seal(secrets.seals, content)
 
 
 def _mailbox(subject: Subject) -> list[str]:
@@ -79,8 +73,8 @@ def _mailbox(subject: Subject) -> list[str]:
 def open_first_act(secrets: Secrets, token: str) -> OptInAsked:
     """Raises `Refused` for what is not ours."""
     try:
-        asked: dict[str, Any] = json.loads(seals.open_seal(secrets.seals, FIRST_ACT_LABEL, seals.unb64(token)))
-    except (seals.OpeningFailed, ValueError):
+        asked = FIRST_ACT.open(secrets.seals, token)
+    except OpeningFailed:
         raise Refused("confirm_unknown", "this confirm token is not one of ours") from None
     fresh = secrets.peppers[asked.get("peppers", len(secrets.peppers)) :]  # since the first act
 
@@ -180,14 +174,14 @@ def seal_device_token(secrets: Secrets, token: DeviceToken) -> str:
     """About 80 to 380 characters of base64url; no two are alike."""
     content = HEAD.pack(VERSION, len(secrets.peppers), token.device)
     content += b"".join(REPORTED.pack(each.attested, each.day, each.key) for each in token.reported)
-    return b64(seals.seal_box(secrets.seals[-1], DEVICE_LABEL, content))
+    return seals.seal_text(secrets.seals, DEVICE_LABEL, content)
 
 
 def open_device_token(secrets: Secrets, text: str) -> DeviceToken:
     """Under any of the sealing keys, its keys under every pepper of now. Raises `OpeningFailed` for what is
     not ours.
     """
-    content = seals.open_seal(secrets.seals, DEVICE_LABEL, seals.unb64(text))
+    content = seals.open_text(secrets.seals, DEVICE_LABEL, text)
     if len(content) < HEAD.size:
         raise OpeningFailed("device token")
     version, peppers, device = HEAD.unpack_from(content)
@@ -200,7 +194,7 @@ def open_device_token(secrets: Secrets, text: str) -> DeviceToken:
     return DeviceToken(device, tuple(Id(wrap(key, fresh), attested, day) for attested, day, key in rows))
 
 
-UNSUBSCRIBE_LABEL = b"unsubscribe/1"
+UNSUBSCRIBE = Sealed(b"unsubscribe/1", tuple[Purpose, tuple[tuple[str, str], ...]])
 PATH = "/privacy-choices/unsubscribe/"
 CHANNELS = (Purpose.MARKETING_EMAIL, Purpose.MARKETING_MAIL, Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
 KINDS = frozenset({"email", "phone", "account"})
@@ -236,13 +230,12 @@ def unsubscribe_link_of(channel: Purpose, subjects: Sequence[Subject]) -> Unsubs
 
 def seal_unsubscribe(keys: Sequence[bytes], link: UnsubscribeLink) -> str:
     """The token of a link. No two are alike, so that nobody can tell whether two letters went to one person."""
-    return b64(seals.seal_box(keys[-1], UNSUBSCRIBE_LABEL, orjson.dumps([link.channel, link.people])))
+    return UNSUBSCRIBE.seal(keys, (link.channel, link.people))
 
 
-def read_unsubscribe(keys: Sequence[bytes], token: str) -> UnsubscribeLink:
-    """Raises `seals.Opening` for what is none of ours."""
-    channel, people = orjson.loads(seals.open_seal(keys, UNSUBSCRIBE_LABEL, seals.unb64(token)))
-    return UnsubscribeLink(Purpose(channel), tuple((kind, value) for kind, value in people))
+def open_unsubscribe(keys: Sequence[bytes], token: str) -> UnsubscribeLink:
+    """Raises `OpeningFailed` for what is none of ours."""
+    return UnsubscribeLink(*UNSUBSCRIBE.open(keys, token))
 
 
 def unsubscribe_answer(base: str, token: str) -> Made:

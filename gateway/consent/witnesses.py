@@ -14,10 +14,10 @@ import structlog
 
 from gateway.delivery.background import beside
 from gateway.delivery.outgoing import NoHttpAnswer, ask_blocking
-from gateway.ledger import checkpoint, cosigning, note
+from gateway.ledger import cosigning, note
 from gateway.ledger.cosigning import KnownWitness, Post, WitnessDisagrees, WitnessUnavailable
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.log_reader import LogReader
+from gateway.ledger.log_reader import LogReader, size_of
 
 log = structlog.get_logger("gateway")
 SECONDS = 12.0  # for one witness; it answers in tenths
@@ -73,7 +73,7 @@ class Witnessing:
 
     def _asked(self, name: str, witness: KnownWitness, signed: str) -> str | None:
         """The checkpoint with this witness's signature; None where it gave none."""
-        size = _size(signed)
+        size = size_of(signed)
         try:
             given = cosigning.cosigned(
                 signed, witness, lambda old: self._reader.consistency(old, size), self._post, self._known.get(name, 0)
@@ -84,7 +84,7 @@ class Witnessing:
             return None
         except WitnessDisagrees as disagrees:
             newest = self._reader.to_be_witnessed()
-            if newest is None or _size(newest) == size:  # else another process of ours has shown it a newer one since
+            if newest is None or size_of(newest) == size:  # else another process of ours has shown it a newer one since
                 log.warning("witness disagrees", witness=name, why=str(disagrees))
                 self._disagrees[name] = self._text(name, disagrees)
             return None
@@ -111,7 +111,3 @@ def submit(url: str, body: bytes) -> tuple[int, str, bytes]:
     if not answer.whole:
         raise OSError("the answer is too long")
     return answer.status, answer.headers.get("content-type", ""), answer.body
-
-
-def _size(signed: str) -> int:
-    return checkpoint.parse(note.text_of(signed)).size

@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
@@ -24,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.delivery.background import Every
 from gateway.keys import seals
 from gateway.ledger import evidence
 from gateway.ledger.documents import Document
@@ -141,7 +141,7 @@ class Spells:
 
 
 PERIOD = 0.5  # seconds between two looks, as often as the watch proves the file
-KEEP_EVERY = 60.0  # seconds: how much of its counts a killed process may lose
+KEEP_EVERY = 120  # looks, a minute: how much of its counts a killed process may lose
 T = TypeVar("T")
 
 
@@ -165,8 +165,8 @@ class Evidence:
         self._base: Counts = {}
         self._shown: int | None = None
         self._begun = False  # whether the ledger has this run's start
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+        self._looks = 0
+        self._thread = Every("evidence", PERIOD, self._turn)
 
     def start(self) -> None:
         """What earlier runs had still to tell, and that this one began; while the ledger cannot be written it waits."""
@@ -190,8 +190,7 @@ class Evidence:
 
     def stop(self) -> None:
         """Writes that the service stopped. Where that cannot be written, its file stays and the next start tells."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
         self._close(STOP, self._clock())
         try:
             self._write()
@@ -201,17 +200,15 @@ class Evidence:
         else:
             self._running.end()
 
-    def _run(self) -> None:
-        since_kept = 0.0
-        while not self._stopping.wait(PERIOD):
-            since_kept += PERIOD
-            turned = self.look()
-            if turned or since_kept >= KEEP_EVERY:
-                since_kept = 0.0
-                self._keep()  # before: whatever of this is written when the process dies has its event in the file
-                if self._writer.keeps():
-                    self._retry()
-                    self._keep()
+    def _turn(self) -> None:
+        self._looks += 1
+        turned = self.look()
+        if turned or self._looks >= KEEP_EVERY:
+            self._looks = 0
+            self._keep()  # before: whatever of this is written when the process dies has its event in the file
+            if self._writer.keeps():
+                self._retry()
+                self._keep()
 
     def look(self) -> bool:
         """One look. True where there is something to write or to keep."""

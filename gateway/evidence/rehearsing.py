@@ -1,43 +1,30 @@
 """The keeper of the rehearsals, a thread of the service: starts one when it is due, writes what it found into the
 ledger, and tells when one has failed or is missing (L45). The rehearsal itself is a process of its own
-(`gateway.rehearsal`).
+(`gateway.app.rehearsal_process`).
 
 Whether an alarm rings is asked of the ledger and the clock, never of the thread that should have rehearsed: one that is
 stuck is missed like one that never was.
 """
 
 import contextlib
-import fcntl
-import os
-import secrets
-import shutil
 import sqlite3
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import structlog
 
-from gateway.delivery.background import thread_beside
+from gateway.delivery.background import Every
+from gateway.disk import locked
 from gateway.ledger import rehearsals
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.rehearsals import Last, Rehearsal
 from gateway.ledger.writer import WRITE_SECONDS, Writer
-from gateway.settings.load import Settings
 
-FOUND = "found.json"
-MEMORY, ROOM = "/dev/shm", 2**28  # noqa: S108 - a stage takes some ten MiB (measured), and a fresh folder in there
-NICE = 19  # the lowest priority there is
-SECONDS = 900.0  # for one rehearsal; it takes 20 of processor time (measured)
 PERIOD = 30.0  # seconds between two looks whether one is due
 FIRST = 120.0  # seconds after a start; one that fails at once is not started over and over
 AGAIN = timedelta(hours=1)  # after a failure, so that a passing trouble is not an alarm for a day
@@ -47,104 +34,34 @@ LOCK = "rehearsal.lock"
 log = structlog.get_logger("gateway")
 
 
-class RehearsalOrder(msgspec.Struct, frozen=True):
-    """What the process is to rehearse. `only`: the ways whose name has this in it."""
-
-    settings: Settings
-    dev: bool = False
-    only: str = ""
-
-
-def rehearse(order: RehearsalOrder, ends: Callable[[], bool] = lambda: False) -> Rehearsal:
-    """One rehearsal in a process of its own, waited for; given up after `SECONDS`, or once `ends` says so. One that
-    does not come to its end has failed.
-    """
-    start = datetime.now(UTC)
-    try:
-        found = _run(order, ends)
-    except OSError as error:  # no room, no such interpreter: the schedule goes on, and the alarm rings
-        found = f"could not be started: {type(error).__name__}"
-    return found if isinstance(found, Rehearsal) else rehearsals.failed(
-        secrets.token_bytes(16), start, datetime.now(UTC), found
-    )  # fmt: skip
-
-
-def _run(order: RehearsalOrder, ends: Callable[[], bool]) -> Rehearsal | str:
-    """What was found, or why nothing was. Raises OSError."""
-    with tempfile.TemporaryDirectory(prefix="gateway-rehearsal-", dir=_where()) as name:
-        folder = Path(name)
-        (folder / "order.json").write_bytes(msgspec.json.encode(order))
-        with (folder / "order.json").open("rb") as said, (folder / "errors").open("wb") as errors:
-            command = [sys.executable, "-m", "gateway.rehearsal", name]
-            process = subprocess.Popen(command, stdin=said, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603
-            ended = _waited(process, ends)
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            return msgspec.json.decode((folder / FOUND).read_bytes(), type=Rehearsal)
-        return _last_word(folder / "errors") if ended else f"did not come to its end in {SECONDS:.0f} seconds"
-
-
-def _where() -> str | None:
-    """In memory where there is some: the stage's thousand commits are no load on the disk of the true ledger."""
-    room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
-    return MEMORY if room and "TMPDIR" not in os.environ else None
-
-
-def _waited(process: "subprocess.Popen[bytes]", ends: Callable[[], bool]) -> bool:
-    """Whether the process ended before it had to be stopped."""
-    until = datetime.now(UTC) + timedelta(seconds=SECONDS)
-    while not ends() and datetime.now(UTC) < until:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.5)
-            return True
-    process.kill()
-    process.wait()
-    return False
-
-
-def _last_word(errors: Path) -> str:
-    """The kind of the error that it ended with; never its text, which may name what it was about."""
-    lines = errors.read_text(errors="replace").strip().splitlines()
-    kind = lines[-1].partition(":")[0] if lines else "no error was told"
-    return f"ended without a result: {kind[:80]}"
-
-
 class Rehearsing:
-    """The schedule of one service. `run` rehearses; it is told when to give up."""
+    """The schedule of one service. `run` rehearses; it is told when to give up. `every`: hours between two, 0 for none;
+    `late`: hours after which one is missed.
+    """
 
     def __init__(
-        self, folder: Path, writer: Writer, settings: Settings, in_force: Sequence[Document],
-        clock: Callable[[], datetime], *, wanted: bool = True,
-        run: Callable[[RehearsalOrder, Callable[[], bool]], Rehearsal] = rehearse,
+        self, folder: Path, writer: Writer, in_force: Sequence[Document], clock: Callable[[], datetime],
+        run: Callable[[Callable[[], bool]], Rehearsal], *, every: int, late: int,
     ) -> None:  # fmt: skip
         self._folder = folder
         self._writer = writer
-        self._settings = settings
         self._in_force = in_force
         self._clock = clock
-        self._every = timedelta(hours=settings.rehearsal.every_hours)
-        self._late = timedelta(hours=settings.rehearsal.alarm_after_hours)
-        self._wanted = wanted and bool(self._every)
+        self._every = timedelta(hours=every)
+        self._late = timedelta(hours=late)
         self._run = run
-        self._stopping = threading.Event()
+        self._thread = Every("rehearsing", PERIOD, self._look, first=FIRST)
         self._tried: datetime | None = None
         self._read: tuple[datetime, Last | None, datetime | None] | None = None
         self._told: list[str] = []
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Looks until it is left; what is under way then is given up, and nothing of it is on record."""
-        if not self._wanted:
-            yield
-            return
-        async with thread_beside("rehearsing", self._work, self._stopping.set):
-            yield
+        return self._thread.running() if self._every else contextlib.nullcontext()
 
-    def _work(self) -> None:
-        wait = FIRST
-        while not self._stopping.wait(wait):
-            wait = PERIOD
-            if self.is_due():
-                self.rehearse()
+    def _look(self) -> None:
+        if self.is_due():
+            self.rehearse()
 
     def is_due(self) -> bool:
         """Whether the last one is old enough, or has failed and an hour has passed since."""
@@ -163,8 +80,8 @@ class Rehearsing:
         with _alone(self._folder) as alone:
             if not alone:
                 return
-            found = self._run(RehearsalOrder(self._settings), self._stopping.is_set)
-            if self._stopping.is_set():
+            found = self._run(lambda: self._thread.ends)
+            if self._thread.ends:
                 return
             now = self._clock()  # the service's own, as of everything else on record
             with contextlib.suppress(StoreUnavailable):
@@ -204,8 +121,8 @@ class Rehearsing:
         owed = last.until if last else since
         if last and not last.passed:
             yield f"the last rehearsal found {last.failures} that failed: gateway rehearse --show"
-        if self._wanted and owed and not -AHEAD <= self._clock() - owed <= self._late:
-            hours = self._settings.rehearsal.alarm_after_hours
+        if self._every and owed and not -AHEAD <= self._clock() - owed <= self._late:
+            hours = self._late // timedelta(hours=1)
             yield f"no rehearsal is on record for more than {hours} hours: gateway help rehearsal"
 
 
@@ -221,20 +138,12 @@ def enter_rehearsal(writer: Writer, found: Rehearsal, in_force: Sequence[Documen
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
     """Whether no other process of this installation rehearses now."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        yield True  # a disk that takes no file takes no entry either; two that rehearse do no harm
-        return
-    try:
-        yield _taken(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    with contextlib.ExitStack() as stack:
+        alone = True
+        try:
+            stack.enter_context(locked(folder / LOCK, wait=False))
+        except BlockingIOError:
+            alone = False
+        except OSError:
+            pass  # a disk that takes no file takes no entry either; two that rehearse do no harm
+        yield alone

@@ -2,7 +2,8 @@
 something out that must come back unread and unchanged calls it.
 
 AES-256-GCM boxes: the browser cookie, the browser token that goes to the site, the details of an entry, and more. Each
-has a label that is authenticated with it, so that one can never be taken for another. `Tokens` signs forms.
+has a label that is authenticated with it, so that one can never be taken for another. `Sealed` is the one way in which
+values go out as text and come back; `Tokens` signs forms, where a signature is enough.
 
 `Enrolment` is what a replica is given once: the peppers that keys are made with, its API key, and what it seals the ids
 of its answers with (`gateway.consent.decisions`). No call of the gateway gives it: it is a file, made where the
@@ -23,8 +24,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -84,6 +86,61 @@ def open_each(boxes: Iterable[tuple[bytes, bytes, bytes]]) -> list[bytes]:
         raise OpeningFailed("one of many") from None
 
 
+def _text(box: bytes) -> str:
+    return base64.urlsafe_b64encode(box).rstrip(b"=").decode()
+
+
+def unb64(text: str) -> bytes:
+    """Reads base64url without padding. Raises `OpeningFailed` for anything else."""
+    try:
+        raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except (ValueError, binascii.Error):
+        raise OpeningFailed("base64url") from None
+    if _text(raw) != text:  # one text a value: what is used once must not have a second spelling
+        raise OpeningFailed("base64url")
+    return raw
+
+
+def seal_text(keys: Sequence[bytes], label: bytes, content: bytes) -> str:
+    """A box under the newest key, in base64url."""
+    return _text(seal_box(keys[-1], label, content))
+
+
+def open_text(keys: Sequence[bytes], label: bytes, text: str) -> bytes:
+    """What `seal_text` sealed under any of the keys. Raises `OpeningFailed`."""
+    return open_seal(keys, label, unb64(text))
+
+
+def open_form(keys: Sequence[bytes], label: bytes, text: str, form: struct.Struct) -> tuple[Any, ...]:
+    """The same where what was sealed has one form. Raises `OpeningFailed`."""
+    try:
+        return form.unpack(open_text(keys, label, text))
+    except struct.error:
+        raise OpeningFailed(label.decode()) from None
+
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed(Generic[Content]):
+    """One kind of token: a value of a shape, as JSON, sealed under a label of its own."""
+
+    label: bytes
+    shape: type[Content]
+
+    def seal(self, keys: Sequence[bytes], content: Content) -> str:
+        """The token. No two are alike."""
+        return seal_text(keys, self.label, msgspec.json.encode(content))
+
+    def open(self, keys: Sequence[bytes], text: str) -> Content:
+        """Raises `OpeningFailed` for what is not ours, or not of this shape."""
+        try:
+            return msgspec.json.decode(open_text(keys, self.label, text), type=self.shape)
+        except ValueError:
+            raise OpeningFailed(self.label.decode()) from None
+
+
 @dataclass(frozen=True, slots=True)
 class BrowserCookie:
     """What `__Host-gateway` holds. It can only tighten: `denied` holds even while the ledger is away. `lost`: it could
@@ -107,11 +164,11 @@ def new_browser() -> bytes:
 
 def seal_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
     content = COOKIE_FORM.pack(VERSION, cookie.day, out_bits(cookie.denied), cookie.browser)
-    return _text(seal_box(keys[-1], COOKIE, content))
+    return seal_text(keys, COOKIE, content)
 
 
 def open_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie:
-    version, day, bits, browser = COOKIE_FORM.unpack(_open_text(keys, COOKIE, text, COOKIE_FORM.size))
+    version, day, bits, browser = open_form(keys, COOKIE, text, COOKIE_FORM)
     if version != VERSION:
         raise OpeningFailed(f"cookie version {version}")
     denied = frozenset(p for index, p in enumerate(CHOOSABLE) if bits >> 2 * index & 3)
@@ -133,13 +190,13 @@ def read_cookie(keys: Sequence[bytes], text: str) -> BrowserCookie | None:
 
 def seal_browser(keys: Sequence[bytes], browser: bytes, expires: int) -> str:
     """A fresh token for one browser, good until `expires` (Unix seconds); no two are alike (R9)."""
-    return _text(seal_box(keys[-1], TOKEN, TOKEN_FORM.pack(VERSION, expires, browser)))
+    return seal_text(keys, TOKEN, TOKEN_FORM.pack(VERSION, expires, browser))
 
 
 def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
     """The browser identifier's value, from a token or from the cookie as it stands. Raises `OpeningFailed`."""
     try:
-        version, expires, browser = TOKEN_FORM.unpack(_open_text(keys, TOKEN, text, TOKEN_FORM.size))
+        version, expires, browser = open_form(keys, TOKEN, text, TOKEN_FORM)
     except OpeningFailed:
         value = open_cookie(keys, text).value
         if not value:
@@ -148,28 +205,6 @@ def open_browser(keys: Sequence[bytes], text: str, now: int) -> str:
     if version != VERSION or now > expires:
         raise OpeningFailed("browser token is over")
     return str(browser.hex())
-
-
-def unb64(text: str) -> bytes:
-    """Reads base64url without padding. Raises `OpeningFailed` for anything else."""
-    try:
-        raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-    except (ValueError, binascii.Error):
-        raise OpeningFailed("base64url") from None
-    if _text(raw) != text:  # one text a value: what is used once must not have a second spelling
-        raise OpeningFailed("base64url")
-    return raw
-
-
-def _text(box: bytes) -> str:
-    return base64.urlsafe_b64encode(box).rstrip(b"=").decode()
-
-
-def _open_text(keys: Sequence[bytes], label: bytes, text: str, size: int) -> bytes:
-    content = open_seal(keys, label, unb64(text))
-    if len(content) != size:
-        raise OpeningFailed(label.decode())
-    return content
 
 
 class Tokens:

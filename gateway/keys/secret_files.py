@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gateway.choice.identity import Name
 from gateway.disk import write_durably
+from gateway.keys import seals
 from gateway.terms import Unusable
 
 KEY_BYTES = 16
@@ -70,6 +71,18 @@ class PersonKeys:
     person: bytes
     details: bytes | None = field(repr=False)
     openings: bytes | None = field(repr=False)
+
+    def seal(self, label: bytes, content: bytes) -> bytes:
+        """A box under the key of details, which is forgotten with that key alone."""
+        assert self.details
+        return seals.seal_box(self.details, label, content)
+
+    def open(self, label: bytes, box: bytes | None) -> bytes | None:
+        """What it holds; None where it or its key is gone, or it was sealed otherwise."""
+        try:
+            return seals.open_seal([self.details], label, box) if self.details and box else None
+        except seals.OpeningFailed:
+            return None
 
 
 def wrap(key: bytes, peppers: Iterable[bytes]) -> bytes:

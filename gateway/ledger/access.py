@@ -186,14 +186,14 @@ def _one_by_one(db: sqlite3.Connection, windows: Sequence[Window]) -> Iterator[R
                 rows[row[:3]] = row[3:]
     for (recipient, _, _), (purpose, classes, at, outcome) in rows.items():
         known = outcome if outcome in AS_THEY_ARE else disclosed.UNKNOWN  # intended and never marked likewise
-        yield Received(recipient, _list(purpose), _list(classes), known, moment(at), moment(at), 1)
+        yield Received(recipient, split_words(purpose), split_words(classes), known, moment(at), moment(at), 1)
     told = {(recipient, batch) for recipient, _, batch in rows}
     for window in windows:
         for recipient, batch, purposes, classes, at in db.execute(LEFT_BESIDE, (window.key, window.since)).fetchall():
             if (recipient, batch) not in told and window.shows(batch, at):
                 told.add((recipient, batch))
                 when = moment(at)
-                yield Received(recipient, _list(purposes), _list(classes), disclosed.UNKNOWN, when, when, 1)
+                yield Received(recipient, split_words(purposes), split_words(classes), disclosed.UNKNOWN, when, when, 1)
 
 
 def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Received]:
@@ -205,10 +205,11 @@ def _counted(db: sqlite3.Connection, windows: Iterable[Window]) -> Iterator[Rece
                 rows.add((window.key, *row))
     for _, recipient, purpose, classes, outcome, first, last, count, _ in rows:
         known = disclosed.SENT if outcome == disclosed.DESPITE_NO else outcome
-        yield Received(recipient, _list(purpose), _list(classes), known, moment(first), moment(last), count)
+        yield Received(recipient, split_words(purpose), split_words(classes), known, moment(first), moment(last), count)
 
 
-def _list(joined: str) -> tuple[str, ...]:
+def split_words(joined: str) -> tuple[str, ...]:
+    """The words of a column that holds several, with commas between."""
     return tuple(filter(None, joined.split(",")))
 
 

@@ -6,7 +6,6 @@ account's id is the operator's own word and reaches nobody but the operator.
 
 from collections.abc import Iterable
 
-from gateway.keys import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"account/1"
@@ -17,8 +16,7 @@ def keep(tx: Transaction, key: bytes, name: str) -> None:
     if not name or tx.db.execute("SELECT 1 FROM account_name WHERE key = ?", (key,)).fetchone():
         return
     person = tx.persons.new_person()
-    assert person.details
-    sealed = seals.seal_box(person.details, LABEL, name.encode())
+    sealed = person.seal(LABEL, name.encode())
     tx.db.execute("INSERT INTO account_name VALUES (?, ?, ?)", (key, person.person, sealed))
 
 
@@ -30,11 +28,8 @@ def after(tx: Transaction, key: bytes, most: int) -> list[tuple[bytes, bytes, by
 
 def open_(tx: Transaction, person: bytes, sealed: bytes) -> str | None:
     """None: its key is gone."""
-    key = tx.persons.keys(person).details
-    try:
-        return seals.open_seal([key], LABEL, sealed).decode() if key else None
-    except seals.OpeningFailed:
-        return None
+    name = tx.persons.keys(person).open(LABEL, sealed)
+    return name.decode() if name is not None else None
 
 
 def drop(tx: Transaction, keys: Iterable[bytes]) -> set[bytes]:

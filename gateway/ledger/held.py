@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.keys import seals
 from gateway.ledger.reach import released
 from gateway.ledger.writer import Transaction
 
@@ -68,9 +67,8 @@ def _number(tx: Transaction, recipient: str, left: Left, batch: int) -> int:
     if found:
         return int(found[0])
     person = tx.persons.new_person()
-    assert person.details
     content = json.dumps({"type": left.kind, "value": left.value}).encode()
-    sealed = seals.seal_box(person.details, LABEL + recipient.encode(), content)
+    sealed = person.seal(LABEL + recipient.encode(), content)
     made = tx.db.execute(
         "INSERT INTO held (recipient, named, batch, person, sealed) VALUES (?, ?, ?, ?, ?)",
         (recipient, left.named, batch, person.person, sealed),
@@ -156,11 +154,8 @@ def of(tx: Transaction, recipient: str) -> list[tuple[bytes, bytes, bytes]]:
 
 def open_(tx: Transaction, recipient: str, person: bytes, sealed: bytes) -> dict[str, str]:
     """{kind: value}, empty where its key is gone."""
-    key = tx.persons.keys(person).details
-    try:
-        content = json.loads(seals.open_seal([key], LABEL + recipient.encode(), sealed)) if key else None
-    except seals.OpeningFailed:
-        return {}
+    opened = tx.persons.keys(person).open(LABEL + recipient.encode(), sealed)
+    content = json.loads(opened) if opened else None
     return {content["type"]: content["value"]} if content else {}
 
 

@@ -54,7 +54,7 @@ class LogReader:
         """
         with self._signed() as (db, signed):
             height = 0 if level == tiles.ENTRIES else level
-            if signed is None or tiles.hashes_at(height, _size(signed)) < n * tiles.WIDTH + width:
+            if signed is None or tiles.hashes_at(height, size_of(signed)) < n * tiles.WIDTH + width:
                 return None
             if level != tiles.ENTRIES:
                 return tree.read_tile(db, level, n, width)
@@ -68,7 +68,7 @@ class LogReader:
         """
         with self._signed() as (db, signed):
             notes = [each for each in (self._witnessed(db, signed), signed) if each]
-            trees = [(each, _size(each), tree.nodes(db, _size(each))) for each in notes]
+            trees = [(each, size_of(each), tree.nodes(db, size_of(each))) for each in notes]
             return [_receipt(db, event, trees) for event in events]
 
     def consistency(self, old: int, new: int) -> list[bytes]:
@@ -109,7 +109,8 @@ class LogReader:
             raise StoreUnavailable(f"the ledger cannot be read: {type(error).__name__}") from error
 
 
-def _size(signed: str) -> int:
+def size_of(signed: str) -> int:
+    """How many entries a signed checkpoint is of."""
     return checkpoint.parse(note.text_of(signed)).size
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from gateway.keys import seals
 from gateway.ledger.writer import Transaction
 
 LABEL = b"outbox/1"
@@ -87,9 +86,8 @@ def queue(
 ) -> None:
     """One message, due at once. `received`: when the request came, where that was earlier."""
     person, name = tx.persons.new_person(), os.urandom(16)
-    assert person.details
     body = json.dumps(content, separators=(",", ":")).encode()
-    sealed = seals.seal_box(person.details, LABEL + name, body)
+    sealed = person.seal(LABEL + name, body)
     tx.db.execute(
         "INSERT INTO outbox (id, recipient, at, person, body, due, word, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (name, recipient, now, person.person, sealed, now, content["type"], received),
@@ -110,15 +108,10 @@ def read(
     which = "state = 'pending' AND due <= ?2" if until is not None else "state <> 'delivered'"
     sql = f"SELECT id, person, body, word, tries FROM outbox WHERE recipient = ?1 AND {which}{kind.sql}"  # noqa: S608
     rows = tx.db.execute(f"{sql} ORDER BY at LIMIT ?3", (recipient, until, most)).fetchall()
-    return [Message(name, recipient, word, tries, _open(tx, name, *box)) for name, *box, word, tries in rows]
-
-
-def _open(tx: Transaction, name: bytes, person: bytes, sealed: bytes) -> bytes | None:
-    key = tx.persons.keys(person).details
-    try:
-        return seals.open_seal([key], LABEL + name, sealed) if key else None
-    except seals.OpeningFailed:
-        return None
+    return [
+        Message(name, recipient, word, tries, tx.persons.keys(person).open(LABEL + name, sealed))
+        for name, person, sealed, word, tries in rows
+    ]
 
 
 def taken(tx: Transaction, name: bytes, now: int, answer: str = "") -> None:

@@ -7,7 +7,6 @@ import json
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
-from gateway.keys import seals
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
 
@@ -32,21 +31,15 @@ def keep(tx: Transaction, subject: Subject) -> None:
         return
     drop(tx, subject.key)
     person = tx.persons.new_person()
-    assert person.details
-    sealed = seals.seal_box(person.details, LABEL, json.dumps(before | known).encode())
+    sealed = person.seal(LABEL, json.dumps(before | known).encode())
     tx.db.execute("INSERT INTO suppression VALUES (?, ?, ?)", (subject.key, person.person, sealed))
 
 
 def read(tx: Transaction, key: bytes) -> dict[str, str]:
     """For the outbox alone."""
     row = tx.db.execute("SELECT person, sealed FROM suppression WHERE key = ?", (key,)).fetchone()
-    opener = tx.persons.keys(row[0]).details if row else None
-    if not opener:
-        return {}
-    try:
-        content: dict[str, str] = json.loads(seals.open_seal([opener], LABEL, row[1]))
-    except seals.OpeningFailed:
-        return {}
+    opened = tx.persons.keys(row[0]).open(LABEL, row[1]) if row else None
+    content: dict[str, str] = json.loads(opened) if opened else {}
     return content
 
 

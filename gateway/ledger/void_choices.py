@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import partial
 from itertools import pairwise
 
-from gateway.keys import seals
 from gateway.ledger import component, entry, happenings, idempotency, live_rows, replay
 from gateway.ledger.happenings import rows_of
 from gateway.ledger.leaves import BODY, JOINED
@@ -134,8 +133,7 @@ def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -
     commitment = entry.details_commitment(rd, details)
     body = entry.void(event=event, ranges=ranges(seqs), belief=belief.sha256, details=commitment, at=at)
     seq = tx.append(body)
-    assert person.details
-    sealed = seals.seal_box(person.details, event, rd + details)
+    sealed = person.seal(event, rd + details)
     tx.db.execute("INSERT INTO void_act VALUES (?, ?, ?, ?, ?)", (seq, event, person.person, milliseconds(at), sealed))
     return seq
 

@@ -29,6 +29,7 @@ from typing import Any
 
 from gateway.choice.recipient import Recipient
 from gateway.ledger import documents, schema, sent_after
+from gateway.ledger.access import split_words
 from gateway.ledger.evidence import FORMS_FAILED
 from gateway.ledger.subjects import milliseconds, moment
 from gateway.ledger.suppressed import Suppressed
@@ -81,8 +82,8 @@ def sums(folder: Path, since: date, until: date) -> list[Sum]:
         rows = db.execute(SUMS, {"since": start, "until": end}).fetchall()
     return [
         Sum(
-            recipient, _list(purposes), _list(classes), outcome, moment(day * DAY).date(), count, moment(first),
-            moment(last),
+            recipient, split_words(purposes), split_words(classes), outcome, moment(day * DAY).date(), count,
+            moment(first), moment(last),
         )
         for recipient, purposes, classes, outcome, day, count, first, last in rows
     ]  # fmt: skip
@@ -144,10 +145,6 @@ def after_an_opt_out(folder: Path) -> list[dict[str, Any]]:
          "outcome": each.outcome, "count": each.count}
         for each in despite
     ]  # fmt: skip
-
-
-def _list(joined: str) -> tuple[str, ...]:
-    return tuple(filter(None, joined.split(",")))
 
 
 NOTICES = """

@@ -1,5 +1,5 @@
 """The process that rehearses, from the first way to the last: `python -m gateway.rehearsal FOLDER`, started by
-`gateway.evidence.rehearsing`.
+`gateway.app.rehearsal_process`.
 
 Reads a `RehearsalOrder` from its input and leaves what it found in FOLDER; all people in it are made up. In a process
 of its own, at the lowest priority, so that no answer of the service waits for it.
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway.evidence.rehearsing import FOUND, NICE, RehearsalOrder
+from gateway.app.rehearsal_process import FOUND, NICE, RehearsalOrder
 from gateway.ledger.rehearsals import Rehearsal
 from gateway.rehearsal import outside, ways
 from gateway.rehearsal import stage as stages

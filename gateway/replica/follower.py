@@ -6,14 +6,13 @@ with an empty map. It knows no value of anybody, no pepper and no law.
 """
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.disk import make_folder
+from gateway.delivery.background import Every
+from gateway.disk import locked, make_folder
 from gateway.keys.secret_files import SECRETS
 from gateway.mirror import memory_map
 from gateway.mirror.memory_map import Head, MapFull, MapRefused, MemoryMap
@@ -56,14 +55,12 @@ class Follower:
         self._until = 0.0
         self._asked: list[tuple[float, int]] = []  # without leases: when, and what had to be there
         self._term = TERM
-        self._stopping, self._news, self._anew = threading.Event(), threading.Event(), threading.Event()
-        self._lock: int | None = None
+        self._anew = threading.Event()
+        self._held = contextlib.ExitStack()
         self._child = False
         self.why = "it has not begun"
-        self._threads = [
-            threading.Thread(target=run, name=f"replica-{name}", daemon=True)
-            for name, run in (("feed", self._follow), ("lease", self._keep_lease))
-        ]
+        self._following = Every("replica-feed", PAUSE, self._follow, first=0)
+        self._leasing = Every("replica-lease", TERM / A_TERM, self._keep_lease)
 
     def start(self) -> None:
         """Goes on from the map that it left, if that is of this boot and these peppers. Raises `ReplicaRefused`."""
@@ -72,24 +69,21 @@ class Follower:
                 f"{self._folder} is the gateway's: a replica has a folder of its own, name it (--data)"
             )
         make_folder(self._folder)
-        self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held.enter_context(locked(self._folder / LOCK, wait=False))
         except BlockingIOError:
             raise ReplicaRefused(f"another process keeps {self._folder}: a replica has a folder of its own") from None
         with contextlib.suppress(MapRefused):
             self._resume()
-        for thread in self._threads:
-            thread.start()
+        self._following.start()
+        self._leasing.start()
 
     def forked(self) -> None:
         """In the child of a fork there are no threads: what is here is followed no more, and the lease is the parent's,
         who alone may give it up.
         """
         self._until, self._changing, self._child = 0.0, threading.Lock(), True
-        if self._lock is not None:  # a copy of the parent's, which would hold the folder after the parent's end
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()  # a copy of the parent's, which would hold the folder after the parent's end
         self.why = "the process was forked: a replica is one process's, open it in each worker"
 
     def stop(self) -> None:
@@ -98,19 +92,15 @@ class Follower:
             return
         with self._changing:
             self._turn, self._until = self._turn + 1, 0.0
-        self._stopping.set()
-        self._news.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(2 * TERM)
+        self._following.end()
+        self._leasing.stop(2 * TERM)
+        self._following.stop(2 * TERM)
         with contextlib.suppress(FeedRefused, Gone):
             self._feed.leave(self._holder, TERM)
         self.map = None
         while self._opened:
             self._opened.pop().close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._held.close()
 
     def fresh(self) -> bool:
         return self._clock() < self._until
@@ -132,27 +122,25 @@ class Follower:
             self.map, self._applied, self._log = found, head.revision, head.log
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._follow_one()
-            except MapFull:
-                self._size *= 2
-                self._begin_anew()
-            except (Gone, MapRefused):
-                self._begin_anew()
-            except FeedRefused as refused:
-                self._say(f"the feed is cut: {refused}")
-            except Exception as error:  # noqa: BLE001 - whatever it was, without a feed the lease ends, and nobody is answered
-                self._say(f"the feed cannot be applied: {type(error).__name__}")
-                self._begin_anew()
-            self._stopping.wait(PAUSE)
+        try:
+            self._follow_one()
+        except MapFull:
+            self._size *= 2
+            self._begin_anew()
+        except (Gone, MapRefused):
+            self._begin_anew()
+        except FeedRefused as refused:
+            self._say(f"the feed is cut: {refused}")
+        except Exception as error:  # noqa: BLE001 - whatever it was, without a feed the lease ends, and nobody is answered
+            self._say(f"the feed cannot be applied: {type(error).__name__}")
+            self._begin_anew()
 
     def _follow_one(self) -> None:
         """One stream, to its end."""
         if self.map is None and self._making is None:
             self._begin_anew()
         for piece in self._feed.pieces(self._applied):
-            if self._stopping.is_set():
+            if self._following.ends:
                 return
             self._apply(piece)
 
@@ -179,24 +167,21 @@ class Follower:
             self.map, self._making = target, None
         self._settle_asked()
         if piece.rows:
-            self._news.set()
+            self._leasing.wake()
 
     def _head(self, piece: Piece) -> Head:
         return Head(self._boot, NOBODYS, 0, 0, piece.peppers, piece.position, piece.seq, piece.log)
 
-    def _keep_lease(self) -> None:
-        while not self._stopping.is_set():
-            self._news.wait(self._term / A_TERM)
-            self._news.clear()
-            if self.map is None or self._stopping.is_set():
-                continue
-            try:
+    def _keep_lease(self) -> float:
+        try:
+            if self.map is not None:
                 self._ask()
-            except Gone:
-                self._anew.set()
-                self._say("the gateway's ledger is another one")
-            except FeedRefused as refused:
-                self._say(f"no lease: {refused}")
+        except Gone:
+            self._anew.set()
+            self._say("the gateway's ledger is another one")
+        except FeedRefused as refused:
+            self._say(f"no lease: {refused}")
+        return self._term / A_TERM
 
     def _ask(self) -> None:
         with self._changing:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.consent.check import Ask, Checked, Checks
 from gateway.consent.decisions import FORMED, Deciding, Decisions, Made, NotOurs, Stands, name_of
-from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, is_over
+from gateway.consent.disclosing import INTENDED, LOST, NOT_SENT, OutcomeReport, Tell, is_over
 from gateway.consent.people import leaves
 from gateway.ledger.disclosed import DESPITE_NO, SENT
 from gateway.ledger.errors import StoreUnavailable
@@ -27,7 +27,6 @@ PASSED_ON = "passed_on"  # a decision of the gateway's own or of another replica
 TAKEN = frozenset({"recorded", "denied", PASSED_ON})
 NO_ROOM = "the replica cannot keep it: what it has not handed over yet fills its spool, or its disk"
 
-Tell = Callable[[str, str, int], None]  # recipient, what became of it, how many
 Wait = Callable[[Callable[[], None]], Awaitable[None]]  # runs what waits for the disk
 
 

@@ -16,11 +16,12 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
+from gateway.delivery.background import Every
 from gateway.disk import make_folder, sync_folder, write_durably
 
 FOLDER, BOOT, ENDED = "disclosures", "boot", "ended"
@@ -260,38 +261,31 @@ ANSWER = 10.0  # seconds that the gateway may take: a commit's time
 ENDING = 5.0  # seconds that a stop waits
 
 
-@dataclass(eq=False)
 class HandingOver:
     """Hands the batches of one replica over. `key`: an API key with scope replica. `tell` is told each new reason why
-    nothing is taken.
+    nothing is taken; `period`: seconds between two times.
     """
 
-    spool: ReplicaSpool
-    client: httpx2.Client
-    key: str = field(repr=False)
-    tell: Callable[[str], None]
-    period: float = 1.0  # seconds between two times
-    why: str = ""
-    _ends: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    def __init__(
+        self, spool: ReplicaSpool, client: httpx2.Client, key: str, tell: Callable[[str], None], period: float = 1.0
+    ) -> None:
+        self.spool, self.client, self._key, self._tell, self._period = spool, client, key, tell, period
+        self.why = ""
+        self._pause = period
+        self._thread = Every("replica-disclosures", period, self._turn, last=self._once)
 
     def start(self) -> None:
         self.spool.start()
-        self._thread = threading.Thread(target=self._run, name="replica-disclosures", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Hands over what is left, if that is possible within seconds; what is not waits for the next start."""
-        self._ends.set()
-        if self._thread is not None:
-            self._thread.join(ENDING)
+        self._thread.stop(ENDING)
         self.spool.end()
 
-    def _run(self) -> None:
-        pause = self.period
-        while not self._ends.wait(pause):
-            pause = self.period if self._once() else min(2 * pause, LONGEST_PAUSE)
-        self._once()
+    def _turn(self) -> float:
+        self._pause = self._period if self._once() else min(2 * self._pause, LONGEST_PAUSE)
+        return self._pause
 
     def _once(self) -> bool:
         """Hands over everything that waits. Returns whether all of it was taken."""
@@ -309,7 +303,7 @@ class HandingOver:
         return True
 
     def _taken(self, content: bytes) -> bool:
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/x-ndjson"}
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/x-ndjson"}
         try:
             answer = self.client.post(DOOR, content=content, headers=headers, timeout=ANSWER)
         except httpx2.HTTPError as error:
@@ -322,4 +316,4 @@ class HandingOver:
     def _say(self, why: str) -> None:
         news, self.why = why != self.why, why
         if news:
-            self.tell(why)
+            self._tell(why)

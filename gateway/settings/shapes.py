@@ -305,7 +305,6 @@ Host = Annotated[str, HOST]
 PageHost = Annotated[
     str, replace(HOST, holds=_is_page_host)
 ]  # of a Content-Security-Policy that lets something through
-Domain = Annotated[str, Shape(is_domain, "is no domain: lower case, with a dot, nothing else", '"example.com"')]
 OptionalDomain = Annotated[
     str, Shape(is_domain, "is no domain: lower case, with a dot, nothing else", '"example.com"', empty=True)
 ]

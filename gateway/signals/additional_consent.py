@@ -1,11 +1,9 @@
-"""Google's Additional Consent string: providers outside the vendor list that a person consented to, read and written
-for `signals.hear` (Google, "Additional Consent technical specification", versions 1 and 2).
+"""Google's Additional Consent string: providers outside the vendor list that a person consented to, read for
+`signals.hear` (Google, "Additional Consent technical specification", versions 1 and 2).
 
 `1~id.id` and `2~id.id~dv.id.id`; the second list holds providers disclosed and not consented to. A list of providers is
 no consent to a purpose, so nothing here ever says `allowed`; a string that names no consented provider is a no.
 """
-
-from collections.abc import Collection, Iterable
 
 from gateway.signals.bits import MAX_CHARACTERS, MAX_ID, Unreadable
 from gateway.signals.reading import UNKNOWN, Choices, Reading, stated
@@ -38,18 +36,6 @@ def read_additional_consent(text: str) -> Reading:
     return Reading(choices, {SECTION: fields}, unanswered=MAY_BE_DEFAULT)
 
 
-def write_additional_consent(version: int, consented: Iterable[int], disclosed: Iterable[int] = ()) -> str:
-    """The string of these providers, rising. Raises `ValueError` for another version, an id out of range, a provider in
-    both lists, or a disclosed one in version 1, which cannot say it.
-    """
-    yes, no = sorted(set(consented)), sorted(set(disclosed))
-    if str(version) not in VERSIONS or (version == 1 and no):
-        raise ValueError(f"version {version} cannot say this")
-    if not all(0 < provider <= MAX_ID for provider in [*yes, *no]) or set(yes) & set(no):
-        raise ValueError(f"providers are from 1 to {MAX_ID}, each in one list")
-    return f"{version}~{_joined(yes)}" + (f"~{'.'.join([DISCLOSED, _joined(no)])}" if version > 1 else "")
-
-
 def _disclosed(lists: list[str]) -> list[int]:
     """The ids behind `dv.` of the one list that version 2 has; `dv` alone names none."""
     if not lists:
@@ -68,7 +54,3 @@ def _id(word: str) -> int:
     if not 0 < len(word) <= LONGEST_ID or not DIGITS.issuperset(word) or not 0 < int(word) <= MAX_ID:
         raise Unreadable("id")
     return int(word)
-
-
-def _joined(ids: Collection[int]) -> str:
-    return ".".join(map(str, ids))

@@ -25,7 +25,7 @@ def run(folder, tmp_path):
 def test_a_script_that_sends_e_mail_prints_the_link_and_the_header_fields(run, folder):
     made = json.loads(run("--email", email(1), "--json").output)
     token = made["url"].rpartition("/")[2]
-    link = tokens.read_unsubscribe(secret_files.load_secrets(folder).seals, token)
+    link = tokens.open_unsubscribe(secret_files.load_secrets(folder).seals, token)
     assert (link.channel, link.people) == (Purpose.MARKETING_EMAIL, (("email", email(1)),))
     lines = run("--email", email(1), "--purpose", "marketing_mail").output.splitlines()
     assert lines[1].startswith("List-Unsubscribe: <https://www.example.com/privacy-choices/unsubscribe/")

@@ -15,8 +15,8 @@ from support.days import today
 from support.people import phone
 
 from gateway.app.composition import open_house
+from gateway.app.in_force import in_force
 from gateway.cli.root import group
-from gateway.evidence.in_force import in_force
 from gateway.evidence.keeper import Evidence
 from gateway.keys import secret_files
 from gateway.ledger import receipt

@@ -33,7 +33,7 @@ def checked(*, allowed=False, name="advertisers", reason="opted_out", place="US-
 
 @pytest.fixture
 def log(tmp_path):
-    made = DecisionLog(tmp_path, ["advertisers"], lambda: AT)
+    made = DecisionLog(tmp_path, ["advertisers"], lambda: AT, lambda: None)
     (tmp_path / "decisions").mkdir()
     return made
 
@@ -88,8 +88,8 @@ def test_counts_of_one_day_have_an_end_too(log, monkeypatch):
 @pytest.mark.anyio
 async def test_a_disk_that_takes_nothing_costs_no_answer_and_each_line_is_counted(tmp_path):
     lost = []
-    log = DecisionLog(tmp_path / "nowhere" / "at-all", ["advertisers"], lambda: AT)
-    async with log.running(lambda: lost.append(1)):
+    log = DecisionLog(tmp_path / "nowhere" / "at-all", ["advertisers"], lambda: AT, lambda: lost.append(1))
+    async with log.running():
         log.note("r1", "check", checked(), "live")
     assert lost == [1]
 

@@ -3,8 +3,8 @@
 import pytest
 from support import inside
 
+from gateway.app.in_force import in_force
 from gateway.delivery.guard import may_send_to
-from gateway.evidence.in_force import in_force
 from gateway.settings.load import SettingsRefused
 
 

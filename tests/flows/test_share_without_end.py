@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 ROWS, PEOPLE, OUT, PAUSE = (1_000_000, 5000, 1000, 0.1) if SOAK else (6000, 300, 60, 0.01)
 MEMORY = 200  # MiB
 TURNS = 3  # of a control, at most
+POSTS = 5  # of one job, until it is whole
 
 
 @pytest.fixture
@@ -78,10 +79,15 @@ def test_a_job_whose_caller_and_whose_gateway_were_cut_off_goes_on_and_each_row_
         assert 0 < len(teemo.rows()) < 3000
         running.kill()
         running.start()
-        summary, _ = endless.post(running.port, range(3000), 300, **{"Gateway-Job": "night-1"})
+        summary, arrived = {}, 0
+        for _ in range(POSTS):  # a machine that is busy past the send window holds rows back: they are posted again
+            summary, _ = endless.post(running.port, range(3000), 300, **{"Gateway-Job": "night-1"})
+            assert summary["duplicate"] > 0
+            arrived = summary["sent"] + summary["duplicate"]
+            if arrived == 3000:
+                break
     assert summary["job"] == "night-1"
-    assert summary["duplicate"] > 0
-    assert summary["sent"] + summary["duplicate"] == 3000
+    assert arrived == 3000, summary
     got = teemo.rows()
     assert len(got) == len({row["row"] for row in got}) == 3000
     assert Counter(map(endless.person_of, got)) == dict.fromkeys(range(300), 10)

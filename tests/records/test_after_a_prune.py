@@ -12,8 +12,8 @@ from support.people import gaid, named, phone
 
 from gateway.app import composition
 from gateway.app.composition import open_house
+from gateway.app.in_force import in_force
 from gateway.cli.root import group
-from gateway.evidence.in_force import in_force
 from gateway.evidence.keeper import Evidence
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind

@@ -10,10 +10,10 @@ from support import inside
 from support.people import gaid
 
 from gateway.app.composition import open_house
+from gateway.app.in_force import in_force
 from gateway.choice.law import LawRule
 from gateway.cli.root import group
 from gateway.consent import in_force_then
-from gateway.evidence.in_force import in_force
 from gateway.evidence.keeper import Evidence
 from gateway.ledger.documents import LAW, Document
 from gateway.ledger.schema import FILE

@@ -14,10 +14,13 @@ from structlog.testing import capture_logs
 from support import inside
 from support.rehearsed import EVERY_WAY_OPEN
 
+from gateway.app import rehearsal_process
+from gateway.app import service as services
+from gateway.app.in_force import in_force
+from gateway.app.rehearsal_process import RehearsalOrder
 from gateway.app.service import Doors
 from gateway.evidence import rehearsing
-from gateway.evidence.in_force import in_force
-from gateway.evidence.rehearsing import RehearsalOrder, Rehearsing
+from gateway.evidence.rehearsing import Rehearsing
 from gateway.ledger import rehearsals, schema
 from gateway.ledger.rehearsals import Rehearsal
 from gateway.records import day as days
@@ -31,14 +34,16 @@ FAILED = {"passed": False, "failures": 2, "failed": [["form, phone (en)", "teemo
 class Service:
     """The schedule of a service whose clock and whose rehearsals the test decides."""
 
-    def __init__(self, house, folder, settings=None, **more):
+    def __init__(self, house, folder, settings=None, wanted=True):
         self.now, self.content, self.runs, self.house, self.folder = THIRD, PASSED, 0, house, folder
         settings = settings or inside.settings()
+        stated = settings.rehearsal
         self.kept = Rehearsing(
-            folder, house.writer, settings, in_force(settings), lambda: self.now, run=self.run, **more
-        )
+            folder, house.writer, in_force(settings), lambda: self.now, self.run,
+            every=stated.every_hours if wanted else 0, late=stated.alarm_after_hours,
+        )  # fmt: skip
 
-    def run(self, order, ends):
+    def run(self, ends):
         self.runs += 1
         self.content = self.content() if callable(self.content) else self.content
         return Rehearsal(secrets.token_bytes(16), self.now, self.now, self.content)
@@ -156,8 +161,8 @@ def test_a_process_that_cannot_be_started_is_a_failure_and_the_schedule_goes_on(
     if broken == "executable":
         monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     else:
-        monkeypatch.setattr(rehearsing, "_where", lambda: str(tmp_path / "nowhere"))
-    found = rehearsing.rehearse(RehearsalOrder(inside.settings()))
+        monkeypatch.setattr(rehearsal_process, "_where", lambda: str(tmp_path / "nowhere"))
+    found = rehearsal_process.rehearse(RehearsalOrder(inside.settings()))
     assert found.content["failed"] == [["", "", "", "", "could not be started: FileNotFoundError"]]
 
 
@@ -246,7 +251,7 @@ def test_the_process_gets_every_setting_as_it_is(tmp_path):
 @pytest.mark.slow
 async def test_a_service_rehearses_by_itself_beside_its_answers(folder, monkeypatch):
     monkeypatch.setattr(rehearsing, "FIRST", 0.1)
-    monkeypatch.setattr(rehearsing, "RehearsalOrder", lambda settings: RehearsalOrder(settings, only="text, STOP"))
+    monkeypatch.setattr(services, "RehearsalOrder", lambda settings: RehearsalOrder(settings, only="text, STOP"))
     async with inside.application(folder, dev=False) as app, inside.client(app) as client:
         for _ in range(600):
             assert (await client.get("/livez")).status_code == 200
@@ -304,6 +309,6 @@ def test_a_service_that_stops_gives_its_rehearsal_up_and_leaves_nothing_behind(t
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     looks = iter([False, False, True, True])
-    found = rehearsing.rehearse(RehearsalOrder(inside.settings()), lambda: next(looks, True))
+    found = rehearsal_process.rehearse(RehearsalOrder(inside.settings()), lambda: next(looks, True))
     assert found.content["failed"][0][4].startswith("did not come to its end")
     assert list(tmp_path.iterdir()) == []

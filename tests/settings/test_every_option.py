@@ -25,7 +25,7 @@ import pytest
 from support import inside
 
 from gateway.app import composition
-from gateway.evidence.in_force import in_force
+from gateway.app.in_force import in_force
 from gateway.ledger.cosignature import Cosigner
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings, SettingsRefused, load_settings

@@ -7,7 +7,7 @@ from support.examples import examples
 from support.times import within
 
 from gateway.signals import additional_consent
-from gateway.signals.additional_consent import read_additional_consent, write_additional_consent
+from gateway.signals.additional_consent import read_additional_consent
 from gateway.signals.reading import UNKNOWN, Reading
 from gateway.terms import AD_CHOICE_PURPOSES, SIGNAL_PURPOSES, Purpose, Stated
 
@@ -119,28 +119,12 @@ def test_a_person_who_said_no_is_heard_where_the_rest_cannot_be_read(text, error
 @QUICKLY
 @given(PROVIDERS, PROVIDERS)
 def test_what_is_written_is_read_again(consented, disclosed):
-    first = read_additional_consent(write_additional_consent(1, consented))
+    yes, no = (".".join(map(str, sorted(ids))) for ids in (consented, disclosed - consented))
+    first = read_additional_consent(f"1~{yes}")
     assert first.sections == fields(1, sorted(consented))
-    second = read_additional_consent(write_additional_consent(2, consented, disclosed - consented))
+    second = read_additional_consent(f"2~{yes}~dv.{no}")
     assert second.sections == fields(2, sorted(consented), sorted(disclosed - consented))
     assert first.choices == second.choices == (UNKNOWN if consented else REFUSED)
-
-
-def test_the_examples_of_the_specification_are_written_letter_for_letter():
-    assert write_additional_consent(1, [101, 1, 41, 35]) == "1~1.35.41.101"
-    assert write_additional_consent(2, [1, 35, 41, 101], [9, 21, 81]) == "2~1.35.41.101~dv.9.21.81"
-    assert write_additional_consent(1, []) == "1~"
-    assert write_additional_consent(2, []) == "2~~dv."
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [(0, [1]), (3, [1]), (1, [1], [2]), (2, [0]), (2, [65_536]), (2, [1], [-1]), (2, [1], [1, 2])],
-    ids=brief,
-)
-def test_what_the_string_cannot_say_is_an_error(arguments):
-    with pytest.raises(ValueError, match=r"cannot say|providers"):
-        write_additional_consent(*arguments)
 
 
 @QUICKLY

@@ -5,6 +5,8 @@ python -m support.dies_while_sealing serve --dev …
 
 import os
 import signal
+import sqlite3
+from functools import partial
 from types import SimpleNamespace
 
 from gateway.cli import main
@@ -46,14 +48,18 @@ async def upload(command, path, honest=files.upload):
     return took
 
 
-def torn(descriptor, content, at, honest=os.pwrite):
-    if AT == "a record half written":
-        honest(descriptor, content[: len(content) // 2], at)
-        die()
-    return honest(descriptor, content, at)
+class Torn(sqlite3.Connection):
+    def execute(self, sql, *values):
+        if AT == "a record half written" and sql.startswith("INSERT"):
+            super().execute("PRAGMA cache_size = 1")  # so that pages of it are in the file already
+            super().execute("BEGIN IMMEDIATE")
+            super().execute(sql, *values)
+            die()
+        return super().execute(sql, *values)
 
 
-files.os = SimpleNamespace(**{**vars(os), "pwrite": torn})  # its own: others write so too
+connect = partial(sqlite3.connect, factory=Torn)
+files.sqlite3 = SimpleNamespace(**{**vars(sqlite3), "connect": connect})  # its own: others write so too
 around(Parts, "write", "before a part", "after a part")
 around(Job, "publish", "before the files are there", "after the files are there")
 around(Sharing, "settle", "before the disclosures count")

@@ -132,13 +132,9 @@ def _consent_string(random):
 
 
 def _additional_consent(random):
-    ids = random.sample(range(1, 2000), 6)
-    return random.choice(
-        [
-            additional_consent.write_additional_consent(1, ids),
-            additional_consent.write_additional_consent(2, ids[:3], ids[3:]),
-        ]
-    )
+    ids = sorted(random.sample(range(1, 2000), 6))
+    all_, some, others = (".".join(map(str, each)) for each in (ids, ids[::2], ids[1::2]))
+    return random.choice([f"1~{all_}", f"2~{some}~dv.{others}"])
 
 
 def _us_privacy(random):

@@ -50,8 +50,8 @@ RUNNING = []
 @pytest.fixture(autouse=True)
 def _seen(monkeypatch):
     """Who writes down what was answered, as it runs."""
-    run = disclosing.Disclosing._run
-    monkeypatch.setattr(disclosing.Disclosing, "_run", lambda self: (RUNNING.append(self), run(self)))
+    run = disclosing.Disclosing.running
+    monkeypatch.setattr(disclosing.Disclosing, "running", lambda self: RUNNING.append(self) or run(self))
     yield
     RUNNING.clear()
 

@@ -129,7 +129,7 @@ async def test_a_row_waits_and_whoever_opts_out_meanwhile_is_not_in_the_file(fil
 
 async def test_what_waits_is_sealed_and_nobody_else_on_the_machine_reads_a_file(filing, tmp_path):
     await post(filing, row(1))
-    kept = (folder(tmp_path) / "rows").read_bytes()
+    kept = (folder(tmp_path) / "rows.sqlite3").read_bytes()
     assert gaid(1).encode() not in kept
     assert b"marker-of-a-person" not in kept
     await sealed(filing)
@@ -242,7 +242,7 @@ async def test_the_operators_command_gets_the_parts_and_the_manifest_last_and_no
         assert len((taken / "part-00001.ndjson").read_text().splitlines()) == 5
         assert outcomes(tmp_path) == {"sent": 5}
         assert not list(folder(tmp_path).rglob("part-*"))
-        assert not (folder(tmp_path) / "rows").exists()
+        assert not (folder(tmp_path) / "rows.sqlite3").exists()
         assert (await sealed(client))["outcome"] == "sent"  # asked again: done once
         assert len((taken / "order").read_text().split()) == 2
         assert (await post(client, row(1), job="night-2"))["spooled"] == 1

@@ -43,7 +43,7 @@ from gateway.records.requests import yearly_report
 from gateway.terms import Erasing, NoticeKind, Told
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.problem import Problem
-from gateway.web.shell.proof import Proofs, ProofStated
+from gateway.web.shell.proof import ProofStated, ProvedDoor
 
 SHA256_HEX = re.compile("[0-9a-f]{64}")
 QUEUED = "queued_if_received"  # who really got something is not for an answer to tell (R6)
@@ -71,13 +71,8 @@ class ErasedBody(Struct):
     told: dict[str, Annotated[str, wire.one_of((QUEUED, "queued"))]]
 
 
-class Erasures:
+class Erasures(ProvedDoor):
     """`POST /v1/erasures`."""
-
-    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
-        self._consent = consent
-        self._credentials = credentials
-        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
         """200 once it is done: keys destroyed, files cut."""
@@ -147,13 +142,8 @@ class LinkedBody(Struct):
     ignored: list[wire.IgnoredMember]
 
 
-class Links:
+class Links(ProvedDoor):
     """`POST /v1/links`."""
-
-    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
-        self._consent = consent
-        self._credentials = credentials
-        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
         """One object, or from the desk NDJSON with an answer a line."""

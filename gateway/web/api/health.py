@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -158,6 +159,11 @@ def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> Sel
     )
 
 
+async def live(_: Request) -> Response:
+    """`GET /livez`: the process is up; depends on nothing."""
+    return wire.wire_answer(UpBody("up"))
+
+
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
 HALF = 0.5  # of the mirror's map: somebody should look at the disk
 
@@ -175,36 +181,20 @@ class Alarming(Protocol):
     def alarms(self) -> list[str]: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Small doors that tell how things stand. `environment` is what this installation calls itself."""
 
-    def __init__(
-        self,
-        consent: Consent,
-        telling: Telling,
-        credentials: Credentials,
-        metrics: Metrics,
-        shown: list[Document],
-        environment: str,
-        mirrored: Mirrored,
-        rehearsed: LastRehearsal,
-        witnessed: Alarming,
-        codes: Alarming,
-    ) -> None:
-        self._consent = consent
-        self._telling = telling
-        self._credentials = credentials
-        self._metrics = metrics
-        self._shown = shown
-        self._environment = environment
-        self._mirrored = mirrored
-        self._rehearsed = rehearsed
-        self._witnessed = witnessed
-        self._codes = codes
-
-    async def live(self, _: Request) -> Response:
-        """`GET /livez`: the process is up; depends on nothing."""
-        return wire.wire_answer(UpBody("up"))
+    consent: Consent
+    telling: Telling
+    credentials: Credentials
+    counters: Metrics
+    shown: list[Document]
+    environment: str
+    mirrored: Mirrored
+    rehearsed: LastRehearsal
+    witnessed: Alarming
+    codes: Alarming
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -212,13 +202,13 @@ class Health:
         somebody has to look at although everything is answered. Neither to the public: reasons name files, the log,
         recipients.
         """
-        position = self._consent.checks.position()
-        fresh, keeps, why = position is not None, self._consent.keeps(), self._consent.refused
+        position = self.consent.checks.position()
+        fresh, keeps, why = position is not None, self.consent.keeps(), self.consent.refused
         good = fresh and keeps
         body = ReadyBody(
             "ready" if good else "refused" if why else "store_unavailable",
             LedgerState(fresh, keeps, position),
-            MirrorState(self._mirrored.enabled, round(self._mirrored.used(), 3)),
+            MirrorState(self.mirrored.enabled, round(self.mirrored.used(), 3)),
         )
         if request.scope["state"].get("listeners") == ONLY_PUBLIC:
             return wire.wire_answer(body, 200 if good else 503)
@@ -229,65 +219,65 @@ class Health:
         return wire.wire_answer(body, 200 if good else 503)
 
     def _alarms(self) -> list[str]:
-        emergency = self._consent.emergency
+        emergency = self.consent.emergency
         alarms = {
             f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug; let nothing but the gateway write to the ledger":
                 has_reset_bug(),
             "opt-outs wait to be entered": emergency.waiting(),
             "kept lines lie aside that nobody can enter": emergency.unread(),
-            "the mirror's map is half full; it grows where the disk has room": self._mirrored.used() > HALF,
+            "the mirror's map is half full; it grows where the disk has room": self.mirrored.used() > HALF,
         }  # fmt: skip
         dropped = [f"replica {name} has missed three terms of its lease" for name in self._dropped()]
         return [
             *(text for text, holds in alarms.items() if holds),
             *dropped,
-            *self._rehearsed.alarms(),
-            *self._witnessed.alarms(),
-            *self._codes.alarms(),
+            *self.rehearsed.alarms(),
+            *self.witnessed.alarms(),
+            *self.codes.alarms(),
         ]
 
     def _dropped(self) -> list[str]:
         try:
-            return self._consent.leases.dropped()
+            return self.consent.leases.dropped()
         except (sqlite3.Error, LedgerRefused):
             return []
 
     async def _open(self) -> list[Open]:
         """What recipients are still to be told; nothing where that cannot be read, which has an alarm of its own."""
         with contextlib.suppress(StoreUnavailable):
-            return await self._telling.open()
+            return await self.telling.open()
         return []
 
     async def metrics(self, _: Request) -> Response:
-        self._metrics.open(await self._open())
-        position = self._consent.checks.position()
-        self._metrics.healthy.set(position is not None)
-        self._metrics.mirror_used.set(self._mirrored.used())
-        self._metrics.keeps.set(self._consent.keeps())
-        self._metrics.dropped.set(len(self._dropped()))
+        self.counters.open(await self._open())
+        position = self.consent.checks.position()
+        self.counters.healthy.set(position is not None)
+        self.counters.mirror_used.set(self.mirrored.used())
+        self.counters.keeps.set(self.consent.keeps())
+        self.counters.dropped.set(len(self._dropped()))
         waiting, unread = await asyncio.to_thread(self._lines)
-        self._metrics.waiting.set(waiting)
-        self._metrics.unread.set(unread)
-        self._metrics.witnesses_away.set(len(self._witnessed.alarms()))
-        self._metrics.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
+        self.counters.waiting.set(waiting)
+        self.counters.unread.set(unread)
+        self.counters.witnesses_away.set(len(self.witnessed.alarms()))
+        self.counters.rehearsal(*await asyncio.to_thread(self._last_rehearsal))
         if position is not None:
-            self._metrics.entries.set(position)
-        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+            self.counters.entries.set(position)
+        return Response(self.counters.text(), media_type="text/plain; version=0.0.4")
 
     def _lines(self) -> tuple[bool, bool]:
-        return self._consent.emergency.waiting(), self._consent.emergency.unread()
+        return self.consent.emergency.waiting(), self.consent.emergency.unread()
 
     def _last_rehearsal(self) -> tuple[bool, bool, float]:
-        last = self._rehearsed.last()
+        last = self.rehearsed.last()
         ended = last.until.timestamp() if last else 0.0
-        return bool(self._rehearsed.alarms()), bool(last and last.passed), ended
+        return bool(self.rehearsed.alarms()), bool(last and last.passed), ended
 
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
-        key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
-        body = itself(self._consent, key, self._environment)
+        key, terms = auth.anybody(request, self.credentials), self.consent.leases.terms
+        body = itself(self.consent, key, self.environment)
         body.leases = LeaseTerms(terms.leases, int(terms.seconds * 1000))
-        body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self._shown]
+        body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self.shown]
         return wire.wire_answer(body)
 
 

@@ -53,11 +53,14 @@ class Steps:
         jar = jar_of(request.scope)
         return own_cookies.read_code_cookie(self.consent.secrets.seals, jar, self.now())
 
-    def known(self, request: Request) -> list[Subject]:
-        """The browser and the account that this request is by itself known to be."""
-        visitor, people = self.visitors.read(request.scope), self.consent.people
-        found = [people.browser(visitor.cookie.value)] if visitor.cookie and visitor.cookie.value else []
-        return [*found, people.account(visitor.account)] if visitor.account else found
+    def known(self, request: Request, use: str) -> list[Subject]:
+        """The browser and the account that this request is by itself known to be, and what a code has shown for this
+        use; a site's own cookie ids, which anybody can send, prove nothing.
+        """
+        visitor, people, coded = self.visitors.read(request.scope), self.consent.people, self.proved(request, use)
+        browser = people.browser(visitor.cookie.value) if visitor.cookie and visitor.cookie.value else None
+        account = people.account(visitor.account) if visitor.account else None
+        return [each for each in (browser, account, coded) if each]
 
     def proved(self, request: Request, use: str) -> Subject | None:
         """Whose mailbox or number this browser has shown for this use."""

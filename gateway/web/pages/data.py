@@ -18,8 +18,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent.codes import ACCESS, ERASURE
-from gateway.consent.verbs import Consent
-from gateway.keys.api_keys import Credentials
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.errors import StoreUnavailable
@@ -30,7 +28,7 @@ from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
 from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.shell.language import mark
-from gateway.web.shell.proof import Proofs, ProofStated
+from gateway.web.shell.proof import ProofStated, ProvedDoor
 
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"
@@ -44,13 +42,8 @@ class AccessRequest(wire.StrictShape, frozen=True, kw_only=True):
     place: wire.OneCountry = None
 
 
-class Access:
+class Access(ProvedDoor):
     """`POST /v1/access`."""
-
-    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
-        self._consent = consent
-        self._credentials = credentials
-        self._proofs = proofs
 
     async def post(self, request: Request) -> Response:
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
@@ -82,7 +75,7 @@ class AccessPage:
 
     async def show(self, request: Request) -> Response:
         """`GET /privacy-choices/data`: what is proved, and two buttons; nothing of anybody."""
-        return self._page(request, self._proved(request), None)
+        return self._page(request, self._steps.known(request, ACCESS), None)
 
     async def post(self, request: Request) -> Response:
         """`POST /privacy-choices/data`: the report as a page, with `action=download` as a file; `action=forget` ends
@@ -91,7 +84,7 @@ class AccessPage:
         action = (await forms.read_form_fields(request, DataForm, self._origins)).action
         if action == "forget":
             return codes.forget_by_code(codes.to(request, PAGE))
-        proved = self._proved(request)
+        proved = self._steps.known(request, ACCESS)
         found = await access_report.report_of(self._consent, proved)
         for entry in found.entries:
             if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
@@ -101,13 +94,6 @@ class AccessPage:
         body = orjson.dumps(found, msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {**page.HEADERS, "Content-Disposition": f'attachment; filename="{FILE}"'}
         return Response(body, 200, headers, wire.JSON)
-
-    def _proved(self, request: Request) -> list[Subject]:
-        """The browser, the signed-in account, and what a code has shown; a site's own cookie ids, which anybody can
-        send, prove nothing.
-        """
-        coded = self._steps.proved(request, ACCESS)
-        return [*self._steps.known(request), *([coded] if coded else [])]
 
     def _page(self, request: Request, proved: Sequence[Subject], found: AccessReportBody | None) -> Response:
         kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
@@ -144,7 +130,7 @@ class ErasePage:
     async def post(self, request: Request) -> Response:
         """`POST` with `action=erase` and a field a kind: `browser`, `account`, `email`, `phone`."""
         said = await forms.read_form_fields(request, EraseForm, self._origins, undoes=True)
-        chosen = [subject for subject in self._proved(request) if getattr(said, subject.kind, "")]
+        chosen = [subject for subject in self._steps.known(request, ERASURE) if getattr(said, subject.kind, "")]
         if said.action != "erase" or not chosen:
             return self._page(request, NOTHING, 422)
         order = ErasureOrder(Erasing.DETAILS, chosen, self._steps.consent.clock())
@@ -154,13 +140,9 @@ class ErasePage:
             return self._page(request, codes.AWAY, 503)
         return codes.forget_by_code(page.show_page(request, "erased.html", event=b64(written.event)))
 
-    def _proved(self, request: Request) -> Sequence[Subject]:
-        coded = self._steps.proved(request, ERASURE)
-        return [*self._steps.known(request), *([coded] if coded else [])]
-
     def _page(self, request: Request, problem: str = "", status: int = 200) -> Response:
         coded = self._steps.read(request)
         shown = coded.kind if coded and coded.proved and coded.use == ACCESS else ""
-        kinds = [subject.kind for subject in self._proved(request)]
+        kinds = [subject.kind for subject in self._steps.known(request, ERASURE)]
         ways = self._steps.codes.kinds
         return page.show_page(request, "erase.html", status, problem=problem, kinds=kinds, shown=shown, ways=ways)

@@ -67,8 +67,8 @@ class Unsubscribe:
 
     def _link(self, request: Request) -> UnsubscribeLink | None:
         try:
-            return tokens.read_unsubscribe(self._consent.secrets.seals, request.path_params["token"])
-        except (seals.OpeningFailed, ValueError):
+            return tokens.open_unsubscribe(self._consent.secrets.seals, request.path_params["token"])
+        except seals.OpeningFailed:
             self._metrics.refused_forms.labels("unsubscribe_link").inc()
             return None
 

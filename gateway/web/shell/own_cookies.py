@@ -14,22 +14,22 @@ to the same computer later has no ticket (R16, R35), and the cookie goes with th
 form.
 """
 
+import contextlib
 import hmac
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-import orjson
-
 from gateway.consent.codes import SECONDS
 from gateway.keys import seals
-from gateway.keys.seals import BrowserCookie
+from gateway.keys.seals import BrowserCookie, Content, Sealed
 from gateway.ledger import receipt
 from gateway.ledger.entry import b64
 from gateway.ledger.receipt import Opening
 from gateway.signals.heard import Heard
 
+Jar = Iterable[tuple[str, str]]  # the names and values of a request's cookies
 BROWSER_COOKIE = "__Host-gateway"
 DAYS = 400  # the longest that browsers keep a cookie (RFC 6265bis); an opt-out itself has no end
 RENEW_DAYS = 30  # not at each navigation: that would end caching (R9)
@@ -76,7 +76,7 @@ def set_browser_cookie(keys: Sequence[bytes], cookie: BrowserCookie) -> str:
 
 
 CODE_COOKIE = "__Host-gateway-code"
-CODE_LABEL = b"code/1"
+CODE = Sealed(b"code/1", tuple[str, str, str, int, str])
 PROVED_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to read two pages
 CODE_ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Strict"
 CODE_COOKIE_GONE = f"{CODE_COOKIE}=; {CODE_ATTRIBUTES}; Max-Age=0"
@@ -113,26 +113,28 @@ def proved(coded: Coded, now: int) -> Coded:
 
 def set_code_cookie(keys: Sequence[bytes], coded: Coded, now: int) -> str:
     """The value of Set-Cookie."""
-    content = orjson.dumps([coded.use, coded.kind, coded.value, coded.until, coded.ticket])
-    sealed = b64(seals.seal_box(keys[-1], CODE_LABEL, content))
+    sealed = CODE.seal(keys, (coded.use, coded.kind, coded.value, coded.until, coded.ticket))
     return f"{CODE_COOKIE}={sealed}; {CODE_ATTRIBUTES}; Max-Age={max(0, coded.until - now)}"
 
 
-def read_code_cookie(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> Coded | None:
+def read_code_cookie(keys: Sequence[bytes], jar: Jar, now: int) -> Coded | None:
     """What a request's cookies hold; None where there is nothing, or nothing that is ours and in time."""
-    for name, value in jar:
-        if name == CODE_COOKIE:
-            try:
-                coded = Coded(*orjson.loads(seals.open_seal(keys, CODE_LABEL, seals.unb64(value))))
-            except (seals.OpeningFailed, ValueError, TypeError):
-                continue
-            if coded.until >= now:
-                return coded
+    found = _first_of_ours(CODE, keys, jar, CODE_COOKIE)
+    coded = Coded(*found) if found else None
+    return coded if coded and coded.until >= now else None
+
+
+def _first_of_ours(kind: Sealed[Content], keys: Sequence[bytes], jar: Jar, name: str) -> Content | None:
+    """What the first cookie of this name holds that is one of ours."""
+    for each, value in jar:
+        if each == name:
+            with contextlib.suppress(seals.OpeningFailed):
+                return kind.open(keys, value)
     return None
 
 
 PROOF_COOKIE = "__Host-gateway-proof"
-PROOF_LABEL = b"proof/1"
+PROOF = Sealed(b"proof/1", tuple[tuple[str, ...], tuple[dict[str, str], ...], int, str])
 PROOF_SECONDS = 15 * 60  # as long as a confirm token; nobody needs longer to press a button
 MOST = 3800  # bytes: browsers drop a cookie whose name, value and attributes pass 4,096 (RFC 6265bis)
 PROOF_COOKIE_GONE = f"{PROOF_COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"
@@ -161,28 +163,23 @@ class ProofsKept:
 
 def set_proof_cookie(keys: Sequence[bytes], kept: ProofsKept, now: int) -> str | None:
     """The value of Set-Cookie; None where it would be longer than browsers keep."""
-    opened = [opening.to_json() for opening in kept.openings]
-    content = orjson.dumps([kept.events, opened, kept.until, kept.ticket])
-    value = b64(seals.seal_box(keys[-1], PROOF_LABEL, content))
+    opened = tuple(opening.to_json() for opening in kept.openings)
+    value = PROOF.seal(keys, (kept.events, opened, kept.until, kept.ticket))
     if len(value) > MOST:
         return None
     return f"{PROOF_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max(0, kept.until - now)}"
 
 
-def read_proof_cookie(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int) -> ProofsKept | None:
+def read_proof_cookie(keys: Sequence[bytes], jar: Jar, now: int) -> ProofsKept | None:
     """What a request's cookies hold; None where there is nothing, or nothing that is ours and in time."""
-    for name, value in jar:
-        if name == PROOF_COOKIE:
-            try:
-                events, opened, until, ticket = orjson.loads(seals.open_seal(keys, PROOF_LABEL, seals.unb64(value)))
-                kept = ProofsKept(tuple(events), tuple(receipt.opening(each) for each in opened), until, ticket)
-            except (seals.OpeningFailed, ValueError):
-                continue
-            return kept if kept.until >= now else None
-    return None
+    found = _first_of_ours(PROOF, keys, jar, PROOF_COOKIE)
+    if found is None or found[2] < now:
+        return None
+    events, opened, until, ticket = found
+    return ProofsKept(events, tuple(receipt.opening(each) for each in opened), until, ticket)
 
 
-def first_showing(keys: Sequence[bytes], jar: Iterable[tuple[str, str]], now: int, event: str) -> ProofsKept | None:
+def first_showing(keys: Sequence[bytes], jar: Jar, now: int, event: str) -> ProofsKept | None:
     """With its ticket, where the confirmation of this event is shown for the first time in the browser that posted."""
     kept = read_proof_cookie(keys, jar, now)
     fresh = kept is not None and not kept.ticket and kept.events[0] == event

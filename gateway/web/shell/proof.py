@@ -21,7 +21,7 @@ from gateway.consent.people import OF_A_PHONE
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.account_assertions import Assertions
-from gateway.keys.api_keys import ApiKey
+from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.installation import NOT_BY_TOKEN
 from gateway.ledger.subjects import Subject
@@ -244,3 +244,12 @@ def _first(stated: object, kind: str) -> Stated:
 
 def _is_word(stated: object) -> bool:
     return isinstance(stated, str) and 0 < len(stated.strip()) <= MAX_WORD
+
+
+class ProvedDoor:
+    """A door for the desk, and for whoever proves in the call whom it is about."""
+
+    def __init__(self, consent: Consent, credentials: Credentials, proofs: Proofs) -> None:
+        self._consent = consent
+        self._credentials = credentials
+        self._proofs = proofs

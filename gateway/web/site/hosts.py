@@ -8,13 +8,10 @@ A host that is not registered is a third party whether or not it was ever seen.
 """
 
 import asyncio
-import contextlib
-import fcntl
 import json
-import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -25,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.disk import write_durably
+from gateway.disk import locked, write_durably
 from gateway.web.shell import auth, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
@@ -119,7 +116,7 @@ class Inventory:
             waiting = {host: self._known[host] for host in self._waiting}
             if not waiting and self._loaded:
                 return
-            with _locked(self._folder):
+            with locked(self._folder / LOCK):
                 table = {seen.host: seen for seen in read_hosts(self._folder)}
                 for host, seen in waiting.items():
                     old = table.get(host)
@@ -146,16 +143,6 @@ def read_hosts(folder: Path) -> list[HostSeen]:
         return [HostSeen(host, *map(date.fromisoformat, days)) for host, days in sorted(stored.items())]
     except (OSError, ValueError, TypeError, AttributeError):
         return []
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def registered(host: str, recipients: Mapping[str, tuple[str, Sequence[str]]]) -> str:

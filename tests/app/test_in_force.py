@@ -8,8 +8,8 @@ import pytest
 from support import inside
 
 from gateway.app.composition import law_table
+from gateway.app.in_force import in_force
 from gateway.choice import law
-from gateway.evidence.in_force import in_force
 from gateway.settings.load import SettingsRefused
 
 WITNESS = "witness.example.org+b8a2cf20+BFLN3y"
