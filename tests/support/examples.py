@@ -5,6 +5,7 @@
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 QUICK = os.environ.get("QUICK") == "1"
 SOAK = os.environ.get("SOAK") == "1"
@@ -19,11 +20,16 @@ def examples(usual: int) -> settings:
 
 
 def load_profile() -> None:
-    """The same examples in every run but `make soak`, which looks for new ones. How fast examples are made says how
-    busy the machine is and nothing of us.
+    """The same examples in every run of a commit but `make soak`, which looks for new ones. How fast examples are made
+    says how busy the machine is and nothing of us.
     """
     settings.register_profile(
         "ours", derandomize=not SOAK, deadline=None, max_examples=10 if QUICK else 100 * TIMES,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     settings.load_profile("ours")
+    if not SOAK:
+        # Hypothesis tries the numbers and texts of whatever modules of ours are loaded, so that with `derandomize`
+        # alone the examples depend on the tests that ran before in the process, and on every line of the gateway.
+        nothing = providers.Constants()
+        providers._get_local_constants = lambda: nothing
