@@ -20,7 +20,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from gateway.cli.recipe import filled
-from support import inside
+from support import forked, inside
 from support.listening import listening
 from support.ports import free_port
 
@@ -59,11 +59,10 @@ class Program:
     log: Path
     sign: str  # an address that answers once it is up
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | forked.Forked | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=os.environ | self.environment)
+        self.process = forked.start(self.command, self.log, os.environ | self.environment)
         _until(lambda: _answers(self.sign), self.process, self.log)
 
     def stop(self) -> None:
