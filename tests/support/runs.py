@@ -12,6 +12,9 @@ import pytest
 from support import examples
 
 SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+# Files that take longest, in this order: each is one worker's from its beginning to its end, and one that came last would
+# leave the other workers idle. By their seconds on two quiet cores.
+LONGEST: tuple[str, ...] = ()
 TOO_LONG = 1.0  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
@@ -39,6 +42,18 @@ def pytest_ignore_collect(collection_path):
     if examples.QUICK and collection_path.suffix == ".py" and SLOW_FILE.search(collection_path.read_text()):
         return True
     return None
+
+
+def longest_first(files):
+    """Numbers by which files are sorted: the longest in their order, all others as they are."""
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    return [rank.get(file, len(rank)) for file in files]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    ranks = longest_first(item.nodeid.partition("::")[0] for item in items)
+    items[:] = [item for _, item in sorted(zip(ranks, items, strict=True), key=lambda each: each[0])]
 
 
 @pytest.fixture
