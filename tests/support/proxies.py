@@ -21,7 +21,7 @@ from netaddr import IPSet
 
 from gateway.cli.recipe import filled
 from support import forked, inside
-from support.listening import listening
+from support.listening import LOOKS, listening
 from support.ports import free_port
 
 START = 60.0  # seconds, on a machine that does much else; a process that ended is seen at once
@@ -285,7 +285,7 @@ def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
 
     host, _, port = address.rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOKS,), daemon=True)
     thread.start()
     try:
         yield
