@@ -19,6 +19,16 @@ def examples(usual: int) -> settings:
     return settings(max_examples=max(usual // 10, 5) if QUICK else usual * TIMES, deadline=LONGEST)
 
 
+def lives(usual: int, soak: int, *, steps: int) -> settings:
+    """Hypothesis's settings of a random machine: so many lives of so many acts, the same in each run; a soak's are
+    others each time.
+    """
+    return settings(
+        max_examples=soak if SOAK else usual, stateful_step_count=steps, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )  # fmt: skip
+
+
 def load_profile() -> None:
     """The same examples in every run of a commit but `make soak`, which looks for new ones. How fast examples are made
     says how busy the machine is and nothing of us.
