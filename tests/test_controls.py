@@ -12,6 +12,7 @@ LISTED = [line for line in (HERE / "controls.txt").read_text().splitlines() if l
 NAMED = re.compile(r"^test_(the_)?controls?_|_a_planted_|does_not_pass|is_caught|can_fail|property_would_fail")
 SAYS = re.compile(r"(R\d+\. )?(The |A )?[Cc]ontrol\b")
 INSIDE = re.compile(r"""["#] ?(?:the |a )?control\b|id="control""", re.IGNORECASE)
+WORDS = re.compile("control|planted|does_not_pass|is_caught|can_fail|property_would_fail", re.IGNORECASE)
 NOT_OURS = {  # of whom the word says something else
     "tests/ledger/test_access.py::TestANumberThatPassedOn::test_control_proves_nothing_about_the_time_before_its_present_link",
     "tests/ledger/test_note.py::test_control_characters_are_in_no_note",
@@ -22,6 +23,8 @@ NOT_OURS = {  # of whom the word says something else
 
 def controls_in(path: str, text: str) -> list[str]:
     """The tests of a file that say of themselves, by name, docstring or comment, that they are or hold a control."""
+    if not WORDS.search(text):
+        return []
     lines, found = text.splitlines(), []
     for node in ast.parse(text).body:
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
