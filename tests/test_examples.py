@@ -42,6 +42,7 @@ def drawn(tmp_path, *modules: str, seed: str, soak: str = "0") -> str:
     return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_examples_are_the_same_whatever_else_the_process_has_loaded(tmp_path):
     alone = drawn(tmp_path, seed="1")
     assert len(alone) > 1000

@@ -1289,6 +1289,7 @@ def named(value: object) -> str:
     return str(value).replace(str(FOLDER), "FOLDER")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), [*BY_COMMAND, *BY_START], ids=named)
 def test_the_command_that_checks_a_file_says_what_is_wrong_and_no_traceback(name, value):
     why = refusal(written(OPTIONS[name], value, ROWS[name].beside))
