@@ -25,8 +25,10 @@ def lived(recorder, world, module):
     promised: Promises = {}
     with recording.recorded(recorder, world, module=module) as running:
         client = Client(running.port, 1, promised, random.Random(1))
-        yield running, client, promised
-        client.hang_up()
+        try:
+            yield running, client, promised
+        finally:
+            client.hang_up()
 
 
 def broken(world, promised, moments) -> tuple[int, dict[int, list[str]]]:
