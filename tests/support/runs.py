@@ -3,6 +3,7 @@ each file of tests fared, in `make check` which tests take too long for it. A re
 that several workers make one table.
 """
 
+import gc
 import re
 import time
 from collections import Counter, defaultdict
@@ -48,6 +49,15 @@ def pytest_generate_tests(metafunc):
         every(argnames, list(argvalues)[:1], *more, ids=ids, **others)
 
     metafunc.parametrize = first
+
+
+def pytest_configure():
+    """Python looks for rings of dead objects so often that it took a tenth of a run: here thousands of tests stay."""
+    gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_collection_finish():
+    gc.freeze()
 
 
 def pytest_ignore_collect(collection_path):

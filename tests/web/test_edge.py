@@ -1,4 +1,5 @@
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,8 @@ def test_a_log_field_that_nobody_named_is_dropped():
 def logged_fields():
     """(file, field) of each field that is written to the log in the source."""
     for path in Path(gateway.__file__).parent.rglob("*.py"):
+        if not re.search(r"\blog\.(info|warning|error)\(", path.read_text()):
+            continue
         for call in ast.walk(house.tree(path)):
             match call:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="log") | ast.Attribute(attr="log"), attr=level)):
