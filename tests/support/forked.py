@@ -1,4 +1,4 @@
-"""A gateway in a process that begins where another one has loaded it already: a start so takes a fifth of the processor
+"""A gateway in a process that begins where another one has loaded it already: a start so takes a tenth of the processor
 time, and a run starts hundreds. `Service`, `proxies` and `Sidecar` start theirs so. That a gateway starts from nothing
 is shown by those that are recorded, installed or typed as commands.
 """
