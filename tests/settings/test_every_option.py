@@ -1152,6 +1152,7 @@ HELD_TWICE = {  # by what their text is looked up in, too
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_shape_that_holds_nothing_back_is_noticed(monkeypatch):
     """The control: with texts of every shape taken, the table says so of each option that has one."""
     from gateway.settings.shapes import Shape
