@@ -12,18 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
-from support.house import MEDIAN, House
+from support.house import MEDIAN, House, tree
+from support.house import gateway as house
 
 from gateway.cli.root import group
 from gateway.settings.load import Settings, shipped
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "gateway").rglob("*.py"))
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
 
 
 # Rooms that are rebuilt: the ledger's and the mirror's insides, and the hot doors. Nothing may be added to these lists.
@@ -33,11 +29,6 @@ SPLINTERS_LEFT = {
     "ledger.upgrade", "ledger.witness_key", "web.api.check", "web.api.tally",
 }  # fmt: skip
 MOST_ROOMS, MOST_FLOORS = 24, 12
-
-
-@cache
-def house() -> House:
-    return House(ROOT / "gateway")
 
 
 def test_a_file_is_one_idea():

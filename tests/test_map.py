@@ -7,11 +7,11 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from support.house import House
+from support import house
 
 ROOT = Path(__file__).parent.parent
 MAP = (resources.files("gateway") / "manual" / "map.md").read_text()
-HOUSE = House(ROOT / "gateway")
+HOUSE = house.gateway()
 QUESTION = re.compile(r"^- (.+?\?) (`gateway/.+)$", re.MULTILINE)
 
 
@@ -43,7 +43,7 @@ def wrong_in(text: str) -> list[str]:
     wrong = []
     for question, file, name in rows(text):
         path = ROOT / file
-        if not path.is_file() or name not in names_in(ast.parse(path.read_text()).body):
+        if not path.is_file() or name not in names_in(house.tree(path).body):
             wrong.append(f"{question} {file} {name}")
     return wrong
 
@@ -89,4 +89,4 @@ def test_the_picture_leaves_out_whom_a_room_knows_through_another(tmp_path):
         (tmp_path / room).mkdir()
         lines = [f"from gateway.{each} import m\n" for each in known]
         (tmp_path / room / "m.py").write_text("".join(lines))
-    assert House(tmp_path).drawing().splitlines() == [" 3  a --> b", " 2  b --> c", " 1  c"]
+    assert house.House(tmp_path).drawing().splitlines() == [" 3  a --> b", " 2  b --> c", " 1  c"]

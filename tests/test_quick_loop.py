@@ -1,9 +1,12 @@
-"""What `make check` leaves out: further rows of a table, and nothing else."""
+"""What `make check` leaves out: further rows of a table, and nothing else. Which files of slow tests come first."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from support.runs import LONGEST
 
 HERE = Path(__file__).parent
 TESTS = """
@@ -44,9 +47,16 @@ def chosen(folder: Path, quick: str) -> list[str]:
     return [line.partition("::")[2] for line in said.splitlines() if "::" in line]
 
 
+@pytest.mark.slow
 def test_every_test_is_in_the_quick_loop_on_its_first_row(tmp_path):
     assert chosen(tmp_path, "1") == ["test_of_a_table[first]", "TestOfAClass::test_of_a_table[first]", "test_alone"]
 
 
+@pytest.mark.slow
 def test_every_row_is_in_the_whole(tmp_path):
     assert len(chosen(tmp_path, "0")) == 6
+
+
+def test_the_files_that_come_first_are_there():
+    assert [file for file in LONGEST if not (HERE.parent / file).is_file()] == []
+    assert len(set(LONGEST)) == len(LONGEST)

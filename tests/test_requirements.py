@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support import house
 
 HERE = Path(__file__).parent
 TABLE = tomllib.loads((HERE / "requirements.toml").read_text())
@@ -27,7 +28,7 @@ def named_in(path: str) -> frozenset[str]:
     if not file.is_file():
         return frozenset()
     found = set()
-    for node in ast.parse(file.read_text()).body:
+    for node in house.tree(file).body:
         inside = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
         functions = (item.name for item in inside if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import node
+from support.listening import LOOKS
 from support.phones import AUDIENCE, Backend, standing
 from support.ports import free_port
 from support.service import Service
@@ -84,7 +85,7 @@ class Tracker(http.server.ThreadingHTTPServer):
 @pytest.fixture
 def tracker():
     server = Tracker()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOKS,), daemon=True)
     thread.start()
     yield server
     server.shutdown()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support import chromium as installed
-from support import inside, node
+from support import forked, inside, node
 from support.bidders import bidders
 from support.pages_with_script import PING
 from support.ports import free_port
@@ -64,8 +64,7 @@ def site(folder, script, **options):
     command = [sys.executable, "-m", "support.prebid_site", "--port", str(port), "--data", str(data),
                "--script", str(script), "--person", json.dumps(PERSON)]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": HERE, "GATEWAY_SITE__ENFORCE": "false"} | options
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    process = forked.start(command, folder / "log", environment)
     url, ends = f"http://127.0.0.1:{port}", time.monotonic() + 60
     try:
         while True:

@@ -498,6 +498,7 @@ def test_the_longer_texts_are_listed_and_printed(run):
     assert "no text 'no-such-text'" in unknown.output
 
 
+@pytest.mark.slow
 def test_the_program_is_there_under_its_name(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "check", "teemo", "--data", str(tmp_path)],

@@ -55,6 +55,7 @@ def limited(folder, *words):
     return subprocess.run([*COMMAND, *words, "--data", str(folder)], preexec_fn=full, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_never_taken_for_a_damaged_ledger(folder):
     done = limited(folder, "choose", "opt_out", "--gaid", gaid(1))
     assert done.returncode == 3
@@ -96,6 +97,7 @@ def test_a_terminal_without_utf_8_gets_the_whole_text(tmp_path):
     assert b'print("about"' in text
 
 
+@pytest.mark.slow
 def test_into_a_file_goes_utf_8_whatever_the_locale(folder):
     plain = subprocess.run([*COMMAND, "help", "proofs"], capture_output=True).stdout
     assert "\N{EM DASH}".encode() in plain
@@ -152,6 +154,7 @@ def test_a_slip_of_the_officer_is_refused_and_not_answered_with_nothing(folder, 
     assert why in err
 
 
+@pytest.mark.slow
 def test_a_new_pepper_is_not_made_under_a_running_service_for_it_would_deny_everything(folder, outer):
     with open_house(folder, inside.settings()):
         held = subprocess.run([*COMMAND, "rekey", "pepper", "--data", str(folder)], capture_output=True, text=True)

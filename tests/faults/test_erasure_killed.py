@@ -4,14 +4,14 @@ left in the files when one is done, read as another process reads them.
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from support import inside
+from support import forked, inside
 from support.erases import STEPS
 from support.people import email, named
 
@@ -26,7 +26,6 @@ from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind, Erasing
 
 pytestmark = pytest.mark.slow
-HERE = Path(__file__).parent.parent
 MODES = ("erase_details", "unlink", "child_found")
 HORIZON = 7  # days that copies of the keys are kept
 
@@ -67,7 +66,7 @@ def found_in(files, marks):
 @pytest.mark.parametrize(
     ("when", "step"), [("after", "erase"), *(("before", step) for step in STEPS), ("after", STEPS[-1])]
 )
-def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, when, step, mode):
+def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, tmp_path, when, step, mode):
     with open_house(folder, inside.settings(), dev=True) as house:
         opted_out(house, 1, 2)
     details, openings = boxes(folder, "WHERE seq = 0")
@@ -75,8 +74,8 @@ def test_an_erasure_that_is_cut_off_is_completed_by_the_next_start(folder, when,
     others = boxes(folder, "WHERE seq = 1")[0]
     assert found(folder, marks) == len(marks)
     command = [sys.executable, "-m", "support.erases", str(folder), when, step, mode]
-    killed = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
-    assert (killed.returncode, killed.stdout) == (9, ""), killed.stderr[-500:]
+    killed, log = forked.start(command, tmp_path / "log", dict(os.environ)), tmp_path / "log"
+    assert (killed.wait(60), log.read_text()) == (9, "")
     with open_house(folder, inside.settings(), dev=True) as house:
         began = house.writer.submit(lambda tx: tx.db.execute("SELECT done FROM erasure").fetchall()).result(10)
         if step == "erase":  # killed before its commit: it never was

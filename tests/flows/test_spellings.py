@@ -45,6 +45,7 @@ def test_whoever_opted_out_by_one_spelling_is_denied_by_every_other_at_every_doo
     assert silent == set(), "the control: while nobody has said no, something of each kind goes at each door"
 
 
+@pytest.mark.slow
 def test_an_app_key_and_a_form_say_no_by_spellings_that_are_asked_about_in_batches(tmp_path):
     """The quick part of the table: two doors in, one door out."""
     groups, found = spellings.ours(), Tried()

@@ -88,7 +88,7 @@ class Life:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(60 * TIMES))
+@pytest.mark.parametrize("seed", range(30 * TIMES))
 def test_any_life_with_erasures_in_it_is_made_again_from_the_log(seed):
     life = Life(seed)
     if seed % 2:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 
+import pytest
 from support import inside
 from support.people import gaid, named
 
@@ -54,6 +55,7 @@ def table(folder):
         return dict(changes.everything(db))
 
 
+@pytest.mark.slow
 def test_digests_of_unlinked_people_leave_the_map_with_the_next_process_that_begins(folder):
     with opened(folder) as house:
         opts_out(house, range(300))

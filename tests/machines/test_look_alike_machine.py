@@ -8,7 +8,7 @@ and reads what each has said, as the rules have it:
   every account that has one; a yes takes back what was said in any and opens the one that was shown alone;
 - entries order everything and clocks nothing: a link whose start or end was told by a wrong clock passes every no on.
 
-SOAK=1 runs twenty times as many lives.
+SOAK=1 runs thousands of lives.
 """
 
 import hashlib
@@ -16,10 +16,9 @@ from collections import defaultdict
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.examples import TIMES
+from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, named
 
@@ -283,12 +282,7 @@ def live(model, ledger, act, who, *more, skew=0):
         getattr(model, act)(who, *more)
 
 
-Lives.TestCase.settings = settings(
-    max_examples=300 * TIMES,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+Lives.TestCase.settings = lives(150, 6000, steps=30)
 TestEverybodyStandsAsTheRulesSay = Lives.TestCase
 
 

@@ -6,14 +6,13 @@ on whatever that account has, until the same is opted in again; - no report or e
 somebody is shown of their own number or mailbox holds nothing that a holder before them said (R5); - who lifts every
 choice of their own is allowed again, where nobody else's choice stands.
 
-SOAK=1 runs twenty times as many lives.
+SOAK=1 runs thousands of lives.
 """
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.examples import TIMES
+from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
@@ -144,12 +143,7 @@ class Lives(RuleBasedStateMachine):
         return shown & {seq for seq, *_ in self.said}
 
 
-Lives.TestCase.settings = settings(
-    max_examples=200 * TIMES,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+Lives.TestCase.settings = lives(120, 4000, steps=30)
 TestNobodyLosesWhatTheySaid = Lives.TestCase
 
 

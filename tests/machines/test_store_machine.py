@@ -11,7 +11,7 @@ on the same folder. Whatever happens:
 - every checkpoint that was ever signed is consistent with the newest, every receipt ever handed out still verifies, and
   so does the whole ledger.
 
-SOAK=1 runs ten times as many lives.
+SOAK=1 runs six hundred lives.
 """
 
 import contextlib
@@ -27,7 +27,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -39,7 +38,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from support.dying import ERASING, KEPT, POINTS, UNKEPT, Cut
-from support.examples import SOAK
+from support.examples import lives as lives_of
 from support.installation import PEOPLE, Installation, with_a_full_tile
 from support.remembered import Remembered
 from support.second_process import SecondProcess
@@ -54,7 +53,6 @@ from gateway.terms import Erasing
 
 pytestmark = pytest.mark.slow
 
-TIMES = 10 if SOAK else 1
 CONFIRM = timedelta(minutes=idempotency.CONFIRM_MINUTES)
 REMEMBERED = timedelta(days=idempotency.DAYS)
 MONTH = 24 * 31
@@ -385,12 +383,7 @@ class Store(RuleBasedStateMachine):
         assert self.stands.events.keys() <= self.here.events().keys()
 
 
-LIVES = settings(
-    max_examples=60 * TIMES,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+LIVES = lives_of(40, 600, steps=25)
 
 
 @pytest.fixture(scope="module")

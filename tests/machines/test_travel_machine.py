@@ -9,7 +9,7 @@
 - a device's state denies for the device and its other spellings, goes to no account, lifts nothing and is lifted by
   nothing but the end that its own source says (R26).
 
-SOAK=1 runs twenty times as many lives.
+SOAK=1 runs thousands of lives.
 """
 
 import hashlib
@@ -17,10 +17,9 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from support.examples import TIMES
+from support.examples import lives
 from support.lives import PEOPLE, Ledger
 from support.people import GAID, email, named, phone
 
@@ -270,12 +269,7 @@ class Lives(RuleBasedStateMachine):
             assert (standing.own_denies(purpose), standing.opted_in(purpose)) == (said == "out", said == "in")
 
 
-Lives.TestCase.settings = settings(
-    max_examples=300 * TIMES,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+Lives.TestCase.settings = lives(200, 6000, steps=30)
 TestEverybodyStandsAsTheRulesSay = Lives.TestCase
 
 STORY = [

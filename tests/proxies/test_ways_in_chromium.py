@@ -13,7 +13,7 @@ from importlib import resources
 import pytest
 from playwright.sync_api import Error, sync_playwright
 from support import chromium as installed
-from support import inside, proxies, ways_site
+from support import inside, proxies
 from support.chromium import comes_to
 from support.elsewhere import Elsewhere
 from support.ports import free_port
@@ -94,7 +94,7 @@ def test_the_table_has_every_kind_of_way_and_the_manual_names_those_that_stay_op
 
 def site(folder, far, *more: str, **environment: str):
     port = free_port()
-    command = [sys.executable, ways_site.__file__, "--port", str(port), "--trackers", str(far.first), *more]
+    command = [sys.executable, "-m", "support.ways_site", "--port", str(port), "--trackers", str(far.first), *more]
     url = f"http://127.0.0.1:{port}"
     return proxies.program(command, folder / "site.log", f"{url}/up.txt", PYTHONPATH=HERE, **environment), url
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+import shutil
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
+import time_machine
 from click.testing import CliRunner
 from support import inside
 from support.days import today
@@ -15,10 +17,10 @@ from gateway.app.composition import open_house
 from gateway.app.in_force import in_force
 from gateway.cli.root import group
 from gateway.evidence.keeper import Evidence
+from gateway.ledger import checkpoint_store
 from gateway.ledger.subjects import Choice
 from gateway.terms import ALL_PURPOSES, ChoiceKind
 
-pytestmark = pytest.mark.usefixtures("noon")
 PEOPLE = 260  # more than a tile of 256, of which only whole ones are pruned
 
 
@@ -28,13 +30,21 @@ def never_blocked():
 
 
 @pytest.fixture
-def run(folder):
-    return lambda *words: CliRunner().invoke(group, [*words, "--data", str(folder)])
+def run(lived_in):
+    return lambda *words: CliRunner().invoke(group, [*words, "--data", str(lived_in)])
 
 
-@pytest.fixture
-def lived_in(folder):
-    """A run of the service in which somebody asked by letter twice, and a tile full of others once."""
+@pytest.fixture(scope="module", autouse=True)
+def noon():
+    """One day for all of them."""
+    with time_machine.travel(datetime.combine(today(), time(12), UTC), tick=True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def told_once(noon, tmp_path_factory):
+    """A run of the service in which somebody asked by letter twice, and a tile full of others once: to be copied."""
+    folder = inside.install(tmp_path_factory.mktemp("told") / "data")
     with open_house(folder, inside.settings()) as house:
         kept = Evidence(folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC), counted=dict,
                         off={})  # fmt: skip
@@ -50,6 +60,13 @@ def lived_in(folder):
         asyncio.run(all_of_them())
         kept.stop()
     return folder
+
+
+@pytest.fixture
+def lived_in(told_once, tmp_path):
+    for made in (told_once, checkpoint_store.beside(told_once)):
+        shutil.copytree(made, tmp_path / made.name)
+    return tmp_path / told_once.name
 
 
 @pytest.fixture

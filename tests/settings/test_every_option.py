@@ -1152,6 +1152,7 @@ HELD_TWICE = {  # by what their text is looked up in, too
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_shape_that_holds_nothing_back_is_noticed(monkeypatch):
     """The control: with texts of every shape taken, the table says so of each option that has one."""
     from gateway.settings.shapes import Shape
@@ -1289,6 +1290,7 @@ def named(value: object) -> str:
     return str(value).replace(str(FOLDER), "FOLDER")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), [*BY_COMMAND, *BY_START], ids=named)
 def test_the_command_that_checks_a_file_says_what_is_wrong_and_no_traceback(name, value):
     why = refusal(written(OPTIONS[name], value, ROWS[name].beside))

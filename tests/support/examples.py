@@ -5,6 +5,7 @@
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 QUICK = os.environ.get("QUICK") == "1"
 SOAK = os.environ.get("SOAK") == "1"
@@ -18,12 +19,27 @@ def examples(usual: int) -> settings:
     return settings(max_examples=max(usual // 10, 5) if QUICK else usual * TIMES, deadline=LONGEST)
 
 
+def lives(usual: int, soak: int, *, steps: int) -> settings:
+    """Hypothesis's settings of a random machine: so many lives of so many acts, the same in each run; a soak's are
+    others each time.
+    """
+    return settings(
+        max_examples=soak if SOAK else usual, stateful_step_count=steps, deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )  # fmt: skip
+
+
 def load_profile() -> None:
-    """The same examples in every run but `make soak`, which looks for new ones. How fast examples are made says how
-    busy the machine is and nothing of us.
+    """The same examples in every run of a commit but `make soak`, which looks for new ones. How fast examples are made
+    says how busy the machine is and nothing of us.
     """
     settings.register_profile(
         "ours", derandomize=not SOAK, deadline=None, max_examples=10 if QUICK else 100 * TIMES,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     settings.load_profile("ours")
+    if not SOAK:
+        # Hypothesis tries the numbers and texts of whatever modules of ours are loaded, so that with `derandomize`
+        # alone the examples depend on the tests that ran before in the process, and on every line of the gateway.
+        nothing = providers.Constants()
+        providers._get_local_constants = lambda: nothing

@@ -4,6 +4,8 @@ import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+LOOKS = 0.02  # seconds between two looks whether it is to end: the library's half a second is waited for by each test
+
 
 class Quiet(BaseHTTPRequestHandler):
     """A handler that logs nothing; a test's own says what it does with a POST."""
@@ -25,7 +27,7 @@ class Quiet(BaseHTTPRequestHandler):
 def listening(handler):
     """Its address, without a path."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOKS,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

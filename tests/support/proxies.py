@@ -20,8 +20,8 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from gateway.cli.recipe import filled
-from support import inside
-from support.listening import listening
+from support import forked, inside
+from support.listening import LOOKS, listening
 from support.ports import free_port
 
 START = 60.0  # seconds, on a machine that does much else; a process that ended is seen at once
@@ -59,11 +59,10 @@ class Program:
     log: Path
     sign: str  # an address that answers once it is up
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | forked.Forked | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=os.environ | self.environment)
+        self.process = forked.start(self.command, self.log, os.environ | self.environment)
         _until(lambda: _answers(self.sign), self.process, self.log)
 
     def stop(self) -> None:
@@ -286,7 +285,7 @@ def somebody_else(handler: type[BaseHTTPRequestHandler], address: str):
 
     host, _, port = address.rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOKS,), daemon=True)
     thread.start()
     try:
         yield

@@ -3,6 +3,7 @@ each file of tests fared, in `make check` which tests take too long for it. A re
 that several workers make one table.
 """
 
+import gc
 import re
 import time
 from collections import Counter, defaultdict
@@ -12,6 +13,22 @@ import pytest
 from support import examples
 
 SLOW_FILE = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+# Files of slow tests that take longest, in this order: each is one worker's from its beginning to its end, and one that
+# came last would leave the others idle. A file that is not named here comes behind them.
+LONGEST = (
+    "tests/proxies/test_ways_in_chromium.py", "tests/faults/test_power_cut.py", "tests/machines/test_linearizable.py",
+    "tests/machines/test_store_machine.py", "tests/machines/test_replica_history.py", "tests/apps/test_react_native.py",
+    "tests/faults/test_sync_that_failed.py", "tests/browser/test_choices_in_chromium.py", "tests/web/test_strangers.py",
+    "tests/proxies/test_no_answer_crosses.py", "tests/browser/test_script_in_chromium.py",
+    "tests/faults/test_disk_errors.py", "tests/faults/test_killed.py", "tests/faults/test_hang_ups.py",
+    "tests/faults/test_files_killed.py", "tests/proxies/test_wordpress.py", "tests/fuzz/test_soak.py",
+    "tests/flows/test_spellings.py", "tests/replica/test_replica.py", "tests/flows/test_replica_record.py",
+    "tests/rehearsal/test_rehearsal.py", "tests/browser/test_bidders_in_chromium.py",
+    "tests/flows/test_installed_alone.py", "tests/rehearsal/test_schedule.py", "tests/cli/test_old_list.py",
+    "tests/choice/test_verdict_grid.py", "tests/client/test_client.py", "tests/ledger/test_erasure_verified.py",
+    "tests/flows/test_share_without_end.py", "tests/machines/test_travel_machine.py", "tests/ledger/test_mirrored.py",
+    "tests/web/test_answers_as_described.py", "tests/machines/test_look_alike_machine.py",
+)  # fmt: skip
 TOO_LONG = 1.0  # seconds of processor time: such a test is marked slow
 
 FIGURES: list[tuple[str, str, str]] = []
@@ -34,11 +51,27 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize = first
 
 
+def pytest_configure():
+    """Python looks for rings of dead objects so often that it took a tenth of a run: here thousands of tests stay."""
+    gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+
+
 def pytest_ignore_collect(collection_path):
     """`make check`: a file that says of itself that it is slow is not even imported."""
     if examples.QUICK and collection_path.suffix == ".py" and SLOW_FILE.search(collection_path.read_text()):
         return True
     return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The longest files first; within a file and among the others all stays as it is."""
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import forked
 from support.ports import free_port
 
 START = 60.0  # seconds, on a machine that does much else; a process that ended is seen at once
@@ -26,7 +27,7 @@ class Service:
     arguments: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     module: str = "gateway"
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | forked.Forked | None = None
     sign: str = "readyz"  # what it answers once it is started; one that must deny answers livez alone
 
     @property
@@ -36,13 +37,8 @@ class Service:
     def start(self) -> "Service":
         command = [*self.prefix, sys.executable, "-m", self.module, "serve", "--dev", "--port", str(self.port),
                    "--data", str(self.data), *self.arguments]  # fmt: skip
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env={"GATEWAY_LISTEN__LEVEL_ANSWERS": "false", **os.environ, "PYTHONPATH": HERE},
-            )
+        environment = {"GATEWAY_LISTEN__LEVEL_ANSWERS": "false", **os.environ, "PYTHONPATH": HERE}
+        self.process = forked.start(command, self.log, environment)
         deadline = time.monotonic() + START
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):

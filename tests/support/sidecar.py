@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support import forked
 from support.ports import free_port
 from support.service import HERE
 from support.wire import call
@@ -26,7 +27,7 @@ class Sidecar:
     more: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen | forked.Forked | None = None
 
     @property
     def url(self):
@@ -55,8 +56,7 @@ class Sidecar:
             str(self.folder / "copy"),
             *self.more,
         ]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": HERE})
+        self.process = forked.start(command, self.folder / "log", os.environ | {"PYTHONPATH": HERE})
         ends = time.monotonic() + START
         while not self.ready():
             assert time.monotonic() < ends, (self.folder / "log").read_text()[-2000:]

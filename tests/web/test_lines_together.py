@@ -40,6 +40,7 @@ def night(path: str) -> list[dict]:
     return [{"identifiers": each, "choice": "opt_out", "manner": "letter"} for each in people]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/links", "/v1/choices", "/v1/notices"])
 @pytest.mark.parametrize("together", [100, pytest.param(1, id="control")])
 async def test_two_hundred_lines_wait_for_the_disk_a_few_times(keyed, transactions, monkeypatch, path, together):

@@ -67,6 +67,7 @@ def summary(answer) -> dict:
     return told["summary"]
 
 
+@pytest.mark.slow
 async def test_any_number_of_rows_is_answered_by_a_summary_alone(forwarding, sent):
     body = b"\n".join(row(number) for number in range(1000))
     answer = await forwarding.post(PATH, content=body, headers=MINIMAL | {"Gateway-Job": "night-1"})
@@ -78,6 +79,7 @@ async def test_any_number_of_rows_is_answered_by_a_summary_alone(forwarding, sen
     assert sent == [f"r{number}" for number in range(1000)]
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_posted_again_sends_what_did_not_leave(forwarding, sent):
     await forwarding.post(PATH, content=b"\n".join(map(row, range(400))), headers=MINIMAL)
     answer = await forwarding.post(PATH, content=b"\n".join(map(row, range(1000))), headers=MINIMAL)
