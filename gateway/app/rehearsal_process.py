@@ -42,9 +42,11 @@ def rehearse(order: RehearsalOrder, ends: Callable[[], bool] = lambda: False) ->
         found = _run(order, ends)
     except OSError as error:  # no room, no such interpreter: the schedule goes on, and the alarm rings
         found = f"could not be started: {type(error).__name__}"
-    return found if isinstance(found, Rehearsal) else rehearsals.failed(
-        secrets.token_bytes(16), start, datetime.now(UTC), found
-    )  # fmt: skip
+    return (
+        found
+        if isinstance(found, Rehearsal)
+        else rehearsals.failed(secrets.token_bytes(16), start, datetime.now(UTC), found)
+    )
 
 
 def _run(order: RehearsalOrder, ends: Callable[[], bool]) -> Rehearsal | str:

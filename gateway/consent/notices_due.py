@@ -6,8 +6,8 @@ from datetime import date, datetime
 from gateway.choice.recipient import Announcement, Recipient, announcements
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import due
-from gateway.ledger.due import Page
+from gateway.ledger import notices_owed
+from gateway.ledger.notices_owed import Page
 from gateway.ledger.writer import Writer
 
 LABEL = b"due/1"
@@ -17,9 +17,13 @@ class Notifying:
     """`everyone`: the day of the last notice that everybody was shown or sent."""
 
     def __init__(
-        self, writer: Writer, recipients: Mapping[str, Recipient], secrets: Secrets, clock: Callable[[], datetime],
+        self,
+        writer: Writer,
+        recipients: Mapping[str, Recipient],
+        secrets: Secrets,
+        clock: Callable[[], datetime],
         everyone: date,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._writer = writer
         self._recipients = recipients
         self._secrets = secrets
@@ -36,6 +40,6 @@ class Notifying:
         """
         start = seals.open_text(self._secrets.seals, LABEL, after) if after else b""
         announced = self.announced()
-        found = await self._writer.commit(lambda tx: due.page(tx, announced, self.everyone, start, most))
+        found = await self._writer.commit(lambda tx: notices_owed.page(tx, announced, self.everyone, start, most))
         following = seals.seal_text(self._secrets.seals, LABEL, found.after) if found.after else None
         return found, following

@@ -22,7 +22,7 @@ from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import acknowledged, endpoints, outbox
+from gateway.ledger import deletions_acknowledged, endpoints, outbox
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.outbox import Listed, Message, OutboxKind, State
@@ -66,9 +66,14 @@ class Telling:
     """
 
     def __init__(
-        self, writer: Writer, ways: Sequence[DeliveryWay], secrets: Secrets, clock: Callable[[], datetime],
-        calendar: Calendar, tried: Callable[[str, str], None],
-    ) -> None:  # fmt: skip
+        self,
+        writer: Writer,
+        ways: Sequence[DeliveryWay],
+        secrets: Secrets,
+        clock: Callable[[], datetime],
+        calendar: Calendar,
+        tried: Callable[[str, str], None],
+    ) -> None:
         self._writer = writer
         self._ways = tuple(ways)
         self._secrets = secrets
@@ -197,10 +202,16 @@ class Telling:
             counted["overdue"] += each.count if late else 0
             oldest[each.recipient] = min(oldest.get(each.recipient, each.received), each.received)
         return [
-            Open(name, found[State.PENDING], found[State.FAILED], found["overdue"], moment(oldest[name]),
-                 self._is_configured(gone.get(name, "")))
+            Open(
+                name,
+                found[State.PENDING],
+                found[State.FAILED],
+                found["overdue"],
+                moment(oldest[name]),
+                self._is_configured(gone.get(name, "")),
+            )
             for name, found in counts.items()
-        ]  # fmt: skip
+        ]
 
     async def listed(self, state: State, most: int) -> list[tuple[Listed, datetime]]:
         """Messages of one state, each with its deadline. Raises `StoreUnavailable`."""
@@ -243,7 +254,9 @@ class Telling:
 
 def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
     """Whether what the recipient signed about it, where it signs, was not said before."""
-    return not tried.proof or acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
+    return not tried.proof or deletions_acknowledged.keep(
+        tx, message.id, message.recipient, tried.proof_name, tried.proof, now
+    )
 
 
 def _is_about_the_receiver(tried: Tried) -> bool:

@@ -28,9 +28,14 @@ class Every:
     """
 
     def __init__(
-        self, name: str, seconds: float, work: Callable[[], float | None], *, first: float | None = None,
+        self,
+        name: str,
+        seconds: float,
+        work: Callable[[], float | None],
+        *,
+        first: float | None = None,
         last: Callable[[], object] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._name, self._seconds, self._work, self._last = name, seconds, work, last
         self._first = seconds if first is None else first
         self._wake = threading.Event()

@@ -40,9 +40,16 @@ class Rehearsing:
     """
 
     def __init__(
-        self, folder: Path, writer: Writer, in_force: Sequence[Document], clock: Callable[[], datetime],
-        run: Callable[[Callable[[], bool]], Rehearsal], *, every: int, late: int,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        writer: Writer,
+        in_force: Sequence[Document],
+        clock: Callable[[], datetime],
+        run: Callable[[Callable[[], bool]], Rehearsal],
+        *,
+        every: int,
+        late: int,
+    ) -> None:
         self._folder = folder
         self._writer = writer
         self._in_force = in_force

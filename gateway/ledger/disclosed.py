@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.ledger import entry, held
+from gateway.ledger import entry, recipient_holdings
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
@@ -53,15 +53,17 @@ class Counted:
 
     @property
     def cell(self) -> tuple[bytes, str, str, str, int, str]:
-        return (
-            self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome
-        )  # fmt: skip
+        return (self.key, self.recipient, ",".join(self.purposes), ",".join(self.classes), self.at // DAY, self.outcome)
 
 
 def count(
-    tx: Transaction, counted: Sequence[Counted], at: datetime, *, position: int | None = None,
+    tx: Transaction,
+    counted: Sequence[Counted],
+    at: datetime,
+    *,
+    position: int | None = None,
     of_nobody: Sequence[Counted] = (),
-) -> int | None:  # fmt: skip
+) -> int | None:
     """One entry for all of them, where anything is more, and their counts. Returns the entry's seq. What was answered
     about somebody before they were erased is not written down after that (R19). `position`: of what is written late,
     where in the log it belongs: what came behind it tells of others. `of_nobody`: is in the entry and on nobody's
@@ -127,7 +129,7 @@ def mark(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
     sql = "SELECT key, batch FROM disclosure WHERE recipient = ? AND row = ? AND outcome <> 'sent'"
     for key, batch in tx.db.execute(sql, (recipient, row)).fetchall() if outcome == "not_sent" else ():
-        held.take_back(tx, key, batch)
+        recipient_holdings.take_back(tx, key, batch)
     tx.db.execute(
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND outcome <> 'sent'",
         (outcome, recipient, row),

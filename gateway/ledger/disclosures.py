@@ -13,9 +13,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.ledger import entry, grants, held
+from gateway.ledger import entry, grants, recipient_holdings
 from gateway.ledger.disclosed import POSSIBLE, SENT
-from gateway.ledger.held import Left
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
@@ -108,9 +108,15 @@ def let_be(tx: Transaction, recipient: str, row_ids: Iterable[str]) -> None:
 
 
 def intend(
-    tx: Transaction, recipient: str, purposes: Sequence[Purpose], rows: Sequence[Intended], at: datetime, *,
-    position: int | None = None, job: bytes | None = None,
-) -> int:  # fmt: skip
+    tx: Transaction,
+    recipient: str,
+    purposes: Sequence[Purpose],
+    rows: Sequence[Intended],
+    at: datetime,
+    *,
+    position: int | None = None,
+    job: bytes | None = None,
+) -> int:
     """One entry and its rows, as intended. Returns the entry's seq. At most `CHUNK` rows. `position`: of what a replica
     answered at that time, how many entries it knew of. `job`: of rows that are handed back, its hash, or nothing in it.
     """
@@ -141,7 +147,7 @@ def intend(
         ],
     )
     for row in rows:
-        held.note(tx, recipient, row.left, purposes, row.classes, seq, now)
+        recipient_holdings.note(tx, recipient, row.left, purposes, row.classes, seq, now)
     return seq
 
 
@@ -158,7 +164,7 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     )
     gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
     for row in rows if outcome == NOT_SENT else ():
-        held.not_sent(tx, recipient, row.left, batch)
+        recipient_holdings.not_sent(tx, recipient, row.left, batch)
     return gone
 
 
@@ -220,7 +226,7 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
         if said.outcome == SENT:
             grants.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
-            held.take_back_of(tx, recipient, key, batch)
+            recipient_holdings.take_back_of(tx, recipient, key, batch)
             grants.let_go_of(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None

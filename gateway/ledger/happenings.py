@@ -11,7 +11,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from gateway.ledger import ages, child, grants, kept_rows, links, records, states, told, voiding
+from gateway.ledger import (
+    ages,
+    child,
+    grants,
+    links,
+    person_notices,
+    records,
+    states,
+    unlinked_remains,
+    voiding,
+)
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import looser
 from gateway.ledger.standing_rows import recompute
@@ -151,15 +161,15 @@ def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
 def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     """What stayed with somebody of a person who is unlinked. What ended is over before what stayed is there."""
     for seq, at, *ended in rows_of(db, KEPT_ENDS, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.end_again, ended=ended, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.end_again, ended=ended, seq=seq, now=at))
     for seq, at, *grant in rows_of(db, KEPT_REVOKED, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.revoke_again, grant=grant, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.revoke_again, grant=grant, now=at))
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.deny_again, deny=deny, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.deny_again, deny=deny, seq=seq, now=at))
     for seq, at, *notice in rows_of(db, KEPT_NOTICES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.told_again, notice=notice, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.told_again, notice=notice, seq=seq, now=at))
     for seq, at, key, *age in rows_of(db, KEPT_AGES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.young_again, key=key, age=age, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.young_again, key=key, age=age, seq=seq, now=at))
 
 
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
@@ -176,8 +186,8 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
             act = partial(links.let_go, key=key, now=at)
         elif word is ChoiceKind.TOLD:
             act = partial(
-                told.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
-            )  # fmt: skip
+                person_notices.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
+            )
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)
         elif word is ChoiceKind.AGE:
@@ -212,12 +222,19 @@ def _screen(kind: ChoiceKind, leaf: dict[str, Any]) -> str:
 
 def _choice(
     kind: ChoiceKind, leaf: dict[str, Any], at: int, *, informed: bool, parental: bool, mark: str | None
-) -> Choice:  # fmt: skip
+) -> Choice:
     said, recipient, classes = leaf.get("p", []), leaf.get("to", ""), leaf.get("c", [])
     if kind is ChoiceKind.OPT_IN and recipient and not classes:
         classes = [DataClass.PRECISE_GEO]  # older entries do not name it: there was no other
     return Choice(
-        kind, tuple(purpose for purpose in Purpose if purpose in said), leaf.get("src", ""), moment(at),
-        recipient=recipient, data_class=DataClass(classes[0]) if classes else None, ui=_screen(kind, leaf),
-        informed=informed, parental=parental, details={"device": mark} if mark else {},
-    )  # fmt: skip
+        kind,
+        tuple(purpose for purpose in Purpose if purpose in said),
+        leaf.get("src", ""),
+        moment(at),
+        recipient=recipient,
+        data_class=DataClass(classes[0]) if classes else None,
+        ui=_screen(kind, leaf),
+        informed=informed,
+        parental=parental,
+        details={"device": mark} if mark else {},
+    )

@@ -4,7 +4,7 @@ account's no goes along it, nothing comes back. Every change is an entry about t
 keyed rows alone.
 
 Denials cross from the earlier of a link's start and its entry until its end is on record: a clock that was ahead stops
-none. Reports begin at the later of the two (owned.py).
+none. Reports begin at the later of the two (ledger/proved_periods.py).
 """
 
 import os
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.choice.standing import IN, NONE
-from gateway.ledger import ages, grants, records, told, travel
+from gateway.ledger import ages, grants, person_notices, records, travel
 from gateway.ledger.reach import group, spellings
 from gateway.ledger.standing_rows import recompute
 from gateway.ledger.subjects import Choice, Subject, Written, moment
@@ -52,7 +52,7 @@ Changed = tuple[bytes, Span, LinkOutcome]  # identifier and what became of its l
 
 def link(
     tx: Transaction, account: Subject, identifiers: Sequence[Subject], span: Span, now: int, *, claimed: bool = False
-) -> int:  # fmt: skip
+) -> int:
     """Ties identifiers to an account, all at once; returns how many links changed. A link that is live already is left
     as it is, so that a nightly import never sends a lifted choice again; an `until` ends it.
     """
@@ -70,7 +70,7 @@ def link(
 
 def tie(
     tx: Transaction, account: Subject | None, subjects: Sequence[Subject], now: int, *, claimed: bool = False
-) -> None:  # fmt: skip
+) -> None:
     """An account, where there is one, has the others from now on."""
     if account is not None:
         others = [subject for subject in subjects if subject.key != account.key]
@@ -79,7 +79,7 @@ def tie(
 
 def put(
     tx: Transaction, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool = False
-) -> LinkOutcome:  # fmt: skip
+) -> LinkOutcome:
     """The row of one link. A whole one that goes on never becomes claimed; a claimed one becomes whole anew."""
     row = tx.db.execute(
         "SELECT start, until, ended, claimed FROM link WHERE account = ? AND identifier = ?", (account, identifier)
@@ -180,7 +180,7 @@ def let_go(tx: Transaction, key: bytes, now: int) -> list[tuple[bytes, bytes, Sp
         tx.db.execute("INSERT INTO release VALUES (?, ?) ON CONFLICT DO UPDATE SET seq = excluded.seq", (name, tx.size))
     for account, name, *_ in ended:
         ages.keep(tx, account, [name], tx.size - 1)
-    told.forget(tx, names)
+    person_notices.forget(tx, names)
     forget_yes(tx, names)
     # What the next holder says is sealed with keys of their own, so that forgetting one never forgets the other.
     tx.db.executemany("UPDATE standing SET person = NULL WHERE key = ?", [(name,) for name in names])
@@ -212,7 +212,7 @@ def _write(
 
 def _keep_event(
     tx: Transaction, seq: int, account: bytes, identifier: bytes, span: Span, now: int, *, claimed: bool, released: bool
-) -> None:  # fmt: skip
+) -> None:
     tx.db.execute(
         "INSERT INTO link_event (seq, account, identifier, start, until, claimed, released, at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.choice.standing import OUT
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import account_names, entry, given, grants, openings, travel
+from gateway.ledger import account_names, entry, grants, openings, opt_in_circumstances, travel
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
@@ -72,7 +72,7 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     if subject.reading:
         choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
     written = append(tx, subject, choice, request)
-    given.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
+    opt_in_circumstances.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
     apply(tx, subject, choice, written.seq)
     return written
 
@@ -92,9 +92,9 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
             travel.opt_in(tx, key, purpose, seq, now, account=account, ui=choice.ui)
         informed = choice.informed and account  # 7025(c)(3): only while the person is known
         if choice.ui or informed or choice.parental:
-            given.keep(
+            opt_in_circumstances.keep(
                 tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
-            )  # fmt: skip
+            )
 
 
 def _grant(tx: Transaction, key: bytes, kind: GrantKind, choice: Choice, seq: int) -> None:
@@ -107,7 +107,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))
-    no_news = given.answered if choice.source == Source.GPC else travel.already_out
+    no_news = opt_in_circumstances.answered if choice.source == Source.GPC else travel.already_out
     if no_news(tx, subject.key, choice.purposes):
         tx.relied.update(subject.keys)
         return None
@@ -122,20 +122,38 @@ def append(
     person = _person(tx, subject.key)
     details = _details(choice)
     body = entry.choice(
-        event=event, kind=choice.kind, purposes=choice.purposes, source=choice.source, at=choice.at,
+        event=event,
+        kind=choice.kind,
+        purposes=choice.purposes,
+        source=choice.source,
+        at=choice.at,
         subject=entry.subject_commitment(rs, subject.kind, subject.value),
-        details=entry.details_commitment(rd, details), place=choice.place, notice=choice.notice,
-        recipient=choice.recipient, manner=choice.manner, ui=choice.ui,
-        classes=[choice.data_class] if choice.data_class else [], told=told,
-    )  # fmt: skip
+        details=entry.details_commitment(rd, details),
+        place=choice.place,
+        notice=choice.notice,
+        recipient=choice.recipient,
+        manner=choice.manner,
+        ui=choice.ui,
+        classes=[choice.data_class] if choice.data_class else [],
+        told=told,
+    )
     seq = tx.append(body)
     received = milliseconds(choice.received) if choice.received else None
     tx.db.execute(
         "INSERT INTO detail (seq, event, request, key, kind, person, at, received, sealed, opening)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (seq, event, request, subject.key, subject.kind, person.person, milliseconds(choice.at), received,
-         *openings.seal(person, event, rs, rd, details)),
-    )  # fmt: skip
+        (
+            seq,
+            event,
+            request,
+            subject.key,
+            subject.kind,
+            person.person,
+            milliseconds(choice.at),
+            received,
+            *openings.seal(person, event, rs, rd, details),
+        ),
+    )
     if choice.details.get("device"):
         state = choice.kind not in {*TIGHTENS, ChoiceKind.OPT_IN, *ACTS}
         tx.db.execute("INSERT INTO acted VALUES (?, ?, ?)", (seq, choice.details["device"], state))

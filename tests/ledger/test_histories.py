@@ -19,7 +19,7 @@ from gateway.app import service
 from gateway.app.composition import open_house
 from gateway.choice.law import AGES
 from gateway.consent import tokens
-from gateway.ledger import component, erasure, rows_check, schema, void_choices
+from gateway.ledger import connected_people, erasure, rows_check, schema, void_choices
 from gateway.ledger.entry import Notice
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds
@@ -88,9 +88,13 @@ class Teller:
         """Both acts; the proof was looked at by the door."""
         data_class = DataClass.PRECISE_GEO if "recipient" in said else None
         asked = self.choice(
-            "opt_in", [said["purpose"]], notice=Notice(b"1" * 32, "1", "en"), ui=said.get("screen", "1"),
-            recipient=said.get("recipient", ""), data_class=data_class,
-        )  # fmt: skip
+            "opt_in",
+            [said["purpose"]],
+            notice=Notice(b"1" * 32, "1", "en"),
+            ui=said.get("screen", "1"),
+            recipient=said.get("recipient", ""),
+            data_class=data_class,
+        )
         token, _ = self.consent.ask_to_confirm([self.who[said["who"]]], asked)
         chosen = await self.consent.confirm(token, Notice(b"2" * 32, "2", "en"))
         self.entries[said.get("id")] = chosen.events[0]["seq"]
@@ -275,7 +279,7 @@ def made_again(folder):
     """Where the rows are others than the entries give."""
     with contextlib.closing(schema.open_to_read(folder)) as db:
         keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-        return rows_check.of_keys(db, keys, component.of(db, keys))
+        return rows_check.of_keys(db, keys, connected_people.of(db, keys))
 
 
 OPPOSITE = {"deny": "open", "open": "deny", "yes": "deny"}

@@ -23,7 +23,6 @@ from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
 from gateway.ledger import (
-    connected,
     disclosures,
     history,
     merkle,
@@ -34,6 +33,7 @@ from gateway.ledger import (
     schema,
     tiles,
     tree,
+    verify_connections,
 )
 from gateway.ledger.ed25519 import Ed25519Signer, Ed25519Verifier
 from gateway.ledger.errors import LedgerRefused
@@ -71,7 +71,7 @@ def hashes_of(lives):
 
 
 def different(lives):
-    people = connected.read(lives.db)
+    people = verify_connections.read(lives.db)
     reading = LedgerReading(lives.db, people, Fold(people.families))
     with hashes_of(lives):
         for rows in blocks(lives.db):

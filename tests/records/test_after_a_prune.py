@@ -46,8 +46,9 @@ def told_once(noon, tmp_path_factory):
     """A run of the service in which somebody asked by letter twice, and a tile full of others once: to be copied."""
     folder = inside.install(tmp_path_factory.mktemp("told") / "data")
     with open_house(folder, inside.settings()) as house:
-        kept = Evidence(folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC), counted=dict,
-                        off={})  # fmt: skip
+        kept = Evidence(
+            folder, house.writer, in_force(inside.settings()), lambda: datetime.now(UTC), counted=dict, off={}
+        )
         kept.start()
 
         async def all_of_them():

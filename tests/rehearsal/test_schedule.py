@@ -39,9 +39,14 @@ class Service:
         settings = settings or inside.settings()
         stated = settings.rehearsal
         self.kept = Rehearsing(
-            folder, house.writer, in_force(settings), lambda: self.now, self.run,
-            every=stated.every_hours if wanted else 0, late=stated.alarm_after_hours,
-        )  # fmt: skip
+            folder,
+            house.writer,
+            in_force(settings),
+            lambda: self.now,
+            self.run,
+            every=stated.every_hours if wanted else 0,
+            late=stated.alarm_after_hours,
+        )
 
     def run(self, ends):
         self.runs += 1
@@ -64,8 +69,10 @@ def service(house, folder):
 
 def entries(folder):
     with contextlib.closing(schema.open_to_read(folder)) as db:
-        rows = db.execute("SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d"
-                          " ON d.seq = v.seq WHERE v.kind = 'rehearsal' ORDER BY v.seq").fetchall()  # fmt: skip
+        rows = db.execute(
+            "SELECT e.body, d.body FROM evidence v JOIN entry e USING (seq) LEFT JOIN document d"
+            " ON d.seq = v.seq WHERE v.kind = 'rehearsal' ORDER BY v.seq"
+        ).fetchall()
     return [{**json.loads(body), **json.loads(more or b"{}")} for body, more in rows]
 
 

@@ -24,9 +24,11 @@ def lives(usual: int, soak: int, *, steps: int) -> settings:
     others each time.
     """
     return settings(
-        max_examples=soak if SOAK else usual, stateful_step_count=steps, deadline=None,
+        max_examples=soak if SOAK else usual,
+        stateful_step_count=steps,
+        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )  # fmt: skip
+    )
 
 
 def load_profile() -> None:
@@ -34,9 +36,12 @@ def load_profile() -> None:
     says how busy the machine is and nothing of us.
     """
     settings.register_profile(
-        "ours", derandomize=not SOAK, deadline=None, max_examples=10 if QUICK else 100 * TIMES,
+        "ours",
+        derandomize=not SOAK,
+        deadline=None,
+        max_examples=10 if QUICK else 100 * TIMES,
         suppress_health_check=[HealthCheck.too_slow],
-    )  # fmt: skip
+    )
     settings.load_profile("ours")
     if not SOAK:
         # Hypothesis tries the numbers and texts of whatever modules of ours are loaded, so that with `derandomize`

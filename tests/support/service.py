@@ -35,8 +35,19 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> "Service":
-        command = [*self.prefix, sys.executable, "-m", self.module, "serve", "--dev", "--port", str(self.port),
-                   "--data", str(self.data), *self.arguments]  # fmt: skip
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            self.module,
+            "serve",
+            "--dev",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+            *self.arguments,
+        ]
         environment = {"GATEWAY_LISTEN__LEVEL_ANSWERS": "false", **os.environ, "PYTHONPATH": HERE}
         self.process = forked.start(command, self.log, environment)
         deadline = time.monotonic() + START

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.ledger import entry, shapes
-from gateway.ledger.shapes import Shapes
+from gateway.ledger import entry, verify_shapes
 from gateway.ledger.subjects import milliseconds
+from gateway.ledger.verify_shapes import Shapes
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
 AT = datetime(2026, 11, 24, 12, 0, 59, tzinfo=UTC)
@@ -30,8 +30,18 @@ def says(leaf):
 def made(leaf):
     kind, purposes, source, place, manner, ui, minutes = leaf
     event, at = os.urandom(16), AT + timedelta(minutes=minutes)
-    body = entry.choice(event=event, kind=kind, purposes=purposes, source=source, at=at, subject=os.urandom(32),
-                        details=os.urandom(32), place=place, manner=manner, ui=ui)  # fmt: skip
+    body = entry.choice(
+        event=event,
+        kind=kind,
+        purposes=purposes,
+        source=source,
+        at=at,
+        subject=os.urandom(32),
+        details=os.urandom(32),
+        place=place,
+        manner=manner,
+        ui=ui,
+    )
     return body, milliseconds(at), event
 
 
@@ -70,7 +80,7 @@ def test_a_shape_says_what_parsing_says_and_of_what_it_is_not_sure_nothing(met, 
             assert leaf is not None
             assert constant(leaf) == shape.leaf
             assert shape.own == says(leaf)
-            assert (leaf["i"], leaf["t"]) == (entry.b64(event), shapes.minute(at // 60_000).decode())
+            assert (leaf["i"], leaf["t"]) == (entry.b64(event), verify_shapes.minute(at // 60_000).decode())
 
 
 @given(st.lists(LEAF, min_size=1, max_size=8))
@@ -92,9 +102,13 @@ def one(event=None, at=None, body=None):
 
 def test_an_event_of_another_or_a_time_of_another_minute_is_not_known():
     assert one()[0]
-    for wrong in ({"event": os.urandom(16)}, {"event": b"short"}, {"at": milliseconds(AT) + 60_000},
-                  {"body": lambda body: body.replace(b'{"d":"', b'{"d": ')},
-                  {"body": lambda body: body.replace(b'"v":1}', b'"v":2}')}):  # fmt: skip
+    for wrong in (
+        {"event": os.urandom(16)},
+        {"event": b"short"},
+        {"at": milliseconds(AT) + 60_000},
+        {"body": lambda body: body.replace(b'{"d":"', b'{"d": ')},
+        {"body": lambda body: body.replace(b'"v":1}', b'"v":2}')},
+    ):
         assert one(**wrong) == [None], wrong
 
 
@@ -109,7 +123,7 @@ def test_a_leaf_with_a_member_twice_is_never_a_shape():
 @pytest.mark.slow
 def test_of_very_many_shapes_the_last_are_kept():
     known = Shapes(says)
-    for number in range(shapes.MOST + 2):
+    for number in range(verify_shapes.MOST + 2):
         body, at, event = made((ChoiceKind.OPT_OUT, (), f"s{number:05d}", "", "", "", 0))
         known.meet(body, orjson.loads(body))
     assert known.of([body], [at], [event])[0]
