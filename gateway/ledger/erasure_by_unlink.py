@@ -306,5 +306,5 @@ def _stand(tx: Transaction, own: Own, others: Iterable[bytes], now: int) -> None
     earlier |= {key for key in own if tx.db.execute(LOOKED_LIKE, (key,)).fetchone()}
     if earlier:
         recompute(tx, sorted(earlier), now)
-        with contextlib.closing(replay.relived(tx.db, sorted(earlier), now)) as life:
+        with contextlib.closing(replay.relived(tx.db, sorted(earlier), FOR_EVER)) as life:  # no clock leaves one out
             live_rows.replace(tx.db, life, sorted(earlier), tx.size)

@@ -102,7 +102,9 @@ def _send_again(tx: Transaction, each: VoidedConsent, seq: int, now: int) -> Non
 
 
 def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> None:
-    """What its identifiers had said goes to it and to all that it has, as when a link begins."""
+    """What its identifiers had said goes to it and to all that it has, as when a link begins; also what one had said
+    that it had let go before.
+    """
     has, had = targets_of(tx, each.key, now), targets_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
     reached = has | had
     up = whole_of(tx, each.key, now) | whole_of(tx, each.key, now, then=ReachThen(each.seq, each.at))
@@ -114,7 +116,20 @@ def _give_back_to_account(tx: Transaction, each: VoidedConsent, now: int) -> Non
         if denies:
             same = group(tx, name) | mailbox(tx, name)
             travel.carry(tx, with_looser(tx, reached - same), denies, each.key)
+    for name, end in _let_go(tx, each):
+        denies = [deny for deny in _denies(tx, name, each.purpose) if deny[2] < end]
+        travel.carry(tx, with_looser(tx, reached - group(tx, name) - mailbox(tx, name)), denies, each.key)
     recompute(tx, with_looser(tx, reached), now)
+
+
+def _let_go(tx: Transaction, each: VoidedConsent) -> list[tuple[bytes, int]]:
+    """The names of what an account had had and let go before its yes, each with the entry of the end."""
+    rows = tx.db.execute(
+        "SELECT identifier, coalesce(ended, ?1) FROM link WHERE account = ?2 AND NOT claimed AND seq <= ?1"
+        " AND (ended <= ?1 OR until <= ?3)",
+        (each.seq, each.key, each.at),
+    ).fetchall()
+    return sorted({(name, end) for identifier, end in rows for name in group(tx, identifier)})
 
 
 def _give_back_from_ended_links(tx: Transaction, each: VoidedConsent, now: int) -> None:

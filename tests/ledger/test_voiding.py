@@ -138,6 +138,18 @@ class TestWhatItHadLifted:
         void()
         assert story.sales(me, account, device) == [OUT, OUT, OUT]
 
+    def test_comes_back_from_a_phone_that_the_account_had_let_go_before(self, story, account, me, device, void):
+        story.says(me)
+        story.at += timedelta(seconds=1)
+        story.unlinks(account, me)
+        story.at += timedelta(seconds=1)
+        story.says(account, "opt_in", **DARK)
+        assert story.sales(account, me, device) == [IN, OUT, NONE]
+        story.says(me, "opt_out", Purpose.MARKETING_MAIL)
+        void()
+        assert story.sales(account, me, device) == [OUT, OUT, OUT]
+        assert not story.standing(account).denies(Purpose.MARKETING_MAIL), "it was gone when it said that"
+
     def test_comes_back_to_what_the_account_has_got_since(self, story, account, me, who, void):
         story.says(me)
         story.says(me, "opt_in", **DARK)
