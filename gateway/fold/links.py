@@ -4,7 +4,7 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
-from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, own_names, roads
+from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, own_names, passed_on, roads, roots
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
 from gateway.fold.record import LinkOver, LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.said import keep_age, revoke_over
@@ -56,6 +56,7 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
         keep_age(slate, account, member)
     elif not over and not said.claimed:
         _go_up(slate, (account,), family(slate, member) | mailbox_names(slate, member), record.seq)
+        _read_again(slate, account, member, record.seq)
 
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
@@ -64,6 +65,17 @@ def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], se
     for account in accounts:
         for origin, bits in said.items():
             send_up(slate, account, origin, bits, seq)
+
+
+def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+    """What stayed when a link ended, and still stands at the account, is read through it again."""
+    voids = slate.head().voids
+    stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if in_force(bit, voids)}
+    for name in family(slate, member):
+        down = slate.edge(account, name).down
+        if down and all(has(slate, account, root) for root in roots(slate, name)):
+            left = {each: tuple(bit for bit in bits if (each, bit.who) not in stands) for each, bits in down.items()}
+            slate.put_edge(account, name, seq, down={each: bits for each, bits in left.items() if bits})
 
 
 def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:

@@ -91,7 +91,6 @@ def _spelt(slate: Slate, spelling: bytes) -> int:
 
 def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
     """What stayed of each account that ever had it, and what those pass on that have it now."""
-    live: dict[bytes, tuple[int, int]] = {}
     for account, name, edge in edges_of(slate, speakers(slate, root)):
         for purpose, bits in edge.down.items():
             yield from (
@@ -99,11 +98,8 @@ def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) 
             )
         if edge.lives():
             reach = max(since, edge.begun, slate.row(name).targets.get(root, 0))
-            before = live.get(account, (reach, edge.past))
-            live[account] = min(before[0], reach), min(before[1], edge.past)
-    for account, (reach, past) in live.items():
-        for purpose, bit in passed_on(slate, account, apart, past):
-            yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
+            for purpose, bit in passed_on(slate, account, apart, edge.past):
+                yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
 
 
 def _sent_up(slate: Slate, account: bytes) -> Iterator[ReadNo]:
