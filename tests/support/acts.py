@@ -7,7 +7,6 @@ here but those that checks read. `standing_of` is what a check finds for a name,
 """
 
 import contextlib
-import json
 import os
 import sqlite3
 from collections.abc import Callable
@@ -41,7 +40,7 @@ from gateway.ledger import (
 )
 from gateway.ledger.documents import Document
 from gateway.ledger.links import Span
-from gateway.ledger.subjects import Choice, Subject, milliseconds, moment
+from gateway.ledger.subjects import Choice, Subject, milliseconds
 from gateway.ledger.tiles import WIDTH
 from gateway.ledger.void_choices import Belief, NotVoided
 from gateway.ledger.writer import Job, Transaction
@@ -411,7 +410,8 @@ class Play:
     def rows(self) -> dict[str, dict[str, Any]]:
         """The same of every key that a named one goes by."""
         with self.ledger.reading() as db:
-            return {name: row_of(db, key, milliseconds(self.at)) for name, key in self.keys.items()}
+            found = rows_of(db, list(self.keys.values()), milliseconds(self.at))
+        return {name: found.get(key, NOBODY) for name, key in self.keys.items()}
 
     def standing_of(self, name: str) -> dict[str, Any]:
         """What a check of a name finds: by its exact names, and denied by its looser ones too."""
@@ -422,6 +422,10 @@ class Play:
         """The same as of a moment that is over, in Unix milliseconds: made again from the entries."""
         with self.ledger.reading() as db:
             return self.joined(name, lambda key: row_then(db, key, at))
+
+    def wrongs(self, then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]] | None = None) -> list[str]:
+        """What does not stand as a history says that it should, in words; `standing_of`: of another implementation."""
+        return wrongs(then, standing_of or self.standing_of)
 
     def joined(self, name: str, row: Callable[[bytes], dict[str, Any]]) -> dict[str, Any]:
         """What a check of a name finds, from what stands for each key that it goes by."""
@@ -455,10 +459,22 @@ def _day(day: date | None) -> str | None:
 
 
 def row_of(db: Any, key: bytes, now: int) -> dict[str, Any]:
-    rows = db.execute(table.ROWS_OF.format(marks="?"), [key]).fetchall()
-    found = [table.standing(now, *row[3:]) for row in rows if row[2]]
-    allowed = table.grants(db.execute(table.GRANTS_OF.format(marks="?"), [key, now]))
-    return shown(found[0] if found else Standing(), allowed)
+    return rows_of(db, [key], now).get(key, NOBODY)
+
+
+def rows_of(db: Any, keys: list[bytes], now: int) -> dict[bytes, dict[str, Any]]:
+    """What stands for each of these keys, of those that have a row or a grant."""
+    marks = ",".join("?" * len(keys))
+    rows = db.execute(table.ROWS_OF.format(marks=marks), keys)
+    standings = {row[2]: table.standing(now, *row[3:]) for row in rows if row[2]}
+    allowed: dict[bytes, list[tuple[Any, ...]]] = {}
+    for key, *row in db.execute(GRANTS.format(marks=marks), [*keys, now]):
+        allowed.setdefault(key, []).append(tuple(row))
+    known = standings.keys() | allowed.keys()
+    return {key: shown(standings.get(key, Standing()), table.grants(allowed.get(key, ()))) for key in known}
+
+
+GRANTS = table.GRANTS_OF.replace("SELECT ", "SELECT key, ", 1)
 
 
 def row_then(db: Any, key: bytes, now: int) -> dict[str, Any]:
@@ -479,13 +495,26 @@ def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[
     }  # fmt: skip
 
 
-def time_of(at) -> int:
-    return milliseconds(at)
+def word_for(standing: dict[str, Any], purpose: str) -> str:
+    """What holds for a purpose: `deny`, a no stands; `yes`, none does and an own opt-in stands; else `open`."""
+    return "deny" if purpose in standing["deny"] else "yes" if purpose in standing["yes"] else "open"
 
 
-def as_json(standing: dict[str, Any]) -> str:
-    """For people to read."""
-    return json.dumps(standing, default=sorted, sort_keys=True)
+def wrongs(then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]]) -> list[str]:
+    found = []
+    for what, expected in then.items():
+        if what in NOBODY:
+            met = {name: told_as(what, standing_of(name)[what]) for name in expected}
+            found += [f"{name}: {what} {met[name]}, not {wanted}" for name, wanted in expected.items() if met[name] != wanted]
+            continue
+        for wanted in ("deny", "open", "yes"):
+            met = {name: word_for(standing_of(name), what) for name in expected.get(wanted, ())}
+            found += [f"{name}: {what} {is_so}, not {wanted}" for name, is_so in met.items() if is_so != wanted]
+    return found
 
 
-__all__ = ["NOBODY", "WORDS", "InMemory", "Play", "Refused", "as_json", "joined", "moment", "row_of", "row_then"]
+def told_as(what: str, value: Any) -> Any:
+    """As a history says it: of grants their recipients, of anything that is several a list in order."""
+    if what == "grants":
+        return sorted({recipient for recipient, *_ in value})
+    return sorted(value) if isinstance(value, frozenset) else value
