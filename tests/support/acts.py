@@ -9,7 +9,7 @@ here but those that checks read. `standing_of` is what a check finds for a name,
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -22,9 +22,11 @@ from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import (
     ages,
+    component,
     entry,
     erasure,
     grants,
+    happenings,
     installation,
     links,
     passing_on,
@@ -140,7 +142,9 @@ class Play:
         self.commit: Callable[[Job[Any]], Any] = self.ledger.commit
         self.said = who
         self.at, self.wrong = BEGAN, timedelta()
-        self.secrets = secrets or secret_files.Secrets(*((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g")))
+        self.secrets = secrets or secret_files.Secrets(
+            *((letter * 32,) for letter in (b"p", b"s", b"t", b"w", b"a", b"g"))
+        )
         self.entries: dict[str, int] = {}
         self.asked: dict[str, tuple[int, dict[str, Any]]] = {}
         self.wrapped = 0
@@ -339,7 +343,9 @@ class Play:
 
     def take_age_back(self, said):
         at, mark = self.clock(), self.mark(said).get("device", ages.EVERYBODY)
-        self.commit(lambda tx: [ages.take_back(tx, each, mark, at, os.urandom(16)) for each in self.all_of(said["who"])])
+        self.commit(
+            lambda tx: [ages.take_back(tx, each, mark, at, os.urandom(16)) for each in self.all_of(said["who"])]
+        )
 
     def tell(self, said):
         at, kind, outcome = self.clock(), NoticeKind(said.get("kind", "privacy")), Told(said.get("outcome", "shown"))
@@ -418,10 +424,13 @@ class Play:
         with self.ledger.reading() as db:
             return self.joined(name, lambda key: row_of(db, key, milliseconds(self.at)))
 
-    def then(self, name: str, at: int) -> dict[str, Any]:
-        """The same as of a moment that is over, in Unix milliseconds: made again from the entries."""
+    @contextlib.contextmanager
+    def moment(self, at: int) -> Iterator[Callable[[str], dict[str, Any]]]:
+        """`standing_of` as of a moment that is over, in Unix milliseconds: made again from the entries."""
         with self.ledger.reading() as db:
-            return self.joined(name, lambda key: row_then(db, key, at))
+            everybody = component.of(db, self.keys.values())
+            with contextlib.closing(replay.live_again(db, everybody, happenings.of(db, everybody, at))) as life:
+                yield lambda name: self.joined(name, lambda key: row_of(life, key, at))
 
     def wrongs(self, then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]] | None = None) -> list[str]:
         """What does not stand as a history says that it should, in words; `standing_of`: of another implementation."""
@@ -486,7 +495,9 @@ def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[
     """One standing of what stands for all that somebody goes by. `own`: of the very key, whose grants count."""
     ages_ = [row["age"] for row in exact if row["age"]]
     days = {name: max((row[name] for row in exact if row[name]), default=None) for name in ("told", "cpni_told")}
-    union = {name: frozenset().union(*(row[name] for row in exact)) for name in ("yes", "informed", "parental", "states")}
+    union = {
+        name: frozenset().union(*(row[name] for row in exact)) for name in ("yes", "informed", "parental", "states")
+    }
     return {
         **union, **days,
         "deny": frozenset().union(*(row["deny"] for row in (*exact, *looser))),
@@ -505,7 +516,9 @@ def wrongs(then: dict[str, Any], standing_of: Callable[[str], dict[str, Any]]) -
     for what, expected in then.items():
         if what in NOBODY:
             met = {name: told_as(what, standing_of(name)[what]) for name in expected}
-            found += [f"{name}: {what} {met[name]}, not {wanted}" for name, wanted in expected.items() if met[name] != wanted]
+            found += [
+                f"{name}: {what} {met[name]}, not {wanted}" for name, wanted in expected.items() if met[name] != wanted
+            ]
             continue
         for wanted in ("deny", "open", "yes"):
             met = {name: word_for(standing_of(name), what) for name in expected.get(wanted, ())}

@@ -7,6 +7,7 @@ of kinds of acts came together, and what differs is counted in a `Tally`.
 """
 
 import contextlib
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -178,6 +179,7 @@ def smallest(
     found: Difference, who: dict[str, Any], acts: list[Act], make: Callable[[], Implementation], tries: int = 400
 ) -> tuple[list[Act], Difference]:  # fmt: skip
     """The fewest acts behind which the same fields of some key still differ."""
+
     def differs(some: list[Act]) -> Difference | None:
         with contextlib.suppress(KeyError):  # an act that needs another one, which was left out
             again = told(found.seed, who, some, make(), Tally())
@@ -206,7 +208,5 @@ def run(seeds: Iterable[int], length: int, make: Callable[[], Implementation], *
 
 def written(acts: Iterable[Act]) -> Iterator[str]:
     """Acts as lines for people to read, and to be copied into a history."""
-    import json
-
     for act in acts:
-        yield json.dumps({name: value for name, value in act.items() if name not in {"kind of act"}})
+        yield json.dumps({name: value for name, value in act.items() if name != "kind of act"})

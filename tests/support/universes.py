@@ -92,7 +92,9 @@ class Maker:
     def next(self) -> Act:
         """The next act: of the kinds that can come now, the one that came least often behind the last."""
         late = [until for _, until in self.live.values() if until is not None and until < self.hours - 10]
-        kinds = ["sweep"] if late else sorted(KINDS, key=lambda kind: (self.pairs[self.before, kind], self.rng.random()))
+        kinds = (
+            ["sweep"] if late else sorted(KINDS, key=lambda kind: (self.pairs[self.before, kind], self.rng.random()))
+        )
         for kind in kinds:
             act = getattr(self, f"_{kind}")()
             if act is not None:
@@ -124,7 +126,14 @@ class Maker:
     # what is chosen
 
     def _opt_out(self, kind="opt_out", **more):
-        return {"act": "choose", "kind": kind, "who": [self.anybody()], "purposes": self.purposes(), "id": self.entry(), **more}
+        return {
+            "act": "choose",
+            "kind": kind,
+            "who": [self.anybody()],
+            "purposes": self.purposes(),
+            "id": self.entry(),
+            **more,
+        }
 
     def _limit(self):
         return self._opt_out("limit") | {"purposes": ["sensitive"]}
@@ -133,7 +142,7 @@ class Maker:
         return self._opt_out("withdraw")
 
     def _token_out(self):
-        return self.devices and self._opt_out(token=self.one(TOKENS)) | {"who": [self.one(self.devices)]} or None
+        return self._opt_out(token=self.one(TOKENS)) | {"who": [self.one(self.devices)]} if self.devices else None
 
     def _reading(self):
         phones = [name for name in self.numbers if self.who[name]["type"] == "phone"]
@@ -143,7 +152,14 @@ class Maker:
         return {"act": "signal", "who": [self.anybody()], "source": self.one(("gpc", "usp"))}
 
     def _opt_in(self, **more):
-        return {"act": "opt_in", "who": self.anybody(), "purpose": self.one(PURPOSES), "proof": "code", "id": self.entry(), **more}
+        return {
+            "act": "opt_in",
+            "who": self.anybody(),
+            "purpose": self.one(PURPOSES),
+            "proof": "code",
+            "id": self.entry(),
+            **more,
+        }
 
     def _opt_in_dark(self):
         self.used_dark = True
@@ -179,7 +195,13 @@ class Maker:
         return {"act": "use", "who": [who], "recipient": recipient}
 
     def _programme(self):
-        return {"act": "programme", "who": [self.anybody()], "recipient": "bonus", "purposes": self.purposes(), "id": self.entry()}
+        return {
+            "act": "programme",
+            "who": [self.anybody()],
+            "recipient": "bonus",
+            "purposes": self.purposes(),
+            "id": self.entry(),
+        }
 
     # what accounts have
 
@@ -222,7 +244,9 @@ class Maker:
         return self._ended(self.things)
 
     def _sign_out(self):
-        return self._ended([name for name in self.things if self.who[name]["type"] in {"browser", "device"}], "sign_out")
+        return self._ended(
+            [name for name in self.things if self.who[name]["type"] in {"browser", "device"}], "sign_out"
+        )
 
     def _claim(self):
         return self._link("claim", 1) if self.ids else None
@@ -261,7 +285,14 @@ class Maker:
         who, source = self.one(self.devices), self.one(SOURCES)
         self.began.append((who, source, token))
         more = {"token": token} if token else {}
-        return {"act": "observe", "state": "began", "source": source, "who": [who], "purposes": [self.one(("sale", "sharing"))], **more}
+        return {
+            "act": "observe",
+            "state": "began",
+            "source": source,
+            "who": [who],
+            "purposes": [self.one(("sale", "sharing"))],
+            **more,
+        }
 
     def _token_state_began(self):
         return self._state_began(self.one(TOKENS))
@@ -308,7 +339,13 @@ class Maker:
 
     def _tell(self):
         kind, outcome = self.one(("privacy", "cpni")), self.one(("shown", "sent", "bounced"))
-        return {"act": "tell", "who": [self.anybody()], "kind": kind, "outcome": outcome, "days": self.rng.randint(0, 9)}
+        return {
+            "act": "tell",
+            "who": [self.anybody()],
+            "kind": kind,
+            "outcome": outcome,
+            "days": self.rng.randint(0, 9),
+        }
 
     # what is forgotten and taken back
 
