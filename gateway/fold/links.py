@@ -1,0 +1,149 @@
+"""Links: an account has an identifier from one record until another; a number or mailbox is given back; names are
+learnt. Whoever becomes connected passes on what they say themselves, and nothing that came to them from elsewhere.
+"""
+
+from collections.abc import Iterable
+
+from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, own_names, roads
+from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
+from gateway.fold.record import LinkOver, LinkSaid, NamesLearnt, Record, Released
+from gateway.fold.said import keep_age, revoke_over
+from gateway.fold.state import NOTHING, Edge, Slate
+
+# --- a link ---
+
+
+def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
+    """A live link that is said again changes only what differs; a whole one never becomes claimed; a claimed one becomes
+    whole anew. An end that came by its date alone is news.
+    """
+    edge = slate.edge(said.account, record.key)
+    goes_on = edge.lifts(record.at)
+    same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
+    if edge.begun >= 0 and ((goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)):
+        return
+    if goes_on and said.claimed == edge.claimed:
+        _tell_again(slate, record, said, edge)
+    else:
+        _begin(slate, record, said, edge)
+
+
+def _tell_again(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
+    """A start that has come stays; an end is the last word."""
+    start = min(edge.start, said.start) if edge.start > record.at else edge.start
+    slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
+    if _is_over(record, said):
+        end_link(slate, said.account, record.key, record.seq)
+
+
+def _is_over(record: Record, said: LinkSaid) -> bool:
+    return said.until is not None and said.until <= record.at
+
+
+def _begin(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
+    """One that is over already carries nothing."""
+    account, member = said.account, record.key
+    over = _is_over(record, said)
+    if edge.lives() and (over or said.claimed > edge.claimed):
+        end_link(slate, account, member, record.seq)
+    if edge.begun >= 0 and said.claimed > edge.claimed:
+        _make_own(slate, account, member, record.seq)
+    slate.put_edge(
+        account, member, record.seq, start=said.start, until=said.until, claimed=said.claimed, begun=record.seq,
+        ended=record.seq if over else -1, past=-1,
+    )  # fmt: skip
+    if over and not said.claimed:
+        keep_age(slate, account, member)
+    elif not over and not said.claimed:
+        _go_up(slate, (account,), family(slate, member) | mailbox_names(slate, member), record.seq)
+
+
+def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
+    """What these said themselves, as far as their present holder did."""
+    said = {origin: holder_since(slate, origin, dict(slate.row(origin).own)) for origin in origins}
+    for account in accounts:
+        for origin, bits in said.items():
+            send_up(slate, account, origin, bits, seq)
+
+
+def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
+    """What an identifier keeps from an account is its own, as if that account were no more: where an app ties the two
+    again, neither the account's yes nor the end of that tie takes it away.
+    """
+    names, voids = own_names(slate, key), slate.head().voids
+    for _, name, edge in [each for each in edges_of(slate, names) if each[0] == account and each[2].down]:
+        for form in names.union(*(slate.row(each).looser for each in names)):
+            kept = dict(slate.row(form).kept)
+            for purpose, bits in edge.down.items():
+                place = (purpose, account, key)
+                kept[place] = strictest((*bits, *([kept[place]] if place in kept else ())), voids)[-1]
+            slate.put(form, kept=kept)
+        slate.put_edge(account, name, seq, down=NOTHING)
+
+
+def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, released: bool = False) -> None:
+    """What had come through it stays, and so does the account's age; of one that an app alone spoke for nothing does,
+    but where the number went back to the pool. What the member had sent to the account goes on counting there.
+    """
+    edge = slate.edge(account, member)
+    if not edge.lives():
+        return
+    if released or not edge.claimed:
+        keep_what_came(slate, account, member, seq)
+        keep_age(slate, account, member)
+    names = family(slate, member)
+    revoke_over(slate, names.union(*(slate.row(each).looser for each in names)))
+    slate.put_edge(account, member, seq, ended=seq)
+
+
+def fold_over(slate: Slate, record: Record, said: LinkOver) -> None:
+    end_link(slate, said.account, record.key, record.seq)
+
+
+# --- a number or mailbox goes back ---
+
+
+def fold_release(slate: Slate, record: Record, said: Released) -> None:
+    """Its links end, and each yes on it with all that was allowed and told; its noes stay on it (R5)."""
+    for name in family(slate, record.key) | mailbox_names(slate, record.key):
+        if said.ends_links:
+            for account, member, edge in list(edges_of(slate, (name,))):
+                end_link(slate, account, member, record.seq, released=True)
+                if edge.lives() and (edge.until is None or edge.until > record.at):
+                    slate.put_edge(account, member, record.seq, until=record.at)
+            slate.put(name, told=NOTHING)
+        slate.put(name, since=record.seq + said.ends_links, ins=NOTHING, grants=NOTHING)
+
+
+# --- names ---
+
+
+def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
+    """A target is added to a name's list and never replaced."""
+    key, before = record.key, family(slate, record.key)
+    for forms, here, there in ((said.same, "names", "targets"), (said.looser, "looser", "owners")):
+        for form in forms:
+            if form not in getattr(slate.row(key), here):
+                slate.put(key, **{here: {**getattr(slate.row(key), here), form: record.seq}})
+                slate.put(form, **{there: {**getattr(slate.row(form), there), key: record.seq}})
+    after = family(slate, key)
+    _go_up(slate, roads(slate, after), after - before, record.seq)
+    if said.mailbox is not None and slate.row(key).box is None:
+        _join_mailbox(slate, key, said.mailbox, record.seq)
+
+
+def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:
+    """A spelling that was met for the first time: what others said of the mailbox goes to whoever has it, what was said
+    by one of its digests to whoever has the others; a no ends the yes of another spelling.
+    """
+    slate.put(key, box=box)
+    slate.put(box, spellings={**slate.row(box).spellings, key: seq})
+    fresh, others = family(slate, key), mailbox_names(slate, key)
+    mine, theirs = roads(slate, fresh), roads(slate, others)
+    for names, beside, ways in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
+        for name in names:
+            for purpose, bit in slate.row(name).own.items():
+                if in_force(bit, slate.head().voids):
+                    for other in beside:
+                        end_yes(slate, other, (purpose,), bit.seq)
+        _go_up(slate, ways, names, seq)

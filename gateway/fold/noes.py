@@ -1,0 +1,200 @@
+"""A no and a yes: where they are written, and what a yes covers.
+
+A no is a bit at the key that said it, and one on an edge to each account that has that key by more than an app's word
+(`up`). A yes clears no bit, it covers bits: its own, what its own no had sent up, and what had come from accounts that
+no longer have it (`down`); an account's also covers all that was sent up to it, and what its members keep from it. A
+cover names the screen of the yes: a void of that screen needs no pass over rows.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.fold.kin import family, has, mailbox_names, mates, own_names, passed_on, roads, roots
+from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
+from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, Slate, widened
+from gateway.terms import Purpose, Source
+
+Voids = Mapping[str, int]
+
+
+def in_force(bit: Bit, voids: Voids, root: bytes | None = None) -> bool:
+    """Whether no cover holds. `root`: for which identifier, where the bit lies with a digest of several."""
+    return not any(each.screen not in voids and (not each.only or root in each.only) for each in bit.covers)
+
+
+def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
+    """A later yes of the same key takes the place of its earlier one, and counts from that one on while it held."""
+    others = [each for each in bit.covers if each.by != cover.by]
+    before = [each.seq for each in bit.covers if each.by == cover.by and each.screen not in voids]
+    return bit._replace(covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
+
+
+# --- a no ---
+
+
+def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
+    purposes = widened(said.purposes)
+    if said.signal and _is_no_news(slate, record.key, said, purposes):
+        return
+    row = slate.row(record.key)
+    bits = {each: _said(row.own.get(each), record.seq, said) for each in purposes}
+    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
+    slate.put(record.key, own={**row.own, **bits}, ins=ins)
+    if said.account:
+        return
+    for mate in mates(slate, record.key):
+        end_yes(slate, mate, purposes)
+    for account in roads(slate, family(slate, record.key) | mailbox_names(slate, record.key)):
+        send_up(slate, account, record.key, bits, record.seq)
+
+
+def _said(before: Bit | None, seq: int, said: SaidOut) -> Bit:
+    mark = said.mark if before is None or before.mark == said.mark else SEVERAL
+    return Bit(seq, seq, said.source, mark, dated=said.dated)
+
+
+def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
+    """A signal of what is denied already; or GPC, of what an account allowed with it in sight (11 CCR 7025(c)(3))."""
+    row, voids = slate.row(key), slate.head().voids
+    known = {each for each, bit in row.own.items() if in_force(bit, voids)}
+    if said.source == Source.GPC:
+        known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
+    return known.issuperset(purposes)
+
+
+def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int | None = None) -> None:
+    """A yes is over; `before`: if it is older than that record."""
+    ins = slate.row(key).ins
+    gone = {each for each in purposes if each in ins and (before is None or ins[each].seq < before)}
+    if gone:
+        slate.put(key, ins={each: allowed for each, allowed in ins.items() if each not in gone})
+
+
+def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
+    """What lies there and denies is not replaced by what is covered."""
+    voids, up = slate.head().voids, dict(slate.edge(account, origin).up)
+    for purpose, bit in bits.items():
+        if in_force(bit, voids) or purpose not in up or not in_force(up[purpose], voids):
+            up[purpose] = bit._replace(came=seq)
+    if bits:
+        slate.put_edge(account, origin, seq, up=up)
+
+
+# --- a yes ---
+
+
+def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
+    """One on a screen that was voided before counts for nothing."""
+    if said.screen in slate.head().voids:
+        return
+    for purpose in said.purposes:
+        cover = Cover(record.key, record.seq, said.screen)
+        ins = slate.row(record.key).ins
+        allowed = Allowed(record.seq, said.screen, said.informed and said.account, said.parental)
+        _cover_own(slate, record.key, purpose, cover)
+        slate.put(record.key, ins={**ins, purpose: allowed})
+        if said.account:
+            _lift_of_account(slate, purpose, cover, record.at)
+        else:
+            _lift_of_member(slate, purpose, cover, record.at)
+        _cover_kept(slate, purpose, cover)
+
+
+def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
+    own = slate.row(key).own
+    if purpose in own:
+        slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.head().voids)})
+
+
+def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
+    account = cover.by
+    for member in slate.row(account).members:
+        edge = slate.edge(account, member)
+        if edge.lives() and not edge.lifts(at):
+            keep_what_came(slate, account, member, cover.seq)
+        _cover_up(slate, account, member, purpose, cover)
+        if purpose in edge.down and any(has(slate, account, each, at) for each in (member, *slate.row(member).owners)):
+            _cover_down(slate, account, member, purpose, cover)
+
+
+def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
+    key, others = cover.by, mates(slate, cover.by)
+    ways = roads(slate, family(slate, key) | mailbox_names(slate, key), at)
+    for origin in (key, *others):
+        if origin != key:
+            end_yes(slate, origin, (purpose,))
+            _cover_own(slate, origin, purpose, cover)
+        for account in ways:
+            _cover_up(slate, account, origin, purpose, cover)
+    for name in own_names(slate, key):
+        for account in slate.row(name).accounts:
+            if has(slate, account, key, at):
+                continue
+            if slate.edge(account, name).lives():
+                keep_what_came(slate, account, name, cover.seq)
+            _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
+
+
+def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
+    """The identifiers for which a key has its say of what lies with a name; empty: all that this is a name of."""
+    mine, its = set(roots(slate, key)), set(roots(slate, name))
+    return () if its <= mine and len(slate.row(key).targets) < 1 + 1 else tuple(sorted(mine & its or {key}))
+
+
+def _cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
+    up = slate.edge(account, member).up
+    if purpose in up:
+        lifted = covered(up[purpose], cover, slate.head().voids)
+        slate.put_edge(account, member, cover.seq, up={**up, purpose: lifted})
+
+
+def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
+    down = slate.edge(account, member).down
+    if purpose in down:
+        lifted = tuple(covered(bit, cover, slate.head().voids) for bit in down[purpose])
+        slate.put_edge(account, member, cover.seq, down={**down, purpose: lifted})
+
+
+def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
+    """What came through the one who says yes, from people who are forgotten: at its own forms and at those of the other
+    spellings.
+    """
+    through = own_names(slate, cover.by) | mates(slate, cover.by)
+    names = through.union(*(family(slate, each) for each in through))
+    for key in names.union(*(slate.row(each).looser for each in names)):
+        kept = slate.row(key).kept
+        if any(each[0] is purpose and each[2] in through for each in kept):
+            voids = slate.head().voids
+            slate.put(key, kept={
+                each: covered(bit, cover, voids) if each[0] is purpose and each[2] in through else bit
+                for each, bit in kept.items()
+            })  # fmt: skip
+
+
+# --- what stays when a link ends ---
+
+
+def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
+    """Copies what an account passes on to a member into the `down` of their edge, once."""
+    edge, found = slate.edge(account, member), dict[Purpose, list[Bit]]()
+    apart = family(slate, member) | mailbox_names(slate, member)
+    for purpose, bit, _ in passed_on(slate, account, apart, edge.past):
+        found.setdefault(purpose, []).append(bit._replace(came=max(bit.came, edge.begun)))
+    down = dict(edge.down)
+    for purpose, bits in found.items():
+        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.head().voids)
+    slate.put_edge(account, member, seq, down=down, past=seq)
+
+
+def strictest(bits: Iterable[Bit], voids: Voids) -> tuple[Bit, ...]:
+    """One that denies stands for all; where each is covered, one for each way in which a void may uncover it."""
+    bits = sorted(bits, key=lambda bit: bit.came)
+    for bit in reversed(bits):
+        if all(each.screen in voids for each in bit.covers):
+            return (bit,)
+    return tuple({bit.covers: bit for bit in bits}.values())
+
+
+def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:
+    head = slate.head()
+    if said.screen not in head.voids:
+        slate.changes[HEAD] = head._replace(voids={**head.voids, said.screen: record.seq})

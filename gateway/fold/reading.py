@@ -1,0 +1,208 @@
+"""A key as it is read: every no that reaches it, with where it lies, who said it, and since when it is read here; and
+the standing and the grants that come out. What travels is read, not copied.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from gateway.choice.law import AGES
+from gateway.choice.question import Grant
+from gateway.choice.standing import IN, Standing, out_bits, with_state
+from gateway.fold.kin import edges_of, family, mailbox_names, mates, passed_on, roots, speakers
+from gateway.fold.noes import Voids, in_force
+from gateway.fold.state import FOR_EVER, Bit, Get, GrantName, Slate
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
+
+
+class NoPlace(StrEnum):
+    """Where a no lies, as the key sees it that is asked about."""
+
+    OWN = "own"  # said at this very key
+    NAME = "name"  # said by another name of the identifier
+    MAILBOX = "mailbox"  # said in another spelling
+    ACCOUNT = "account"  # of an account that has it now
+    UP = "up"  # sent up to this account by what it has or had
+    DOWN = "down"  # stayed when an account had it no more
+    KEPT = "kept"  # stayed of somebody who is forgotten
+    LOOSER = "looser"  # of an identifier that this is a looser form of
+
+
+class ReadNo(NamedTuple):
+    """One no as one key reads it. `who`: said it, where that is known; `via`: the account that it came through.
+    `reach`: the record since which it is read here. `root`: the identifier for which it is.
+    """
+
+    purpose: Purpose
+    bit: Bit
+    place: NoPlace
+    who: bytes | None
+    reach: int
+    root: bytes
+    via: bytes | None = None
+
+    def holds(self, voids: Voids) -> bool:
+        return in_force(self.bit, voids, self.root)
+
+    def arrived(self, voids: Voids) -> int:
+        """The last record that made it deny here; -1: it was lifted before it could be read."""
+        first = max(self.bit.came, self.reach)
+        covers = [each for each in self.bit.covers if not each.only or self.root in each.only]
+        left = [each.seq for each in covers if each.screen not in voids]
+        if not left:
+            return max(first, *(voids[each.screen] for each in covers)) if covers else first
+        return first if min(left) > first else -1
+
+
+def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
+    """All of them, those that are lifted too."""
+    row = slate.row(key)
+    for root in roots(slate, key):
+        yield from _at_root(slate, key, root)
+    for (purpose, _, via), bit in row.kept.items():
+        yield ReadNo(purpose, bit, NoPlace.KEPT, None, 0, key, via)
+    for owner, since in row.owners.items():
+        for each in _at_root(slate, owner, owner):
+            if each.who != key:  # nobody has from others what they said themselves
+                yield each._replace(place=NoPlace.LOOSER, reach=max(each.reach, since))
+
+
+def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
+    since = slate.row(key).targets.get(root, 0)
+    apart = family(slate, key) | mailbox_names(slate, key)
+    for name in speakers(slate, root):
+        reach = max(since, slate.row(name).targets.get(root, 0)) if name != key else 0
+        place = NoPlace.OWN if name == key else NoPlace.NAME
+        for purpose, bit in slate.row(name).own.items():
+            yield ReadNo(purpose, bit, place, name, reach, root)
+    for mate in mates(slate, root):
+        reach = max(since, _spelt(slate, root), _spelt(slate, mate))
+        for name in speakers(slate, mate):
+            for purpose, bit in slate.row(name).own.items():
+                yield ReadNo(purpose, bit, NoPlace.MAILBOX, name, reach, root)
+    yield from _through_accounts(slate, root, since, apart)
+
+
+def _spelt(slate: Slate, spelling: bytes) -> int:
+    box = slate.row(spelling).box
+    return slate.row(box).spellings.get(spelling, 0) if box is not None else 0
+
+
+def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
+    """What stayed of each account that ever had it, and what those pass on that have it now."""
+    live: dict[bytes, tuple[int, int]] = {}
+    for account, name, edge in edges_of(slate, speakers(slate, root)):
+        for purpose, bits in edge.down.items():
+            for bit in bits:
+                yield ReadNo(purpose, bit, NoPlace.DOWN, None, since, root, account)
+        if edge.lives():
+            reach = max(since, edge.begun, slate.row(name).targets.get(root, 0))
+            before = live.get(account, (reach, edge.past))
+            live[account] = min(before[0], reach), min(before[1], edge.past)
+    for account, (reach, past) in live.items():
+        for purpose, bit, origin in passed_on(slate, account, apart, past):
+            yield ReadNo(purpose, bit, NoPlace.ACCOUNT, origin, reach, root, account)
+    for member in slate.row(root).members:  # of an account itself: what its members sent up
+        for purpose, bit in slate.edge(root, member).up.items():
+            yield ReadNo(purpose, bit, NoPlace.UP, member, since, root, root)
+
+
+# --- the standing ---
+
+
+def standing_of(key: bytes, get: Get, now: int) -> Standing:
+    """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
+    slate = Slate(get)
+    row, voids = slate.row(key), slate.head().voids
+    ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
+    own = out_bits(each for each, bit in row.own.items() if in_force(bit, voids))
+    informed = parental = 0
+    for purpose, allowed in ins.items():
+        own = with_state(own, purpose, IN)
+        informed = with_state(informed, purpose, IN) if allowed.informed else informed
+        parental = with_state(parental, purpose, IN) if allowed.parental else parental
+    held = _states(slate, key)
+    came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
+    band, grown = _age(slate, key, now)
+    return Standing(
+        own, out_bits(came | {purpose for _, purpose in held}), band, None, _linked(slate, key) > now,
+        not revoked(slate, key).issuperset(row.grants),
+        frozenset(source for source, _ in held), informed, parental, grown,
+        _day(row.told, NoticeKind.PRIVACY), _day(row.told, NoticeKind.CPNI),
+    )  # fmt: skip
+
+
+def _day(told: Mapping[str, int], notice: NoticeKind) -> date | None:
+    return date.fromordinal(told[notice]) if notice in told else None
+
+
+def _states(slate: Slate, key: bytes) -> set[tuple[str, Purpose]]:
+    """(source, purpose) of what devices and tools say of an identifier, by any of its names."""
+    return {
+        (source, purpose)
+        for root in roots(slate, key)
+        for name in speakers(slate, root)
+        for (source, _, purpose), ended in slate.row(name).states.items()
+        if root not in ended
+    }
+
+
+def _linked(slate: Slate, key: bytes) -> int:
+    """Until when some account is known for it, in Unix milliseconds; 0: none is. An account is known itself."""
+    if any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members):
+        return FOR_EVER
+    found = [
+        FOR_EVER if edge.until is None else edge.until
+        for _, _, edge in edges_of(slate, family(slate, key))
+        if edge.lives() and not edge.claimed
+    ]
+    return max(found, default=0)
+
+
+def _age(slate: Slate, key: bytes, now: int) -> tuple[str | None, bool]:
+    """The youngest band on record for it and the accounts that have it, and whether any of them was younger once (R14).
+    What installations say counts where no account is known to have or have had it.
+    """
+    edges = [edge for edge in edges_of(slate, family(slate, key)) if edge[2].begun >= 0]
+    known = any(edge.start <= now and not edge.claimed for _, _, edge in edges)
+    keys = family(slate, key) | {account for account, _, edge in edges if edge.lives()}
+    if any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members):
+        keys, known = {key}, True
+    ages = [age for each in keys if (age := slate.row(each).age)]
+    said = [band for each in keys for band in slate.row(each).words.values() if not known]
+    bands = [*said, *(age.band for age in ages)]
+    grown = any(AGES.index(age.youngest) < AGES.index(age.band) for age in ages)
+    return min(bands, key=AGES.index, default=None), grown
+
+
+# --- grants ---
+
+
+def grants_of(key: bytes, get: Get, now: int) -> list[Grant]:
+    """What a key allowed one recipient and is not over, the newest first: read under the very key, through nobody."""
+    slate = Slate(get)
+    voids, over = slate.head().voids, revoked(slate, key)
+    found = [
+        Grant(name.recipient, name.purpose, name.data_class, given.seq, name.kind)
+        for name, given in slate.row(key).grants.items()
+        if name not in over and given.screen not in voids and (given.until is None or given.until > now)
+    ]
+    return sorted(found, key=lambda grant: -grant.seq)
+
+
+def revoked(slate: Slate, key: bytes) -> set[GrantName]:
+    """The grants that a later no to their purpose has ended, wherever it was said; one to `sensitive` ends those of the
+    precise location too. Not an act, which was asked for by itself.
+    """
+    grants = {name: given for name, given in slate.row(key).grants.items() if name.kind is not GrantKind.DIRECTED}
+    last: dict[Purpose, int] = {}
+    for each in read_noes(slate, key) if grants else ():
+        if each.place is not NoPlace.KEPT:
+            last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.head().voids))
+    return {name for name, given in grants.items() if _last(name, last) > given.seq}
+
+
+def _last(name: GrantName, last: Mapping[Purpose, int]) -> int:
+    ends = [name.purpose, *([Purpose.SENSITIVE] if name.data_class is DataClass.PRECISE_GEO else [])]
+    return max(last.get(each, -1) for each in ends)

@@ -1,0 +1,182 @@
+"""A record of the log as the fold reads it: its place, its exact time, the key that it is about and what it says.
+
+Whoever reads a log makes them (`gateway.ledger.log_records`). Purposes are as they were said; what a no to one of them
+denies besides is the fold's to know (R3, R25).
+"""
+
+from typing import NamedTuple
+
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
+
+
+class SaidOut(NamedTuple):
+    """A no of a person or a signal: opt_out, limit, withdraw. `signal`: heard and not asked for, so it counts only as
+    news. `mark`: of the installation of an app that said it. `dated`: the person said it themselves.
+    """
+
+    purposes: tuple[Purpose, ...]
+    source: str
+    account: bool = False
+    mark: str = ""
+    dated: bool = True
+    signal: bool = False
+
+
+class SaidIn(NamedTuple):
+    """A yes to purposes, after both steps and with proof. `screen`: the version of the page that asked for it."""
+
+    purposes: tuple[Purpose, ...]
+    account: bool = False
+    screen: str = ""
+    informed: bool = False
+    parental: bool = False
+
+
+class GrantSaid(NamedTuple):
+    """What was allowed one recipient or programme. `until`: of a directed act, Unix milliseconds."""
+
+    recipient: str
+    purposes: tuple[Purpose, ...]
+    data_class: DataClass | None
+    kind: GrantKind
+    screen: str = ""
+    until: int | None = None
+
+
+class ActUsed(NamedTuple):
+    """A directed act did what it was for."""
+
+    recipient: str
+
+
+class LinkSaid(NamedTuple):
+    """What was said of one link of the record's key: since when and until when the account has it, Unix milliseconds.
+    `claimed`: by an app's word alone.
+    """
+
+    account: bytes
+    start: int
+    until: int | None = None
+    claimed: bool = False
+
+
+class LinkOver(NamedTuple):
+    """The end of a link whose date has come, put on record."""
+
+    account: bytes
+
+
+class Released(NamedTuple):
+    """A number or mailbox goes back to the pool. `ends_links`: false of one from before links were entries."""
+
+    ends_links: bool = True
+
+
+class NamesLearnt(NamedTuple):
+    """Further forms of the record's key: digests and other exact names, looser forms that may be somebody else's, and
+    the plainest spelling of its mailbox.
+    """
+
+    same: tuple[bytes, ...] = ()
+    looser: tuple[bytes, ...] = ()
+    mailbox: bytes | None = None
+
+
+class StateSaid(NamedTuple):
+    """A state of a device or a tool began or ended. `source`: who says it; `mark`: in which installation."""
+
+    began: bool
+    purposes: tuple[Purpose, ...]
+    source: str
+    mark: str = ""
+
+
+class AgeTold(NamedTuple):
+    """A band. `may_rise`: the desk says so. `mark`: an installation's word, which nobody proved; without a band it is
+    taken back, of `EVERYBODY` each one's.
+    """
+
+    band: str
+    account: bool = False
+    may_rise: bool = False
+    mark: str = ""
+
+
+EVERYBODY = "*"  # in place of a mark
+
+
+class NoticeGiven(NamedTuple):
+    """A notice reached somebody. `day`: of the notice, an ordinal."""
+
+    notice: NoticeKind
+    day: int
+    account: bool = False
+
+
+class ChildFound(NamedTuple):
+    """No to everything, and the youngest age, for good (R14)."""
+
+    account: bool = False
+
+
+class ScreenVoided(NamedTuple):
+    """Each yes that was said on a screen counts for nothing."""
+
+    screen: str
+
+
+class KeptNo(NamedTuple):
+    """A no that stays with the record's key though whoever said it is forgotten. `via`: what it came through."""
+
+    purpose: Purpose
+    origin: bytes
+    via: bytes
+
+
+class KeptEnd(NamedTuple):
+    """What the record's key had said until a forgotten spelling of its mailbox said something else. `no`: it was a no
+    as well as a yes; `back`: the no is there again, because the yes that had ended it was voided.
+    """
+
+    purpose: Purpose
+    no: bool
+    back: bool = False
+    screen: str = ""
+
+
+class KeptRevoked(NamedTuple):
+    """A grant that a forgotten no had ended."""
+
+    recipient: str
+    purpose: Purpose
+    data_class: DataClass | None
+    kind: GrantKind
+
+
+class KeptAge(NamedTuple):
+    band: str
+    youngest: str
+    fixed: bool
+
+
+class KeptNotice(NamedTuple):
+    notice: NoticeKind
+    day: int
+
+
+Said = (
+    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | LinkOver | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven
+    | ChildFound | ScreenVoided | KeptNo | KeptEnd | KeptRevoked | KeptAge
+    | KeptNotice
+)  # fmt: skip
+
+
+class Record(NamedTuple):
+    """`seq`: its number in the log; of what stands before an entry in today's side tables, that entry's. `at`: Unix
+    milliseconds.
+    """
+
+    seq: int
+    at: int
+    key: bytes
+    said: Said

@@ -1,0 +1,216 @@
+"""What is said beside a no and a yes: states of devices and tools, ages, notices, grants and acts, a child that was
+found; and what stays with others of somebody who is forgotten.
+"""
+
+from collections.abc import Iterable
+
+from gateway.choice.law import AGES
+from gateway.fold.kin import edges_of, family, has, own_names, roots
+from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
+from gateway.fold.reading import revoked
+from gateway.fold.record import (
+    EVERYBODY,
+    ActUsed,
+    AgeTold,
+    ChildFound,
+    GrantSaid,
+    KeptAge,
+    KeptEnd,
+    KeptNo,
+    KeptNotice,
+    KeptRevoked,
+    NoticeGiven,
+    Record,
+    SaidOut,
+    StateSaid,
+)
+from gateway.fold.state import SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
+from gateway.terms import CHOOSABLE, GrantKind, Purpose
+
+# --- states of a device or a tool (R26) ---
+
+
+def fold_state(slate: Slate, record: Record, said: StateSaid) -> None:
+    """The same source ends what it says, in the same installation; what speaks for the id itself ends all of it."""
+    if said.began:
+        began = {(said.source, said.mark, each): () for each in widened(said.purposes)}
+        slate.put(record.key, states={**slate.row(record.key).states, **began})
+        return
+    row = slate.row(record.key)
+    if len(row.targets) > 1:
+        return  # a digest of several identifiers does not speak for them
+    over = set(roots(slate, record.key))
+    for name in own_names(slate, record.key):
+        states, its = slate.row(name).states, set(roots(slate, name))
+        left = {
+            state: tuple(sorted({*ended, *over})) if _ends(said, state) else ended
+            for state, ended in states.items()
+            if not (_ends(said, state) and its <= {*ended, *over})
+        }
+        if left != states:
+            slate.put(name, states=left)
+
+
+def _ends(said: StateSaid, state: tuple[str, str, Purpose]) -> bool:
+    return state[0] == said.source and said.mark in {"", state[1]}
+
+
+# --- ages (R14) ---
+
+
+def fold_age(slate: Slate, record: Record, said: AgeTold) -> None:
+    """It never rises by a caller's word, but by the desk's; an installation's word counts for itself."""
+    if said.mark:
+        _fold_word(slate, record.key, said)
+        return
+    names = own_names(slate, record.key) if said.may_rise else {record.key}
+    for name in names:
+        age = slate.row(name).age
+        if age is None and name == record.key:
+            _set_age(slate, name, said.band, said.band)
+        elif age is not None and (said.may_rise if _is_younger(age.band, said.band) else name == record.key):
+            _set_age(slate, name, said.band, _younger(age.youngest, said.band))
+
+
+def _fold_word(slate: Slate, key: bytes, said: AgeTold) -> None:
+    words = dict(slate.row(key).words)
+    if said.band:
+        words[said.mark] = said.band
+    elif said.mark == EVERYBODY:
+        words.clear()
+    else:
+        words.pop(said.mark, None)
+    slate.put(key, words=words)
+
+
+def keep_age(slate: Slate, account: bytes, member: bytes) -> None:
+    """What an identifier had got from an account whose link ends is its own from now on: nobody gets older by it."""
+    had = slate.row(account).age
+    if had is not None:
+        own = slate.row(member).age or had
+        _set_age(slate, member, _younger(own.band, had.band), _younger(own.youngest, had.youngest))
+
+
+def _set_age(slate: Slate, key: bytes, band: str, youngest: str) -> None:
+    age = slate.row(key).age
+    if age is None or not age.fixed:
+        slate.put(key, age=KeyAge(band, youngest))
+
+
+def _is_younger(one: str, other: str) -> bool:
+    return AGES.index(one) < AGES.index(other)
+
+
+def _younger(one: str, other: str) -> str:
+    return min(one, other, key=AGES.index)
+
+
+def fold_child(slate: Slate, record: Record, said: ChildFound) -> None:
+    """On an identifier and its names, and on all that an account has by more than an app's word."""
+    fold_out(slate, record, SaidOut(CHOOSABLE, "", account=said.account))
+    for key in _reached(slate, record.key, account=said.account):
+        slate.put(key, age=KeyAge(AGES[0], AGES[0], fixed=True))
+
+
+def _reached(slate: Slate, key: bytes, *, account: bool, at: int | None = None) -> set[bytes]:
+    """The names of an identifier; of an account all that it has."""
+    found = family(slate, key)
+    for member in slate.row(key).members if account else ():
+        edge = slate.edge(key, member)
+        if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
+            found |= family(slate, member)
+    return found
+
+
+# --- notices (R15) ---
+
+
+def fold_notice(slate: Slate, record: Record, said: NoticeGiven) -> None:
+    """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
+    later was not told. The later day wins.
+    """
+    for key in _reached(slate, record.key, account=said.account, at=record.at):
+        told = slate.row(key).told
+        if said.day > told.get(said.notice, 0):
+            slate.put(key, told={**told, said.notice: said.day})
+
+
+# --- grants and acts (R7, R28) ---
+
+
+def fold_grant(slate: Slate, record: Record, said: GrantSaid) -> None:
+    """An act is always of the purpose `service`, whatever was named."""
+    purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes
+    given = GrantGiven(record.seq, said.screen, said.until)
+    new = {GrantName(said.recipient, each, said.data_class, said.kind): given for each in purposes}
+    slate.put(record.key, grants={**slate.row(record.key).grants, **new})
+
+
+def fold_use(slate: Slate, record: Record, said: ActUsed) -> None:
+    """One use ends every act that was asked for before it and is in time."""
+    grants = slate.row(record.key).grants
+    left = {
+        name: given for name, given in grants.items()
+        if name.recipient != said.recipient or name.kind is not GrantKind.DIRECTED
+        or given.until is None or given.until <= record.at
+    }  # fmt: skip
+    slate.put(record.key, grants=left)
+
+
+def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
+    """Before what ended them is out of sight."""
+    for key in keys:
+        grants = slate.row(key).grants
+        if grants and (over := revoked(slate, key)):
+            slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
+
+
+# --- what stays of somebody who is forgotten ---
+
+
+def fold_kept_no(slate: Slate, record: Record, said: KeptNo) -> None:
+    """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
+    key, via = record.key, said.via
+    bit = Bit(record.seq, record.seq, "", SEVERAL)
+    if not slate.row(via).members:
+        slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
+    elif key == via:
+        slate.put_edge(via, said.origin, record.seq, up={**slate.edge(via, said.origin).up, said.purpose: bit})
+    elif not (has(slate, via, key) and _denies(slate, slate.edge(via, said.origin).up.get(said.purpose))):
+        down = slate.edge(via, key).down
+        bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids)
+        slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
+
+
+def _denies(slate: Slate, bit: Bit | None) -> bool:
+    return bit is not None and in_force(bit, slate.head().voids)
+
+
+def fold_kept_end(slate: Slate, record: Record, said: KeptEnd) -> None:
+    own = slate.row(record.key).own
+    if said.back:
+        if _denies(slate, bit := own.get(said.purpose)) and bit is not None:
+            slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
+        return
+    end_yes(slate, record.key, (said.purpose,))
+    if said.no and said.purpose in own:
+        cover, voids = Cover(b"", record.seq, said.screen), slate.head().voids
+        slate.put(record.key, own={**own, said.purpose: covered(own[said.purpose], cover, voids)})
+        for account, member, edge in list(edges_of(slate, (record.key,))):
+            if said.purpose in edge.up:
+                lifted = covered(edge.up[said.purpose], cover, voids)
+                slate.put_edge(account, member, record.seq, up={**edge.up, said.purpose: lifted})
+
+
+def fold_kept_revoked(slate: Slate, record: Record, said: KeptRevoked) -> None:
+    grants = dict(slate.row(record.key).grants)
+    grants.pop(GrantName(said.recipient, said.purpose, said.data_class, said.kind), None)
+    slate.put(record.key, grants=grants)
+
+
+def fold_kept_age(slate: Slate, record: Record, said: KeptAge) -> None:
+    slate.put(record.key, age=KeyAge(said.band, said.youngest, said.fixed))
+
+
+def fold_kept_notice(slate: Slate, record: Record, said: KeptNotice) -> None:
+    slate.put(record.key, told={**slate.row(record.key).told, said.notice: said.day})

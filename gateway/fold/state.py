@@ -1,0 +1,177 @@
+"""What the fold keeps: a row a key, an edge an (account, key) pair, and the head. All of it is made from records alone,
+is never changed in place, and is read through one function from places to what lies there.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose
+
+Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
+Get = Callable[[Place], Any]  # None where nothing lies
+HEAD: Place = b"head"  # no key: those have 16 bytes
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
+FOR_EVER = 2**53  # milliseconds; later than any date that is said
+
+
+class Cover(NamedTuple):
+    """A yes over a no: `by` whom, since which record, on which screen; were that voided, the no is there again.
+    `only`: the identifiers for which it holds, of a digest that is a name of several; empty: for all.
+    """
+
+    by: bytes
+    seq: int
+    screen: str
+    only: tuple[bytes, ...] = ()
+
+
+class Bit(NamedTuple):
+    """A no to one purpose. `seq`: the record that said it; `came`: the one that brought it to this place. It denies
+    while none of its covers holds.
+    """
+
+    seq: int
+    came: int
+    source: str
+    mark: str
+    dated: bool = True
+    covers: tuple[Cover, ...] = ()
+
+
+class Allowed(NamedTuple):
+    """A yes to one purpose, at the very key that said it."""
+
+    seq: int
+    screen: str
+    informed: bool
+    parental: bool
+
+
+class GrantName(NamedTuple):
+    recipient: str
+    purpose: Purpose
+    data_class: DataClass | None
+    kind: GrantKind
+
+
+class GrantGiven(NamedTuple):
+    """`until`: of a directed act."""
+
+    seq: int
+    screen: str
+    until: int | None
+
+
+class KeyAge(NamedTuple):
+    """The present band and the youngest that ever was; `fixed`: of a child, for ever."""
+
+    band: str
+    youngest: str
+    fixed: bool = False
+
+
+class KeyRow(NamedTuple):
+    """All that is kept of one key.
+
+    own: its noes. ins: its yeses. kept: (purpose, origin, via): noes of somebody who is forgotten, or of an account
+    that an app's word ties to it anew. states: (source, mark, purpose): the identifiers for which it is over.
+    grants, told (notice: day), age, words (mark: band). since: the first record that is its present holder's (R5).
+    targets: the identifiers that it is an exact name of, and names, the other way; each since which record. owners:
+    those that it is a looser form of, and looser, the other way. box: the plainest spelling of its mailbox, and
+    spellings, the other way. accounts: those with an edge to it, and members, the other way.
+    """
+
+    own: Mapping[Purpose, Bit] = NOTHING
+    ins: Mapping[Purpose, Allowed] = NOTHING
+    kept: Mapping[tuple[Purpose, bytes, bytes], Bit] = NOTHING
+    states: Mapping[tuple[str, str, Purpose], tuple[bytes, ...]] = NOTHING
+    grants: Mapping[GrantName, GrantGiven] = NOTHING
+    told: Mapping[str, int] = NOTHING
+    age: KeyAge | None = None
+    words: Mapping[str, str] = NOTHING
+    since: int = 0
+    targets: Mapping[bytes, int] = NOTHING
+    names: Mapping[bytes, int] = NOTHING
+    owners: Mapping[bytes, int] = NOTHING
+    looser: Mapping[bytes, int] = NOTHING
+    box: bytes | None = None
+    spellings: Mapping[bytes, int] = NOTHING
+    accounts: Mapping[bytes, int] = NOTHING
+    members: Mapping[bytes, int] = NOTHING
+
+
+class Edge(NamedTuple):
+    """An account and a key that it has, had, or has another name of. `begun`: the record by which it has it, -1: none;
+    `ended`: the one by which it has it no more, -1: it does. `past`: of a link over its date, what had come before this
+    record is in `down` already. `up`: what the member sent to the account. `down`: what had come from the account when
+    the link ended; several where each is covered by somebody else.
+    """
+
+    start: int = 0
+    until: int | None = None
+    claimed: bool = False
+    begun: int = -1
+    ended: int = -1
+    past: int = -1
+    up: Mapping[Purpose, Bit] = NOTHING
+    down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING
+
+    def lives(self) -> bool:
+        """For a no: until its end is on record."""
+        return self.begun >= 0 and self.ended < 0
+
+    def lifts(self, at: int) -> bool:
+        """For what lifts a no it is over at its date as well: clocks may be wrong, and in doubt a no stays."""
+        return self.lives() and (self.until is None or self.until > at)
+
+
+class StateHead(NamedTuple):
+    """`voids`: screen: the record that voided it."""
+
+    voids: Mapping[str, int] = NOTHING
+
+
+EMPTY, NO_EDGE, NO_HEAD = KeyRow(), Edge(), StateHead()
+
+
+class Slate:
+    """The state while one record is folded: what is read comes from `get`, what is changed stays here."""
+
+    def __init__(self, get: Get) -> None:
+        self._get = get
+        self.changes: dict[Place, Any] = {}
+
+    def row(self, key: bytes) -> KeyRow:
+        found: KeyRow | None = self.changes.get(key) or self._get(key)
+        return found or EMPTY
+
+    def edge(self, account: bytes, member: bytes) -> Edge:
+        place = (account, member)
+        found: Edge | None = self.changes.get(place) or self._get(place)
+        return found or NO_EDGE
+
+    def head(self) -> StateHead:
+        found: StateHead | None = self.changes.get(HEAD) or self._get(HEAD)
+        return found or NO_HEAD
+
+    def put(self, key: bytes, **fields: Any) -> None:
+        self.changes[key] = self.row(key)._replace(**fields)
+
+    def put_edge(self, account: bytes, member: bytes, seq: int, **fields: Any) -> None:
+        """Both ends know of it."""
+        self.changes[account, member] = self.edge(account, member)._replace(**fields)
+        if account not in (row := self.row(member)).accounts:
+            self.put(member, accounts={**row.accounts, account: seq})
+            self.put(account, members={**self.row(account).members, member: seq})
+
+
+def widened(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
+    """What an opt-out denies: at a third party sale, sharing and targeted ads are one thing, so a no to one of them is
+    a no to all three (R3, R25). The record keeps what was said.
+    """
+    said = {*purposes}
+    if not said.isdisjoint(SIGNAL_PURPOSES):
+        said.update(SIGNAL_PURPOSES)
+    return tuple(each for each in CHOOSABLE if each in said)
