@@ -413,11 +413,12 @@ class Play:
         with self.ledger.reading() as db:
             return row_of(db, key, milliseconds(self.at) if now is None else now)
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """The same of every key that a named one goes by."""
+    def rows(self, keys: dict[str, bytes] | None = None) -> dict[str, dict[str, Any]]:
+        """The same of every key that a named one goes by, or of some."""
+        keys = self.keys if keys is None else keys
         with self.ledger.reading() as db:
-            found = rows_of(db, list(self.keys.values()), milliseconds(self.at))
-        return {name: found.get(key, NOBODY) for name, key in self.keys.items()}
+            found = rows_of(db, list(keys.values()), milliseconds(self.at))
+        return {name: found.get(key, NOBODY) for name, key in keys.items()}
 
     def standing_of(self, name: str) -> dict[str, Any]:
         """What a check of a name finds: by its exact names, and denied by its looser ones too."""
@@ -443,7 +444,7 @@ class Play:
 
 
 NOBODY: dict[str, Any] = {
-    "deny": frozenset(), "yes": frozenset(), "informed": frozenset(), "parental": frozenset(), "states": frozenset(),
+    "deny": frozenset(), "own": frozenset(), "yes": frozenset(), "informed": frozenset(), "parental": frozenset(), "states": frozenset(),
     "age": None, "grown": False, "linked": False, "told": None, "cpni_told": None, "grants": frozenset(),
 }  # fmt: skip
 
@@ -456,6 +457,7 @@ def shown(row: Standing, allowed: Any) -> dict[str, Any]:
     """One key's standing and grants in words that any implementation can say."""
     return {
         "deny": frozenset(purpose.value for purpose in CHOOSABLE if row.denies(purpose)),
+        "own": frozenset(purpose.value for purpose in CHOOSABLE if row.own_denies(purpose)),
         "yes": purposes_of(row.own), "informed": purposes_of(row.informed), "parental": purposes_of(row.parental),
         "states": frozenset(row.held), "age": row.age_band, "grown": row.grown, "linked": row.linked,
         "told": _day(row.told), "cpni_told": _day(row.cpni_told),
@@ -496,7 +498,8 @@ def joined(exact: list[dict[str, Any]], looser: list[dict[str, Any]], own: dict[
     ages_ = [row["age"] for row in exact if row["age"]]
     days = {name: max((row[name] for row in exact if row[name]), default=None) for name in ("told", "cpni_told")}
     union = {
-        name: frozenset().union(*(row[name] for row in exact)) for name in ("yes", "informed", "parental", "states")
+        name: frozenset().union(*(row[name] for row in exact))
+        for name in ("own", "yes", "informed", "parental", "states")
     }
     return {
         **union, **days,
