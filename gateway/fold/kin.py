@@ -78,20 +78,14 @@ def holder_since(slate: Slate, key: bytes, own: dict[Purpose, Bit]) -> dict[Purp
     return {purpose: bit for purpose, bit in own.items() if bit.seq >= since}
 
 
-def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -> Iterator[tuple[Purpose, Bit, bytes]]:
-    """(purpose, bit, who said it): what an account passes on to what it has: its own noes, what it keeps of people who
-    are forgotten, and what its members sent up, those it no longer has too; but for what `apart` sent, who have it by
-    themselves, and what came before the record `past`.
+def passed_on(slate: Slate, account: bytes, apart: set[bytes], past: int = -1) -> Iterator[tuple[Purpose, Bit]]:
+    """What an account passes on to what it has: its own noes, what it keeps of people who are forgotten, and what was
+    sent up to it, by those that it no longer has too; but for what `apart` sent, who have it by themselves, and what
+    came before the record `past`.
     """
     row = slate.row(account)
-    for purpose, bit in row.own.items():
-        if bit.came > past:
-            yield purpose, bit, account
-    for (purpose, origin, via), bit in row.kept.items():
-        if via == account and bit.came > past:
-            yield purpose, bit, origin
+    found = [*row.own.items(), *((place[0], bit) for place, bit in row.kept.items() if place[2] == account)]
     for member in row.members:
         if member not in apart:
-            for purpose, bit in slate.edge(account, member).up.items():
-                if bit.came > past:
-                    yield purpose, bit, member
+            found += slate.edge(account, member).up.items()
+    yield from (each for each in found if each[1].came > past)

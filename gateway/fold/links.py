@@ -33,7 +33,7 @@ def _tell_again(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> Non
     start = min(edge.start, said.start) if edge.start > record.at else edge.start
     slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
     if _is_over(record, said):
-        end_link(slate, said.account, record.key, record.seq)
+        end_link(slate, said.account, record.key, record.seq, keeps=not edge.claimed)
 
 
 def _is_over(record: Record, said: LinkSaid) -> bool:
@@ -44,8 +44,8 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
     """One that is over already carries nothing."""
     account, member = said.account, record.key
     over = _is_over(record, said)
-    if edge.lives() and (over or said.claimed > edge.claimed):
-        end_link(slate, account, member, record.seq)
+    if edge.lives() and (over or said.claimed > edge.claimed):  # nobody but an app ever spoke for it: nothing stays
+        end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
     if edge.begun >= 0 and said.claimed > edge.claimed:
         _make_own(slate, account, member, record.seq)
     slate.put_edge(
@@ -76,19 +76,19 @@ def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
             kept = dict(slate.row(form).kept)
             for purpose, bits in edge.down.items():
                 place = (purpose, account, key)
-                kept[place] = strictest((*bits, *([kept[place]] if place in kept else ())), voids)[-1]
+                kept[place] = strictest((*bits, *([kept[place]] if place in kept else ())), voids, ())[-1]
             slate.put(form, kept=kept)
         slate.put_edge(account, name, seq, down=NOTHING)
 
 
-def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, released: bool = False) -> None:
+def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bool) -> None:
     """What had come through it stays, and so does the account's age; of one that an app alone spoke for nothing does,
     but where the number went back to the pool. What the member had sent to the account goes on counting there.
     """
     edge = slate.edge(account, member)
     if not edge.lives():
         return
-    if released or not edge.claimed:
+    if keeps:
         keep_what_came(slate, account, member, seq)
         keep_age(slate, account, member)
     names = family(slate, member)
@@ -97,7 +97,8 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, released:
 
 
 def fold_over(slate: Slate, record: Record, said: LinkOver) -> None:
-    end_link(slate, said.account, record.key, record.seq)
+    claimed = slate.edge(said.account, record.key).claimed
+    end_link(slate, said.account, record.key, record.seq, keeps=not claimed)
 
 
 # --- a number or mailbox goes back ---
@@ -108,7 +109,7 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
     for name in family(slate, record.key) | mailbox_names(slate, record.key):
         if said.ends_links:
             for account, member, edge in list(edges_of(slate, (name,))):
-                end_link(slate, account, member, record.seq, released=True)
+                end_link(slate, account, member, record.seq, keeps=True)
                 if edge.lives() and (edge.until is None or edge.until > record.at):
                     slate.put_edge(account, member, record.seq, until=record.at)
             slate.put(name, told=NOTHING)

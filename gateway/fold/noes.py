@@ -6,7 +6,7 @@ no longer have it (`down`); an account's also covers all that was sent up to it,
 cover names the screen of the yes: a void of that screen needs no pass over rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from gateway.fold.kin import family, has, mailbox_names, mates, own_names, passed_on, roads, roots
 from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
@@ -36,7 +36,7 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     if said.signal and _is_no_news(slate, record.key, said, purposes):
         return
     row = slate.row(record.key)
-    bits = {each: _said(row.own.get(each), record.seq, said) for each in purposes}
+    bits = {each: _said(record, said, row.own.get(each)) for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
     if said.account:
@@ -47,9 +47,9 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         send_up(slate, account, record.key, bits, record.seq)
 
 
-def _said(before: Bit | None, seq: int, said: SaidOut) -> Bit:
+def _said(record: Record, said: SaidOut, before: Bit | None) -> Bit:
     mark = said.mark if before is None or before.mark == said.mark else SEVERAL
-    return Bit(seq, seq, said.source, mark, dated=said.dated)
+    return Bit(record.key, record.seq, record.seq, said.source, mark, dated=said.dated)
 
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
@@ -107,18 +107,30 @@ def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None
 
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     account = cover.by
+    _keep_past(slate, account, cover.seq, at)
+    for member in slate.row(account).members:
+        _cover_up(slate, account, member, purpose, cover)
+        its = roots(slate, member)
+        held = [each for each in its if has(slate, account, each, at)]
+        if len(held) == len(its) or any(has(slate, account, each, at) for each in slate.row(member).owners):
+            _cover_down(slate, account, member, purpose, cover)
+        elif held:
+            _cover_down(slate, account, member, purpose, cover._replace(only=tuple(held)))
+
+
+def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
+    """Before what an account passes on is lifted: it stays with those that it has no more by their date."""
     for member in slate.row(account).members:
         edge = slate.edge(account, member)
         if edge.lives() and not edge.lifts(at):
-            keep_what_came(slate, account, member, cover.seq)
-        _cover_up(slate, account, member, purpose, cover)
-        if purpose in edge.down and any(has(slate, account, each, at) for each in (member, *slate.row(member).owners)):
-            _cover_down(slate, account, member, purpose, cover)
+            keep_what_came(slate, account, member, seq)
 
 
 def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     key, others = cover.by, mates(slate, cover.by)
     ways = roads(slate, family(slate, key) | mailbox_names(slate, key), at)
+    for account in ways:
+        _keep_past(slate, account, cover.seq, at)
     for origin in (key, *others):
         if origin != key:
             end_yes(slate, origin, (purpose,))
@@ -176,22 +188,24 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
 def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """Copies what an account passes on to a member into the `down` of their edge, once."""
     edge, found = slate.edge(account, member), dict[Purpose, list[Bit]]()
-    apart = family(slate, member) | mailbox_names(slate, member)
-    for purpose, bit, _ in passed_on(slate, account, apart, edge.past):
+    for purpose, bit in passed_on(slate, account, {member}, edge.past):
         found.setdefault(purpose, []).append(bit._replace(came=max(bit.came, edge.begun)))
-    down = dict(edge.down)
+    names, down = family(slate, member), dict(edge.down)
+    near = names.union(mailbox_names(slate, member), *(slate.row(each).looser for each in names))
     for purpose, bits in found.items():
-        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.head().voids)
+        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.head().voids, near)
     slate.put_edge(account, member, seq, down=down, past=seq)
 
 
-def strictest(bits: Iterable[Bit], voids: Voids) -> tuple[Bit, ...]:
-    """One that denies stands for all; where each is covered, one for each way in which a void may uncover it."""
+def strictest(bits: Iterable[Bit], voids: Voids, near: Container[bytes]) -> tuple[Bit, ...]:
+    """One that denies stands for all, but for what relatives of the member said: to them it does not come from there.
+    Where none denies, one for each way in which a void may uncover it.
+    """
     bits = sorted(bits, key=lambda bit: bit.came)
     for bit in reversed(bits):
-        if all(each.screen in voids for each in bit.covers):
+        if bit.who not in near and all(each.screen in voids for each in bit.covers):
             return (bit,)
-    return tuple({bit.covers: bit for bit in bits}.values())
+    return tuple({(bit.covers, bit.who in near and bit.who): bit for bit in bits}.values())
 
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:

@@ -30,14 +30,13 @@ class NoPlace(StrEnum):
 
 
 class ReadNo(NamedTuple):
-    """One no as one key reads it. `who`: said it, where that is known; `via`: the account that it came through.
-    `reach`: the record since which it is read here. `root`: the identifier for which it is.
+    """One no as one key reads it. `reach`: the record since which it is read here. `root`: the identifier for which it
+    is. `via`: the account that it came through.
     """
 
     purpose: Purpose
     bit: Bit
     place: NoPlace
-    who: bytes | None
     reach: int
     root: bytes
     via: bytes | None = None
@@ -60,11 +59,12 @@ def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
     row = slate.row(key)
     for root in roots(slate, key):
         yield from _at_root(slate, key, root)
+    yield from _sent_up(slate, key)
     for (purpose, _, via), bit in row.kept.items():
-        yield ReadNo(purpose, bit, NoPlace.KEPT, None, 0, key, via)
+        yield ReadNo(purpose, bit, NoPlace.KEPT, 0, key, via)
     for owner, since in row.owners.items():
         for each in _at_root(slate, owner, owner):
-            if each.who != key:  # nobody has from others what they said themselves
+            if each.bit.who != key:  # nobody has from others what they said themselves
                 yield each._replace(place=NoPlace.LOOSER, reach=max(each.reach, since))
 
 
@@ -75,12 +75,12 @@ def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
         reach = max(since, slate.row(name).targets.get(root, 0)) if name != key else 0
         place = NoPlace.OWN if name == key else NoPlace.NAME
         for purpose, bit in slate.row(name).own.items():
-            yield ReadNo(purpose, bit, place, name, reach, root)
+            yield ReadNo(purpose, bit, place, reach, root)
     for mate in mates(slate, root):
         reach = max(since, _spelt(slate, root), _spelt(slate, mate))
         for name in speakers(slate, mate):
             for purpose, bit in slate.row(name).own.items():
-                yield ReadNo(purpose, bit, NoPlace.MAILBOX, name, reach, root)
+                yield ReadNo(purpose, bit, NoPlace.MAILBOX, reach, root)
     yield from _through_accounts(slate, root, since, apart)
 
 
@@ -94,18 +94,22 @@ def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) 
     live: dict[bytes, tuple[int, int]] = {}
     for account, name, edge in edges_of(slate, speakers(slate, root)):
         for purpose, bits in edge.down.items():
-            for bit in bits:
-                yield ReadNo(purpose, bit, NoPlace.DOWN, None, since, root, account)
+            yield from (
+                ReadNo(purpose, bit, NoPlace.DOWN, since, root, account) for bit in bits if bit.who not in apart
+            )
         if edge.lives():
             reach = max(since, edge.begun, slate.row(name).targets.get(root, 0))
             before = live.get(account, (reach, edge.past))
             live[account] = min(before[0], reach), min(before[1], edge.past)
     for account, (reach, past) in live.items():
-        for purpose, bit, origin in passed_on(slate, account, apart, past):
-            yield ReadNo(purpose, bit, NoPlace.ACCOUNT, origin, reach, root, account)
-    for member in slate.row(root).members:  # of an account itself: what its members sent up
-        for purpose, bit in slate.edge(root, member).up.items():
-            yield ReadNo(purpose, bit, NoPlace.UP, member, since, root, root)
+        for purpose, bit in passed_on(slate, account, apart, past):
+            yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
+
+
+def _sent_up(slate: Slate, account: bytes) -> Iterator[ReadNo]:
+    for member in slate.row(account).members:
+        for purpose, bit in slate.edge(account, member).up.items():
+            yield ReadNo(purpose, bit, NoPlace.UP, 0, account)
 
 
 # --- the standing ---

@@ -171,14 +171,14 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 def fold_kept_no(slate: Slate, record: Record, said: KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
     key, via = record.key, said.via
-    bit = Bit(record.seq, record.seq, "", SEVERAL)
+    bit = Bit(said.origin, record.seq, record.seq, "", SEVERAL)
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**slate.edge(via, said.origin).up, said.purpose: bit})
     elif not (has(slate, via, key) and _denies(slate, slate.edge(via, said.origin).up.get(said.purpose))):
         down = slate.edge(via, key).down
-        bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids)
+        bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids, ())
         slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
 
 

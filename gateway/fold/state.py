@@ -28,10 +28,11 @@ class Cover(NamedTuple):
 
 
 class Bit(NamedTuple):
-    """A no to one purpose. `seq`: the record that said it; `came`: the one that brought it to this place. It denies
-    while none of its covers holds.
+    """A no to one purpose. `who` said it (of somebody who is forgotten a random key); `seq`: in which record; `came`:
+    the record that brought it to this place. It denies while none of its covers holds.
     """
 
+    who: bytes
     seq: int
     came: int
     source: str
@@ -106,7 +107,7 @@ class Edge(NamedTuple):
     """An account and a key that it has, had, or has another name of. `begun`: the record by which it has it, -1: none;
     `ended`: the one by which it has it no more, -1: it does. `past`: of a link over its date, what had come before this
     record is in `down` already. `up`: what the member sent to the account. `down`: what had come from the account when
-    the link ended; several where each is covered by somebody else.
+    the link ended; several where one does not stand for all.
     """
 
     start: int = 0
