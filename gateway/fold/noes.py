@@ -90,6 +90,8 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
         allowed = Allowed(record.seq, said.screen, said.informed and said.account, said.parental)
+        if said.account:
+            _keep_past(slate, record.key, record.seq, record.at)
         _cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
         if said.account:
@@ -107,12 +109,11 @@ def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None
 
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     account = cover.by
-    _keep_past(slate, account, cover.seq, at)
     for member in slate.row(account).members:
         _cover_up(slate, account, member, purpose, cover)
-        its = roots(slate, member)
+        its, form = roots(slate, member), slate.edge(account, member).begun < 0
         held = [each for each in its if has(slate, account, each, at)]
-        if len(held) == len(its) or any(has(slate, account, each, at) for each in slate.row(member).owners):
+        if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
             _cover_down(slate, account, member, purpose, cover)
         elif held:
             _cover_down(slate, account, member, purpose, cover._replace(only=tuple(held)))

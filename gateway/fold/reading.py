@@ -124,7 +124,7 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
     held = _states(slate, key)
     came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
-    band, grown = _age(slate, key, now)
+    band, grown = _age(slate, key)
     return Standing(
         own, out_bits(came | {purpose for _, purpose in held}), band, None, _linked(slate, key) > now,
         not revoked(slate, key).issuperset(row.grants),
@@ -160,12 +160,12 @@ def _linked(slate: Slate, key: bytes) -> int:
     return max(found, default=0)
 
 
-def _age(slate: Slate, key: bytes, now: int) -> tuple[str | None, bool]:
+def _age(slate: Slate, key: bytes) -> tuple[str | None, bool]:
     """The youngest band on record for it and the accounts that have it, and whether any of them was younger once (R14).
     What installations say counts where no account is known to have or have had it.
     """
     edges = [edge for edge in edges_of(slate, family(slate, key)) if edge[2].begun >= 0]
-    known = any(edge.start <= now and not edge.claimed for _, _, edge in edges)
+    known = any(not edge.claimed for _, _, edge in edges)
     keys = family(slate, key) | {account for account, _, edge in edges if edge.lives()}
     if any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members):
         keys, known = {key}, True

@@ -176,7 +176,7 @@ def fold_kept_no(slate: Slate, record: Record, said: KeptNo) -> None:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**slate.edge(via, said.origin).up, said.purpose: bit})
-    elif not (has(slate, via, key) and _denies(slate, slate.edge(via, said.origin).up.get(said.purpose))):
+    elif not (any(has(slate, via, each) for each in (key, *slate.row(key).owners)) and _denies(slate, slate.edge(via, said.origin).up.get(said.purpose))):
         down = slate.edge(via, key).down
         bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids, ())
         slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
