@@ -14,7 +14,7 @@ from gateway.fold.state import NOTHING, Edge, Slate
 
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
-    """A live link that is said again changes only what differs; a whole one never becomes claimed; a claimed one becomes
+    """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one becomes
     whole anew. An end that came by its date alone is news.
     """
     edge = slate.edge(said.account, record.key)

@@ -8,9 +8,9 @@ cover names the screen of the yes: a void of that screen needs no pass over rows
 
 from collections.abc import Container, Iterable, Mapping
 
-from gateway.fold.kin import family, has, mailbox_names, mates, own_names, passed_on, roads, roots
+from gateway.fold.kin import edges_of, family, has, mailbox_names, mates, own_names, passed_on, roads, roots
 from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
-from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, Slate, widened
+from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
 from gateway.terms import Purpose, Source
 
 Voids = Mapping[str, int]
@@ -130,19 +130,16 @@ def _keep_past(slate: Slate, account: bytes, seq: int, at: int) -> None:
 def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     key, others = cover.by, mates(slate, cover.by)
     ways = roads(slate, family(slate, key) | mailbox_names(slate, key), at)
+    for other in others:
+        end_yes(slate, other, (purpose,))
+        _cover_own(slate, other, purpose, cover)
     for account in ways:
         _keep_past(slate, account, cover.seq, at)
-    for origin in (key, *others):
-        if origin != key:
-            end_yes(slate, origin, (purpose,))
-            _cover_own(slate, origin, purpose, cover)
-        for account in ways:
+        for origin in (key, *others):
             _cover_up(slate, account, origin, purpose, cover)
-    for name in own_names(slate, key):
-        for account in slate.row(name).accounts:
-            if has(slate, account, key, at):
-                continue
-            if slate.edge(account, name).lives():
+    for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
+        if not has(slate, account, key, at):
+            if edge.lives():
                 keep_what_came(slate, account, name, cover.seq)
             _cover_down(slate, account, name, purpose, cover._replace(only=_speaks_for(slate, key, name)))
 
@@ -168,19 +165,19 @@ def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, c
 
 
 def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
-    """What came through the one who says yes, from people who are forgotten: at its own forms and at those of the other
-    spellings.
+    """What came through the one who says yes, from people who are forgotten, at each of its forms; and what another
+    spelling of its mailbox says for one that is forgotten.
     """
-    through = own_names(slate, cover.by) | mates(slate, cover.by)
-    names = through.union(*(family(slate, each) for each in through))
+    own, others, voids = own_names(slate, cover.by), mates(slate, cover.by), slate.head().voids
+    names = own.union(*(family(slate, each) for each in others))
     for key in names.union(*(slate.row(each).looser for each in names)):
-        kept = slate.row(key).kept
-        if any(each[0] is purpose and each[2] in through for each in kept):
-            voids = slate.head().voids
-            slate.put(key, kept={
-                each: covered(bit, cover, voids) if each[0] is purpose and each[2] in through else bit
-                for each, bit in kept.items()
-            })  # fmt: skip
+        kept, found = slate.row(key).kept, dict[KeptPlace, Bit]()
+        for place, bit in kept.items():
+            of, origin, via = place
+            if of is purpose and (via in own or (via in others and origin == via)):
+                found[place] = covered(bit, cover, voids)
+        if found:
+            slate.put(key, kept={**kept, **found})
 
 
 # --- what stays when a link ends ---

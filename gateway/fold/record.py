@@ -165,9 +165,8 @@ class KeptNotice(NamedTuple):
 
 
 Said = (
-    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | LinkOver | Released | NamesLearnt | StateSaid | AgeTold | NoticeGiven
-    | ChildFound | ScreenVoided | KeptNo | KeptEnd | KeptRevoked | KeptAge
-    | KeptNotice
+    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | LinkOver | Released | NamesLearnt | StateSaid | AgeTold
+    | NoticeGiven | ChildFound | ScreenVoided | KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice
 )  # fmt: skip
 
 

@@ -170,16 +170,20 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 
 def fold_kept_no(slate: Slate, record: Record, said: KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
-    key, via = record.key, said.via
-    bit = Bit(said.origin, record.seq, record.seq, "", SEVERAL)
+    key, via, bit = record.key, said.via, Bit(said.origin, record.seq, record.seq, "", SEVERAL)
+    up, down = slate.edge(via, said.origin).up, slate.edge(via, key).down
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
     elif key == via:
-        slate.put_edge(via, said.origin, record.seq, up={**slate.edge(via, said.origin).up, said.purpose: bit})
-    elif not (any(has(slate, via, each) for each in (key, *slate.row(key).owners)) and _denies(slate, slate.edge(via, said.origin).up.get(said.purpose))):
-        down = slate.edge(via, key).down
+        slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
+    elif not (_denies(slate, up.get(said.purpose)) and _reads(slate, via, key)):
         bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids, ())
         slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
+
+
+def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
+    """Whether what an account passes on is read by a key, itself or a looser form of what it has."""
+    return any(has(slate, account, each) for each in (key, *slate.row(key).owners))
 
 
 def _denies(slate: Slate, bit: Bit | None) -> bool:

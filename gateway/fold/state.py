@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose
 
 Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
+KeptPlace = tuple[Purpose, bytes, bytes]  # purpose, who said it, what it came through
 Get = Callable[[Place], Any]  # None where nothing lies
 HEAD: Place = b"head"  # no key: those have 16 bytes
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -86,7 +87,7 @@ class KeyRow(NamedTuple):
 
     own: Mapping[Purpose, Bit] = NOTHING
     ins: Mapping[Purpose, Allowed] = NOTHING
-    kept: Mapping[tuple[Purpose, bytes, bytes], Bit] = NOTHING
+    kept: Mapping[KeptPlace, Bit] = NOTHING
     states: Mapping[tuple[str, str, Purpose], tuple[bytes, ...]] = NOTHING
     grants: Mapping[GrantName, GrantGiven] = NOTHING
     told: Mapping[str, int] = NOTHING
