@@ -14,8 +14,8 @@ from gateway.fold.state import NOTHING, Edge, Slate
 
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
-    """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one becomes
-    whole anew. An end that came by its date alone is news.
+    """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one
+    becomes whole anew. An end that came by its date alone is news.
     """
     edge = slate.edge(said.account, record.key)
     goes_on = edge.lifts(record.at)
