@@ -4,10 +4,10 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
+from gateway.fold.facts import keep_age, revoke_over
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, own_names, passed_on, roads, roots
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
 from gateway.fold.record import LinkOver, LinkSaid, NamesLearnt, Record, Released
-from gateway.fold.said import keep_age, revoke_over
 from gateway.fold.state import NOTHING, Edge, Slate
 
 # --- a link ---
