@@ -15,7 +15,6 @@ ACTS: dict[type, Any] = {
     record.SaidIn: noes.fold_in,
     record.ScreenVoided: noes.fold_screen,
     record.LinkSaid: links.fold_link,
-    record.LinkOver: links.fold_over,
     record.Released: links.fold_release,
     record.NamesLearnt: links.fold_names,
     record.StateSaid: facts.fold_state,

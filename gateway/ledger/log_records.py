@@ -89,7 +89,7 @@ def _old_links(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
         at = max(start, before)
         yield Placed(OLD_LINKS, turn, Record(seq, at, identifier, told.LinkSaid(account, start, until)))
         if over is not None:
-            yield Placed(OLD_LINKS, turn, Record(over, until, identifier, told.LinkOver(account)))
+            yield Placed(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
 def _used(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
@@ -210,14 +210,13 @@ def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
     it as one may be wrong (`reach.SKEW`).
     """
-    until: dict[tuple[bytes, bytes], int] = {}
+    dated: dict[tuple[bytes, bytes], told.LinkSaid] = {}
     for record in records:
-        for account, key in [link for link, end in until.items() if end <= record.at - SKEW]:
-            yield Record(record.seq, until.pop((account, key)), key, told.LinkOver(account))
+        for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
+            said = dated.pop((account, key))
+            yield Record(record.seq, said.until or 0, key, said)
         yield record
         if isinstance(record.said, told.LinkSaid):
-            link = record.said.account, record.key
-            if record.said.until is None:
-                until.pop(link, None)
-            else:
-                until[link] = record.said.until
+            dated.pop(link := (record.said.account, record.key), None)
+            if record.said.until is not None:
+                dated[link] = record.said
