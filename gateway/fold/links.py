@@ -4,10 +4,10 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 
 from collections.abc import Iterable
 
+from gateway.fold.facts import keep_age, revoke_over
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, own_names, passed_on, roads, roots
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
-from gateway.fold.record import LinkOver, LinkSaid, NamesLearnt, Record, Released
-from gateway.fold.said import keep_age, revoke_over
+from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NOTHING, Edge, Slate
 
 # --- a link ---
@@ -106,11 +106,6 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bo
     names = family(slate, member)
     revoke_over(slate, names.union(*(slate.row(each).looser for each in names)))
     slate.put_edge(account, member, seq, ended=seq)
-
-
-def fold_over(slate: Slate, record: Record, said: LinkOver) -> None:
-    claimed = slate.edge(said.account, record.key).claimed
-    end_link(slate, said.account, record.key, record.seq, keeps=not claimed)
 
 
 # --- a number or mailbox goes back ---

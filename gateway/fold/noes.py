@@ -36,10 +36,10 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     if said.signal and _is_no_news(slate, record.key, said, purposes):
         return
     row = slate.row(record.key)
-    bits = {each: _said(record, said, row.own.get(each)) for each in purposes}
-    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits}
+    bits = _said(record, said, purposes, row.own)
+    ins = {each: allowed for each, allowed in row.ins.items() if each not in bits} if row.ins else row.ins
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
-    if said.account:
+    if said.account or row.is_alone():
         return
     for mate in mates(slate, record.key):
         end_yes(slate, mate, purposes)
@@ -47,9 +47,13 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
         send_up(slate, account, record.key, bits, record.seq)
 
 
-def _said(record: Record, said: SaidOut, before: Bit | None) -> Bit:
-    mark = said.mark if before is None or before.mark == said.mark else SEVERAL
-    return Bit(record.key, record.seq, record.seq, said.source, mark, dated=said.dated)
+def _said(
+    record: Record, said: SaidOut, purposes: Iterable[Purpose], before: Mapping[Purpose, Bit]
+) -> dict[Purpose, Bit]:
+    """A second no under another mark is nobody's alone to take back."""
+    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
+    others = {each for each in purposes if each in before and before[each].mark != said.mark}
+    return {each: bit._replace(mark=SEVERAL) if each in others else bit for each in purposes}
 
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:

@@ -51,19 +51,13 @@ class ActUsed(NamedTuple):
 
 class LinkSaid(NamedTuple):
     """What was said of one link of the record's key: since when and until when the account has it, Unix milliseconds.
-    `claimed`: by an app's word alone.
+    `claimed`: by an app's word alone. Said again once its date has come, it puts the end on record.
     """
 
     account: bytes
     start: int
     until: int | None = None
     claimed: bool = False
-
-
-class LinkOver(NamedTuple):
-    """The end of a link whose date has come, put on record."""
-
-    account: bytes
 
 
 class Released(NamedTuple):
@@ -165,7 +159,7 @@ class KeptNotice(NamedTuple):
 
 
 Said = (
-    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | LinkOver | Released | NamesLearnt | StateSaid | AgeTold
+    SaidOut | SaidIn | GrantSaid | ActUsed | LinkSaid | Released | NamesLearnt | StateSaid | AgeTold
     | NoticeGiven | ChildFound | ScreenVoided | KeptNo | KeptEnd | KeptRevoked | KeptAge | KeptNotice
 )  # fmt: skip
 

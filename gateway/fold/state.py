@@ -3,6 +3,7 @@ is never changed in place, and is read through one function from places to what 
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -103,6 +104,10 @@ class KeyRow(NamedTuple):
     accounts: Mapping[bytes, int] = NOTHING
     members: Mapping[bytes, int] = NOTHING
 
+    def is_alone(self) -> bool:
+        """Whether nobody else hears of what it says."""
+        return not (self.accounts or self.names or self.targets or self.box or self.spellings)
+
 
 class Edge(NamedTuple):
     """An account and a key that it has, had, or has another name of. `begun`: the record by which it has it, -1: none;
@@ -169,6 +174,7 @@ class Slate:
             self.put(account, members={**self.row(account).members, member: seq})
 
 
+@cache
 def widened(purposes: tuple[Purpose, ...]) -> tuple[Purpose, ...]:
     """What an opt-out denies: at a third party sale, sharing and targeted ads are one thing, so a no to one of them is
     a no to all three (R3, R25). The record keeps what was said.

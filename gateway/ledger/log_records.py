@@ -11,28 +11,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from gateway.fold.record import (
-    ActUsed,
-    AgeTold,
-    ChildFound,
-    GrantSaid,
-    KeptAge,
-    KeptEnd,
-    KeptNo,
-    KeptNotice,
-    KeptRevoked,
-    LinkOver,
-    LinkSaid,
-    NamesLearnt,
-    NoticeGiven,
-    Record,
-    Released,
-    Said,
-    SaidIn,
-    SaidOut,
-    ScreenVoided,
-    StateSaid,
-)
+from gateway.fold import record as told
+from gateway.fold.record import Record, Said
 from gateway.ledger.grants import ACT
 from gateway.ledger.happenings import ENTRIES, LINKS, MAILBOXES, NAMES, OLD_LINKS, USED
 from gateway.ledger.kept_rows import End
@@ -89,37 +69,37 @@ def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
 def _names(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
     """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
     for seq, key, alias in db.execute(LOOSER):
-        yield Placed(NAMES, -1, Record(seq, 0, key, NamesLearnt(looser=(alias,))))
+        yield Placed(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
     for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now,)), key=itemgetter(0, 1, 3)):
         rows = list(learnt)
-        yield Placed(NAMES, rows[0][2], Record(seq, at, key, NamesLearnt(tuple(row[4] for row in rows))))
+        yield Placed(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
 
 
 def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
     for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now,)):
-        yield Placed(MAILBOXES, turn, Record(seq, at, spelling, NamesLearnt(mailbox=mailbox)))
+        yield Placed(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
 def _old_links(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
     for seq, turn, account, identifier, start, until, before, over in db.execute(OLD, (now,)):
         if account is None:
-            yield Placed(OLD_LINKS, turn, Record(seq, before, identifier, Released(ends_links=False)))
+            yield Placed(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
             continue
         at = max(start, before)
-        yield Placed(OLD_LINKS, turn, Record(seq, at, identifier, LinkSaid(account, start, until)))
+        yield Placed(OLD_LINKS, turn, Record(seq, at, identifier, told.LinkSaid(account, start, until)))
         if over is not None:
-            yield Placed(OLD_LINKS, turn, Record(over, until, identifier, LinkOver(account)))
+            yield Placed(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
 def _used(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
     for seq, at, turn, key, recipient in db.execute(SPENT, (now,)):
-        yield Placed(USED, turn, Record(seq, at, key, ActUsed(recipient)))
+        yield Placed(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
 
 
 def _screens(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
     for ui, seq, at in db.execute(VOIDED, (now,)):
-        yield Placed(ENTRIES, 0, Record(seq, at, NOBODY, ScreenVoided(ui)))
+        yield Placed(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
 
 
 def _kept(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
@@ -130,24 +110,24 @@ def _kept(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
             yield Placed(ENTRIES, 0, Record(seq, at, key, kept(*row)))
 
 
-def _end(purpose: str, what: str, ui: str) -> KeptEnd:
-    return KeptEnd(Purpose(purpose), no=what == End.BOTH, back=what == End.BACK, screen=ui)
+def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
+    return told.KeptEnd(Purpose(purpose), no=what == End.BOTH, back=what == End.BACK, screen=ui)
 
 
-def _revoked(recipient: str, purpose: str, data_class: str, kind: str) -> KeptRevoked:
-    return KeptRevoked(recipient, Purpose(purpose), DataClass(data_class) if data_class else None, GrantKind(kind))
+def _revoked(recipient: str, purpose: str, data_class: str, kind: str) -> told.KeptRevoked:
+    return told.KeptRevoked(recipient, Purpose(purpose), DataClass(data_class) if data_class else None, GrantKind(kind))
 
 
-def _no(purpose: str, origin: bytes, via: bytes) -> KeptNo:
-    return KeptNo(Purpose(purpose), origin, via)
+def _no(purpose: str, origin: bytes, via: bytes) -> told.KeptNo:
+    return told.KeptNo(Purpose(purpose), origin, via)
 
 
-def _notice(notice: str, day: int) -> KeptNotice:
-    return KeptNotice(NoticeKind(notice), day)
+def _notice(notice: str, day: int) -> told.KeptNotice:
+    return told.KeptNotice(NoticeKind(notice), day)
 
 
-def _age(band: str, youngest: str, fixed: int) -> KeptAge:
-    return KeptAge(band, youngest, bool(fixed))
+def _age(band: str, youngest: str, fixed: int) -> told.KeptAge:
+    return told.KeptAge(band, youngest, bool(fixed))
 
 
 class Entered(NamedTuple):
@@ -189,53 +169,54 @@ def _said(word: ChoiceKind, entered: Entered) -> Said | None:
     if word in LINKS:
         return _linked(entered)
     if word is ChoiceKind.NUMBER_RELEASED:
-        return Released()
+        return told.Released()
     if word is ChoiceKind.TOLD:
         reached = entered.outcome != Told.BOUNCED and entered.day is not None
-        return NoticeGiven(NoticeKind(entered.leaf["k"]), entered.day or 0, account) if reached else None
+        return told.NoticeGiven(NoticeKind(entered.leaf["k"]), entered.day or 0, account) if reached else None
     if word is ChoiceKind.CHILD_FOUND:
-        return ChildFound(account)
+        return told.ChildFound(account)
     if word is ChoiceKind.AGE:
-        return AgeTold(entered.band or "", account, bool(entered.may_rise), entered.mark or "")
+        return told.AgeTold(entered.band or "", account, bool(entered.may_rise), entered.mark or "")
     return None if word in {ChoiceKind.ERASED, ChoiceKind.UNLINKED_PERSON} else _chose(word, entered)
 
 
-def _linked(entered: Entered) -> LinkSaid | None:
+def _linked(entered: Entered) -> told.LinkSaid | None:
     if entered.account is None:
         return None
-    return LinkSaid(entered.account, entered.start, entered.until, bool(entered.claimed))
+    return told.LinkSaid(entered.account, entered.start, entered.until, bool(entered.claimed))
 
 
 def _chose(word: ChoiceKind, entered: Entered) -> Said:
     leaf, account, source = entered.leaf, entered.is_account, entered.leaf.get("src", "")
     purposes = tuple(each for each in Purpose if each in leaf.get("p", ()))
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
-        return StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, entered.mark or "")
+        return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, entered.mark or "")
     recipient, classes, screen = leaf.get("to", ""), leaf.get("c", ()), leaf.get("ui", "")
     if word in ACTS:
         until = entered.at + ACT if ACTS[word] is GrantKind.DIRECTED else None
-        return GrantSaid(recipient, purposes, DataClass(classes[0]) if classes else None, ACTS[word], screen, until)
+        return told.GrantSaid(
+            recipient, purposes, DataClass(classes[0]) if classes else None, ACTS[word], screen, until
+        )
     if word is not ChoiceKind.OPT_IN:
-        return SaidOut(purposes, source, account, entered.mark or "", dated=source != Source.READING)
+        return told.SaidOut(purposes, source, account, entered.mark or "", dated=source != Source.READING)
     screen = leaf.get("ui", leaf.get("nv", ""))  # older ones name no screen: the notice's version stands for it
     if recipient:  # and no class, for there was no other
         data_class = DataClass(classes[0]) if classes else DataClass.PRECISE_GEO
-        return GrantSaid(recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
-    return SaidIn(purposes, account, screen, bool(entered.informed), bool(entered.parental))
+        return told.GrantSaid(recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
+    return told.SaidIn(purposes, account, screen, bool(entered.informed), bool(entered.parental))
 
 
 def _with_ends(records: Iterable[Record]) -> Iterator[Record]:
     """With the ends of links by their date, which are no entries yet: denials cross a link until a clock is as far past
     it as one may be wrong (`reach.SKEW`).
     """
-    until: dict[tuple[bytes, bytes], int] = {}
+    dated: dict[tuple[bytes, bytes], told.LinkSaid] = {}
     for record in records:
-        for account, key in [link for link, end in until.items() if end <= record.at - SKEW]:
-            yield Record(record.seq, until.pop((account, key)), key, LinkOver(account))
+        for account, key in [link for link, said in dated.items() if (said.until or 0) <= record.at - SKEW]:
+            said = dated.pop((account, key))
+            yield Record(record.seq, said.until or 0, key, said)
         yield record
-        if isinstance(record.said, LinkSaid):
-            link = record.said.account, record.key
-            if record.said.until is None:
-                until.pop(link, None)
-            else:
-                until[link] = record.said.until
+        if isinstance(record.said, told.LinkSaid):
+            dated.pop(link := (record.said.account, record.key), None)
+            if record.said.until is not None:
+                dated[link] = record.said

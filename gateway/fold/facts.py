@@ -5,32 +5,18 @@ found; and what stays with others of somebody who is forgotten.
 from collections.abc import Iterable
 
 from gateway.choice.law import AGES
+from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, has, own_names, roots
 from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
 from gateway.fold.reading import revoked
-from gateway.fold.record import (
-    EVERYBODY,
-    ActUsed,
-    AgeTold,
-    ChildFound,
-    GrantSaid,
-    KeptAge,
-    KeptEnd,
-    KeptNo,
-    KeptNotice,
-    KeptRevoked,
-    NoticeGiven,
-    Record,
-    SaidOut,
-    StateSaid,
-)
+from gateway.fold.record import EVERYBODY, Record
 from gateway.fold.state import SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 # --- states of a device or a tool (R26) ---
 
 
-def fold_state(slate: Slate, record: Record, said: StateSaid) -> None:
+def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
     """The same source ends what it says, in the same installation; what speaks for the id itself ends all of it."""
     if said.began:
         began = {(said.source, said.mark, each): () for each in widened(said.purposes)}
@@ -51,14 +37,14 @@ def fold_state(slate: Slate, record: Record, said: StateSaid) -> None:
             slate.put(name, states=left)
 
 
-def _ends(said: StateSaid, state: tuple[str, str, Purpose]) -> bool:
+def _ends(said: told.StateSaid, state: tuple[str, str, Purpose]) -> bool:
     return state[0] == said.source and said.mark in {"", state[1]}
 
 
 # --- ages (R14) ---
 
 
-def fold_age(slate: Slate, record: Record, said: AgeTold) -> None:
+def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     """It never rises by a caller's word, but by the desk's; an installation's word counts for itself."""
     if said.mark:
         _fold_word(slate, record.key, said)
@@ -72,7 +58,7 @@ def fold_age(slate: Slate, record: Record, said: AgeTold) -> None:
             _set_age(slate, name, said.band, _younger(age.youngest, said.band))
 
 
-def _fold_word(slate: Slate, key: bytes, said: AgeTold) -> None:
+def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
     words = dict(slate.row(key).words)
     if said.band:
         words[said.mark] = said.band
@@ -105,9 +91,9 @@ def _younger(one: str, other: str) -> str:
     return min(one, other, key=AGES.index)
 
 
-def fold_child(slate: Slate, record: Record, said: ChildFound) -> None:
+def fold_child(slate: Slate, record: Record, said: told.ChildFound) -> None:
     """On an identifier and its names, and on all that an account has by more than an app's word."""
-    fold_out(slate, record, SaidOut(CHOOSABLE, "", account=said.account))
+    fold_out(slate, record, told.SaidOut(CHOOSABLE, "", account=said.account))
     for key in _reached(slate, record.key, account=said.account):
         slate.put(key, age=KeyAge(AGES[0], AGES[0], fixed=True))
 
@@ -125,20 +111,20 @@ def _reached(slate: Slate, key: bytes, *, account: bool, at: int | None = None) 
 # --- notices (R15) ---
 
 
-def fold_notice(slate: Slate, record: Record, said: NoticeGiven) -> None:
+def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
     later was not told. The later day wins.
     """
     for key in _reached(slate, record.key, account=said.account, at=record.at):
-        told = slate.row(key).told
-        if said.day > told.get(said.notice, 0):
-            slate.put(key, told={**told, said.notice: said.day})
+        days = slate.row(key).told
+        if said.day > days.get(said.notice, 0):
+            slate.put(key, told={**days, said.notice: said.day})
 
 
 # --- grants and acts (R7, R28) ---
 
 
-def fold_grant(slate: Slate, record: Record, said: GrantSaid) -> None:
+def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
     """An act is always of the purpose `service`, whatever was named."""
     purposes = (Purpose.SERVICE,) if said.kind is GrantKind.DIRECTED else said.purposes
     given = GrantGiven(record.seq, said.screen, said.until)
@@ -146,7 +132,7 @@ def fold_grant(slate: Slate, record: Record, said: GrantSaid) -> None:
     slate.put(record.key, grants={**slate.row(record.key).grants, **new})
 
 
-def fold_use(slate: Slate, record: Record, said: ActUsed) -> None:
+def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
     """One use ends every act that was asked for before it and is in time."""
     grants = slate.row(record.key).grants
     left = {
@@ -168,7 +154,7 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 # --- what stays of somebody who is forgotten ---
 
 
-def fold_kept_no(slate: Slate, record: Record, said: KeptNo) -> None:
+def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
     key, via, bit = record.key, said.via, Bit(said.origin, record.seq, record.seq, "", SEVERAL)
     up, down = slate.edge(via, said.origin).up, slate.edge(via, key).down
@@ -190,7 +176,7 @@ def _denies(slate: Slate, bit: Bit | None) -> bool:
     return bit is not None and in_force(bit, slate.head().voids)
 
 
-def fold_kept_end(slate: Slate, record: Record, said: KeptEnd) -> None:
+def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
     own = slate.row(record.key).own
     if said.back:
         if _denies(slate, bit := own.get(said.purpose)) and bit is not None:
@@ -206,15 +192,15 @@ def fold_kept_end(slate: Slate, record: Record, said: KeptEnd) -> None:
                 slate.put_edge(account, member, record.seq, up={**edge.up, said.purpose: lifted})
 
 
-def fold_kept_revoked(slate: Slate, record: Record, said: KeptRevoked) -> None:
+def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:
     grants = dict(slate.row(record.key).grants)
     grants.pop(GrantName(said.recipient, said.purpose, said.data_class, said.kind), None)
     slate.put(record.key, grants=grants)
 
 
-def fold_kept_age(slate: Slate, record: Record, said: KeptAge) -> None:
+def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
     slate.put(record.key, age=KeyAge(said.band, said.youngest, said.fixed))
 
 
-def fold_kept_notice(slate: Slate, record: Record, said: KeptNotice) -> None:
+def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:
     slate.put(record.key, told={**slate.row(record.key).told, said.notice: said.day})
