@@ -7,6 +7,7 @@ The oracle compares the fold with the rules so mended. That each word is still n
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -99,6 +100,27 @@ def end_told_beforehand(found: Any) -> set[str]:
     return {"age", "grown"} if any("until" in act for act in found.acts) else set()
 
 
+ALIKE = ({"mail", "dotted"}, {"jane", "jane dotted", "jane's twin", "jane hashed"}, {*AD_IDS, "digest"})
+
+
+def in_doubt(found: Any) -> set[str]:
+    """Where an account has or had two that look alike, the rules do not tell in every order by which of them a no came,
+    and it stays with both; the fold tells them apart.
+    """
+    name = found.key.partition(" #")[0]
+    ties = {(act["account"], each) for act in found.acts if "identifiers" in act for each in act["identifiers"]}
+    alike = next((each for each in ALIKE if name in each), set())
+    several = Counter(account for account, each in ties if each in alike)
+    more = found.rules["deny"] > found.other["deny"]
+    return {"deny"} if more and any(count > 1 for count in several.values()) else set()
+
+
+def word_of_an_app(found: Any) -> set[str]:
+    """Words count until an account is known: for the fold from the link's entry on, for the rules from its date."""
+    told = any(act["act"] == "say_age" and act["by"] == "app" for act in found.acts)
+    return {"age", "grown"} if told and any("clock" in act for act in found.acts) else set()
+
+
 def lifted_on_a_voided_screen(found: Any) -> set[str]:
     """What a yes had lifted comes back when its screen is voided, also where a later no of the same took its place: the
     fold has it end a grant that was given in between.
@@ -109,5 +131,13 @@ def lifted_on_a_voided_screen(found: Any) -> set[str]:
 
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
     each.__name__: each
-    for each in (looser_form, other_kind, named_later, end_told_beforehand, lifted_on_a_voided_screen)
+    for each in (
+        looser_form,
+        other_kind,
+        named_later,
+        in_doubt,
+        end_told_beforehand,
+        word_of_an_app,
+        lifted_on_a_voided_screen,
+    )
 }
