@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import Any
 
 from gateway.choice.law import AGES
-from gateway.choice.standing import Standing
+from gateway.choice.standing import IN, OUT, Standing, state
 from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import (
@@ -449,17 +449,19 @@ NOBODY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def purposes_of(bits: int) -> frozenset[str]:
-    return frozenset(purpose.value for purpose in CHOOSABLE if Standing(bits).opted_in(purpose))
+@cache
+def purposes_of(bits: int, word: int) -> frozenset[str]:
+    """Those for which the bits of a standing say a word."""
+    return frozenset(purpose.value for purpose in CHOOSABLE if state(bits, purpose) == word)
 
 
 def shown(row: Standing, allowed: Any) -> dict[str, Any]:
     """One key's standing and grants in words that any implementation can say."""
+    own = purposes_of(row.own, OUT)
     return {
-        "deny": frozenset(purpose.value for purpose in CHOOSABLE if row.denies(purpose)),
-        "own": frozenset(purpose.value for purpose in CHOOSABLE if row.own_denies(purpose)),
-        "yes": purposes_of(row.own), "informed": purposes_of(row.informed), "parental": purposes_of(row.parental),
-        "states": frozenset(row.held), "age": row.age_band, "grown": row.grown, "linked": row.linked,
+        "deny": own | purposes_of(row.travelled, OUT), "own": own, "yes": purposes_of(row.own, IN),
+        "informed": purposes_of(row.informed, IN), "parental": purposes_of(row.parental, IN),
+        "states": row.held, "age": row.age_band, "grown": row.grown, "linked": row.linked,
         "told": _day(row.told), "cpni_told": _day(row.cpni_told),
         "grants": frozenset((each.recipient, each.purpose.value, each.data_class or "", each.kind.value) for each in allowed),
     }  # fmt: skip

@@ -16,23 +16,25 @@ from typing import Any, Protocol
 
 from gateway.fold import fold, reading
 from gateway.fold.record import Record
-from gateway.ledger import component, happenings, log_records, replay
+from gateway.ledger import component, happenings, log_records, replay, standing_rows
 from gateway.ledger.happenings import Happening
 from gateway.ledger.rows_check import FOR_EVER
 from gateway.ledger.subjects import milliseconds
-from support.acts import NOBODY, Play, Refused, row_of, row_then, shown
+from gateway.ledger.writer import Transaction
+from support.acts import NOBODY, Play, Refused, row_of, shown
 from support.universes import KINDS, Act, acts_of
 
 FORGETS = {"unlink", "prune", "erase_details", "child_found", "clock", "new_pepper"}  # of earlier moments less is known
 NOTHING: Mapping[str, Any] = {}
 EVERY = 40  # acts: so often a moment is kept to look back at
-FEW = 6  # keys that are looked at beside the named ones, and back at
+FEW = 3  # keys that are looked at beside the named ones, and back at
 
 
 class Implementation(Protocol):
     """Of what stands. `now`: Unix milliseconds by a clock that is right."""
 
     def caught_up(self, play: Play, now: int) -> None: ...
+    def as_of(self, play: Play, moment: int) -> "Implementation": ...
     def standing_of(self, key: bytes, now: int) -> dict[str, Any]: ...
 
 
@@ -58,8 +60,8 @@ def _few(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
-# A difference that is known: the word for it, and whether one is it.
-Declared = Mapping[str, Callable[[Difference], bool]]
+# What is known of differences: the word for it, and which fields of one are it.
+Declared = Mapping[str, Callable[[Difference], set[str]]]
 
 
 @dataclass
@@ -95,12 +97,21 @@ class Replayed:
         self.leaves_out, self.life = leaves_out, None
 
     def caught_up(self, play: Play, now: int) -> None:
+        self._replay(play, FOR_EVER, now)
+
+    def as_of(self, play: Play, moment: int) -> "Replayed":
+        then = Replayed(self.leaves_out)
+        then._replay(play, moment, moment)
+        return then
+
+    def _replay(self, play: Play, until: int, now: int) -> None:
         db = play.ledger.db
         everybody = component.of(db, play.keys.values())
-        happened = [each for each in happenings.of(db, everybody, FOR_EVER) if not self.leaves_out(each)]
+        happened = [each for each in happenings.of(db, everybody, until) if not self.leaves_out(each)]
         if self.life:
             self.life.close()
         self.life = replay.live_again(db, everybody, happened)
+        standing_rows.recompute(Transaction(self.life, replay.NOBODY), play.keys.values(), now)
 
     def standing_of(self, key: bytes, now: int) -> dict[str, Any]:
         return row_of(self.life, key, now)
@@ -123,6 +134,12 @@ class Folded:
             self.state.update(self.fold(record, self.state.get))
         self.folded = records
 
+    def as_of(self, play: Play, moment: int) -> "Folded":
+        then = Folded(self.fold)
+        for record in log_records.records_of(play.ledger.db, moment):
+            then.state.update(self.fold(record, then.state.get))
+        return then
+
     def standing_of(self, key: bytes, now: int) -> dict[str, Any]:
         get = self.state.get
         return shown(reading.standing_of(key, get, now), reading.grants_of(key, get, now))
@@ -130,15 +147,15 @@ class Folded:
 
 class Universe:
     """One universe while its acts are done and what stands is compared. `every`: after how many acts all keys are; the
-    named ones and a few others are after each.
+    named ones and a few others are after each, or after every so many (`compare_every`). A row of the rules is as of its last change; what dates say is asked now.
     """
 
     def __init__(
         self, seed: int, who: dict[str, Any], other: Implementation, tally: Tally, *, every: int = 10,
-        declared: Declared = NOTHING,
+        compare_every: int = 1, declared: Declared = NOTHING,
     ) -> None:  # fmt: skip
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
-        self.every, self.declared, self.acts = every, declared, list[Act]()
+        self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
         self.rng = random.Random(seed)
         self.moments: list[tuple[int, int, dict[str, dict[str, Any]]]] = []
 
@@ -146,7 +163,7 @@ class Universe:
         """Does these acts; the first difference, if there is one."""
         for act in acts:
             self.do(act)
-            found = self.compared()
+            found = None if len(self.acts) % self.compare_every else self.compared()
             if found:
                 return found
         return self.compared(whole=True) or self.looked_back()
@@ -174,9 +191,10 @@ class Universe:
             others = sorted(keys.keys() - self.play.who.keys())
             names = [name for name in keys if name in self.play.who]
             keys = {name: keys[name] for name in (*names, *self.rng.sample(others, min(FEW, len(others))))}
+        self.play.commit(lambda tx: standing_rows.recompute(tx, keys.values(), now))
         for name, ours in self.play.rows(keys).items():
             self.tally.compared += 1
-            theirs = {**NOBODY, **self.other.standing_of(keys[name], now)}
+            theirs = self.other.standing_of(keys[name], now)
             if ours != theirs and (found := self.differs(name, ours, theirs)):
                 return found
         return None
@@ -186,20 +204,21 @@ class Universe:
         wrong = tuple(each for each in NOBODY if rules[each] != other[each])
         looser = not any(self.play.keys.get(name) in subject.keys for subject in self.play.who.values())
         found = Difference(self.seed, name, wrong, rules, other, self.play.said, tuple(self.acts), looser)
-        for word, is_it in self.declared.items():
-            if is_it(found):
-                self.tally.declared[word] += 1
-                return None
+        known = {word: fields for word, of in self.declared.items() if (fields := of(found) & {*wrong})}
+        if {*wrong} <= set().union(*known.values()):
+            self.tally.declared.update(known.keys())
+            return None
         self.tally.found.append(found)
         return found
 
     def looked_back(self) -> Difference | None:
-        """What stood at moments that are over, made again now by the ledger's own replay."""
+        """What stood at moments that are over, as it is made again now."""
         for number, at, rows in self.moments:
-            for name, then in rows.items():
-                again = row_then(self.play.ledger.db, self.play.keys[name], at)
+            then = self.other.as_of(self.play, at)
+            for name, ours in rows.items():
+                theirs = then.standing_of(self.play.keys[name], at)
                 self.tally.earlier += 1
-                if then != again and (found := self.differs(f"{name} at act {number}", then, again)):
+                if ours != theirs and (found := self.differs(f"{name} at act {number}", ours, theirs)):
                     return found
         return None
 
