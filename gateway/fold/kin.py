@@ -8,7 +8,7 @@ spelling never has the accounts of another. Reads only.
 
 from collections.abc import Iterable, Iterator
 
-from gateway.fold.state import Bit, Edge, Slate
+from gateway.fold.state import Bit, LinkEdge, Slate
 from gateway.terms import Purpose
 
 
@@ -49,7 +49,7 @@ def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
     return {name for mate in mates(slate, key) for name in family(slate, mate)}
 
 
-def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, Edge]]:
+def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, LinkEdge]]:
     """(account, member, edge) of all edges to these."""
     for key in keys:
         for account in slate.row(key).accounts:

@@ -8,7 +8,7 @@ from gateway.fold.facts import keep_age, revoke_over
 from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, own_names, passed_on, roads, roots
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
-from gateway.fold.state import NOTHING, Edge, Slate
+from gateway.fold.state import NOTHING, LinkEdge, Slate
 
 # --- a link ---
 
@@ -28,7 +28,7 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
         _begin(slate, record, said, edge)
 
 
-def _tell_again(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
+def _tell_again(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None:
     """A start that has come stays; an end is the last word."""
     start = min(edge.start, said.start) if edge.start > record.at else edge.start
     slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
@@ -40,7 +40,7 @@ def _is_over(record: Record, said: LinkSaid) -> bool:
     return said.until is not None and said.until <= record.at
 
 
-def _begin(slate: Slate, record: Record, said: LinkSaid, edge: Edge) -> None:
+def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None:
     """One that is over already carries nothing."""
     account, member = said.account, record.key
     over = _is_over(record, said)

@@ -109,7 +109,7 @@ class KeyRow(NamedTuple):
         return not (self.accounts or self.names or self.targets or self.box or self.spellings)
 
 
-class Edge(NamedTuple):
+class LinkEdge(NamedTuple):
     """An account and a key that it has, had, or has another name of. `begun`: the record by which it has it, -1: none;
     `ended`: the one by which it has it no more, -1: it does. `past`: of a link over its date, what had come before this
     record is in `down` already. `up`: what the member sent to the account. `down`: what had come from the account when
@@ -140,7 +140,7 @@ class StateHead(NamedTuple):
     voids: Mapping[str, int] = NOTHING
 
 
-EMPTY, NO_EDGE, NO_HEAD = KeyRow(), Edge(), StateHead()
+EMPTY, NO_EDGE, NO_HEAD = KeyRow(), LinkEdge(), StateHead()
 
 
 class Slate:
@@ -154,9 +154,9 @@ class Slate:
         found: KeyRow | None = self.changes.get(key) or self._get(key)
         return found or EMPTY
 
-    def edge(self, account: bytes, member: bytes) -> Edge:
+    def edge(self, account: bytes, member: bytes) -> LinkEdge:
         place = (account, member)
-        found: Edge | None = self.changes.get(place) or self._get(place)
+        found: LinkEdge | None = self.changes.get(place) or self._get(place)
         return found or NO_EDGE
 
     def head(self) -> StateHead:

@@ -50,7 +50,7 @@ ENTERED = (
 )
 
 
-class Placed(NamedTuple):
+class PlacedRecord(NamedTuple):
     """A record with its place among what has one number."""
 
     phase: int
@@ -66,48 +66,48 @@ def records_of(db: sqlite3.Connection, now: int = FOR_EVER) -> list[Record]:
     return list(_with_ends(each.record for each in found))
 
 
-def _names(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _names(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     """What one call learnt is learnt at once. Of looser forms no time is known: they are there before all else."""
     for seq, key, alias in db.execute(LOOSER):
-        yield Placed(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
+        yield PlacedRecord(NAMES, -1, Record(seq, 0, key, told.NamesLearnt(looser=(alias,))))
     for (seq, at, key), learnt in groupby(db.execute(LEARNT, (now,)), key=itemgetter(0, 1, 3)):
         rows = list(learnt)
-        yield Placed(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
+        yield PlacedRecord(NAMES, rows[0][2], Record(seq, at, key, told.NamesLearnt(tuple(row[4] for row in rows))))
 
 
-def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _mailboxes(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for seq, at, turn, spelling, mailbox in db.execute(SPELT, (now,)):
-        yield Placed(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
+        yield PlacedRecord(MAILBOXES, turn, Record(seq, at, spelling, told.NamesLearnt(mailbox=mailbox)))
 
 
-def _old_links(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _old_links(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     """Links and releases from before they were entries, as of the last state that is known of each."""
     for seq, turn, account, identifier, start, until, before, over in db.execute(OLD, (now,)):
         if account is None:
-            yield Placed(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
+            yield PlacedRecord(OLD_LINKS, turn, Record(seq, before, identifier, told.Released(ends_links=False)))
             continue
         at = max(start, before)
-        yield Placed(OLD_LINKS, turn, Record(seq, at, identifier, told.LinkSaid(account, start, until)))
+        yield PlacedRecord(OLD_LINKS, turn, Record(seq, at, identifier, told.LinkSaid(account, start, until)))
         if over is not None:
-            yield Placed(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
+            yield PlacedRecord(OLD_LINKS, turn, Record(over, until, identifier, told.LinkSaid(account, start, until)))
 
 
-def _used(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _used(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for seq, at, turn, key, recipient in db.execute(SPENT, (now,)):
-        yield Placed(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
+        yield PlacedRecord(USED, turn, Record(seq, at, key, told.ActUsed(recipient)))
 
 
-def _screens(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _screens(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for ui, seq, at in db.execute(VOIDED, (now,)):
-        yield Placed(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
+        yield PlacedRecord(ENTRIES, 0, Record(seq, at, NOBODY, told.ScreenVoided(ui)))
 
 
-def _kept(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _kept(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     """What stayed with others of a person who is unlinked. What ended is over before what stayed is there."""
     for sql, kept in ((KEPT_ENDS, _end), (KEPT_REVOKED, _revoked), (KEPT_NOES, _no), (KEPT_NOTICES, _notice),
                       (KEPT_AGES, _age)):  # fmt: skip
         for seq, at, key, *row in db.execute(sql, (now,)):
-            yield Placed(ENTRIES, 0, Record(seq, at, key, kept(*row)))
+            yield PlacedRecord(ENTRIES, 0, Record(seq, at, key, kept(*row)))
 
 
 def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
@@ -155,12 +155,12 @@ class Entered(NamedTuple):
         return self.kind == "account"
 
 
-def _entries(db: sqlite3.Connection, now: int) -> Iterator[Placed]:
+def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for row in db.execute(ENTERED, (now,)):
         entered = Entered._make((*row[:4], json.loads(row[4]), *row[5:]))
         said = _said(ChoiceKind(entered.leaf["e"]), entered)
         if said is not None:
-            yield Placed(ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said))
+            yield PlacedRecord(ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said))
 
 
 def _said(word: ChoiceKind, entered: Entered) -> Said | None:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gateway.fold import reading
-from gateway.fold import fold
+from gateway.fold import fold, reading
 from gateway.fold.record import Record
 from gateway.ledger import component, happenings, log_records, replay, standing_rows
 from gateway.ledger.happenings import Happening
