@@ -122,11 +122,20 @@ def word_of_an_app(found: Any) -> set[str]:
 
 
 def lifted_on_a_voided_screen(found: Any) -> set[str]:
-    """What a yes had lifted comes back when its screen is voided, also where a later no of the same took its place: the
-    fold has it end a grant that was given in between.
+    """What a yes had lifted comes back when its screen is voided: for the fold all of it, at every place that has it by
+    then; the rules find what there is a link to by the dates of clocks, and what no later word took the place of.
     """
-    voided = any("screen" in act and act["act"] == "void" for act in found.acts)
-    return {"grants"} if voided and found.other["grants"] < found.rules["grants"] else set()
+    if not any("screen" in act and act["act"] == "void" for act in found.acts):
+        return set()
+    grants = {"grants"} if found.other["grants"] < found.rules["grants"] else set()
+    stepped = any("clock" in act for act in found.acts)
+    return grants | ({"deny"} if found.other["deny"] > found.rules["deny"] or stepped else set())
+
+
+def forgotten_look_alike(found: Any) -> set[str]:
+    """A form that somebody else's address is hashed to goes on denying when the one that it is exactly is forgotten."""
+    names = [each for act in found.acts if act.get("mode") == "unlink" for each in act["who"]]
+    return {"deny"} if found.key.partition(" #")[0] in names and found.other["deny"] > found.rules["deny"] else set()
 
 
 KNOWN: dict[str, Callable[[Any], set[str]]] = {
@@ -136,6 +145,7 @@ KNOWN: dict[str, Callable[[Any], set[str]]] = {
         other_kind,
         named_later,
         in_doubt,
+        forgotten_look_alike,
         end_told_beforehand,
         word_of_an_app,
         lifted_on_a_voided_screen,

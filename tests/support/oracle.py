@@ -51,6 +51,12 @@ class Difference:
     acts: tuple[Act, ...] = field(repr=False)
     looser: bool = False  # whether the key is nothing but a looser form of somebody's
 
+    @property
+    def tighter(self) -> tuple[bool, bool]:
+        """Whether the rules deny what the other one does not, and the other way."""
+        ours, theirs = self.rules["deny"], self.other["deny"]
+        return bool(ours - theirs), bool(theirs - ours)
+
     def __str__(self) -> str:
         said = "; ".join(f"{each}: {_few(self.rules[each])}, not {_few(self.other[each])}" for each in self.fields)
         return f"universe {self.seed}, act {len(self.acts)}, {self.key}: {said}"
@@ -244,7 +250,7 @@ def smallest(found: Difference, make: Callable[[], Implementation], *, tries: in
     def differs(some: list[Act]) -> Difference | None:
         with contextlib.suppress(KeyError):  # an act that needs another one, which was left out
             again = Universe(found.seed, found.who, make(), Tally(), every=1, **how).tell(some)
-            if again and found.fields[0] in again.fields:
+            if again and found.fields[0] in again.fields and again.tighter == found.tighter:
                 return again
         return None
 

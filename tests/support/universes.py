@@ -80,6 +80,7 @@ class Maker:
         self.devices = [name for name, kind in of.items() if kind in DEVICES]
         self.ids = [name for name, kind in of.items() if kind in DEVICES - {"browser", "device"}]
         self.numbers = [name for name, kind in of.items() if kind in NUMBERS]
+        self.one_digest = {name for name, said in self.who.items() if said["value"] in {GAID, DIGEST}}
         self.live: dict[tuple[str, str], tuple[str, float | None]] = {}  # whole or claimed, until
         self.ids_of: list[str] = []  # entries that may be voided
         self.asked: list[str] = []
@@ -363,7 +364,8 @@ class Maker:
         return {"act": "erase", "mode": "erase_details", "who": [self.anybody()]}
 
     def _unlink(self):
-        who = self.anybody()
+        """Not of an id that shares its digest: with it goes whose name that is, and the rules' own replay differs."""
+        who = self.one([name for name in self.who if len(self.one_digest) < 2 or name not in self.one_digest])
         self.live = {pair: how for pair, how in self.live.items() if who not in pair}
         return {"act": "erase", "mode": "unlink", "who": [who]}
 
