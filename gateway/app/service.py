@@ -24,7 +24,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Scope
 
-from gateway.app import routes
+from gateway.app import openapi, routes
 from gateway.app.composition import Clock, House, now, open_house
 from gateway.consent import tokens
 from gateway.consent.check import Checks
@@ -48,7 +48,6 @@ from gateway.ledger.evidence import (
 from gateway.replica.feed import Tags
 from gateway.settings import load as settings_of
 from gateway.settings.load import Settings
-from gateway.web.api import openapi
 from gateway.web.api.check_answer import Answering
 from gateway.web.api.codes import CodeCalls
 from gateway.web.api.disclosures import BatchesDoor, DisclosureQueries

@@ -7,13 +7,14 @@ it is, rule by rule; today, or at another moment.
 import asyncio
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import orjson
 
 from gateway.choice.law import AGES
@@ -28,6 +29,7 @@ from gateway.ledger.replay import Rebuilt
 from gateway.signals.hear import KNOWN
 from gateway.terms import CHOOSABLE
 from gateway.web.shell import access_report
+from gateway.web.shell.access_report import AccessReportBody, EntryShown, ReceivedBody
 
 
 @click.command(help="Ask whether data may go to a recipient. Exit code 0: as it stands; 1: not, or not all of it.")
@@ -150,33 +152,37 @@ def access(data: Path, file: Path | None, as_json: bool, **values: Any) -> None:
         if not named.subjects or named.ignored:
             raise click.UsageError("name identifiers that can be used, and no others")
         found = asyncio.run(access_report.report_of(house.consent, named.subjects))
-    click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() if as_json else "\n".join(_access_told(found)))
+    click.echo(
+        orjson.dumps(found, msgspec.to_builtins, orjson.OPT_INDENT_2).decode()
+        if as_json
+        else "\n".join(_access_told(found))
+    )
 
 
-def _access_told(found: Mapping[str, Any]) -> Iterator[str]:
-    for each in found["standing"]:
-        stands = {purpose: word for purpose, word in each["purposes"].items() if word != "none"}
+def _access_told(found: AccessReportBody) -> Iterator[str]:
+    for each in found.standing:
+        stands = {purpose: word for purpose, word in each.purposes.items() if word != "none"}
         listed = ", ".join(f"{purpose} {word}" for purpose, word in stands.items())
-        yield f"{each['type']}: {listed or 'nothing was chosen'}"
-    yield from _part("Said and kept", [_entry(each) for each in found["entries"]])
-    yield from _part("Who received what", [_received(each) for each in found["disclosures"]])
+        yield f"{each.type}: {listed or 'nothing was chosen'}"
+    yield from _part("Said and kept", [_entry(each) for each in found.entries])
+    yield from _part("Who received what", [_received(each) for each in found.disclosures])
 
 
 def _part(title: str, lines: list[str]) -> Iterator[str]:
     yield from ("", title, *(f"  {line}" for line in lines or ["nothing"]))
 
 
-def _entry(each: Mapping[str, Any]) -> str:
-    if each["what"] is None:
-        return f"{each['at'][:16]}  {each['type']}: an entry whose body went by retention"
-    return f"{each['at'][:16]}  {each['type']}: {each['what']} {', '.join(each['purposes'])} ({each['source'] or '-'})"
+def _entry(each: EntryShown) -> str:
+    if each.what is None:
+        return f"{each.at[:16]}  {each.type}: an entry whose body went by retention"
+    return f"{each.at[:16]}  {each.type}: {each.what} {', '.join(each.purposes)} ({each.source or '-'})"
 
 
-def _received(each: Mapping[str, Any]) -> str:
-    what, why = ", ".join(each["data"]), ", ".join(each["purposes"])
-    times = "once" if each["count"] == 1 else f"{each['count']} times"
-    span = f"{each['first'][11:19]} to {each['last'][11:19]}"
-    return f"{each['day']}  {each['recipient']}: {what} ({why}), {OUTCOMES[each['outcome']]}, {times}, {span} UTC"
+def _received(each: ReceivedBody) -> str:
+    what, why = ", ".join(each.data), ", ".join(each.purposes)
+    times = "once" if each.count == 1 else f"{each.count} times"
+    span = f"{each.first[11:19]} to {each.last[11:19]}"
+    return f"{each.day}  {each.recipient}: {what} ({why}), {OUTCOMES[each.outcome]}, {times}, {span} UTC"
 
 
 @click.command(

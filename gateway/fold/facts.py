@@ -10,10 +10,8 @@ from gateway.fold.kin import edges_of, family, has, own_names, roots
 from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
 from gateway.fold.reading import revoked
 from gateway.fold.record import EVERYBODY, Record
-from gateway.fold.state import SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
+from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
-
-# --- states of a device or a tool (R26) ---
 
 
 def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
@@ -41,9 +39,6 @@ def _ends(said: told.StateSaid, state: tuple[str, str, Purpose]) -> bool:
     return state[0] == said.source and said.mark in {"", state[1]}
 
 
-# --- ages (R14) ---
-
-
 def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
     """It never rises by a caller's word, but by the desk's; an installation's word counts for itself."""
     if said.mark:
@@ -59,14 +54,9 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
 
 
 def _fold_word(slate: Slate, key: bytes, said: told.AgeTold) -> None:
-    words = dict(slate.row(key).words)
-    if said.band:
-        words[said.mark] = said.band
-    elif said.mark == EVERYBODY:
-        words.clear()
-    else:
-        words.pop(said.mark, None)
-    slate.put(key, words=words)
+    words = slate.row(key).words
+    left = {mark: band for mark, band in words.items() if said.band or said.mark not in {mark, EVERYBODY}}
+    slate.put(key, words={**left, said.mark: said.band} if said.band else left)
 
 
 def keep_age(slate: Slate, account: bytes, member: bytes) -> None:
@@ -108,9 +98,6 @@ def _reached(slate: Slate, key: bytes, *, account: bool, at: int | None = None) 
     return found
 
 
-# --- notices (R15) ---
-
-
 def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
     later was not told. The later day wins.
@@ -119,9 +106,6 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
         days = slate.row(key).told
         if said.day > days.get(said.notice, 0):
             slate.put(key, told={**days, said.notice: said.day})
-
-
-# --- grants and acts (R7, R28) ---
 
 
 def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
@@ -151,19 +135,16 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
             slate.put(key, grants={name: given for name, given in grants.items() if name not in over})
 
 
-# --- what stays of somebody who is forgotten ---
-
-
 def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
-    key, via, bit = record.key, said.via, Bit(said.origin, record.seq, record.seq, "", SEVERAL)
+    key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
     up, down = slate.edge(via, said.origin).up, slate.edge(via, key).down
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
     elif not (_denies(slate, up.get(said.purpose)) and _reads(slate, via, key)):
-        bits = strictest((*down.get(said.purpose, ()), bit), slate.head().voids, ())
+        bits = strictest((*down.get(said.purpose, ()), bit), slate.voids, ())
         slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
 
 
@@ -173,7 +154,7 @@ def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
 
 
 def _denies(slate: Slate, bit: Bit | None) -> bool:
-    return bit is not None and in_force(bit, slate.head().voids)
+    return bit is not None and in_force(bit, slate.voids)
 
 
 def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
@@ -184,7 +165,7 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
         return
     end_yes(slate, record.key, (said.purpose,))
     if said.no and said.purpose in own:
-        cover, voids = Cover(b"", record.seq, said.screen), slate.head().voids
+        cover, voids = Cover(b"", record.seq, said.screen), slate.voids
         slate.put(record.key, own={**own, said.purpose: covered(own[said.purpose], cover, voids)})
         for account, member, edge in list(edges_of(slate, (record.key,))):
             if said.purpose in edge.up:

@@ -10,8 +10,6 @@ from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strict
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NOTHING, LinkEdge, Slate
 
-# --- a link ---
-
 
 def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one
@@ -69,7 +67,7 @@ def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], se
 
 def _read_again(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """What stayed when a link ended, and still stands at the account, is read through it again."""
-    voids = slate.head().voids
+    voids = slate.voids
     stands = {(each, bit.who) for each, bit in passed_on(slate, account, set()) if in_force(bit, voids)}
     for name in family(slate, member):
         down = slate.edge(account, name).down
@@ -82,7 +80,7 @@ def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
     """What an identifier keeps from an account is its own, as if that account were no more: where an app ties the two
     again, neither the account's yes nor the end of that tie takes it away.
     """
-    names, voids = own_names(slate, key), slate.head().voids
+    names, voids = own_names(slate, key), slate.voids
     for _, name, edge in [each for each in edges_of(slate, names) if each[0] == account and each[2].down]:
         for form in names.union(*(slate.row(each).looser for each in names)):
             kept = dict(slate.row(form).kept)
@@ -108,9 +106,6 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bo
     slate.put_edge(account, member, seq, ended=seq)
 
 
-# --- a number or mailbox goes back ---
-
-
 def fold_release(slate: Slate, record: Record, said: Released) -> None:
     """Its links end, and each yes on it with all that was allowed and told; its noes stay on it (R5)."""
     for name in family(slate, record.key) | mailbox_names(slate, record.key):
@@ -121,9 +116,6 @@ def fold_release(slate: Slate, record: Record, said: Released) -> None:
                     slate.put_edge(account, member, record.seq, until=record.at)
             slate.put(name, told=NOTHING)
         slate.put(name, since=record.seq + said.ends_links, ins=NOTHING, grants=NOTHING)
-
-
-# --- names ---
 
 
 def fold_names(slate: Slate, record: Record, said: NamesLearnt) -> None:
@@ -151,7 +143,7 @@ def _join_mailbox(slate: Slate, key: bytes, box: bytes, seq: int) -> None:
     for names, beside, ways in ((fresh, others, theirs - mine), (others, fresh, mine - theirs)):
         for name in names:
             for purpose, bit in slate.row(name).own.items():
-                if in_force(bit, slate.head().voids):
+                if in_force(bit, slate.voids):
                     for other in beside:
                         end_yes(slate, other, (purpose,), bit.seq)
         _go_up(slate, ways, names, seq)

@@ -28,9 +28,6 @@ def covered(bit: Bit, cover: Cover, voids: Voids) -> Bit:
     return bit._replace(covers=(*others, cover._replace(seq=min(before, default=cover.seq))))
 
 
-# --- a no ---
-
-
 def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     purposes = widened(said.purposes)
     if said.signal and _is_no_news(slate, record.key, said, purposes):
@@ -58,7 +55,7 @@ def _said(
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
     """A signal of what is denied already; or GPC, of what an account allowed with it in sight (11 CCR 7025(c)(3))."""
-    row, voids = slate.row(key), slate.head().voids
+    row, voids = slate.row(key), slate.voids
     known = {each for each, bit in row.own.items() if in_force(bit, voids)}
     if said.source == Source.GPC:
         known |= {each for each, allowed in row.ins.items() if allowed.informed and allowed.screen not in voids}
@@ -75,7 +72,7 @@ def end_yes(slate: Slate, key: bytes, purposes: Iterable[Purpose], before: int |
 
 def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, Bit], seq: int) -> None:
     """What lies there and denies is not replaced by what is covered."""
-    voids, up = slate.head().voids, dict(slate.edge(account, origin).up)
+    voids, up = slate.voids, dict(slate.edge(account, origin).up)
     for purpose, bit in bits.items():
         if in_force(bit, voids) or purpose not in up or not in_force(up[purpose], voids):
             up[purpose] = bit._replace(came=seq)
@@ -83,12 +80,9 @@ def send_up(slate: Slate, account: bytes, origin: bytes, bits: Mapping[Purpose, 
         slate.put_edge(account, origin, seq, up=up)
 
 
-# --- a yes ---
-
-
 def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
     """One on a screen that was voided before counts for nothing."""
-    if said.screen in slate.head().voids:
+    if said.screen in slate.voids:
         return
     for purpose in said.purposes:
         cover = Cover(record.key, record.seq, said.screen)
@@ -108,7 +102,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
 def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
     own = slate.row(key).own
     if purpose in own:
-        slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.head().voids)})
+        slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.voids)})
 
 
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
@@ -150,21 +144,23 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
 
 def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
     """The identifiers for which a key has its say of what lies with a name; empty: all that this is a name of."""
-    mine, its = set(roots(slate, key)), set(roots(slate, name))
-    return () if its <= mine and len(slate.row(key).targets) < 1 + 1 else tuple(sorted(mine & its or {key}))
+    if len(slate.row(key).targets) > 1:
+        return (key,)  # a digest of several has no say for any of them
+    mine, its = {*roots(slate, key)}, {*roots(slate, name)}
+    return () if its <= mine else tuple(sorted(mine & its))
 
 
 def _cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
     up = slate.edge(account, member).up
     if purpose in up:
-        lifted = covered(up[purpose], cover, slate.head().voids)
+        lifted = covered(up[purpose], cover, slate.voids)
         slate.put_edge(account, member, cover.seq, up={**up, purpose: lifted})
 
 
 def _cover_down(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
     down = slate.edge(account, member).down
     if purpose in down:
-        lifted = tuple(covered(bit, cover, slate.head().voids) for bit in down[purpose])
+        lifted = tuple(covered(bit, cover, slate.voids) for bit in down[purpose])
         slate.put_edge(account, member, cover.seq, down={**down, purpose: lifted})
 
 
@@ -172,7 +168,7 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
     """What came through the one who says yes, from people who are forgotten, at each of its forms; and what another
     spelling of its mailbox says for one that is forgotten.
     """
-    own, others, voids = own_names(slate, cover.by), mates(slate, cover.by), slate.head().voids
+    own, others, voids = own_names(slate, cover.by), mates(slate, cover.by), slate.voids
     names = own.union(*(family(slate, each) for each in others))
     for key in names.union(*(slate.row(each).looser for each in names)):
         kept, found = slate.row(key).kept, dict[KeptPlace, Bit]()
@@ -184,9 +180,6 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
             slate.put(key, kept={**kept, **found})
 
 
-# --- what stays when a link ends ---
-
-
 def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """Copies what an account passes on to a member into the `down` of their edge, once."""
     edge, found = slate.edge(account, member), dict[Purpose, list[Bit]]()
@@ -195,7 +188,7 @@ def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> Non
     names, down = family(slate, member), dict(edge.down)
     near = names.union(mailbox_names(slate, member), *(slate.row(each).looser for each in names))
     for purpose, bits in found.items():
-        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.head().voids, near)
+        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.voids, near)
     slate.put_edge(account, member, seq, down=down, past=seq)
 
 
@@ -211,6 +204,5 @@ def strictest(bits: Iterable[Bit], voids: Voids, near: Container[bytes]) -> tupl
 
 
 def fold_screen(slate: Slate, record: Record, said: ScreenVoided) -> None:
-    head = slate.head()
-    if said.screen not in head.voids:
-        slate.changes[HEAD] = head._replace(voids={**head.voids, said.screen: record.seq})
+    if said.screen not in slate.voids:
+        slate.changes[HEAD] = {**slate.voids, said.screen: record.seq}

@@ -12,7 +12,7 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import edges_of, family, mailbox_names, mates, passed_on, roots, speakers
 from gateway.fold.noes import Voids, in_force
-from gateway.fold.state import FOR_EVER, Bit, Get, GrantName, Slate
+from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, GrantName, Slate
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
 
@@ -46,7 +46,7 @@ class ReadNo(NamedTuple):
 
     def arrived(self, voids: Voids) -> int:
         """The last record that made it deny here; -1: it was lifted before it could be read."""
-        first = max(self.bit.came, self.reach)
+        first = max(self.bit.came if self.bit.seq > FORGOTTEN else FORGOTTEN, self.reach)
         covers = [each for each in self.bit.covers if not each.only or self.root in each.only]
         left = [each.seq for each in covers if each.screen not in voids]
         if not left:
@@ -108,13 +108,10 @@ def _sent_up(slate: Slate, account: bytes) -> Iterator[ReadNo]:
             yield ReadNo(purpose, bit, NoPlace.UP, 0, account)
 
 
-# --- the standing ---
-
-
 def standing_of(key: bytes, get: Get, now: int) -> Standing:
     """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
     slate = Slate(get)
-    row, voids = slate.row(key), slate.head().voids
+    row, voids = slate.row(key), slate.voids
     ins = {each: allowed for each, allowed in row.ins.items() if allowed.screen not in voids}
     own = out_bits(each for each, bit in row.own.items() if in_force(bit, voids))
     informed = parental = 0
@@ -148,9 +145,13 @@ def _states(slate: Slate, key: bytes) -> set[tuple[str, Purpose]]:
     }
 
 
+def _is_account(slate: Slate, key: bytes) -> bool:
+    return any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members)
+
+
 def _linked(slate: Slate, key: bytes) -> int:
     """Until when some account is known for it, in Unix milliseconds; 0: none is. An account is known itself."""
-    if any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members):
+    if _is_account(slate, key):
         return FOR_EVER
     found = [
         FOR_EVER if edge.until is None else edge.until
@@ -167,7 +168,7 @@ def _age(slate: Slate, key: bytes) -> tuple[str | None, bool]:
     edges = [edge for edge in edges_of(slate, family(slate, key)) if edge[2].begun >= 0]
     known = any(not edge.claimed for _, _, edge in edges)
     keys = family(slate, key) | {account for account, _, edge in edges if edge.lives()}
-    if any(slate.edge(key, member).begun >= 0 for member in slate.row(key).members):
+    if _is_account(slate, key):
         keys, known = {key}, True
     ages = [age for each in keys if (age := slate.row(each).age)]
     said = [band for each in keys for band in slate.row(each).words.values() if not known]
@@ -176,13 +177,10 @@ def _age(slate: Slate, key: bytes) -> tuple[str | None, bool]:
     return min(bands, key=AGES.index, default=None), grown
 
 
-# --- grants ---
-
-
 def grants_of(key: bytes, get: Get, now: int) -> list[Grant]:
     """What a key allowed one recipient and is not over, the newest first: read under the very key, through nobody."""
     slate = Slate(get)
-    voids, over = slate.head().voids, revoked(slate, key)
+    voids, over = slate.voids, revoked(slate, key)
     found = [
         Grant(name.recipient, name.purpose, name.data_class, given.seq, name.kind)
         for name, given in slate.row(key).grants.items()
@@ -199,7 +197,7 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     last: dict[Purpose, int] = {}
     for each in read_noes(slate, key) if grants else ():
         if each.place is not NoPlace.KEPT:
-            last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.head().voids))
+            last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
     return {name for name, given in grants.items() if _last(name, last) > given.seq}
 
 

@@ -15,6 +15,7 @@ Get = Callable[[Place], Any]  # None where nothing lies
 HEAD: Place = b"head"  # no key: those have 16 bytes
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 SEVERAL = "*"  # in place of a mark: more than one said it, so that no one of them can take it back
+FORGOTTEN = -1  # the record of a no that is forgotten itself
 FOR_EVER = 2**53  # milliseconds; later than any date that is said
 
 
@@ -134,13 +135,7 @@ class LinkEdge(NamedTuple):
         return self.lives() and (self.until is None or self.until > at)
 
 
-class StateHead(NamedTuple):
-    """`voids`: screen: the record that voided it."""
-
-    voids: Mapping[str, int] = NOTHING
-
-
-EMPTY, NO_EDGE, NO_HEAD = KeyRow(), LinkEdge(), StateHead()
+EMPTY, NO_EDGE = KeyRow(), LinkEdge()
 
 
 class Slate:
@@ -159,9 +154,11 @@ class Slate:
         found: LinkEdge | None = self.changes.get(place) or self._get(place)
         return found or NO_EDGE
 
-    def head(self) -> StateHead:
-        found: StateHead | None = self.changes.get(HEAD) or self._get(HEAD)
-        return found or NO_HEAD
+    @property
+    def voids(self) -> Mapping[str, int]:
+        """Each screen that was voided, with the record that did so."""
+        found: Mapping[str, int] | None = self.changes.get(HEAD) or self._get(HEAD)
+        return found or NOTHING
 
     def put(self, key: bytes, **fields: Any) -> None:
         self.changes[key] = self.row(key)._replace(**fields)

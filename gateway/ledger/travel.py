@@ -206,7 +206,6 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     up.
     """
     targets = targets_of(tx, account, now)
-    others = {name for key in joining for name in mailbox(tx, key)} - joining
     up = joining & whole_of(tx, account, now)
     up |= {name for key in up for name in mailbox(tx, key)}
     said = {key: own_denies(tx, key, after=released(tx, key)) for key in up}
@@ -214,8 +213,10 @@ def carry_both_ways(tx: Transaction, account: bytes, joining: set[bytes], now: i
     for key, denies in said.items():  # not to its own names: those have it by themselves, and it is lifted there
         own = group(tx, key) | mailbox(tx, key)
         carry(tx, with_looser(tx, targets - own) if denies else (), denies, account, came)
-    holds = [deny for deny in passed_on(tx, account) if deny[0] not in joining | others]
-    carry(tx, with_looser(tx, joining), holds, account, came)
+    holds = passed_on(tx, account)
+    for key in joining:  # of what joins together each gets what the account has from the others, by an earlier link too
+        own = group(tx, key) | mailbox(tx, key)
+        carry(tx, with_looser(tx, {key}), [deny for deny in holds if deny[0] not in own], account, came)
     recompute(tx, with_looser(tx, (targets if any(said.values()) else set()) | joining), now, came)
 
 

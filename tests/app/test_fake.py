@@ -13,12 +13,11 @@ from support import inside
 from support.people import GAID, named
 from support.ports import free_port
 
-from gateway.app import fake
+from gateway.app import fake, openapi
 from gateway.cli.root import group
 from gateway.client import Client
 from gateway.keys import api_keys
 from gateway.settings.load import SettingsRefused
-from gateway.web.api import openapi
 
 pytestmark = pytest.mark.anyio
 ASK = {"recipient": "teemo", "place": "US-CA", "data": ["ad_id"]}

@@ -77,11 +77,15 @@ def measure(calls: int) -> None:
         numbers = itertools.count(1)
         for (kind, make), (door, (path, members)) in itertools.product(KINDS.items(), DOORS.items()):
             took: dict[str, list[float]] = {world: [] for world in WORLDS}
-            asked = [world for world in WORLDS for _ in range(calls)]
+            asked = [(world, next(numbers)) for world in WORLDS for _ in range(calls)]
             random.shuffle(asked)
-            for world in asked:
-                number = next(numbers)
+            for (
+                world,
+                number,
+            ) in asked:  # all of them first: what was just done for one would be in the time of its call
                 prepare(desk, world, number, make(number))
+            random.shuffle(asked)
+            for world, number in asked:
                 took[world].append(app.post(path, {"identifiers": [make(number)], "place": "US-CA", **members}))
             for mine, theirs in itertools.combinations(WORLDS, 2):
                 middle = f"{statistics.median(took[mine]):6.2f} {statistics.median(took[theirs]):6.2f} ms"

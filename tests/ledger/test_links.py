@@ -186,6 +186,15 @@ class TestANumberThatIsGivenToSomebodyElse:
         assert states(a, device) == [OUT, OUT]
         assert states(number) == [OUT]
 
+    def test_a_number_that_comes_back_together_with_a_new_tablet_leaves_the_tablet_no_gap(
+        self, do, a, number, device, link, release, says, states
+    ):
+        link(a, number)
+        says("opt_out", number)
+        release(number)
+        do(lambda tx: links.link(tx, a, [number, device], Span(NOW), NOW))
+        assert states(a, number, device) == [OUT, OUT, OUT]
+
     def test_the_old_holders_account_choice_does_not_reach_the_new_holder(
         self, a, b, number, link, release, says, states
     ):

@@ -9,12 +9,12 @@ import os
 import time
 
 import pytest
+from gateway.fold.acts import fold
 from support.examples import QUICK, SOAK
 from support.mended import KNOWN, MENDED, mended
 from support.oracle import Folded, Replayed, Tally, lived, smallest, told
 from support.universes import KINDS, acts_of, universe_of
 
-from gateway.fold.acts import fold
 from gateway.fold.record import (
     AgeTold,
     GrantSaid,

@@ -68,7 +68,7 @@ class Log:
     def places(self, name):
         """Where the noes to sale lie that stand."""
         slate = Slate(self.state.get)
-        voids = slate.head().voids
+        voids = slate.voids
         return {
             each.place.value
             for each in reading.read_noes(slate, key(name))

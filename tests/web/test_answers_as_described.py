@@ -15,8 +15,8 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 from support import inside
 
+from gateway.app import openapi
 from gateway.keys import api_keys
-from gateway.web.api import openapi
 
 pytestmark = pytest.mark.slow
 BOUNDED = settings(

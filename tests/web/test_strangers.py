@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import inside
 
+from gateway.app import openapi
 from gateway.signals import cmp_cookies, device
-from gateway.web.api import openapi
 from gateway.web.shell import problem
 
 pytestmark = pytest.mark.slow  # seconds of random input; `make check` is the quick loop

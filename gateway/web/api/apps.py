@@ -10,7 +10,9 @@ ids that no account has or had; of all others every member of an answer is that 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.choice.downstream import Outcome
 from gateway.choice.identity import kinds
@@ -30,13 +32,53 @@ from gateway.ledger import ages
 from gateway.ledger.subjects import Subject
 from gateway.signals import hear
 from gateway.signals.heard import Heard, KeptFor, Said
-from gateway.terms import SIGNAL_PURPOSES, Malformed, Purpose, Reason
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Malformed, Purpose, Reason
 from gateway.web.shell import wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import KINDS, Proofs, listed
 
 EVERY_SIGNAL = frozenset(SIGNAL_PURPOSES)
+DeviceTokenSaid = Annotated[str | UnsetType | None, Meta(description="the token of the last answer; null: none yet")]
+Store = Annotated[
+    dict[str, str | int | None],
+    Meta(description="keys for the phone's shared preferences, each with the type to write; null: remove it"),
+]
+Silence = Annotated[
+    dict[str, wire.Time | None], Meta(description="null: never opted out. Nobody asks before that moment")
+]
+StandingWord = Literal["opted_out", "opted_in", "none", "unknown"]
+START, LIMITED, STOP = "start", "limited", "stop"  # R8
+
+
+class ToldToApp(Struct, kw_only=True):
+    """What an app's phone and the SDKs inside it are told."""
+
+    store: Store
+    store_opted_out: Store
+    sdks: Annotated[
+        dict[str, Literal["start", "limited", "stop"]],
+        Meta(
+            description="by recipient; a word that is not known is stop. stop: do not start it; where it runs, shut it"
+            " down and delete its stored id. limited: without what is denied. Until the first answer, and offline: stop"
+        ),
+    ]
+    device: Annotated[
+        str | UnsetType, Meta(description="to keep and to send with the next call; in answers to apps")
+    ] = UNSET
+    ignored: list[wire.IgnoredMember]
+
+
+class StillOutBody(Struct):
+    """A no that stands above a yes of what was proved. `where` it was said, seen from what was proved. `ends_by`: the
+    kind of proof whose opt-in ends it; null: only who says it can stop saying it. Never whose it is, nor since when.
+    """
+
+    purpose: Annotated[str, wire.one_of(CHOOSABLE)]
+    where: Where
+    ends_by: str | None
+
+
 MAX_IGNORED = 100  # what a person may read; a body can have tens of thousands of unknown members
 Ignored = list[dict[str, str]]
 
@@ -152,7 +194,6 @@ def _quiet(stated: object) -> str | None:
         return None
 
 
-START, LIMITED, STOP = "start", "limited", "stop"  # R8
 TYPED = frozenset(
     {"account", "email", "phone", *kinds.DIGESTS} - {*kinds.AD_ID_DIGESTS}
 )  # what anybody may know of somebody

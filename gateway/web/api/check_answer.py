@@ -4,14 +4,16 @@ asked for, and shape it. A dry run is the real answer, marked, and leaves nothin
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.consent.check import Ask, Checked
 from gateway.consent.decision_log import DecisionLog
 from gateway.consent.decisions import Blocked, Stands
 from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
-from gateway.terms import Reason
+from gateway.terms import Answer, Reason
 from gateway.web.api import check_request
 from gateway.web.shell import wire
 from gateway.web.shell.metrics import DRY_RUN, LIVE, Metrics
@@ -89,6 +91,25 @@ class Answering:
             self._log.note(request, door, checked, DRY_RUN if dry_run else LIVE)
         self.metrics.heard(door, checked.heard)
         self.metrics.checked(checked, self.consent.recipients, dry_run=dry_run)
+
+
+class UnreadCheck(Struct):
+    """What is wrong with a check that cannot be read. `type`: of a problem document, without its prefix."""
+
+    type: str
+    detail: str
+    pointer: str
+
+
+class RefusedCheck(Struct, kw_only=True):
+    """A "no" in the place of a check of many that cannot be read."""
+
+    allowed: Literal[False]
+    partly: Literal[False]
+    data: dict[str, Answer]
+    reason: Reason
+    ref: str | UnsetType = UNSET
+    problem: UnreadCheck
 
 
 def refused(one: object, error: Problem | StoreUnavailable) -> dict[str, Any]:

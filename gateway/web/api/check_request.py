@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.choice.downstream import downstream
 from gateway.choice.question import Verdict
@@ -12,7 +14,7 @@ from gateway.choice.rules.refusals import SIGNAL_REASONS
 from gateway.consent.check import Ask, Checked, Checks
 from gateway.keys.api_keys import ApiKey
 from gateway.signals.hear import AGE
-from gateway.terms import Reason
+from gateway.terms import Answer, Reason
 from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
 
@@ -33,6 +35,54 @@ class Answers(Protocol):
     @property
     def send_window(self) -> timedelta: ...
     def check(self, ask: Ask) -> Checked: ...
+
+
+class Because(Struct):
+    """What decided. `event` and `seq`: for scope desk and export."""
+
+    source: Literal["signal", "choice"] | None
+    event: str | None
+    seq: int | None
+
+
+class VerdictShown(Struct, kw_only=True):
+    """What may go. `allowed`: all that was asked for, unchanged; `partly`: some of it, as `data` says."""
+
+    allowed: bool
+    partly: bool
+    data: dict[str, Answer]
+    reason: Reason
+    rule: str
+    place: str
+    because: Because
+
+
+class VerdictOfRecipient(VerdictShown, kw_only=True):
+    """The same of one recipient of several."""
+
+    decision: Annotated[str, Meta(description="the id of this answer, for /v1/disclosures")]
+    downstream: Annotated[dict[str, Any], Meta(description="what the recipient is to be told, in every form it reads")]
+
+
+class VerdictBody(VerdictOfRecipient, kw_only=True):
+    """The answer to a check of one recipient. Nothing may start to be sent on it later than `valid_until`."""
+
+    position: Annotated[int | None, Meta(description="how many entries the answer knows of")]
+    valid_until: wire.Time
+    valid_for_ms: int
+    ref: str | UnsetType = UNSET
+    dry_run: Literal[True] | UnsetType = UNSET
+
+
+class VerdictsBody(Struct, kw_only=True):
+    """The answer to a check of several, by recipient."""
+
+    verdicts: dict[str, VerdictOfRecipient]
+    position: int | None
+    valid_until: wire.Time
+    valid_for_ms: int
+    ref: str | UnsetType = UNSET
+    dry_run: Literal[True] | UnsetType = UNSET
 
 
 def to_ask(body: wire.Check) -> Ask:

@@ -7,9 +7,10 @@ reads never hangs; then each is decided when it is written, and holds from there
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+from msgspec import UNSET, Meta, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +24,25 @@ from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
 
 AT_ONCE = 100  # announced sends that share a commit
+
+
+class CheckInPart(wire.Check, frozen=True, kw_only=True):
+    """A check, but for what is said once for all of them."""
+
+    identifiers: Annotated[list[wire.Identifier], Meta(max_length=wire.MAX_ASKED)] = field(default_factory=list)
+
+
+class ChecksBody(wire.StrictShape, frozen=True):
+    """Many checks of what they have in common."""
+
+    checks: Annotated[list[CheckInPart], Meta(max_length=wire.MAX_LINES)]
+    defaults: Annotated[
+        CheckInPart | UnsetType,
+        Meta(
+            description="a check that all have in common: what both say of the person is joined and the stricter holds;"
+            " what is asked is the check's own"
+        ),
+    ] = UNSET
 
 
 class ChecksDoor:
@@ -100,7 +120,7 @@ def _listed(stated: object) -> tuple[list[object], "Defaults"]:
     """The checks of an array, or of an object with what they have in common. Raises `Problem`."""
     defaults: Mapping[str, Any] = {}
     if isinstance(stated, Mapping):
-        unknown = sorted(set(stated) - {"defaults", "checks"})
+        unknown = sorted(set(stated) - wire.names_in(ChecksBody))
         if unknown:
             raise Problem("unknown_member", "a batch has defaults and checks", f"/{unknown[0][:64]}")
         shared = stated.get("defaults", {})

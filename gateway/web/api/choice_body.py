@@ -3,12 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.keys.api_keys import ApiKey
-from gateway.terms import ALL_PURPOSES, CHOOSABLE, SOURCES, ChoiceKind, Manner, Purpose, Source
-from gateway.web.api.apps import Body, Ignored
+from gateway.terms import (
+    ALL_PURPOSES,
+    CALLERS_CHOICES,
+    CHOOSABLE,
+    SOURCES,
+    ChoiceKind,
+    DataClass,
+    Manner,
+    Purpose,
+    Source,
+)
+from gateway.web.api.apps import Body, DeviceTokenSaid, Ignored
 from gateway.web.shell import wire
+from gateway.web.shell.proof import ProofStated
 
 Purposes = tuple[Purpose, ...]
 # What a choice is of that names no purpose, and one that names a purpose which cannot be read: it may have meant any of
@@ -17,6 +30,35 @@ UNSAID: Mapping[ChoiceKind, tuple[Purposes, Purposes]] = {
     ChoiceKind.LIMIT: ((Purpose.SENSITIVE,), (Purpose.SENSITIVE,)),
     ChoiceKind.OPT_IN: ((), ()),
 }
+
+
+class NoticeNamed(Struct):
+    """A notice that was logged before, by its hash, and the screen that it stood on."""
+
+    sha256: str
+    ui: str | None = None
+
+
+class ChoiceBody(Struct, kw_only=True):
+    """Lenient: what cannot be used is listed in `ignored`."""
+
+    choice: Annotated[str, wire.one_of(CALLERS_CHOICES)]
+    identifiers: list[wire.LenientIdentifier] | UnsetType = UNSET
+    purposes: list[Annotated[str, wire.one_of(("all", *CHOOSABLE))]] | str | None = None
+    place: wire.Place = None
+    source: Annotated[str, wire.one_of(SOURCES)] | None = None
+    notice: NoticeNamed | None = None
+    made_at: wire.Time | None = None
+    received_at: Annotated[wire.Time | None, Meta(description="scope desk")] = None
+    manner: Annotated[Manner | None, Meta(description="scope desk: how it came")] = None
+    proof: ProofStated = None
+    device: DeviceTokenSaid = UNSET
+    recipient: Annotated[str | None, Meta(description="of opt_in for a precise point, and of direct")] = None
+    programme: Annotated[str | None, Meta(description="of keep_programme")] = None
+    age: wire.Age = None
+    data: list[DataClass] | None = None
+    confirm: Annotated[str | None, Meta(description="of confirm: the token of the first act")] = None
+    signals: wire.SignalsBody | None = None
 
 
 @dataclass(frozen=True, slots=True)

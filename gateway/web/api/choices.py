@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,20 +26,70 @@ from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.subjects import Choice, Subject
 from gateway.signals.heard import Heard
 from gateway.terms import CALLERS_CHOICES, SIGNAL_PURPOSES, ChoiceKind, Purpose, Role, Source
-from gateway.web.api.apps import App, Apps, Body
-from gateway.web.api.choice_body import ChoiceSaid
+from gateway.web.api.apps import App, Apps, Body, Silence, StandingWord, StillOutBody, ToldToApp
+from gateway.web.api.choice_body import ChoiceBody, ChoiceSaid
 from gateway.web.api.opting_in import OptingIn
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 from gateway.web.shell.proof import Proofs
 
-KNOWN = frozenset(
-    {
-        "identifiers", "choice", "purposes", "place", "source", "notice", "made_at", "proof", "signals", "recipient",
-        "programme", "data", "confirm", "manner", "received_at", "device", "age",
-    }
-)  # fmt: skip
+KNOWN = wire.names_in(ChoiceBody)
+Receipt = Annotated[
+    str | None,
+    Meta(description="a C2SP tlog-proof, which names nobody; null: the log cannot be read just now, ask /v1/receipts"),
+]
+
+
+class EventWritten(Struct):
+    """An entry. `seq` null: it is kept, and entered later."""
+
+    event: str
+    seq: int | None
+    receipt: Receipt | UnsetType = UNSET
+
+
+class NumberRead(Struct):
+    """One country's reading of a number, without the number."""
+
+    country: str
+    ends: str
+
+
+class ChosenBody(ToldToApp, kw_only=True):
+    """One entry for each identifier; `event`, `seq` and `receipt` are the first one's."""
+
+    events: list[EventWritten]
+    event: str | None
+    seq: int | None
+    receipt: Receipt | UnsetType = UNSET
+    accepted_at: wire.Time | UnsetType = UNSET
+    effective_at: wire.Time | UnsetType | None = UNSET
+    standing: dict[str, StandingWord]
+    may_ask_from: Silence | UnsetType = UNSET
+    still_out: Annotated[
+        list[StillOutBody] | UnsetType, Meta(description="of confirm; empty: no no stands above the yes")
+    ] = UNSET
+    readings: Annotated[
+        list[list[NumberRead]] | UnsetType,
+        Meta(
+            description="Each number that came without a country code and may be of several countries, with all that"
+            " it was read as. The first is the number; the others deny and nothing else."
+        ),
+    ] = UNSET
+    continuing_right: Annotated[str | UnsetType, Meta(description="of confirm: to be told to a young person")] = UNSET
+
+
+class ToConfirm(Struct, kw_only=True):
+    """The first act of opting in was taken."""
+
+    confirm: Annotated[str, Meta(description="goes back with the second act, choice confirm")]
+    expires_at: wire.Time
+    sdks: dict[str, str]
+    device: str | UnsetType = UNSET
+    ignored: list[wire.IgnoredMember]
+
+
 ONLY_OUT = frozenset({ChoiceKind.OPT_OUT, ChoiceKind.LIMIT})
 TOWARDS_ONE = frozenset({ChoiceKind.DIRECT, ChoiceKind.KEEP_PROGRAMME})
 OPENS = frozenset({ChoiceKind.OPT_IN, ChoiceKind.CONFIRM, *TOWARDS_ONE})

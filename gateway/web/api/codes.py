@@ -6,8 +6,9 @@ caller's half: the code is good with it alone.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,9 +21,26 @@ from gateway.terms import CHOOSABLE, Purpose
 from gateway.web.shell import auth, desk_call, fair_queue, language, wire, words
 from gateway.web.shell.problem import Problem
 
-KNOWN = frozenset({"identifier", "use", "purpose", "recipient", "language", "place"})
 OPT_IN = "opt_in"
 USES = (OPT_IN, ACCESS, ERASURE)
+
+
+class CodeRequest(wire.StrictShape, frozen=True, kw_only=True):
+    """To whom a code is to be sent, and what for."""
+
+    identifier: wire.LenientIdentifier
+    use: Annotated[str, wire.one_of(USES), Meta(description="it is good for this alone")]
+    purpose: Annotated[str, wire.one_of(CHOOSABLE), Meta(description="of opt_in: exactly one")] | None = None
+    recipient: Annotated[str | None, Meta(description="of opt_in for a precise point")] = None
+    language: Annotated[str | None, Meta(description="of the letter; without it Accept-Language")] = None
+    place: wire.OneCountry = None
+
+
+class CodeSent(Struct):
+    """It is on its way."""
+
+    ticket: Annotated[str, Meta(description='goes back as {"kind": "code", "code": C, "ticket": T}')]
+    expires_at: wire.Time
 
 
 class CodeCalls:
@@ -37,13 +55,13 @@ class CodeCalls:
     async def post(self, request: Request) -> Response:
         """202 with the ticket, once the code is on its way."""
         key = auth.caller(request, self._credentials, "choose")
-        body = await desk_call.one_object(request, KNOWN, "asking for a code")
+        body = await desk_call.one_object(request, CodeRequest, "asking for a code")
         use, subject = self._use(body), self._subject(body)
         letter = words.written(_language(request, body), self._site, use, subject.kind)
         expires = self._consent.clock() + timedelta(seconds=SECONDS)
         asker = fair_queue.source_of(request.scope) if key.publishable else b""
         ticket = await self._codes.send(Bound(subject, use), letter, asker)
-        return wire.wire_answer({"ticket": ticket, "expires_at": wire.stamp(expires)}, 202)
+        return wire.wire_answer(CodeSent(ticket, wire.stamp(expires)), 202)
 
     def _use(self, body: Mapping[str, Any]) -> str:
         use, purpose, recipient = body.get("use"), body.get("purpose"), body.get("recipient")
@@ -53,7 +71,7 @@ class CodeCalls:
             return str(use)
         if purpose not in CHOOSABLE:
             raise Problem("one_purpose", "a code for opting in is for exactly one purpose", "/purpose")
-        if recipient is not None and recipient not in self._consent.recipients:
+        if recipient is not None and not (isinstance(recipient, str) and recipient in self._consent.recipients):
             raise Problem("malformed", "recipient is one that is configured", "/recipient")
         return opting_in(Purpose(purpose), recipient or "")
 

@@ -17,10 +17,11 @@ import asyncio
 import re
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -42,11 +43,32 @@ from gateway.records.requests import yearly_report
 from gateway.terms import Erasing, NoticeKind, Told
 from gateway.web.shell import auth, desk_call, wire
 from gateway.web.shell.problem import Problem
-from gateway.web.shell.proof import Proofs
+from gateway.web.shell.proof import Proofs, ProofStated
 
-ERASURE_MEMBERS = frozenset({"identifiers", "mode", "note_sha256", "place", "proof"})
 SHA256_HEX = re.compile("[0-9a-f]{64}")
 QUEUED = "queued_if_received"  # who really got something is not for an answer to tell (R6)
+
+
+class ErasureBody(wire.StrictShape, frozen=True, kw_only=True):
+    """Whom to forget, all of them or nobody, and how much of them."""
+
+    identifiers: wire.Identifiers
+    mode: Erasing
+    note_sha256: Annotated[str, wire.described_as(Annotated[str, Meta(pattern=f"^{SHA256_HEX.pattern}$")])] | None = (
+        None
+    )
+    proof: Annotated[ProofStated, Meta(description="without scope desk: what proves all of them")] = None
+    place: wire.OneCountry = None
+
+
+class ErasedBody(Struct):
+    """What was done. `told`: each recipient, by name."""
+
+    event: str
+    seq: int
+    receipt: Annotated[str, Meta(description="where to ask for it")]
+    done_at: wire.Time
+    told: dict[str, Annotated[str, wire.one_of((QUEUED, "queued"))]]
 
 
 class Erasures:
@@ -60,7 +82,7 @@ class Erasures:
     async def post(self, request: Request) -> Response:
         """200 once it is done: keys destroyed, files cut."""
         key = auth.anybody(request, self._credentials)
-        body = await desk_call.one_object(request, ERASURE_MEMBERS, "an erasure")
+        body = await desk_call.one_object(request, ErasureBody, "an erasure")
         order = self._order(body)
         if not key.may("desk"):
             await self._prove(body.get("proof"), key, order)
@@ -69,9 +91,7 @@ class Erasures:
         if order.mode is Erasing.CHILD:
             told[ACCOUNT_BACKEND] = "queued"
         done_at = self._consent.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return wire.wire_answer(
-            {"event": event, "seq": written.seq, "receipt": f"/v1/receipts/{event}", "done_at": done_at, "told": told}
-        )
+        return wire.wire_answer(ErasedBody(event, written.seq, f"/v1/receipts/{event}", done_at, told))
 
     async def _prove(self, stated: object, key: ApiKey, order: ErasureOrder) -> None:
         """A person alone may have the details forgotten; the other ways are the desk's, which looks at who asks."""
@@ -88,15 +108,43 @@ class Erasures:
             raise Problem("malformed", "note_sha256 is 64 lower-case hex digits", "/note_sha256")
         named, ignored = desk_call.named(self._consent, body)
         if ignored:
-            raise Problem("nothing_usable", f"an identifier is {ignored[0]['reason']}", ignored[0]["pointer"])
+            raise Problem("nothing_usable", f"an identifier is {ignored[0].reason}", ignored[0].pointer)
         return ErasureOrder(Erasing(mode), named.subjects, self._consent.clock(), bytes.fromhex(note) if note else None)
 
 
-LINK_MEMBERS = frozenset({"account", "identifiers", "from", "until", "event", "place", "age"})
-PROVED = frozenset({"account", "identifiers", "place", "proof"})  # when, and how old, is the desk's to say
 USE = "link"
 RELEASED = "number_released"
 AHEAD = timedelta(minutes=5)  # clocks differ; a link that starts later than that cannot carry a choice yet
+MaybeTime = wire.Time | None
+
+
+class ProvedLink(wire.StrictShape, frozen=True, kw_only=True):
+    """What an app shows that an account has. When, and how old, is the desk's to say."""
+
+    identifiers: wire.Identifiers
+    account: str | int
+    place: wire.OneCountry = None
+    proof: ProofStated = None
+
+
+class LinkBody(wire.StrictShape, frozen=True, kw_only=True):
+    """What the operator says that an account has; or, with `event`, that a number or mailbox is nobody's any more."""
+
+    identifiers: wire.Identifiers
+    account: str | int | None = None
+    start: MaybeTime = field(name="from", default=None)
+    until: MaybeTime = None
+    event: Literal["number_released"] | None = None
+    place: wire.OneCountry = None
+    age: Annotated[wire.Age, Meta(description="of the account's person: years or a band")] = None
+
+
+class LinkedBody(Struct):
+    """How many the account has by this, and how many rows that changed."""
+
+    linked: int
+    changed: int
+    ignored: list[wire.IgnoredMember]
 
 
 class Links:
@@ -116,11 +164,11 @@ class Links:
         wire.require_json(request)
         return wire.wire_answer(await self._take_proved(key, wire.parse_body(await wire.read_body(request))), 201)
 
-    async def _take_proved(self, key: ApiKey, stated: object) -> dict[str, Any]:
+    async def _take_proved(self, key: ApiKey, stated: object) -> LinkedBody:
         """From now on, of what is proved; of a phone's ids as a claim. Raises `Problem`, also where the account is not
         proved.
         """
-        body = desk_call.members(stated, PROVED, "a link with proof")
+        body = desk_call.members(stated, ProvedLink, "a link with proof")
         named, ignored = desk_call.named(self._consent, body)
         account, others = self._account(body, released=False), _without_accounts(named)
         shown = {each.key for each in await self._proofs.of(body.get("proof"), key, [account, *others], USE)}
@@ -128,12 +176,12 @@ class Links:
             raise Problem("proof_required", "the proof is not of the account", "/proof")
         mine = [each for each in others if each.key in shown or each.kind in OF_A_PHONE]
         if len(mine) < len(others):
-            ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
+            ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
         changed = await self._proofs.tie(mine, account, shown)
-        return {"linked": len(mine), "changed": changed, "ignored": ignored}
+        return LinkedBody(len(mine), changed, ignored)
 
-    async def _take(self, stated: object) -> dict[str, Any]:
-        body = desk_call.members(stated, LINK_MEMBERS, "a link")
+    async def _take(self, stated: object) -> LinkedBody:
+        body = desk_call.members(stated, LinkBody, "a link")
         released = body.get("event") == RELEASED
         if body.get("event") is not None and not released:
             raise Problem("malformed", f"event is {RELEASED}", "/event")
@@ -143,7 +191,7 @@ class Links:
         changed = await self._consent.link(account, others, self._span(body), released=released)
         if band and not released:
             await self._consent.say_age([account], band, may_rise=True)
-        return {"linked": 0 if released else len(others), "changed": changed, "ignored": ignored}
+        return LinkedBody(0 if released else len(others), changed, ignored)
 
     def _account(self, body: Mapping[str, Any], released: bool) -> Any:
         stated = body.get("account")
@@ -181,6 +229,27 @@ def _moment(body: Mapping[str, Any], name: str) -> datetime | None:
     return found
 
 
+class YearHeading(Struct):
+    """How many requests, and the median of days that answering them took."""
+
+    received: int
+    complied: int
+    denied: int
+    median_days: float | None
+
+
+class YearBody(Struct, kw_only=True):
+    """A calendar year. `bodies_gone`: entries of it that can no more be counted."""
+
+    year: int
+    bodies_gone: int | UnsetType = UNSET
+    opt_out: YearHeading
+    limit: YearHeading
+    deletion: YearHeading
+    access: YearHeading
+    opt_out_signals: YearHeading
+
+
 FIRST, LAST = 2018, 9998  # the statute's own year; the calendar's last whole one
 
 
@@ -209,7 +278,47 @@ class Reports:
 
 Word = TypeVar("Word", NoticeKind, Told)
 PAGE, MOST = 100, 1_000  # accounts of one page
-TOLD_MEMBERS = frozenset({"identifiers", "notice", "on", "outcome", "place"})
+
+
+class ReportBody(wire.StrictShape, frozen=True, kw_only=True):
+    """What became of a notice to somebody."""
+
+    identifiers: wire.Identifiers
+    notice: NoticeKind
+    outcome: Told
+    on: Annotated[wire.TimeOrDay | None, Meta(description="an RFC 3339 time or date; without it today")] = None
+    place: wire.OneCountry = None
+
+
+class ReportTaken(Struct):
+    """Of how many identifiers it is on record."""
+
+    recorded: int
+    ignored: list[wire.IgnoredMember]
+
+
+class OwedNotice(Struct):
+    """Of what somebody must be told."""
+
+    recipient: str
+    what: Annotated[str | None, Meta(description="a purpose or a data class; null: the recipient")]
+    on: date
+
+
+class AccountDue(Struct):
+    """Who must be told, when they were told last, and when that came back."""
+
+    account: str
+    told: date | None
+    bounced: date | None
+    owed: list[OwedNotice]
+
+
+class DueBody(Struct):
+    """Some accounts, in a fixed order."""
+
+    due: list[AccountDue]
+    next: Annotated[str | None, Meta(description="the next page's `after`; null: this was the last")]
 
 
 class ToldDoor:
@@ -232,15 +341,15 @@ class ToldDoor:
             found, following = await self._notifying.page(request.query_params.get("after", ""), _limit(request))
         except seals.OpeningFailed:
             raise Problem("malformed", "after is what an earlier page gave as next", "/after") from None
-        body = {"due": [_owed(item) for item in found.due], "next": following}
+        body = DueBody([_owed(item) for item in found.due], following)
         return wire.wire_answer(body, headers={"Cache-Control": "no-store"})
 
     async def post(self, request: Request) -> Response:
         """One object, or NDJSON with an answer a line."""
         return await desk_call.desk_answer(request, self._credentials, self._take, "recorded")
 
-    async def _take(self, stated: object) -> dict[str, Any]:
-        body = desk_call.members(stated, TOLD_MEMBERS, "a report")
+    async def _take(self, stated: object) -> ReportTaken:
+        body = desk_call.members(stated, ReportBody, "a report")
         notice, outcome = _word(body, "notice", NoticeKind), _word(body, "outcome", Told)
         today = self._consent.clock().date()
         on = wire.day(body.get("on"), "/on") or today
@@ -248,7 +357,7 @@ class ToldDoor:
             raise Problem("malformed", "on lies in the future", "/on")
         named, ignored = desk_call.named(self._consent, body)
         await self._consent.tell(named.subjects, notice, on, outcome)
-        return {"recorded": len(named.subjects), "ignored": ignored}
+        return ReportTaken(len(named.subjects), ignored)
 
 
 def _limit(request: Request) -> int:
@@ -258,9 +367,9 @@ def _limit(request: Request) -> int:
     return int(stated)
 
 
-def _owed(item: Due) -> dict[str, Any]:
-    owed = [{"recipient": each.recipient, "what": each.what or None, "on": each.on} for each in item.owed]
-    return {"account": item.account, "told": item.told, "bounced": item.bounced, "owed": owed}
+def _owed(item: Due) -> AccountDue:
+    owed = [OwedNotice(each.recipient, each.what or None, each.on) for each in item.owed]
+    return AccountDue(item.account, item.told, item.bounced, owed)
 
 
 def _word(body: Mapping[str, Any], name: str, words: type[Word]) -> Word:

@@ -19,9 +19,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -38,27 +38,37 @@ from gateway.signals.lines import Line
 from gateway.terms import DataClass
 from gateway.web.shell import access_report, auth, desk_call, wire
 from gateway.web.shell.problem import Problem, problem_of
-from gateway.web.shell.proof import Proofs
+from gateway.web.shell.proof import Proofs, ProofStated
 
 MOST = 2**53 - 1  # what an entry may hold (RFC 8785)
-Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Number = Annotated[int, Meta(ge=0, le=MOST)]
 
 
-class BatchHead(wire.StrictShape, frozen=True):
-    """The first line. `spool`: 32 hexadecimal digits, another one at each start of a replica."""
+class BatchBody(wire.StrictShape, frozen=True):
+    """The first line. Then a line an answer: its id as a string; `{decision, names}` of an announced send; `{decision,
+    outcome, at, said}` of what a caller said, in milliseconds since 1970.
+    """
 
-    spool: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-    number: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
-    position: Number
-    log: Annotated[str, msgspec.Meta(max_length=1024)]
-    lost: Number = 0
-    doubtful: bool = False
+    spool: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="another one at each start of a replica")]
+    number: Annotated[int, Meta(ge=1, le=MOST, description="of the batch: from 1 on, without a gap")]
+    position: Annotated[Number, Meta(description="how many entries the replica knew of")]
+    log: Annotated[str, Meta(max_length=1024)]
+    lost: Annotated[Number, Meta(description="answers that found no room")] = 0
+    doubtful: Annotated[bool, Meta(description="its machine stopped: there may have been more")] = False
+
+
+class BatchTakenBody(Struct):
+    """It is on record."""
+
+    again: Annotated[bool, Meta(description="it came before, and counts no second time")]
+    missing: Annotated[wire.Whole, Meta(description="batches before it that never came")]
+    unread: Annotated[wire.Whole, Meta(description="answers that nobody here can read")]
 
 
 class Going(wire.StrictShape, frozen=True):
     """A send that was announced to the replica."""
 
-    decision: Annotated[str, msgspec.Meta(max_length=128)]
+    decision: Annotated[str, Meta(max_length=128)]
     names: str
 
 
@@ -67,7 +77,7 @@ class BatchSaid(wire.StrictShape, frozen=True):
     since 1970.
     """
 
-    decision: Annotated[str, msgspec.Meta(max_length=128)]
+    decision: Annotated[str, Meta(max_length=128)]
     outcome: str
     said: Number
     at: int | None = None
@@ -84,13 +94,13 @@ class BatchesDoor:
         key = auth.caller(request, self._credentials, "replica")
         wire.require_json(request, lines=True)
         lines = [line.text for line in wire.lines_of(await wire.read_body(request))]
-        head = wire.convert(wire.parse_body(lines[0] if lines else b""), BatchHead)
+        head = wire.convert(wire.parse_body(lines[0] if lines else b""), BatchBody)
         numbered = Numbered(bytes.fromhex(head.spool), key.name, head.number)
         taken = await self._handed_over.take(_batch(numbered, head, lines[1:]))
-        return wire.wire_answer({"again": taken.again, "missing": taken.missing, "unread": taken.unread})
+        return wire.wire_answer(BatchTakenBody(taken.again, taken.missing, taken.unread))
 
 
-def _batch(numbered: Numbered, head: BatchHead, lines: Sequence[bytes]) -> Batch:
+def _batch(numbered: Numbered, head: BatchBody, lines: Sequence[bytes]) -> Batch:
     read = [_line(line) for line in lines]
     return Batch(
         numbered, head.position, head.log, head.lost, head.doubtful,
@@ -120,9 +130,52 @@ def _report(said: BatchSaid) -> OutcomeReport:
 
 
 QUESTIONS = ("received", "direct_marketing", "network_information", "sent_after_opt_out")
-KNOWN = frozenset({"question", "identifiers", "proof", "place", "data", "year", "from", "until"})
 YEAR = timedelta(days=366)  # the longest: of network information records are kept one year at least (47 CFR 64.2009(c))
 FIRST, LAST = 2018, 9997
+
+
+class DisclosureQuestion(wire.StrictShape, frozen=True, kw_only=True):
+    """Who got what. Of received: `identifiers`, `proof`, `place`, `data`; of network_information: `from`, `until`."""
+
+    question: Annotated[str, wire.one_of(QUESTIONS)]
+    identifiers: wire.Identifiers | UnsetType = UNSET
+    proof: ProofStated = None
+    place: wire.OneCountry = None
+    data: list[DataClass] | None = None
+    year: Annotated[int | None, Meta(description="of direct_marketing; without it last year")] = None
+    start: wire.TimeOrDay | None = field(name="from", default=None)
+    until: wire.TimeOrDay | None = None
+
+
+class DisclosureSum(Struct, kw_only=True):
+    """Data that went to one recipient. Which members there are is the question's."""
+
+    recipient: str
+    purposes: list[str]
+    count: int
+    data: list[str] | UnsetType = UNSET
+    company: str | UnsetType | None = UNSET
+    address: str | UnsetType | None = UNSET
+    day: wire.Day | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
+    entry: int | UnsetType | None = UNSET
+
+
+class DisclosuresFound(Struct):
+    """The answer to a question that tells of nobody."""
+
+    question: Annotated[str, wire.one_of(QUESTIONS[1:])]
+    as_of: wire.Time
+    disclosures: list[DisclosureSum]
+
+
+class DisclosuresReceived(Struct):
+    """Who got data of a person."""
+
+    question: Literal["received"]
+    as_of: wire.Time
+    disclosures: list[access_report.ReceivedBody]
+    ignored: list[wire.IgnoredMember]
 
 
 class DisclosureQueries:
@@ -136,7 +189,7 @@ class DisclosureQueries:
 
     async def post(self, request: Request) -> Response:
         key = auth.anybody(request, self._credentials)
-        body = await desk_call.one_object(request, KNOWN, "a question about disclosures")
+        body = await desk_call.one_object(request, DisclosureQuestion, "a question about disclosures")
         question = body.get("question")
         if question not in QUESTIONS:
             raise Problem("malformed", f"question is one of {', '.join(QUESTIONS)}", "/question")
@@ -151,7 +204,7 @@ class DisclosureQueries:
             {"question": question, "as_of": wire.stamp(self._consent.clock()), "disclosures": found}
         )
 
-    async def _received(self, body: Mapping[str, Any], key: ApiKey) -> dict[str, Any]:
+    async def _received(self, body: Mapping[str, Any], key: ApiKey) -> DisclosuresReceived:
         """Who got data of a person; with `data`, who got any of these classes: "who received my location"."""
         classes = body.get("data")
         if classes is not None and not (isinstance(classes, list) and all(isinstance(each, str) for each in classes)):
@@ -162,8 +215,8 @@ class DisclosureQueries:
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         report = await access_report.report_of(self._consent, proved)
         wanted = set(classes or DataClass)
-        found = [each for each in report["disclosures"] if not wanted.isdisjoint(each["data"])]
-        return {"question": "received", "as_of": report["as_of"], "disclosures": found, "ignored": ignored}
+        found = [each for each in report.disclosures if not wanted.isdisjoint(each.data)]
+        return DisclosuresReceived("received", report.as_of, found, ignored)
 
     def _sums(self, question: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         today = self._consent.clock().date()

@@ -4,9 +4,10 @@
 (L85). That is history, so it wants scope desk or export. Recipients are those that are configured now.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,9 +15,43 @@ from gateway.choice.verdict import Step
 from gateway.consent.check import Explained
 from gateway.consent.verbs import Consent
 from gateway.keys.api_keys import ApiKey, Credentials
+from gateway.terms import Answer, DataClass, Purpose, Reason
 from gateway.web.api import check_request
 from gateway.web.shell import auth, wire
 from gateway.web.shell.problem import Problem
+
+
+class StepBody(Struct, kw_only=True):
+    """One rule that was tried; answer null: it had no opinion, and the next was asked."""
+
+    purpose: Purpose
+    data_class: DataClass = field(name="class")
+    rule: str
+    asks: str
+    answer: Answer | None
+    reason: Reason | UnsetType = UNSET
+    cites: str | UnsetType = UNSET
+
+
+class VerdictTried(check_request.VerdictShown, kw_only=True):
+    """A verdict and its chain."""
+
+    tried: list[StepBody]
+
+
+class ExplainedBody(VerdictTried, kw_only=True):
+    """The verdict of one recipient and its chain. `on`: of another moment."""
+
+    position: int | None
+    on: date | UnsetType = UNSET
+
+
+class ExplainedByRecipient(Struct, kw_only=True):
+    """The same of several."""
+
+    verdicts: dict[str, VerdictTried]
+    position: int | None
+    on: date | UnsetType = UNSET
 
 
 class ExplainDoor:
@@ -55,8 +90,10 @@ class ExplainDoor:
         return {**verdict, "tried": [_step(step) for step in item.steps]}
 
 
-def _step(step: Step) -> dict[str, Any]:
-    pair = {"purpose": step.purpose, "class": step.data_class, "rule": step.rule.name, "asks": step.rule.asks}
-    if step.ruling is None:
-        return pair | {"answer": None}
-    return pair | {"answer": step.ruling.answer, "reason": step.ruling.reason, "cites": step.ruling.rule}
+def _step(step: Step) -> StepBody:
+    told = StepBody(
+        purpose=step.purpose, data_class=step.data_class, rule=step.rule.name, asks=step.rule.asks, answer=None
+    )
+    if step.ruling:
+        told.answer, told.reason, told.cites = step.ruling.answer, step.ruling.reason, step.ruling.rule
+    return told

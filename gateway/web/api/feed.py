@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-import msgspec
 import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -43,13 +43,49 @@ STREAM = "text/event-stream"
 WORDS = ("none", "opted_out", "opted_in")
 
 
-class Lease(msgspec.Struct, forbid_unknown_fields=True):
+class LeaseAsked(wire.StrictShape, frozen=True):
     """The body of POST /v1/leases."""
 
-    holder: str
-    applied: int
+    holder: Annotated[
+        str, wire.described_as(Annotated[str, Meta(min_length=1, max_length=LONGEST)]),
+        Meta(description="a random name, another one at each start"),
+    ]  # fmt: skip
+    applied: Annotated[
+        int, wire.described_as(Annotated[int, Meta(ge=0, le=MOST_SEQ)]),
+        Meta(description="all changes up to this seq are applied"),
+    ]  # fmt: skip
     log: str = ""
     leave: bool = False
+
+
+class LeaseBody(Struct):
+    """Granted or not yet. What follows `granted` is of one that was not given up."""
+
+    granted: bool
+    seconds: Annotated[float | UnsetType, Meta(description="counted from before the asking")] = UNSET
+    leases: Annotated[
+        bool | UnsetType, Meta(description="false: nobody waits, fresh for the term once `seq` is applied")
+    ] = UNSET
+    term: float | UnsetType = UNSET
+    seq: wire.Whole | UnsetType = UNSET
+    position: wire.Whole | UnsetType = UNSET
+    log: str | UnsetType = UNSET
+    peppers: wire.Whole | UnsetType = UNSET
+    tag: Annotated[str | UnsetType, Meta(description="shows that the gateway says so (`gateway help replica`)")] = UNSET
+
+
+class ChangeBody(Struct, kw_only=True):
+    """A line. The last one is `end`, with `seq` to go on after. Server-sent events: the same as `data`, and `head`
+    events that say up to where all was sent, with a `tag` over the challenge of `Gateway-Feed`.
+    """
+
+    seq: Annotated[wire.Whole, Meta(description="of the change, never less than that of the entry it came with")]
+    key: Annotated[str, Meta(description="base64 of 16 bytes")]
+    purposes: dict[str, Literal["opted_out", "opted_in"]]
+    age_band: str | None
+    at: wire.Time | None
+    standing: Annotated[str, Meta(description="base64 of the row as our replicas keep it")]
+    snapshot: Literal[True] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +158,7 @@ class ChangesDoor:
         """
         key = auth.caller(request, self._credentials, "replica")
         wire.require_json(request)
-        asked = wire.convert(wire.parse_body(await wire.read_body(request)), Lease)
+        asked = wire.convert(wire.parse_body(await wire.read_body(request)), LeaseAsked)
         if not 0 < len(asked.holder) <= LONGEST or not 0 <= asked.applied <= MOST_SEQ:
             raise Problem("malformed", "a holder's random name and the last seq that it has applied")
         to = self._asked(request, key, partial(_renews, asked))
@@ -130,7 +166,7 @@ class ChangesDoor:
             raise Problem("forbidden", f"{HEADER} shows that the enrolled replica asks: are both of one version?")
         if asked.leave:
             await self._writer.commit(lambda tx: self._leases.leave(tx, asked.holder))
-            return wire.wire_answer({"granted": False})
+            return wire.wire_answer(LeaseBody(granted=False))
         renewal = Renewal(asked.holder, key.name, asked.applied)
         try:
             granted, log, peppers = await self._writer.commit(
@@ -241,7 +277,7 @@ def _purposes(own: int, travelled: int) -> dict[str, str]:
     return words
 
 
-def _renews(asked: Lease, of: Tags, challenge: str) -> str:
+def _renews(asked: LeaseAsked, of: Tags, challenge: str) -> str:
     return of.renews(challenge, asked.holder, asked.applied, asked.log, leave=asked.leave)
 
 

@@ -12,8 +12,9 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from msgspec import UNSET, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,7 +28,7 @@ from gateway.ledger.mirrored import Mirrored
 from gateway.ledger.rehearsals import Last
 from gateway.ledger.schema import has_reset_bug
 from gateway.signals.cmp_cookies import NAMES
-from gateway.terms import Reason
+from gateway.terms import DataClass, Purpose, Reason, Role
 from gateway.web.api import check_request
 from gateway.web.shell import auth, wire
 from gateway.web.shell.edge import PUBLIC
@@ -35,6 +36,94 @@ from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 
 PATH = "/dsrdelete.json"
+
+
+class KeyShown(Struct):
+    """The caller's own."""
+
+    name: str
+    scopes: tuple[str, ...]
+    publishable: bool
+
+
+class RecipientShown(Struct):
+    """What a recipient may be given, and how."""
+
+    role: Role
+    purposes: tuple[Purpose, ...]
+    data: tuple[DataClass, ...]
+    mode: str
+
+
+class LeaseTerms(Struct):
+    """Whether what a replica answers waits for its lease, and how long one lasts."""
+
+    enabled: bool
+    term_ms: int
+
+
+class NoticeShown(Struct):
+    """A text that our own pages show."""
+
+    kind: str
+    sha256: str
+    version: str
+    language: str
+
+
+class SelfBody(Struct, kw_only=True):
+    """What this installation is. `leases` and `notices`: of a gateway, not of a replica."""
+
+    api: str
+    version: str
+    environment: str
+    key: KeyShown
+    recipients: dict[str, RecipientShown]
+    reasons: list[Reason]
+    cookie_names: list[str]
+    time: wire.Time
+    leases: LeaseTerms | UnsetType = UNSET
+    notices: list[NoticeShown] | UnsetType = UNSET
+
+
+class LedgerState(Struct):
+    """Whether checks are answered from it, and whether opt-outs are entered."""
+
+    fresh: bool
+    keeps: bool
+    entries: int | None
+
+
+class MirrorState(Struct):
+    """`used`: which part of its map."""
+
+    enabled: bool
+    used: float
+
+
+class UpBody(Struct):
+    """The process is up."""
+
+    status: Literal["up"]
+
+
+class ReadyBody(Struct):
+    """How it stands. `why`: what is wrong and which command helps; `alarms`: of `?strict`. Neither to the public."""
+
+    status: Literal["ready", "refused", "store_unavailable"]
+    ledger: LedgerState
+    mirror: MirrorState
+    why: str | UnsetType = UNSET
+    alarms: list[str] | UnsetType = UNSET
+
+
+class DeletionKeys(Struct):
+    """The keys of our deletion requests, as the IAB's framework names its members. We take no requests by it."""
+
+    endpoint: str
+    identifiers: list[Any]
+    public_keys: list[dict[str, Any]] = field(name="publicKey")
+    script: bool = field(name="vendorScriptRequirement")
 
 
 class DsrDelete:
@@ -52,19 +141,21 @@ class DsrDelete:
 API = "1.0"
 
 
-def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> dict[str, Any]:
+def itself(consent: check_request.Answers, key: ApiKey, environment: str) -> SelfBody:
     """`environment`: what the installation calls itself."""
-    return {
-        "api": API, "version": __version__, "environment": environment,
-        "key": {"name": key.name, "scopes": list(key.scopes), "publishable": key.publishable},
-        "recipients": {
-            name: {"role": item.role, "purposes": list(item.purposes), "data": list(item.data), "mode": item.mode}
+    return SelfBody(
+        api=API,
+        version=__version__,
+        environment=environment,
+        key=KeyShown(key.name, key.scopes, key.publishable),
+        recipients={
+            name: RecipientShown(item.role, item.purposes, item.data, item.mode)
             for name, item in consent.recipients.items()
         },
-        "reasons": [reason.value for reason in Reason],
-        "cookie_names": sorted([*NAMES, *consent.checks.hearing.industry.patterns()]),
-        "time": wire.stamp(consent.clock()),
-    }  # fmt: skip
+        reasons=[*Reason],
+        cookie_names=sorted([*NAMES, *consent.checks.hearing.industry.patterns()]),
+        time=wire.stamp(consent.clock()),
+    )
 
 
 ONLY_PUBLIC = frozenset({PUBLIC})  # one port that is public and internal at once is a developer's
@@ -113,7 +204,7 @@ class Health:
 
     async def live(self, _: Request) -> Response:
         """`GET /livez`: the process is up; depends on nothing."""
-        return wire.wire_answer({"status": "up"})
+        return wire.wire_answer(UpBody("up"))
 
     async def ready(self, request: Request) -> Response:
         """200 while checks are answered (if only with no) and opt-outs are entered durably; load balancers should watch
@@ -124,17 +215,17 @@ class Health:
         position = self._consent.checks.position()
         fresh, keeps, why = position is not None, self._consent.keeps(), self._consent.refused
         good = fresh and keeps
-        body: dict[str, Any] = {
-            "status": "ready" if good else "refused" if why else "store_unavailable",
-            "ledger": {"fresh": fresh, "keeps": keeps, "entries": position},
-            "mirror": {"enabled": self._mirrored.enabled, "used": round(self._mirrored.used(), 3)},
-        }  # fmt: skip
+        body = ReadyBody(
+            "ready" if good else "refused" if why else "store_unavailable",
+            LedgerState(fresh, keeps, position),
+            MirrorState(self._mirrored.enabled, round(self._mirrored.used(), 3)),
+        )
         if request.scope["state"].get("listeners") == ONLY_PUBLIC:
             return wire.wire_answer(body, 200 if good else 503)
         if why and not good:
-            body["why"] = why
+            body.why = why
         if "strict" in request.query_params:
-            body["alarms"] = [*await asyncio.to_thread(self._alarms), *_late(await self._open())]
+            body.alarms = [*await asyncio.to_thread(self._alarms), *_late(await self._open())]
         return wire.wire_answer(body, 200 if good else 503)
 
     def _alarms(self) -> list[str]:
@@ -194,13 +285,9 @@ class Health:
     async def self(self, request: Request) -> Response:
         """What a caller should compare with its own configuration before it starts (I21)."""
         key, terms = auth.anybody(request, self._credentials), self._consent.leases.terms
-        body = itself(self._consent, key, self._environment) | {
-            "leases": {"enabled": terms.leases, "term_ms": int(terms.seconds * 1000)},
-            "notices": [
-                {"kind": item.kind, "sha256": item.sha256.hex(), "version": item.version, "language": item.language}
-                for item in self._shown
-            ],
-        }
+        body = itself(self._consent, key, self._environment)
+        body.leases = LeaseTerms(terms.leases, int(terms.seconds * 1000))
+        body.notices = [NoticeShown(item.kind, item.sha256.hex(), item.version, item.language) for item in self._shown]
         return wire.wire_answer(body)
 
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from starlette.datastructures import QueryParams
 
 from gateway.client.connection import Response
@@ -131,4 +130,4 @@ async def _reported(disclosing: disclosures.Taking, body: bytes) -> Response:
 
 
 def _answer(body: object) -> Response:
-    return Response(200, {}, orjson.dumps(body))
+    return Response(200, {}, wire.json_of(body))

@@ -20,8 +20,9 @@ that an assertion was used.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -37,12 +38,12 @@ from gateway.ledger.errors import NothingKept
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import Heard
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES
-from gateway.web.api.apps import TYPED, App, Apps, Body
+from gateway.web.api.apps import TYPED, App, Apps, Body, DeviceTokenSaid, Silence, StandingWord, StillOutBody, ToldToApp
 from gateway.web.shell import auth, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import BROWSER_ATTRIBUTES, BROWSER_COOKIE, day
 from gateway.web.shell.problem import Problem
-from gateway.web.shell.proof import Proofs, listed
+from gateway.web.shell.proof import Proofs, ProofStated, listed
 
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?")  # 253: the longest name (RFC 1035 section 2.3.4)
 
@@ -74,7 +75,49 @@ def _is_new(item: object) -> bool:
     return isinstance(host, str) and HOST.fullmatch(host) is not None
 
 
-OBSERVE_MEMBERS = frozenset({"identifiers", "signals", "place", "source", "age", "device", "proof"})
+class ObservedIdentifier(wire.LenientIdentifier):
+    """One typed value. `host`: of browser `new`, for which one is made."""
+
+    host: str | None = None
+
+
+class ObservedBody(Struct, kw_only=True):
+    """Lenient: what cannot be used is listed in `ignored`."""
+
+    identifiers: Annotated[
+        list[ObservedIdentifier] | UnsetType,
+        Meta(
+            description="A secret key's one account and its browsers are tied. Browser `new` makes one for `host`: the"
+            " answer has the `cookie` to set."
+        ),
+    ] = UNSET
+    signals: wire.SignalsBody | None = None
+    place: wire.Place = None
+    source: str | None = None
+    age: wire.Age = None
+    device: DeviceTokenSaid = UNSET
+    proof: ProofStated = None
+
+
+class CookieToSet(Struct):
+    """Of a browser that was made."""
+
+    name: str
+    value: str
+    attributes: str
+    host: str
+
+
+class ObservationBody(ToldToApp, kw_only=True):
+    """What holds with what was heard. `accepted_at` and `effective_at`: of what is kept and entered later."""
+
+    standing: dict[str, StandingWord]
+    cookie: CookieToSet | UnsetType = UNSET
+    accepted_at: wire.Time | UnsetType = UNSET
+    effective_at: wire.Time | UnsetType | None = UNSET
+
+
+OBSERVE_MEMBERS = wire.names_in(ObservedBody)
 
 
 class Observe:
@@ -176,7 +219,29 @@ def _to_tie(named: Named) -> tuple[Subject | None, list[Subject]]:
     return (accounts[0] if len(accounts) == 1 else None), browsers
 
 
-STANDING_MEMBERS = frozenset({"identifiers", "proof", "device", "place", "age"})
+class StandingRequest(Struct, kw_only=True):
+    """Lenient: what cannot be used is listed in `ignored`."""
+
+    identifiers: list[wire.LenientIdentifier] | UnsetType = UNSET
+    proof: ProofStated = None
+    device: DeviceTokenSaid = UNSET
+    place: wire.Place = None
+    age: wire.Age = None
+
+
+class StandingBody(ToldToApp, kw_only=True):
+    """`standing`, `may_ask_from` and `still_out` are of what was proved; the rest obeys all that was named. Of what a
+    publishable key names and does not prove, all of it is that of somebody who said no.
+    """
+
+    standing: dict[Annotated[str, wire.one_of(CHOOSABLE)], StandingWord]
+    may_ask_from: Silence
+    still_out: Annotated[
+        list[StillOutBody], Meta(description="each no that stands above a yes of what was proved; empty: none does")
+    ]
+
+
+STANDING_MEMBERS = wire.names_in(StandingRequest)
 USE = "standing"
 SHOWN_OTHERWISE = frozenset({"account", "device", "attestation"})  # proofs that are read with the call
 

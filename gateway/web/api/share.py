@@ -13,9 +13,10 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import orjson
+from msgspec import Meta, Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -38,6 +39,29 @@ LONGEST = 256 * 1024  # bytes of one row of a call without end: a row has 64 ide
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a chunk is tried again while the ledger gives no answer
 JOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # a job's name: no path, no person
 MINIMAL = re.compile(r"(^|[,;\s])return\s*=\s*\"?minimal\"?\s*($|[,;])")
+
+
+class ManifestPart(Struct):
+    """One file of a job."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ManifestBody(Struct, kw_only=True):
+    """The manifest, and what became of the files."""
+
+    recipient: str
+    job: str
+    rows: int
+    sealed_at: wire.Time
+    valid_until: Annotated[wire.Time, Meta(description="no file may start to be sent later; seal again")]
+    parts: list[ManifestPart]
+    outcome: Literal["sealed", "sent", "unknown"]
+    refused: Annotated[dict[str, int], Meta(description="rows that waited and stand in no file, by why")]
+    folder: Annotated[str | None, Meta(description="below the data folder")]
 
 
 class ShareDoor:

@@ -7,9 +7,10 @@ read for its word and let go: no entry, log line or metric has it.
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,6 +27,28 @@ from gateway.web.shell.problem import Problem
 
 MAX_BODY = 64 * 1024  # ten joined parts of a text and what a provider adds to them are under 8 kB
 FORM = "application/x-www-form-urlencoded"
+
+
+class TextBody(Struct, kw_only=True):
+    """A text, in these names or in a provider's own: From and Body, msisdn and text. Or a form in those."""
+
+    sender: str | int | UnsetType = field(name="from", default=UNSET)
+    body: Annotated[str | int | None, Meta(description="read for its word; kept nowhere")] = None
+    received_at: wire.Time | None = None
+    id: Annotated[str | int | None, Meta(description="the provider's: the same one is done once")] = None
+
+
+class TextDone(Struct):
+    """What was done. `event` and what follows it: of opted_out."""
+
+    action: Literal["opted_out", "none"]
+    reply: Annotated[str | None, Meta(description="one text to send back; null: nothing, a person should read it")]
+    event: str | UnsetType | None = UNSET
+    seq: int | UnsetType | None = UNSET
+    accepted_at: wire.Time | UnsetType = UNSET
+    standing: dict[str, str] | UnsetType = UNSET
+
+
 ENDS = (Purpose.MARKETING_TEXT, Purpose.MARKETING_CALL)
 # How providers of text messages call the four things, beside our own names.
 NAMES = {
@@ -60,7 +83,7 @@ class TextsDoor:
         members = await _members(request)
         subject, said = self._sender(members), sms.read_stop_word(_text(members, "body"))
         if said.act is not Act.STOP:
-            return wire.wire_answer({"action": "none", "reply": self._reply(said)})
+            return wire.wire_answer(TextDone("none", self._reply(said)))
         repeat = request.headers.get("idempotency-key") or _text(members, "id")
         chosen = await self._stop(subject, members, f"{key.id}:text:{repeat[:256]}" if repeat else "")
         return wire.wire_answer(self._done(chosen, said), 202 if chosen.waits else 200)
@@ -77,12 +100,10 @@ class TextsDoor:
             self._metrics.chosen(choice.kind, choice.source, choice.manner)
         return chosen
 
-    def _done(self, chosen: Chosen, said: Read) -> dict[str, Any]:
-        first = chosen.events[0]
-        return {
-            "action": "opted_out", "reply": self._reply(said), "event": first["event"], "seq": first["seq"],
-            "accepted_at": wire.stamp(chosen.accepted_at), "standing": dict(chosen.standing),
-        }  # fmt: skip
+    def _done(self, chosen: Chosen, said: Read) -> TextDone:
+        first: dict[str, Any] = chosen.events[0]
+        accepted = wire.stamp(chosen.accepted_at)
+        return TextDone("opted_out", self._reply(said), first["event"], first["seq"], accepted, dict(chosen.standing))
 
     def _reply(self, said: Read) -> str | None:
         """One text to send back; None for an ordinary message, which a person should read."""

@@ -11,7 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +24,7 @@ from gateway.terms import ALL_PURPOSES, SIGNAL_PURPOSES, ChoiceKind, Purpose
 from gateway.web.pages import positions
 from gateway.web.pages.forms import OptingOut
 from gateway.web.pages.opt_in_acts import Acts
-from gateway.web.shell import language, notices, own_cookies, page
+from gateway.web.shell import language, notices, own_cookies, page, wire
 from gateway.web.shell.language import mark
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.words import COUNTRIES, COVERS, FINER, STATE_NAMES, named, residents
@@ -45,6 +46,13 @@ FOREIGN_FORM = mark(
     "This form was sent from another site or an old window. Please press the button again here; what you typed is"
     " still here."
 )
+
+
+class GpcStatement(Struct):
+    """That this site obeys GPC, and since when (the GPC specification's own members)."""
+
+    gpc: bool
+    since: date = msgspec.field(name="lastUpdate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,7 @@ class Pages:
 
     async def gpc(self, _: Request) -> Response:
         """`GET /.well-known/gpc.json`: the same for everyone (L11)."""
-        body = {"gpc": True, "lastUpdate": self._settings.gpc_since.isoformat()}
-        return Response(orjson.dumps(body), media_type="application/json")
+        return Response(wire.json_of(GpcStatement(True, self._settings.gpc_since)), media_type="application/json")
 
     async def file(self, request: Request) -> Response:
         """A file of `static/`, the same for everyone. Asked for by its own version it may be kept for ever (I12)."""

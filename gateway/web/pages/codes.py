@@ -9,6 +9,7 @@ looked up (V25). Shows the address to nobody but the one who typed it, while the
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -119,6 +120,16 @@ WRONG = mark("That is not the code that we sent. Tries that are left: %(left)d."
 OVER = mark("This code is over: used, older than ten minutes, or tried too often. Please have a new one sent.")
 
 
+class CodeForm(Struct):
+    """`action`: send (to `email` or `phone`, for a `use`), again, same (for another `use`), or enter (the `code`)."""
+
+    action: str = ""
+    use: str = ""
+    email: str = ""
+    phone: str = ""
+    code: str = ""
+
+
 class CodePage:
     """`/privacy-choices/code`."""
 
@@ -135,18 +146,18 @@ class CodePage:
 
     async def post(self, request: Request) -> Response:
         """`POST`: `action=send` to `email` or `phone` for a `use`, `again`, or `enter` with the `code`."""
-        said = await forms.read_form_fields(request, self._origins)
+        said = await forms.read_form_fields(request, CodeForm, self._origins)
         coded = self._steps.read(request)
-        match said.get("action"):
+        match said.action:
             case "send":
-                kind = "phone" if said.get("phone") else "email"
-                return await self._send(request, said.get("use", ""), kind, said.get(kind, ""))
+                kind = "phone" if said.phone else "email"
+                return await self._send(request, said.use, kind, said.phone or said.email)
             case "again" if coded:
                 return await self._send(request, coded.use, coded.kind, coded.value, coded)
             case "same" if coded and coded.proved:  # the address that was shown for one use, for another
-                return await self._send(request, said.get("use", ""), coded.kind, coded.value)
+                return await self._send(request, said.use, coded.kind, coded.value)
             case "enter" if coded and not coded.proved:
-                return await self._enter(request, coded, said.get("code", ""))
+                return await self._enter(request, coded, said.code)
             case _:
                 return self._none(request)
 

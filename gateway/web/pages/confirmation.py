@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 import orjson
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -175,6 +177,34 @@ MAX_BYTES = 4096
 EVENT = 16  # bytes of an event's id
 
 
+class ProofForm(Struct):
+    """The button on a confirmation."""
+
+    event: str = ""
+    ticket: str = ""
+
+
+class OpeningShown(Struct):
+    """s = HMAC-SHA256(rs, kind || 0x00 || value) stands in the entry; rs is base64url."""
+
+    kind: str
+    value: str
+    rs: str
+
+
+class ProofOfEvent(Struct):
+    """The receipt of an entry, and what shows that it is about its owner."""
+
+    receipt: str
+    opening: OpeningShown
+
+
+class ProofsBody(Struct):
+    """One for each entry of a submission."""
+
+    proofs: list[ProofOfEvent]
+
+
 class ProofDownload:
     """`POST /privacy-choices/proof`."""
 
@@ -184,7 +214,8 @@ class ProofDownload:
 
     async def post(self, request: Request) -> Response:
         """The file; where this browser has nothing to open, back to the confirmation, which says so."""
-        event, ticket = _fields(await wire.read_body(request, MAX_BYTES))
+        form = _read_fields(await wire.read_body(request, MAX_BYTES))
+        event, ticket = form.event, form.ticket
         jar, now = jar_of(request.scope), int(self._consent.clock().timestamp())
         kept = own_cookies.read_proof_cookie(self._consent.secrets.seals, jar, now)
         opens = kept is not None and kept.opens_with(event, ticket)
@@ -194,22 +225,22 @@ class ProofDownload:
             return RedirectResponse(
                 page.placed(request, f"/privacy-choices/done/{event}"), 303, {"Cache-Control": "no-store"}
             )
-        body = orjson.dumps({"proofs": await self._proofs(kept)}, option=orjson.OPT_INDENT_2)
+        body = orjson.dumps(ProofsBody(await self._proofs(kept)), msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {
             "Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{FILE}"',
             "X-Content-Type-Options": "nosniff", "Set-Cookie": own_cookies.PROOF_COOKIE_GONE,
         }  # fmt: skip
         return Response(body, headers=headers, media_type=wire.JSON)
 
-    async def _proofs(self, kept: ProofsKept) -> list[dict[str, Any]]:
+    async def _proofs(self, kept: ProofsKept) -> list[ProofOfEvent]:
         events = [seals.unb64(event) for event in kept.events]
         receipts = await asyncio.to_thread(self._consent.log_reader.receipts, events)
         pairs = zip(receipts, kept.openings, strict=True)
-        return [{"receipt": found.text(), "opening": opening.to_json()} for found, opening in pairs if found]
+        return [ProofOfEvent(found.text(), OpeningShown(**opening.to_json())) for found, opening in pairs if found]
 
 
-def _fields(body: bytes) -> tuple[str, str]:
-    """(event, ticket) of the form. Raises `Problem` for an event that is none."""
+def _read_fields(body: bytes) -> ProofForm:
+    """Raises `Problem` for an event that is none."""
     try:
         fields = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=8))
         event = fields.get("event", "")
@@ -217,4 +248,4 @@ def _fields(body: bytes) -> tuple[str, str]:
             raise Problem("not_found", "no such submission")
     except (ValueError, seals.OpeningFailed):
         raise Problem("not_found", "no such submission") from None
-    return event, fields.get("ticket", "")
+    return ProofForm(event, fields.get("ticket", ""))

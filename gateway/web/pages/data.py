@@ -8,10 +8,12 @@ was shown to be theirs: this browser, the account that is signed in, a mailbox o
 else is touched (R12), and the answer is the same whether anything was known or not (V25).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Annotated
 
+import msgspec
 import orjson
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,12 +28,20 @@ from gateway.terms import Erasing
 from gateway.web.pages import codes, forms
 from gateway.web.pages.codes import Steps
 from gateway.web.shell import access_report, auth, desk_call, page, wire, words
+from gateway.web.shell.access_report import AccessReportBody
 from gateway.web.shell.language import mark
-from gateway.web.shell.proof import Proofs
+from gateway.web.shell.proof import Proofs, ProofStated
 
-KNOWN = frozenset({"identifiers", "proof", "place"})
 FILE = "my-privacy-data.json"
 PAGE = "/privacy-choices/data"
+
+
+class AccessRequest(wire.StrictShape, frozen=True, kw_only=True):
+    """Of whom everything that is held is wanted."""
+
+    identifiers: wire.Identifiers
+    proof: Annotated[ProofStated, Meta(description="without scope desk: what proves all of them")] = None
+    place: wire.OneCountry = None
 
 
 class Access:
@@ -45,12 +55,20 @@ class Access:
     async def post(self, request: Request) -> Response:
         """`POST /v1/access`: of the identifiers that the desk looked at, or that the call proves."""
         key = auth.anybody(request, self._credentials)
-        body = await desk_call.one_object(request, KNOWN, "an access request")
+        body = await desk_call.one_object(request, AccessRequest, "an access request")
         named, ignored = desk_call.named(self._consent, body)
         proved = await self._proofs.or_desk(body.get("proof"), key, named.subjects, ACCESS)
         if len(proved) < len(named.subjects):
-            ignored.append({"pointer": "/identifiers", "reason": "not all of them are proved"})
-        return wire.wire_answer({**await access_report.report_of(self._consent, proved), "ignored": ignored})
+            ignored.append(wire.IgnoredMember("/identifiers", "not all of them are proved"))
+        report = await access_report.report_of(self._consent, proved)
+        report.ignored = ignored
+        return wire.wire_answer(report)
+
+
+class DataForm(Struct):
+    """A button of the page; any other word shows."""
+
+    action: Annotated[str, wire.one_of(("show", "download", "forget"))] = ""
 
 
 class AccessPage:
@@ -70,17 +88,17 @@ class AccessPage:
         """`POST /privacy-choices/data`: the report as a page, with `action=download` as a file; `action=forget` ends
         what a code has shown.
         """
-        action = (await forms.read_form_fields(request, self._origins)).get("action", "")
+        action = (await forms.read_form_fields(request, DataForm, self._origins)).action
         if action == "forget":
             return codes.forget_by_code(codes.to(request, PAGE))
         proved = self._proved(request)
         found = await access_report.report_of(self._consent, proved)
-        for entry in found["entries"]:
-            if entry["type"] == "browser":  # a receipt is not shown again to whoever sits here next (R35)
-                entry["event"] = None
+        for entry in found.entries:
+            if entry.type == "browser":  # a receipt is not shown again to whoever sits here next (R35)
+                entry.event = None
         if action != "download":
             return self._page(request, proved, found)
-        body = orjson.dumps(found, option=orjson.OPT_INDENT_2)
+        body = orjson.dumps(found, msgspec.to_builtins, orjson.OPT_INDENT_2)
         headers = {**page.HEADERS, "Content-Disposition": f'attachment; filename="{FILE}"'}
         return Response(body, 200, headers, wire.JSON)
 
@@ -91,7 +109,7 @@ class AccessPage:
         coded = self._steps.proved(request, ACCESS)
         return [*self._steps.known(request), *([coded] if coded else [])]
 
-    def _page(self, request: Request, proved: Sequence[Subject], found: Mapping[str, Any] | None) -> Response:
+    def _page(self, request: Request, proved: Sequence[Subject], found: AccessReportBody | None) -> Response:
         kinds, ways = {subject.kind for subject in proved}, self._steps.codes.kinds
         return page.show_page(
             request, "data.html", kinds=kinds, ways=ways, report=found, policy_url=self._policy_url,
@@ -100,6 +118,16 @@ class AccessPage:
 
 
 NOTHING = mark("Please tick what is to be forgotten.")
+
+
+class EraseForm(Struct):
+    """`action=erase`, and what is ticked."""
+
+    action: str = ""
+    browser: str = ""
+    account: str = ""
+    email: str = ""
+    phone: str = ""
 
 
 class ErasePage:
@@ -115,9 +143,9 @@ class ErasePage:
 
     async def post(self, request: Request) -> Response:
         """`POST` with `action=erase` and a field a kind: `browser`, `account`, `email`, `phone`."""
-        said = await forms.read_form_fields(request, self._origins, undoes=True)
-        chosen = [subject for subject in self._proved(request) if said.get(subject.kind)]
-        if said.get("action") != "erase" or not chosen:
+        said = await forms.read_form_fields(request, EraseForm, self._origins, undoes=True)
+        chosen = [subject for subject in self._proved(request) if getattr(said, subject.kind, "")]
+        if said.action != "erase" or not chosen:
             return self._page(request, NOTHING, 422)
         order = ErasureOrder(Erasing.DETAILS, chosen, self._steps.consent.clock())
         try:

@@ -10,8 +10,10 @@ too long or odd is refused and nothing is lost.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -36,6 +38,21 @@ TOKEN_SECONDS = 24 * 3600
 COUNTRY = re.compile("[A-Z]{2}")
 TYPED = ("phone", "email")  # the fields that name somebody
 Named = tuple[list[Subject], list[str]]
+
+
+class ChoicesForm(Struct):
+    """A form that opts out, as `signals.form` reads it. `action`: opt_out, or ticked with each `purpose`; of the page
+    of choices also limit, and with its `token` opt_in and confirm.
+    """
+
+    action: str = ""
+    purpose: list[str] = []
+    phone: str = ""
+    email: str = ""
+    country: str = ""
+    state: str = ""
+    confirm: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +191,13 @@ MAX_BYTES = 16 * 1024
 MAX_FIELDS = 32
 
 
-async def read_form_fields(request: Request, origins: Collection[str], *, undoes: bool = False) -> dict[str, str]:
-    """The last value of each field, trimmed. Raises `Problem`: a form that shows something comes from our own pages
-    (R32). `undoes`: one after which nothing is as it was; a browser says that it comes from there.
+T = TypeVar("T", bound=Struct)
+
+
+async def read_form_fields(request: Request, shape: type[T], origins: Collection[str], *, undoes: bool = False) -> T:
+    """The last value of each field, trimmed; what the form has no field for is passed over. Raises `Problem`: a form
+    that shows something comes from our own pages (R32). `undoes`: one after which nothing is as it was; a browser says
+    that it comes from there.
     """
     is_ours = auth.is_same_origin if undoes else auth.is_own
     if not is_ours(request.headers, origins):
@@ -186,4 +207,5 @@ async def read_form_fields(request: Request, origins: Collection[str], *, undoes
         pairs = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
     except ValueError:
         raise Problem("malformed", "too many fields") from None
-    return {name: value.replace("\x00", "").strip() for name, value in pairs}
+    known = wire.names_in(shape)
+    return shape(**{name: value.replace("\x00", "").strip() for name, value in pairs if name in known})

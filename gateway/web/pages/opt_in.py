@@ -11,6 +11,7 @@ from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,6 +36,19 @@ from gateway.web.site.visitor import Visitor, jar_of
 CHOOSE = mark("Please choose one use, and for whom it is.")
 
 
+class OptInForm(Struct):
+    """What to allow and how to show who one is; or with an `action`, of what page it came from and its text's."""
+
+    what: str = ""
+    by: str = ""
+    email: str = ""
+    phone: str = ""
+    action: str = ""
+    purpose: str = ""
+    confirm: str = ""
+    token: str = ""
+
+
 class OptInPage:
     """`/privacy-choices/opt-in`."""
 
@@ -53,10 +67,11 @@ class OptInPage:
         """`POST /privacy-choices/opt-in`: to the notice, by way of a code where that is how one shows who one is; or
         with `action=opt_in` the first act.
         """
-        said = await forms.read_form_fields(request, self._origins)
-        if said.get("action"):
-            return await self._acts.take(request, _form(said))
-        wanted, by = _wanted(self._consent, said.get("what", "")), said.get("by", "")
+        said = await forms.read_form_fields(request, OptInForm, self._origins)
+        if said.action:
+            acting = Form(action=said.action, purpose=said.purpose, confirm=said.confirm, token=said.token)
+            return await self._acts.take(request, acting)
+        wanted, by = _wanted(self._consent, said.what), said.by
         visitor = self._steps.visitors.read(request.scope)
         if wanted is None or by not in opt_in_acts.offered(visitor, self._steps.codes):
             return self._choose(request, CHOOSE, 422)
@@ -64,7 +79,7 @@ class OptInPage:
             return self._acts.read(request, wanted, by)
         use = opting_in(wanted.purpose, wanted.recipient)
         try:
-            sent = await self._steps.send(request, use, by, said.get(by, ""))
+            sent = await self._steps.send(request, use, by, getattr(said, by, ""))
         except (NotSent, TooManyCodes, StoreUnavailable) as refused:
             return self._choose(request, *codes.told_by_code(refused))
         return sent or self._choose(request, codes.UNREADABLE[by], 422)
@@ -169,14 +184,6 @@ def _wanted(consent: Consent, name: str) -> Wanted | None:
 
 def _name(wanted: Wanted) -> str:
     return f"{wanted.purpose}:{wanted.recipient}" if wanted.recipient else wanted.purpose.value
-
-
-def _form(said: dict[str, str]) -> Form:
-    """The fields that the acts read."""
-    return Form(
-        action=said.get("action", ""), purpose=said.get("purpose", ""), confirm=said.get("confirm", ""),
-        token=said.get("token", ""),
-    )  # fmt: skip
 
 
 def _subject(found: OptedIn) -> Subject:

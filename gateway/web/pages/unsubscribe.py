@@ -4,12 +4,15 @@ The link is the authority: no cookie, no form token, no check of who sent it. A 
 changes nothing, since mail scanners follow links.
 """
 
+from typing import Annotated
+
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.consent import tokens
 from gateway.consent.choice_result import Chosen
-from gateway.consent.tokens import CHANNELS, Made, UnsubscribeLink
+from gateway.consent.tokens import CHANNELS, UnsubscribeLink
 from gateway.consent.verbs import Consent
 from gateway.keys import seals
 from gateway.keys.api_keys import Credentials
@@ -21,7 +24,6 @@ from gateway.web.shell import auth, desk_call, page, problem, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.problem import Problem
 
-KNOWN = frozenset({"identifiers", "purpose", "place"})
 MAX_BODY = 16 * 1024  # "List-Unsubscribe=One-Click", and what a mail program may put around it
 
 
@@ -84,6 +86,21 @@ class Unsubscribe:
 FAILED = 503
 
 
+class UnsubscribeRequest(wire.StrictShape, frozen=True, kw_only=True):
+    """Whose marketing the link is to end, and which."""
+
+    identifiers: wire.Identifiers
+    purpose: Annotated[str, wire.one_of(CHANNELS), Meta(description="the channel that ends")] = Purpose.MARKETING_EMAIL
+    place: wire.OneCountry = None
+
+
+class UnsubscribeLinkBody(Struct):
+    """The link, and the header fields that a mail program reads it from."""
+
+    url: str
+    headers: dict[str, str]
+
+
 class UnsubscribeLinks:
     """`POST /v1/unsubscribe-links`. `base`: the public origin, empty where the operator did not say it."""
 
@@ -112,16 +129,18 @@ class UnsubscribeLinks:
         except problem.HANDLED as error:
             return wire.placed(dict(problem.line(error)), line)
 
-    def _made(self, stated: object) -> Made:
-        body = desk_call.members(stated, KNOWN, "an unsubscribe link")
+    def _made(self, stated: object) -> UnsubscribeLinkBody:
+        body = desk_call.members(stated, UnsubscribeRequest, "an unsubscribe link")
         channel = body.get("purpose", Purpose.MARKETING_EMAIL)
         if channel not in CHANNELS:
             raise Problem("malformed", f"purpose is one of {', '.join(CHANNELS)}", "/purpose")
         named, ignored = desk_call.named(self._consent, body)
         if ignored:
-            raise Problem("malformed", ignored[0]["reason"], ignored[0]["pointer"])
+            raise Problem("malformed", ignored[0].reason, ignored[0].pointer)
         try:
             link = tokens.unsubscribe_link_of(Purpose(channel), named.subjects)
         except ValueError as error:
             raise Problem("malformed", str(error), "/identifiers") from None
-        return tokens.unsubscribe_answer(self._base, tokens.seal_unsubscribe(self._consent.secrets.seals, link))
+        return UnsubscribeLinkBody(
+            **tokens.unsubscribe_answer(self._base, tokens.seal_unsubscribe(self._consent.secrets.seals, link))
+        )

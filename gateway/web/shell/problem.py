@@ -4,8 +4,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
+import msgspec
 import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -67,6 +70,26 @@ class Problem(Exception):
     because: Sequence[Mapping[str, str]] = ()
 
 
+class ProblemError(Struct):
+    """What is wrong with one member: a JSON pointer to it, and why."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemBody(Struct):
+    """An RFC 9457 problem document. `instance`: the answer's Gateway-Request."""
+
+    type: Annotated[
+        str, Meta(extra_json_schema=msgspec.json.schema(Literal.__getitem__(tuple(map(PREFIX.__add__, KINDS)))))
+    ]
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError] | UnsetType = UNSET
+    instance: str | UnsetType = UNSET
+
+
 def line(error: Exception) -> dict[str, str]:
     """An error as the answer to one line of NDJSON."""
     problem = problem_of(error)
@@ -75,20 +98,18 @@ def line(error: Exception) -> dict[str, str]:
 
 def response(problem: Problem, request_id: str = "") -> Response:
     status, title = KINDS[problem.kind]
-    body: dict[str, object] = {
-        "type": PREFIX + problem.kind, "title": title, "status": status, "detail": problem.detail,
-    }  # fmt: skip
+    body = ProblemBody(PREFIX + problem.kind, title, status, problem.detail)
     if problem.pointer:
-        more = [{"pointer": each["pointer"], "detail": each["reason"]} for each in problem.because]
-        body["errors"] = [{"pointer": problem.pointer, "detail": problem.detail}, *more]
+        more = [ProblemError(each["pointer"], each["reason"]) for each in problem.because]
+        body.errors = [ProblemError(problem.pointer, problem.detail), *more]
     if request_id:
-        body["instance"] = request_id
+        body.instance = request_id
     headers = {"Cache-Control": "no-store", **problem.headers}
     if status == 503:  # noqa: PLR2004 - the one status that asks to come again
         headers["Retry-After"] = "1"
     if status == 401:  # noqa: PLR2004
         headers["WWW-Authenticate"] = "Bearer"
-    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(body, msgspec.to_builtins), status, headers, MEDIA_TYPE)
 
 
 def problem_of(error: Exception) -> Problem:

@@ -11,7 +11,9 @@ known (V25).
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.consent.codes import ACCESS, ERASURE, Bound, CodeOver, Codes, is_opting_in, opted_into
 from gateway.consent.installations import Installations
@@ -23,9 +25,27 @@ from gateway.keys.api_keys import ApiKey
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.installation import NOT_BY_TOKEN
 from gateway.ledger.subjects import Subject
+from gateway.web.shell import wire
 from gateway.web.shell.problem import Problem
 
 KINDS = frozenset({"account", "device", "code", "browser", "desk", "parent", "attestation"})
+
+
+class ProofOfControl(Struct):
+    """kind account (assertion), attestation (token), device (token), code (code, ticket), browser (cookie); with scope
+    desk desk (note), parent (method). One that cannot be verified proves nothing.
+    """
+
+    kind: Annotated[str, wire.one_of(KINDS)]
+    assertion: str | UnsetType = UNSET
+    token: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    ticket: str | UnsetType = UNSET
+    cookie: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+
+
 DEV = ({"kind": "account", "assertion": "dev"}, {"kind": "parent", "method": "dev"})
 HISTORY = frozenset({ACCESS, ERASURE})  # whose an ad id was before is not its phone's to know
 VOUCHES = frozenset({"attestation", "desk"})  # by more than the word of an app
@@ -33,6 +53,7 @@ MAX_CODED = 8  # identifiers of a call that a code is tried with
 MAX_WORD = 256  # characters of what the desk notes
 MAX_PROOFS = 4  # of one call: an account, its phone, a mailbox and a number
 Stated = Mapping[str, Any]
+ProofStated = Annotated[ProofOfControl | list[ProofOfControl] | None, Meta(description=f"one, or up to {MAX_PROOFS}")]
 
 
 class AttestedPhone(NamedTuple):

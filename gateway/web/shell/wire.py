@@ -9,14 +9,15 @@ has no one value and reads as one of a wrong type.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from zlib import MAX_WBITS, decompressobj
 from zlib import error as ZlibError  # noqa: N812 - zlib's own name is lower case
 
 import msgspec
 import orjson
+from msgspec import Meta
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -117,6 +118,22 @@ GEO = frozenset({
 BANDS = ((13, "under_13"), (16, "13_15"), (18, "16_17"))
 
 
+def described_as(shape: object) -> Meta:
+    """What the description says of a member whose door refuses in words of its own, or writes it ready: this shape."""
+    return Meta(extra_json_schema=msgspec.json.schema(shape))
+
+
+def one_of(words: Iterable[str]) -> Meta:
+    """The same of a member that is one of some words."""
+    return described_as(Literal.__getitem__(tuple(map(str, words))))
+
+
+Time = Annotated[str, described_as(Annotated[datetime, Meta(tz=True)])]
+Day = Annotated[str, described_as(date)]
+TimeOrDay = Annotated[str, Meta(description="an RFC 3339 time or date")]
+Whole = Annotated[int, described_as(Annotated[int, Meta(ge=0)])]
+
+
 class StrictShape(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
@@ -127,6 +144,65 @@ class Identifier(StrictShape, frozen=True):
     type: str
     value: str | int
     source: str | None = None
+
+
+class LenientIdentifier(msgspec.Struct):
+    """One typed value; `source` for cookie and eid. One that cannot be used is listed, and costs the others nothing."""
+
+    type: str
+    value: str | int
+    source: str | None = None
+
+
+Identifiers = Annotated[
+    list[LenientIdentifier], described_as(Annotated[list[Any], Meta(min_length=1, max_length=MAX_IDENTIFIERS)])
+]  # of a call of the desk
+Place = Annotated[str | list[str] | None, Meta(description="a country or a state (ISO 3166), or several; null: unsaid")]
+AgeBand = Annotated[str, one_of(AGES)]
+Age = Annotated[int | AgeBand | None, Meta(description="years or a band; what is on record only gets younger")]
+OneCountry = Annotated[str | list[str] | None, Meta(description="national phone numbers are read in its country")]
+
+
+class CookiesEncoded(msgspec.Struct):
+    """Cookies as base64 of their bytes."""
+
+    b64: str
+
+
+Flag = Literal[0, 1]
+
+
+class ScriptSignals(msgspec.Struct):
+    """What a page's script may say. Cookies and device flags it is not asked for: the request and the app say those."""
+
+    gpc: Literal[1] | bool | str | None = None
+    gpp: str | None = None
+    gpp_sid: list[int | str] | str | int | None = None
+    us_privacy: str | None = None
+    tc: str | None = None
+    gdpr: Flag | str | None = None
+    ac: str | None = None
+    adchoices: str | None = None
+
+
+class SignalsBody(ScriptSignals):
+    """What was said beside the call; it can only tighten. `stored`: the IAB keys that an app found. What is of another
+    type is malformed, and denies.
+    """
+
+    cookies: Annotated[str | CookiesEncoded | None, Meta(description='one code point a byte, or {"b64": "..."}')] = None
+    stored: dict[str, Any] | None = None
+    att: Literal[0, 1, 2, 3] | str | None = None
+    lmt: Flag | str | None = None
+    dnt: Flag | str | None = None
+    age_bracket: str | int | None = None
+
+
+class IgnoredMember(msgspec.Struct):
+    """A member that could not be used: a JSON pointer to it, and why."""
+
+    pointer: str
+    reason: str
 
 
 def plain(identifiers: Sequence[Identifier]) -> list[dict[str, object]]:
@@ -143,13 +219,13 @@ class Check(StrictShape, frozen=True):
     purpose: str | None = None
     data: Annotated[list[str], msgspec.Meta(min_length=1, max_length=64)] | None = None
     place: str | list[str] | None = None
-    geo: dict[str, Any] | None = None
+    geo: dict[Annotated[str, one_of(GEO)], Any] | None = None
     ip: str | None = None
-    age: Annotated[int, msgspec.Meta(ge=0, le=150)] | str | None = None
+    age: Annotated[int, msgspec.Meta(ge=0, le=150)] | AgeBand | None = None
     count: Annotated[int, msgspec.Meta(ge=0)] | None = None
     collected: str | None = None
     during_call: bool = False
-    signals: dict[str, Any] | None = None
+    signals: dict[Annotated[str, one_of(KNOWN)], Any] | None = None
     ref: Annotated[str, msgspec.Meta(max_length=256)] | None = None
     dry_run: bool = False
     will_send: bool = False
@@ -207,6 +283,11 @@ def parse_body(body: bytes, *, lenient: bool = False) -> Any:
         raise Problem("malformed", f"`{error.name}` stands twice in one object: say it once") from None
     except TooDeepBody as error:
         raise Problem("malformed", f"not JSON: {error}") from None
+
+
+def names_in(shape: type[msgspec.Struct]) -> frozenset[str]:
+    """The members that a body has, for a door that reads them one by one."""
+    return frozenset(shape.__struct_encode_fields__)
 
 
 def convert(value: object, shape: type[T]) -> T:
@@ -401,8 +482,13 @@ def no_parameters(request: Request) -> None:
 
 
 def wire_answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, {"Cache-Control": "no-store", **(headers or {})}, JSON)
+    return Response(json_of(body), status, {"Cache-Control": "no-store", **(headers or {})}, JSON)
+
+
+def json_of(body: object) -> bytes:
+    """A struct, or what JSON has, as JSON."""
+    return orjson.dumps(body, msgspec.to_builtins)
 
 
 def lines_answer(lines: list[object]) -> Response:
-    return Response(b"".join(orjson.dumps(line) + b"\n" for line in lines), 200, {"Cache-Control": "no-store"}, NDJSON)
+    return Response(b"".join(json_of(line) + b"\n" for line in lines), 200, {"Cache-Control": "no-store"}, NDJSON)

@@ -10,9 +10,9 @@ A stranger's page gets no leave and reads nothing; what a request may do is `gat
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -66,8 +66,32 @@ def _leave(headers: Mapping[str, str], origins: Collection[str]) -> dict[str, st
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Sec-GPC, Cookie"}
 MAX_BODY = 32 * 1024  # a GPP and a TC string and what else there is are under 16 kB
 AD_TOKEN_SECONDS = 600  # an ad request's life, and no more (I2)
-# What a page's script may say. Cookies and device flags it is not asked for: the request and the app say those.
-FROM_SCRIPT = frozenset({"gpc", "gpp", "gpp_sid", "us_privacy", "tc", "gdpr", "ac", "adchoices"})
+FROM_SCRIPT = wire.names_in(wire.ScriptSignals)
+
+
+class EnforcedOnPage(Struct):
+    """What the script sees to on a page that was there before the no was. `now`: for this visitor."""
+
+    policy: str
+    service_workers: tuple[str, ...]
+    now: bool
+
+
+class StatusBody(Struct, kw_only=True):
+    """What holds for this browser. `partly`: a no holds, and not of every use. `strings`: what a page tells others."""
+
+    status: Literal["opted_out", "not_opted_out"]
+    display: str | None
+    partly: bool
+    gpc: bool
+    purposes: dict[str, str]
+    strings: dict[str, Any]
+    place: str
+    ad_token: Annotated[str | None, Meta(description="a `browser` identifier for an ad request, fresh each time")]
+    frictionless: bool
+    may_ask_from: dict[str, wire.Time | None] | UnsetType = UNSET
+    inventory: Literal[True] | UnsetType = UNSET
+    enforced: EnforcedOnPage | UnsetType = UNSET
 
 
 class Status:
@@ -85,10 +109,8 @@ class Status:
         self._origins = origins
         self._remember = options.remember_gpc
         self._frictionless = frictionless
-        self._asks_for = {"inventory": True} if options.inventory else {}
-        self._enforced = {
-            "policy": delivery_policy(options.hosts), "service_workers": options.service_workers,
-        } if options.enforce else None  # fmt: skip
+        self._asks_for = options.inventory
+        self._enforced = (delivery_policy(options.hosts), options.service_workers) if options.enforce else None
 
     async def preflight(self, request: Request) -> Response:
         """`OPTIONS` of both: which of the operator's other origins may ask, with credentials."""
@@ -119,22 +141,21 @@ class Status:
         site = self._visitors.site(visitor, subjects)
         words = self._consent.checks.words(site, ALL_PURPOSES)
         await self._visits.remember(visitor, site, subjects)
-        body: dict[str, Any] = {
-            "status": "opted_out" if site.opted_out else "not_opted_out",
-            "display": "Opt-Out Request Honored" if site.status == "honored" else None,
-            "partly": site.status == "honored" and any(site.allowed.values()),
-            "gpc": heard.gpc,
-            "purposes": {purpose.value: word.told for purpose, word in words.items()},
-            "strings": strings(site.outcome).for_page(),
-            "place": site.place,
-            "ad_token": self._ad_token(visitor, site),
-            "frictionless": self._frictionless and heard.gpc and site.status == "honored",
-            **await self._silence(site, subjects),
-            **self._asks_for,
-        }
-        if self._enforced:  # what the script sees to on a page that was there before the no was
-            body["enforced"] = {**self._enforced, "now": site.restricted}
-        response = Response(orjson.dumps(body), headers=HEADERS, media_type="application/json")
+        body = StatusBody(
+            status="opted_out" if site.opted_out else "not_opted_out",
+            display="Opt-Out Request Honored" if site.status == "honored" else None,
+            partly=site.status == "honored" and any(site.allowed.values()),
+            gpc=heard.gpc,
+            purposes={purpose.value: word.told for purpose, word in words.items()},
+            strings=strings(site.outcome).for_page(),
+            place=site.place,
+            ad_token=self._ad_token(visitor, site),
+            frictionless=self._frictionless and heard.gpc and site.status == "honored",
+            may_ask_from=await self._silence(site, subjects),
+            inventory=self._asks_for or UNSET,
+            enforced=EnforcedOnPage(*self._enforced, site.restricted) if self._enforced else UNSET,
+        )
+        response = Response(wire.json_of(body), headers=HEADERS, media_type="application/json")
         allow(response, request.headers, self._origins)
         today = day(self._consent.clock())
         cookie = remembering(self._consent.secrets.seals, visitor.cookie, heard, self._remember, today)
@@ -151,14 +172,14 @@ class Status:
         expires = int(self._consent.clock().timestamp()) + AD_TOKEN_SECONDS
         return seals.seal_browser(self._consent.secrets.seals, visitor.cookie.browser, expires)
 
-    async def _silence(self, site: Site, subjects: list[Subject]) -> dict[str, object]:
+    async def _silence(self, site: Site, subjects: list[Subject]) -> dict[str, str | None] | UnsetType:
         """From when each purpose may be asked about again; None: never opted out (R4). Nothing is said of it where it
         cannot be read.
         """
         if site.status == "unknown":
-            return {}
+            return UNSET
         try:
             out_at = await history.last_out_at(self._folder, [s.key for s in subjects]) if site.standings else {}
         except StoreUnavailable:
-            return {}
-        return {"may_ask_from": {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}}
+            return UNSET
+        return {purpose.value: silent_until(out_at.get(purpose)) for purpose in ALL_PURPOSES}
