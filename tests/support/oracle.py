@@ -162,7 +162,7 @@ class Universe:
     ) -> None:  # fmt: skip
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
         self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
-        self.rng = random.Random(seed)
+        self.rng, self.stepped = random.Random(seed), False
         self.moments: list[tuple[int, int, dict[str, dict[str, Any]]]] = []
 
     def tell(self, acts: Iterable[Act]) -> Difference | None:
@@ -183,7 +183,8 @@ class Universe:
             self.play.act(act)
         except Refused as refused:
             self.tally.refused[str(refused)] += 1
-        if kind in FORGETS or "clock" in act:
+        self.stepped = self.stepped or "clock" in act
+        if kind in FORGETS or self.stepped:
             self.moments.clear()
         elif len(self.acts) % EVERY == 0:
             rows = self.play.rows()
