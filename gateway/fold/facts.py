@@ -10,7 +10,7 @@ from gateway.fold.kin import edges_of, family, has, own_names, roots
 from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
 from gateway.fold.reading import revoked
 from gateway.fold.record import EVERYBODY, Record
-from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
+from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 
@@ -35,7 +35,7 @@ def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
             slate.put(name, states=left)
 
 
-def _ends(said: told.StateSaid, state: tuple[str, str, Purpose]) -> bool:
+def _ends(said: told.StateSaid, state: StateName) -> bool:
     return state[0] == said.source and said.mark in {"", state[1]}
 
 

@@ -6,7 +6,7 @@ A mailbox has several spellings at the hosts that take them for one (P10): what 
 spelling never has the accounts of another. Reads only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.fold.state import Bit, LinkEdge, Slate
 from gateway.terms import Purpose
@@ -70,7 +70,7 @@ def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[byt
     }  # fmt: skip
 
 
-def holder_since(slate: Slate, key: bytes, own: dict[Purpose, Bit]) -> dict[Purpose, Bit]:
+def holder_since(slate: Slate, key: bytes, own: Mapping[Purpose, Bit]) -> dict[Purpose, Bit]:
     """Of a key's noes those that its present holder said: a number or mailbox passes to other people, and what the
     holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5).
     """

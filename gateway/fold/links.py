@@ -59,7 +59,7 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
     """What these said themselves, as far as their present holder did."""
-    said = {origin: holder_since(slate, origin, dict(slate.row(origin).own)) for origin in origins}
+    said = {origin: holder_since(slate, origin, slate.row(origin).own) for origin in origins}
     for account in accounts:
         for origin, bits in said.items():
             send_up(slate, account, origin, bits, seq)
