@@ -33,15 +33,19 @@ def own_names(slate: Slate, key: bytes) -> set[bytes]:
     return {key} if len(slate.row(key).targets) > 1 else family(slate, key)
 
 
-def mates(slate: Slate, key: bytes) -> set[bytes]:
-    """The other spellings of the mailbox that a key is a name of; the plainest is always among them."""
-    own, found = {key, *slate.row(key).targets}, set[bytes]()
+def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
+    """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
+    them.
+    """
+    own, found = {key, *slate.row(key).targets}, dict[bytes, int]()
     for each in own:
         row = slate.row(each)
         for box in (each if row.spellings else None, row.box):
             if box is not None:
-                found |= {box, *slate.row(box).spellings}
-    return found - own
+                spellings = slate.row(box).spellings
+                since = spellings.get(each, 0)
+                found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
+    return {mate: since for mate, since in found.items() if mate not in own}
 
 
 def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:

@@ -2,7 +2,7 @@
 the standing and the grants that come out. What travels is read, not copied.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -12,7 +12,8 @@ from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
 from gateway.fold.noes import Voids, in_force
-from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, GrantName, Slate, StateName
+from gateway.fold.record import GrantName
+from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, Slate, StateName
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
@@ -59,7 +60,9 @@ def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
     row = slate.row(key)
     for root in roots(slate, key):
         yield from _at_root(slate, key, root)
-    yield from _sent_up(slate, key)
+    for member in row.members:  # of an account: what was sent up to it
+        for purpose, bit in slate.edge(key, member).up.items():
+            yield ReadNo(purpose, bit, NoPlace.UP, 0, key)
     for (purpose, _, via), bit in row.kept.items():
         yield ReadNo(purpose, bit, NoPlace.KEPT, 0, key, via)
     for owner, since in row.owners.items():
@@ -76,17 +79,11 @@ def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
         place = NoPlace.OWN if name == key else NoPlace.NAME
         for purpose, bit in slate.row(name).own.items():
             yield ReadNo(purpose, bit, place, reach, root)
-    for mate in mates(slate, root):
-        reach = max(since, _spelt(slate, root), _spelt(slate, mate))
+    for mate, met in mates(slate, root).items():
         for name in speakers(slate, mate):
             for purpose, bit in slate.row(name).own.items():
-                yield ReadNo(purpose, bit, NoPlace.MAILBOX, reach, root)
+                yield ReadNo(purpose, bit, NoPlace.MAILBOX, max(since, met), root)
     yield from _through_accounts(slate, root, since, apart)
-
-
-def _spelt(slate: Slate, spelling: bytes) -> int:
-    box = slate.row(spelling).box
-    return slate.row(box).spellings.get(spelling, 0) if box is not None else 0
 
 
 def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
@@ -102,12 +99,6 @@ def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) 
                 yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
 
 
-def _sent_up(slate: Slate, account: bytes) -> Iterator[ReadNo]:
-    for member in slate.row(account).members:
-        for purpose, bit in slate.edge(account, member).up.items():
-            yield ReadNo(purpose, bit, NoPlace.UP, 0, account)
-
-
 def standing_of(key: bytes, get: Get, now: int) -> Standing:
     """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
     slate = Slate(get)
@@ -121,17 +112,14 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
     held = _states(slate, key)
     came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
+    days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
     band, grown = _age(slate, key)
     return Standing(
         own, out_bits(came | {purpose for _, _, purpose in held}), band, None, _linked(slate, key) > now,
         not revoked(slate, key).issuperset(row.grants),
         frozenset(source for source, _, _ in held), informed, parental, grown,
-        _day(row.told, NoticeKind.PRIVACY), _day(row.told, NoticeKind.CPNI),
+        days.get(NoticeKind.PRIVACY), days.get(NoticeKind.CPNI),
     )  # fmt: skip
-
-
-def _day(told: Mapping[str, int], notice: NoticeKind) -> date | None:
-    return date.fromordinal(told[notice]) if notice in told else None
 
 
 def _states(slate: Slate, key: bytes) -> set[StateName]:
@@ -198,12 +186,11 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     for each in read_noes(slate, key) if grants else ():
         if each.place is not NoPlace.KEPT:
             last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
-    return {name for name, given in grants.items() if _last(name, last) > given.seq}
-
-
-def _last(name: GrantName, last: Mapping[Purpose, int]) -> int:
-    ends = [name.purpose, *([Purpose.SENSITIVE] if name.data_class is DataClass.PRECISE_GEO else [])]
-    return max(last.get(each, -1) for each in ends)
+    point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
+    return {
+        name for name, given in grants.items()
+        if max(last.get(name.purpose, -1), last.get(Purpose.SENSITIVE, -1) if name in point else -1) > given.seq
+    }  # fmt: skip
 
 
 def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:

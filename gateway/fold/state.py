@@ -7,7 +7,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose
+from gateway.fold.record import GrantName, KeyAge
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
 KeptPlace = tuple[Purpose, bytes, bytes]  # purpose, who said it, what it came through
@@ -54,27 +55,10 @@ class Allowed(NamedTuple):
     parental: bool
 
 
-class GrantName(NamedTuple):
-    recipient: str
-    purpose: Purpose
-    data_class: DataClass | None
-    kind: GrantKind
-
-
 class GrantGiven(NamedTuple):
-    """`until`: of a directed act."""
-
     seq: int
     screen: str
-    until: int | None
-
-
-class KeyAge(NamedTuple):
-    """The present band and the youngest that ever was; `fixed`: of a child, for ever."""
-
-    band: str
-    youngest: str
-    fixed: bool = False
+    until: int | None  # of a directed act
 
 
 class KeyRow(NamedTuple):

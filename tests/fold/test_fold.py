@@ -263,7 +263,7 @@ def test_an_installations_state_is_ended_by_it_or_by_the_id_itself():
 def test_whoever_is_linked_later_was_not_told():
     log = Log()
     log.link("ann", "phone")
-    log.say("ann", record.NoticeGiven(NoticeKind.PRIVACY, 738_000, account=True))
+    log.say("ann", record.NoticeGiven(NoticeKind.PRIVACY, 738_000))
     log.link("ann", "tablet")
     assert log.standing("phone").told
     assert log.standing("tablet").told is None
@@ -272,7 +272,7 @@ def test_whoever_is_linked_later_was_not_told():
 def test_nobody_gets_older_when_a_link_ends_and_a_child_stays_one():
     log = Log()
     log.link("ann", "tablet")
-    log.say("ann", record.AgeTold("under_13", account=True))
+    log.say("ann", record.AgeTold("under_13"))
     log.end("ann", "tablet")
     assert log.standing("tablet").age_band == "under_13"
     log.say("tablet", record.ChildFound())

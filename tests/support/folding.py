@@ -23,7 +23,7 @@ class Log:
 
     def say(self, name, said, at=None):
         self.at += 60_000
-        record = Record(self.seq, self.at if at is None else at, key(name), said)
+        record = Record(self.seq, self.at if at is None else at, key(name), said, name in ACCOUNTS)
         changes = fold(record, self.state.get)
         self.state.update(changes)
         self.seq += 1
@@ -31,10 +31,10 @@ class Log:
 
     def no(self, name, *purposes, **more):
         more = {"source": "form", **more}
-        return self.say(name, SaidOut(purposes or (SALE,), account=name in ACCOUNTS, **more))
+        return self.say(name, SaidOut(purposes or (SALE,), **more))
 
     def yes(self, name, *purposes, **more):
-        return self.say(name, SaidIn(purposes or (SALE,), account=name in ACCOUNTS, **more))
+        return self.say(name, SaidIn(purposes or (SALE,), **more))
 
     def link(self, account, name, until=None, **more):
         return self.say(name, LinkSaid(key(account), self.at, until, **more))
