@@ -99,7 +99,7 @@ class StateSaid(NamedTuple):
 
 
 class AgeTold(NamedTuple):
-    """A band. `may_rise`: the desk says so. `mark`: an installation's word; without a band it is taken back."""
+    """`may_rise`: the desk says so. `mark`: of an installation; its word without a band is taken back."""
 
     band: str
     may_rise: bool = False
