@@ -32,9 +32,7 @@ ACTS: dict[type, Any] = {
 
 
 def fold(said: Record, get: Get) -> dict[Place, Any]:
-    """What a record changes, by place; nothing where it says nothing new. `get` gives what lies at a place before it,
-    or None.
-    """
+    """What a record changes, by place; nothing where it says nothing new. `get` gives what lay there, or None."""
     slate = Slate(get)
     ACTS[type(said.said)](slate, said, said.said)
     return slate.changes

@@ -9,8 +9,8 @@ from gateway.fold import record as told
 from gateway.fold.kin import edges_of, family, has, own_names, roots
 from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
 from gateway.fold.reading import revoked
-from gateway.fold.record import EVERYBODY, Record
-from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, GrantName, KeyAge, Slate, widened
+from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
+from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
 from gateway.terms import CHOOSABLE, GrantKind, Purpose
 
 
@@ -35,7 +35,7 @@ def fold_state(slate: Slate, record: Record, said: told.StateSaid) -> None:
             slate.put(name, states=left)
 
 
-def _ends(said: told.StateSaid, state: tuple[str, str, Purpose]) -> bool:
+def _ends(said: told.StateSaid, state: StateName) -> bool:
     return state[0] == said.source and said.mark in {"", state[1]}
 
 
@@ -49,7 +49,7 @@ def fold_age(slate: Slate, record: Record, said: told.AgeTold) -> None:
         age = slate.row(name).age
         if age is None and name == record.key:
             _set_age(slate, name, said.band, said.band)
-        elif age is not None and (said.may_rise if _is_younger(age.band, said.band) else name == record.key):
+        elif age is not None and (said.may_rise if _younger(age.band, said.band) != said.band else name == record.key):
             _set_age(slate, name, said.band, _younger(age.youngest, said.band))
 
 
@@ -73,26 +73,22 @@ def _set_age(slate: Slate, key: bytes, band: str, youngest: str) -> None:
         slate.put(key, age=KeyAge(band, youngest))
 
 
-def _is_younger(one: str, other: str) -> bool:
-    return AGES.index(one) < AGES.index(other)
-
-
 def _younger(one: str, other: str) -> str:
     return min(one, other, key=AGES.index)
 
 
-def fold_child(slate: Slate, record: Record, said: told.ChildFound) -> None:
+def fold_child(slate: Slate, record: Record, _: told.ChildFound) -> None:
     """On an identifier and its names, and on all that an account has by more than an app's word."""
-    fold_out(slate, record, told.SaidOut(CHOOSABLE, "", account=said.account))
-    for key in _reached(slate, record.key, account=said.account):
+    fold_out(slate, record, told.SaidOut(CHOOSABLE, ""))
+    for key in _reached(slate, record):
         slate.put(key, age=KeyAge(AGES[0], AGES[0], fixed=True))
 
 
-def _reached(slate: Slate, key: bytes, *, account: bool, at: int | None = None) -> set[bytes]:
+def _reached(slate: Slate, record: Record, at: int | None = None) -> set[bytes]:
     """The names of an identifier; of an account all that it has."""
-    found = family(slate, key)
-    for member in slate.row(key).members if account else ():
-        edge = slate.edge(key, member)
+    found = family(slate, record.key)
+    for member in slate.row(record.key).members if record.account else ():
+        edge = slate.edge(record.key, member)
         if not edge.claimed and (edge.lives() if at is None else edge.lifts(at)):
             found |= family(slate, member)
     return found
@@ -102,7 +98,7 @@ def fold_notice(slate: Slate, record: Record, said: told.NoticeGiven) -> None:
     """The one thing that is written to each key that an account has then, and never read through one: whoever is linked
     later was not told. The later day wins.
     """
-    for key in _reached(slate, record.key, account=said.account, at=record.at):
+    for key in _reached(slate, record, at=record.at):
         days = slate.row(key).told
         if said.day > days.get(said.notice, 0):
             slate.put(key, told={**days, said.notice: said.day})
@@ -174,13 +170,12 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
 
 
 def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:
-    grants = dict(slate.row(record.key).grants)
-    grants.pop(GrantName(said.recipient, said.purpose, said.data_class, said.kind), None)
-    slate.put(record.key, grants=grants)
+    grants = slate.row(record.key).grants
+    slate.put(record.key, grants={name: given for name, given in grants.items() if name != said.grant})
 
 
 def fold_kept_age(slate: Slate, record: Record, said: told.KeptAge) -> None:
-    slate.put(record.key, age=KeyAge(said.band, said.youngest, said.fixed))
+    slate.put(record.key, age=said.age)
 
 
 def fold_kept_notice(slate: Slate, record: Record, said: told.KeptNotice) -> None:

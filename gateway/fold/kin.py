@@ -6,7 +6,7 @@ A mailbox has several spellings at the hosts that take them for one (P10): what 
 spelling never has the accounts of another. Reads only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gateway.fold.state import Bit, LinkEdge, Slate
 from gateway.terms import Purpose
@@ -33,15 +33,19 @@ def own_names(slate: Slate, key: bytes) -> set[bytes]:
     return {key} if len(slate.row(key).targets) > 1 else family(slate, key)
 
 
-def mates(slate: Slate, key: bytes) -> set[bytes]:
-    """The other spellings of the mailbox that a key is a name of; the plainest is always among them."""
-    own, found = {key, *slate.row(key).targets}, set[bytes]()
+def mates(slate: Slate, key: bytes) -> dict[bytes, int]:
+    """The other spellings of the mailbox that a key is a name of, each since which record; the plainest is always among
+    them.
+    """
+    own, found = {key, *slate.row(key).targets}, dict[bytes, int]()
     for each in own:
         row = slate.row(each)
         for box in (each if row.spellings else None, row.box):
             if box is not None:
-                found |= {box, *slate.row(box).spellings}
-    return found - own
+                spellings = slate.row(box).spellings
+                since = spellings.get(each, 0)
+                found |= {box: since, **{other: max(since, then) for other, then in spellings.items()}}
+    return {mate: since for mate, since in found.items() if mate not in own}
 
 
 def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
@@ -70,7 +74,7 @@ def roads(slate: Slate, keys: Iterable[bytes], at: int | None = None) -> set[byt
     }  # fmt: skip
 
 
-def holder_since(slate: Slate, key: bytes, own: dict[Purpose, Bit]) -> dict[Purpose, Bit]:
+def holder_since(slate: Slate, key: bytes, own: Mapping[Purpose, Bit]) -> dict[Purpose, Bit]:
     """Of a key's noes those that its present holder said: a number or mailbox passes to other people, and what the
     holder before them said denies on it, but goes to nobody who gets it later, and into no report (R5).
     """

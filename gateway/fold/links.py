@@ -15,33 +15,23 @@ def fold_link(slate: Slate, record: Record, said: LinkSaid) -> None:
     """A live link that is said again changes only what differs; a whole one never becomes claimed, a claimed one
     becomes whole anew. An end that came by its date alone is news.
     """
-    edge = slate.edge(said.account, record.key)
+    edge, over = slate.edge(said.account, record.key), said.until is not None and said.until <= record.at
     goes_on = edge.lifts(record.at)
     same = (edge.start, edge.until) == (said.start, said.until) and (goes_on or not edge.lives())
     if edge.begun >= 0 and ((goes_on and said.claimed > edge.claimed) or (same and said.claimed == edge.claimed)):
         return
-    if goes_on and said.claimed == edge.claimed:
-        _tell_again(slate, record, said, edge)
-    else:
-        _begin(slate, record, said, edge)
-
-
-def _tell_again(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None:
-    """A start that has come stays; an end is the last word."""
-    start = min(edge.start, said.start) if edge.start > record.at else edge.start
+    if not goes_on or said.claimed != edge.claimed:
+        _begin(slate, record, said, edge, over=over)
+        return
+    start = min(edge.start, said.start) if edge.start > record.at else edge.start  # one that has come stays
     slate.put_edge(said.account, record.key, record.seq, start=start, until=said.until)
-    if _is_over(record, said):
+    if over:
         end_link(slate, said.account, record.key, record.seq, keeps=not edge.claimed)
 
 
-def _is_over(record: Record, said: LinkSaid) -> bool:
-    return said.until is not None and said.until <= record.at
-
-
-def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None:
+def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge, *, over: bool) -> None:
     """One that is over already carries nothing."""
     account, member = said.account, record.key
-    over = _is_over(record, said)
     if edge.lives() and (over or said.claimed > edge.claimed):  # nobody but an app ever spoke for it: nothing stays
         end_link(slate, account, member, record.seq, keeps=not (edge.claimed and said.claimed))
     if edge.begun >= 0 and said.claimed > edge.claimed:
@@ -59,7 +49,7 @@ def _begin(slate: Slate, record: Record, said: LinkSaid, edge: LinkEdge) -> None
 
 def _go_up(slate: Slate, accounts: Iterable[bytes], origins: Iterable[bytes], seq: int) -> None:
     """What these said themselves, as far as their present holder did."""
-    said = {origin: holder_since(slate, origin, dict(slate.row(origin).own)) for origin in origins}
+    said = {origin: holder_since(slate, origin, slate.row(origin).own) for origin in origins}
     for account in accounts:
         for origin, bits in said.items():
             send_up(slate, account, origin, bits, seq)

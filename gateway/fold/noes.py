@@ -33,24 +33,16 @@ def fold_out(slate: Slate, record: Record, said: SaidOut) -> None:
     if said.signal and _is_no_news(slate, record.key, said, purposes):
         return
     row = slate.row(record.key)
-    bits = _said(record, said, purposes, row.own)
+    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
+    bits = {each: bit if row.own.get(each, bit).mark == said.mark else bit._replace(mark=SEVERAL) for each in purposes}
     ins = {each: allowed for each, allowed in row.ins.items() if each not in bits} if row.ins else row.ins
     slate.put(record.key, own={**row.own, **bits}, ins=ins)
-    if said.account or row.is_alone():
+    if record.account or row.is_alone():
         return
     for mate in mates(slate, record.key):
         end_yes(slate, mate, purposes)
     for account in roads(slate, family(slate, record.key) | mailbox_names(slate, record.key)):
         send_up(slate, account, record.key, bits, record.seq)
-
-
-def _said(
-    record: Record, said: SaidOut, purposes: Iterable[Purpose], before: Mapping[Purpose, Bit]
-) -> dict[Purpose, Bit]:
-    """A second no under another mark is nobody's alone to take back."""
-    bit = Bit(record.key, record.seq, record.seq, said.source, said.mark, dated=said.dated)
-    others = {each for each in purposes if each in before and before[each].mark != said.mark}
-    return {each: bit._replace(mark=SEVERAL) if each in others else bit for each in purposes}
 
 
 def _is_no_news(slate: Slate, key: bytes, said: SaidOut, purposes: Iterable[Purpose]) -> bool:
@@ -87,12 +79,12 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
     for purpose in said.purposes:
         cover = Cover(record.key, record.seq, said.screen)
         ins = slate.row(record.key).ins
-        allowed = Allowed(record.seq, said.screen, said.informed and said.account, said.parental)
-        if said.account:
+        allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
+        if record.account:
             _keep_past(slate, record.key, record.seq, record.at)
         _cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
-        if said.account:
+        if record.account:
             _lift_of_account(slate, purpose, cover, record.at)
         else:
             _lift_of_member(slate, purpose, cover, record.at)

@@ -2,7 +2,7 @@
 the standing and the grants that come out. What travels is read, not copied.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from typing import NamedTuple
 from gateway.choice.law import AGES
 from gateway.choice.question import Grant
 from gateway.choice.standing import IN, Standing, out_bits, with_state
-from gateway.fold.kin import edges_of, family, mailbox_names, mates, passed_on, roots, speakers
+from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
 from gateway.fold.noes import Voids, in_force
-from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, GrantName, Slate
-from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
+from gateway.fold.record import GrantName
+from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, Slate, StateName
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
 class NoPlace(StrEnum):
@@ -59,7 +60,9 @@ def read_noes(slate: Slate, key: bytes) -> Iterator[ReadNo]:
     row = slate.row(key)
     for root in roots(slate, key):
         yield from _at_root(slate, key, root)
-    yield from _sent_up(slate, key)
+    for member in row.members:  # of an account: what was sent up to it
+        for purpose, bit in slate.edge(key, member).up.items():
+            yield ReadNo(purpose, bit, NoPlace.UP, 0, key)
     for (purpose, _, via), bit in row.kept.items():
         yield ReadNo(purpose, bit, NoPlace.KEPT, 0, key, via)
     for owner, since in row.owners.items():
@@ -76,17 +79,11 @@ def _at_root(slate: Slate, key: bytes, root: bytes) -> Iterator[ReadNo]:
         place = NoPlace.OWN if name == key else NoPlace.NAME
         for purpose, bit in slate.row(name).own.items():
             yield ReadNo(purpose, bit, place, reach, root)
-    for mate in mates(slate, root):
-        reach = max(since, _spelt(slate, root), _spelt(slate, mate))
+    for mate, met in mates(slate, root).items():
         for name in speakers(slate, mate):
             for purpose, bit in slate.row(name).own.items():
-                yield ReadNo(purpose, bit, NoPlace.MAILBOX, reach, root)
+                yield ReadNo(purpose, bit, NoPlace.MAILBOX, max(since, met), root)
     yield from _through_accounts(slate, root, since, apart)
-
-
-def _spelt(slate: Slate, spelling: bytes) -> int:
-    box = slate.row(spelling).box
-    return slate.row(box).spellings.get(spelling, 0) if box is not None else 0
 
 
 def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) -> Iterator[ReadNo]:
@@ -102,12 +99,6 @@ def _through_accounts(slate: Slate, root: bytes, since: int, apart: set[bytes]) 
                 yield ReadNo(purpose, bit, NoPlace.ACCOUNT, reach, root, account)
 
 
-def _sent_up(slate: Slate, account: bytes) -> Iterator[ReadNo]:
-    for member in slate.row(account).members:
-        for purpose, bit in slate.edge(account, member).up.items():
-            yield ReadNo(purpose, bit, NoPlace.UP, 0, account)
-
-
 def standing_of(key: bytes, get: Get, now: int) -> Standing:
     """As a check and the pages read it; `now` in Unix milliseconds, for what ends by its date."""
     slate = Slate(get)
@@ -121,26 +112,23 @@ def standing_of(key: bytes, get: Get, now: int) -> Standing:
         parental = with_state(parental, purpose, IN) if allowed.parental else parental
     held = _states(slate, key)
     came = {each.purpose for each in read_noes(slate, key) if each.place is not NoPlace.OWN and each.holds(voids)}
+    days = {notice: date.fromordinal(day) for notice, day in row.told.items()}
     band, grown = _age(slate, key)
     return Standing(
-        own, out_bits(came | {purpose for _, purpose in held}), band, None, _linked(slate, key) > now,
+        own, out_bits(came | {purpose for _, _, purpose in held}), band, None, _linked(slate, key) > now,
         not revoked(slate, key).issuperset(row.grants),
-        frozenset(source for source, _ in held), informed, parental, grown,
-        _day(row.told, NoticeKind.PRIVACY), _day(row.told, NoticeKind.CPNI),
+        frozenset(source for source, _, _ in held), informed, parental, grown,
+        days.get(NoticeKind.PRIVACY), days.get(NoticeKind.CPNI),
     )  # fmt: skip
 
 
-def _day(told: Mapping[str, int], notice: NoticeKind) -> date | None:
-    return date.fromordinal(told[notice]) if notice in told else None
-
-
-def _states(slate: Slate, key: bytes) -> set[tuple[str, Purpose]]:
-    """(source, purpose) of what devices and tools say of an identifier, by any of its names."""
+def _states(slate: Slate, key: bytes) -> set[StateName]:
+    """What devices and tools say of an identifier, by any of its names."""
     return {
-        (source, purpose)
+        state
         for root in roots(slate, key)
         for name in speakers(slate, root)
-        for (source, _, purpose), ended in slate.row(name).states.items()
+        for state, ended in slate.row(name).states.items()
         if root not in ended
     }
 
@@ -198,9 +186,33 @@ def revoked(slate: Slate, key: bytes) -> set[GrantName]:
     for each in read_noes(slate, key) if grants else ():
         if each.place is not NoPlace.KEPT:
             last[each.purpose] = max(last.get(each.purpose, -1), each.arrived(slate.voids))
-    return {name for name, given in grants.items() if _last(name, last) > given.seq}
+    point = {name for name in grants if name.data_class is DataClass.PRECISE_GEO}
+    return {
+        name for name, given in grants.items()
+        if max(last.get(name.purpose, -1), last.get(Purpose.SENSITIVE, -1) if name in point else -1) > given.seq
+    }  # fmt: skip
 
 
-def _last(name: GrantName, last: Mapping[Purpose, int]) -> int:
-    ends = [name.purpose, *([Purpose.SENSITIVE] if name.data_class is DataClass.PRECISE_GEO else [])]
-    return max(last.get(each, -1) for each in ends)
+def last_outs(key: bytes, get: Get) -> dict[Purpose, int]:
+    """The record of the last no to each purpose that a key's present holder said of themselves, lifted or not: from it
+    on they are not asked again for a year. A further reading of a number has none.
+    """
+    slate = Slate(get)
+    own = holder_since(slate, key, slate.row(key).own)
+    return {purpose: bit.seq for purpose, bit in own.items() if bit.dated}
+
+
+def come_back(mark: str, device: bytes, keys: Iterable[bytes], get: Get) -> frozenset[Purpose]:
+    """The purposes that an installation of an app opted in to since the last no that it said itself, where each no that
+    stands on any of these keys is its own: it opens those for itself, never the precise location (P3). A state is none
+    of its own, but what it has from its other ids. `device`: its own key.
+    """
+    slate = Slate(get)
+    since = {each: allowed.seq for each, allowed in slate.row(device).ins.items() if allowed.screen not in slate.voids}
+    since.pop(Purpose.SENSITIVE, None)
+    for key in keys:
+        others = {each for source, by, each in _states(slate, key) if (source, by) != (Source.INSTALLATION, mark)}
+        noes = (each for each in read_noes(slate, key) if each.holds(slate.voids))
+        others |= {each.purpose for each in noes if each.bit.mark != mark or each.bit.seq > since.get(each.purpose, -1)}
+        since = {each: seq for each, seq in since.items() if each not in others}
+    return frozenset(since)

@@ -8,6 +8,23 @@ from typing import NamedTuple
 
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
 
+EVERYBODY = "*"  # in place of a mark
+
+
+class GrantName(NamedTuple):
+    recipient: str
+    purpose: Purpose
+    data_class: DataClass | None
+    kind: GrantKind
+
+
+class KeyAge(NamedTuple):
+    """The present band and the youngest that ever was; `fixed`: of a child, for ever."""
+
+    band: str
+    youngest: str
+    fixed: bool = False
+
 
 class SaidOut(NamedTuple):
     """A no of a person or a signal: opt_out, limit, withdraw. `signal`: heard and not asked for, so it counts only as
@@ -16,7 +33,6 @@ class SaidOut(NamedTuple):
 
     purposes: tuple[Purpose, ...]
     source: str
-    account: bool = False
     mark: str = ""
     dated: bool = True
     signal: bool = False
@@ -26,7 +42,6 @@ class SaidIn(NamedTuple):
     """A yes to purposes, after both steps and with proof. `screen`: the version of the page that asked for it."""
 
     purposes: tuple[Purpose, ...]
-    account: bool = False
     screen: str = ""
     informed: bool = False
     parental: bool = False
@@ -67,9 +82,7 @@ class Released(NamedTuple):
 
 
 class NamesLearnt(NamedTuple):
-    """Further forms of the record's key: digests and other exact names, looser forms that may be somebody else's, and
-    the plainest spelling of its mailbox.
-    """
+    """Further forms of the record's key: exact names, looser ones, and the plainest spelling of its mailbox."""
 
     same: tuple[bytes, ...] = ()
     looser: tuple[bytes, ...] = ()
@@ -86,17 +99,11 @@ class StateSaid(NamedTuple):
 
 
 class AgeTold(NamedTuple):
-    """A band. `may_rise`: the desk says so. `mark`: an installation's word, which nobody proved; without a band it is
-    taken back, of `EVERYBODY` each one's.
-    """
+    """`may_rise`: the desk says so. `mark`: of an installation; its word without a band is taken back."""
 
     band: str
-    account: bool = False
     may_rise: bool = False
     mark: str = ""
-
-
-EVERYBODY = "*"  # in place of a mark
 
 
 class NoticeGiven(NamedTuple):
@@ -104,13 +111,10 @@ class NoticeGiven(NamedTuple):
 
     notice: NoticeKind
     day: int
-    account: bool = False
 
 
 class ChildFound(NamedTuple):
     """No to everything, and the youngest age, for good (R14)."""
-
-    account: bool = False
 
 
 class ScreenVoided(NamedTuple):
@@ -141,16 +145,11 @@ class KeptEnd(NamedTuple):
 class KeptRevoked(NamedTuple):
     """A grant that a forgotten no had ended."""
 
-    recipient: str
-    purpose: Purpose
-    data_class: DataClass | None
-    kind: GrantKind
+    grant: GrantName
 
 
 class KeptAge(NamedTuple):
-    band: str
-    youngest: str
-    fixed: bool
+    age: KeyAge
 
 
 class KeptNotice(NamedTuple):
@@ -166,10 +165,11 @@ Said = (
 
 class Record(NamedTuple):
     """`seq`: its number in the log; of what stands before an entry in today's side tables, that entry's. `at`: Unix
-    milliseconds.
+    milliseconds. `account`: whether its key is one's.
     """
 
     seq: int
     at: int
     key: bytes
     said: Said
+    account: bool = False

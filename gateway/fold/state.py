@@ -7,10 +7,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, DataClass, GrantKind, Purpose
+from gateway.fold.record import GrantName, KeyAge
+from gateway.terms import CHOOSABLE, SIGNAL_PURPOSES, Purpose
 
 Place = bytes | tuple[bytes, bytes]  # of a row its key; of an edge account and member; of the head HEAD
 KeptPlace = tuple[Purpose, bytes, bytes]  # purpose, who said it, what it came through
+StateName = tuple[str, str, Purpose]  # source, mark of the installation, purpose
 Get = Callable[[Place], Any]  # None where nothing lies
 HEAD: Place = b"head"  # no key: those have 16 bytes
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -53,57 +55,32 @@ class Allowed(NamedTuple):
     parental: bool
 
 
-class GrantName(NamedTuple):
-    recipient: str
-    purpose: Purpose
-    data_class: DataClass | None
-    kind: GrantKind
-
-
 class GrantGiven(NamedTuple):
-    """`until`: of a directed act."""
-
     seq: int
     screen: str
-    until: int | None
-
-
-class KeyAge(NamedTuple):
-    """The present band and the youngest that ever was; `fixed`: of a child, for ever."""
-
-    band: str
-    youngest: str
-    fixed: bool = False
+    until: int | None  # of a directed act
 
 
 class KeyRow(NamedTuple):
-    """All that is kept of one key.
+    """All that is kept of one key. Behind each: what it is; who reads it; what ends it."""
 
-    own: its noes. ins: its yeses. kept: (purpose, origin, via): noes of somebody who is forgotten, or of an account
-    that an app's word ties to it anew. states: (source, mark, purpose): the identifiers for which it is over.
-    grants, told (notice: day), age, words (mark: band). since: the first record that is its present holder's (R5).
-    targets: the identifiers that it is an exact name of, and names, the other way; each since which record. owners:
-    those that it is a looser form of, and looser, the other way. box: the plainest spelling of its mailbox, and
-    spellings, the other way. accounts: those with an edge to it, and members, the other way.
-    """
-
-    own: Mapping[Purpose, Bit] = NOTHING
-    ins: Mapping[Purpose, Allowed] = NOTHING
-    kept: Mapping[KeptPlace, Bit] = NOTHING
-    states: Mapping[tuple[str, str, Purpose], tuple[bytes, ...]] = NOTHING
-    grants: Mapping[GrantName, GrantGiven] = NOTHING
-    told: Mapping[str, int] = NOTHING
-    age: KeyAge | None = None
-    words: Mapping[str, str] = NOTHING
-    since: int = 0
-    targets: Mapping[bytes, int] = NOTHING
-    names: Mapping[bytes, int] = NOTHING
-    owners: Mapping[bytes, int] = NOTHING
-    looser: Mapping[bytes, int] = NOTHING
-    box: bytes | None = None
-    spellings: Mapping[bytes, int] = NOTHING
-    accounts: Mapping[bytes, int] = NOTHING
-    members: Mapping[bytes, int] = NOTHING
+    own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
+    ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here or by its mailbox, a release, a void
+    kept: Mapping[KeptPlace, Bit] = NOTHING  # noes of who is forgotten or claims it; itself; a yes of what they came by
+    states: Mapping[StateName, tuple[bytes, ...]] = NOTHING  # for whom each is over; its names; its own source
+    grants: Mapping[GrantName, GrantGiven] = NOTHING  # itself; a later no that it reads, a use, a release, a void
+    told: Mapping[str, int] = NOTHING  # the day of each notice; itself; a release
+    age: KeyAge | None = None  # its names, and what has it as an account; the desk, unless it is fixed
+    words: Mapping[str, str] = NOTHING  # a band an installation; its names, until an account has it; taken back
+    since: int = 0  # the first record of its present holder (R5): which noes go up; the next release
+    targets: Mapping[bytes, int] = NOTHING  # identifiers that it is an exact name of, since which record; nothing
+    names: Mapping[bytes, int] = NOTHING  # the other way
+    owners: Mapping[bytes, int] = NOTHING  # identifiers that it is a looser form of; nothing
+    looser: Mapping[bytes, int] = NOTHING  # the other way
+    box: bytes | None = None  # the plainest spelling of its mailbox; nothing
+    spellings: Mapping[bytes, int] = NOTHING  # the other way
+    accounts: Mapping[bytes, int] = NOTHING  # those with an edge to it; nothing
+    members: Mapping[bytes, int] = NOTHING  # the other way
 
     def is_alone(self) -> bool:
         """Whether nobody else hears of what it says."""
@@ -111,20 +88,16 @@ class KeyRow(NamedTuple):
 
 
 class LinkEdge(NamedTuple):
-    """An account and a key that it has, had, or has another name of. `begun`: the record by which it has it, -1: none;
-    `ended`: the one by which it has it no more, -1: it does. `past`: of a link over its date, what had come before this
-    record is in `down` already. `up`: what the member sent to the account. `down`: what had come from the account when
-    the link ended; several where one does not stand for all.
-    """
+    """An account and a key that it has, had, or has another name or form of."""
 
     start: int = 0
     until: int | None = None
-    claimed: bool = False
-    begun: int = -1
-    ended: int = -1
-    past: int = -1
-    up: Mapping[Purpose, Bit] = NOTHING
-    down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING
+    claimed: bool = False  # by an app's word alone: nothing goes up
+    begun: int = -1  # the record by which it has it; -1: none
+    ended: int = -1  # the one by which it has it no more; -1: it does
+    past: int = -1  # what had come before this record is in `down` already, for its date is over
+    up: Mapping[Purpose, Bit] = NOTHING  # what the member said; the account and all that it has; a yes of either
+    down: Mapping[Purpose, tuple[Bit, ...]] = NOTHING  # what stayed; the member; its yes, or the account's once back
 
     def lives(self) -> bool:
         """For a no: until its end is on record."""

@@ -115,7 +115,8 @@ def _end(purpose: str, what: str, ui: str) -> told.KeptEnd:
 
 
 def _revoked(recipient: str, purpose: str, data_class: str, kind: str) -> told.KeptRevoked:
-    return told.KeptRevoked(recipient, Purpose(purpose), DataClass(data_class) if data_class else None, GrantKind(kind))
+    of = DataClass(data_class) if data_class else None
+    return told.KeptRevoked(told.GrantName(recipient, Purpose(purpose), of, GrantKind(kind)))
 
 
 def _no(purpose: str, origin: bytes, via: bytes) -> told.KeptNo:
@@ -127,7 +128,7 @@ def _notice(notice: str, day: int) -> told.KeptNotice:
 
 
 def _age(band: str, youngest: str, fixed: int) -> told.KeptAge:
-    return told.KeptAge(band, youngest, bool(fixed))
+    return told.KeptAge(told.KeyAge(band, youngest, bool(fixed)))
 
 
 class Entered(NamedTuple):
@@ -150,33 +151,30 @@ class Entered(NamedTuple):
     may_rise: int | None
     mark: str | None
 
-    @property
-    def is_account(self) -> bool:
-        return self.kind == "account"
-
 
 def _entries(db: sqlite3.Connection, now: int) -> Iterator[PlacedRecord]:
     for row in db.execute(ENTERED, (now,)):
         entered = Entered._make((*row[:4], json.loads(row[4]), *row[5:]))
         said = _said(ChoiceKind(entered.leaf["e"]), entered)
         if said is not None:
-            yield PlacedRecord(ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said))
+            yield PlacedRecord(
+                ENTRIES, 0, Record(entered.seq, entered.at, entered.key, said, entered.kind == "account")
+            )
 
 
 def _said(word: ChoiceKind, entered: Entered) -> Said | None:
     """None: it forgets what is sealed, told nobody anything, or links somebody who is unlinked."""
-    account = entered.is_account
     if word in LINKS:
         return _linked(entered)
     if word is ChoiceKind.NUMBER_RELEASED:
         return told.Released()
     if word is ChoiceKind.TOLD:
         reached = entered.outcome != Told.BOUNCED and entered.day is not None
-        return told.NoticeGiven(NoticeKind(entered.leaf["k"]), entered.day or 0, account) if reached else None
+        return told.NoticeGiven(NoticeKind(entered.leaf["k"]), entered.day or 0) if reached else None
     if word is ChoiceKind.CHILD_FOUND:
-        return told.ChildFound(account)
+        return told.ChildFound()
     if word is ChoiceKind.AGE:
-        return told.AgeTold(entered.band or "", account, bool(entered.may_rise), entered.mark or "")
+        return told.AgeTold(entered.band or "", bool(entered.may_rise), entered.mark or "")
     return None if word in {ChoiceKind.ERASED, ChoiceKind.UNLINKED_PERSON} else _chose(word, entered)
 
 
@@ -187,7 +185,7 @@ def _linked(entered: Entered) -> told.LinkSaid | None:
 
 
 def _chose(word: ChoiceKind, entered: Entered) -> Said:
-    leaf, account, source = entered.leaf, entered.is_account, entered.leaf.get("src", "")
+    leaf, source = entered.leaf, entered.leaf.get("src", "")
     purposes = tuple(each for each in Purpose if each in leaf.get("p", ()))
     if word in {ChoiceKind.STATE_BEGAN, ChoiceKind.STATE_ENDED}:
         return told.StateSaid(word is ChoiceKind.STATE_BEGAN, purposes, source, entered.mark or "")
@@ -198,12 +196,12 @@ def _chose(word: ChoiceKind, entered: Entered) -> Said:
             recipient, purposes, DataClass(classes[0]) if classes else None, ACTS[word], screen, until
         )
     if word is not ChoiceKind.OPT_IN:
-        return told.SaidOut(purposes, source, account, entered.mark or "", dated=source != Source.READING)
+        return told.SaidOut(purposes, source, entered.mark or "", dated=source != Source.READING)
     screen = leaf.get("ui", leaf.get("nv", ""))  # older ones name no screen: the notice's version stands for it
     if recipient:  # and no class, for there was no other
         data_class = DataClass(classes[0]) if classes else DataClass.PRECISE_GEO
         return told.GrantSaid(recipient, purposes, data_class, GrantKind.OPTED_IN, screen)
-    return told.SaidIn(purposes, account, screen, bool(entered.informed), bool(entered.parental))
+    return told.SaidIn(purposes, screen, bool(entered.informed), bool(entered.parental))
 
 
 def _with_ends(records: Iterable[Record]) -> Iterator[Record]:

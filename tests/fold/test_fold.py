@@ -8,9 +8,9 @@ import pytest
 from support.folding import ADS, HOUR, SALE, SENSITIVE, Log, key
 
 from gateway.choice.standing import IN, OUT, state
-from gateway.fold import ACTS, fold, record
+from gateway.fold import ACTS, fold, reading, record
 from gateway.fold.state import HEAD, SEVERAL, Slate
-from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose
+from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
 def bit(log, name, purpose=SALE):
@@ -263,7 +263,7 @@ def test_an_installations_state_is_ended_by_it_or_by_the_id_itself():
 def test_whoever_is_linked_later_was_not_told():
     log = Log()
     log.link("ann", "phone")
-    log.say("ann", record.NoticeGiven(NoticeKind.PRIVACY, 738_000, account=True))
+    log.say("ann", record.NoticeGiven(NoticeKind.PRIVACY, 738_000))
     log.link("ann", "tablet")
     assert log.standing("phone").told
     assert log.standing("tablet").told is None
@@ -272,7 +272,7 @@ def test_whoever_is_linked_later_was_not_told():
 def test_nobody_gets_older_when_a_link_ends_and_a_child_stays_one():
     log = Log()
     log.link("ann", "tablet")
-    log.say("ann", record.AgeTold("under_13", account=True))
+    log.say("ann", record.AgeTold("under_13"))
     log.end("ann", "tablet")
     assert log.standing("tablet").age_band == "under_13"
     log.say("tablet", record.ChildFound())
@@ -325,6 +325,61 @@ def test_a_void_takes_back_what_was_granted_on_its_screen():
     log.say("phone", grant(screen="dark"))
     log.void("dark")
     assert log.grants("phone") == []
+
+
+# --- who comes back ---
+
+
+def comes_back(log, *ids, mark="a"):
+    return sorted(reading.come_back(mark, key("app"), [key(each) for each in ids], log.state.get))
+
+
+def test_an_installation_comes_back_from_what_it_said_itself():
+    log = Log()
+    log.no("ad id", mark="a")
+    log.yes("app")
+    assert comes_back(log, "ad id") == [SALE]
+    log.no("ad id", mark="a")
+    assert comes_back(log, "ad id") == [], "it said no again"
+
+
+@pytest.mark.parametrize("other", ["", "b"])
+def test_from_what_somebody_else_said_too_it_does_not(other):
+    log = Log()
+    log.no("ad id", mark=other)
+    log.no("ad id", mark="a")
+    log.yes("app")
+    assert comes_back(log, "ad id") == []
+
+
+def test_nor_from_what_the_account_or_a_device_says():
+    log = Log()
+    log.link("ann", "ad id")
+    log.no("ann")
+    log.yes("app")
+    assert comes_back(log, "ad id") == []
+    log.say("other id", record.StateSaid(began=True, purposes=(SALE,), source="device", mark="a"))
+    assert comes_back(log, "other id") == []
+
+
+def test_what_it_has_from_its_other_ids_is_looked_at_there_and_the_precise_location_is_never_its_to_open():
+    log = Log()
+    said = record.StateSaid(began=True, purposes=(SALE,), source=Source.INSTALLATION, mark="a")
+    log.say("new ad id", said)
+    log.yes("app")
+    log.yes("app", SENSITIVE)
+    assert comes_back(log, "new ad id") == [SALE]
+    assert comes_back(log, "new ad id", mark="b") == []
+
+
+def test_a_year_runs_from_the_last_no_that_somebody_said_of_themselves():
+    log = Log()
+    log.no("phone")
+    log.yes("phone")
+    log.no("phone", SENSITIVE, dated=False)
+    assert reading.last_outs(key("phone"), log.state.get) == dict.fromkeys((SALE, Purpose.SHARING, ADS), 0)
+    log.release("phone")
+    assert reading.last_outs(key("phone"), log.state.get) == {}
 
 
 # --- pure ---

@@ -74,4 +74,4 @@ def test_a_fold_that_does_not_know_since_when_sends_the_first_holders_no_to_the_
 def test_only_the_present_holders_noes_are_given():
     log = lived([NO, BACK])
     slate = Slate(log.state.get)
-    assert kin.holder_since(slate, key("number"), dict(slate.row(key("number")).own)) == {}
+    assert kin.holder_since(slate, key("number"), slate.row(key("number")).own) == {}

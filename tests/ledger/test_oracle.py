@@ -83,6 +83,11 @@ def taking(kind, **otherwise):
     return planted
 
 
+def of_a_thing(kind):
+    """A fold that takes what an account says for a thing's."""
+    return lambda record, get: fold(record._replace(account=False) if isinstance(record.said, kind) else record, get)
+
+
 PLANTS = {
     "an opt-out of nobody's": overlooking(SaidOut),
     "an opt-in that lifts nothing": overlooking(SaidIn),
@@ -99,11 +104,11 @@ PLANTS = {
     "links without an end": taking(LinkSaid, until=None),
     "a mailbox of one spelling": taking(NamesLearnt, mailbox=None),
     "no looser forms": taking(NamesLearnt, looser=()),
-    "an account that opts in as a thing does": taking(SaidIn, account=False),
+    "an account that opts in as a thing does": of_a_thing(SaidIn),
     "a yes on no screen": taking(SaidIn, screen=""),
     "a word of one installation for all": taking(StateSaid, mark=""),
     "an age that may rise": taking(AgeTold, may_rise=True),
-    "a notice to an account alone": taking(NoticeGiven, account=False),
+    "a notice to an account alone": of_a_thing(NoticeGiven),
 }
 
 

@@ -1,9 +1,16 @@
-"""People's acts told to the fold alone, each one record of a log that is nowhere written."""
+"""People's acts told to the fold alone, each one record of a log that is nowhere written; and the fold of a ledger that
+is, compared with its own rows.
+"""
+
+import contextlib
+from dataclasses import replace
 
 from gateway.choice.standing import OUT, state
 from gateway.fold import fold, reading
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released, SaidIn, SaidOut, ScreenVoided
 from gateway.fold.state import Slate
+from gateway.ledger import schema, table
+from gateway.ledger.log_records import records_of
 from gateway.terms import Purpose
 
 SALE, ADS, SENSITIVE = Purpose.SALE, Purpose.TARGETED_ADS, Purpose.SENSITIVE
@@ -23,7 +30,7 @@ class Log:
 
     def say(self, name, said, at=None):
         self.at += 60_000
-        record = Record(self.seq, self.at if at is None else at, key(name), said)
+        record = Record(self.seq, self.at if at is None else at, key(name), said, name in ACCOUNTS)
         changes = fold(record, self.state.get)
         self.state.update(changes)
         self.seq += 1
@@ -31,10 +38,10 @@ class Log:
 
     def no(self, name, *purposes, **more):
         more = {"source": "form", **more}
-        return self.say(name, SaidOut(purposes or (SALE,), account=name in ACCOUNTS, **more))
+        return self.say(name, SaidOut(purposes or (SALE,), **more))
 
     def yes(self, name, *purposes, **more):
-        return self.say(name, SaidIn(purposes or (SALE,), account=name in ACCOUNTS, **more))
+        return self.say(name, SaidIn(purposes or (SALE,), **more))
 
     def link(self, account, name, until=None, **more):
         return self.say(name, LinkSaid(key(account), self.at, until, **more))
@@ -74,3 +81,29 @@ class Log:
             for each in reading.read_noes(slate, key(name))
             if each.purpose is SALE and each.holds(voids)
         }
+
+
+def differences(db):
+    """(key, the row, what the fold says) wherever they are not the same. A looser form that denies more is none: its
+    owner's no is older than it (`gateway help fold`).
+    """
+    state, records = {}, records_of(db)
+    for each in records:
+        state.update(fold(each, state.get))
+    now = max((each.at for each in records), default=0)
+    looser = {each for (each,) in db.execute("SELECT alias FROM looser_name")}
+    found = []
+    for (each,) in db.execute("SELECT key FROM standing").fetchall():
+        row = table.standing(now, *db.execute(table.ROWS_OF.format(marks="?"), [each]).fetchone()[3:])
+        says = reading.standing_of(each, state.get, now)
+        if each in looser and row.travelled & says.travelled == row.travelled:
+            says = replace(says, travelled=row.travelled)
+        if replace(says, seq=row.seq, granted=row.granted) != row:
+            found.append((each.hex(), row, says))
+    return found
+
+
+def differences_in(folder):
+    """Of a data folder's ledger."""
+    with contextlib.closing(schema.open_to_read(folder)) as db:
+        return differences(db)
