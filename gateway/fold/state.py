@@ -45,6 +45,10 @@ class Bit(NamedTuple):
     dated: bool = True
     covers: tuple[Cover, ...] = ()
 
+    def ends(self) -> int:
+        """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
+        return self.came if self.seq > FORGOTTEN else FORGOTTEN
+
 
 class Allowed(NamedTuple):
     """A yes to one purpose, at the very key that said it."""
