@@ -51,6 +51,12 @@ class Difference:
     acts: tuple[Act, ...] = field(repr=False)
     looser: bool = False  # whether the key is nothing but a looser form of somebody's
 
+    @property
+    def tighter(self) -> tuple[bool, bool]:
+        """Whether the rules deny what the other one does not, and the other way."""
+        ours, theirs = self.rules["deny"], self.other["deny"]
+        return bool(ours - theirs), bool(theirs - ours)
+
     def __str__(self) -> str:
         said = "; ".join(f"{each}: {_few(self.rules[each])}, not {_few(self.other[each])}" for each in self.fields)
         return f"universe {self.seed}, act {len(self.acts)}, {self.key}: {said}"
@@ -156,7 +162,7 @@ class Universe:
     ) -> None:  # fmt: skip
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
         self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
-        self.rng = random.Random(seed)
+        self.rng, self.stepped = random.Random(seed), False
         self.moments: list[tuple[int, int, dict[str, dict[str, Any]]]] = []
 
     def tell(self, acts: Iterable[Act]) -> Difference | None:
@@ -177,7 +183,8 @@ class Universe:
             self.play.act(act)
         except Refused as refused:
             self.tally.refused[str(refused)] += 1
-        if kind in FORGETS or "clock" in act:
+        self.stepped = self.stepped or "clock" in act
+        if kind in FORGETS or self.stepped:
             self.moments.clear()
         elif len(self.acts) % EVERY == 0:
             rows = self.play.rows()
@@ -244,7 +251,7 @@ def smallest(found: Difference, make: Callable[[], Implementation], *, tries: in
     def differs(some: list[Act]) -> Difference | None:
         with contextlib.suppress(KeyError):  # an act that needs another one, which was left out
             again = Universe(found.seed, found.who, make(), Tally(), every=1, **how).tell(some)
-            if again and set(again.fields) & set(found.fields):
+            if again and found.fields[0] in again.fields and again.tighter == found.tighter:
                 return again
         return None
 

