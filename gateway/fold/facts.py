@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from gateway.choice.law import AGES
 from gateway.fold import record as told
-from gateway.fold.kin import edges_of, family, has, own_names, roots
-from gateway.fold.noes import covered, end_yes, fold_out, in_force, strictest
+from gateway.fold.kin import family, has, own_names, roots
+from gateway.fold.noes import cover_own, cover_up, end_yes, fold_out, in_force, keep_down
 from gateway.fold.reading import revoked
 from gateway.fold.record import EVERYBODY, GrantName, KeyAge, Record
 from gateway.fold.state import FORGOTTEN, SEVERAL, Bit, Cover, GrantGiven, Slate, StateName, widened
@@ -115,12 +115,9 @@ def fold_grant(slate: Slate, record: Record, said: told.GrantSaid) -> None:
 def fold_use(slate: Slate, record: Record, said: told.ActUsed) -> None:
     """One use ends every act that was asked for before it and is in time."""
     grants = slate.row(record.key).grants
-    left = {
-        name: given for name, given in grants.items()
-        if name.recipient != said.recipient or name.kind is not GrantKind.DIRECTED
-        or given.until is None or given.until <= record.at
-    }  # fmt: skip
-    slate.put(record.key, grants=left)
+    over = {each for each, given in grants.items() if given.until is not None and given.until > record.at}
+    over = {each for each in over if each.recipient == said.recipient}
+    slate.put(record.key, grants={each: given for each, given in grants.items() if each not in over})
 
 
 def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
@@ -134,14 +131,15 @@ def revoke_over(slate: Slate, keys: Iterable[bytes]) -> None:
 def fold_kept_no(slate: Slate, record: Record, said: told.KeptNo) -> None:
     """Where it came through an account it lies where that account's own would: sent up to it, or kept from it."""
     key, via, bit = record.key, said.via, Bit(said.origin, FORGOTTEN, record.seq, "", SEVERAL)
-    up, down = slate.edge(via, said.origin).up, slate.edge(via, key).down
+    up = slate.edge(via, said.origin).up
     if not slate.row(via).members:
         slate.put(key, kept={**slate.row(key).kept, (said.purpose, said.origin, via): bit})
+    elif _denies(slate, up.get(said.purpose)) and (key == via or _reads(slate, via, key)):
+        return
     elif key == via:
         slate.put_edge(via, said.origin, record.seq, up={**up, said.purpose: bit})
-    elif not (_denies(slate, up.get(said.purpose)) and _reads(slate, via, key)):
-        bits = strictest((*down.get(said.purpose, ()), bit), slate.voids, ())
-        slate.put_edge(via, key, record.seq, down={**down, said.purpose: bits})
+    else:
+        keep_down(slate, via, key, record.seq, [(said.purpose, bit)])
 
 
 def _reads(slate: Slate, account: bytes, key: bytes) -> bool:
@@ -160,13 +158,11 @@ def fold_kept_end(slate: Slate, record: Record, said: told.KeptEnd) -> None:
             slate.put(record.key, own={**own, said.purpose: bit._replace(seq=record.seq, came=record.seq)})
         return
     end_yes(slate, record.key, (said.purpose,))
-    if said.no and said.purpose in own:
-        cover, voids = Cover(b"", record.seq, said.screen), slate.voids
-        slate.put(record.key, own={**own, said.purpose: covered(own[said.purpose], cover, voids)})
-        for account, member, edge in list(edges_of(slate, (record.key,))):
-            if said.purpose in edge.up:
-                lifted = covered(edge.up[said.purpose], cover, voids)
-                slate.put_edge(account, member, record.seq, up={**edge.up, said.purpose: lifted})
+    if said.no:
+        cover = Cover(b"", record.seq, said.screen)
+        cover_own(slate, record.key, said.purpose, cover)
+        for account in slate.row(record.key).accounts:
+            cover_up(slate, account, record.key, said.purpose, cover)
 
 
 def fold_kept_revoked(slate: Slate, record: Record, said: told.KeptRevoked) -> None:

@@ -53,6 +53,11 @@ def mailbox_names(slate: Slate, key: bytes) -> set[bytes]:
     return {name for mate in mates(slate, key) for name in family(slate, mate)}
 
 
+def with_looser(slate: Slate, names: set[bytes]) -> set[bytes]:
+    """With their looser forms: whoever reads what lies with these."""
+    return names.union(*(slate.row(each).looser for each in names))
+
+
 def edges_of(slate: Slate, keys: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, LinkEdge]]:
     """(account, member, edge) of all edges to these."""
     for key in keys:

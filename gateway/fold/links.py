@@ -5,7 +5,18 @@ learnt. Whoever becomes connected passes on what they say themselves, and nothin
 from collections.abc import Iterable
 
 from gateway.fold.facts import keep_age, revoke_over
-from gateway.fold.kin import edges_of, family, has, holder_since, mailbox_names, own_names, passed_on, roads, roots
+from gateway.fold.kin import (
+    edges_of,
+    family,
+    has,
+    holder_since,
+    mailbox_names,
+    own_names,
+    passed_on,
+    roads,
+    roots,
+    with_looser,
+)  # fmt: skip
 from gateway.fold.noes import end_yes, in_force, keep_what_came, send_up, strictest
 from gateway.fold.record import LinkSaid, NamesLearnt, Record, Released
 from gateway.fold.state import NOTHING, LinkEdge, Slate
@@ -72,7 +83,7 @@ def _make_own(slate: Slate, account: bytes, key: bytes, seq: int) -> None:
     """
     names, voids = own_names(slate, key), slate.voids
     for _, name, edge in [each for each in edges_of(slate, names) if each[0] == account and each[2].down]:
-        for form in names.union(*(slate.row(each).looser for each in names)):
+        for form in with_looser(slate, names):
             kept = dict(slate.row(form).kept)
             for purpose, bits in edge.down.items():
                 place = (purpose, account, key)
@@ -91,8 +102,7 @@ def end_link(slate: Slate, account: bytes, member: bytes, seq: int, *, keeps: bo
     if keeps:
         keep_what_came(slate, account, member, seq)
         keep_age(slate, account, member)
-    names = family(slate, member)
-    revoke_over(slate, names.union(*(slate.row(each).looser for each in names)))
+    revoke_over(slate, with_looser(slate, family(slate, member)))
     slate.put_edge(account, member, seq, ended=seq)
 
 

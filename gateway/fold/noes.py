@@ -8,7 +8,18 @@ cover names the screen of the yes: a void of that screen needs no pass over rows
 
 from collections.abc import Container, Iterable, Mapping
 
-from gateway.fold.kin import edges_of, family, has, mailbox_names, mates, own_names, passed_on, roads, roots
+from gateway.fold.kin import (
+    edges_of,
+    family,
+    has,
+    mailbox_names,
+    mates,
+    own_names,
+    passed_on,
+    roads,
+    roots,
+    with_looser,
+)
 from gateway.fold.record import Record, SaidIn, SaidOut, ScreenVoided
 from gateway.fold.state import HEAD, SEVERAL, Allowed, Bit, Cover, KeptPlace, Slate, widened
 from gateway.terms import Purpose, Source
@@ -82,7 +93,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         allowed = Allowed(record.seq, said.screen, said.informed and record.account, said.parental)
         if record.account:
             _keep_past(slate, record.key, record.seq, record.at)
-        _cover_own(slate, record.key, purpose, cover)
+        cover_own(slate, record.key, purpose, cover)
         slate.put(record.key, ins={**ins, purpose: allowed})
         if record.account:
             _lift_of_account(slate, purpose, cover, record.at)
@@ -91,7 +102,7 @@ def fold_in(slate: Slate, record: Record, said: SaidIn) -> None:
         _cover_kept(slate, purpose, cover)
 
 
-def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
+def cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None:
     own = slate.row(key).own
     if purpose in own:
         slate.put(key, own={**own, purpose: covered(own[purpose], cover, slate.voids)})
@@ -100,7 +111,7 @@ def _cover_own(slate: Slate, key: bytes, purpose: Purpose, cover: Cover) -> None
 def _lift_of_account(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> None:
     account = cover.by
     for member in slate.row(account).members:
-        _cover_up(slate, account, member, purpose, cover)
+        cover_up(slate, account, member, purpose, cover)
         its, form = roots(slate, member), slate.edge(account, member).begun < 0
         held = [each for each in its if has(slate, account, each, at)]
         if len(held) == len(its) or (form and any(has(slate, account, each, at) for each in slate.row(member).owners)):
@@ -122,11 +133,11 @@ def _lift_of_member(slate: Slate, purpose: Purpose, cover: Cover, at: int) -> No
     ways = roads(slate, family(slate, key) | mailbox_names(slate, key), at)
     for other in others:
         end_yes(slate, other, (purpose,))
-        _cover_own(slate, other, purpose, cover)
+        cover_own(slate, other, purpose, cover)
     for account in ways:
         _keep_past(slate, account, cover.seq, at)
         for origin in (key, *others):
-            _cover_up(slate, account, origin, purpose, cover)
+            cover_up(slate, account, origin, purpose, cover)
     for account, name, edge in [*edges_of(slate, own_names(slate, key))]:
         if not has(slate, account, key, at):
             if edge.lives():
@@ -142,7 +153,7 @@ def _speaks_for(slate: Slate, key: bytes, name: bytes) -> tuple[bytes, ...]:
     return () if its <= mine else tuple(sorted(mine & its))
 
 
-def _cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
+def cover_up(slate: Slate, account: bytes, member: bytes, purpose: Purpose, cover: Cover) -> None:
     up = slate.edge(account, member).up
     if purpose in up:
         lifted = covered(up[purpose], cover, slate.voids)
@@ -161,8 +172,7 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
     spelling of its mailbox says for one that is forgotten.
     """
     own, others, voids = own_names(slate, cover.by), mates(slate, cover.by), slate.voids
-    names = own.union(*(family(slate, each) for each in others))
-    for key in names.union(*(slate.row(each).looser for each in names)):
+    for key in with_looser(slate, own.union(*(family(slate, each) for each in others))):
         kept, found = slate.row(key).kept, dict[KeptPlace, Bit]()
         for place, bit in kept.items():
             of, origin, via = place
@@ -174,21 +184,27 @@ def _cover_kept(slate: Slate, purpose: Purpose, cover: Cover) -> None:
 
 def keep_what_came(slate: Slate, account: bytes, member: bytes, seq: int) -> None:
     """Copies what an account passes on to a member into the `down` of their edge, once."""
-    edge, found = slate.edge(account, member), dict[Purpose, list[Bit]]()
-    for purpose, bit in passed_on(slate, account, {member}, edge.past):
-        found.setdefault(purpose, []).append(bit._replace(came=max(bit.came, edge.begun)))
-    names, down = family(slate, member), dict(edge.down)
-    near = names.union(mailbox_names(slate, member), *(slate.row(each).looser for each in names))
-    for purpose, bits in found.items():
-        down[purpose] = strictest((*down.get(purpose, ()), *bits), slate.voids, near)
-    slate.put_edge(account, member, seq, down=down, past=seq)
+    edge = slate.edge(account, member)
+    came = passed_on(slate, account, {member}, edge.past)
+    found = [(each, bit._replace(came=max(bit.ends(), edge.begun), seq=max(bit.seq, 0))) for each, bit in came]
+    keep_down(slate, account, member, seq, found)
+    slate.put_edge(account, member, seq, past=seq)
+
+
+def keep_down(slate: Slate, account: bytes, member: bytes, seq: int, found: Iterable[tuple[Purpose, Bit]]) -> None:
+    """Puts more beside what stayed with a member."""
+    down, near = dict(slate.edge(account, member).down), with_looser(slate, family(slate, member))
+    near |= mailbox_names(slate, member)
+    for purpose, bit in found:
+        down[purpose] = strictest((*down.get(purpose, ()), bit), slate.voids, near)
+    slate.put_edge(account, member, seq, down=down)
 
 
 def strictest(bits: Iterable[Bit], voids: Voids, near: Container[bytes]) -> tuple[Bit, ...]:
     """One that denies stands for all, but for what relatives of the member said: to them it does not come from there.
     Where none denies, one for each way in which a void may uncover it.
     """
-    bits = sorted(bits, key=lambda bit: bit.came)
+    bits = sorted(bits, key=Bit.ends)
     for bit in reversed(bits):
         if bit.who not in near and all(each.screen in voids for each in bit.covers):
             return (bit,)

@@ -13,7 +13,7 @@ from gateway.choice.standing import IN, Standing, out_bits, with_state
 from gateway.fold.kin import edges_of, family, holder_since, mailbox_names, mates, passed_on, roots, speakers
 from gateway.fold.noes import Voids, in_force
 from gateway.fold.record import GrantName
-from gateway.fold.state import FOR_EVER, FORGOTTEN, Bit, Get, Slate, StateName
+from gateway.fold.state import FOR_EVER, Bit, Get, Slate, StateName
 from gateway.terms import DataClass, GrantKind, NoticeKind, Purpose, Source
 
 
@@ -47,7 +47,7 @@ class ReadNo(NamedTuple):
 
     def arrived(self, voids: Voids) -> int:
         """The last record that made it deny here; -1: it was lifted before it could be read."""
-        first = max(self.bit.came if self.bit.seq > FORGOTTEN else FORGOTTEN, self.reach)
+        first = max(self.bit.ends(), self.reach)
         covers = [each for each in self.bit.covers if not each.only or self.root in each.only]
         left = [each.seq for each in covers if each.screen not in voids]
         if not left:

@@ -18,24 +18,18 @@ class GrantName(NamedTuple):
     kind: GrantKind
 
 
-class KeyAge(NamedTuple):
-    """The present band and the youngest that ever was; `fixed`: of a child, for ever."""
-
+class KeyAge(NamedTuple):  # the present band and the youngest that ever was; `fixed`: of a child, for ever
     band: str
     youngest: str
     fixed: bool = False
 
 
-class SaidOut(NamedTuple):
-    """A no of a person or a signal: opt_out, limit, withdraw. `signal`: heard and not asked for, so it counts only as
-    news. `mark`: of the installation of an app that said it. `dated`: the person said it themselves.
-    """
-
+class SaidOut(NamedTuple):  # a no of a person or a signal: opt_out, limit, withdraw
     purposes: tuple[Purpose, ...]
     source: str
-    mark: str = ""
-    dated: bool = True
-    signal: bool = False
+    mark: str = ""  # of the installation of an app that said it
+    dated: bool = True  # the person said it themselves
+    signal: bool = False  # heard and not asked for, so it counts only as news
 
 
 class SaidIn(NamedTuple):
@@ -58,21 +52,15 @@ class GrantSaid(NamedTuple):
     until: int | None = None
 
 
-class ActUsed(NamedTuple):
-    """A directed act did what it was for."""
-
+class ActUsed(NamedTuple):  # a directed act did what it was for
     recipient: str
 
 
-class LinkSaid(NamedTuple):
-    """What was said of one link of the record's key: since when and until when the account has it, Unix milliseconds.
-    `claimed`: by an app's word alone. Said again once its date has come, it puts the end on record.
-    """
-
+class LinkSaid(NamedTuple):  # the account has the record's key; said again once its date has come, it is over
     account: bytes
-    start: int
+    start: int  # Unix milliseconds
     until: int | None = None
-    claimed: bool = False
+    claimed: bool = False  # by an app's word alone
 
 
 class Released(NamedTuple):
@@ -106,9 +94,7 @@ class AgeTold(NamedTuple):
     mark: str = ""
 
 
-class NoticeGiven(NamedTuple):
-    """A notice reached somebody. `day`: of the notice, an ordinal."""
-
+class NoticeGiven(NamedTuple):  # a notice reached somebody. `day`: of the notice, an ordinal
     notice: NoticeKind
     day: int
 
@@ -117,9 +103,7 @@ class ChildFound(NamedTuple):
     """No to everything, and the youngest age, for good (R14)."""
 
 
-class ScreenVoided(NamedTuple):
-    """Each yes that was said on a screen counts for nothing."""
-
+class ScreenVoided(NamedTuple):  # each yes that was said on a screen counts for nothing
     screen: str
 
 
@@ -131,20 +115,14 @@ class KeptNo(NamedTuple):
     via: bytes
 
 
-class KeptEnd(NamedTuple):
-    """What the record's key had said until a forgotten spelling of its mailbox said something else. `no`: it was a no
-    as well as a yes; `back`: the no is there again, because the yes that had ended it was voided.
-    """
-
+class KeptEnd(NamedTuple):  # what the key had said until a forgotten spelling of its mailbox said something else
     purpose: Purpose
-    no: bool
-    back: bool = False
+    no: bool  # a no as well as a yes
+    back: bool = False  # the no is there again, because the yes that had ended it was voided
     screen: str = ""
 
 
-class KeptRevoked(NamedTuple):
-    """A grant that a forgotten no had ended."""
-
+class KeptRevoked(NamedTuple):  # a grant that a forgotten no had ended
     grant: GrantName
 
 

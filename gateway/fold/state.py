@@ -21,34 +21,28 @@ FORGOTTEN = -1  # the record of a no that is forgotten itself
 FOR_EVER = 2**53  # milliseconds; later than any date that is said
 
 
-class Cover(NamedTuple):
-    """A yes over a no: `by` whom, since which record, on which screen; were that voided, the no is there again.
-    `only`: the identifiers for which it holds, of a digest that is a name of several; empty: for all.
-    """
-
+class Cover(NamedTuple):  # a yes over a no
     by: bytes
     seq: int
-    screen: str
-    only: tuple[bytes, ...] = ()
+    screen: str  # were that voided, the no is there again
+    only: tuple[bytes, ...] = ()  # for which identifiers it holds, of a digest of several; empty: for all
 
 
-class Bit(NamedTuple):
-    """A no to one purpose. `who` said it (of somebody who is forgotten a random key); `seq`: in which record; `came`:
-    the record that brought it to this place. It denies while none of its covers holds.
-    """
-
-    who: bytes
-    seq: int
-    came: int
+class Bit(NamedTuple):  # a no to one purpose, which denies while none of its covers holds
+    who: bytes  # said it; of somebody who is forgotten a random key
+    seq: int  # the record that said it last
+    came: int  # the record that brought it to this place
     source: str
     mark: str
     dated: bool = True
     covers: tuple[Cover, ...] = ()
 
+    def ends(self) -> int:
+        """Which grants it ends: those before this record; of one that stays of somebody forgotten none."""
+        return self.came if self.seq > FORGOTTEN else FORGOTTEN
 
-class Allowed(NamedTuple):
-    """A yes to one purpose, at the very key that said it."""
 
+class Allowed(NamedTuple):  # a yes to one purpose, at the very key that said it
     seq: int
     screen: str
     informed: bool
@@ -61,9 +55,7 @@ class GrantGiven(NamedTuple):
     until: int | None  # of a directed act
 
 
-class KeyRow(NamedTuple):
-    """All that is kept of one key. Behind each: what it is; who reads it; what ends it."""
-
+class KeyRow(NamedTuple):  # all that is kept of one key. Behind each: what it is; who reads it; what ends it
     own: Mapping[Purpose, Bit] = NOTHING  # its noes; its names, mailbox, looser forms, accounts; a yes covers them
     ins: Mapping[Purpose, Allowed] = NOTHING  # its yeses; itself; a no here or by its mailbox, a release, a void
     kept: Mapping[KeptPlace, Bit] = NOTHING  # noes of who is forgotten or claims it; itself; a yes of what they came by
@@ -87,9 +79,7 @@ class KeyRow(NamedTuple):
         return not (self.accounts or self.names or self.targets or self.box or self.spellings)
 
 
-class LinkEdge(NamedTuple):
-    """An account and a key that it has, had, or has another name or form of."""
-
+class LinkEdge(NamedTuple):  # an account and a key that it has, had, or has another name or form of
     start: int = 0
     until: int | None = None
     claimed: bool = False  # by an app's word alone: nothing goes up
