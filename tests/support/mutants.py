@@ -6,13 +6,14 @@ What the rules say is worked out once; a mutant only folds. It lives in a proces
 """
 
 import ast
-import copy
+import json
 import os
 import random
 import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -152,14 +153,13 @@ def finds(case: Case) -> bool:
 
     state: dict[Any, Any] = {}
     for step in case.steps:
-        state = {} if step.start == 0 else state
+        if step.start == 0:
+            state.clear()
         for record in step.records:
             state.update(fold(record, state.get))
-        row = lambda key, step=step: shown(
-            reading.standing_of(key, state.get, step.now), reading.grants_of(key, state.get, step.now)
-        )  # noqa: E731
+        row = partial(_row, reading, state.get, step.now)
         then = {what: expected for what, expected in step.then.items() if what}
-        if then and wrongs(then, lambda name, step=step, row=row: _of(step.then[""][name], row)):
+        if then and wrongs(then, partial(_of, step.then[""], row)):
             return True
         for name, rules in step.rows.items():
             other = row(step.keys[name])
@@ -168,7 +168,12 @@ def finds(case: Case) -> bool:
     return False
 
 
-def _of(subject: Any, row: Any) -> dict[str, Any]:
+def _row(reading: Any, get: Any, now: int, key: bytes) -> dict[str, Any]:
+    return shown(reading.standing_of(key, get, now), reading.grants_of(key, get, now))
+
+
+def _of(subjects: Any, row: Any, name: str) -> dict[str, Any]:
+    subject = subjects[name]
     return joined([row(key) for key in subject.keys], [row(key) for key in subject.looser], row(subject.key))
 
 
@@ -208,8 +213,6 @@ def _become(mutant: Mutant) -> None:
 
 
 def main(number: int, seed: int) -> None:
-    import json
-
     vectors = Path(__file__).parent.parent / "vectors" / "histories.json"
     histories = [
         each
