@@ -23,8 +23,11 @@ from support.oracle import Folded
 from gateway.app import service
 from gateway.app.composition import open_house
 from gateway.consent import tokens
+from gateway.fold import fold
+from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
 from gateway.ledger import component, rows_check, schema
 from gateway.ledger.subjects import milliseconds
+from gateway.terms import Purpose
 from gateway.web.shell import notices
 
 DATA = json.loads((Path(__file__).parent.parent / "vectors" / "histories.json").read_text(encoding="utf-8"))
@@ -209,6 +212,39 @@ def test_the_fold_alone_decides_what_is_news(name):
         play.act(act)
         found += [(number, wrong) for wrong in play.wrongs(act.get("then", {}))]
     assert found == [], history["person"]
+
+
+def taking(kind, **otherwise):
+    """A fold that takes each record of a kind for one that says otherwise."""
+
+    def planted(record, get):
+        said, more = record.said, {name: value for name, value in otherwise.items() if name in Record._fields}
+        if not isinstance(said, kind):
+            return fold(record, get)
+        others = {name: value for name, value in otherwise.items() if name not in more}
+        return fold(record._replace(said=said._replace(**others), **more), get)
+
+    return planted
+
+
+@pytest.mark.parametrize(
+    ("name", "planted"),
+    [
+        ("another app's word", taking(StateSaid, mark="")),
+        ("nobody gets older by a caller's word", taking(AgeTold, may_rise=True)),
+        ("who was told by account", taking(NoticeGiven, account=False)),
+        ("a yes with the signal in sight", taking(SaidOut, signal=False)),
+        ("a limit of sensitive data", taking(SaidOut, purposes=(Purpose.SALE,))),
+        ("a claim carries the account's no and nothing back", taking(LinkSaid, claimed=False)),
+    ],
+)
+def test_the_control_a_fold_with_a_fault_does_not_tell_a_history(name, planted):
+    history = HISTORIES[name]
+    play, found = Blind(history["who"], planted), []
+    for act in history["acts"]:
+        play.act(act)
+        found += play.wrongs(act.get("then", {}))
+    assert found
 
 
 @pytest.mark.slow

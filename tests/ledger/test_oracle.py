@@ -9,9 +9,10 @@ import os
 import time
 
 import pytest
+from support.blind import Alongside
 from support.examples import QUICK, SOAK
 from support.mended import KNOWN, MENDED, mended
-from support.oracle import Folded, Replayed, Tally, lived, smallest, told
+from support.oracle import Folded, Replayed, Tally, Universe, lived, smallest, told
 from support.universes import KINDS, acts_of, universe_of
 
 from gateway.fold import fold
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.slow  # a minute; the histories by hand are the quick l
 LENGTH = 200
 UNIVERSES = 3 if QUICK else 9
 SECONDS = float(os.environ.get("ORACLE_SECONDS", "3600"))  # of the long run
+BLIND = 2 if QUICK else 6
 MANY = 12  # universes in which a plant is found at the latest
 FEWER = 60  # acts of such a one
 
@@ -41,6 +43,18 @@ FEWER = 60  # acts of such a one
 def first_of(tally):
     """The first difference as short as it gets, for whoever reads the failure."""
     return [told(smallest(each, Folded, declared=KNOWN)) for each in tally.found[:1]]
+
+
+def test_the_fold_told_blindly_says_it_too(figure):
+    """Of every act, with no ledger before it that leaves out what is no news; nobody is forgotten."""
+    tally = Tally()
+    with mended():
+        for seed in range(BLIND):
+            who, acts = acts_of(seed, LENGTH, tally.pairs, without=("unlink",))
+            tally.universes += 1
+            Universe(seed, who, Alongside(), tally, declared=KNOWN, moments=False).tell(acts)
+    figure("oracle, the fold alone", str(tally))
+    assert [str(each) for each in tally.found] == []
 
 
 def test_the_fold_says_what_the_rules_say_after_every_act_of_any_universe(figure):
@@ -106,9 +120,6 @@ PLANTS = {
     "no looser forms": taking(NamesLearnt, looser=()),
     "an account that opts in as a thing does": of_a_thing(SaidIn),
     "a yes on no screen": taking(SaidIn, screen=""),
-    "a word of one installation for all": taking(StateSaid, mark=""),
-    "an age that may rise": taking(AgeTold, may_rise=True),
-    "a notice to an account alone": of_a_thing(NoticeGiven),
 }
 
 

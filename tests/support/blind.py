@@ -44,8 +44,9 @@ class NoLedger:
 class Blind(Play):
     """Plays acts into the fold. `standing_of` as `Play` has it."""
 
-    def __init__(self, who: dict[str, dict[str, str]]) -> None:
+    def __init__(self, who: dict[str, dict[str, str]], fold: Any = fold) -> None:
         super().__init__(who, NoLedger())
+        self.fold = fold
         self.seq, self.told = -1, 0
         self.records: list[Record] = []
         self.state: dict[Any, Any] = {}
@@ -59,7 +60,7 @@ class Blind(Play):
         key, account = (subject.key, subject.is_account) if subject else (b"", False)
         self.seq += 1
         self.records.append(Record(self.seq, self.now, key, said, account))
-        self.state.update(fold(self.records[-1], self.state.get))
+        self.state.update(self.fold(self.records[-1], self.state.get))
         return self.records[-1].seq
 
     def meet(self, subject: Subject) -> None:
@@ -184,7 +185,7 @@ class Blind(Play):
         self.records = [record for record in self.records if record.seq not in voided]
         self.state.clear()
         for record in self.records:
-            self.state.update(fold(record, self.state.get))
+            self.state.update(self.fold(record, self.state.get))
 
     def prune(self, said):
         """What stands rests on records that are restated; the fold begins with them in their old order."""

@@ -158,11 +158,11 @@ class Universe:
 
     def __init__(
         self, seed: int, who: dict[str, Any], other: Implementation, tally: Tally, *, every: int = 10,
-        compare_every: int = 1, declared: Declared = NOTHING,
+        compare_every: int = 1, declared: Declared = NOTHING, moments: bool = True,
     ) -> None:  # fmt: skip
         self.seed, self.play, self.other, self.tally = seed, Play(who), other, tally
         self.every, self.compare_every, self.declared, self.acts = every, compare_every, declared, list[Act]()
-        self.rng, self.stepped = random.Random(seed), False
+        self.rng, self.stepped = random.Random(seed), not moments
         self.moments: list[tuple[int, int, dict[str, dict[str, Any]]]] = []
 
     def tell(self, acts: Iterable[Act]) -> Difference | None:

@@ -7,6 +7,7 @@ digest of three kinds of ids; a library's tablet with more accounts than a row k
 
 import random
 from collections import Counter
+from collections.abc import Container
 from hashlib import sha256
 from typing import Any
 
@@ -69,7 +70,10 @@ def universe_of(seed: int) -> dict[str, dict[str, str]]:
 class Maker:
     """Makes up the acts of one universe. `pairs`: how often each kind came behind each other one, in all of them."""
 
-    def __init__(self, seed: int, pairs: Counter[tuple[str, str]], length: int) -> None:
+    def __init__(
+        self, seed: int, pairs: Counter[tuple[str, str]], length: int, without: Container[str] = ()
+    ) -> None:  # fmt: skip
+        self.kinds = [kind for kind in KINDS if kind not in without]
         self.rng = random.Random(seed)
         self.who = universe_of(seed)
         self.pairs, self.length = pairs, length
@@ -96,7 +100,9 @@ class Maker:
         """The next act: of the kinds that can come now, the one that came least often behind the last."""
         late = [until for _, until in self.live.values() if until is not None and until < self.hours - 10]
         kinds = (
-            ["sweep"] if late else sorted(KINDS, key=lambda kind: (self.pairs[self.before, kind], self.rng.random()))
+            ["sweep"]
+            if late
+            else sorted(self.kinds, key=lambda kind: (self.pairs[self.before, kind], self.rng.random()))
         )
         for kind in kinds:
             act = getattr(self, f"_{kind}")()
@@ -396,7 +402,11 @@ KINDS = tuple(
 )  # fmt: skip
 
 
-def acts_of(seed: int, length: int, pairs: Counter[tuple[str, str]] | None = None) -> tuple[dict[str, Any], list[Act]]:
-    """One universe: its named keys and all that happens to them. The same for a seed where `pairs` are the same."""
-    made = Maker(seed, Counter() if pairs is None else pairs, length)
+def acts_of(
+    seed: int, length: int, pairs: Counter[tuple[str, str]] | None = None, *, without: Container[str] = ()
+) -> tuple[dict[str, Any], list[Act]]:  # fmt: skip
+    """One universe: its named keys and all that happens to them. The same for a seed where `pairs` are the same.
+    `without`: kinds of acts that do not come.
+    """
+    made = Maker(seed, Counter() if pairs is None else pairs, length, without)
     return made.who, [made.next() for _ in range(length)]
