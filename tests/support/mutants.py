@@ -6,7 +6,6 @@ What the rules say is worked out once; a mutant only folds. It lives in a proces
 """
 
 import ast
-import copy
 import os
 import random
 import signal
@@ -156,7 +155,7 @@ def finds(case: Case) -> bool:
             state.update(fold(record, state.get))
         row = lambda key, step=step: shown(
             reading.standing_of(key, state.get, step.now), reading.grants_of(key, state.get, step.now)
-        )  # noqa: E731
+        )
         then = {what: expected for what, expected in step.then.items() if what}
         if then and wrongs(then, lambda name, step=step, row=row: _of(step.then[""][name], row)):
             return True
