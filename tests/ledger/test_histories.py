@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from support import inside, phones
 from support.acts import NOBODY, WORDS, Play
+from support.blind import Blind, is_blind
 from support.oracle import Folded
 
 from gateway.app import service
@@ -195,6 +196,19 @@ def test_the_fold_stands_as_a_history_tells(name):
     if name in NOT_BY_ROW:
         pytest.xfail("a check by a name reads more keys than its row")
     assert told(HISTORIES[name], other=Folded())[1] == [], HISTORIES[name]["person"]
+
+
+@pytest.mark.parametrize("name", [name for name, history in HISTORIES.items() if is_blind(history)])
+def test_the_fold_alone_decides_what_is_news(name):
+    """Told of every act, with no ledger before it that leaves out what is none."""
+    if name in NOT_BY_ROW:
+        pytest.xfail("a check by a name reads more keys than its row")
+    history = HISTORIES[name]
+    play, found = Blind(history["who"]), []
+    for number, act in enumerate(history["acts"]):
+        play.act(act)
+        found += [(number, wrong) for wrong in play.wrongs(act.get("then", {}))]
+    assert found == [], history["person"]
 
 
 @pytest.mark.slow

@@ -112,6 +112,10 @@ PLANTS = {
 }
 
 
+def test_the_fold_as_it_is_shows_nothing_where_the_plants_are_looked_for():
+    assert finds(Folded) is None
+
+
 @pytest.mark.parametrize("plant", PLANTS)
 def test_the_control_a_fold_with_a_fault_is_found(plant):
     assert finds(lambda: Folded(PLANTS[plant])) is not None

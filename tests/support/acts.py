@@ -147,6 +147,8 @@ class Play:
         )
         self.entries: dict[str, int] = {}
         self.asked: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.done: list[dict[str, Any]] = []  # acts, but those that were refused
+        self.voided: list[str] = []  # of those that the last void named
         self.wrapped = 0
         self._name_all()
 
@@ -186,6 +188,7 @@ class Play:
                 raise
         else:
             assert "refused" not in said, f"{said} was not refused"
+            self.done.append({**said, "entries": self.voided} if "entries" in said else said)
         self.wrong = timedelta()
 
     def all_of(self, names):
@@ -367,18 +370,18 @@ class Play:
         if "screen" in said:
             self.commit(lambda tx: voiding.void(tx, said["screen"], sha256(b"a dark pattern").digest(), at))
             return
-        belief, seqs = Belief(sha256(b"forged").digest(), ("Ana", "Ben")), self._voidable(said["entries"])
+        names = [name for name in said["entries"] if self._voidable(name)]
+        self.voided = names
+        belief, seqs = Belief(sha256(b"forged").digest(), ("Ana", "Ben")), [self.entries[name] for name in names]
         if seqs:
             self.commit(lambda tx: void_choices.void(tx, seqs, belief, at))
 
-    def _voidable(self, ids):
-        """Those of the entries that are still there: of a forgotten person, or pruned, nobody can void one."""
-        found = []
-        for seq in (self.entries[name] for name in ids if name in self.entries):
-            with contextlib.suppress(NotVoided):
-                self.commit(lambda tx, seq=seq: void_choices.check(tx, [seq]))
-                found.append(seq)
-        return found
+    def _voidable(self, name):
+        """Whether the entry is still there: of a forgotten person, or pruned, nobody can void one."""
+        with contextlib.suppress(NotVoided, KeyError):
+            self.commit(lambda tx: void_choices.check(tx, [self.entries[name]]))
+            return True
+        return False
 
     def prune(self, said):
         """`fill`: entries about nobody fill the tile first, so that all that was before it goes."""
