@@ -52,7 +52,7 @@ from gateway.ledger import (
     clean_stop,
     cosignature,
     intake,
-    pending,
+    erasure_steps,
     schema,
     unallocated,
     upgrade,
@@ -267,7 +267,7 @@ def _start(watch: FileWatch, folder: Path, secrets: Secrets, *, patient: bool) -
     try:
         with schema.held(folder), contextlib.closing(schema.open_to_write(folder)) as db:
             _claim(db, folder, secrets)
-            waits = pending.waits(db) or patient  # and whatever is wrong, in its own words
+            waits = erasure_steps.waits(db) or patient  # and whatever is wrong, in its own words
     except (LedgerRefused, sqlite3.Error):
         if not patient:
             raise

@@ -27,7 +27,15 @@ import orjson
 from gateway.client import verdict as reading
 from gateway.client.connection import OK, Connections, NoAnswer, Response
 from gateway.client.handed_back import HandedBack
-from gateway.client.verdict import DENIED, EXPIRED, NO_ANSWER, ClientDisclosure, ClientVerdict, Clock, VerdictUnreadable
+from gateway.client.verdict import (
+    DENIED,
+    EXPIRED,
+    NO_ANSWER,
+    ClientDisclosure,
+    ClientVerdict,
+    Clock,
+    VerdictUnreadable,
+)
 
 
 class Forked(Protocol):

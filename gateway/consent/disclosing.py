@@ -9,7 +9,7 @@ replica was told.
 
 A batch from a replica counts once however often it comes. One that is missing, answers that a replica had no room for,
 and what cannot be read, are an entry and an outage in the evidence: never silently less. Whatever comes late is written
-as of the time when it was answered, and of whoever was erased since nothing is (`gateway.ledger.handed`).
+as of the time when it was answered, and of whoever was erased since nothing is (`gateway.ledger.replica_batches`).
 """
 
 import asyncio
@@ -25,16 +25,26 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from gateway.consent.check import Ask, Checked, Checks
-from gateway.consent.decisions import COUNTED_AS, NOBODY, Deciding, Decision, Decisions, Made, NotOurs, Stands, name_of
+from gateway.consent.decisions import (
+    COUNTED_AS,
+    NOBODY,
+    Deciding,
+    Decision,
+    Decisions,
+    Made,
+    NotOurs,
+    Stands,
+    name_of,
+)
 from gateway.consent.people import People, named
 from gateway.delivery.background import thread_beside
 from gateway.keys.secret_files import wrap
-from gateway.ledger import disclosed, disclosures, handed
+from gateway.ledger import disclosed, disclosures, replica_batches
 from gateway.ledger.disclosed import DESPITE_NO, SENT, UNKNOWN, Counted
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.handed import Numbered
-from gateway.ledger.held import Left
+from gateway.ledger.replica_batches import Numbered
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import Purpose
@@ -250,14 +260,14 @@ class HandedOver:
     # --- in the writer's transaction ---
 
     def _write(self, tx: Transaction, batch: Batch, read: BatchReading, at: datetime) -> BatchTaken:
-        missing = handed.missing(tx, batch.numbered, at)
+        missing = replica_batches.missing(tx, batch.numbered, at)
         if missing is None:
             return BatchTaken(again=True)
         lost, doubtful = batch.lost + read.unread, batch.doubtful or missing > 0
         if lost or doubtful:
-            handed.lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
+            replica_batches.lost(tx, batch.numbered.name, missing, None if doubtful else lost, at)
         position = min(batch.position, tx.size) if batch.log == tx.log else 0
-        gone = handed.HandedGone(tx, position)
+        gone = replica_batches.HandedGone(tx, position)
         announced = self._announced(tx, read, gone)
         moved = self._said(tx, batch.reports, at, read)
         untold = self._count(tx, [*counts_of(read.decisions), *moved], announced, gone, at)
@@ -265,7 +275,7 @@ class HandedOver:
         read.tells += [(each.recipient, each.outcome) for each in counts_of(read.decisions)]
         return BatchTaken(again=False, missing=missing, unread=read.unread)
 
-    def _announced(self, tx: Transaction, read: BatchReading, gone: handed.HandedGone) -> list[Counted]:
+    def _announced(self, tx: Transaction, read: BatchReading, gone: replica_batches.HandedGone) -> list[Counted]:
         """A row each, an entry each, as of when it was announced. What it would count as otherwise."""
         found = []
         for decision, text, left in read.intended:
@@ -297,7 +307,7 @@ class HandedOver:
         tx: Transaction,
         ones: Sequence[Counted],
         announced: Sequence[Counted],
-        gone: handed.HandedGone,
+        gone: replica_batches.HandedGone,
         at: datetime,
     ) -> list[Counted]:
         """Returns those whose recipient ought to be told of a no that came meanwhile, and cannot be yet."""
@@ -308,7 +318,7 @@ class HandedOver:
             disclosed.count(tx, written, at, position=gone.position, of_nobody=of_nobody)
         late = {(each.key, each.recipient, each.classes): each for each in (*ones, *announced)
                 if each.count > 0 and each.outcome in ARRIVED}  # fmt: skip
-        return [each for each in late.values() if handed.tell(tx, each, at, gone=gone.is_gone(each))]
+        return [each for each in late.values() if replica_batches.tell(tx, each, at, gone=gone.is_gone(each))]
 
 
 BATCH = 1_000  # rows of one entry

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from gateway.choice.recipient import Announcement, Recipient, announcements
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import due
-from gateway.ledger.due import Page
+from gateway.ledger import notices_owed
+from gateway.ledger.notices_owed import Page
 from gateway.ledger.entry import b64
 from gateway.ledger.writer import Writer
 
@@ -37,6 +37,6 @@ class Notifying:
         """
         start = seals.open_seal(self._secrets.seals, LABEL, seals.unb64(after)) if after else b""
         announced = self.announced()
-        found = await self._writer.commit(lambda tx: due.page(tx, announced, self.everyone, start, most))
+        found = await self._writer.commit(lambda tx: notices_owed.page(tx, announced, self.everyone, start, most))
         following = b64(seals.seal_box(self._secrets.seals[-1], LABEL, found.after)) if found.after else None
         return found, following

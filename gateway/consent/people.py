@@ -4,7 +4,7 @@ are found. Checks, shares and verbs call it.
 A browser is named by its sealed token or cookie, everything else by its value; what is not usable is told apart and
 never raised, so that one bad identifier of three costs an opt-out nothing.
 
-Of an outgoing row it finds the identifiers in the form that the recipient will see, so that `ledger/held.py` can
+Of an outgoing row it finds the identifiers in the form that the recipient will see, so that `ledger/recipient_holdings.py` can
 remember who holds what. Filtering happened before, in `choice/rows.py`.
 """
 
@@ -21,7 +21,7 @@ from gateway.consent import tokens
 from gateway.consent.tokens import DeviceToken
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger.held import Left
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import Subject, one_each
 from gateway.terms import DataClass, Malformed
 

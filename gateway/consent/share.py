@@ -33,7 +33,7 @@ from gateway.consent.check import Ask, Checks
 from gateway.consent.people import People, left
 from gateway.delivery.forward import Forwarder, ForwardOutcome
 from gateway.keys.secret_files import KEY_BYTES, Secrets
-from gateway.ledger import consent_proof, disclosures, grants, received
+from gateway.ledger import consent_proof, disclosures, grants, recipients_reached
 from gateway.ledger.disclosed import POSSIBLE
 from gateway.ledger.disclosures import FIRST, NOT_SENT, Acknowledged, Intended
 from gateway.ledger.entry import b64
@@ -448,7 +448,7 @@ class Sharing:
         def job(tx: Transaction) -> None:
             gone = disclosures.mark(tx, recipient.name, batch, [item.intended for item in items.values()], outcome)
             if outcome != NOT_SENT:
-                received.take_back(tx, recipient.name, gone, at)
+                recipients_reached.take_back(tx, recipient.name, gone, at)
             for item in items.values() if directed else ():
                 if outcome == "sent":
                     grants.use(tx, item.own, recipient.name, now)

@@ -22,7 +22,7 @@ from gateway.delivery.background import beside
 from gateway.delivery.deadlines import Calendar
 from gateway.delivery.webhook import Carrier, Parcel, PostOutcome, Tried
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import acknowledged, endpoints, outbox
+from gateway.ledger import deletions_acknowledged, endpoints, outbox
 from gateway.ledger.entry import b64
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.outbox import Listed, Message, OutboxKind, State
@@ -245,7 +245,7 @@ class Telling:
 
 def _is_first(tx: Transaction, message: Message, tried: Tried, now: int) -> bool:
     """Whether what the recipient signed about it, where it signs, was not said before."""
-    return not tried.proof or acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
+    return not tried.proof or deletions_acknowledged.keep(tx, message.id, message.recipient, tried.proof_name, tried.proof, now)
 
 
 def _is_about_the_receiver(tried: Tried) -> bool:

@@ -41,17 +41,17 @@ from gateway.ledger import (
     idempotency,
     installation,
     links,
-    passing_on,
+    recipients_to_tell,
     replay,
     states,
-    told,
+    person_notices,
     voiding,
 )
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.errors import NothingKept, StoreUnavailable
-from gateway.ledger.kept import KeptRequest
-from gateway.ledger.kept import answer as answer_of
+from gateway.ledger.kept_request import KeptRequest
+from gateway.ledger.kept_request import answer as answer_of
 from gateway.ledger.leases import Leases
 from gateway.ledger.log_reader import LogReader
 from gateway.ledger.receipt import Opening
@@ -137,7 +137,7 @@ class Consent:
         def job(tx: Transaction) -> int:
             request = seals.new_browser()
             everybody = every_reading(subjects)
-            written = [passing_on.hear(tx, subject, chosen, request) for subject in everybody if chosen]
+            written = [recipients_to_tell.hear(tx, subject, chosen, request) for subject in everybody if chosen]
             for device in (subject for subject in subjects if subject.is_device):
                 written += [states.begin(tx, device, state, request) for state in began]
                 if proved is None or device.key == proved.key:
@@ -395,7 +395,7 @@ class Consent:
         at, request = self.clock(), seals.new_browser()
 
         def job(tx: Transaction) -> int:
-            return len([told.tell(tx, subject, notice, day, outcome, at, request) for subject in subjects])
+            return len([person_notices.tell(tx, subject, notice, day, outcome, at, request) for subject in subjects])
 
         return await self._writer.commit(job)
 

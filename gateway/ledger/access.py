@@ -14,11 +14,11 @@ from typing import Any
 
 from gateway.keys import seals
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import disclosed, documents, openings, owned
+from gateway.ledger import disclosed, documents, openings, proved_periods
 from gateway.ledger.documents import Document
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
 from gateway.ledger.leaves import BODY, JOINED
-from gateway.ledger.owned import Window
+from gateway.ledger.proved_periods import Window
 from gateway.ledger.store import Store
 from gateway.ledger.subjects import Subject, milliseconds, moment
 from gateway.terms import ChoiceKind, Source
@@ -34,7 +34,7 @@ DISCLOSED = (
     "SELECT recipient, row, batch, purpose, classes, at, outcome FROM disclosure"
     " WHERE key = ? AND batch >= ? AND outcome <> 'not_sent'"
 )
-# An identifier that left with a row which is kept under another name of that row (held.py); the last time of it.
+# An identifier that left with a row which is kept under another name of that row (ledger/recipient_holdings.py); the last time of it.
 LEFT_BESIDE = (
     "SELECT h.recipient, k.batch, k.purposes, k.classes, k.at FROM held_key k JOIN held h ON h.id = k.held"
     " WHERE k.key = ? AND h.named = k.key AND k.batch >= ?"
@@ -120,7 +120,7 @@ def read(store: Store, subjects: Sequence[Subject], now: datetime) -> SealedEntr
     try:
         with contextlib.closing(store.open_to_read()) as db:
             db.execute("BEGIN")  # one snapshot
-            opened = [window for subject in subjects for window in owned.windows(db, subject, at)]
+            opened = [window for subject in subjects for window in proved_periods.windows(db, subject, at)]
             rows = _rows(db, opened)
             texts = _texts(db, {json.loads(row[7]).get("n") for row in rows})
             return SealedEntry(rows, _received(db, opened), _linked(db, subjects, at), texts)
@@ -215,6 +215,6 @@ def _list(joined: str) -> tuple[str, ...]:
 def _linked(db: sqlite3.Connection, subjects: Sequence[Subject], now: int) -> tuple[Linked, ...]:
     accounts = [subject for subject in subjects if subject.is_account]
     return tuple(
-        Linked(owned.kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None)
-        for account in accounts for had in owned.things(db, account.key, now)
+        Linked(proved_periods.kind_of(db, had), moment(had.span.start), moment(had.span.until) if had.span.until else None)
+        for account in accounts for had in proved_periods.things(db, account.key, now)
     )  # fmt: skip

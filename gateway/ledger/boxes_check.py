@@ -18,7 +18,7 @@ from gateway.keys.secret_files import PersonKeys
 from gateway.ledger import entry, openings
 from gateway.ledger.openings import SALT, Opened
 from gateway.ledger.reading import Entry
-from gateway.ledger.shapes import OPENS, URL, D
+from gateway.ledger.verify_shapes import OPENS, URL, D
 from gateway.ledger.subjects import moment
 
 OFFICERS = """

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.ledger import entry, held
+from gateway.ledger import entry, recipient_holdings
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 
@@ -127,7 +127,7 @@ def mark(tx: Transaction, recipient: str, row: bytes, outcome: str) -> None:
     """A send that was announced; what is known to have been sent stays so. Each has a batch of its own."""
     sql = "SELECT key, batch FROM disclosure WHERE recipient = ? AND row = ? AND outcome <> 'sent'"
     for key, batch in tx.db.execute(sql, (recipient, row)).fetchall() if outcome == "not_sent" else ():
-        held.take_back(tx, key, batch)
+        recipient_holdings.take_back(tx, key, batch)
     tx.db.execute(
         "UPDATE disclosure SET outcome = ? WHERE recipient = ? AND row = ? AND outcome <> 'sent'",
         (outcome, recipient, row),

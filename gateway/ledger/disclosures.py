@@ -13,9 +13,9 @@ from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
-from gateway.ledger import entry, grants, held
+from gateway.ledger import entry, grants, recipient_holdings
 from gateway.ledger.disclosed import POSSIBLE, SENT
-from gateway.ledger.held import Left
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import Purpose
@@ -141,7 +141,7 @@ def intend(
         ],
     )
     for row in rows:
-        held.note(tx, recipient, row.left, purposes, row.classes, seq, now)
+        recipient_holdings.note(tx, recipient, row.left, purposes, row.classes, seq, now)
     return seq
 
 
@@ -158,7 +158,7 @@ def mark(tx: Transaction, recipient: str, batch: int, rows: Iterable[Intended], 
     )
     gone = [] if marked.rowcount == len(rows) else [row for row in rows if not _is_there(tx, recipient, batch, row)]
     for row in rows if outcome == NOT_SENT else ():
-        held.not_sent(tx, recipient, row.left, batch)
+        recipient_holdings.not_sent(tx, recipient, row.left, batch)
     return gone
 
 
@@ -220,7 +220,7 @@ def _acknowledge(tx: Transaction, said: Acknowledged, now: int, after: Place) ->
         if said.outcome == SENT:
             grants.use_claimed(tx, recipient, row, now)
         elif said.outcome == NOT_SENT:
-            held.take_back_of(tx, recipient, key, batch)
+            recipient_holdings.take_back_of(tx, recipient, key, batch)
             grants.let_go_of(tx, recipient, row)
     sql = f"SELECT 1 FROM disclosure d WHERE {named} LIMIT 1"  # noqa: S608 - ours
     known = bool(found) or tx.db.execute(sql, values).fetchone() is not None

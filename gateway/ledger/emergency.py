@@ -19,9 +19,9 @@ from pathlib import Path
 from gateway.disk import make_folder, sync_folder
 from gateway.keys import seals
 from gateway.keys.secret_files import Secrets
-from gateway.ledger import kept
+from gateway.ledger import kept_request
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept import KeptRequest
+from gateway.ledger.kept_request import KeptRequest
 
 LABEL = b"emergency/1"
 LATER = b"entered-later/1"
@@ -110,7 +110,7 @@ class Emergency:
 
     def _open(self, line: bytes) -> KeptRequest:
         box = base64.b64decode(line, validate=True)
-        return kept.read(seals.open_seal(self._secrets.seals, self._label, box), self._secrets.peppers)
+        return kept_request.read(seals.open_seal(self._secrets.seals, self._label, box), self._secrets.peppers)
 
     def _append(self, descriptor: int, line: bytes) -> None:
         content_ends = self._mended(descriptor)

@@ -1,9 +1,9 @@
 """Erasure: what a person asks to be forgotten, in one transaction with the entries that say so (R19).
 
 `erase_details` forgets the details of their entries and the shares that were kept track of; standing, links and what
-opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (unlinking.py).
+opens an entry stay, so that the opt-out holds and can be proved. `unlink` forgets those too (ledger/erasure_by_unlink.py).
 `child_found` says no to everything, for good, and then forgets the details (R14). An entry of an erasure names nobody
-and no other entry. Recipients are told before anything is deleted. The deletions are only pending until pending.py has
+and no other entry. Recipients are told before anything is deleted. The deletions are only pending until ledger/erasure_steps.py has
 destroyed the keys. Never touches what is another person's: what an account merely has, and what was said on a number
 before it was given back (R5, R12).
 """
@@ -13,11 +13,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.ledger import account_names, belongings, child, held, received, records, suppression, unlinking
-from gateway.ledger.belongings import Own
+from gateway.ledger import (
+    account_names,
+    erasure_scope,
+    child,
+    recipient_holdings,
+    recipients_reached,
+    records,
+    suppression,
+    erasure_by_unlink,
+)
+from gateway.ledger.erasure_scope import Own
 from gateway.ledger.errors import StoreUnavailable
 from gateway.ledger.reach import whole_of
-from gateway.ledger.received import ToldWord
+from gateway.ledger.recipients_reached import ToldWord
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction, Writer
 from gateway.terms import CHOOSABLE, ChoiceKind, Erasing
@@ -58,11 +67,11 @@ def erase(tx: Transaction, order: ErasureOrder, request: bytes) -> Written:
     for subject in order.subjects:
         records.know(tx, subject, now)
     written = [_write(tx, subject, order, request) for subject in order.subjects]
-    own = belongings.of(tx, _reached(tx, order, now))
-    persons = belongings.persons(tx, own) | _tell(tx, order, own) | account_names.drop(tx, own)
+    own = erasure_scope.of(tx, _reached(tx, order, now))
+    persons = erasure_scope.persons(tx, own) | _tell(tx, order, own) | account_names.drop(tx, own)
     if order.mode is Erasing.UNLINK:
         persons |= {person for key in own for person in suppression.persons(tx, key)}
-        unlinking.unlink(tx, order.subjects, own, written[0].seq, now)
+        erasure_by_unlink.unlink(tx, order.subjects, own, written[0].seq, now)
     else:
         _forget_details(tx, order, own)
     _pend(tx, order, written[0].seq, persons)
@@ -97,14 +106,14 @@ def _tell(tx: Transaction, order: ErasureOrder, own: Own) -> set[bytes]:
     """Recipients first, while it is known who got what. Rows that nobody can name stay until a call does. Returns whose
     keys of the vault are not needed any more.
     """
-    names, unlinks = received.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
-    found = list(received.identified(tx, names, own))
-    received.tell(tx, ((each, ToldWord.DELETE) for each in found), order.at)
+    names, unlinks = recipients_reached.names_of(tx, order.subjects, own), order.mode is Erasing.UNLINK
+    found = list(recipients_reached.identified(tx, names, own))
+    recipients_reached.tell(tx, ((each, ToldWord.DELETE) for each in found), order.at)
     if order.mode is Erasing.CHILD:
-        received.tell_backend(tx, order.subjects, order.at)
+        recipients_reached.tell_backend(tx, order.subjects, order.at)
     if unlinks:
-        held.forget_informed(tx, own)
-    return received.forget(tx, own if unlinks else {*names, *held.keys_among(tx, own)}, own)
+        recipient_holdings.forget_informed(tx, own)
+    return recipients_reached.forget(tx, own if unlinks else {*names, *recipient_holdings.keys_among(tx, own)}, own)
 
 
 def _forget_details(tx: Transaction, order: ErasureOrder, own: Own) -> None:

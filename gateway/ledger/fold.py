@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.choice.standing import IN, OUT, out_bits, with_state
-from gateway.ledger.connected import Family, Member
+from gateway.ledger.verify_connections import Family, Member
 from gateway.ledger.live_rows import NEVER, Row
-from gateway.ledger.said_once import Said, bits, purposes
+from gateway.ledger.verify_single_choices import Said, bits, purposes
 from gateway.ledger.standing_rows import FOR_EVER
 from gateway.ledger.travel import widened
 from gateway.terms import ChoiceKind, Purpose, Source

@@ -11,7 +11,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from gateway.ledger import ages, child, grants, kept_rows, links, records, states, told, voiding
+from gateway.ledger import (
+    ages,
+    child,
+    grants,
+    unlinked_remains,
+    links,
+    records,
+    states,
+    person_notices,
+    voiding,
+)
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import looser
 from gateway.ledger.standing_rows import recompute
@@ -151,15 +161,15 @@ def _voided(db: sqlite3.Connection, now: int) -> Iterator[Happening]:
 def _kept(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
     """What stayed with somebody of a person who is unlinked. What ended is over before what stayed is there."""
     for seq, at, *ended in rows_of(db, KEPT_ENDS, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.end_again, ended=ended, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.end_again, ended=ended, seq=seq, now=at))
     for seq, at, *grant in rows_of(db, KEPT_REVOKED, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.revoke_again, grant=grant, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.revoke_again, grant=grant, now=at))
     for seq, at, *deny in rows_of(db, KEPT_DENIES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.deny_again, deny=deny, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.deny_again, deny=deny, seq=seq, now=at))
     for seq, at, *notice in rows_of(db, KEPT_NOTICES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.told_again, notice=notice, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.told_again, notice=notice, seq=seq, now=at))
     for seq, at, key, *age in rows_of(db, KEPT_AGES, keys, now):
-        yield Happening(seq, ENTRIES, at, 0, partial(kept_rows.young_again, key=key, age=age, seq=seq, now=at))
+        yield Happening(seq, ENTRIES, at, 0, partial(unlinked_remains.young_again, key=key, age=age, seq=seq, now=at))
 
 
 def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Happening]:
@@ -176,7 +186,7 @@ def _entries(db: sqlite3.Connection, keys: set[bytes], now: int) -> Iterator[Hap
             act = partial(links.let_go, key=key, now=at)
         elif word is ChoiceKind.TOLD:
             act = partial(
-                told.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
+                person_notices.apply, subject=subject, notice=leaf["k"], day=day, outcome=outcome, seq=seq, now=at
             )  # fmt: skip
         elif word is ChoiceKind.CHILD_FOUND:
             act = partial(_child, subject=subject, seq=seq, now=at)

@@ -14,7 +14,7 @@ from functools import partial
 
 from gateway.ledger.emergency import Emergency
 from gateway.ledger.errors import StoreUnavailable
-from gateway.ledger.kept import KeptRequest
+from gateway.ledger.kept_request import KeptRequest
 from gateway.ledger.watch import PERIOD, FileWatch
 from gateway.ledger.writer import Transaction, Writer
 

@@ -1,7 +1,7 @@
 """Messages to recipients that wait to be delivered (R18): written in the transaction of the act that they tell of.
 
 A message's body is sealed with a key of its own in the vault and goes once it was taken. Never decides who is told
-what, and never sends: gateway/ledger/received.py and gateway/consent/telling.py do.
+what, and never sends: gateway/ledger/recipients_reached.py and gateway/consent/telling.py do.
 """
 
 import json

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from gateway.ledger import acknowledged, documents, entry, held, restate
+from gateway.ledger import deletions_acknowledged, documents, entry, recipient_holdings, restate
 from gateway.ledger.documents import Document
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.suppressed import keep_digests
@@ -98,8 +98,8 @@ def _delete(tx: Transaction, end: int) -> int:
 
 def _forget_disclosures(tx: Transaction, before: int) -> int:
     """Who was in a share; that there was one, of what and how much, is an entry and stays."""
-    held.prune(tx, before)
-    acknowledged.prune(tx, before)
+    recipient_holdings.prune(tx, before)
+    deletions_acknowledged.prune(tx, before)
     counted = tx.db.execute("DELETE FROM disclosed WHERE last < ?", (before,)).rowcount
     return counted + tx.db.execute("DELETE FROM disclosure WHERE at < ?", (before,)).rowcount
 

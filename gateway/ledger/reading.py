@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from gateway.ledger import entry, merkle, tree
-from gateway.ledger.connected import Connected
+from gateway.ledger.verify_connections import Connected
 from gateway.ledger.fold import Fold
-from gateway.ledger.shapes import LeafShape, Shapes, minute
+from gateway.ledger.verify_shapes import LeafShape, Shapes, minute
 from gateway.ledger.tiles import WIDTH
 from gateway.terms import ChoiceKind
 

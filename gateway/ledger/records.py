@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.choice.standing import OUT
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import account_names, entry, given, grants, openings, travel
+from gateway.ledger import account_names, entry, opt_in_circumstances, grants, openings, travel
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
@@ -72,7 +72,7 @@ def write(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> 
     if subject.reading:
         choice = replace(choice, source=Source.READING, manner="", details={**choice.details, "said": choice.source})
     written = append(tx, subject, choice, request)
-    given.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
+    opt_in_circumstances.note(tx, written.seq, informed=choice.informed, parental=choice.parental)
     apply(tx, subject, choice, written.seq)
     return written
 
@@ -92,7 +92,7 @@ def apply(tx: Transaction, subject: Subject, choice: Choice, seq: int) -> None:
             travel.opt_in(tx, key, purpose, seq, now, account=account, ui=choice.ui)
         informed = choice.informed and account  # 7025(c)(3): only while the person is known
         if choice.ui or informed or choice.parental:
-            given.keep(
+            opt_in_circumstances.keep(
                 tx, key, choice.purposes, seq, now, ui=choice.ui, informed=informed, parental=choice.parental
             )  # fmt: skip
 
@@ -107,7 +107,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
     opted in with it in sight.
     """
     know(tx, subject, milliseconds(choice.at))
-    no_news = given.answered if choice.source == Source.GPC else travel.already_out
+    no_news = opt_in_circumstances.answered if choice.source == Source.GPC else travel.already_out
     if no_news(tx, subject.key, choice.purposes):
         tx.relied.update(subject.keys)
         return None

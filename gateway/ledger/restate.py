@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
-from gateway.ledger import connected, entry, happenings, live_rows, replay
+from gateway.ledger import verify_connections, entry, happenings, live_rows, replay
 from gateway.ledger.errors import LedgerRefused
 from gateway.ledger.fold import Fold
 from gateway.ledger.happenings import ENTRIES, Happening
@@ -29,7 +29,7 @@ LEFT JOIN restated x ON x.of = d.seq LEFT JOIN entry r ON r.seq = x.seq
 
 def needed(db: sqlite3.Connection, below: int) -> set[int]:
     """The entries below a place that something still rests on. Raises `LedgerRefused` where one cannot be read."""
-    people = connected.read(db)
+    people = verify_connections.read(db)
     reading = LedgerReading(db, people, folded := Fold(people.families))
     for rows in blocks(db, below):
         reading.add(rows)
@@ -41,7 +41,7 @@ def needed(db: sqlite3.Connection, below: int) -> set[int]:
         found |= folded.supports(key)
     over = folded.heard() & {key for seq, key in again.items() if seq not in found}
     found |= {row[0] for row in happenings.rows_of(db, SEQS, over, below)}
-    for batch in connected.batches(reading.slow(), BATCH):
+    for batch in verify_connections.batches(reading.slow(), BATCH):
         found |= _of_groups(db, reading, batch, below, again.keys())
     return found
 

@@ -8,8 +8,15 @@ import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from gateway.ledger import component, connected, happenings, live_rows, replay, simple_rows
-from gateway.ledger.connected import Family, Member
+from gateway.ledger import (
+    connected_people,
+    verify_connections,
+    happenings,
+    live_rows,
+    replay,
+    verify_simple_rows,
+)
+from gateway.ledger.verify_connections import Family, Member
 from gateway.ledger.fold import Fold
 from gateway.ledger.live_rows import NEVER, TABLES, Row
 from gateway.ledger.reading import LedgerReading
@@ -23,11 +30,11 @@ SILENT = {NEVER}
 def differences(db: sqlite3.Connection, reading: LedgerReading) -> tuple[list[tuple[str, bytes]], int]:
     """(table, key) of whatever differs, and how many keys were replayed."""
     found, lived = Different(), 0
-    for batch in connected.batches(reading.slow(), BATCH):
+    for batch in verify_connections.batches(reading.slow(), BATCH):
         found |= of_keys(db, batch, batch)
         lived += len(batch)
     for keys in live_rows.chunks(sorted({key for _, key in doubted(db, reading)}), BATCH):
-        found |= of_keys(db, keys, component.of(db, keys))
+        found |= of_keys(db, keys, connected_people.of(db, keys))
     return sorted(found), lived
 
 
@@ -35,7 +42,7 @@ def doubted(db: sqlite3.Connection, reading: LedgerReading) -> Different:
     """(table, key) of whatever the fold finds different, or did not expect."""
     simple, others = reading.fold.split()
     early = {("standing", key) for (key,) in db.execute("SELECT key FROM standing WHERE changed <= seq")}
-    return simple_rows.doubts(db, reading, simple) | _others(db, reading.fold, others) | early
+    return verify_simple_rows.doubts(db, reading, simple) | _others(db, reading.fold, others) | early
 
 
 def of_keys(db: sqlite3.Connection, keys: Sequence[bytes], everybody: Iterable[bytes]) -> Different:

@@ -11,7 +11,7 @@ from gateway.choice import identity
 from gateway.choice.identity import DIGESTS, NormalIdentifier
 from gateway.choice.identity.kinds import digest
 from gateway.choice.standing import out_bits
-from gateway.ledger import held, suppression
+from gateway.ledger import recipient_holdings, suppression
 from gateway.ledger.reach import group
 from gateway.ledger.subjects import Subject
 from gateway.ledger.writer import Transaction
@@ -47,10 +47,10 @@ def of(tx: Transaction, recipient: str, algorithm: str, purposes: Iterable[Purpo
     """
     found, bits = Suppression(tx.size), out_bits(purposes)
     told = {named: (size, at) for named, size, at in tx.db.execute(TOLD, (recipient,))}
-    for named, person, sealed in held.of(tx, recipient):
+    for named, person, sealed in recipient_holdings.of(tx, recipient):
         size, at = told.pop(named, (0, None))
         if _denied_since(tx, named, bits, since, size):
-            forms = held.open_(tx, recipient, person, sealed) | suppression.read(tx, named)
+            forms = recipient_holdings.open_(tx, recipient, person, sealed) | suppression.read(tx, named)
             _add(found, forms, algorithm, at)
     for named, (size, at) in told.items():  # erased: nothing is left but the record and that they were told
         if _denied_since(tx, named, bits, since, size):
@@ -64,9 +64,9 @@ def keep_digests(tx: Transaction, before: int, first: int, end: int) -> int:
     suppression files by getting old (R19). Returns of how many.
     """
     kept = 0
-    for recipient, named, person, sealed in held.going(tx, before, first, end):
+    for recipient, named, person, sealed in recipient_holdings.going(tx, before, first, end):
         if _denied_since(tx, named, out_bits(CHOOSABLE), 0, 0):
-            for kind, value in held.open_(tx, recipient, person, sealed).items():
+            for kind, value in recipient_holdings.open_(tx, recipient, person, sealed).items():
                 suppression.keep(tx, Subject(kind, value, (named,)))
                 kept += 1
     return kept

@@ -151,7 +151,7 @@ def _lift_what_ended(tx: Transaction, key: bytes, purpose: Purpose, now: int) ->
                 tx.db.execute(LIFT, (form, purpose, account))
                 if not others.isdisjoint(has):  # it has another one now that the form may stand for
                     carry(tx, [form], [deny for deny in passed_on(tx, account) if deny[1] is purpose], account)
-    for form in forms:  # of an account that was erased the row names the identifier that it came through (unlinking.py)
+    for form in forms:  # of an account that was erased the row names the identifier that it came through (ledger/erasure_by_unlink.py)
         rows = tx.db.execute("SELECT origin, via FROM travelled_choice WHERE key = ? AND purpose = ?", (form, purpose))
         erased = [row for row in rows.fetchall() if row[1] in names and row[0] not in names]
         tx.db.executemany(f"{LIFT} AND origin = ?", [(form, purpose, via, origin) for origin, via in erased])

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway import disk
 from gateway.ledger import schema
-from gateway.ledger.pending import PAUSE, TRIES
+from gateway.ledger.erasure_steps import PAUSE, TRIES
 
 PART = 500  # pages of one step, 2 MB: 3 to 4 ms
 FIRST = 1  # the number of a file's first page

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.ledger import connected, rows_check, sent_after
+from gateway.ledger import verify_connections, rows_check, sent_after
 from gateway.ledger.boxes_check import BoxesCheck, BoxKeys
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.fold import Fold
@@ -69,7 +69,7 @@ def _examine(db: sqlite3.Connection, last: Callable[[bytes], Checkpoint | None],
     [ledger, pruned] = db.execute("SELECT ledger, pruned FROM head").fetchone()
     report = VerifyReport(checkpoint=last(ledger), pruned=pruned)
     hashes, boxes = TreeCheck(db), BoxesCheck(db, vault) if vault else None
-    people = connected.read(db)
+    people = verify_connections.read(db)
     reading = LedgerReading(db, people, Fold(people.families))
     hashes.start()
     for rows in blocks(db, boxes=boxes is not None):

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 from gateway.keys import seals
-from gateway.ledger import component, entry, happenings, idempotency, live_rows, replay
+from gateway.ledger import connected_people, entry, happenings, idempotency, live_rows, replay
 from gateway.ledger.happenings import rows_of
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.rows_check import FOR_EVER
@@ -142,9 +142,9 @@ def _write(tx: Transaction, seqs: Sequence[int], belief: Belief, at: datetime) -
 
 def _live_again(tx: Transaction, keys: set[bytes]) -> set[bytes]:
     """The rows of these keys, of everybody whom their choices reached, and of nobody else. Returns whose changed."""
-    touched = component.of(tx.db, keys)
+    touched = connected_people.of(tx.db, keys)
     touched |= {row[0] for row in rows_of(tx.db, LOOSER, touched)}
-    everybody = component.of(tx.db, touched)  # of a looser form all owners, for its row is made from all of them
+    everybody = connected_people.of(tx.db, touched)  # of a looser form all owners, for its row is made from all of them
     happened = happenings.of(tx.db, everybody, FOR_EVER)
     with contextlib.closing(replay.live_again(tx.db, everybody, happened)) as life:
         return live_rows.replace(tx.db, life, sorted(touched), tx.size)

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from gateway.keys.secret_files import PersonKeys
-from gateway.ledger import pending
+from gateway.ledger import erasure_steps
 from gateway.ledger.errors import LedgerRefused, NothingKept, StoreUnavailable
 from gateway.ledger.merkle import Frontier
 from gateway.ledger.mirrored import Mirrored
@@ -32,7 +32,7 @@ HANGS_AFTER = 3.0  # seconds of one batch; a slow disk takes tenths
 CHECKPOINT_EVERY = 1.0  # seconds between passive checkpoints while there is work
 
 
-class Persons(pending.PendingKeys, Protocol):
+class Persons(erasure_steps.PendingKeys, Protocol):
     """What the vault offers to a transaction, and to what follows an erasure's."""
 
     def new_person(self) -> PersonKeys: ...
@@ -209,8 +209,8 @@ class Writer:
             return
         try:
             with self.store.held():
-                pending.finish(*self._connection())
-        except pending.NotYet:
+                erasure_steps.finish(*self._connection())
+        except erasure_steps.NotYet:
             return
         except Exception:  # noqa: BLE001 - whatever it was, it stays pending, and the thread must go on
             self._let_go()

@@ -21,7 +21,7 @@ from gateway.cli.root import group
 from gateway.ledger import disclosures, records
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.held import Left
+from gateway.ledger.recipient_holdings import Left
 from gateway.ledger.schema import FILE
 from gateway.ledger.subjects import Choice
 from gateway.ledger.suppressed import Suppressed

@@ -16,7 +16,7 @@ from support.people import gaid, named
 from gateway.app.composition import migrate, open_house
 from gateway.consent.share import GROUP, ShareRow
 from gateway.delivery.forward import ForwardOutcome, Sending
-from gateway.ledger import disclosures, erasure, held, outbox
+from gateway.ledger import disclosures, erasure, recipient_holdings, outbox
 from gateway.ledger.disclosures import CHUNK, Acknowledged
 from gateway.ledger.entry import b64
 from gateway.ledger.erasure import ErasureOrder
@@ -294,7 +294,7 @@ async def test_an_identifier_is_still_known_to_have_left_where_another_row_of_it
         if some[0].id == "r0":
             await opt_out(house, 1)
     key = house.consent.people.name([named("gaid", gaid(1))]).subjects[0].key
-    [known] = await house.writer.commit(lambda tx: held.under(tx, key, 0))
+    [known] = await house.writer.commit(lambda tx: recipient_holdings.under(tx, key, 0))
     assert known.recipient == "teemo"
 
 

@@ -18,7 +18,7 @@ from support.people import GAID, email, gaid, named, phone
 from gateway.choice import identity
 from gateway.delivery import webhook
 from gateway.keys.secret_files import load_secrets
-from gateway.ledger import received
+from gateway.ledger import recipients_reached
 
 pytestmark = pytest.mark.anyio
 SHARED = {"data": {"ad_id": GAID, "lat": 37.77493, "lon": -122.41942}, "place": "US-CA"}
@@ -89,7 +89,7 @@ async def test_whoever_got_the_ad_id_is_told_of_the_ad_id_and_nobody_else_is(tow
     [message] = await town.told("teemo")
     assert message == {
         "type": "opt_out", "identifiers": [named("gaid", GAID)], "date": datetime.now(UTC).date().isoformat(),
-        "duty": received.DUTY["opt_out"],
+        "duty": recipients_reached.DUTY["opt_out"],
     }  # fmt: skip
     await town.nothing_waits()
     assert town.arrived["matching"] == town.arrived["advertisers"] == []
@@ -179,11 +179,11 @@ async def test_the_control_without_the_log_everybody_learns_who_objects(town, mo
 
     def of_everybody(tx, names, own):
         return [
-            received.Identified(received.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
+            recipients_reached.Identified(recipients_reached.Got(name, frozenset(), frozenset({"sale"}), 0), known, key)
             for key, known in names.items() for name in ("teemo", "matching", "advertisers")
         ]  # fmt: skip
 
-    monkeypatch.setattr(received, "identified", of_everybody)
+    monkeypatch.setattr(recipients_reached, "identified", of_everybody)
     await town.choose(named("gaid", GAID))
     assert await town.told("matching"), "a recipient that never had it"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.people import gaid, phone
 
-from gateway.ledger import access, disclosed, erasure, received
+from gateway.ledger import access, disclosed, erasure, recipients_reached
 from gateway.ledger.disclosed import DAY, DESPITE_NO, POSSIBLE, SENT, UNKNOWN, Counted
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import milliseconds
@@ -105,14 +105,14 @@ def test_who_only_might_have_got_something_is_told_of_nobody(count, do, who):
     """R18: asking shows of nobody that they got it."""
     mine = who("gaid", gaid(1))
     count(one(mine, POSSIBLE), one(mine, SENT, to="teemo"), one(mine, UNKNOWN, to="matching"))
-    got = do(lambda tx: received._got(tx, mine.key, 0))
+    got = do(lambda tx: recipients_reached._got(tx, mine.key, 0))
     assert {each.recipient for each in got} == {"teemo", "matching"}
 
 
 def test_who_is_forgotten_is_counted_no_longer(count, do, who, report):
     mine = who("gaid", gaid(1))
     count(one(mine))
-    do(lambda tx: received.forget(tx, [mine.key], {mine.key: 0}))
+    do(lambda tx: recipients_reached.forget(tx, [mine.key], {mine.key: 0}))
     assert report(mine) == ()
 
 

@@ -10,7 +10,7 @@ from support.people import GAID, IDFV, email, named, phone
 
 from gateway.choice.standing import IN, NONE, OUT, state
 from gateway.ledger import ages, erasure, records, replay, rows_check, verify, void_choices, voiding
-from gateway.ledger.component import of
+from gateway.ledger.connected_people import of
 from gateway.ledger.erasure import ErasureOrder
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Erasing, Purpose

@@ -25,7 +25,7 @@ from gateway.app.composition import open_house
 from gateway.consent import tokens
 from gateway.fold import fold
 from gateway.fold.record import AgeTold, LinkSaid, NoticeGiven, Record, SaidOut, StateSaid
-from gateway.ledger import component, rows_check, schema
+from gateway.ledger import connected_people, rows_check, schema
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import Purpose
 from gateway.web.shell import notices
@@ -297,7 +297,7 @@ def made_again_on_disk(folder):
 def made_again(db):
     """Where the rows are others than the entries give."""
     keys = [key for (key,) in db.execute("SELECT key FROM standing")]
-    return rows_check.of_keys(db, keys, component.of(db, keys))
+    return rows_check.of_keys(db, keys, connected_people.of(db, keys))
 
 
 OPPOSITE = {"deny": "open", "open": "deny", "yes": "deny"}

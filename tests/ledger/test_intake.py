@@ -10,7 +10,7 @@ from support.people import email, named
 from gateway.app.composition import kept_beside, open_house
 from gateway.keys import secret_files
 from gateway.ledger import idempotency, intake, schema
-from gateway.ledger.kept import KeptRequest
+from gateway.ledger.kept_request import KeptRequest
 from gateway.ledger.subjects import Choice
 from gateway.terms import ChoiceKind, Purpose
 

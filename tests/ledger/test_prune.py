@@ -23,7 +23,7 @@ from gateway.app.composition import open_house
 from gateway.cli import root
 from gateway.consent.check import Ask
 from gateway.ledger import (
-    connected,
+    verify_connections,
     disclosures,
     history,
     merkle,
@@ -71,7 +71,7 @@ def hashes_of(lives):
 
 
 def different(lives):
-    people = connected.read(lives.db)
+    people = verify_connections.read(lives.db)
     reading = LedgerReading(lives.db, people, Fold(people.families))
     with hashes_of(lives):
         for rows in blocks(lives.db):

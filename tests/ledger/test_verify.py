@@ -23,7 +23,7 @@ from gateway.cli import root
 from gateway.keys import seals
 from gateway.ledger import (
     checkpoint_store,
-    connected,
+    verify_connections,
     erasure,
     fold,
     live_rows,
@@ -67,7 +67,7 @@ def simple_life(seed, *, links=True):
 
 def by_the_short_way(lives):
     """(keys of the short way, their rows)."""
-    reading = LedgerReading(lives.db, people := connected.read(lives.db), Fold(people.families))
+    reading = LedgerReading(lives.db, people := verify_connections.read(lives.db), Fold(people.families))
     for rows in blocks(lives.db):
         reading.add(rows)
     return reading, rows_check._wanted(reading.fold, [*reading.fold.firsts, *reading.fold.alone, *people.families])

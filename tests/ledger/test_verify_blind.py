@@ -12,7 +12,7 @@ from support.tampering import tamper
 from gateway.app import composition
 from gateway.keys import seals, secret_files
 from gateway.keys.person_keys import Vault
-from gateway.ledger import boxes_check, checkpoint_store, openings, schema, shapes
+from gateway.ledger import boxes_check, checkpoint_store, openings, schema, verify_shapes
 
 MANY, ONE = 1300, 1150  # more than are read at once; one among the last
 MINUTE = 60_000  # milliseconds
@@ -53,11 +53,11 @@ def sealed_anew(folder, column, content):
 
 
 FAULTS = {
-    (shapes, "_are"): lambda folder: tamper(
+    (verify_shapes, "_are"): lambda folder: tamper(
         folder,
         f"UPDATE detail SET event = randomblob(16), sealed = NULL, opening = NULL WHERE seq = {ONE}",
     ),
-    (shapes, "_were"): lambda folder: tamper(
+    (verify_shapes, "_were"): lambda folder: tamper(
         folder,
         f"UPDATE detail SET at = at + {MINUTE}, sealed = NULL WHERE seq = {ONE}",
         f"UPDATE own_choice SET out_at = out_at + {MINUTE} WHERE seq = {ONE}",

@@ -22,21 +22,21 @@ from gateway.consent.people import People
 from gateway.keys import secret_files
 from gateway.ledger import (
     ages,
-    component,
+    connected_people,
     entry,
     erasure,
     grants,
     happenings,
     installation,
     links,
-    passing_on,
+    recipients_to_tell,
     prune,
     records,
     replay,
     rotate,
     states,
     table,
-    told,
+    person_notices,
     void_choices,
     voiding,
 )
@@ -264,14 +264,14 @@ class Play:
     def choose(self, said):
         choice, request = self.choice(said["kind"], said["purposes"], details=self.mark(said)), os.urandom(16)
         subjects = [replace(each, reading=bool(said.get("reading"))) for each in self.all_of(said["who"])]
-        written = self.commit(lambda tx: [passing_on.write(tx, each, choice, request) for each in subjects])
+        written = self.commit(lambda tx: [recipients_to_tell.write(tx, each, choice, request) for each in subjects])
         self.entries[said.get("id", "")] = written[0].seq
 
     def signal(self, said):
         purposes = said.get("purposes", [*SIGNAL_PURPOSES])
         choice, request = self.choice("opt_out", purposes, said.get("source", Source.GPC)), os.urandom(16)
         subjects = self.all_of(said["who"])
-        self.commit(lambda tx: [passing_on.hear(tx, each, choice, request) for each in subjects])
+        self.commit(lambda tx: [recipients_to_tell.hear(tx, each, choice, request) for each in subjects])
 
     def observe(self, said):
         began = said["state"] == "began"
@@ -311,7 +311,7 @@ class Play:
             if how in PROOFS_OF_THE_ID:
                 links.disclaim(tx, subject, [self.who[name].key for name in (asked.get("account"),) if name], self.now)
                 installation.lift(tx, subject, purpose, self.clock())
-            return passing_on.write(tx, subject, choice, os.urandom(16))
+            return recipients_to_tell.write(tx, subject, choice, os.urandom(16))
 
         written = self.commit(job)
         self.entries[said.get("id", asked.get("id", ""))] = written.seq
@@ -354,7 +354,7 @@ class Play:
         at, kind, outcome = self.clock(), NoticeKind(said.get("kind", "privacy")), Told(said.get("outcome", "shown"))
         day = at.date() - timedelta(days=said.get("days", 0))
         subjects = self.all_of(said["who"])
-        self.commit(lambda tx: [told.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects])
+        self.commit(lambda tx: [person_notices.tell(tx, each, kind, day, outcome, at, os.urandom(16)) for each in subjects])
 
     # what is forgotten and taken back
 
@@ -432,7 +432,7 @@ class Play:
     def moment(self, at: int) -> Iterator[Callable[[str], dict[str, Any]]]:
         """`standing_of` as of a moment that is over, in Unix milliseconds: made again from the entries."""
         with self.ledger.reading() as db:
-            everybody = component.of(db, self.keys.values())
+            everybody = connected_people.of(db, self.keys.values())
             with contextlib.closing(replay.live_again(db, everybody, happenings.of(db, everybody, at))) as life:
                 yield lambda name: self.joined(name, lambda key: row_of(life, key, at))
 

@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import strategies as st
 
 from gateway.choice.standing import Standing
-from gateway.ledger import ages, grants, links, records, replay, states, table, told, voiding
+from gateway.ledger import ages, grants, links, records, replay, states, table, person_notices, voiding
 from gateway.ledger.links import Span
 from gateway.ledger.subjects import Choice, milliseconds, moment
 from gateway.terms import ChoiceKind, DataClass, NoticeKind, Purpose, Source, Told
@@ -126,7 +126,7 @@ class Lives(Ledger):
         self.now()
         notice, outcome = tuple(NoticeKind)[how % 2], tuple(Told)[other % 3]
         day = self.at.date() - timedelta(days=other % 9)
-        told.tell(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
+        person_notices.tell(self.tx, self.anybody(who), notice, day, outcome, self.at, os.urandom(16))
 
     def ages(self, who, other, how):
         self.now()

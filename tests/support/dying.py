@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unittest import mock
 
 from gateway.keys.person_keys import Vault
-from gateway.ledger import checkpoint_store, pending, schema
+from gateway.ledger import checkpoint_store, erasure_steps, schema
 from gateway.ledger.checkpoint_store import CheckpointStore
 from gateway.ledger.publisher import Publisher
 
@@ -58,7 +58,7 @@ class Cut:
             "between the checkpoint and the answer": [(Publisher, "publish", False, disk.copy)],
             "after the answer": [],
             "between the new log's entry and its checkpoint": [(CheckpointStore, "swap", True, disk.copy)],
-            **{step: [(pending, step, True, disk.copy)] for step in ERASING},
+            **{step: [(erasure_steps, step, True, disk.copy)] for step in ERASING},
         }[self.point]
 
 

@@ -2,7 +2,7 @@
 
     python -m support.erases DATA WHEN STEP MODE
 
-WHEN is `before` or `after`; STEP one of `gateway.ledger.pending`, or `transaction`: the one with the deletions. It
+WHEN is `before` or `after`; STEP one of `gateway.ledger.erasure_steps`, or `transaction`: the one with the deletions. It
 prints `acknowledged` once the erasure was, and exits with 9 where it was killed.
 """
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from gateway.app.composition import open_house
-from gateway.ledger import erasure, pending
+from gateway.ledger import erasure, erasure_steps
 from gateway.ledger.erasure import ErasureOrder
 from gateway.terms import Erasing
 from support import inside
@@ -22,7 +22,7 @@ STEPS = ("destroy_keys", "cut_vault", "cut_ledger", "mark_done")
 
 
 def die_at(when: str, step: str) -> None:
-    where = erasure if step == "erase" else pending
+    where = erasure if step == "erase" else erasure_steps
     real = getattr(where, step)
 
     def dies(*arguments):

@@ -127,13 +127,13 @@ async def test_the_note_is_kept_beside_the_ledger_and_in_no_entry(keyed, folder)
 
 
 async def test_it_is_not_acknowledged_before_it_is_finished(app, keyed, monkeypatch):
-    from gateway.ledger import pending
+    from gateway.ledger import erasure_steps
 
     def busy(_):
-        raise pending.NotYet
+        raise erasure_steps.NotYet
 
     with monkeypatch.context() as now:
-        now.setattr(pending, "cut_ledger", busy)
+        now.setattr(erasure_steps, "cut_ledger", busy)
         answer = await erase(keyed, "erase_details", named("gaid", gaid(1)))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert (await erase(keyed, "erase_details", named("gaid", gaid(1)))).status_code == 200

@@ -23,7 +23,16 @@ from gateway.choice.identity.likeness import LABEL, LARGEST
 from gateway.choice.identity.likeness import MOST as LONGEST
 from gateway.choice.openrtb.fields import Json, is_for_somebody, part
 from gateway.choice.openrtb.members import BIDDERS, MEMBERS
-from gateway.choice.openrtb.reading import ADDRESSES, APART, HEXES, WITH_PLUS, bare, has_run, is_plain, unfolded
+from gateway.choice.openrtb.reading import (
+    ADDRESSES,
+    APART,
+    HEXES,
+    WITH_PLUS,
+    bare,
+    has_run,
+    is_plain,
+    unfolded,
+)
 
 Out = dict[str, object]
 SHORT, TELLING = 4, 8  # characters from which on an id is compared with a whole text, and is looked for inside of one

@@ -7,7 +7,15 @@ named by the site, so what they stand for is an argument.
 
 from gateway.signals.cmp_cookies.tools import NAMES, is_read, read_tool
 from gateway.signals.cmp_cookies.tools_by_name import CONSENT as ONETRUST
-from gateway.signals.cmp_cookies.values import CATEGORIES, DENIES, Carried, Categories, ToolShown, ToolState, merge
+from gateway.signals.cmp_cookies.values import (
+    CATEGORIES,
+    DENIES,
+    Carried,
+    Categories,
+    ToolShown,
+    ToolState,
+    merge,
+)
 
 __all__ = [
     "CATEGORIES",

@@ -5,7 +5,13 @@ The US sections are one table of layouts; sections 1, 2, 5 and 6 are strings of 
 what is unknown is kept as it came. (Global-Privacy-Platform @b27beb4.)
 """
 
-from gateway.signals.gpp.string import joined, precise_refused, read_gpp_string, split_gpp_string, write_gpp_string
+from gateway.signals.gpp.string import (
+    joined,
+    precise_refused,
+    read_gpp_string,
+    split_gpp_string,
+    write_gpp_string,
+)
 from gateway.signals.gpp.us import refused_now
 
 __all__ = ["joined", "precise_refused", "read_gpp_string", "refused_now", "split_gpp_string", "write_gpp_string"]

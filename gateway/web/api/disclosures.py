@@ -32,7 +32,7 @@ from gateway.keys.api_keys import ApiKey, Credentials
 from gateway.ledger.disclosed import POSSIBLE, UNKNOWN
 from gateway.ledger.disclosures import Acknowledged
 from gateway.ledger.errors import LedgerRefused, StoreUnavailable
-from gateway.ledger.handed import Numbered
+from gateway.ledger.replica_batches import Numbered
 from gateway.records import who_got_what
 from gateway.signals.lines import Line
 from gateway.terms import DataClass

@@ -38,7 +38,17 @@ from gateway.ledger.errors import NothingKept
 from gateway.ledger.subjects import Subject
 from gateway.signals.heard import Heard
 from gateway.terms import ALL_PURPOSES, CHOOSABLE, SIGNAL_PURPOSES
-from gateway.web.api.apps import TYPED, App, Apps, Body, DeviceTokenSaid, Silence, StandingWord, StillOutBody, ToldToApp
+from gateway.web.api.apps import (
+    TYPED,
+    App,
+    Apps,
+    Body,
+    DeviceTokenSaid,
+    Silence,
+    StandingWord,
+    StillOutBody,
+    ToldToApp,
+)
 from gateway.web.shell import auth, wire
 from gateway.web.shell.metrics import Metrics
 from gateway.web.shell.own_cookies import BROWSER_ATTRIBUTES, BROWSER_COOKIE, day

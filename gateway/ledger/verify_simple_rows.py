@@ -8,11 +8,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from gateway.ledger import said_once
-from gateway.ledger.connected import Family
+from gateway.ledger import verify_single_choices
+from gateway.ledger.verify_connections import Family
 from gateway.ledger.live_rows import TABLES
 from gateway.ledger.reading import LedgerReading
-from gateway.ledger.said_once import Said
+from gateway.ledger.verify_single_choices import Said
 from gateway.ledger.standing_rows import FOR_EVER
 
 KEY = 16  # bytes
@@ -111,7 +111,7 @@ class Expected:
 
 
 def _arrived(bits: int, seq: int, road: bytes) -> Arrived:
-    rows = [road + f"{purpose}:{seq}".encode() for purpose in said_once.purposes(bits)]
+    rows = [road + f"{purpose}:{seq}".encode() for purpose in verify_single_choices.purposes(bits)]
     return Arrived(bits, seq, rows, (len(rows), b",".join(rows)))
 
 
@@ -136,16 +136,16 @@ def doubts(db: sqlite3.Connection, reading: LedgerReading, families: Iterable[Fa
 
 def _spoke(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     """Own choices, each with its standing."""
-    said, (seen, odd) = expected.firsts.get, _unequal(db, said_once.SIGNALLED, expected.firsts)
-    for key, *row in db.execute(said_once.SAID):
+    said, (seen, odd) = expected.firsts.get, _unequal(db, verify_single_choices.SIGNALLED, expected.firsts)
+    for key, *row in db.execute(verify_single_choices.SAID):
         seen += 1
         if [*said(key, ()), 0, 0, 0][:6] != row:
             odd.append(key)
     found = {key for key in odd if key in expected or key not in reading}
     if seen - len(odd) != len(expected.firsts):
-        there = {row[0] for sql in (said_once.SIGNALLED, said_once.SAID) for row in db.execute(sql)}
+        there = {row[0] for sql in (verify_single_choices.SIGNALLED, verify_single_choices.SAID) for row in db.execute(sql)}
         found |= expected.firsts.keys() - there
-    if _count(db, "own_choice") != said_once.choices(expected.firsts.values()):
+    if _count(db, "own_choice") != verify_single_choices.choices(expected.firsts.values()):
         found |= set(_more_choosers(db, reading, expected))
     return {(table, key) for table in ("own_choice", "standing") for key in found}
 
@@ -164,7 +164,7 @@ def _unequal(db: sqlite3.Connection, sql: str, expected: Mapping[bytes, object])
 
 def _more_choosers(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Iterator[bytes]:
     """Who has other own choices than were looked at."""
-    for key, count, odd in db.execute(said_once.CHOOSERS):
+    for key, count, odd in db.execute(verify_single_choices.CHOOSERS):
         if key in expected:
             said = expected.firsts.get(key, (0,))
             if odd or count != said[0].bit_count():
@@ -175,10 +175,10 @@ def _more_choosers(db: sqlite3.Connection, reading: LedgerReading, expected: Exp
 
 def _quiet(db: sqlite3.Connection, reading: LedgerReading, expected: Expected) -> Doubts:
     """Standings of those who did not speak themselves."""
-    seen, odd = _unequal(db, said_once.QUIET, expected.quiet)
+    seen, odd = _unequal(db, verify_single_choices.QUIET, expected.quiet)
     found = {key for key in odd if key in expected or key not in reading}
     if seen - len(odd) != len(expected.quiet):
-        found |= expected.quiet.keys() - {row[0] for row in db.execute(said_once.QUIET)}
+        found |= expected.quiet.keys() - {row[0] for row in db.execute(verify_single_choices.QUIET)}
     if _count(db, "standing", f"NOT ({NEVER_SAID})") != len(expected.quiet) + len(expected.firsts):
         found |= {key for key, *_ in db.execute(SAYING) if key in expected.silent or key not in reading}
     return {("standing", key) for key in found}

@@ -11,9 +11,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.choice.standing import NONE, OUT
-from gateway.ledger import ages, component, happenings, idempotency, kept_rows, links, live_rows, replay, suppression
-from gateway.ledger.belongings import Own
-from gateway.ledger.kept_rows import End
+from gateway.ledger import (
+    ages,
+    connected_people,
+    happenings,
+    idempotency,
+    unlinked_remains,
+    links,
+    live_rows,
+    replay,
+    suppression,
+)
+from gateway.ledger.erasure_scope import Own
+from gateway.ledger.unlinked_remains import End
 from gateway.ledger.leaves import BODY, JOINED
 from gateway.ledger.reach import carriers, group, looser, mailbox, spellings, targets_of, with_looser
 from gateway.ledger.rows_check import FOR_EVER
@@ -99,7 +109,7 @@ Row = tuple[bytes, str, bytes, bytes]  # of a deny that travelled: key, purpose,
 
 def unlink(tx: Transaction, subjects: Sequence[Subject], own: Own, seq: int, now: int) -> None:
     """Everything but what opens at recipients' doors: that was told before. `seq`: the erasure's first entry."""
-    near = with_looser(tx, component.of(tx.db, own)) - own.keys()
+    near = with_looser(tx, connected_people.of(tx.db, own)) - own.keys()
     others = _keep_ages(tx, own, seq, now)
     others |= _keep_ends_and_denies(tx, own, seq, now)
     others |= {key for subject in subjects for key in subject.looser}
@@ -159,7 +169,7 @@ def _keep_ends_and_denies(tx: Transaction, own: Own, seq: int, now: int) -> set[
         tx.db.executemany(sql, sorted(rows))  # in the order in which they lie
     changed = {row[0] for row in rows} | _ever_reached(tx, {key for key, *_ in ended})
     for each in ended:
-        changed |= kept_rows.end(tx, each, seq, now)
+        changed |= unlinked_remains.end(tx, each, seq, now)
     tx.db.executemany("INSERT INTO kept_end VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *each) for each in ended])
     _keep_denies(tx, own, rows, {form for form in forms if not _is_others(tx, form, own)}, seq, now)
     return changed
@@ -175,7 +185,7 @@ def _made_own(tx: Transaction, way: bytes) -> set[Row]:
 
 def _ever_reached(tx: Transaction, keys: set[bytes]) -> set[bytes]:
     """Whoever may have got something of these at any time, and has a row: from the log alone they had it until now."""
-    near = with_looser(tx, component.of(tx.db, keys)) if keys else ()
+    near = with_looser(tx, connected_people.of(tx.db, keys)) if keys else ()
     return {row[0] for row in happenings.rows_of(tx.db, "SELECT key FROM standing WHERE key IN ({marks})", near)}
 
 
@@ -221,7 +231,7 @@ def _keep_denies(tx: Transaction, own: Own, rows: Iterable[Row], free: set[bytes
 def _stay(tx: Transaction, rows: set[Row], seq: int, now: int) -> None:
     """Denies that are others' own from this entry on, also where standings are made again from the log."""
     for row in sorted(rows):
-        kept_rows.stay(tx, row, seq)
+        unlinked_remains.stay(tx, row, seq)
     tx.db.executemany("INSERT OR REPLACE INTO kept_deny VALUES (?, ?, ?, ?, ?, ?)", [(seq, now, *row) for row in rows])
 
 
@@ -250,11 +260,11 @@ def _keep_revoked(tx: Transaction, others: Iterable[bytes], seq: int, now: int) 
     """What others had allowed a recipient, and what a no of these ended, stays ended: without it standings made again
     from the log would have it. Whoever never allowed one anything is not looked at.
     """
-    near = component.of(tx.db, others)
+    near = connected_people.of(tx.db, others)
     allowed = sorted({row[0] for row in happenings.rows_of(tx.db, ALLOWED, near)})
     if not allowed:
         return
-    everybody = component.of(tx.db, allowed)
+    everybody = connected_people.of(tx.db, allowed)
     happened = happenings.of(tx.db, everybody, FOR_EVER)
     with contextlib.closing(replay.live_again(tx.db, everybody, happened, settle_last=True)) as life:
         made, live = ({*happenings.rows_of(db, GRANTS, allowed)} for db in (life, tx.db))

@@ -9,12 +9,12 @@ import pytest
 from support.people import GAID, email, gaid, named, phone
 
 from gateway.consent import people
-from gateway.ledger import disclosures, erasure, held, outbox, passing_on
+from gateway.ledger import disclosures, erasure, recipient_holdings, outbox, recipients_to_tell
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.erasure import ErasureOrder
-from gateway.ledger.held import Left
-from gateway.ledger.kept import KeptRequest
-from gateway.ledger.received import ToldWord
+from gateway.ledger.recipient_holdings import Left
+from gateway.ledger.kept_request import KeptRequest
+from gateway.ledger.recipients_reached import ToldWord
 from gateway.ledger.subjects import Choice, milliseconds
 from gateway.terms import ALL_PURPOSES, ChoiceKind, DataClass, Erasing, Purpose
 
@@ -41,7 +41,7 @@ def leaves(story):
 def says(story):
     def act(person, kind="opt_out", *purposes):
         choice = Choice(ChoiceKind(kind), purposes or ALL_PURPOSES, "api", story.at)
-        story.do(lambda tx: passing_on.write(tx, person, choice, os.urandom(16)))
+        story.do(lambda tx: recipients_to_tell.write(tx, person, choice, os.urandom(16)))
 
     return act
 
@@ -124,7 +124,7 @@ def test_what_left_long_ago_is_forgotten(story, who, leaves):
     leaves("teemo", who("gaid", GAID))
     story.at += timedelta(days=800)
     leaves("teemo", who("gaid", gaid(2)))
-    story.do(lambda tx: held.prune(tx, milliseconds(story.at - timedelta(days=730))))
+    story.do(lambda tx: recipient_holdings.prune(tx, milliseconds(story.at - timedelta(days=730))))
     [(named,)] = story.rows("SELECT named FROM held")
     assert named == who("gaid", gaid(2)).key
 
@@ -149,7 +149,7 @@ SALE, GEO, AD = {"sale"}, {"precise_geo"}, {"ad_id"}
     ],
 )
 def test_whom_a_choice_is_about(said, purposes, classes, word):
-    assert passing_on.word_for(frozenset(said), frozenset(purposes), frozenset(classes)) == word
+    assert recipients_to_tell.word_for(frozenset(said), frozenset(purposes), frozenset(classes)) == word
 
 
 def test_a_limit_goes_out_as_an_opt_out_with_its_own_duty(story, who, leaves, says, told):

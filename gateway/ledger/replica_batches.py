@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from gateway.choice.standing import OUT, SHIFT
-from gateway.ledger import entry, passing_on, received
+from gateway.ledger import entry, recipients_to_tell, recipients_reached
 from gateway.ledger.disclosed import Counted
 from gateway.ledger.reach import released
-from gateway.ledger.received import NAMED_BY, Got, Identified, ToldWord
+from gateway.ledger.recipients_reached import NAMED_BY, Got, Identified, ToldWord
 from gateway.ledger.subjects import milliseconds
 from gateway.ledger.writer import Transaction
 from gateway.terms import DataClass, Erasing
@@ -95,26 +95,26 @@ def tell(tx: Transaction, counted: Counted, at: datetime, *, gone: bool) -> bool
     if word is None:
         return False
     found = [each for each in (_erased if gone else _held)(tx, counted) if each.identifiers]
-    received.tell(tx, [(each, word) for each in found], at)
+    recipients_reached.tell(tx, [(each, word) for each in found], at)
     return not found
 
 
 def _stopped_by(tx: Transaction, counted: Counted) -> ToldWord | None:
     row = tx.db.execute(STANDS, (counted.key,)).fetchone()
     said = frozenset(purpose for purpose, shift in SHIFT.items() if row and row[0] >> shift & 3 == OUT)
-    return passing_on.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None
+    return recipients_to_tell.word_for(said, frozenset(counted.purposes), frozenset(counted.classes)) if said else None
 
 
 def _held(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     own = {counted.key: max(released(tx, counted.key), 0)}
-    for each in received.identified(tx, received.names_of(tx, (), own), own):
+    for each in recipients_reached.identified(tx, recipients_reached.names_of(tx, (), own), own):
         if each.got.recipient == counted.recipient:
             yield each
 
 
 def _erased(tx: Transaction, counted: Counted) -> Iterator[Identified]:
     kinds = {kind for name in counted.classes for kind in NAMED_BY.get(DataClass(name), ())}
-    known = received.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
+    known = recipients_reached.names_of(tx, (), {counted.key: 0}).get(counted.key, {})
     listed = {kind: value for kind, value in known.items() if kind in kinds}
     got = Got(counted.recipient, frozenset(counted.classes), frozenset(counted.purposes), tx.size)
     yield Identified(got, listed, counted.key)

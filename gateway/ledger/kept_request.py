@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.keys.secret_files import wrap
-from gateway.ledger import idempotency, links, passing_on
+from gateway.ledger import idempotency, links, recipients_to_tell
 from gateway.ledger.entry import Notice, b64
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds, moment
 from gateway.ledger.writer import Transaction
@@ -36,9 +36,9 @@ class KeptRequest:
             listed = [subject for subject in self.subjects if not subject.reading]
             links.tie(tx, account_of(listed), listed, milliseconds(self.choice.at))
         if self.signal:
-            heard = [passing_on.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
+            heard = [recipients_to_tell.hear(tx, subject, self.choice, self.request) for subject in self.subjects]
             return [written for written in heard if written]
-        return [passing_on.write(tx, subject, self.choice, self.request) for subject in self.subjects]
+        return [recipients_to_tell.write(tx, subject, self.choice, self.request) for subject in self.subjects]
 
     def enter_once(self, tx: Transaction) -> bool:
         """Writes it unless it, or another sending of the same, is there already. Whether it wrote."""

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from gateway.choice import identity
 from gateway.choice.identity import AD_IDS, DIGESTS
 from gateway.choice.identity.kinds import AD_ID_DIGESTS, DEVICES
-from gateway.ledger import held, outbox, suppression
-from gateway.ledger.belongings import Own
+from gateway.ledger import recipient_holdings, outbox, suppression
+from gateway.ledger.erasure_scope import Own
 from gateway.ledger.disclosures import Intended
 from gateway.ledger.subjects import Subject, milliseconds
 from gateway.ledger.writer import Transaction
@@ -105,10 +105,10 @@ def identified(tx: Transaction, names: Names, own: Own) -> Iterator[Identified]:
     """
     for key, since in own.items():
         known = set[str]()
-        for each in held.under(tx, key, since):
+        for each in recipient_holdings.under(tx, key, since):
             known.add(each.recipient)
             got = Got(each.recipient, each.classes, each.purposes, each.batch)
-            yield Identified(got, held.open_(tx, each.recipient, each.person, each.sealed), each.named)
+            yield Identified(got, recipient_holdings.open_(tx, each.recipient, each.person, each.sealed), each.named)
         for got in _got(tx, key, since) if key in names else ():
             kinds = {kind for name in got.classes for kind in NAMED_BY.get(DataClass(name), ())}
             listed = {kind: value for kind, value in names[key].items() if kind in kinds}
@@ -123,12 +123,12 @@ def tell(
     now, addressed = milliseconds(at), dict[tuple[str, ToldWord], Addressed]()
     for each, word in found:
         got = each.got
-        if each.identifiers and held.is_news(tx, got.recipient, each.named, word, got.batch):
+        if each.identifiers and recipient_holdings.is_news(tx, got.recipient, each.named, word, got.batch):
             message_to = addressed.setdefault((got.recipient, word), Addressed())
             message_to.identifiers |= set(each.identifiers.items())
             message_to.named.add(each.named)
     for (recipient, word), message_to in sorted(addressed.items()):
-        held.informed(tx, recipient, sorted(message_to.named), [word], now)
+        recipient_holdings.informed(tx, recipient, sorted(message_to.named), [word], now)
         content = message(word, message_to.identifiers, at)
         outbox.queue(tx, recipient, content, now, received=milliseconds(received) if received else None)
 
@@ -162,7 +162,7 @@ def forget(tx: Transaction, keys: Iterable[bytes], own: Own) -> set[bytes]:
     going = {key: own[key] for key in keys}
     tx.db.executemany("DELETE FROM disclosure WHERE key = ? AND batch >= ?", list(going.items()))
     tx.db.executemany("DELETE FROM disclosed WHERE key = ? AND batch >= ?", list(going.items()))
-    return held.forget(tx, going)
+    return recipient_holdings.forget(tx, going)
 
 
 def _got(tx: Transaction, key: bytes, since: int) -> list[Got]:

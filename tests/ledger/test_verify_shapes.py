@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.ledger import entry, shapes
-from gateway.ledger.shapes import Shapes
+from gateway.ledger import entry, verify_shapes
+from gateway.ledger.verify_shapes import Shapes
 from gateway.ledger.subjects import milliseconds
 from gateway.terms import SIGNAL_PURPOSES, ChoiceKind
 
@@ -70,7 +70,7 @@ def test_a_shape_says_what_parsing_says_and_of_what_it_is_not_sure_nothing(met, 
             assert leaf is not None
             assert constant(leaf) == shape.leaf
             assert shape.own == says(leaf)
-            assert (leaf["i"], leaf["t"]) == (entry.b64(event), shapes.minute(at // 60_000).decode())
+            assert (leaf["i"], leaf["t"]) == (entry.b64(event), verify_shapes.minute(at // 60_000).decode())
 
 
 @given(st.lists(LEAF, min_size=1, max_size=8))
@@ -109,7 +109,7 @@ def test_a_leaf_with_a_member_twice_is_never_a_shape():
 @pytest.mark.slow
 def test_of_very_many_shapes_the_last_are_kept():
     known = Shapes(says)
-    for number in range(shapes.MOST + 2):
+    for number in range(verify_shapes.MOST + 2):
         body, at, event = made((ChoiceKind.OPT_OUT, (), f"s{number:05d}", "", "", "", 0))
         known.meet(body, orjson.loads(body))
     assert known.of([body], [at], [event])[0]

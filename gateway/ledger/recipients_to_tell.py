@@ -7,9 +7,9 @@ recipient is told of each of these that it got from us, and of no other one.
 
 from collections.abc import Iterator
 
-from gateway.ledger import received, records, travel
+from gateway.ledger import recipients_reached, records, travel
 from gateway.ledger.reach import group, reach, released
-from gateway.ledger.received import Identified, ToldWord
+from gateway.ledger.recipients_reached import Identified, ToldWord
 from gateway.ledger.records import TIGHTENS
 from gateway.ledger.subjects import Choice, Subject, Written, milliseconds
 from gateway.ledger.writer import Transaction
@@ -39,7 +39,7 @@ def hear(tx: Transaction, subject: Subject, choice: Choice, request: bytes) -> W
 
 def _pass_on(tx: Transaction, subject: Subject, choice: Choice) -> None:
     if choice.kind in TIGHTENS:
-        received.tell(tx, _stopped(tx, subject, choice), choice.at, choice.received)
+        recipients_reached.tell(tx, _stopped(tx, subject, choice), choice.at, choice.received)
 
 
 def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tuple[Identified, ToldWord]]:
@@ -48,7 +48,7 @@ def _stopped(tx: Transaction, subject: Subject, choice: Choice) -> Iterator[tupl
     reached = reach(tx, subject.key, milliseconds(choice.at), account=subject.is_account)
     keys = group(tx, subject.key).union(*reached.values())
     own = {key: max(released(tx, key), 0) for key in sorted(keys)}
-    for each in received.identified(tx, received.names_of(tx, [subject], own), own):
+    for each in recipients_reached.identified(tx, recipients_reached.names_of(tx, [subject], own), own):
         word = word_for(said, each.got.purposes, each.got.classes)
         if word:
             yield each, word
